@@ -1,0 +1,9 @@
+"""The portal's settings for tests: a data folder of their own, so that tests never touch a portal's data."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("ATRIUM_DATA_DIR", str(Path(__file__).resolve().parent.parent / "var" / "test"))
+os.environ.setdefault("ATRIUM_SAMPLES", "0")
+
+from portal.settings import *  # noqa: F403
