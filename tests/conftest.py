@@ -1,3 +1,45 @@
-"""Fixtures that every test may use."""
+"""The people of the tests: Ada develops in the radio team, Bo is QA there, Cy is an outsider, Ole operates."""
+
+from __future__ import annotations
+
+import pytest
+
+from apps.accounts.models import Role, Team, User
+from tests.factories import make_team, make_user
 
 pytest_plugins = ["tests.servers"]
+
+
+@pytest.fixture
+def radio(db: None) -> Team:
+    return make_team("Radio")
+
+
+@pytest.fixture
+def transport(db: None) -> Team:
+    return make_team("Transport")
+
+
+@pytest.fixture
+def ada(radio: Team) -> User:
+    return make_user("ada", team=radio, role=Role.DEVELOPER)
+
+
+@pytest.fixture
+def bo(radio: Team) -> User:
+    return make_user("bo", team=radio, role=Role.QA)
+
+
+@pytest.fixture
+def ole(radio: Team) -> User:
+    return make_user("ole", team=radio, role=Role.OPERATOR)
+
+
+@pytest.fixture
+def cy(transport: Team) -> User:
+    return make_user("cy", team=transport, role=Role.CONSUMER)
+
+
+@pytest.fixture
+def root(transport: Team) -> User:
+    return make_user("root", team=transport, role=Role.ADMIN)

@@ -1,0 +1,34 @@
+"""`Authorization: Bearer atr_…` for the REST API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext as _
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed
+
+from apps.accounts.services import user_of_token
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+
+    from apps.accounts.models import User
+
+
+class TokenAuthentication(BaseAuthentication):
+    """Personal tokens."""
+
+    def authenticate(self, request: Request) -> tuple[User, None] | None:
+        scheme, _space, secret = get_authorization_header(request).decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        user = user_of_token(secret.strip())
+        if user is None:
+            raise AuthenticationFailed(
+                _("The token is unknown, revoked or expired. Make a new one in your profile.")
+            )
+        return user, None
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="atrium"'

@@ -1,0 +1,55 @@
+"""Who is who. Roles are held per team; `admin` in any team, or superuser, is the platform's administrator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext as _
+
+from apps.accounts.models import Membership, Role, Team
+from apps.core.policy import Verdict, allow, deny
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
+    from apps.accounts.models import User
+
+
+def _memberships(user: User | AnonymousUser) -> list[Membership]:
+    """The person's memberships, read once per loaded user."""
+    if not user.is_authenticated:
+        return []
+    if "_memberships" not in user.__dict__:
+        user.__dict__["_memberships"] = list(Membership.objects.filter(user_id=user.pk))
+    found: list[Membership] = user.__dict__["_memberships"]
+    return found
+
+
+def is_platform_admin(user: User | AnonymousUser) -> bool:
+    """Whether this person administers the whole platform."""
+    return bool(user.is_active and user.is_superuser) or any(m.role == Role.ADMIN for m in _memberships(user))
+
+
+def roles_of(user: User | AnonymousUser, team: Team | None = None) -> set[str]:
+    """The roles that a person holds, in one team or in any."""
+    return {m.role for m in _memberships(user) if team is None or m.team_id == team.pk}
+
+
+def has_role(user: User | AnonymousUser, role: str, team: Team | None = None) -> bool:
+    """Whether a person holds a role, in one team or in any. It does not ask whether they are an administrator."""
+    return role in roles_of(user, team)
+
+
+def may_act_as(user: User | AnonymousUser, team: Team, *roles: str) -> Verdict:
+    """Whether a person holds one of these roles in the team, or administers the platform."""
+    if is_platform_admin(user) or roles_of(user, team) & set(roles):
+        return allow()
+    wanted = ", ".join(str(Role(role).label) for role in roles)
+    return deny(
+        _("This needs the role %(roles)s in the team %(team)s.") % {"roles": wanted, "team": team.name}
+    )
+
+
+def may_administer(user: User | AnonymousUser) -> Verdict:
+    """Whether a person may change teams, sites, plans and policies of the platform."""
+    return allow() if is_platform_admin(user) else deny(_("Only an administrator may do this."))

@@ -1,0 +1,193 @@
+"""What all REST endpoints share: errors, keyset pages, idempotent POSTs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, cast
+
+from django.db import IntegrityError, transaction
+from django.http import Http404
+from django.utils.translation import gettext as _
+from rest_framework import exceptions
+from rest_framework.pagination import BasePagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView, set_rollback
+from rest_framework.views import exception_handler as drf_handler
+
+from apps.core.errors import Conflict, Invalid, PortalError
+from apps.core.models import IdempotentRequest
+from apps.core.paging import LARGEST_PAGE, keyset
+from apps.core.problems import body_of, problem_of
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+_PROBLEM_JSON = "application/problem+json"
+
+
+def _flatten(detail: Any, prefix: str = "") -> dict[str, str]:
+    if isinstance(detail, dict):
+        parts = [_flatten(value, f"{prefix}{key}.") for key, value in detail.items()]
+        return {key: value for part in parts for key, value in part.items()}
+    if isinstance(detail, list):
+        return {prefix.rstrip(".") or "detail": " ".join(str(item) for item in detail)}
+    return {prefix.rstrip(".") or "detail": str(detail)}
+
+
+def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's hook: domain errors and DRF's own, both as problem+json (RFC 9457)."""
+    path = context["request"].path if context.get("request") else ""
+    if isinstance(exc, exceptions.ValidationError):
+        fields = _flatten(exc.detail)
+        detail = "; ".join(f"{name}: {text}" for name, text in fields.items())
+        exc = Invalid(detail, fields=fields)
+    if isinstance(exc, Http404):
+        exc = exceptions.NotFound(_("There is nothing here that you may see."))
+    if isinstance(exc, PortalError):
+        set_rollback()
+        problem = problem_of(exc)
+        headers = {}
+        if getattr(exc, "retry_after", None) is not None:
+            headers["Retry-After"] = str(exc.retry_after)  # type: ignore[attr-defined]
+        return Response(
+            body_of(exc, instance=path), status=problem.status, headers=headers, content_type=_PROBLEM_JSON
+        )
+    response = drf_handler(exc, context)
+    if response is None:
+        return None
+    detail = "; ".join(_flatten(response.data).values()) if response.data else ""
+    response.data = {
+        "type": "about:blank",
+        "title": str(getattr(exc, "default_detail", exc.__class__.__name__)),
+        "status": response.status_code,
+        "detail": detail,
+        "instance": path,
+    }
+    response.content_type = _PROBLEM_JSON
+    return response
+
+
+class KeysetPagination(BasePagination):
+    """Pages by position: `?cursor=…&page_size=…`; the answer is `{next, previous, results}`.
+
+    The view names its order in `ordering`, a tuple of fields of which the last is unique.
+    """
+
+    default_size = 50
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
+        order = tuple(getattr(view, "ordering", None) or ("-pk",))
+        try:
+            size = int(request.query_params.get("page_size", self.default_size))
+        except ValueError as error:
+            raise Invalid(
+                _("page_size must be a whole number from 1 to %(most)d.") % {"most": LARGEST_PAGE},
+                fields={"page_size": "not a whole number"},
+            ) from error
+        self.request = request
+        self.page = keyset(queryset, order, request.query_params.get("cursor", ""), size)
+        return list(self.page.items)
+
+    def _link(self, cursor: str) -> str | None:
+        if not cursor:
+            return None
+        query = self.request.query_params.copy()
+        query["cursor"] = cursor
+        return self.request.build_absolute_uri(f"{self.request.path}?{query.urlencode()}")
+
+    def get_paginated_response(self, data: Any) -> Response:
+        return Response(
+            {
+                "next": self._link(self.page.next_cursor),
+                "previous": self._link(self.page.previous_cursor),
+                "results": data,
+            }
+        )
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        link = {"type": ["string", "null"], "format": "uri"}
+        return {
+            "type": "object",
+            "required": ["results"],
+            "properties": {"next": link, "previous": link, "results": schema},
+        }
+
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": "cursor",
+                "in": "query",
+                "schema": {"type": "string"},
+                "description": "From next or previous.",
+            },
+            {"name": "page_size", "in": "query", "schema": {"type": "integer", "maximum": LARGEST_PAGE}},
+        ]
+
+
+class IdempotencyMixin:
+    """Gives the first answer again to a POST repeated with the same `Idempotency-Key` and body.
+
+    A first attempt that failed is forgotten, so that it can be repeated.
+    """
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        key = request.headers.get("Idempotency-Key", "")
+        if request.method != "POST" or not key:
+            return super().dispatch(request, *args, **kwargs)  # type: ignore[misc]
+        self._idempotency_key = key[:200]
+        return super().dispatch(request, *args, **kwargs)  # type: ignore[misc]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)  # type: ignore[misc]
+        key = getattr(self, "_idempotency_key", "")
+        if not key or not request.user.is_authenticated:
+            return
+        self._remembered = _claim(request, key)
+        if self._remembered.status is not None:
+            raise _Repeated(self._remembered)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, _Repeated):
+            del self._remembered
+            return Response(exc.row.body, status=exc.row.status, headers={"Idempotent-Replay": "true"})
+        return super().handle_exception(exc)  # type: ignore[misc, no-any-return]
+
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        response = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[misc]
+        row: IdempotentRequest | None = getattr(self, "_remembered", None)
+        if row is not None and row.status is None:
+            if response.status_code < 400:
+                row.status, row.body = (
+                    response.status_code,
+                    json.loads(json.dumps(response.data, default=str)),
+                )
+                row.save(update_fields=["status", "body"])
+            else:
+                row.delete()
+        return response
+
+
+class _Repeated(Exception):
+    def __init__(self, row: IdempotentRequest) -> None:
+        self.row = row
+
+
+def _claim(request: Request, key: str) -> IdempotentRequest:
+    multipart = (request.content_type or "").startswith("multipart/")
+    body = b"" if multipart else request.body
+    user = cast("User", request.user)
+    fingerprint = hashlib.sha256(f"{request.path}\n".encode() + body).hexdigest()
+    try:
+        with transaction.atomic():
+            return IdempotentRequest.objects.create(user=user, key=key, fingerprint=fingerprint)
+    except IntegrityError:
+        row = IdempotentRequest.objects.get(user=user, key=key)
+    if row.fingerprint != fingerprint:
+        raise Conflict(_("The Idempotency-Key “%(key)s” was used for another request.") % {"key": key})
+    if row.status is None:
+        raise Conflict(
+            _("The first request with this Idempotency-Key is still being worked on. Ask again soon.")
+        )
+    return row

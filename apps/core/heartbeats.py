@@ -1,0 +1,20 @@
+"""Which parts of the portal are alive, by their own word."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.utils import timezone
+
+from apps.core.models import Heartbeat
+
+
+def beat(part: str, **facts: object) -> None:
+    """Say that a part is alive now."""
+    Heartbeat.objects.update_or_create(part=part, defaults={"at": timezone.now(), "facts": facts})
+
+
+def age(part: str) -> timedelta | None:
+    """How long ago a part was last alive; None when it never was."""
+    row = Heartbeat.objects.filter(part=part).first()
+    return timezone.now() - row.at if row else None

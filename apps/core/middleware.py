@@ -1,0 +1,52 @@
+"""Turns the domain's errors into answers: a page for people, problem+json for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+
+from apps.core.errors import PortalError
+from apps.core.problems import body_of, problem_of
+
+
+def wants_json(request: HttpRequest) -> bool:
+    """Whether the caller is a program: the API's paths, or JSON preferred to HTML."""
+    return request.path.startswith(("/api/", "/internal/")) or (
+        request.get_preferred_type(["text/html", "application/json"]) == "application/json"
+    )
+
+
+class ErrorsMiddleware:
+    """Answers a `PortalError` that a view let through."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, PortalError):
+            return None
+        return answer(request, exception)
+
+
+def answer(request: HttpRequest, error: PortalError) -> HttpResponse:
+    """The response to an error, in the form that the caller can read."""
+    problem = problem_of(error)
+    response: HttpResponse
+    if wants_json(request):
+        response = JsonResponse(
+            body_of(error, instance=request.path),
+            status=problem.status,
+            content_type="application/problem+json",
+        )
+    else:
+        template = "core/_error_fragment.html" if request.headers.get("HX-Request") else "core/error.html"
+        response = render(request, template, {"error": error, "problem": problem}, status=problem.status)
+    retry_after = getattr(error, "retry_after", None)
+    if retry_after is not None:
+        response["Retry-After"] = str(retry_after)
+    return response
