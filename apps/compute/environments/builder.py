@@ -1,0 +1,103 @@
+"""Build the locked environments that workloads run in, with uv, one folder per lock.
+
+A folder's name carries the digest of its lock and interpreter, so a new lock makes a new folder and
+what runs keeps its own. The marker is written last: a folder without it is half-built and is thrown away.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LOCKS = Path(__file__).parent
+MARKER = ".ready"
+DIGEST_LENGTH = 12
+
+Say = Callable[[str], None]
+
+
+class BuildError(Exception):
+    """An environment could not be built; the message has the last lines of the installer."""
+
+
+def names() -> list[str]:
+    """The environments that the portal ships a lock for."""
+    return sorted(lock.stem for lock in LOCKS.glob("*.lock"))
+
+
+def base_python() -> str:
+    """The interpreter below any virtual environment; new environments and supervisors are made from it."""
+    return getattr(sys, "_base_executable", "") or sys.executable
+
+
+def digest(name: str) -> str:
+    """The first 12 digits over lock, Python version and platform of environment `name`."""
+    lock = LOCKS / f"{name}.lock"
+    if not lock.is_file():
+        raise BuildError(f"there is no environment {name!r}; there are: {', '.join(names())}")
+    about = f"{platform.python_version()} {sysconfig.get_platform()}\n".encode()
+    return hashlib.sha256(about + lock.read_bytes()).hexdigest()[:DIGEST_LENGTH]
+
+
+def folder(name: str, root: Path) -> Path:
+    """Where environment `name` of the present lock lies below `root`, built or not."""
+    return root / f"{name}-{digest(name)}"
+
+
+def is_built(name: str, root: Path) -> bool:
+    """Whether environment `name` can be used as it lies there."""
+    return (folder(name, root) / MARKER).is_file()
+
+
+def build(name: str, root: Path, say: Say = print) -> Path:
+    """Build environment `name` unless it is there; several callers at once build it once.
+
+    Raises BuildError with the installer's last lines.
+    """
+    target = folder(name, root)
+    if is_built(name, root):
+        return target
+    root.mkdir(parents=True, exist_ok=True)
+    with _locked(root / f".{name}.lock"):
+        if not is_built(name, root):
+            _install(name, target, say)
+    return target
+
+
+def _install(name: str, target: Path, say: Say) -> None:
+    say(f"environment {name}: building")
+    shutil.rmtree(target, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _uv(["venv", "-q", "--python", base_python(), str(target)])
+    python = str(target / "bin" / "python")
+    lock = str(LOCKS / f"{name}.lock")
+    # Workloads see the folder read-only, so nobody could write the byte code later.
+    _uv(["pip", "install", "-q", "--python", python, "--require-hashes", "--compile-bytecode", "-r", lock])
+    (target / MARKER).write_text(digest(name) + "\n", encoding="utf-8")
+    say(f"environment {name}: ready")
+
+
+def _uv(arguments: list[str]) -> None:
+    beside = Path(sys.executable).with_name("uv")
+    program = str(beside) if beside.exists() else "uv"
+    environment = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
+    done = subprocess.run([program, *arguments], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-15:])
+        raise BuildError(f"uv {arguments[0]} failed with exit code {done.returncode}:\n{last}")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
