@@ -21,6 +21,7 @@ INSTALLED_APPS = [
     "portal",
     "apps.core",
     "apps.accounts",
+    "apps.compute",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -29,7 +29,8 @@ def test_workload_outlives_the_process_that_started_it(local_engine):
     starter = (
         "import sys; from pathlib import Path\n"
         "from apps.compute.engines.local import LocalEngine\nfrom apps.compute.engines.base import Workload\n"
-        f"e = LocalEngine(Path({str(local_engine.root)!r}), Path({str(local_engine.run_dir)!r}), Path('sdk'))\n"
+        f"e = LocalEngine(Path({str(local_engine.root)!r}), Path({str(local_engine.run_dir)!r}),"
+        " Path('sdk'))\n"
         "e.start(Workload('w1', ['sh', '-c', 'sleep 1; echo survived']))\n"
         "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -9,12 +9,14 @@ from __future__ import annotations
 import io
 import re
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from .base import Observed, Workload
+from .base import Observed, State, Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @dataclass
@@ -61,7 +63,7 @@ class FakeEngine:
     def finish(self, workload_id: str, exit_code: int = 0, reason: str = "") -> None:
         """End a workload from the test."""
         life = self.lives[workload_id]
-        state = "failed" if exit_code or reason else "succeeded"
+        state: State = "failed" if exit_code or reason else "succeeded"
         words = reason or (f"exit code {exit_code}" if exit_code else "")
         life.observed = replace(
             life.observed, state=state, exit_code=exit_code, reason=words, pid=None, finished_at=time.time()

@@ -7,6 +7,7 @@ stop or remove it, and none has to live for it.
     <run_dir>/<id>/   the unix sockets of the workload, /run/atrium inside
 """
 
+# ruff: noqa: S108
 from __future__ import annotations
 
 import dataclasses
@@ -20,14 +21,17 @@ import stat
 import subprocess
 import time
 import zlib
-from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ..environments.builder import base_python
+from apps.compute.environments.builder import base_python
+
 from . import sandbox, shim
 from .base import RUN, WORK, EngineError, File, Observed, Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SDK = "/opt/atrium/sdk"
 ENVIRONMENTS = "/opt/atrium/environments"
@@ -205,8 +209,8 @@ class LocalEngine:
             "USER": "atrium",
             "SHELL": "/bin/bash",
             "LANG": "C.UTF-8",
-            "TMPDIR": "/tmp",  # noqa: S108 - a file system of the sandbox's own
-            "MPLCONFIGDIR": "/tmp/matplotlib",  # noqa: S108
+            "TMPDIR": "/tmp",
+            "MPLCONFIGDIR": "/tmp/matplotlib",
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONPATH": SDK,

@@ -1,20 +1,23 @@
 """The sandbox: which level this machine can give, what each level holds, and the command that makes it.
 
 As root bubblewrap makes the namespaces without a user namespace and setpriv drops to a uid of the
-workload's own: inside a user namespace made by root RLIMIT_NPROC held nothing (measured), without one it does.
+workload's own: in a user namespace made by root RLIMIT_NPROC held nothing (measured), without one it does.
 """
 
+# ruff: noqa: S108
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 LevelName = Literal["bubblewrap", "bubblewrap-rootless", "own-uid", "rlimits"]
 
@@ -34,7 +37,7 @@ HOLDS = (
 
 @dataclass(frozen=True)
 class Level:
-    """One way to fence a workload, and which of `HOLDS` it keeps; `why_not` says why stronger ones are out."""
+    """One way to fence a workload, and which of `HOLDS` it keeps; `why_not`: why no stronger one."""
 
     name: LevelName
     holds: frozenset[str]
@@ -103,8 +106,8 @@ def _bubblewrap(fence: Fence, *, user_namespace: bool = False) -> list[str]:
     if not fence.network:
         arguments += ["--unshare-net"]
     arguments += ["--proc", "/proc", "--dev", "/dev"]
-    arguments += ["--size", str(fence.tmp_bytes), "--perms", "1777", "--tmpfs", "/dev/shm"]  # noqa: S108
-    arguments += ["--size", str(fence.tmp_bytes), "--perms", "1777", "--tmpfs", "/tmp"]  # noqa: S108
+    arguments += ["--size", str(fence.tmp_bytes), "--perms", "1777", "--tmpfs", "/dev/shm"]
+    arguments += ["--size", str(fence.tmp_bytes), "--perms", "1777", "--tmpfs", "/tmp"]
     for folder in _parents([bind.target for bind in fence.binds]):
         arguments += ["--perms", "0755", "--dir", folder]
     for device in fence.devices:
@@ -113,7 +116,7 @@ def _bubblewrap(fence: Fence, *, user_namespace: bool = False) -> list[str]:
         arguments += ["--ro-bind" if bind.readonly else "--bind", bind.source, bind.target]
     for path in ("/bin", "/sbin", "/lib", "/lib32", "/lib64"):
         if Path(path).is_symlink():
-            arguments += ["--symlink", os.readlink(path), path]
+            arguments += ["--symlink", str(Path(path).readlink()), path]
     for path in fence.hidden:
         arguments += ["--tmpfs", path]
     return [*arguments, "--remount-ro", "/", "--chdir", fence.cwd, "--"]
@@ -125,7 +128,7 @@ def _parents(targets: Sequence[str]) -> list[str]:
     return sorted(path for path in above if path != "/" and not path.startswith(_MADE))
 
 
-_MADE = ("/usr", "/tmp", "/dev", "/proc")  # noqa: S108
+_MADE = ("/usr", "/tmp", "/dev", "/proc")
 _ETC = (
     "alternatives",
     "ld.so.cache",

@@ -6,6 +6,7 @@ Whoever holds `lock` is the supervisor, and only a folder without `status.json` 
 starting twice runs once.
 """
 
+# ruff: noqa: PTH105, PTH108, PTH110, PTH123, PTH208
 from __future__ import annotations
 
 import fcntl
@@ -37,7 +38,7 @@ MB = 1 << 20
 
 def boot_id() -> str:
     """Names this boot of the machine: process numbers mean nothing after another."""
-    with open("/proc/sys/kernel/random/boot_id") as handle:  # noqa: PTH123 - pathlib costs a megabyte
+    with open("/proc/sys/kernel/random/boot_id") as handle:
         return handle.read().strip()
 
 
@@ -55,15 +56,15 @@ def is_alive(identity: list[int] | None, boot: str | None) -> bool:
 def write_json(path: str, content: dict[str, Any]) -> None:
     """Replace the file `path` in one step."""
     temporary = f"{path}.{os.getpid()}"
-    with open(temporary, "w") as handle:  # noqa: PTH123
+    with open(temporary, "w") as handle:
         json.dump(content, handle)
-    os.replace(temporary, path)  # noqa: PTH105
+    os.replace(temporary, path)
 
 
 def read_json(path: str) -> dict[str, Any]:
     """The object in the file `path`; empty when it is missing."""
     try:
-        with open(path) as handle:  # noqa: PTH123
+        with open(path) as handle:
             content: dict[str, Any] = json.load(handle)
             return content
     except (FileNotFoundError, NotADirectoryError):
@@ -72,7 +73,7 @@ def read_json(path: str) -> dict[str, Any]:
 
 def _stat(pid: int) -> list[str]:
     try:
-        with open(f"/proc/{pid}/stat") as handle:  # noqa: PTH123
+        with open(f"/proc/{pid}/stat") as handle:
             return handle.read().rpartition(")")[2].split()
     except OSError:
         return []
@@ -85,12 +86,12 @@ def tree(root: int) -> list[int]:
         pid = todo.pop()
         found.append(pid)
         try:
-            threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208
+            threads = os.listdir(f"/proc/{pid}/task")
         except OSError:
             continue
         for thread in threads:
             try:
-                with open(f"/proc/{pid}/task/{thread}/children") as handle:  # noqa: PTH123
+                with open(f"/proc/{pid}/task/{thread}/children") as handle:
                     todo.extend(int(child) for child in handle.read().split())
             except OSError:
                 continue
@@ -101,11 +102,11 @@ def marked(workload_id: str) -> list[int]:
     """Processes that carry the workload's mark in their environment, wherever they moved in the tree."""
     mark = f"ATRIUM_WORKLOAD={workload_id}".encode()
     found = []
-    for name in os.listdir("/proc"):  # noqa: PTH208
+    for name in os.listdir("/proc"):
         if not name.isdigit() or int(name) == os.getpid():
             continue
         try:
-            with open(f"/proc/{name}/environ", "rb") as handle:  # noqa: PTH123
+            with open(f"/proc/{name}/environ", "rb") as handle:
                 if mark in handle.read().split(b"\0"):
                     found.append(int(name))
         except OSError:
@@ -117,7 +118,7 @@ def kill_marked(workload_id: str, folder: str) -> None:
     """End what a weakly fenced workload left behind; `folder` keeps another instance's namesakes apart."""
     for pid in marked(workload_id):
         try:
-            with open(f"/proc/{pid}/environ", "rb") as handle:  # noqa: PTH123
+            with open(f"/proc/{pid}/environ", "rb") as handle:
                 if f"ATRIUM_FOLDER={folder}".encode() in handle.read().split(b"\0"):
                     os.kill(pid, signal.SIGKILL)
         except OSError:
@@ -155,7 +156,7 @@ class Log:
         self.room = SEGMENT_BYTES
         self.segments.append(name)
         if len(self.segments) > 2:
-            os.unlink(self.segments.pop(0))  # noqa: PTH108
+            os.unlink(self.segments.pop(0))
 
     def wait_s(self) -> float:
         """How long to leave a flooding workload blocked on its output."""
@@ -169,7 +170,7 @@ class Log:
     def last_line(self) -> str:
         """The last line that says something, for the reason of a failure."""
         name = self.segments[-1] if self.segments else "log"
-        with open(name, "rb") as handle:  # noqa: PTH123
+        with open(name, "rb") as handle:
             handle.seek(max(0, os.fstat(handle.fileno()).st_size - 4096))
             lines = handle.read().decode(errors="replace").split("\n")
         said = [line.strip() for line in lines if line.strip()]
@@ -246,9 +247,9 @@ class Shim:
         for name, value in self.launch["limits"].items():
             number = getattr(resource, name)
             hard = resource.getrlimit(number)[1]
-            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-            resource.setrlimit(number, (value, value))
-        with open("/proc/self/oom_score_adj", "w") as handle:  # noqa: PTH123
+            most = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.setrlimit(number, (most, most))
+        with open("/proc/self/oom_score_adj", "w") as handle:
             handle.write("900")
         if self.launch["nice"]:
             os.nice(self.launch["nice"])
@@ -353,7 +354,7 @@ class Shim:
         total = 0
         for pid in pids:
             try:
-                with open(f"/proc/{pid}/smaps_rollup") as handle:  # noqa: PTH123
+                with open(f"/proc/{pid}/smaps_rollup") as handle:
                     total += sum(int(line.split()[1]) for line in handle if line.startswith("Pss:"))
             except OSError:
                 continue
@@ -428,10 +429,10 @@ class Shim:
         self.wakeup, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, self.on_stop)
-        signal.signal(signal.SIGCHLD, lambda number, frame: None)
-        for number in (signal.SIGHUP, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
-        if os.path.exists("stop.json"):  # noqa: PTH110
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for ignored in (signal.SIGHUP, signal.SIGINT):
+            signal.signal(ignored, signal.SIG_IGN)
+        if os.path.exists("stop.json"):
             self.on_stop(signal.SIGTERM, None)
         while not self.stopping:
             code, number = self.run()
@@ -496,7 +497,7 @@ def send(pid: int, number: int) -> None:
     try:
         os.kill(pid, number)
     except ProcessLookupError:
-        pass  # noqa: SIM105 - contextlib costs memory in a process that stands beside every workload
+        return
 
 
 def main(folder: str) -> None:
@@ -513,7 +514,7 @@ def main(folder: str) -> None:
     except BlockingIOError:
         os._exit(0)
     launch = read_json("launch.json")
-    if not launch or os.path.exists("status.json"):  # noqa: PTH110
+    if not launch or os.path.exists("status.json"):
         os._exit(0)
     shim = Shim(launch)
     shim.say()
