@@ -1,0 +1,92 @@
+"""The one interface behind which a framework stands.
+
+To add a framework: subclass Framework, implement `detect` and `load`, add `convert` where the models can
+become ONNX, append an instance to `frameworks.ALL`; the contract test in tests/sdk runs over all of them.
+A plug-in imports its framework late, inside its methods: the runner loads only what it serves.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from atrium.cases import Model
+from atrium.oip.arrays import Array
+from atrium.signature import Signature
+
+
+class CannotLoad(Exception):
+    """The model cannot be loaded here; the text says why and what to do."""
+
+
+class CannotConvert(Exception):
+    """The model stays with its own framework; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What an author handed in: a folder, and its MLmodel document when it is an MLflow model."""
+
+    root: Path
+    mlmodel: dict[str, Any] = field(default_factory=dict)
+
+    def flavour(self, name: str) -> dict[str, Any] | None:
+        """The named flavour of the MLmodel file, or None."""
+        flavours = self.mlmodel.get("flavors")
+        found = flavours.get(name) if isinstance(flavours, dict) else None
+        return found if isinstance(found, dict) else None
+
+    def single(self, *patterns: str) -> Path | None:
+        """The only file that one of the patterns matches, looked for at the top and then below."""
+        for pattern in patterns:
+            for find in (self.root.glob, self.root.rglob):
+                files = sorted(path for path in find(pattern) if path.is_file())
+                if len(files) == 1:
+                    return files[0]
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """Why a source is of this framework, and how to load it: `entry` goes into package.json as it is."""
+
+    entry: dict[str, Any]
+    reason: str
+
+
+class Framework(ABC):
+    """A way to recognise, load and convert models."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def detect(self, source: Source) -> Detection | None:
+        """Say whether the source is of this framework, by its files alone; nothing is loaded."""
+
+    @abstractmethod
+    def load(self, root: Path, entry: Mapping[str, Any], signature: Signature | None) -> Model:
+        """Load the model below `root`; raises CannotLoad. Without a signature only to `guess_signature`."""
+
+    def guess_signature(self, model: Model) -> Signature | None:
+        """The signature when the model alone tells it."""
+        return None
+
+    def convert(self, model: Model, signature: Signature, target: Path) -> None:
+        """Write the model as ONNX with the signature's names; raises CannotConvert."""
+        raise CannotConvert(f"{self.name} models are served by {self.name} itself")
+
+    def joins_calls(self) -> bool:
+        """Whether several calls may be answered by one call on their rows together."""
+        return True
+
+
+__all__ = [
+    "Array",
+    "CannotConvert",
+    "CannotLoad",
+    "Detection",
+    "Framework",
+    "Model",
+    "Source",
+]

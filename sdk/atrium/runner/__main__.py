@@ -1,0 +1,23 @@
+"""`python -m atrium.runner --package DIR --uds PATH` (or `--port N` on a cluster)."""
+
+import argparse
+from pathlib import Path
+
+from atrium.runner.serve import serve
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m atrium.runner", description=__doc__)
+    parser.add_argument("--package", type=Path, required=True, help="folder of the packaged version")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--uds", type=Path, help="unix socket to answer on")
+    where.add_argument("--port", type=int, help="TCP port to answer on")
+    parser.add_argument("--host", default="127.0.0.1", help="address for --port")
+    arguments = parser.parse_args()
+    if not arguments.package.is_dir():
+        parser.error(f"--package {arguments.package} is no folder")
+    serve(arguments.package, uds=arguments.uds, host=arguments.host, port=arguments.port or 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,281 @@
+"""What a runner answers to each path, apart from HTTP itself.
+
+GET  /v2                              server metadata
+GET  /v2/health/live | ready          the process answers | the model has passed its cases
+GET  /v2/models/<name>[/versions/<v>][/ready]
+POST /v2/models/<name>[/versions/<v>]/infer
+POST /v2/repository/index
+GET  /atrium/status                   counters
+POST /atrium/swap {"package": path}   load another package, run its cases, switch, drain the old one
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from atrium import jsontext, logged
+from atrium.oip.arrays import to_array
+from atrium.oip.messages import Request, decode_request
+from atrium.oip.tensors import InvalidTensor
+from atrium.runner.answers import encode
+from atrium.runner.batching import DEFAULT_TIMEOUT_S, Answer, Batcher, ModelFailed, Overloaded
+from atrium.runner.replica import describe, load_replica
+from atrium.signature import check_inputs
+
+JSON_LENGTH = b"inference-header-content-length"
+TIMEOUT = b"x-atrium-timeout-ms"
+DRAIN_S = 30.0
+MAX_LOG_BYTES = 64 * 1024
+
+Headers = Mapping[bytes, bytes]
+
+
+@dataclass(slots=True)
+class Reply:
+    """Status, body and the headers beyond content type and length."""
+
+    status: int
+    body: bytes
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    content_type: bytes = b"application/json"
+
+
+def reply(status: int, document: Any) -> Reply:
+    return Reply(status, jsontext.dumps(document))
+
+
+def refusal(status: int, message: str) -> Reply:
+    return reply(status, {"error": message})
+
+
+class Service:
+    """The one model that this process serves, and the doors to it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.active: Batcher | None = None
+        self.failure = ""
+        self.started_at = time.time()
+        self._names: frozenset[str] = frozenset()
+
+    async def load(self, path: Path | None = None) -> None:
+        """Load a package beside what runs, and switch when its cases have passed."""
+        replica = await asyncio.to_thread(load_replica, path or self.path)
+        old, self.active = self.active, Batcher(replica)
+        name, version = replica.package.capability, replica.package.version
+        base = f"/v2/models/{name}"
+        self._names = frozenset({f"{base}/infer", f"{base}/versions/{version}/infer"})
+        self.failure = ""
+        if old is not None:
+            await self._drain(old)
+
+    async def start(self) -> None:
+        """Load the first package; a failure stays, with its reason, in the answer to `ready`."""
+        try:
+            await self.load()
+        except Exception as error:
+            self.failure = f"{type(error).__name__}: {error}"
+            print(f"The model cannot be served. {self.failure}", flush=True)
+            return
+        assert self.active is not None
+        facts = describe(self.active.replica)
+        print(
+            "Ready: {capability} {version}, {framework} by {runtime}, {cases} shipped cases passed, "
+            "{call_ms} ms a call".format(**facts),
+            flush=True,
+        )
+
+    async def _drain(self, old: Batcher) -> None:
+        until = time.monotonic() + DRAIN_S
+        while not old.idle and time.monotonic() < until:
+            await asyncio.sleep(0.02)
+        old.close()
+
+    def answer_now(self, method: str, path: str, headers: Headers, body: bytes) -> Reply | None:
+        """Answer without waiting where that is possible, else None: then `answer` must be awaited."""
+        active = self.active
+        if active is None or not active.replica.inline or path not in self._names or method != "POST":
+            return None
+        try:
+            request = _read(headers, body)
+            check_inputs(active.replica.package.signature, request.inputs)
+            answer = active.answer_now({tensor.name: to_array(tensor) for tensor in request.inputs})
+            return self._write(active, request, answer)
+        except (InvalidTensor, ModelFailed) as error:
+            return _refuse(error)
+
+    async def answer(self, method: str, path: str, headers: Headers, body: bytes) -> Reply:
+        """The reply to any request; never raises."""
+        try:
+            if method == "POST":
+                return await self._post(path, headers, body)
+            if method not in ("GET", "HEAD"):
+                return refusal(405, f"{method} is not answered here; use GET or POST")
+            return self._get(path)
+        except (InvalidTensor, ModelFailed, Overloaded, TimeoutError) as error:
+            return _refuse(error)
+        except Exception as error:
+            print(f"{method} {path}: {type(error).__name__}: {error}", flush=True)
+            return refusal(500, f"the runner failed: {type(error).__name__}")
+
+    async def _post(self, path: str, headers: Headers, body: bytes) -> Reply:
+        if path == "/v2/repository/index":
+            return reply(200, [self._index()])
+        if path == "/atrium/swap":
+            return await self._swap(body)
+        active = self.active
+        if active is None:
+            return self._unready()
+        if path not in self._names:
+            return self._unknown(path)
+        return await self._infer(active, headers, body)
+
+    async def _infer(self, active: Batcher, headers: Headers, body: bytes) -> Reply:
+        request = _read(headers, body)
+        check_inputs(active.replica.package.signature, request.inputs)
+        arrays = {tensor.name: to_array(tensor) for tensor in request.inputs}
+        if active.replica.inline:
+            return self._write(active, request, active.answer_now(arrays))
+        shape = request.inputs[0].shape
+        answer = await active.answer(arrays, shape[0] if shape else 1, _timeout(headers))
+        return self._write(active, request, answer)
+
+    def _write(self, active: Batcher, request: Request, answer: Answer) -> Reply:
+        package = active.replica.package
+        names = _chosen(request, [spec.name for spec in package.signature.outputs])
+        parameters = {"atrium_log": _bounded(answer.log)} if answer.log else None
+        if request.parameters.get("binary_data_output") or request.outputs:
+            binary = request.binary_outputs(names)
+        else:
+            binary = set()
+        body, length = encode(package, request.id, parameters, names, answer.outputs, binary)
+        if length is None:
+            return Reply(200, body)
+        headers = [(JSON_LENGTH, str(length).encode())]
+        return Reply(200, body, headers, b"application/octet-stream")
+
+    def _get(self, path: str) -> Reply:
+        if path == "/v2":
+            extensions = ["binary_tensor_data", "model_repository"]
+            return reply(200, {"name": "atrium-runner", "version": "2", "extensions": extensions})
+        if path == "/v2/health/live":
+            return reply(200, {"live": True})
+        if path == "/v2/health/ready":
+            return reply(200, {"ready": True}) if self.active else self._unready()
+        if path == "/atrium/status":
+            return reply(200, self.status())
+        return self._model(path)
+
+    def _model(self, path: str) -> Reply:
+        active = self.active
+        parts = path.strip("/").split("/")
+        if active is None:
+            return self._unready()
+        ready = parts[-1] == "ready"
+        if ready:
+            parts = parts[:-1]
+        if f"/{'/'.join(parts)}/infer" not in self._names:
+            return self._unknown(path)
+        package = active.replica.package
+        return reply(200, {"name": package.capability, "ready": True} if ready else package.metadata())
+
+    def _unknown(self, path: str) -> Reply:
+        assert self.active is not None
+        package = self.active.replica.package
+        return refusal(
+            404, f"{path} is not answered here; this runner serves {package.capability} {package.version}"
+        )
+
+    def _unready(self) -> Reply:
+        if self.failure:
+            return reply(503, {"ready": False, "error": self.failure})
+        answer = reply(503, {"ready": False, "error": "the model is being loaded; try again in a second"})
+        answer.headers.append((b"retry-after", b"1"))
+        return answer
+
+    def _index(self) -> dict[str, str]:
+        if self.active is None:
+            return {"name": "", "version": "", "state": "UNAVAILABLE", "reason": self.failure or "loading"}
+        package = self.active.replica.package
+        return {"name": package.capability, "version": package.version, "state": "READY", "reason": ""}
+
+    async def _swap(self, body: bytes) -> Reply:
+        try:
+            path = Path(jsontext.loads(body)["package"])
+        except (ValueError, KeyError, TypeError):
+            return refusal(400, 'send {"package": "<folder>"}')
+        try:
+            await self.load(path)
+        except Exception as error:
+            return refusal(409, f"the old version stays: {type(error).__name__}: {error}")
+        return reply(200, self.status())
+
+    def status(self) -> dict[str, Any]:
+        """Counters and facts of the replica."""
+        facts: dict[str, Any] = {"ready": self.active is not None, "reason": self.failure}
+        if self.active is not None:
+            counters = self.active.counters
+            facts |= describe(self.active.replica)
+            facts |= {
+                "calls": counters.calls,
+                "failed": counters.failed,
+                "shed": counters.shed,
+                "waiting": self.active.waiting,
+                "batches": counters.batches,
+                "largest_batch": counters.largest_batch,
+                "batch_ms": round(counters.batch_s * 1000, 3),
+            }
+        return facts | {"up_s": round(time.time() - self.started_at, 1)}
+
+
+def _read(headers: Headers, body: bytes) -> Request:
+    text = headers.get(JSON_LENGTH)
+    if text is None:
+        return decode_request(body)
+    if not text.isdigit() or len(text) > 12:
+        raise InvalidTensor("Inference-Header-Content-Length must be a whole number")
+    return decode_request(body, int(text))
+
+
+def _timeout(headers: Headers) -> float:
+    text = headers.get(TIMEOUT, b"")
+    return min(int(text) / 1000, DEFAULT_TIMEOUT_S) if text.isdigit() and text else DEFAULT_TIMEOUT_S
+
+
+def _chosen(request: Request, names: list[str]) -> list[str]:
+    if not request.outputs:
+        return names
+    asked = [output.name for output in request.outputs]
+    for name in asked:
+        if name not in names:
+            raise InvalidTensor(f"unknown output '{name}'; this capability gives {', '.join(names)}")
+    return asked
+
+
+def _bounded(values: dict[str, Any]) -> dict[str, Any]:
+    """Logged values as JSON, the whole at most 64 KiB; what is beyond is named, not kept."""
+    kept: dict[str, Any] = {}
+    size = 0
+    for name, value in values.items():
+        tensor = logged.plain(value)
+        try:
+            size += len(jsontext.dumps(tensor))
+        except (TypeError, ValueError):
+            tensor = str(value)[:1000]
+        kept[name] = tensor if size <= MAX_LOG_BYTES else "(left out: the log of a call holds 64 KiB)"
+    return kept
+
+
+def _refuse(error: Exception) -> Reply:
+    if isinstance(error, InvalidTensor):
+        return refusal(422, str(error))
+    if isinstance(error, Overloaded):
+        answer = refusal(503, f"{error}; try again later")
+        answer.headers.append((b"retry-after", str(max(1, round(error.retry_after_s))).encode()))
+        return answer
+    if isinstance(error, TimeoutError):
+        return refusal(504, "the model did not answer in time; send fewer items, or try again later")
+    return refusal(500, f"the model failed on this input: {error}")

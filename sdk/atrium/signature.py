@@ -1,0 +1,325 @@
+"""What a capability takes and gives: named tensors with type, shape, unit, allowed range and examples.
+
+    {"inputs":  [{"name": "image", "datatype": "FP32", "shape": [-1, 8, 8], "kind": "image",
+                  "title": "Handwritten digit", "minimum": 0, "maximum": 16, "example": [[…]]}],
+     "outputs": [{"name": "class", "datatype": "INT64", "shape": [-1], "kind": "class", "labels": ["0", …]}],
+     "columns": [{"name": "mean radius", "unit": "mm", "minimum": 0, "maximum": 50, "example": 14.1}]}
+
+-1 in a shape is a size that varies; a leading -1 is the number of items in one call. `columns` describes
+the last axis of a tabular input [-1, n]. `minimum`, `maximum` and `choices` are enforced: a call outside
+them is refused with the place and the value. NaN and infinity are refused unless `allow_missing` is true.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from atrium.oip.tensors import DATATYPES, FLOATS, InvalidTensor, Tensor, show, show_shape
+
+KINDS = frozenset({"image", "text", "number", "series", "class", "probabilities", "value"})
+
+
+class InvalidSignature(ValueError):
+    """A signature that cannot describe a capability; the text names the place and what is expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a tabular input."""
+
+    name: str
+    title: str | None = None
+    unit: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: list[Any] | None = None
+    description: str | None = None
+    example: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    kind: str | None = None
+    title: str | None = None
+    description: str | None = None
+    unit: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: list[Any] | None = None
+    labels: list[str] | None = None
+    allow_missing: bool = False
+    sensitive: bool = False
+    example: Any = None
+
+    @property
+    def item_count(self) -> int:
+        """Numbers per item when only the leading size varies, else -1."""
+        rest = self.shape[1:] if self.batched else self.shape
+        return -1 if -1 in rest else math.prod(rest)
+
+    @property
+    def batched(self) -> bool:
+        """Whether the first axis counts the items of a call."""
+        return bool(self.shape) and self.shape[0] == -1
+
+    def accepts(self, shape: Sequence[int]) -> bool:
+        return len(shape) == len(self.shape) and all(
+            want in (-1, got) for want, got in zip(self.shape, shape, strict=True)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """The inputs, outputs and, for one table, the columns."""
+
+    inputs: list[TensorSpec]
+    outputs: list[TensorSpec]
+    columns: list[Column] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        document: dict[str, Any] = {
+            "inputs": [_lean(spec) for spec in self.inputs],
+            "outputs": [_lean(spec) for spec in self.outputs],
+        }
+        if self.columns:
+            document["columns"] = [_lean(column) for column in self.columns]
+        return document
+
+    @property
+    def batched(self) -> bool:
+        """Whether calls can be joined along the first axis of every input and split again."""
+        return all(spec.batched for spec in [*self.inputs, *self.outputs])
+
+    def table(self) -> TensorSpec | None:
+        """The input whose last axis the columns describe."""
+        if not self.columns:
+            return None
+        wide = [spec for spec in self.inputs if spec.shape[-1:] == (len(self.columns),)]
+        return wide[0] if wide else None
+
+
+def parse_signature(document: Any) -> Signature:
+    """The signature in a JSON document; raises InvalidSignature naming the entry that is wrong."""
+    if not isinstance(document, dict):
+        raise InvalidSignature(
+            f"a signature must be an object with 'inputs' and 'outputs', got {show(document)}"
+        )
+    inputs = [_read_spec(entry, "inputs", at) for at, entry in enumerate(_entries(document, "inputs"))]
+    outputs = [_read_spec(entry, "outputs", at) for at, entry in enumerate(_entries(document, "outputs"))]
+    columns = [_read_column(entry, at) for at, entry in enumerate(document.get("columns") or [])]
+    for key, specs in (("inputs", inputs), ("outputs", outputs)):
+        if not specs:
+            raise InvalidSignature(f"signature.{key} is empty; name at least one tensor")
+        if len({spec.name for spec in specs}) != len(specs):
+            raise InvalidSignature(f"signature.{key} uses a name twice; names must differ")
+    signature = Signature(inputs, outputs, columns)
+    if columns and signature.table() is None:
+        raise InvalidSignature(
+            f"signature.columns has {len(columns)} entries, but no input has {len(columns)} as its last size"
+        )
+    return signature
+
+
+def _entries(document: dict[str, Any], key: str) -> list[Any]:
+    entries = document.get(key)
+    if not isinstance(entries, list):
+        raise InvalidSignature(f"signature.{key} must be a list, got {show(entries)}")
+    return entries
+
+
+def _read_spec(entry: Any, key: str, at: int) -> TensorSpec:
+    place = f"signature.{key}[{at}]"
+    if not isinstance(entry, dict):
+        raise InvalidSignature(f"{place} must be an object, got {show(entry)}")
+    unknown = set(entry) - set(TensorSpec.__slots__)
+    if unknown:
+        raise InvalidSignature(f"{place} has unknown fields: {', '.join(sorted(unknown))}")
+    name, datatype, shape = entry.get("name"), entry.get("datatype"), entry.get("shape")
+    if not isinstance(name, str) or not name:
+        raise InvalidSignature(f"{place}.name must be a non-empty string, got {show(name)}")
+    if datatype not in DATATYPES:
+        raise InvalidSignature(
+            f"{place}.datatype is {show(datatype)}; use one of {', '.join(sorted(DATATYPES))}"
+        )
+    if not isinstance(shape, list | tuple) or not all(type(size) is int and size >= -1 for size in shape):
+        raise InvalidSignature(f"{place}.shape must be a list of sizes (-1 varies), got {show(shape)}")
+    if entry.get("kind") not in KINDS | {None}:
+        raise InvalidSignature(
+            f"{place}.kind is {show(entry['kind'])}; use one of {', '.join(sorted(KINDS))}"
+        )
+    _check_range(place, entry)
+    labels = entry.get("labels")
+    if labels is not None:
+        if not isinstance(labels, list):
+            raise InvalidSignature(f"{place}.labels must be a list, got {show(labels)}")
+        entry = {**entry, "labels": [str(label) for label in labels]}
+    return TensorSpec(**{**entry, "shape": tuple(shape)})
+
+
+def _read_column(entry: Any, at: int) -> Column:
+    place = f"signature.columns[{at}]"
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        raise InvalidSignature(f"{place} must be an object with a 'name', got {show(entry)}")
+    unknown = set(entry) - set(Column.__slots__)
+    if unknown:
+        raise InvalidSignature(f"{place} has unknown fields: {', '.join(sorted(unknown))}")
+    _check_range(place, entry)
+    return Column(**entry)
+
+
+def _check_range(place: str, entry: dict[str, Any]) -> None:
+    for key in ("minimum", "maximum"):
+        value = entry.get(key)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise InvalidSignature(f"{place}.{key} must be a number, got {show(value)}")
+    low, high = entry.get("minimum"), entry.get("maximum")
+    if low is not None and high is not None and low > high:
+        raise InvalidSignature(f"{place}: minimum {low} is above maximum {high}")
+    if entry.get("choices") is not None and not isinstance(entry["choices"], list):
+        raise InvalidSignature(f"{place}.choices must be a list, got {show(entry['choices'])}")
+
+
+def _lean(spec: TensorSpec | Column) -> dict[str, Any]:
+    document = {key: value for key, value in asdict(spec).items() if value is not None and value is not False}
+    if "shape" in document:
+        document["shape"] = list(document["shape"])
+    return document
+
+
+def check_inputs(signature: Signature, tensors: Sequence[Tensor]) -> None:
+    """Refuse a call that the signature does not allow: names, types, shapes, ranges, choices, NaN."""
+    given = {tensor.name: tensor for tensor in tensors}
+    wanted = [spec.name for spec in signature.inputs]
+    if len(given) != len(wanted) or not all(name in given for name in wanted):
+        _refuse_names(list(given), wanted)
+    items: int | None = None
+    table = signature.table()
+    for spec in signature.inputs:
+        tensor = given[spec.name]
+        check_tensor(spec, tensor)
+        if spec.batched:
+            if items is not None and tensor.shape[0] != items:
+                raise InvalidTensor(
+                    f"input '{spec.name}' has {tensor.shape[0]} items, but another input has {items}; "
+                    "send the same number in all inputs"
+                )
+            items = tensor.shape[0]
+        if spec is table:
+            _check_columns(signature.columns, tensor)
+    if items == 0:
+        raise InvalidTensor("the call has no items: the first size is 0; send at least one item")
+
+
+def _refuse_names(given: list[str], wanted: list[str]) -> None:
+    takes = ", ".join(f"'{name}'" for name in wanted)
+    for name in wanted:
+        if name not in given:
+            raise InvalidTensor(f"input '{name}' is missing; this capability takes {takes}")
+    extra = next((name for name in given if name not in wanted), None)
+    raise InvalidTensor(f"unknown input '{extra}'; this capability takes {takes}")
+
+
+def check_tensor(spec: TensorSpec, tensor: Tensor) -> None:
+    """Refuse a tensor that its entry in the signature does not allow."""
+    if tensor.datatype != spec.datatype:
+        raise InvalidTensor(
+            f"input '{spec.name}': expected datatype {spec.datatype}, got {tensor.datatype}; "
+            f'send "datatype": "{spec.datatype}"'
+        )
+    if not spec.accepts(tensor.shape):
+        raise InvalidTensor(
+            f"input '{spec.name}': expected shape {show_shape(spec.shape)}, "
+            f"got {show_shape(tensor.shape)}{_shape_hint(spec)}"
+        )
+    _check_finite(spec, tensor)
+    if spec.minimum is not None or spec.maximum is not None:
+        _check_bounds(spec, tensor)
+    if spec.choices is not None:
+        _check_choices(spec, tensor)
+
+
+def _shape_hint(spec: TensorSpec) -> str:
+    if not spec.batched or spec.item_count < 0:
+        return f"; send a tensor of {len(spec.shape)} dimensions"
+    if spec.item_count == 1:
+        return "; send one value per item"
+    values = "strings" if spec.datatype == "BYTES" else "numbers"
+    return f"; send {spec.item_count} {values} per item"
+
+
+def _check_finite(spec: TensorSpec, tensor: Tensor) -> None:
+    if spec.datatype not in FLOATS or spec.allow_missing:
+        return
+    values = tensor.flat()
+    if not math.isfinite(sum(values)):
+        for at, value in enumerate(values):
+            if not math.isfinite(value):
+                raise InvalidTensor(
+                    f"input '{spec.name}', {_place(tensor, at)}: {show(value)} is not a number; "
+                    "this capability takes no missing values"
+                )
+
+
+def _check_bounds(spec: TensorSpec, tensor: Tensor) -> None:
+    values = tensor.flat()
+    low = -math.inf if spec.minimum is None else spec.minimum
+    high = math.inf if spec.maximum is None else spec.maximum
+    if values and min(values) >= low and max(values) <= high:
+        return
+    for at, value in enumerate(values):
+        if value < low or value > high:
+            raise InvalidTensor(
+                f"input '{spec.name}', {_place(tensor, at)}: {_outside(value, low, high, spec.unit)}"
+            )
+
+
+def _outside(value: float, low: float, high: float, unit: str | None) -> str:
+    measure = f" {unit}" if unit else ""
+    if value < low:
+        return f"{show(value)} is below the smallest allowed value {low:g}{measure}"
+    return f"{show(value)} is above the largest allowed value {high:g}{measure}"
+
+
+def _check_choices(spec: TensorSpec, tensor: Tensor) -> None:
+    allowed = {str(choice).encode() if spec.datatype == "BYTES" else choice for choice in spec.choices or []}
+    for at, value in enumerate(tensor.flat()):
+        if value not in allowed:
+            shown = show(value.decode(errors="replace") if isinstance(value, bytes) else value)
+            raise InvalidTensor(
+                f"input '{spec.name}', {_place(tensor, at)}: {shown} is not one of "
+                f"{', '.join(str(choice) for choice in spec.choices or [])}"
+            )
+
+
+def _check_columns(columns: Sequence[Column], tensor: Tensor) -> None:
+    values = tensor.flat()
+    width = len(columns)
+    for at, column in enumerate(columns):
+        if column.minimum is None and column.maximum is None:
+            continue
+        low = -math.inf if column.minimum is None else column.minimum
+        high = math.inf if column.maximum is None else column.maximum
+        for row, value in enumerate(values[at::width]):
+            if value < low or value > high:
+                raise InvalidTensor(
+                    f"input '{tensor.name}', row {row}, column '{column.name}': "
+                    f"{_outside(value, low, high, column.unit)}"
+                )
+
+
+def _place(tensor: Tensor, at: int) -> str:
+    """Where element `at` of the flat data stands: item 3, position [0,7]."""
+    if len(tensor.shape) <= 1:
+        return f"item {at}"
+    place: list[int] = []
+    for size in reversed(tensor.shape):
+        at, index = divmod(at, size)
+        place.append(index)
+    first, *rest = reversed(place)
+    return f"item {first}, position {show_shape(rest)}"

@@ -1,0 +1,96 @@
+"""A signature is read strictly and refuses calls with the place, the value and what to do."""
+
+import pytest
+
+from atrium.oip import InvalidTensor, Tensor
+from atrium.signature import InvalidSignature, check_inputs, parse_signature
+
+DIGITS = {
+    "inputs": [{"name": "image", "datatype": "FP32", "shape": [-1, 8, 8], "minimum": 0, "maximum": 16}],
+    "outputs": [{"name": "class", "datatype": "INT64", "shape": [-1], "kind": "class"}],
+}
+
+
+def image(shape=(1, 8, 8), fill=1.0, **change):
+    values = [fill] * (shape[0] * shape[1] * shape[2])
+    return Tensor(**{"name": "image", "datatype": "FP32", "shape": shape, "values": values, **change})
+
+
+def refusal(signature, *tensors):
+    with pytest.raises(InvalidTensor) as refused:
+        check_inputs(parse_signature(signature), tensors)
+    return str(refused.value)
+
+
+def test_a_fitting_call_passes():
+    check_inputs(parse_signature(DIGITS), [image((3, 8, 8))])
+
+
+def test_a_wrong_shape_says_how_many_numbers_to_send():
+    assert refusal(DIGITS, image((1, 8, 7))) == (
+        "input 'image': expected shape [-1,8,8], got [1,8,7]; send 64 numbers per item"
+    )
+
+
+def test_names_types_and_ranges_are_refused_by_name():
+    assert refusal(DIGITS, image(name="picture")) == "input 'image' is missing; this capability takes 'image'"
+    assert "unknown input 'mask'" in refusal(DIGITS, image(), image(name="mask"))
+    assert "expected datatype FP32, got FP64" in refusal(DIGITS, image(datatype="FP64"))
+    assert refusal(DIGITS, image(fill=17.0)) == (
+        "input 'image', item 0, position [0,0]: 17.0 is above the largest allowed value 16"
+    )
+    assert "nan is not a number" in refusal(DIGITS, image(fill=float("nan")))
+    assert "the first size is 0" in refusal(DIGITS, image((0, 8, 8)))
+
+
+def test_a_column_out_of_range_is_named_with_its_unit():
+    signature = {
+        "inputs": [{"name": "features", "datatype": "FP32", "shape": [-1, 2]}],
+        "outputs": DIGITS["outputs"],
+        "columns": [{"name": "mean radius", "unit": "µm", "minimum": 0, "maximum": 50}, {"name": "b"}],
+    }
+    tensor = Tensor("features", "FP32", (2, 2), [1.0, 2.0, 99.0, 4.0])
+    assert refusal(signature, tensor) == (
+        "input 'features', row 1, column 'mean radius': 99.0 is above the largest allowed value 50 µm"
+    )
+
+
+def test_choices_are_enforced():
+    signature = {
+        "inputs": [{"name": "site", "datatype": "BYTES", "shape": [-1], "choices": ["north", "south"]}],
+        "outputs": DIGITS["outputs"],
+    }
+    check_inputs(parse_signature(signature), [Tensor("site", "BYTES", (1,), [b"north"])])
+    assert "'east' is not one of north, south" in refusal(signature, Tensor("site", "BYTES", (1,), [b"east"]))
+
+
+def test_inputs_of_different_length_are_refused():
+    signature = {
+        "inputs": [{"name": name, "datatype": "INT64", "shape": [-1]} for name in "ab"],
+        "outputs": DIGITS["outputs"],
+    }
+    tensors = [Tensor("a", "INT64", (1,), [1]), Tensor("b", "INT64", (2,), [1, 2])]
+    assert "input 'b' has 2 items, but another input has 1" in refusal(signature, *tensors)
+
+
+def test_a_signature_is_written_as_it_was_read():
+    assert parse_signature(DIGITS).to_json() == DIGITS
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"inputs": []}, "signature.inputs is empty"),
+        ({"inputs": [{"name": "x"}]}, "signature.inputs[0].datatype is None"),
+        ({"inputs": [{**DIGITS["inputs"][0], "shape": [8, "x"]}]}, "shape must be a list of sizes"),
+        ({"inputs": [{**DIGITS["inputs"][0], "minimum": 20}]}, "minimum 20 is above maximum 16"),
+        ({"inputs": [{**DIGITS["inputs"][0], "colour": "red"}]}, "unknown fields: colour"),
+        ({"inputs": DIGITS["inputs"] * 2}, "uses a name twice"),
+        ({"columns": [{"name": "a"}]}, "no input has 1 as its last size"),
+        ({"outputs": "class"}, "signature.outputs must be a list"),
+    ],
+)
+def test_a_wrong_signature_is_refused_by_place(change, sentence):
+    with pytest.raises(InvalidSignature) as refused:
+        parse_signature({**DIGITS, **change})
+    assert sentence in str(refused.value)
