@@ -5,6 +5,13 @@ from __future__ import annotations
 from itertools import count
 
 from apps.accounts.models import Membership, Role, Site, Team, User
+from apps.catalog.models import Capability, Version
+from apps.catalog.services import create_capability, create_version
+from apps.core import manifests, objects
+from apps.datasets.models import Dataset
+from apps.datasets.services import create_dataset
+from apps.instances.models import Deployment, Replica
+from apps.instances.services import deploy_version
 
 _number = count(1)
 
@@ -28,3 +35,56 @@ def make_user(
     if team is not None:
         Membership.objects.create(user=user, team=team, role=role)
     return user
+
+
+def put_files(files: dict[str, bytes]) -> dict[str, str]:
+    """Store files and return {path: sha256}, as services take them."""
+    return {path: objects.put(iter([content]))[0] for path, content in files.items()}
+
+
+def make_dataset(team: Team, by: User, slug: str = "", **fields: object) -> Dataset:
+    return create_dataset(slug or f"data-{next(_number)}", team=team, by=by, **fields)
+
+
+def make_capability(team: Team, by: User, slug: str = "", **fields: object) -> Capability:
+    return create_capability(slug or f"capability-{next(_number)}", team=team, by=by, **fields)
+
+
+def make_version(capability: Capability, by: User, number: str = "", **fields: object) -> Version:
+    number = number or f"1.0.{next(_number)}"
+    files = put_files({"model.onnx": f"a model {number}".encode()})
+    return create_version(capability, number, files=files, by=by, **fields)
+
+
+def make_packaged_version(capability: Capability, by: User, number: str = "") -> Version:
+    """A version in the state that packaging leaves it in; its package holds no real model."""
+    version = make_version(capability, by, number)
+    manifest = manifests.build(put_files({"package.json": b"{}", "model.onnx": version.number.encode()}))
+    Version.objects.filter(pk=version.pk).update(
+        status=Version.Status.PACKAGED,
+        manifest=manifest,
+        digest=manifests.digest(manifest),
+        framework="onnx",
+        runtime="onnx",
+    )
+    version.refresh_from_db()
+    return version
+
+
+def make_deployment(version: Version, by: User, *, kind: str = "test", **fields: object) -> Deployment:
+    return deploy_version(version, kind=kind, by=by, **fields)
+
+
+def make_ready_deployment(version: Version, by: User, *, kind: str = "production") -> Deployment:
+    """A deployment as the reconciler leaves it when its replica answers; no process runs."""
+    deployment = make_deployment(version, by, kind=kind)
+    Replica.objects.create(
+        deployment=deployment,
+        generation=1,
+        workload_id=f"runner-{deployment.pk}-{next(_number)}",
+        socket=f"/nowhere/{deployment.pk}.sock",
+        status=Replica.Status.READY,
+    )
+    Deployment.objects.filter(pk=deployment.pk).update(status=Deployment.Status.READY)
+    deployment.refresh_from_db()
+    return deployment

@@ -1,0 +1,139 @@
+"""Capabilities and their versions: the static side, which never knows where anything runs."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.lifecycle import Lifecycle
+
+SEMVER = (
+    r"^(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})"
+    r"(-[0-9A-Za-z]+([.-][0-9A-Za-z]+)*)?(\+[0-9A-Za-z]+([.-][0-9A-Za-z]+)*)?$"
+)
+
+
+class Capability(models.Model):
+    """A model that has been described, so that others can find it; what can be called are its versions."""
+
+    class Visibility(models.TextChoices):
+        PRIVATE = "private", _("The team's developers")
+        TEAM = "team", _("The team")
+        ORGANISATION = "organisation", _("The whole organisation")
+
+    class Status(models.TextChoices):
+        DRAFT = "draft", _("Draft")
+        PUBLISHED = "published", _("Published")
+        DEPRECATED = "deprecated", _("Deprecated")
+        RETIRED = "retired", _("Retired")
+
+    lifecycle = Lifecycle(
+        draft={"published", "retired"},
+        published={"draft", "deprecated"},
+        deprecated={"published", "retired"},
+        retired=set(),
+    )
+
+    slug = models.SlugField(_("short name"), max_length=63, unique=True)
+    name = models.CharField(_("name"), max_length=100)
+    summary = models.CharField(_("summary"), max_length=240, blank=True)
+    card = models.TextField(_("card"), blank=True)
+    domain = models.CharField(_("domain"), max_length=60, blank=True, db_index=True)
+    tags = models.JSONField(_("tags"), default=list, blank=True)
+    team = models.ForeignKey(
+        "accounts.Team", on_delete=models.PROTECT, related_name="capabilities", verbose_name=_("team")
+    )
+    visibility = models.CharField(
+        _("visible to"), max_length=12, choices=Visibility.choices, default=Visibility.TEAM
+    )
+    status = models.CharField(
+        _("status"), max_length=12, choices=Status.choices, default=Status.DRAFT, editable=False
+    )
+    published_at = models.DateTimeField(null=True, editable=False)
+    deprecated_at = models.DateTimeField(null=True, editable=False)
+    deprecation_note = models.TextField(blank=True, editable=False)
+    retires_on = models.DateField(_("will be retired on"), null=True, blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(auto_now=True)
+    text = SearchVectorField(null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("capability")
+        verbose_name_plural = _("capabilities")
+        indexes = [
+            GinIndex(fields=["text"], name="capability_text"),
+            GinIndex(fields=["tags"], name="capability_tags"),
+            models.Index(fields=["status", "visibility"], name="capability_listed"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Version(models.Model):
+    """One immutable build of a capability.
+
+    `source_manifest` is what its author handed in, `manifest` the package, both {path: {"sha256", "size"}};
+    `digest` is the one digest of the package. `report` keeps what packaging measured, `failure` why it ended.
+    """
+
+    class Status(models.TextChoices):
+        DRAFT = "draft", _("Uploaded")
+        PACKAGING = "packaging", _("Packaging")
+        PACKAGED = "packaged", _("Packaged")
+        FAILED = "failed", _("Failed")
+        RETIRED = "retired", _("Retired")
+
+    lifecycle = Lifecycle(
+        draft={"packaging", "retired"},
+        packaging={"packaged", "failed"},
+        packaged={"retired"},
+        failed={"packaging", "retired"},
+        retired=set(),
+    )
+
+    capability = models.ForeignKey(Capability, on_delete=models.PROTECT, related_name="versions")
+    number = models.CharField(_("version"), max_length=64)
+    status = models.CharField(
+        _("status"), max_length=12, choices=Status.choices, default=Status.DRAFT, editable=False
+    )
+    changelog = models.TextField(_("what is new"), blank=True)
+    source_manifest = models.JSONField(default=dict)
+    source_digest = models.CharField(max_length=64)
+    manifest = models.JSONField(default=dict)
+    digest = models.CharField(max_length=64, blank=True, db_index=True)
+    size = models.BigIntegerField(default=0)
+    signature = models.JSONField(default=dict)
+    cases_count = models.PositiveIntegerField(default=0)
+    framework = models.CharField(max_length=40, blank=True)
+    runtime = models.CharField(max_length=10, blank=True)
+    report = models.JSONField(default=dict)
+    failure = models.JSONField(default=dict)
+    dataset_version_urn = models.CharField(max_length=200, blank=True)
+    code_digest = models.CharField(max_length=64, blank=True)
+    training_job_urn = models.CharField(max_length=200, blank=True)
+    job_id = models.BigIntegerField(null=True)
+    parameters = models.JSONField(default=dict, blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    packaged_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("version")
+        verbose_name_plural = _("versions")
+        constraints = [
+            models.UniqueConstraint(fields=["capability", "number"], name="version_number_once"),
+            models.CheckConstraint(condition=models.Q(number__regex=SEMVER), name="version_is_semantic"),
+            models.CheckConstraint(
+                condition=~models.Q(status="packaged") | models.Q(digest__regex="^[0-9a-f]{64}$"),
+                name="packaged_version_has_digest",
+            ),
+        ]
+        indexes = [models.Index(fields=["status"], name="version_status")]
+
+    def __str__(self) -> str:
+        return f"{self.capability.slug} {self.number}"

@@ -1,0 +1,100 @@
+"""Reads of the catalog, always under the reader's rights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.contrib.postgres.search import SearchQuery
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
+
+from apps.accounts.policy import is_platform_admin
+from apps.accounts.selectors import teams_of
+from apps.catalog.models import Capability, Version
+from apps.catalog.policy import BUILDERS, LISTED, may_build, may_view_capability
+from apps.core.errors import NotFound
+from apps.core.search import lexemes
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
+    from apps.accounts.models import User
+
+
+def capabilities_visible_to(user: User | AnonymousUser) -> QuerySet[Capability]:
+    """Every capability that a person may know of."""
+    found = Capability.objects.select_related("team", "team__site")
+    if is_platform_admin(user):
+        return found
+    if not user.is_authenticated:
+        return found.none()
+    seen = Q(status__in=LISTED, visibility=Capability.Visibility.ORGANISATION)
+    seen |= Q(status__in=LISTED, visibility=Capability.Visibility.TEAM, team__in=teams_of(user))
+    seen |= Q(team__in=teams_of(user, *BUILDERS))
+    return found.filter(seen)
+
+
+def listed_capabilities(user: User | AnonymousUser) -> QuerySet[Capability]:
+    """What the store shows to a person: published or deprecated, and visible to them."""
+    return capabilities_visible_to(user).filter(status__in=LISTED)
+
+
+def capabilities_built_by(user: User | AnonymousUser) -> QuerySet[Capability]:
+    """The capabilities of the teams in which a person builds, tests or operates."""
+    return Capability.objects.select_related("team", "team__site").filter(team__in=teams_of(user, *BUILDERS))
+
+
+def matching(capabilities: QuerySet[Capability], words: str) -> QuerySet[Capability]:
+    """Those whose name, summary, tags or card have every word; the last word may be a beginning."""
+    parts = lexemes(words)
+    if not parts:
+        return capabilities if not words.strip() else capabilities.none()
+    query = " & ".join(part if part != parts[-1] else f"{part}:*" for part in parts)
+    return capabilities.filter(text=SearchQuery(query, search_type="raw", config="simple"))
+
+
+def get_capability(slug: str, *, user: User | AnonymousUser) -> Capability:
+    """A capability by its short name. Raises NotFound for what the person may not know of."""
+    capability = Capability.objects.select_related("team", "team__site").filter(slug=slug).first()
+    if capability is None or not may_view_capability(user, capability):
+        raise NotFound(_("There is no capability “%(slug)s” that you may see.") % {"slug": slug[:80]})
+    return capability
+
+
+def versions_of(capability: Capability) -> QuerySet[Version]:
+    """All versions of a capability, newest first."""
+    return Version.objects.filter(capability=capability).select_related("created_by").order_by("-pk")
+
+
+def packaged_versions(capability: Capability) -> QuerySet[Version]:
+    """The versions that can be deployed, newest first."""
+    return versions_of(capability).filter(status=Version.Status.PACKAGED)
+
+
+def latest_version(capability: Capability) -> Version | None:
+    """The packaged version that was made last."""
+    return packaged_versions(capability).first()
+
+
+def versions_visible_to(user: User | AnonymousUser) -> QuerySet[Version]:
+    """Every version that a person may know of: builders all of theirs, others only packaged ones."""
+    found = Version.objects.select_related("capability", "capability__team", "created_by")
+    if is_platform_admin(user):
+        return found
+    own = Q(capability__team__in=teams_of(user, *BUILDERS))
+    listed = Q(status=Version.Status.PACKAGED, capability__in=listed_capabilities(user).order_by())
+    return found.filter(own | listed)
+
+
+def get_version(pk: int, *, user: User | AnonymousUser) -> Version:
+    """A version by its key. Raises NotFound for what the person may not know of."""
+    version = Version.objects.select_related("capability__team", "created_by").filter(pk=pk).first()
+    if version is not None and may_build(user, version.capability):
+        return version
+    if (
+        version is not None
+        and version.status == Version.Status.PACKAGED
+        and may_view_capability(user, version.capability)
+    ):
+        return version
+    raise NotFound(_("There is no version %(pk)s that you may see.") % {"pk": pk})

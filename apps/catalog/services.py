@@ -1,0 +1,281 @@
+"""Changes to the catalog."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.postgres.search import SearchVector
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_slug
+from django.db import IntegrityError, transaction
+from django.db.models import Value
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from apps.catalog.models import SEMVER, Capability, Version
+from apps.catalog.policy import (
+    may_add_version,
+    may_create_capability,
+    may_edit_capability,
+    may_publish_capability,
+    may_retire_version,
+)
+from apps.catalog.sources import check_source
+from apps.core import audit, lineage, manifests
+from apps.core.errors import Invalid
+from apps.core.events import publish
+from apps.core.policy import require
+from apps.core.search import lexemes
+
+if TYPE_CHECKING:
+    from apps.accounts.models import Team, User
+    from apps.datasets.models import DatasetVersion
+
+MOST_TAGS = 12
+LARGEST_CARD = 200_000
+_EDITABLE = frozenset({"name", "summary", "card", "domain", "tags", "visibility", "retires_on"})
+
+
+@transaction.atomic
+def create_capability(
+    slug: str,
+    *,
+    team: Team,
+    by: User,
+    name: str = "",
+    summary: str = "",
+    card: str = "",
+    domain: str = "",
+    tags: Iterable[str] = (),
+    visibility: str = Capability.Visibility.TEAM,
+) -> Capability:
+    """Describe a new capability of a team. Raises Invalid for a short name that is taken or malformed."""
+    require(may_create_capability(by, team))
+    _check_slug(slug)
+    values = _checked(
+        {
+            "name": name or slug,
+            "summary": summary,
+            "card": card,
+            "domain": domain,
+            "tags": list(tags),
+            "visibility": visibility,
+        }
+    )
+    try:
+        with transaction.atomic():
+            capability = Capability.objects.create(slug=slug, team=team, created_by=by, **values)
+    except IntegrityError as error:
+        raise Invalid(
+            _("The short name “%(slug)s” is taken. Choose another one.") % {"slug": slug},
+            fields={"slug": _("is taken")},
+        ) from error
+    _index(capability)
+    audit.record("catalog.capability.created", capability, by=by, slug=slug, team=team.slug)
+    return capability
+
+
+@transaction.atomic
+def edit_capability(capability: Capability, *, by: User, **changes: Any) -> Capability:
+    """Change what is said about a capability. What runs stays as it is. Raises Invalid, NotAllowed."""
+    require(may_edit_capability(by, capability))
+    unknown = set(changes) - _EDITABLE
+    if unknown:
+        raise Invalid(_("These fields cannot be changed: %(names)s.") % {"names": ", ".join(sorted(unknown))})
+    values = _checked(changes)
+    before = {name: getattr(capability, name) for name in values}
+    changed = {name: value for name, value in values.items() if before[name] != value}
+    if not changed:
+        return capability
+    for name, value in changed.items():
+        setattr(capability, name, value)
+    capability.save(update_fields=[*changed, "changed_at"])
+    _index(capability)
+    told = {name: value for name, value in changed.items() if name != "card"}
+    audit.record("catalog.capability.edited", capability, by=by, fields=sorted(changed), after=told)
+    publish("catalog.capability_changed", capability.pk)
+    return capability
+
+
+@transaction.atomic
+def publish_capability(capability: Capability, *, by: User) -> Capability:
+    """Show a capability in the store, to those whom its visibility names."""
+    require(may_publish_capability(by, capability))
+    Capability.lifecycle.move(
+        capability, "published", by=by, published_at=timezone.now(), deprecated_at=None, deprecation_note=""
+    )
+    publish("catalog.capability_published", capability.pk)
+    return capability
+
+
+@transaction.atomic
+def withdraw_capability(capability: Capability, *, by: User) -> Capability:
+    """Take a published capability out of the store again; existing subscriptions keep working."""
+    require(may_edit_capability(by, capability))
+    Capability.lifecycle.move(capability, "draft", by=by)
+    publish("catalog.capability_changed", capability.pk)
+    return capability
+
+
+@transaction.atomic
+def deprecate_capability(
+    capability: Capability, *, by: User, note: str = "", retires_on: date | None = None
+) -> Capability:
+    """Tell that a capability will go, on which day, and what to use instead. It keeps answering until then."""
+    require(may_edit_capability(by, capability))
+    if retires_on is not None and retires_on < timezone.localdate():
+        raise Invalid(
+            _("The day of retirement, %(day)s, lies in the past.") % {"day": retires_on},
+            fields={"retires_on": _("lies in the past")},
+        )
+    Capability.lifecycle.move(
+        capability,
+        "deprecated",
+        by=by,
+        deprecated_at=timezone.now(),
+        deprecation_note=note.strip(),
+        retires_on=retires_on,
+    )
+    publish("catalog.capability_deprecated", capability.pk)
+    return capability
+
+
+@transaction.atomic
+def create_version(
+    capability: Capability,
+    number: str,
+    *,
+    files: Mapping[str, str],
+    by: User,
+    changelog: str = "",
+    dataset_version: DatasetVersion | None = None,
+    code_digest: str = "",
+    training_job_urn: str = "",
+    parameters: Mapping[str, Any] | None = None,
+    expected_digest: str = "",
+) -> Version:
+    """Record an uploaded model as a new version. `files` is {path: sha256} of objects that are stored already.
+
+    Nothing is opened here; packaging reads the model inside the sandbox. `expected_digest` is checked against
+    the digest over all files. Raises Invalid naming the file, the number or the digest that is wrong.
+    """
+    require(may_add_version(by, capability))
+    if not re.fullmatch(SEMVER, number) or len(number) > 64:
+        raise Invalid(
+            _("“%(number)s” is no semantic version. Write it like 1.4.0 or 2.0.0-beta.1.")
+            % {"number": number},
+            fields={"number": _("is no semantic version")},
+        )
+    manifest = manifests.build(files)
+    check_source(manifest)
+    digest = manifests.digest(manifest)
+    if expected_digest and expected_digest != digest:
+        raise Invalid(
+            _("The files have the digest %(actual)s, not %(expected)s as announced. Upload them again.")
+            % {"actual": digest, "expected": expected_digest},
+            fields={"digest": _("does not fit the files")},
+        )
+    try:
+        with transaction.atomic():
+            version = Version.objects.create(
+                capability=capability,
+                number=number,
+                changelog=changelog.strip(),
+                source_manifest=manifest,
+                source_digest=digest,
+                size=manifests.size(manifest),
+                dataset_version_urn=lineage.urn(dataset_version) if dataset_version else "",
+                code_digest=code_digest,
+                training_job_urn=training_job_urn,
+                parameters=dict(parameters or {}),
+                created_by=by,
+            )
+    except IntegrityError as error:
+        raise Invalid(
+            _("%(name)s has a version %(number)s already, and versions never change. Use a new number.")
+            % {"name": capability.name, "number": number},
+            fields={"number": _("is taken")},
+        ) from error
+    _link_sources(version, dataset_version, training_job_urn)
+    audit.record("catalog.version.created", version, by=by, number=number, source_digest=digest)
+    publish("catalog.version_created", version.pk)
+    return version
+
+
+@transaction.atomic
+def retire_version(version: Version, *, by: User) -> Version:
+    """Take a version out of use: it cannot be deployed any more. What runs is stopped by its operators."""
+    require(may_retire_version(by, version))
+    Version.lifecycle.move(version, "retired", by=by)
+    publish("catalog.version_retired", version.pk)
+    return version
+
+
+def _link_sources(version: Version, dataset_version: DatasetVersion | None, training_job_urn: str) -> None:
+    if training_job_urn:
+        if dataset_version is not None:
+            lineage.link(dataset_version, training_job_urn, "trained on")
+        lineage.link(training_job_urn, version, "made")
+    elif dataset_version is not None:
+        lineage.link(dataset_version, version, "trained on")
+
+
+def _check_slug(slug: str) -> None:
+    try:
+        validate_slug(slug)
+    except ValidationError as error:
+        raise Invalid(
+            _("“%(slug)s” cannot be a short name: use letters, digits, hyphens.") % {"slug": slug[:80]},
+            fields={"slug": _("has other characters than letters, digits and hyphens")},
+        ) from error
+    if slug != slug.lower() or len(slug) > 63 or "_" in slug:
+        raise Invalid(
+            _("“%(slug)s” cannot be a short name: at most 63 lower-case letters, digits and hyphens.")
+            % {"slug": slug[:80]},
+            fields={"slug": _("must be lower case, without underscores, at most 63 long")},
+        )
+
+
+def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values cleaned. Raises Invalid with a reason for each field."""
+    clean, wrong = dict(values), {}
+    if "tags" in clean:
+        clean["tags"] = _clean_tags(clean["tags"])
+        if len(clean["tags"]) > MOST_TAGS or any(len(tag) > 30 for tag in clean["tags"]):
+            wrong["tags"] = _("at most %(most)d tags of at most 30 letters") % {"most": MOST_TAGS}
+    if "visibility" in clean and clean["visibility"] not in Capability.Visibility.values:
+        wrong["visibility"] = _("must be one of %(names)s") % {
+            "names": ", ".join(Capability.Visibility.values)
+        }
+    for name, most in (("name", 100), ("summary", 240), ("domain", 60), ("card", LARGEST_CARD)):
+        if name in clean:
+            clean[name] = str(clean[name]).strip()
+            if len(clean[name]) > most or "\x00" in clean[name]:
+                wrong[name] = _("is longer than %(most)d characters") % {"most": most}
+    if "name" in clean and not clean["name"]:
+        wrong["name"] = _("is empty")
+    if wrong:
+        text = "; ".join(f"{name} {reason}" for name, reason in wrong.items())
+        raise Invalid(_("The description cannot be saved: %(text)s.") % {"text": text}, fields=wrong)
+    return clean
+
+
+def _clean_tags(tags: Iterable[str]) -> list[str]:
+    seen = dict.fromkeys(" ".join(str(tag).lower().split()) for tag in tags)
+    return [tag for tag in seen if tag]
+
+
+def _index(capability: Capability) -> None:
+    """Write the words that search finds the capability by."""
+
+    def vector(text: str, weight: str) -> SearchVector:
+        return SearchVector(Value(" ".join(lexemes(text))), config="simple", weight=weight)
+
+    Capability.objects.filter(pk=capability.pk).update(
+        text=vector(f"{capability.name} {capability.slug} {' '.join(capability.tags)}", "A")
+        + vector(f"{capability.summary} {capability.domain}", "B")
+        + vector(capability.card[:50_000], "D")
+    )

@@ -1,0 +1,154 @@
+"""Where versions run: deployments, their replicas, and how production traffic is divided."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.lifecycle import Lifecycle
+
+
+class Deployment(models.Model):
+    """People write what they want (`desired`, `replicas`, `generation`); the reconciler writes what is (`status`).
+
+    A replica of an older generation is replaced by one of the present: that is how a restart is asked for.
+    """
+
+    class Kind(models.TextChoices):
+        TEST = "test", _("Test")
+        PRODUCTION = "production", _("Production")
+
+    class Desired(models.TextChoices):
+        RUNNING = "running", _("Running")
+        STOPPED = "stopped", _("Stopped")
+
+    class Status(models.TextChoices):
+        PENDING = "pending", _("Pending")
+        STARTING = "starting", _("Starting")
+        READY = "ready", _("Ready")
+        FAILED = "failed", _("Failed")
+        STOPPING = "stopping", _("Stopping")
+        STOPPED = "stopped", _("Stopped")
+
+    lifecycle = Lifecycle(
+        pending={"starting", "ready", "failed", "stopping"},
+        starting={"ready", "failed", "stopping"},
+        ready={"starting", "failed", "stopping"},
+        failed={"starting", "ready", "stopping"},
+        stopping={"stopped"},
+        stopped={"pending"},
+    )
+
+    capability = models.ForeignKey("catalog.Capability", on_delete=models.PROTECT, related_name="+")
+    version = models.ForeignKey("catalog.Version", on_delete=models.PROTECT, related_name="+")
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)
+    site = models.ForeignKey(
+        "accounts.Site",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        verbose_name=_("site"),
+    )
+    replicas = models.PositiveSmallIntegerField(_("replicas"), default=1)
+    resources = models.JSONField(default=dict)
+    generation = models.PositiveIntegerField(default=1, editable=False)
+    desired = models.CharField(
+        max_length=10, choices=Desired.choices, default=Desired.RUNNING, editable=False
+    )
+    status = models.CharField(
+        _("status"), max_length=10, choices=Status.choices, default=Status.PENDING, editable=False
+    )
+    status_reason = models.TextField(blank=True, editable=False)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    ready_at = models.DateTimeField(null=True, editable=False)
+    stopped_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("deployment")
+        verbose_name_plural = _("deployments")
+        constraints = [
+            models.CheckConstraint(condition=models.Q(replicas__gte=1), name="deployment_has_replicas"),
+        ]
+        indexes = [
+            models.Index(fields=["capability", "kind"], name="deployment_of_capability"),
+            models.Index(fields=["id"], condition=~models.Q(status="stopped"), name="deployment_alive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version} #{self.pk}"
+
+
+class Replica(models.Model):
+    """One runner process of a deployment, as it was last observed. The row ends with the workload."""
+
+    class Status(models.TextChoices):
+        STARTING = "starting", _("Starting")
+        READY = "ready", _("Ready")
+        FAILED = "failed", _("Failed")
+        STOPPING = "stopping", _("Stopping")
+
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="replica_set")
+    generation = models.PositiveIntegerField()
+    workload_id = models.CharField(max_length=40, unique=True)
+    socket = models.CharField(max_length=200, blank=True)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.STARTING)
+    reason = models.TextField(blank=True)
+    restarts = models.PositiveIntegerField(default=0)
+    failed_checks = models.PositiveIntegerField(default=0)
+    pid = models.PositiveIntegerField(null=True)
+    memory_mb = models.FloatField(default=0)
+    cpu_s = models.FloatField(default=0)
+    cpu_share = models.FloatField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    observed_at = models.DateTimeField(null=True)
+    ready_at = models.DateTimeField(null=True)
+    retry_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("replica")
+        verbose_name_plural = _("replicas")
+
+
+class TrafficWeight(models.Model):
+    """The share, in percent, of a capability's production calls that goes to one deployment.
+
+    `salt` decides with the caller's name who lands where, and stays while the weights change.
+    """
+
+    capability = models.ForeignKey("catalog.Capability", on_delete=models.CASCADE, related_name="+")
+    deployment = models.OneToOneField(Deployment, on_delete=models.CASCADE, related_name="traffic")
+    weight = models.PositiveSmallIntegerField(_("share"))
+    salt = models.CharField(max_length=32)
+    set_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    set_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name = _("traffic share")
+        verbose_name_plural = _("traffic shares")
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(weight__gte=1, weight__lte=100), name="traffic_weight_is_percent"
+            ),
+        ]
+
+
+class Confirmation(models.Model):
+    """An operator's word that exactly these bytes may take production traffic."""
+
+    version = models.ForeignKey("catalog.Version", on_delete=models.PROTECT, related_name="+")
+    digest = models.CharField(max_length=64)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+    comment = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name = _("confirmation")
+        verbose_name_plural = _("confirmations")
+        constraints = [
+            models.UniqueConstraint(fields=["version", "digest", "by"], name="confirmation_once"),
+        ]

@@ -1,0 +1,64 @@
+"""Who may see and change what runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext as _
+
+from apps.accounts.models import Role
+from apps.accounts.policy import is_platform_admin, may_act_as, roles_of
+from apps.catalog.models import Capability, Version
+from apps.core.policy import Verdict, allow, deny
+from apps.instances.models import Deployment
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
+    from apps.accounts.models import User
+
+VIEWERS = frozenset({Role.DEVELOPER, Role.QA, Role.OPERATOR})
+
+
+def may_view(actor: User | AnonymousUser, deployment: Deployment) -> Verdict:
+    """The developers, QA engineers and operators of the capability's team."""
+    return may_act_as(actor, deployment.capability.team, *VIEWERS)
+
+
+def may_deploy(actor: User | AnonymousUser, version: Version, kind: str) -> Verdict:
+    """Test deployments: developers, QA and operators; production: operators. Only packaged versions run."""
+    team = version.capability.team
+    if kind == Deployment.Kind.PRODUCTION:
+        verdict = may_act_as(actor, team, Role.OPERATOR)
+    else:
+        verdict = may_act_as(actor, team, *VIEWERS)
+    if not verdict:
+        return verdict
+    if version.status != Version.Status.PACKAGED:
+        return deny(
+            _("%(version)s is %(status)s. Only a packaged version can run.")
+            % {"version": version, "status": version.get_status_display().lower()}
+        )
+    return allow()
+
+
+def may_change(actor: User | AnonymousUser, deployment: Deployment) -> Verdict:
+    """Stop, restart and scale: operators; for test deployments all who may make them."""
+    team = deployment.capability.team
+    if deployment.kind == Deployment.Kind.TEST:
+        return may_act_as(actor, team, *VIEWERS)
+    return may_act_as(actor, team, Role.OPERATOR)
+
+
+def may_set_weights(actor: User | AnonymousUser, capability: Capability) -> Verdict:
+    """The operators of the capability's team."""
+    return may_act_as(actor, capability.team, Role.OPERATOR)
+
+
+def may_confirm(actor: User | AnonymousUser, version: Version) -> Verdict:
+    """The operators of the capability's team, but never who made the version."""
+    if is_platform_admin(actor) or roles_of(actor, version.capability.team) & {Role.OPERATOR}:
+        if actor.pk == version.created_by_id:
+            return deny(_("You made this version; somebody else has to confirm it."))
+        return allow()
+    return may_act_as(actor, version.capability.team, Role.OPERATOR)

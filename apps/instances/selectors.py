@@ -1,0 +1,87 @@
+"""Reads of what runs, for pages and for the gateway's snapshot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db.models import Prefetch, QuerySet
+from django.utils.translation import gettext as _
+
+from apps.accounts.selectors import teams_of
+from apps.catalog.models import Capability, Version
+from apps.core.errors import NotFound
+from apps.instances.models import Confirmation, Deployment, Replica, TrafficWeight
+from apps.instances.policy import VIEWERS, may_view
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
+    from apps.accounts.models import User
+
+
+def deployments() -> QuerySet[Deployment]:
+    """All deployments with what is shown of them, in a constant number of queries."""
+    return Deployment.objects.select_related(
+        "version", "capability", "capability__team", "site", "created_by", "traffic"
+    ).prefetch_related(Prefetch("replica_set", Replica.objects.order_by("pk")))
+
+
+def deployments_visible_to(user: User | AnonymousUser) -> QuerySet[Deployment]:
+    """The deployments of the teams in which a person builds, tests or operates."""
+    return deployments().filter(capability__team__in=teams_of(user, *VIEWERS))
+
+
+def get_deployment(pk: int, *, user: User | AnonymousUser) -> Deployment:
+    """A deployment by its key. Raises NotFound for what the person may not know of."""
+    deployment = deployments().filter(pk=pk).first()
+    if deployment is None or not may_view(user, deployment):
+        raise NotFound(_("There is no deployment %(pk)s that you may see.") % {"pk": pk})
+    return deployment
+
+
+def deployments_of(version: Version) -> QuerySet[Deployment]:
+    """Where a version runs or ran, newest first."""
+    return deployments().filter(version=version).order_by("-pk")
+
+
+def living_deployments() -> QuerySet[Deployment]:
+    """Every deployment that is not stopped: for the reconciler and the routing snapshot."""
+    return deployments().exclude(status=Deployment.Status.STOPPED).order_by("pk")
+
+
+def ready_replicas() -> QuerySet[Replica]:
+    """Every replica that answers, with its socket: what the gateway may route to."""
+    return (
+        Replica.objects.filter(status=Replica.Status.READY)
+        .select_related("deployment__version", "deployment__capability")
+        .order_by("deployment_id", "pk")
+    )
+
+
+def weights() -> QuerySet[TrafficWeight]:
+    """How the production traffic of every capability is divided."""
+    return TrafficWeight.objects.select_related("deployment__version", "capability").order_by(
+        "capability_id", "deployment_id"
+    )
+
+
+def weights_of(capability: Capability) -> dict[int, int]:
+    """{deployment id: percent} of one capability's production traffic; empty when none is let in."""
+    found = TrafficWeight.objects.filter(capability=capability)
+    return dict(found.values_list("deployment_id", "weight"))
+
+
+def production_version(capability: Capability) -> Version | None:
+    """The version that answers the largest share of production calls, or None."""
+    weight = weights().filter(capability=capability).order_by("-weight", "-deployment_id").first()
+    return weight.deployment.version if weight else None
+
+
+def confirmation_of(version: Version) -> Confirmation | None:
+    """The newest operator's word on exactly the present bytes of a version."""
+    return (
+        Confirmation.objects.filter(version=version, digest=version.digest)
+        .select_related("by")
+        .order_by("-pk")
+        .first()
+    )

@@ -1,0 +1,258 @@
+"""What people want to run. Everything here writes rows only; the reconciler makes them true."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from apps.catalog.models import Capability, Version
+from apps.core import audit, background
+from apps.core.errors import Conflict, Invalid, NotAllowed
+from apps.core.events import publish
+from apps.core.policy import require
+from apps.instances import routes
+from apps.instances.guard import may_take_production_traffic
+from apps.instances.models import Confirmation, Deployment, TrafficWeight
+from apps.instances.policy import may_change, may_confirm, may_deploy, may_set_weights
+
+if TYPE_CHECKING:
+    from apps.accounts.models import Site, User
+
+RECONCILE = "instances.reconcile_deployment"
+MOST_REPLICAS = 32
+DEFAULT_RESOURCES = {"cpu": 1.0, "memory_mb": 1024}
+
+
+@transaction.atomic
+def deploy_version(
+    version: Version,
+    *,
+    kind: str,
+    by: User,
+    replicas: int = 1,
+    site: Site | None = None,
+    resources: Mapping[str, float] | None = None,
+) -> Deployment:
+    """Ask for a version to run. A production deployment answers nobody until `set_weights` lets traffic in.
+
+    Raises NotAllowed, Invalid.
+    """
+    if kind not in Deployment.Kind.values:
+        raise Invalid(
+            _("“%(kind)s” is no kind of deployment: use test or production.") % {"kind": kind},
+            fields={"kind": _("must be test or production")},
+        )
+    _check_replicas(replicas)
+    version.refresh_from_db()
+    require(may_deploy(by, version, kind))
+    deployment = Deployment.objects.create(
+        capability=version.capability,
+        version=version,
+        kind=kind,
+        site=site or version.capability.team.site,
+        replicas=replicas,
+        resources=_resources(resources),
+        created_by=by,
+    )
+    audit.record(
+        "instances.deployment.created", deployment, by=by, version=str(version), kind=kind, replicas=replicas
+    )
+    _wanted(deployment)
+    return deployment
+
+
+@transaction.atomic
+def stop_deployment(deployment: Deployment, *, by: User | None, reason: str = "") -> Deployment:
+    """Ask for a deployment to end. Refused while production traffic goes to it. `by=None`: the portal itself."""
+    deployment = _locked(deployment)
+    if by is not None:
+        require(may_change(by, deployment))
+    if TrafficWeight.objects.filter(deployment=deployment).exists():
+        raise Conflict(
+            _("%(percent)d %% of the production calls go to this deployment. Move them to another one first.")
+            % {"percent": deployment.traffic.weight}
+        )
+    if deployment.desired == Deployment.Desired.STOPPED:
+        return deployment
+    deployment.desired = Deployment.Desired.STOPPED
+    deployment.save(update_fields=["desired"])
+    if Deployment.lifecycle.can(deployment, "stopping"):
+        Deployment.lifecycle.move(deployment, "stopping", by=by, status_reason=reason)
+    _wanted(deployment)
+    return deployment
+
+
+@transaction.atomic
+def start_deployment(deployment: Deployment, *, by: User) -> Deployment:
+    """Run a stopped deployment again."""
+    deployment = _locked(deployment)
+    require(may_deploy(by, deployment.version, deployment.kind))
+    Deployment.lifecycle.move(
+        deployment,
+        "pending",
+        by=by,
+        desired=Deployment.Desired.RUNNING,
+        status_reason="",
+        generation=deployment.generation + 1,
+        ready_at=None,
+        stopped_at=None,
+    )
+    _wanted(deployment)
+    return deployment
+
+
+@transaction.atomic
+def restart_deployment(deployment: Deployment, *, by: User) -> Deployment:
+    """Replace every replica by a new one; an old one goes only when a new one answers."""
+    deployment = _locked(deployment)
+    require(may_change(by, deployment))
+    if deployment.desired != Deployment.Desired.RUNNING:
+        raise Conflict(_("This deployment is stopped. Start it instead."))
+    deployment.generation += 1
+    deployment.save(update_fields=["generation"])
+    audit.record("instances.deployment.restarted", deployment, by=by, generation=deployment.generation)
+    _wanted(deployment)
+    return deployment
+
+
+@transaction.atomic
+def scale_deployment(deployment: Deployment, replicas: int, *, by: User | None) -> Deployment:
+    """Ask for another number of replicas."""
+    deployment = _locked(deployment)
+    if by is not None:
+        require(may_change(by, deployment))
+    _check_replicas(replicas)
+    before, deployment.replicas = deployment.replicas, replicas
+    deployment.save(update_fields=["replicas"])
+    audit.record("instances.deployment.scaled", deployment, by=by, before=before, after=replicas)
+    _wanted(deployment)
+    return deployment
+
+
+@transaction.atomic
+def set_weights(capability: Capability, weights: Mapping[int, int], *, by: User | None) -> dict[int, int]:
+    """Divide a capability's production traffic: {deployment id: percent}, 100 together, or {} for none.
+
+    Every version that gains traffic passes the guard. `by=None` is the portal itself (gray stages, roll-back),
+    which passes the same guard. Raises NotAllowed with the guard's reason, Invalid, Conflict.
+    """
+    if by is not None:
+        require(may_set_weights(by, capability))
+    Capability.objects.select_for_update().get(pk=capability.pk)
+    wanted = {int(key): _percent(value) for key, value in weights.items() if value}
+    if wanted and sum(wanted.values()) != 100:
+        raise Invalid(
+            _("The shares add up to %(sum)d %%. They must add up to 100 %%.") % {"sum": sum(wanted.values())},
+            fields={"weights": _("must add up to 100")},
+        )
+    found = {
+        row.pk: row
+        for row in Deployment.objects.select_related("version__capability").filter(
+            pk__in=wanted, capability=capability
+        )
+    }
+    before = dict(TrafficWeight.objects.filter(capability=capability).values_list("deployment_id", "weight"))
+    for pk in wanted:
+        _check_target(pk, found.get(pk), already=pk in before)
+    _write_weights(capability, wanted, by)
+    audit.record("instances.weights.set", capability, by=by, before=before, after=wanted)
+    publish("instances.weights_changed", capability.pk, before=before, after=wanted)
+    routes.changed(capability.pk)
+    return wanted
+
+
+@transaction.atomic
+def confirm_for_production(version: Version, *, by: User, comment: str = "") -> Confirmation:
+    """Record an operator's word that exactly these bytes may take production traffic."""
+    require(may_confirm(by, version))
+    if version.status != Version.Status.PACKAGED:
+        raise Conflict(_("%(version)s is not packaged; there is nothing to confirm.") % {"version": version})
+    confirmation, created = Confirmation.objects.get_or_create(
+        version=version, digest=version.digest, by=by, defaults={"comment": comment.strip()}
+    )
+    if created:
+        audit.record(
+            "instances.version.confirmed", version, by=by, digest=version.digest, comment=comment.strip()
+        )
+    return confirmation
+
+
+def _locked(deployment: Deployment) -> Deployment:
+    return (
+        Deployment.objects.select_for_update(of=("self",))
+        .select_related("version", "capability__team")
+        .get(pk=deployment.pk)
+    )
+
+
+def _wanted(deployment: Deployment) -> None:
+    """Tell the data plane, and the reconciler, at once instead of at its next round."""
+    routes.changed(deployment.capability_id)
+    pk = deployment.pk
+    transaction.on_commit(lambda: background.enqueue(RECONCILE, pk, priority=0))
+
+
+def _check_replicas(replicas: int) -> None:
+    if not 1 <= replicas <= MOST_REPLICAS:
+        raise Invalid(
+            _("%(count)s replicas are not possible: ask for 1 to %(most)d.")
+            % {"count": replicas, "most": MOST_REPLICAS},
+            fields={"replicas": _("must be 1 to %(most)d") % {"most": MOST_REPLICAS}},
+        )
+
+
+def _resources(asked: Mapping[str, float] | None) -> dict[str, float]:
+    resources = DEFAULT_RESOURCES | dict(asked or {})
+    if not 0 < resources["cpu"] <= 64 or not 64 <= resources["memory_mb"] <= 1_000_000:
+        raise Invalid(
+            _("The resources are not possible: up to 64 CPUs and at least 64 MB of memory."),
+            fields={"resources": _("out of range")},
+        )
+    return resources
+
+
+def _percent(value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 100:
+        raise Invalid(
+            _("“%(value)s” is no share: use whole percents from 0 to 100.") % {"value": value},
+            fields={"weights": _("must be whole percents")},
+        )
+    return value
+
+
+def _check_target(pk: int, deployment: Deployment | None, *, already: bool) -> None:
+    if deployment is None:
+        raise Invalid(
+            _("There is no deployment %(pk)d of this capability.") % {"pk": pk}, fields={"weights": str(pk)}
+        )
+    if deployment.kind != Deployment.Kind.PRODUCTION:
+        raise Conflict(
+            _("Deployment %(pk)d is a test deployment. Deploy the version for production first.") % {"pk": pk}
+        )
+    if deployment.desired != Deployment.Desired.RUNNING:
+        raise Conflict(_("Deployment %(pk)d is stopped. Start it first.") % {"pk": pk})
+    verdict = may_take_production_traffic(deployment.version)
+    if not verdict:
+        raise NotAllowed(verdict.reason)
+    if not already and deployment.status != Deployment.Status.READY:
+        raise Conflict(
+            _(
+                "Deployment %(pk)d is %(status)s: traffic can only go to one that answers. Wait until it is ready."
+            )
+            % {"pk": pk, "status": deployment.get_status_display().lower()}
+        )
+
+
+def _write_weights(capability: Capability, wanted: Mapping[int, int], by: User | None) -> None:
+    first = TrafficWeight.objects.filter(capability=capability).first()
+    salt = first.salt if first else secrets.token_hex(8)
+    TrafficWeight.objects.filter(capability=capability).exclude(deployment_id__in=wanted).delete()
+    for pk, weight in wanted.items():
+        TrafficWeight.objects.update_or_create(
+            deployment_id=pk,
+            defaults={"capability": capability, "weight": weight, "salt": salt, "set_by": by},
+        )
