@@ -89,6 +89,15 @@ class Environment:
     system_packages: bool
     """ATRIUM_SYSTEM_PACKAGES: 0 forbids `make up` and `make test` to install system packages."""
 
+    allow_weak_sandbox: bool
+    """ATRIUM_ALLOW_WEAK_SANDBOX: 1 lets people's code run where the sandbox does not hold it. Default: 0."""
+
+    node_cpu: int
+    """ATRIUM_NODE_CPU: processor cores to give to workloads. Default: 0, which is two shares per core."""
+
+    node_memory_mb: int
+    """ATRIUM_NODE_MEMORY_MB: memory to give to workloads. Default: 0, which is three quarters of it."""
+
     web_threads: int
     """ATRIUM_WEB_THREADS: pages answered at the same time by one web process. Default: 8."""
 
@@ -204,6 +213,9 @@ def read(env: Mapping[str, str]) -> Environment:
         samples=samples,
         debug=_flag(env, "ATRIUM_DEBUG", default=False),
         system_packages=_flag(env, "ATRIUM_SYSTEM_PACKAGES", default=True),
+        allow_weak_sandbox=_flag(env, "ATRIUM_ALLOW_WEAK_SANDBOX", default=False),
+        node_cpu=_number(env, "ATRIUM_NODE_CPU", 0, least=0, most=4096),
+        node_memory_mb=_number(env, "ATRIUM_NODE_MEMORY_MB", 0, least=0, most=10**8),
         web_threads=_number(env, "ATRIUM_WEB_THREADS", 8, least=1, most=256),
         worker_threads=_number(env, "ATRIUM_WORKER_THREADS", 4, least=1, most=256),
         gateway_processes=_number(env, "ATRIUM_GATEWAY_PROCESSES", os.cpu_count() or 1, least=1, most=256),

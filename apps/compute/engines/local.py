@@ -64,7 +64,8 @@ class LocalEngine:
         folder = self.root / workload.id
         if not folder.exists():
             with self._locked():
-                self._prepare(workload, folder)
+                if not folder.exists():
+                    self._prepare(workload, folder)
         if not (folder / "status.json").exists():
             self._launch(folder)
 

@@ -394,7 +394,8 @@ class Shim:
         """Somebody asks for the end: pass it on to the command, and set the hour of the kill."""
         grace = float(read_json("stop.json").get("grace_s", 10.0))
         self.stopping = True
-        self.stop_at = time.monotonic() + grace
+        kill_at = time.monotonic() + grace
+        self.stop_at = kill_at if self.stop_at is None else min(self.stop_at, kill_at)
         self.next_watch = 0.0
         if self.child:
             send(self._main(), signal.SIGTERM if grace > 0 else signal.SIGKILL)

@@ -1,0 +1,65 @@
+"""What this machine has to give, and whether a request fits into what is left. Pure arithmetic."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext as _
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+CPU_SHARES_PER_CORE = 2.0
+MEMORY_SHARE = 0.75
+
+
+@dataclass(frozen=True)
+class Amount:
+    """Processor cores, megabytes and graphics cards."""
+
+    cpu: float = 0.0
+    memory_mb: float = 0.0
+    gpu: float = 0.0
+
+    def __add__(self, other: Amount) -> Amount:
+        return Amount(self.cpu + other.cpu, self.memory_mb + other.memory_mb, self.gpu + other.gpu)
+
+    def __sub__(self, other: Amount) -> Amount:
+        return Amount(self.cpu - other.cpu, self.memory_mb - other.memory_mb, self.gpu - other.gpu)
+
+
+def capacity(cpu: float = 0, memory_mb: int = 0) -> Amount:
+    """What may be given out: the settings' values, else from the machine. Cores are shared, memory is not."""
+    cards = len(list(Path("/dev").glob("nvidia[0-9]*")))
+    total_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
+    return Amount(
+        cpu or (os.cpu_count() or 1) * CPU_SHARES_PER_CORE, memory_mb or total_mb * MEMORY_SHARE, float(cards)
+    )
+
+
+def total(amounts: Iterable[Amount]) -> Amount:
+    """The sum."""
+    return sum(amounts, Amount())
+
+
+def missing(need: Amount, free: Amount) -> str:
+    """Why `need` does not fit into `free`, in words; empty when it fits."""
+    labels = {"cpu": _("processor cores"), "memory_mb": _("MB of memory"), "gpu": _("graphics cards")}
+    short = [
+        _("%(need)s %(what)s are needed, %(free)s are free")
+        % {
+            "need": _number(getattr(need, field.name)),
+            "what": labels[field.name],
+            "free": _number(max(0.0, getattr(free, field.name))),
+        }
+        for field in fields(Amount)
+        if getattr(need, field.name) > getattr(free, field.name) + 1e-9
+    ]
+    return "; ".join(short)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) or value >= 100 else f"{value:,.2f}"

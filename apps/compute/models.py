@@ -1,0 +1,140 @@
+"""Jobs with their attempts, and what long-running workloads take of the machine."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.lifecycle import Lifecycle
+
+
+class Job(models.Model):
+    """A command that runs once in the sandbox, to an end. This row is the truth; workloads are its attempts."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", _("Queued")
+        STARTING = "starting", _("Starting")
+        RUNNING = "running", _("Running")
+        SUCCEEDED = "succeeded", _("Succeeded")
+        FAILED = "failed", _("Failed")
+        CANCELLED = "cancelled", _("Cancelled")
+
+    class Network(models.TextChoices):
+        NONE = "none", _("None")
+        FORWARDER = "forwarder", _("The portal only")
+        HOST = "host", _("The machine's")
+
+    lifecycle = Lifecycle(
+        queued={"starting", "failed", "cancelled"},
+        starting={"running", "queued", "succeeded", "failed", "cancelled"},
+        running={"queued", "succeeded", "failed", "cancelled"},
+        succeeded=set(),
+        failed={"queued"},
+        cancelled={"queued"},
+    )
+    ACTIVE = ("starting", "running")
+    ENDED = ("succeeded", "failed", "cancelled")
+
+    kind = models.CharField(_("kind"), max_length=40)
+    title = models.CharField(_("title"), max_length=200)
+    team = models.ForeignKey("accounts.Team", on_delete=models.PROTECT, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    subject = models.CharField(max_length=200, blank=True, help_text=_("The URN of what the job is about."))
+    status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.QUEUED)
+    reason = models.TextField(_("reason"), blank=True)
+
+    argv = models.JSONField(default=list)
+    environment = models.CharField(_("environment"), max_length=60, default="base")
+    inputs = models.JSONField(default=dict, help_text="Path below /work/inputs to SHA-256.")
+    files = models.JSONField(default=dict, help_text="Path below /work to SHA-256.")
+    params = models.JSONField(_("parameters"), default=dict)
+    mounts = models.JSONField(default=list, help_text="[source, target, readonly] each.")
+    variables = models.TextField(blank=True, help_text="Environment variables, encrypted.")
+    resources = models.JSONField(_("resources"), default=dict)
+    network = models.CharField(max_length=10, choices=Network.choices, default=Network.NONE)
+    priority = models.PositiveSmallIntegerField(_("priority"), default=5)
+    timeout_s = models.FloatField(_("time limit"), default=3600)
+    max_attempts = models.PositiveSmallIntegerField(default=1)
+
+    attempt = models.PositiveSmallIntegerField(default=0, help_text="Number of the newest attempt.")
+    failures = models.PositiveSmallIntegerField(default=0, help_text="Attempts that the code itself ended.")
+    losses = models.PositiveSmallIntegerField(default=0, help_text="Attempts that the machine ended.")
+    workload_id = models.CharField(max_length=40, blank=True)
+    checkpoints = models.JSONField(default=dict, help_text="Path below /work/checkpoints to SHA-256.")
+    progress = models.FloatField(_("progress"), null=True)
+    progress_message = models.CharField(max_length=300, blank=True)
+    result = models.JSONField(_("result"), null=True)
+    outputs = models.JSONField(_("outputs"), default=dict)
+    memory_mb = models.FloatField(default=0)
+    peak_memory_mb = models.FloatField(default=0)
+    cpu_s = models.FloatField(default=0)
+    cancel_requested_at = models.DateTimeField(null=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    queued_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("job")
+        verbose_name_plural = _("jobs")
+        indexes = [
+            models.Index(
+                fields=["priority", "queued_at", "id"], condition=Q(status="queued"), name="job_queue"
+            ),
+            models.Index(fields=["id"], condition=Q(status__in=["starting", "running"]), name="job_active"),
+            models.Index(fields=["team", "-id"], name="job_by_team"),
+            models.Index(fields=["subject", "-id"], name="job_by_subject"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status__in=["queued", "starting", "running", "succeeded", "failed", "cancelled"]),
+                name="job_status_known",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job has come to an end."""
+        return self.status in self.ENDED
+
+
+class Attempt(models.Model):
+    """One workload of a job. Made in the transaction that admits it, so that no attempt starts twice."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveSmallIntegerField()
+    workload_id = models.CharField(max_length=40, unique=True)
+    started_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True)
+    reason = models.TextField(blank=True)
+    exit_code = models.IntegerField(null=True)
+    peak_memory_mb = models.FloatField(default=0)
+    cpu_s = models.FloatField(default=0)
+    log = models.CharField(max_length=64, blank=True, help_text="SHA-256 of the log, once it ended.")
+
+    class Meta:
+        verbose_name = _("attempt")
+        verbose_name_plural = _("attempts")
+        constraints = [models.UniqueConstraint(fields=["job", "number"], name="attempt_once")]
+
+
+class Reservation(models.Model):
+    """What a workload that no job stands for (a replica, a workspace) takes of the machine."""
+
+    workload_id = models.CharField(max_length=40, primary_key=True)
+    purpose = models.CharField(max_length=200, blank=True)
+    cpu = models.FloatField()
+    memory_mb = models.PositiveIntegerField()
+    gpu = models.FloatField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("reservation")
+        verbose_name_plural = _("reservations")

@@ -1,0 +1,352 @@
+"""The attempts of jobs: admit, launch, watch, conclude. Called by tasks, at any time, by several at once.
+
+Each step first writes what it is about to do, and can be repeated: a kill at any moment leaves a state that
+the next call understands. The engine runs one workload id once, however often it is started.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from apps.compute import environments, ledger
+from apps.compute.adapters import engine
+from apps.compute.engines.base import EngineError, File, Mount, Resources, Workload
+from apps.compute.models import Attempt, Job, Reservation
+from apps.compute.selectors import capacity, in_use
+from apps.compute.services.jobs import finished
+from apps.core import background, objects, secrets
+from apps.core.errors import Conflict, PortalError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from apps.compute.engines.base import Observed
+
+log = logging.getLogger(__name__)
+
+LEDGER_LOCK = 0x41544A4C
+JOB_LOCK = 0x41544A42
+MOST_LOSSES = 5
+MOST_OUTPUTS = 10_000
+STOP_GRACE_S = 10.0
+JOB_NICE = 5
+
+
+@contextmanager
+def ledger_locked() -> Iterator[None]:
+    """One admission at a time; the lock ends with the transaction."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LEDGER_LOCK])
+        yield
+
+
+@contextmanager
+def _job_locked(job_id: int) -> Iterator[bool]:
+    """Whether this is the only caller that works on the job's end."""
+    key = [JOB_LOCK, job_id % (1 << 31)]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", key)
+        got = bool(cursor.fetchone()[0])
+        try:
+            yield got
+        finally:
+            if got:
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", key)
+
+
+# -- start ------------------------------------------------------------------------------------------
+
+
+def start_job(job_id: int) -> bool:
+    """Start a queued job if it fits, else note why it waits. Returns whether it was started."""
+    with ledger_locked():
+        job = Job.objects.select_for_update().filter(pk=job_id, status=Job.Status.QUEUED).first()
+        if job is None:
+            return False
+        why = _why_it_waits(job)
+        if why:
+            if why != job.reason:
+                Job.objects.filter(pk=job.pk).update(reason=why)
+            return False
+        number = job.attempt + 1
+        # The random part keeps the folder of another database's job of the same number apart.
+        workload_id = f"j{job.pk}-{number}-{secrets.new('x')[1][:6]}"
+        Attempt.objects.create(job=job, number=number, workload_id=workload_id)
+        Job.lifecycle.move(
+            job,
+            "starting",
+            by=None,
+            attempt=number,
+            workload_id=workload_id,
+            started_at=timezone.now(),
+            reason="",
+            memory_mb=0,
+        )
+    _launch(job)
+    return True
+
+
+def _why_it_waits(job: Job) -> str:
+    if not environments.is_ready(job.environment):
+        return _("waits until the environment “%(name)s” is built") % {"name": job.environment}
+    needs = ledger.Amount(job.resources["cpu"], job.resources["memory_mb"], job.resources["gpu"])
+    short = ledger.missing(needs, capacity() - in_use())
+    return _("waits: %(why)s") % {"why": short} if short else ""
+
+
+def _launch(job: Job) -> None:
+    """Hand the admitted attempt to the engine; repeating it is harmless."""
+    try:
+        engine().start(_workload(job))
+    except (EngineError, PortalError) as error:
+        _end(job, "failed", None, reason=str(error))
+        return
+    try:
+        Job.lifecycle.move(job, "running", by=None)
+    except Conflict:
+        return  # somebody saw it run, or end, before us
+
+
+def _workload(job: Job) -> Workload:
+    files = [File("params.json", json.dumps(job.params).encode())]
+    stored = {
+        **job.files,
+        **{f"inputs/{path}": sha256 for path, sha256 in job.inputs.items()},
+        **{f"checkpoints/{path}": sha256 for path, sha256 in job.checkpoints.items()},
+    }
+    files += [File(path, objects.path(sha256)) for path, sha256 in stored.items()]
+    variables = json.loads(secrets.decrypt(job.variables)) if job.variables else {}
+    return Workload(
+        id=job.workload_id,
+        argv=job.argv,
+        environment=environments.path(job.environment),
+        resources=Resources(**job.resources),
+        mounts=[Mount(source=Path(source), target=target, readonly=ro) for source, target, ro in job.mounts],
+        files=files,
+        env={**variables, "ATRIUM_JOB": str(job.pk), "ATRIUM_ATTEMPT": str(job.attempt)},
+        network=job.network,  # type: ignore[arg-type]
+        timeout_s=job.timeout_s,
+        nice=JOB_NICE,
+    )
+
+
+# -- watch ------------------------------------------------------------------------------------------
+
+
+def watch_job(job_id: int) -> None:
+    """Bring the row of an active job to what the engine sees, and repair what a kill left behind."""
+    job = Job.objects.filter(pk=job_id, status__in=Job.ACTIVE).first()
+    if job is None:
+        return
+    observed = engine().observe(job.workload_id)
+    if observed is None:
+        _repair(job)
+    elif observed.ended:
+        conclude_job(job.pk)
+    else:
+        _note(job, observed)
+        if job.cancel_requested_at:
+            engine().stop(job.workload_id, STOP_GRACE_S)
+
+
+def _repair(job: Job) -> None:
+    if job.cancel_requested_at:
+        _end(job, "cancelled", None, reason=job.reason)
+    elif job.status == Job.Status.STARTING:
+        _launch(job)
+    else:
+        _lose(job, None, _("its workload vanished"), {})
+
+
+def _note(job: Job, observed: Observed) -> None:
+    if job.status == Job.Status.STARTING:
+        try:
+            Job.lifecycle.move(job, "running", by=None)
+        except Conflict:
+            return
+    seen = {"memory_mb": observed.memory_mb, "peak_memory_mb": observed.peak_memory_mb}
+    seen |= {"cpu_s": observed.cpu_s, **_progress(job)}
+    changed = {name: value for name, value in seen.items() if getattr(job, name) != value}
+    if changed:
+        Job.objects.filter(pk=job.pk, workload_id=job.workload_id, status__in=Job.ACTIVE).update(**changed)
+
+
+def _progress(job: Job) -> dict[str, Any]:
+    raw = engine().read(job.workload_id, "progress.json", limit=10_000)
+    try:
+        told = json.loads(raw) if raw else {}
+        fraction = told.get("fraction")
+        return {
+            "progress": min(1.0, max(0.0, float(fraction))) if fraction is not None else job.progress,
+            "progress_message": str(told.get("message", job.progress_message))[:300],
+        }
+    except (ValueError, TypeError, AttributeError):
+        return {}  # half-written, or the code writes something else there
+
+
+# -- end --------------------------------------------------------------------------------------------
+
+
+def conclude_job(job_id: int) -> None:
+    """Collect what an ended attempt left and move the job on. Only one caller at a time does it."""
+    with _job_locked(job_id) as alone:
+        job = Job.objects.filter(pk=job_id, status__in=Job.ACTIVE).first() if alone else None
+        observed = engine().observe(job.workload_id) if job else None
+        if job is None or observed is None or not observed.ended:
+            return
+        _conclude(job, observed)
+
+
+def _conclude(job: Job, observed: Observed) -> None:
+    facts = {**_progress(job), "memory_mb": 0, "peak_memory_mb": observed.peak_memory_mb}
+    facts["cpu_s"] = observed.cpu_s
+    if observed.state == "succeeded":
+        try:
+            facts |= {"result": _result(job), "outputs": _collect(job, "outputs")}
+        except PortalError as error:
+            _end(job, "failed", observed, reason=error.message, **facts)
+            return
+        _end(job, "succeeded", observed, reason="", **facts)
+    elif job.cancel_requested_at:
+        _end(job, "cancelled", observed, reason=job.reason, **facts)
+    elif observed.state in ("lost", "stopped"):
+        _lose(job, observed, observed.reason, facts)
+    elif job.failures + 1 < job.max_attempts:
+        reason = _("attempt %(number)d failed (%(why)s); it is repeated") % {
+            "number": job.attempt,
+            "why": observed.reason,
+        }
+        facts |= {"failures": job.failures + 1, "checkpoints": _checkpoints(job)}
+        _end(job, "queued", observed, reason=reason, **facts)
+    else:
+        facts |= {"failures": job.failures + 1, "result": _result_if_any(job)}
+        _end(job, "failed", observed, reason=observed.reason, **facts)
+
+
+def _lose(job: Job, observed: Observed | None, why: str, facts: dict[str, Any]) -> None:
+    """The machine ended the attempt, not the code: repeat it, from its checkpoint, without counting it."""
+    facts["losses"] = job.losses + 1
+    if job.losses >= MOST_LOSSES:
+        reason = _("given up after %(number)d losses: %(why)s") % {"number": job.losses + 1, "why": why}
+        _end(job, "failed", observed, reason=reason, **facts)
+        return
+    if observed:
+        facts["checkpoints"] = _checkpoints(job)
+    _end(job, "queued", observed, reason=_("starts again: %(why)s") % {"why": why}, **facts)
+
+
+def _end(job: Job, status: str, observed: Observed | None, *, reason: str, **facts: Any) -> None:
+    """Write the end of the attempt, and of the job unless it is queued again; then clear the workload away."""
+    stored_log = _store_log(job) if observed else ""
+    now = timezone.now()
+    if status != "queued":
+        facts["finished_at"] = now
+    try:
+        with transaction.atomic():
+            Job.lifecycle.move(job, status, by=None, reason=reason, **facts)
+            Attempt.objects.filter(workload_id=job.workload_id).update(
+                finished_at=now,
+                reason=observed.reason if observed else reason,
+                exit_code=observed.exit_code if observed else None,
+                peak_memory_mb=observed.peak_memory_mb if observed else 0,
+                cpu_s=observed.cpu_s if observed else 0,
+                log=stored_log,
+            )
+            if status != "queued":
+                finished(job)
+    except Conflict:
+        return  # another caller wrote this end
+    engine().remove(job.workload_id)
+    if status == "queued":
+        background.enqueue("compute.start_job", job.pk)
+
+
+def _store_log(job: Job) -> str:
+    def parts() -> Iterator[bytes]:
+        offset = 0
+        while True:
+            data, following = engine().log(job.workload_id, offset)
+            if following == offset:
+                return
+            offset = following
+            yield data
+
+    return objects.put(parts())[0]
+
+
+def _result(job: Job) -> Any:
+    raw = engine().read(job.workload_id, "result.json")
+    try:
+        return json.loads(raw) if raw is not None else None
+    except ValueError as error:
+        raise PortalError(_("result.json is no JSON: %(error)s") % {"error": error}) from error
+
+
+def _result_if_any(job: Job) -> Any:
+    try:
+        return _result(job)
+    except PortalError:
+        return None
+
+
+def _collect(job: Job, under: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for path, handle in engine().files(job.workload_id, under):
+        if len(found) >= MOST_OUTPUTS:
+            raise PortalError(
+                _("The job left more than %(most)d files in %(folder)s; put them into an archive.")
+                % {"most": MOST_OUTPUTS, "folder": under}
+            )
+        sha256, size = objects.put(handle)
+        found[path] = {"sha256": sha256, "size": size}
+    return found
+
+
+def _checkpoints(job: Job) -> dict[str, str]:
+    return {path: facts["sha256"] for path, facts in _collect(job, "checkpoints").items()}
+
+
+# -- all --------------------------------------------------------------------------------------------
+
+
+def reconcile() -> None:
+    """One round over all jobs: watch the active ones, start waiting ones that fit now."""
+    active = Job.objects.filter(status__in=Job.ACTIVE).order_by("pk").values_list("pk", "workload_id")
+    for job_id, workload_id in list(active):
+        observed = engine().observe(workload_id)
+        try:
+            if observed is not None and observed.ended:
+                background.enqueue("compute.conclude_job", job_id)
+            else:
+                watch_job(job_id)
+        except Exception:
+            log.exception("job %s: this round failed", job_id)
+    waiting = Job.objects.filter(status=Job.Status.QUEUED).order_by("priority", "queued_at", "pk")
+    for job_id in list(waiting.values_list("pk", flat=True)[:50]):
+        start_job(job_id)
+
+
+def missing_environments() -> list[str]:
+    """Environments that queued jobs wait for."""
+    wanted = Job.objects.filter(status=Job.Status.QUEUED).values_list("environment", flat=True).distinct()
+    return [name for name in wanted if not environments.is_ready(name)]
+
+
+def reap() -> list[str]:
+    """Remove workloads that neither an active job nor a reservation stands for. Returns their ids."""
+    seen = [observed.id for observed in engine().list()]
+    kept = set(Job.objects.filter(status__in=Job.ACTIVE).values_list("workload_id", flat=True))
+    kept |= set(Reservation.objects.values_list("workload_id", flat=True))
+    strays = [workload_id for workload_id in seen if workload_id not in kept]
+    for workload_id in strays:
+        engine().remove(workload_id)
+    return strays

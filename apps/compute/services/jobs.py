@@ -1,0 +1,211 @@
+"""What people do with jobs: submit, cancel, repeat."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from django.db import models, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from apps.compute import environments, ledger
+from apps.compute.engines.base import Mount, Resources
+from apps.compute.models import Job
+from apps.compute.policy import may_cancel_job, may_retry_job, may_run_code
+from apps.compute.selectors import capacity
+from apps.core import audit, background, events, objects, secrets
+from apps.core.errors import Invalid
+from apps.core.policy import require
+from apps.core.urns import urn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from apps.accounts.models import Team, User
+
+LONGEST_S = 14 * 86_400
+MOST_ATTEMPTS = 10
+
+
+def submit_job(
+    kind: str,
+    title: str,
+    *,
+    by: User | None,
+    team: Team,
+    argv: Sequence[str],
+    environment: str = "base",
+    inputs: Mapping[str, str] | None = None,
+    files: Mapping[str, bytes | str] | None = None,
+    params: Mapping[str, Any] | None = None,
+    mounts: Sequence[Mount | tuple[str, str, bool]] = (),
+    env: Mapping[str, str] | None = None,
+    resources: Resources | Mapping[str, Any] | None = None,
+    max_attempts: int = 1,
+    timeout_s: float = 3600,
+    priority: int = 5,
+    subject: models.Model | str | None = None,
+    network: str = "none",
+) -> Job:
+    """Queue a command; it starts as soon as it fits. The caller has checked that `by` may do this for `team`.
+
+    `inputs` are objects by path below /work/inputs, `files` small contents by path below /work. In the job:
+    /work/params.json; out of it: /work/result.json, /work/outputs/, /work/progress.json. `by=None` is the
+    portal's own code. Publishes compute.job_finished at the end. Raises Invalid, NotAllowed.
+    """
+    require(may_run_code(by))
+    needs = _resources(resources)
+    _check(argv, environment, timeout_s, max_attempts, needs)
+    for path in [*(inputs or {}), *(files or {})]:
+        _check_path(path)
+    for sha256 in (inputs or {}).values():
+        if not objects.exists(sha256):
+            raise Invalid(_("The input file %(sha256)s is not stored here.") % {"sha256": sha256})
+    stored = {path: objects.put([_bytes(content)])[0] for path, content in (files or {}).items()}
+    with transaction.atomic():
+        job = Job.objects.create(
+            kind=kind,
+            title=title[:200],
+            team=team,
+            created_by=by,
+            subject=urn(subject) if subject is not None else "",
+            argv=[str(part) for part in argv],
+            environment=environment,
+            inputs=dict(inputs or {}),
+            files=stored,
+            params=dict(params or {}),
+            mounts=[_mount(mount) for mount in mounts],
+            variables=secrets.encrypt(json.dumps(dict(env))) if env else "",
+            resources=asdict(needs),
+            network=network,
+            priority=priority,
+            timeout_s=timeout_s,
+            max_attempts=max_attempts,
+        )
+        audit.record("compute.job.queued", job, by=by, kind=kind, title=job.title)
+        transaction.on_commit(lambda: background.enqueue("compute.start_job", job.pk, priority=0))
+    return job
+
+
+def cancel_job(job: Job, *, by: User) -> Job:
+    """End a job: at once while it waits, else as soon as its process has been stopped.
+
+    Raises NotAllowed, StaleWrite.
+    """
+    require(may_cancel_job(by, job))
+    with transaction.atomic():
+        reason = _("cancelled by %(name)s") % {"name": by.get_username()}
+        now = timezone.now()
+        if job.status == Job.Status.QUEUED:
+            Job.lifecycle.move(
+                job, "cancelled", by=by, reason=reason, cancel_requested_at=now, finished_at=now
+            )
+            finished(job)
+        else:
+            Job.objects.filter(pk=job.pk, status__in=Job.ACTIVE).update(
+                cancel_requested_at=now, reason=reason
+            )
+            audit.record("compute.job.cancel_requested", job, by=by)
+            job.cancel_requested_at = now
+            transaction.on_commit(lambda: background.enqueue("compute.watch_job", job.pk, priority=0))
+    return job
+
+
+def retry_job(job: Job, *, by: User) -> Job:
+    """Queue a failed or cancelled job anew, as it was. Raises NotAllowed, IllegalMove, StaleWrite."""
+    require(may_retry_job(by, job))
+    require(may_run_code(by))
+    with transaction.atomic():
+        Job.lifecycle.move(
+            job,
+            "queued",
+            by=by,
+            reason="",
+            failures=0,
+            losses=0,
+            progress=None,
+            progress_message="",
+            result=None,
+            outputs={},
+            cancel_requested_at=None,
+            queued_at=timezone.now(),
+            started_at=None,
+            finished_at=None,
+        )
+        transaction.on_commit(lambda: background.enqueue("compute.start_job", job.pk, priority=0))
+    return job
+
+
+def finished(job: Job) -> None:
+    """Tell that a job has ended; inside the transaction that ends it."""
+    events.publish("compute.job_finished", job.pk, status=job.status, kind=job.kind, subject=job.subject)
+
+
+def _check(
+    argv: Sequence[str], environment: str, timeout_s: float, max_attempts: int, needs: Resources
+) -> None:
+    if not argv:
+        raise Invalid(_("The job has no command."), fields={"argv": _("missing")})
+    if environment not in environments.names():
+        raise Invalid(
+            _("There is no environment “%(name)s”; there are: %(names)s.")
+            % {"name": environment, "names": ", ".join(environments.names())},
+            fields={"environment": _("unknown")},
+        )
+    if not 0 < timeout_s <= LONGEST_S:
+        raise Invalid(
+            _("The time limit is %(value)s s; it must be above 0 and at most %(most)d s.")
+            % {"value": timeout_s, "most": LONGEST_S},
+            fields={"timeout_s": _("out of range")},
+        )
+    if not 1 <= max_attempts <= MOST_ATTEMPTS:
+        raise Invalid(
+            _("%(value)d attempts are not possible; say 1 to %(most)d.")
+            % {"value": max_attempts, "most": MOST_ATTEMPTS},
+            fields={"max_attempts": _("out of range")},
+        )
+    short = ledger.missing(ledger.Amount(needs.cpu, needs.memory_mb, needs.gpu), capacity())
+    if short:
+        raise Invalid(_("The job would never fit on this machine: %(why)s.") % {"why": short})
+
+
+def _resources(given: Resources | Mapping[str, Any] | None) -> Resources:
+    if isinstance(given, Resources):
+        return given
+    known = {field.name: field.type for field in fields(Resources)}
+    values: dict[str, Any] = {}
+    for name, value in (given or {}).items():
+        if name not in known:
+            raise Invalid(
+                _("There is no resource “%(name)s”; there are: %(names)s.")
+                % {"name": name, "names": ", ".join(known)},
+                fields={"resources": _("unknown name")},
+            )
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            raise Invalid(
+                _("The resource %(name)s is %(value)s; it must be a number above 0.")
+                % {"name": name, "value": value},
+                fields={"resources": _("no number")},
+            )
+        values[name] = float(value) if name in ("cpu", "gpu") else int(value)
+    return Resources(**values)
+
+
+def _check_path(path: str) -> None:
+    pure = PurePosixPath(path)
+    if not path or pure.is_absolute() or ".." in pure.parts or "\0" in path or str(pure) == ".":
+        raise Invalid(_("“%(path)s” is no path below the job's folder.") % {"path": path[:200]})
+
+
+def _bytes(content: bytes | str) -> bytes:
+    return content.encode() if isinstance(content, str) else content
+
+
+def _mount(mount: Mount | tuple[str, str, bool]) -> list[Any]:
+    if isinstance(mount, Mount):
+        return [str(mount.source), mount.target, mount.readonly]
+    source, target, readonly = mount
+    return [str(source), target, readonly]

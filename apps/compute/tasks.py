@@ -1,0 +1,55 @@
+"""What compute does in the background; every task ends in seconds, none of them runs a job."""
+
+from __future__ import annotations
+
+from django.db import connection
+
+from apps.compute import environments
+from apps.compute.services import attempts
+from apps.core import background
+
+RECONCILE_LOCK = 0x41544A52
+
+
+@background.task("compute.start_job")
+def start_job(job_id: int) -> None:
+    """Start a job right after its commit."""
+    attempts.start_job(job_id)
+
+
+@background.task("compute.watch_job")
+def watch_job(job_id: int) -> None:
+    """Look at one job now."""
+    attempts.watch_job(job_id)
+
+
+@background.task("compute.conclude_job")
+def conclude_job(job_id: int) -> None:
+    """Collect what an ended job left."""
+    attempts.conclude_job(job_id)
+
+
+@background.every(1, "compute.reconcile")
+def reconcile() -> None:
+    """The safety net under all of the above; one round at a time."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [RECONCILE_LOCK])
+        if not cursor.fetchone()[0]:
+            return
+        try:
+            attempts.reconcile()
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [RECONCILE_LOCK])
+
+
+@background.every(30, "compute.build_environments")
+def build_environments() -> None:
+    """Build what queued jobs wait for; `make up` has normally built it before."""
+    for name in attempts.missing_environments():
+        environments.build(name)
+
+
+@background.every(60, "compute.reap")
+def reap() -> None:
+    """Clear away workloads that nothing stands for any more."""
+    attempts.reap()

@@ -1,0 +1,305 @@
+"""Jobs on the real engine and the real database; tasks are called as the worker would call them."""
+
+import json
+import time
+
+import pytest
+
+from apps.compute import adapters, environments
+from apps.compute.engines.fake import FakeEngine
+from apps.compute.models import Attempt, Job, Reservation
+from apps.compute.selectors import in_use, job_log, jobs_visible_to
+from apps.compute.services import attempts, cancel_job, retry_job, submit_job
+from apps.core import objects
+from apps.core.errors import IllegalMove, Invalid, NotAllowed
+from apps.core.models import AuditEntry, Event
+
+PYTHON = "/usr/bin/env python3"
+
+
+@pytest.fixture(autouse=True)
+def _outside(monkeypatch, tmp_path, settings):
+    """Every environment counts as built; nothing goes to a broker."""
+    monkeypatch.setattr(environments, "is_ready", lambda name: True)
+    monkeypatch.setattr(environments, "path", lambda name: None)
+    monkeypatch.setattr("apps.core.background.enqueue", lambda *args, **facts: True)
+
+
+@pytest.fixture
+def engine(local_engine):
+    adapters.use(local_engine)
+    yield local_engine
+    adapters.use(None)
+
+
+@pytest.fixture
+def fake():
+    engine = FakeEngine()
+    adapters.use(engine)
+    yield engine
+    adapters.use(None)
+
+
+def submit(team, by, *argv, **facts) -> Job:
+    return submit_job("script", "A job", by=by, team=team, argv=argv, **facts)
+
+
+def run(job: Job, seconds: float = 20.0) -> Job:
+    """Let the reconciler work until the job has ended."""
+    until = time.monotonic() + seconds
+    while not job.ended and time.monotonic() < until:
+        attempts.reconcile()
+        job.refresh_from_db()
+        if job.status in Job.ACTIVE:
+            attempts.conclude_job(job.pk)
+            job.refresh_from_db()
+        time.sleep(0.02)
+    assert job.ended, (job.status, job.reason)
+    return job
+
+
+def test_job_reads_its_inputs_and_leaves_result_outputs_and_log(ada, radio, engine):
+    sha256, _ = objects.put([b"21"])
+    script = "import json; n = int(open('inputs/n').read()) * json.load(open('params.json'))['by']\n"
+    script += "import os; os.makedirs('outputs/deep'); open('outputs/deep/n', 'w').write(str(n))\n"
+    script += "json.dump({'n': n}, open('result.json', 'w')); print('done')"
+
+    job = submit(
+        radio,
+        ada,
+        "python3",
+        "main.py",
+        files={"main.py": script},
+        inputs={"n": sha256},
+        params={"by": 2},
+    )
+    run(job)
+
+    assert (job.status, job.reason, job.result) == ("succeeded", "", {"n": 42})
+    assert objects.path(job.outputs["deep/n"]["sha256"]).read_text() == "42"
+    assert job_log(job)[0] == b"done\n"
+    assert engine.list() == []
+    actions = list(AuditEntry.objects.order_by("pk").values_list("action", flat=True))
+    assert [a.removeprefix("compute.job.") for a in actions] == ["queued", "starting", "running", "succeeded"]
+
+
+def test_end_is_told_by_event(ada, radio, fake, monkeypatch):
+    monkeypatch.setattr("apps.core.events._handlers", {"compute.job_finished": [lambda *facts: None]})
+    job = submit(radio, ada, "true")
+
+    run(job)
+
+    event = Event.objects.get(name="compute.job_finished")
+    assert (event.key, event.facts["status"]) == (str(job.pk), "succeeded")
+
+
+@pytest.mark.parametrize(
+    ("argv", "facts", "reason"),
+    [
+        (["sh", "-c", "echo the key is missing; exit 1"], {}, "exit code 1: the key is missing"),
+        (["sh", "-c", "kill -9 $$"], {}, "killed by signal 9 (SIGKILL)"),
+        (["sleep", "60"], {"timeout_s": 0.5}, "time limit of 0.5 s"),
+        (["sh", "-c", "echo nonsense > result.json"], {}, "result.json is no JSON"),
+        (["python3", "-c", "x = bytearray(100 << 30)"], {}, "out of memory at 1,024 MB"),
+    ],
+)
+def test_failure_says_why(ada, radio, engine, argv, facts, reason):
+    job = run(submit(radio, ada, *argv, **facts))
+
+    assert job.status == "failed"
+    assert job.reason.startswith(reason)
+
+
+def test_failed_attempt_is_repeated_from_its_checkpoint(ada, radio, engine):
+    script = "import os, sys\nos.makedirs('checkpoints', exist_ok=True)\n"
+    script += "n = len(os.listdir('checkpoints')); open(f'checkpoints/{n}', 'w').write('x'); print(n)\nsys.exit(n < 2)"
+    job = run(submit(radio, ada, "python3", "-c", script, max_attempts=3))
+
+    assert (job.status, job.attempt, job.failures) == ("succeeded", 3, 2)
+    logs = [job_log(job, attempt=number)[0] for number in (1, 2, 3)]
+    assert logs == [b"0\n", b"1\n", b"2\n"]
+    assert [attempt.exit_code for attempt in job.attempts.order_by("number")] == [1, 1, 0]
+
+
+def test_attempts_end(ada, radio, fake):
+    job = run(submit(radio, ada, "false", max_attempts=2))
+
+    assert (job.status, job.attempt) == ("failed", 2)
+
+
+def test_what_does_not_fit_waits_and_says_why(ada, radio, fake, settings, monkeypatch):
+    monkeypatch.setattr("apps.compute.services.attempts.capacity", lambda: attempts.ledger.Amount(2, 3000, 0))
+    first = submit(radio, ada, "run", resources={"memory_mb": 2000})
+    second = submit(radio, ada, "true", resources={"memory_mb": 2000})
+
+    attempts.reconcile()
+    second.refresh_from_db()
+    assert second.status == "queued"
+    assert "2,000 MB of memory are needed, 1,000 are free" in second.reason
+
+    fake.finish(Attempt.objects.get(job=first).workload_id)
+    run(first)
+    assert run(second).status == "succeeded"
+    assert in_use().memory_mb == 0
+
+
+def test_what_never_fits_is_refused(ada, radio):
+    with pytest.raises(Invalid, match="never fit"):
+        submit(radio, ada, "true", resources={"memory_mb": 10**9})
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"environment": "nowhere"}, "no environment “nowhere”"),
+        ({"timeout_s": 0}, "time limit is 0 s"),
+        ({"max_attempts": 0}, "attempts"),
+        ({"resources": {"memory": 5}}, "no resource “memory”"),
+        ({"resources": {"memory_mb": "much"}}, "must be a number"),
+        ({"files": {"../up": b""}}, "no path below"),
+        ({"inputs": {"/etc/x": "0" * 64}}, "no path below"),
+        ({"inputs": {"x": "0" * 64}}, "is not stored here"),
+    ],
+)
+def test_impossible_job_is_refused_with_the_value(ada, radio, facts, message):
+    with pytest.raises(Invalid, match=message):
+        submit(radio, ada, "true", **facts)
+
+    assert not Job.objects.exists()
+
+
+def test_waiting_job_is_cancelled_at_once(ada, radio, fake):
+    job = submit(radio, ada, "true")
+
+    cancel_job(job, by=ada)
+    attempts.reconcile()
+
+    job.refresh_from_db()
+    assert (job.status, job.reason) == ("cancelled", "cancelled by ada")
+    assert fake.list() == []
+
+
+def test_running_job_is_stopped_by_cancel(ada, radio, engine):
+    job = submit(radio, ada, "sleep", "60")
+    attempts.start_job(job.pk)
+    job.refresh_from_db()
+    assert job.status == "running"
+
+    cancel_job(job, by=ada)
+    run(job)
+
+    assert (job.status, job.reason) == ("cancelled", "cancelled by ada")
+
+
+def test_outsider_neither_sees_nor_cancels(ada, cy, bo, radio, fake):
+    job = submit(radio, ada, "true")
+
+    assert not jobs_visible_to(cy).exists()
+    assert jobs_visible_to(bo).get() == job
+    with pytest.raises(NotAllowed, match="role"):
+        cancel_job(job, by=cy)
+
+
+def test_failed_job_can_be_repeated_and_succeeded_cannot(ada, radio, fake):
+    job = run(submit(radio, ada, "run-until-told", max_attempts=1, timeout_s=0.01))
+    assert job.status == "failed"
+
+    retry_job(job, by=ada)
+    assert job.status == "queued"
+    attempts.start_job(job.pk)
+    job.refresh_from_db()
+    fake.finish(job.workload_id)
+    run(job)
+
+    assert (job.status, job.attempt) == ("succeeded", 2)
+    with pytest.raises(NotAllowed, match="failed or cancelled"):
+        retry_job(job, by=ada)
+
+
+def test_progress_is_shown_while_it_runs(ada, radio, fake):
+    job = submit(radio, ada, "run")
+    attempts.start_job(job.pk)
+    job.refresh_from_db()
+    fake.write(job.workload_id, "progress.json", json.dumps({"fraction": 0.4, "message": "fitting"}).encode())
+
+    attempts.reconcile()
+
+    job.refresh_from_db()
+    assert (job.progress, job.progress_message) == (0.4, "fitting")
+
+
+def test_kill_between_admission_and_start_loses_nothing(ada, radio, fake, monkeypatch):
+    job = submit(radio, ada, "true")
+    monkeypatch.setattr(attempts, "_launch", lambda job: None)  # the worker dies here
+    attempts.start_job(job.pk)
+    monkeypatch.undo()
+    assert fake.list() == []
+
+    adapters.use(fake)
+    monkeypatch.setattr(environments, "path", lambda name: None)
+    monkeypatch.setattr("apps.core.background.enqueue", lambda *args, **facts: True)
+    attempts.reconcile()
+
+    job.refresh_from_db()
+    assert run(job).status == "succeeded"
+    assert job.attempt == 1
+
+
+def test_killed_supervisor_repeats_the_job_without_counting_the_attempt(ada, radio, engine):
+    import os
+
+    from apps.compute.engines.shim import read_json
+
+    job = submit(radio, ada, "sh", "-c", "test $ATRIUM_ATTEMPT = 2 || sleep 60; echo again")
+    attempts.start_job(job.pk)
+    job.refresh_from_db()
+    os.kill(read_json(str(engine.root / job.workload_id / "status.json"))["shim"][0], 9)
+
+    run(job)
+
+    assert (job.status, job.attempt, job.losses, job.failures) == ("succeeded", 2, 1, 0)
+    assert Attempt.objects.get(job=job, number=1).reason == "its supervisor process was killed"
+
+
+def test_vanished_workload_is_repeated(ada, radio, fake):
+    job = submit(radio, ada, "true")
+    attempts.start_job(job.pk)
+    fake.lives.clear()
+
+    assert run(Job.objects.get(pk=job.pk)).status == "succeeded"
+
+
+def test_two_workers_start_a_job_once(ada, radio, fake):
+    job = submit(radio, ada, "run")
+
+    assert [attempts.start_job(job.pk), attempts.start_job(job.pk)] == [True, False]
+    assert len(fake.list()) == 1
+
+
+def test_stray_workload_is_removed_and_reserved_one_kept(ada, radio, fake):
+    from apps.compute.engines.base import Workload
+    from apps.compute.services import remove_workload, start_workload
+
+    fake.start(Workload("stray", ["run"]))
+    start_workload(Workload("r1", ["run"]), purpose="a replica", trusted=True)
+
+    assert attempts.reap() == ["stray"]
+    assert [observed.id for observed in fake.list()] == ["r1"]
+    remove_workload("r1")
+    assert not Reservation.objects.exists()
+
+
+def test_secret_variables_are_not_readable_in_the_row(ada, radio, fake):
+    job = submit(radio, ada, "run", env={"TOKEN": "do not tell"})
+    attempts.start_job(job.pk)
+
+    job.refresh_from_db()
+    assert "do not tell" not in job.variables
+    assert fake.lives[job.workload_id].workload.env["TOKEN"] == "do not tell"
+
+
+def test_succeeded_job_cannot_become_anything_else(ada, radio, fake):
+    job = run(submit(radio, ada, "true"))
+
+    with pytest.raises(IllegalMove):
+        Job.lifecycle.move(job, "failed", by=None)
