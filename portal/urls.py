@@ -6,7 +6,12 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
-api_v1: list[Any] = []
+from apps.requests import home
+
+api_v1: list[Any] = [
+    path("", include("apps.accounts.api_urls")),
+    path("", include("apps.requests.api_urls")),
+]
 
 api: list[Any] = [
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
@@ -16,4 +21,9 @@ api: list[Any] = [
 urlpatterns = [
     path("api/", include(api)),
     path("admin/", admin.site.urls),
+    path("", home.landing, name="landing"),
+    path("home/", home.home, name="home"),
+    path("search/", home.find, name="search"),
+    path("", include("apps.accounts.urls")),
+    path("", include("apps.requests.urls")),
 ]
