@@ -140,6 +140,11 @@ class Environment:
         return self.data_dir / "log"
 
     @property
+    def environments_dir(self) -> Path:
+        """The built environments of workloads; made from the checkout alone, so its instances share them."""
+        return ROOT / "var" / "environments"
+
+    @property
     def postgres_dir(self) -> Path:
         """The folder of the embedded PostgreSQL's socket."""
         return self.run_dir / "pg"

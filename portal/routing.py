@@ -2,6 +2,4 @@
 
 from typing import Any
 
-from apps.requests.routing import websocket_urlpatterns as of_requests
-
-websocket_urlpatterns: list[Any] = [*of_requests]
+websocket_urlpatterns: list[Any] = []

@@ -20,14 +20,14 @@ class ProcessIdentity:
     @classmethod
     def of(cls, pid: int) -> ProcessIdentity | None:
         """The identity of the process that has `pid` now; None when there is none or it is a zombie."""
-        found = _state_and_start_time(pid)
-        return cls(pid, found[1]) if found and found[0] not in "ZX" else None
+        found = _stat_fields(pid)
+        return cls(pid, int(found[19])) if found and found[0] not in "ZX" else None
 
     @classmethod
     def of_child(cls, pid: int) -> ProcessIdentity:
         """The identity of a child that we have not waited for: it has one even when it has already ended."""
-        found = _state_and_start_time(pid)
-        return cls(pid, found[1] if found else 0)
+        found = _stat_fields(pid)
+        return cls(pid, int(found[19]) if found else 0)
 
     def command(self) -> list[bytes]:
         """The command line; one empty word when the process is gone."""
@@ -67,11 +67,23 @@ class ProcessIdentity:
         return True
 
 
-def _state_and_start_time(pid: int) -> tuple[str, int] | None:
+def _stat_fields(pid: int) -> list[str] | None:
+    """What follows the command's name in `/proc/<pid>/stat`: the state first, the start time at 19."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    # The command's name is in parentheses and may itself hold spaces and parentheses.
-    rest = text.rpartition(")")[2].split()
-    return rest[0], int(rest[19])
+    # The name is in parentheses and may itself hold spaces and parentheses.
+    return text.rpartition(")")[2].split()
+
+
+def session_members(session: int) -> list[ProcessIdentity]:
+    """All living processes of a session."""
+    members = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        found = _stat_fields(int(entry.name))
+        if found and found[0] not in "ZX" and int(found[3]) == session:
+            members.append(ProcessIdentity(int(entry.name), int(found[19])))
+    return members

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -35,6 +36,9 @@ MODEST = {
 
 #: For tests only: a crash of the machine may lose everything.
 FORGETFUL = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+
+NOBODY = 65534
 
 
 class ServerFailed(RuntimeError):
@@ -68,10 +72,16 @@ class Postgres:
 
     def start(self) -> ProcessIdentity:
         """Adopt the running server or start it, and return when it answers. Raises ServerFailed."""
-        self.initialise()
         process = self.running() or self.spawn()
         self.wait_until_ready(process)
         return process
+
+    def prepare(self) -> None:
+        """Make what a start needs: the cluster, the socket's folder, and no lock file of the past."""
+        self.initialise()
+        self.socket_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._forget_reused_pid()
+        hand_over(self.data_dir, self.socket_dir)
 
     def initialise(self) -> None:
         """Make the cluster when there is none yet; refuse one of another major version."""
@@ -124,11 +134,10 @@ class Postgres:
 
     def spawn(self) -> ProcessIdentity:
         """Start the server without waiting for it."""
-        self.socket_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._forget_reused_pid()
+        self.prepare()
         with self.log.open("ab") as log:
             started = subprocess.Popen(
-                [*without_root(self.data_dir, self.socket_dir), *self.command()],
+                [*without_root(), *self.command()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -193,8 +202,9 @@ class Postgres:
             self._run(arguments, cluster, log.fileno(), f"CREATE DATABASE {self.DATABASE};\n".encode())
 
     def _run(self, arguments: list[str], folder: Path, log: int, text: bytes = b"") -> None:
+        hand_over(folder)
         done = subprocess.run(
-            [*without_root(folder), *arguments], input=text, stdout=log, stderr=log, check=False, timeout=120
+            [*without_root(), *arguments], input=text, stdout=log, stderr=log, check=False, timeout=120
         )
         if done.returncode:
             raise ServerFailed(f"{Path(arguments[0]).name} ended with {done.returncode}; see {self.log}.")
@@ -216,19 +226,26 @@ def binary(name: str) -> Path:
     return Path(found.origin).parent / "pginstall18" / "bin" / name
 
 
-def without_root(*folders: Path) -> list[str]:
+@lru_cache(maxsize=1)
+def without_root() -> tuple[str, ...]:
     """The words to put before a command, because PostgreSQL refuses to run as root.
 
     A user namespace in which we are user 1000: no user is made, every file keeps its owner. Where the kernel
-    forbids that, another uid, which then has to own `folders`.
+    forbids that, another uid, to which `hand_over` gives the folders.
     """
     if os.getuid() != 0:
-        return []
-    namespace = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+        return ()
+    namespace = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
     if subprocess.run([*namespace, "true"], capture_output=True, check=False).returncode == 0:
         return namespace
-    user = 65534
+    return ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+
+
+def hand_over(*folders: Path) -> None:
+    """Give our own folders to the uid that the server runs with, when that is not ours."""
+    if without_root()[:1] != ("setpriv",):
+        return
     for folder in folders:
+        folder.parent.chmod(folder.parent.stat().st_mode | 0o011)
         for path in (folder, *folder.rglob("*")):
-            os.chown(path, user, user, follow_symlinks=False)
-    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)

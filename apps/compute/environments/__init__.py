@@ -13,8 +13,8 @@ __all__ = ["BuildError", "build", "digest", "is_ready", "names", "path", "root"]
 
 
 def root() -> Path:
-    """The folder that holds the built environments of this data folder."""
-    return Path(settings.ATRIUM.data_dir) / "environments"
+    """The folder that holds the built environments of this checkout."""
+    return Path(settings.ATRIUM.environments_dir)
 
 
 def path(name: str) -> Path:

@@ -1,0 +1,65 @@
+"""`manage.py prepare STEP …` does what an instance needs before it works; the supervisor calls it."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from django.conf import settings
+from django.core.management import call_command, get_commands
+from django.core.management.base import BaseCommand
+
+from portal.environment import ROOT
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+
+class Command(BaseCommand):
+    """The steps in one process, because each import of Django costs a second."""
+
+    help = __doc__ or ""
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """The steps to do, in this order."""
+        parser.add_argument(
+            "steps", nargs="+", choices=["migrate", "collectstatic", "compilemessages", "samples"]
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Do them; each may be repeated at any time."""
+        for step in options["steps"]:
+            self.stdout.write(f"{step} …")
+            getattr(self, f"_{step}")()
+
+    def _migrate(self) -> None:
+        call_command("migrate", interactive=False, verbosity=1, stdout=self.stdout)
+
+    def _collectstatic(self) -> None:
+        with _alone("collectstatic"):
+            call_command("collectstatic", interactive=False, clear=False, verbosity=1, stdout=self.stdout)
+
+    def _compilemessages(self) -> None:
+        with _alone("compilemessages"):
+            for source in (ROOT / "portal" / "locale").glob("*/LC_MESSAGES/*.po"):
+                with source.open("rb") as text, source.with_suffix(".mo").open("wb") as compiled:
+                    write_mo(compiled, read_po(text))
+
+    def _samples(self) -> None:
+        if settings.ATRIUM.samples and "samples" in get_commands():
+            call_command("samples", stdout=self.stdout)
+
+
+@contextmanager
+def _alone(step: str) -> Iterator[None]:
+    """Two instances of one checkout share what these steps make."""
+    folder = ROOT / "var"
+    folder.mkdir(exist_ok=True)
+    with (folder / f"{step}.lock").open("a") as door:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        yield

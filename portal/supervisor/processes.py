@@ -1,0 +1,169 @@
+"""The processes of one instance, declared: what runs, when it may start, how to see that it answers."""
+
+from __future__ import annotations
+
+import http.client
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from portal.environment import ROOT
+from portal.supervisor import preparation
+from portal.supervisor.postgres import Postgres, without_root
+from portal.supervisor.valkey import Valkey
+
+if TYPE_CHECKING:
+    from portal.environment import Environment
+    from portal.supervisor.identity import ProcessIdentity
+
+#: What has to be done once before the processes that use the database's tables may start.
+PREPARED = "prepare"
+
+
+@dataclass(frozen=True)
+class Process:
+    """One supervised process."""
+
+    name: str
+    argv: tuple[str, ...]
+    answers: Callable[[], bool] | None = None
+    """None for a process without a port: it is up when it has lived for a second."""
+
+    needs: frozenset[str] = frozenset()
+    """Names of what must answer, or be done, before this one is started."""
+
+    essential: bool = True
+    """The portal is not up without it."""
+
+    stop_signal: int = signal.SIGTERM
+    last: bool = False
+    """Ended after all others: they need it to finish their work."""
+
+    once: bool = False
+    """Not a server but a step that goes on while the portal already works; it ends by itself."""
+
+    keeps_code: bool = False
+    """Runs no code of ours, so that a new version of it is no reason for a restart."""
+
+    running: Callable[[], ProcessIdentity | None] | None = None
+    """Finds the process by its own records when ours are lost."""
+
+    before: Callable[[], None] | None = None
+    """Called before each start."""
+
+    variables: dict[str, str] = field(default_factory=dict)
+
+
+def declare(environment: Environment) -> list[Process]:
+    """All processes of this instance, in the order in which they are shown."""
+    servers = frozenset({"postgres", "valkey"})
+    needs = frozenset(_embedded(environment)) & servers
+    prepared = needs | {PREPARED}
+    python = sys.executable
+    celery = (python, "-m", "celery", "--app", "portal", "--quiet")
+    processes = [
+        Process(
+            "web",
+            (
+                *(python, "-m", "granian", "--interface", "wsgi", "--no-ws", "--http", "1"),
+                *("--host", environment.bind, "--port", str(environment.web_port)),
+                *("--workers", "1", "--blocking-threads", str(environment.web_threads)),
+                *("--respawn-failed-workers", "--workers-kill-timeout", "5", "--log-level", "warning"),
+                "portal.wsgi:application",
+            ),
+            answers=lambda: responds(environment.bind, environment.web_port, "/healthz?part=web"),
+        ),
+        Process(
+            "live",
+            (
+                *(python, "-m", "uvicorn", "--host", environment.bind, "--port", str(environment.live_port)),
+                *("--ws", "websockets-sansio", "--ws-max-size", str(64 << 20), "--loop", "uvloop"),
+                *("--timeout-graceful-shutdown", "3", "--log-level", "warning", "--no-access-log"),
+                *("--lifespan", "auto", "portal.asgi:application"),
+            ),
+            answers=lambda: listens(environment.bind, environment.live_port),
+        ),
+        Process(
+            "worker",
+            (
+                *(*celery, "worker", "--pool", "threads", "--concurrency", str(environment.worker_threads)),
+                *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO"),
+            ),
+            needs=prepared,
+        ),
+        Process(
+            "beat",
+            (
+                *(*celery, "beat", "--schedule", str(environment.data_dir / "beat-schedule")),
+                *("--pidfile", "", "--loglevel", "WARNING"),
+            ),
+            needs=prepared,
+        ),
+    ]
+    commands: dict[str, Callable[[], bool] | None] = {
+        "gateway": lambda: responds(environment.bind, environment.gateway_port, "/v2/health/live"),
+        "ingest": None,
+    }
+    for name, answers in commands.items():
+        if (ROOT / "apps/gateway/management/commands" / f"{name}.py").exists():
+            processes.append(Process(name, (python, "manage.py", name), answers=answers, needs=prepared))
+    if preparation.environments_outstanding():
+        build = (python, "manage.py", "environments")
+        processes.append(Process("environments", build, needs=prepared, essential=False, once=True))
+    return [*_embedded(environment).values(), *processes]
+
+
+def _embedded(environment: Environment) -> dict[str, Process]:
+    servers: dict[str, Process] = {}
+    if environment.embedded_database:
+        postgres = Postgres.of(environment)
+        servers["postgres"] = Process(
+            "postgres",
+            (*without_root(), *postgres.command()),
+            answers=postgres.answers,
+            stop_signal=signal.SIGINT,
+            last=True,
+            keeps_code=True,
+            running=postgres.running,
+            before=postgres.prepare,
+        )
+    if environment.embedded_redis:
+        valkey = Valkey.of(environment)
+        servers["valkey"] = Process(
+            "valkey",
+            tuple(valkey.command()),
+            answers=valkey.answers,
+            last=True,
+            keeps_code=True,
+            running=valkey.running,
+            before=valkey.initialise,
+        )
+    return servers
+
+
+def responds(host: str, port: int, path: str) -> bool:
+    """Whether an HTTP server answers there, whatever it says."""
+    connection = http.client.HTTPConnection(_reachable(host), port, timeout=5)
+    try:
+        connection.request("GET", path, headers={"Host": f"127.0.0.1:{port}"})
+        return connection.getresponse().status < 600
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def listens(host: str, port: int) -> bool:
+    """Whether somebody accepts connections there."""
+    try:
+        socket.create_connection((_reachable(host), port), timeout=3).close()
+    except OSError:
+        return False
+    return True
+
+
+def _reachable(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  what we bound to, seen from here
