@@ -28,8 +28,6 @@ NODE_MODULES = ROOT / "node_modules"
 VENDOR = {
     "vendor/tabler.min.css": "@tabler/core/dist/css/tabler.min.css",
     "vendor/tabler.min.js": "@tabler/core/dist/js/tabler.min.js",
-    "vendor/tabler-icons.min.css": "@tabler/icons-webfont/dist/tabler-icons.min.css",
-    "vendor/fonts/tabler-icons.woff2": "@tabler/icons-webfont/dist/fonts/tabler-icons.woff2",
     "vendor/htmx.min.js": "htmx.org/dist/htmx.min.js",
     "vendor/xterm.css": "@xterm/xterm/css/xterm.css",
     "vendor/xterm.mjs": "@xterm/xterm/lib/xterm.mjs",

@@ -2,4 +2,6 @@
 
 from typing import Any
 
-websocket_urlpatterns: list[Any] = []
+from apps.requests.routing import websocket_urlpatterns as of_requests
+
+websocket_urlpatterns: list[Any] = [*of_requests]

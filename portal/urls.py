@@ -6,9 +6,13 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
+from apps.requests import home
 from portal.health import healthz
 
-api_v1: list[Any] = []
+api_v1: list[Any] = [
+    path("", include("apps.accounts.api_urls")),
+    path("", include("apps.requests.api_urls")),
+]
 
 api: list[Any] = [
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
@@ -18,5 +22,10 @@ api: list[Any] = [
 urlpatterns = [
     path("api/", include(api)),
     path("admin/", admin.site.urls),
+    path("", home.landing, name="landing"),
+    path("home/", home.home, name="home"),
+    path("search/", home.find, name="search"),
+    path("", include("apps.accounts.urls")),
+    path("", include("apps.requests.urls")),
     path("healthz", healthz, name="healthz"),
 ]

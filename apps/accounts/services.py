@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from apps.accounts.models import Membership, PersonalToken, Team
+from apps.accounts.models import Membership, PersonalToken, Site, Team, User
 from apps.accounts.policy import may_administer
 from apps.core import audit, secrets
 from apps.core.errors import Invalid, NotAllowed
 from apps.core.policy import require
-
-if TYPE_CHECKING:
-    from apps.accounts.models import User
 
 _TOUCH_EVERY = timedelta(minutes=1)
 
@@ -87,3 +85,70 @@ def remove_member(membership: Membership, *, by: User) -> None:
         "accounts.member.removed", membership.team, by=by, user=membership.user.username, role=membership.role
     )
     membership.delete()
+
+
+@transaction.atomic
+def create_site(slug: str, name: str, kind: str, *, by: User) -> Site:
+    """Add a site: the centre or a province."""
+    require(may_administer(by))
+    if Site.objects.filter(slug=slug).exists():
+        raise Invalid(
+            _("There is a site “%(slug)s” already. Choose another short name.") % {"slug": slug},
+            fields={"slug": _("is taken")},
+        )
+    site = Site.objects.create(slug=slug, name=name, kind=kind)
+    audit.record("accounts.site.created", site, by=by, slug=slug)
+    return site
+
+
+@transaction.atomic
+def create_team(slug: str, name: str, site: Site, *, by: User) -> Team:
+    """Add a team at a site."""
+    require(may_administer(by))
+    if Team.objects.filter(slug=slug).exists():
+        raise Invalid(
+            _("There is a team “%(slug)s” already. Choose another short name.") % {"slug": slug},
+            fields={"slug": _("is taken")},
+        )
+    team = Team.objects.create(slug=slug, name=name, site=site)
+    audit.record("accounts.team.created", team, by=by, slug=slug, site=site.slug)
+    return team
+
+
+@transaction.atomic
+def create_person(username: str, full_name: str, password: str, *, by: User) -> User:
+    """Add a person who can log in with this password; they should change it at once."""
+    require(may_administer(by))
+    if User.objects.filter(username__iexact=username).exists():
+        raise Invalid(
+            _("There is a person “%(name)s” already. Choose another user name.") % {"name": username},
+            fields={"username": _("is taken")},
+        )
+    first, _space, last = full_name.strip().partition(" ")
+    person = User(username=username, first_name=first, last_name=last)
+    try:
+        validate_password(password, person)
+    except ValidationError as error:
+        raise Invalid(" ".join(error.messages), fields={"password": " ".join(error.messages)}) from error
+    person.set_password(password)
+    person.save()
+    audit.record("accounts.user.created", person, by=by, username=username)
+    return person
+
+
+@transaction.atomic
+def set_active(person: User, active: bool, *, by: User) -> None:
+    """Let a person log in, or stop it at once: sessions and tokens of an inactive person are refused."""
+    require(may_administer(by))
+    if person.pk == by.pk:
+        raise Invalid(_("You cannot deactivate yourself; ask another administrator."))
+    if User.objects.filter(pk=person.pk).exclude(is_active=active).update(is_active=active):
+        audit.record("accounts.user.activated" if active else "accounts.user.deactivated", person, by=by)
+
+
+def save_preferences(user: User, *, language: str = "", theme: str = "", time_zone: str = "") -> None:
+    """Keep how a person wants the portal to look; empty values stay as they are."""
+    wanted = {"language": language, "theme": theme, "time_zone": time_zone}
+    changed = {name: value for name, value in wanted.items() if value}
+    if changed:
+        User.objects.filter(pk=user.pk).update(**changed)

@@ -1,0 +1,161 @@
+"""REST: tokens, the own account, teams, sites, the audit log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, mixins, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.accounts import services
+from apps.accounts.models import Membership, PersonalToken, Site, Team, User
+from apps.accounts.policy import may_administer
+from apps.accounts.serializers import (
+    AuditSerializer,
+    MembershipSerializer,
+    MeSerializer,
+    NewTokenSerializer,
+    SiteSerializer,
+    TeamSerializer,
+    TokenSerializer,
+    VerificationSerializer,
+)
+from apps.core import audit
+from apps.core.api import IdempotencyMixin
+from apps.core.errors import NotFound
+from apps.core.models import AuditEntry
+from apps.core.policy import require
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from rest_framework.request import Request
+
+
+class TokenViewSet(IdempotencyMixin, mixins.ListModelMixin, viewsets.GenericViewSet[PersonalToken]):
+    """One's own personal tokens. The secret is in the answer to the POST and nowhere else."""
+
+    serializer_class = TokenSerializer
+    ordering = ("-pk",)
+
+    def get_queryset(self) -> QuerySet[PersonalToken]:
+        if getattr(self, "swagger_fake_view", False):
+            return PersonalToken.objects.none()
+        return PersonalToken.objects.filter(user=cast("User", self.request.user), job_id=None)
+
+    @extend_schema(request=TokenSerializer, responses={201: NewTokenSerializer})
+    def create(self, request: Request) -> Response:
+        asked = TokenSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        user = cast("User", request.user)
+        token, secret = services.create_token(
+            user, asked.validated_data["name"], by=user, expires_at=asked.validated_data.get("expires_at")
+        )
+        return Response({**TokenSerializer(token).data, "secret": secret}, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: str | None = None) -> Response:
+        services.revoke_token(self.get_object(), by=cast("User", request.user))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class MeView(generics.RetrieveUpdateAPIView[User]):
+    """One's own account: name, preferences, roles."""
+
+    serializer_class = MeSerializer
+    http_method_names = ["get", "patch", "head", "options"]
+
+    def get_object(self) -> User:
+        return cast("User", self.request.user)
+
+
+class TeamViewSet(
+    IdempotencyMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Team]
+):
+    """Teams; administrators make them and choose their members."""
+
+    serializer_class = TeamSerializer
+    queryset = Team.objects.select_related("site")
+    lookup_field = "slug"
+    ordering = ("name", "pk")
+
+    @extend_schema(responses={201: TeamSerializer})
+    def create(self, request: Request) -> Response:
+        asked = self.get_serializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        team = services.create_team(**asked.validated_data, by=cast("User", request.user))
+        return Response(TeamSerializer(team).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(methods=["GET"], responses=MembershipSerializer(many=True))
+    @extend_schema(methods=["POST"], request=MembershipSerializer, responses={201: MembershipSerializer})
+    @action(detail=True, methods=["get", "post"], pagination_class=None)
+    def members(self, request: Request, slug: str = "") -> Response:
+        """Who holds which role in the team; a POST gives a role."""
+        team = self.get_object()
+        if request.method == "GET":
+            rows = team.memberships.select_related("user").order_by("user__username", "role")[:1000]
+            return Response(MembershipSerializer(rows, many=True).data)
+        asked = MembershipSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        membership = services.add_member(
+            team, asked.validated_data["user"], asked.validated_data["role"], by=cast("User", request.user)
+        )
+        return Response(MembershipSerializer(membership).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses={204: None})
+    @action(detail=True, methods=["delete"], url_path="members/(?P<member>[0-9]+)")
+    def remove_member(self, request: Request, slug: str = "", member: str = "") -> Response:
+        """Take a role away."""
+        found = Membership.objects.select_related("team", "user").filter(team__slug=slug, pk=member).first()
+        if found is None:
+            raise NotFound(_("This role was taken away already."))
+        services.remove_member(found, by=cast("User", request.user))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class SiteViewSet(
+    IdempotencyMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Site]
+):
+    """The centre and the provinces."""
+
+    serializer_class = SiteSerializer
+    queryset = Site.objects.all()
+    lookup_field = "slug"
+    ordering = ("name", "pk")
+
+    @extend_schema(responses={201: SiteSerializer})
+    def create(self, request: Request) -> Response:
+        asked = self.get_serializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        site = services.create_site(**asked.validated_data, by=cast("User", request.user))
+        return Response(SiteSerializer(site).data, status=status.HTTP_201_CREATED)
+
+
+class AuditView(generics.ListAPIView[AuditEntry]):
+    """The audit log, newest first; filters: action (prefix), actor, urn. Administrators only."""
+
+    serializer_class = AuditSerializer
+    ordering = ("-pk",)
+
+    def get_queryset(self) -> QuerySet[AuditEntry]:
+        if getattr(self, "swagger_fake_view", False):
+            return AuditEntry.objects.none()
+        require(may_administer(self.request.user))
+        asked: Any = self.request.query_params
+        rows = AuditEntry.objects.all()
+        for name, lookup in (("action", "action__startswith"), ("actor", "actor_name"), ("urn", "urn")):
+            if asked.get(name):
+                rows = rows.filter(**{lookup: asked[name]})
+        return rows
+
+
+class AuditVerificationView(APIView):
+    """Recompute the chain of the audit log. Administrators only."""
+
+    @extend_schema(request=None, responses=VerificationSerializer)
+    def post(self, request: Request) -> Response:
+        require(may_administer(request.user))
+        return Response(VerificationSerializer(audit.verify()).data)

@@ -1,0 +1,18 @@
+"""REST addresses of accounts, below /api/v1/."""
+
+from django.urls import include, path
+from rest_framework.routers import SimpleRouter
+
+from apps.accounts import api
+
+router = SimpleRouter()
+router.register("tokens", api.TokenViewSet, basename="api-token")
+router.register("teams", api.TeamViewSet, basename="api-team")
+router.register("sites", api.SiteViewSet, basename="api-site")
+
+urlpatterns = [
+    path("users/me/", api.MeView.as_view(), name="api-me"),
+    path("audit/", api.AuditView.as_view(), name="api-audit"),
+    path("audit/verify/", api.AuditVerificationView.as_view(), name="api-audit-verify"),
+    path("", include(router.urls)),
+]

@@ -1,0 +1,100 @@
+"""REST shapes of people, teams, sites, tokens and audit entries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.accounts.models import Membership, PersonalToken, Role, Site, Team, User
+from apps.core.audit import Verification
+from apps.core.models import AuditEntry
+
+
+class SiteSerializer(serializers.ModelSerializer[Site]):
+    class Meta:
+        model = Site
+        fields = ["slug", "name", "kind"]
+        extra_kwargs: dict[str, Any] = {"slug": {"validators": []}}
+
+
+class TeamSerializer(serializers.ModelSerializer[Team]):
+    site: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="slug", queryset=Site.objects.all()
+    )
+
+    class Meta:
+        model = Team
+        fields = ["slug", "name", "site"]
+        extra_kwargs: dict[str, Any] = {"slug": {"validators": []}}
+
+
+class MembershipSerializer(serializers.ModelSerializer[Membership]):
+    user: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="username", queryset=User.objects.all()
+    )
+    role = serializers.ChoiceField(choices=Role.choices)
+
+    class Meta:
+        model = Membership
+        fields = ["id", "user", "role"]
+        validators: list[object] = []
+
+
+class RoleSerializer(serializers.ModelSerializer[Membership]):
+    team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+
+    class Meta:
+        model = Membership
+        fields = ["team", "role"]
+
+
+class MeSerializer(serializers.ModelSerializer[User]):
+    memberships = RoleSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = User
+        fields = [
+            "id",
+            "username",
+            "first_name",
+            "last_name",
+            "email",
+            "language",
+            "theme",
+            "time_zone",
+            "memberships",
+        ]
+        read_only_fields = ["id", "username"]
+
+
+class TokenSerializer(serializers.ModelSerializer[PersonalToken]):
+    class Meta:
+        model = PersonalToken
+        fields = ["id", "name", "prefix", "created_at", "expires_at", "last_used_at", "revoked_at"]
+        read_only_fields = ["id", "prefix", "created_at", "last_used_at", "revoked_at"]
+
+
+class NewTokenSerializer(TokenSerializer):
+    """With the secret, which is answered this once."""
+
+    secret = serializers.CharField(read_only=True)
+
+    class Meta(TokenSerializer.Meta):
+        fields = [*TokenSerializer.Meta.fields, "secret"]
+
+
+class AuditSerializer(serializers.ModelSerializer[AuditEntry]):
+    class Meta:
+        model = AuditEntry
+        fields = ["id", "at", "action", "urn", "actor_name", "facts", "position", "digest"]
+
+
+class VerificationSerializer(serializers.Serializer[Verification]):
+    """What the verifier of the audit chain found."""
+
+    intact = serializers.BooleanField()
+    checked = serializers.IntegerField()
+    unsealed = serializers.IntegerField()
+    broken_at = serializers.IntegerField(allow_null=True)
+    problem = serializers.CharField()

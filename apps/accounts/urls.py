@@ -1,0 +1,29 @@
+"""Pages of accounts."""
+
+from django.contrib.auth.views import LogoutView
+from django.urls import include, path
+
+from apps.accounts.views import administration, profile, session, teams
+
+_pages = [
+    path("language/", session.language, name="language"),
+    path("theme/", session.theme, name="theme"),
+    path("profile/", profile.profile, name="profile"),
+    path("profile/password/", profile.password, name="password"),
+    path("profile/tokens/", profile.tokens, name="tokens"),
+    path("profile/tokens/<int:pk>/revoke/", profile.revoke_token, name="revoke_token"),
+    path("teams/", teams.teams, name="teams"),
+    path("teams/<slug:slug>/", teams.team, name="team"),
+    path("teams/<slug:slug>/members/<int:pk>/remove/", teams.remove_member, name="remove_member"),
+    path("sites/", teams.sites, name="sites"),
+    path("administration/", administration.administration, name="administration"),
+    path("administration/people/", teams.people, name="people"),
+    path("administration/people/<int:pk>/active/", teams.set_active, name="set_active"),
+    path("administration/audit/", administration.audit_log, name="audit"),
+]
+
+urlpatterns = [
+    path("login/", session.Login.as_view(), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("", include((_pages, "accounts"))),
+]

@@ -1,0 +1,1 @@
+"""Pages of accounts: logging in, the profile, administration."""

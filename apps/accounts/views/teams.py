@@ -1,0 +1,160 @@
+"""Teams and sites: everybody sees them, administrators change them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db.models import Count
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from apps.accounts import services
+from apps.accounts.forms import MemberForm, PersonForm, SiteForm, TeamForm
+from apps.accounts.models import Membership, Role, Site, Team, User
+from apps.accounts.policy import may_administer
+from apps.core.errors import Invalid, NotFound
+from apps.core.paging import keyset
+from apps.core.policy import require
+
+if TYPE_CHECKING:
+    from django import forms
+    from django.http import HttpRequest, HttpResponse
+
+
+def _show(form: forms.BaseForm, error: Invalid) -> None:
+    """Put a domain error where the form shows it."""
+    for name, text in error.fields.items():
+        form.add_error(name if name in form.fields else None, text)
+    if not error.fields or not set(error.fields) & set(form.fields):
+        form.add_error(None, error.message)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def teams(request: HttpRequest) -> HttpResponse:
+    """All teams with their site and size."""
+    user = cast("User", request.user)
+    form = TeamForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            team = services.create_team(**form.cleaned_data, by=user)
+        except Invalid as error:
+            _show(form, error)
+        else:
+            messages.success(request, _("The team is made. Add its members now."))
+            return redirect("accounts:team", slug=team.slug)
+    rows = Team.objects.select_related("site").annotate(people=Count("memberships__user", distinct=True))
+    page = keyset(rows, ("name", "pk"), request.GET.get("cursor", ""), 50)
+    return render(
+        request, "accounts/teams.html", {"page": page, "form": form, "may_administer": may_administer(user)}
+    )
+
+
+def _people_of(team: Team) -> list[dict[str, Any]]:
+    """Each member once, with their memberships."""
+    people: dict[int, dict[str, Any]] = {}
+    for membership in team.memberships.select_related("user").order_by("user__username", "role"):
+        entry = people.setdefault(membership.user_id, {"user": membership.user, "memberships": []})
+        entry["memberships"].append(membership)
+    return list(people.values())
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def team(request: HttpRequest, slug: str) -> HttpResponse:
+    """One team: its members and their roles."""
+    user = cast("User", request.user)
+    found = Team.objects.select_related("site").filter(slug=slug).first()
+    if found is None:
+        raise NotFound(_("There is no team “%(slug)s”.") % {"slug": slug})
+    form = MemberForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        person, role = form.cleaned_data["username"], form.cleaned_data["role"]
+        services.add_member(found, person, role, by=user)
+        messages.success(
+            request, _("%(name)s is %(role)s now.") % {"name": person.username, "role": Role(role).label}
+        )
+        return redirect("accounts:team", slug=slug)
+    context = {
+        "team": found,
+        "people": _people_of(found),
+        "form": form,
+        "may_administer": may_administer(user),
+    }
+    return render(request, "accounts/team.html", context)
+
+
+@login_required
+@require_POST
+def remove_member(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Take one role from one member."""
+    membership = Membership.objects.select_related("team", "user").filter(team__slug=slug, pk=pk).first()
+    if membership is None:
+        raise NotFound(_("This role was taken away already."))
+    services.remove_member(membership, by=cast("User", request.user))
+    messages.success(request, _("The role is taken away."))
+    return redirect("accounts:team", slug=slug)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def sites(request: HttpRequest) -> HttpResponse:
+    """The centre and the provinces."""
+    user = cast("User", request.user)
+    form = SiteForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.create_site(**form.cleaned_data, by=user)
+        except Invalid as error:
+            _show(form, error)
+        else:
+            messages.success(request, _("The site is added."))
+            return redirect("accounts:sites")
+    rows = Site.objects.annotate(team_count=Count("teams"))
+    page = keyset(rows, ("kind", "name", "pk"), request.GET.get("cursor", ""), 50)
+    return render(
+        request, "accounts/sites.html", {"page": page, "form": form, "may_administer": may_administer(user)}
+    )
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def people(request: HttpRequest) -> HttpResponse:
+    """Everybody who can log in."""
+    user = cast("User", request.user)
+    require(may_administer(user))
+    form = PersonForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.create_person(**form.cleaned_data, by=user)
+        except Invalid as error:
+            _show(form, error)
+        else:
+            messages.success(request, _("The person is added. Give them a role in a team."))
+            return redirect("accounts:people")
+    rows = User.objects.prefetch_related("memberships__team")
+    if query := request.GET.get("q", "").strip():
+        rows = rows.filter(username__icontains=query)
+    page = keyset(rows, ("username", "pk"), request.GET.get("cursor", ""), 50)
+    return render(request, "accounts/people.html", {"page": page, "form": form, "query": query})
+
+
+@login_required
+@require_POST
+def set_active(request: HttpRequest, pk: int) -> HttpResponse:
+    """Shut somebody out, or let them in again."""
+    person = User.objects.filter(pk=pk).first()
+    if person is None:
+        raise NotFound(_("There is no such person."))
+    active = request.POST.get("active") == "1"
+    services.set_active(person, active, by=cast("User", request.user))
+    messages.success(
+        request,
+        _("%(name)s can log in again.") % {"name": person.username}
+        if active
+        else _("%(name)s is shut out.") % {"name": person.username},
+    )
+    return redirect("accounts:people")

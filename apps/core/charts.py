@@ -1,0 +1,66 @@
+"""Charts as plain data: a Plotly figure for the eye, and the same numbers as a table one click behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Table:
+    """The numbers of a figure: a header and rows in the order of the first trace's x."""
+
+    header: list[str]
+    rows: list[list[Any]]
+
+
+def _plain(value: Any) -> Any:
+    """Lists and numbers that JSON knows, out of Plotly objects and numpy arrays."""
+    if hasattr(value, "to_plotly_json"):
+        return _plain(value.to_plotly_json())
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_plain(inner) for inner in value]
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return value
+
+
+def figure_of(figure: Any) -> dict[str, Any]:
+    """A figure as `{"data": […], "layout": {…}}` that can be written as JSON."""
+    plain = _plain(figure)
+    return {"data": plain.get("data", []), "layout": plain.get("layout", {})}
+
+
+def _axis_title(figure: dict[str, Any], axis: str, fallback: str) -> str:
+    title = figure["layout"].get(axis, {}).get("title", "")
+    text = title.get("text", "") if isinstance(title, Mapping) else title
+    return str(text or fallback)
+
+
+def table_of(figure: dict[str, Any]) -> Table:
+    """The figure's traces side by side: one row for each x, one column for each trace.
+
+    Horizontal bars name their rows by y; a heat map gives one row for each y and one column for each x.
+    """
+    traces: list[dict[str, Any]] = figure["data"]
+    if traces and traces[0].get("type") == "heatmap":
+        heat = traces[0]
+        return Table(
+            ["", *map(str, heat.get("x", []))],
+            [[y, *row] for y, row in zip(heat["y"], heat["z"], strict=False)],
+        )
+    flat = bool(traces) and traces[0].get("orientation") == "h"
+    key, value = ("y", "x") if flat else ("x", "y")
+    order: dict[Any, list[Any]] = {}
+    for column, trace in enumerate(traces):
+        for x, y in zip(trace.get(key, []), trace.get(value, []), strict=False):
+            order.setdefault(x, [""] * len(traces))[column] = y
+    header = [_axis_title(figure, f"{key}axis", key)]
+    only = _axis_title(figure, f"{value}axis", value) if len(traces) == 1 else ""
+    header += [str(trace.get("name") or only or index + 1) for index, trace in enumerate(traces)]
+    return Table(header, [[x, *values] for x, values in order.items()])

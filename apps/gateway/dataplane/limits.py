@@ -1,0 +1,179 @@
+"""Enforces a plan on every call: calls at once, per second, per day, per month."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from apps.gateway.dataplane import ledger as ledgers
+from apps.gateway.dataplane.shares import QUOTA, Concurrent, Quota, Rate, Share
+from apps.gateway.dataplane.valkey import Away
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from apps.gateway.dataplane.http import Headers
+    from apps.gateway.dataplane.ledger import Ledger, Orphan
+    from apps.gateway.dataplane.snapshot import Grant, Limits
+    from apps.gateway.dataplane.valkey import Valkey
+
+log = logging.getLogger("atrium.gateway")
+
+ASLEEP_SECONDS = 300.0
+
+
+class Pool:
+    """The limits that the keys of one subscription share, as seen by this process."""
+
+    __slots__ = ("_policy", "concurrent", "limits", "quotas", "shares", "used")
+
+    def __init__(self, limits: Limits, concurrent: Concurrent | None, others: list[Share]) -> None:
+        self.limits = limits
+        self.concurrent = concurrent
+        self.shares: list[Share] = ([concurrent] if concurrent else []) + others
+        self.quotas = [share for share in others if isinstance(share, Quota)]
+        self.used = time.monotonic()
+        policies = [pair[0] for share in others if (pair := share.policy())]
+        self._policy = b", ".join(policies)
+
+    def headers(self) -> Headers:
+        """RateLimit fields of the IETF draft."""
+        states = [pair[1] for share in self.shares if (pair := share.policy())]
+        if not states:
+            return []
+        return [(b"ratelimit-policy", self._policy), (b"ratelimit", b", ".join(states))]
+
+
+class Admission:
+    """What one call has taken; released when it ends."""
+
+    __slots__ = ("_windows", "pool")
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self._windows = [quota.window for quota in pool.quotas]
+
+    def release(self, *, refund: bool) -> None:
+        """The call has ended; `refund` when it failed through no fault of the caller."""
+        if self.pool.concurrent is not None:
+            self.pool.concurrent.put_back()
+        if refund:
+            for window in self._windows:
+                window.put_back()
+
+
+class Limiter:
+    """All pools that have been used lately."""
+
+    def __init__(self, folder: Path, valkey: Valkey | None, processes: int) -> None:
+        self._folder = folder
+        self._me = folder.name
+        self._valkey = valkey
+        self._processes = processes
+        self._ledger: Ledger = ledgers.Ledger(folder)
+        self._pools: dict[str, Pool] = {}
+        self._retired: list[Pool] = []
+        self._made = 0
+
+    @property
+    def degraded(self) -> bool:
+        """Whether quotas run on this process's share alone, the shared counters being away."""
+        return any(quota.degraded for pool in self._pools.values() for quota in pool.quotas)
+
+    def pool(self, grant: Grant) -> Pool:
+        """The limits of this grant; made anew when the plan has changed."""
+        pool = self._pools.get(grant.pool)
+        if pool is None or pool.limits != grant.limits:
+            if pool is not None:
+                self._retired.append(pool)
+            pool = self._pools[grant.pool] = self._make(grant)
+        return pool
+
+    def _make(self, grant: Grant) -> Pool:
+        limits, name, valkey, count = grant.limits, grant.pool, self._valkey, self._processes
+        self._made += 1
+        me = f"{self._me}.{self._made}"
+        others: list[Share] = []
+        if limits.rate_per_s:
+            burst = limits.burst or max(1, int(limits.rate_per_s))
+            others.append(Rate(name, limits.rate_per_s, burst, valkey, count))
+        for period, units in (("day", limits.per_day), ("month", limits.per_month)):
+            if units is not None:
+                others.append(Quota(name, period, units, valkey, self._ledger, me, count))
+        concurrent = None
+        if limits.concurrent is not None:
+            concurrent = Concurrent(name, limits.concurrent, valkey, me, count)
+        return Pool(limits, concurrent, others)
+
+    async def admit(self, grant: Grant) -> Admission:
+        """Take one unit of each limit, or none and raise Refused with 429."""
+        pool = self.pool(grant)
+        pool.used = time.monotonic()
+        for position, share in enumerate(pool.shares):
+            if share.take():
+                if share.low():
+                    share.prefetch()
+            elif not await share.obtain():
+                for taken in pool.shares[:position]:
+                    taken.put_back()
+                refusal = share.refusal()
+                refusal.headers = pool.headers()
+                raise refusal
+        return Admission(pool)
+
+    async def tick(self) -> None:
+        """Called every second: report what was spent and settle what dead siblings left behind."""
+        try:
+            for name, pool in list(self._pools.items()):
+                await self._renew(name, pool)
+            while self._retired:
+                await _forget(self._retired[0])
+                self._retired.pop(0)
+            await self._settle_orphans()
+        except Away:
+            return
+
+    async def _renew(self, name: str, pool: Pool) -> None:
+        if pool.concurrent is not None:
+            await pool.concurrent.renew()
+        asleep = time.monotonic() - pool.used > ASLEEP_SECONDS
+        if asleep and self._valkey is not None:
+            del self._pools[name]
+            self._retired.append(pool)
+            return
+        for quota in pool.quotas:
+            await quota.renew()
+
+    async def _settle_orphans(self) -> None:
+        if self._valkey is None:
+            return
+        for orphan in ledgers.orphans(self._folder.parent):
+            try:
+                await self._settle(orphan, self._valkey)
+            except Away:
+                orphan.release()
+                raise
+
+    async def _settle(self, orphan: Orphan, valkey: Valkey) -> None:
+        ends = int(time.time()) + 31 * 86400
+        for row, spent in orphan.rows.items():
+            who, _, key = row.partition(" ")
+            await valkey.run(QUOTA, [key], [who, spent, 0, 0, 0, ends, 0])
+        log.info("settled the quotas of %s", orphan.process)
+        orphan.settled()
+
+    async def close(self) -> None:
+        """Return every lease; called at shutdown."""
+        try:
+            for pool in [*self._pools.values(), *self._retired]:
+                await _forget(pool)
+        except Away:
+            log.warning("the shared counters are away: a sibling will settle this process's quotas")
+            return
+        self._ledger.remove()
+
+
+async def _forget(pool: Pool) -> None:
+    for quota in pool.quotas:
+        await quota.forget()

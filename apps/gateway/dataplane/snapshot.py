@@ -1,0 +1,243 @@
+"""What the data plane knows of keys and routes: one immutable picture, swapped as a whole.
+
+The centre sends JSON; the last one is kept on disk, so a gateway starts and serves without the centre.
+Keys stay packed until they are used: a hundred thousand of them are mostly asleep.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+PRODUCTION = "production"
+DEPLOYMENT_SCOPE = "deployment:"
+
+
+class BadSnapshot(ValueError):
+    """What the centre or the disk gave is no snapshot; the old one stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a plan allows; None is no limit."""
+
+    rate_per_s: float | None = None
+    burst: int | None = None
+    per_day: int | None = None
+    per_month: int | None = None
+    concurrent: int | None = None
+
+    @classmethod
+    def parse(cls, raw: dict[str, Any] | None) -> Limits:
+        raw = raw or {}
+        return cls(
+            rate_per_s=raw.get("rate_per_s"),
+            burst=raw.get("burst"),
+            per_day=raw.get("per_day"),
+            per_month=raw.get("per_month"),
+            concurrent=raw.get("concurrent"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What one key may do. Keys of one `pool` share its limits."""
+
+    id: Any
+    subject: str
+    pool: str
+    capability: str
+    scope: str
+    limits: Limits
+    status: str = "active"
+    expires: float | None = None
+    addresses: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, raw: dict[str, Any]) -> Grant:
+        return cls(
+            id=raw["grant"],
+            subject=str(raw.get("subject") or raw["grant"]),
+            pool=str(raw.get("pool") or raw["grant"]),
+            capability=raw["capability"],
+            scope=raw.get("scope") or PRODUCTION,
+            limits=Limits.parse(raw.get("limits")),
+            status=raw.get("status", "active"),
+            expires=raw.get("expires"),
+            addresses=tuple(raw.get("addresses") or ()),
+        )
+
+    @property
+    def deployment(self) -> str | None:
+        """The one deployment that the key is bound to, or None for the production routes."""
+        if self.scope.startswith(DEPLOYMENT_SCOPE):
+            return self.scope[len(DEPLOYMENT_SCOPE) :]
+        return None
+
+    def admits(self, address: str) -> bool:
+        """Whether a call may come from here. An empty list admits everybody; a unix socket is local."""
+        if not self.addresses or not address:
+            return True
+        caller = ipaddress.ip_address(address)
+        return any(caller in ipaddress.ip_network(net, strict=False) for net in self.addresses)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A share of a capability's production traffic."""
+
+    deployment: str
+    version: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """One name that callers use, and where its calls go."""
+
+    name: str
+    id: Any
+    routes: tuple[Route, ...] = ()
+    shadow: tuple[Route, ...] = ()
+    metadata: dict[str, Any] = field(default_factory=dict)
+    payload_limit: int | None = None
+    salt: str = ""
+
+    @classmethod
+    def parse(cls, name: str, raw: dict[str, Any]) -> Capability:
+        return cls(
+            name=name,
+            id=raw.get("id"),
+            routes=tuple(_route(item) for item in raw.get("routes") or ()),
+            shadow=tuple(_route(item) for item in raw.get("shadow") or ()),
+            metadata=raw.get("metadata") or {},
+            payload_limit=raw.get("payload_limit"),
+            salt=str(raw.get("salt") or name),
+        )
+
+
+def _route(raw: dict[str, Any]) -> Route:
+    return Route(str(raw["deployment"]), str(raw["version"]), float(raw.get("weight", 0)))
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One version running somewhere."""
+
+    id: str
+    capability: str
+    version: str
+    kind: str
+    digest: str
+    addresses: tuple[str, ...]
+    metadata: dict[str, Any]
+
+    @classmethod
+    def parse(cls, name: str, raw: dict[str, Any]) -> Deployment:
+        return cls(
+            id=name,
+            capability=raw["capability"],
+            version=str(raw["version"]),
+            kind=raw.get("kind", PRODUCTION),
+            digest=raw.get("digest", ""),
+            addresses=tuple(replica["socket"] for replica in raw.get("replicas") or ()),
+            metadata=raw.get("metadata") or {},
+        )
+
+
+class Snapshot:
+    """All keys and routes at one revision."""
+
+    __slots__ = ("_capabilities", "_deployments", "_grants", "_keys", "revision")
+
+    def __init__(
+        self,
+        revision: int,
+        keys: dict[bytes, bytes],
+        capabilities: dict[str, bytes],
+        deployments: dict[str, bytes],
+    ) -> None:
+        self.revision = revision
+        self._keys = keys
+        self._capabilities: dict[str, bytes | Capability] = dict(capabilities)
+        self._deployments: dict[str, bytes | Deployment] = dict(deployments)
+        self._grants: dict[bytes, Grant] = {}
+
+    @classmethod
+    def empty(cls) -> Snapshot:
+        return cls(-1, {}, {}, {})
+
+    @classmethod
+    def parse(cls, text: bytes) -> Snapshot:
+        """Raises BadSnapshot. Takes about half a second for 100,000 keys."""
+        dumps, unhex = orjson.dumps, bytes.fromhex
+        try:
+            raw = orjson.loads(text)
+            return cls(
+                int(raw["revision"]),
+                {unhex(digest): dumps(grant) for digest, grant in raw["keys"].items()},
+                {name: dumps(item) for name, item in raw["capabilities"].items()},
+                {name: dumps(item) for name, item in raw["deployments"].items()},
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as problem:
+            raise BadSnapshot(f"no snapshot: {problem!r}") from problem
+
+    @classmethod
+    def load(cls, path: Path) -> Snapshot:
+        """The last snapshot that was kept; empty when there is none, BadSnapshot when it cannot be read."""
+        try:
+            return cls.parse(path.read_bytes())
+        except FileNotFoundError:
+            return cls.empty()
+
+    def grant(self, digest: bytes) -> Grant | None:
+        """What the key with this SHA-256 may do."""
+        found = self._grants.get(digest)
+        if found is None and (packed := self._keys.get(digest)) is not None:
+            found = self._grants[digest] = Grant.parse(orjson.loads(packed))
+        return found
+
+    def capability(self, name: str) -> Capability | None:
+        found = self._capabilities.get(name)
+        if isinstance(found, bytes):
+            found = self._capabilities[name] = Capability.parse(name, orjson.loads(found))
+        return found
+
+    def deployment(self, name: str) -> Deployment | None:
+        """The deployment with this id."""
+        found = self._deployments.get(name)
+        if isinstance(found, bytes):
+            found = self._deployments[name] = Deployment.parse(name, orjson.loads(found))
+        return found
+
+    def addresses(self) -> set[str]:
+        """Every replica that a route may name."""
+        return {
+            address
+            for name in self._deployments
+            if (deployment := self.deployment(name)) is not None
+            for address in deployment.addresses
+        }
+
+    def counts(self) -> dict[str, int]:
+        return {
+            "revision": self.revision,
+            "keys": len(self._keys),
+            "capabilities": len(self._capabilities),
+            "deployments": len(self._deployments),
+        }
+
+
+def keep(path: Path, text: bytes) -> None:
+    """Write the snapshot's text so that a reader sees the old one or the new one, never a part."""
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)

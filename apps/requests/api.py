@@ -1,0 +1,104 @@
+"""REST: requests and notifications."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import mixins, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from apps.core.api import IdempotencyMixin
+from apps.requests import notifications as bells
+from apps.requests import services
+from apps.requests.models import Notification, Request
+from apps.requests.selectors import notifications_of, requests_visible_to, waiting_for
+from apps.requests.serializers import (
+    CommentSerializer,
+    DecideSerializer,
+    NotificationSerializer,
+    RequestSerializer,
+)
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from rest_framework.request import Request as ApiRequest
+
+    from apps.accounts.models import User
+
+
+class RequestViewSet(
+    IdempotencyMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Request]
+):
+    """Requests that one may see; `?view=waiting` those that one can decide now, `?view=mine` one's own."""
+
+    serializer_class = RequestSerializer
+    ordering = ("-pk",)
+
+    def get_queryset(self) -> QuerySet[Request]:
+        if getattr(self, "swagger_fake_view", False):
+            return Request.objects.none()
+        user, asked = cast("User", self.request.user), self.request.query_params
+        rows = requests_visible_to(user)
+        if asked.get("view") == "waiting":
+            rows = waiting_for(user)
+        if asked.get("view") == "mine":
+            rows = rows.filter(owner=user)
+        if asked.get("status"):
+            rows = rows.filter(status=asked["status"])
+        return rows.select_related("owner", "team").prefetch_related("steps__team", "steps__decisions__user")
+
+    @extend_schema(
+        parameters=[OpenApiParameter("view", enum=["waiting", "mine"]), OpenApiParameter("status", str)]
+    )
+    def list(self, request: ApiRequest, *args: object, **kwargs: object) -> Response:
+        return super().list(request, *args, **kwargs)
+
+    @extend_schema(request=DecideSerializer, responses=RequestSerializer)
+    @action(detail=True, methods=["post"])
+    def decide(self, request: ApiRequest, pk: str = "") -> Response:
+        """Say yes or no."""
+        asked = DecideSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        services.decide(self.get_object(), **asked.validated_data, by=cast("User", request.user))
+        return Response(RequestSerializer(self.get_object()).data)
+
+    @extend_schema(request=None, responses=RequestSerializer)
+    @action(detail=True, methods=["post"])
+    def withdraw(self, request: ApiRequest, pk: str = "") -> Response:
+        """Take one's request back."""
+        services.withdraw(self.get_object(), by=cast("User", request.user))
+        return Response(RequestSerializer(self.get_object()).data)
+
+    @extend_schema(methods=["GET"], responses=CommentSerializer(many=True))
+    @extend_schema(methods=["POST"], request=CommentSerializer, responses={201: CommentSerializer})
+    @action(detail=True, methods=["get", "post"], pagination_class=None)
+    def comments(self, request: ApiRequest, pk: str = "") -> Response:
+        """What was said, and one more."""
+        row = self.get_object()
+        if request.method == "GET":
+            return Response(CommentSerializer(row.comments.select_related("user")[:500], many=True).data)
+        asked = CommentSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        comment = services.comment_on(row, asked.validated_data["text"], by=cast("User", request.user))
+        return Response(CommentSerializer(comment).data, status=status.HTTP_201_CREATED)
+
+
+class NotificationViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Notification]):
+    """One's own notifications, newest first."""
+
+    serializer_class = NotificationSerializer
+    ordering = ("-pk",)
+
+    def get_queryset(self) -> QuerySet[Notification]:
+        if getattr(self, "swagger_fake_view", False):
+            return Notification.objects.none()
+        return notifications_of(cast("User", self.request.user))
+
+    @extend_schema(request=None, responses={204: None})
+    @action(detail=False, methods=["post"])
+    def read(self, request: ApiRequest) -> Response:
+        """Mark all as read."""
+        bells.mark_read(cast("User", request.user))
+        return Response(status=status.HTTP_204_NO_CONTENT)

@@ -1,0 +1,11 @@
+"""REST addresses of requests, below /api/v1/."""
+
+from rest_framework.routers import SimpleRouter
+
+from apps.requests import api
+
+router = SimpleRouter()
+router.register("requests", api.RequestViewSet, basename="api-request")
+router.register("notifications", api.NotificationViewSet, basename="api-notification")
+
+urlpatterns = router.urls

@@ -1,0 +1,16 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class RequestsConfig(AppConfig):
+    name = "apps.requests"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from apps.core import menu, search
+        from apps.requests import tasks  # noqa: F401  registers the reconciler
+        from apps.requests.finding import find_requests
+
+        menu.register(menu.MenuItem("", _("Start"), "home", "home", order=1))
+        menu.register(menu.MenuItem("", _("Requests"), "requests:inbox", "inbox", order=5))
+        search.register("requests", find_requests)

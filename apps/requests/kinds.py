@@ -1,0 +1,57 @@
+"""Kinds of requests: the app that asks says what a yes and a no do. The callbacks run in the deciding transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from django.utils.functional import Promise
+
+    from apps.accounts.models import User
+    from apps.requests.models import Request
+
+Callback = Callable[["Request", "User | None"], None]
+
+
+def _nothing(request: Request, by: User | None) -> None:
+    """A kind without a consequence: the ticket alone matters."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`label` is a lazy translation; `on_closed` hears of withdrawal and expiry."""
+
+    name: str
+    label: str | Promise
+    on_granted: Callback
+    on_rejected: Callback
+    on_closed: Callback
+
+
+_kinds: dict[str, Kind] = {}
+
+
+def register(
+    kind: str,
+    label: str | Promise,
+    on_granted: Callback = _nothing,
+    on_rejected: Callback = _nothing,
+    on_closed: Callback | None = None,
+) -> None:
+    """Add a kind; for an app's `ready()`. Callbacks get `(request, by)`; `by` is None when the portal decided.
+
+    `on_closed` runs when the request is withdrawn or expires; without it `on_rejected` does.
+    """
+    _kinds[kind] = Kind(kind, label, on_granted, on_rejected, on_closed or on_rejected)
+
+
+def get(kind: str) -> Kind:
+    """The kind of that name; one without consequences when its app is gone."""
+    return _kinds.get(kind) or Kind(kind, kind, _nothing, _nothing, _nothing)
+
+
+def known(kind: str) -> bool:
+    """Whether an app has registered this kind."""
+    return kind in _kinds

@@ -1,0 +1,119 @@
+"""Requests: what somebody asks for, who has to agree, and what they said. Every request is a ticket."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from apps.accounts.models import Role, Team
+from apps.core.lifecycle import Lifecycle
+
+
+class Request(models.Model):
+    """Somebody asks for something that others must agree to. The steps say who; the kind says what then happens."""
+
+    class Status(models.TextChoices):
+        OPEN = "open", _("Open")
+        GRANTED = "granted", _("Granted")
+        REJECTED = "rejected", _("Rejected")
+        WITHDRAWN = "withdrawn", _("Withdrawn")
+        EXPIRED = "expired", _("Expired")
+
+    kind = models.CharField(max_length=60, db_index=True)
+    subject_urn = models.CharField(max_length=200, db_index=True)
+    title = models.CharField(_("title"), max_length=200)
+    body = models.TextField(_("reason"), blank=True)
+    url = models.CharField(max_length=500, blank=True)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="requests")
+    team = models.ForeignKey(Team, null=True, blank=True, on_delete=models.PROTECT, related_name="requests")
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.OPEN)
+    four_eyes = models.BooleanField(default=False)
+    excluded_ids = ArrayField(models.BigIntegerField(), default=list)
+    deadline = models.DateTimeField(_("deadline"), null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    closed_at = models.DateTimeField(null=True)
+
+    lifecycle = Lifecycle(
+        open={"granted", "rejected", "withdrawn", "expired"},
+        granted=set(),
+        rejected=set(),
+        withdrawn=set(),
+        expired=set(),
+    )
+
+    class Meta:
+        verbose_name = _("request")
+        verbose_name_plural = _("requests")
+        indexes = [models.Index(fields=["status", "deadline"], name="request_open_deadline")]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Step(models.Model):
+    """So many people with this role (in this team, or in any) have to agree. Steps may be filled in any order."""
+
+    request = models.ForeignKey(Request, on_delete=models.CASCADE, related_name="steps")
+    position = models.PositiveSmallIntegerField()
+    role = models.CharField(max_length=10, choices=Role.choices)
+    team = models.ForeignKey(Team, null=True, on_delete=models.PROTECT, related_name="+")
+    count = models.PositiveSmallIntegerField(default=1)
+    filled = models.BooleanField(default=False)
+
+    class Meta:
+        verbose_name = _("step")
+        verbose_name_plural = _("steps")
+        ordering = ["position"]
+        constraints = [models.UniqueConstraint(fields=["request", "position"], name="request_step_once")]
+
+
+class Decision(models.Model):
+    """One person's yes or no at one step."""
+
+    step = models.ForeignKey(Step, on_delete=models.CASCADE, related_name="decisions")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    approve = models.BooleanField()
+    comment = models.TextField(_("comment"), blank=True)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("decision")
+        verbose_name_plural = _("decisions")
+        ordering = ["at"]
+        constraints = [models.UniqueConstraint(fields=["step", "user"], name="request_decision_once")]
+
+
+class Comment(models.Model):
+    """What somebody said about a request."""
+
+    request = models.ForeignKey(Request, on_delete=models.CASCADE, related_name="comments")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    text = models.TextField(_("comment"))
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("comment")
+        verbose_name_plural = _("comments")
+        ordering = ["at"]
+
+
+class Notification(models.Model):
+    """A line in somebody's bell."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notifications")
+    title = models.CharField(max_length=200)
+    body = models.TextField(blank=True)
+    url = models.CharField(max_length=500, blank=True)
+    request = models.ForeignKey(Request, null=True, on_delete=models.CASCADE, related_name="notifications")
+    at = models.DateTimeField(auto_now_add=True)
+    read_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("notification")
+        verbose_name_plural = _("notifications")
+        indexes = [
+            models.Index(fields=["user", "-id"], name="notification_list"),
+            models.Index(fields=["user"], condition=models.Q(read_at=None), name="notification_unread"),
+        ]

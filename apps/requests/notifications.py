@@ -1,0 +1,77 @@
+"""Telling people: a row in their bell, and a nudge to the pages that they have open."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from django.db import transaction
+from django.utils import timezone, translation
+
+from apps.requests.models import Notification
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+    from apps.requests.models import Request
+
+log = logging.getLogger(__name__)
+
+
+def group_of(user_id: int) -> str:
+    """The Channels group of one person's open pages."""
+    return f"user-{user_id}"
+
+
+def notify(
+    users: Iterable[User],
+    title: str | Callable[[], str],
+    *,
+    url: str,
+    body: str = "",
+    request: Request | None = None,
+) -> None:
+    """Put a line into each person's bell, once each; open pages hear of it after the commit.
+
+    `title` may be a function, called once for each language among the readers with that language active:
+    `lambda: _("Granted: %(title)s") % {…}`. With `request` an approver can decide right in the bell's page.
+    """
+    people = {user.pk: user for user in users}
+    titles = {user.language: _told(title, user.language) for user in people.values()}
+    Notification.objects.bulk_create(
+        Notification(user=user, title=titles[user.language], body=body, url=url, request=request)
+        for user in people.values()
+    )
+
+    def nudge_all() -> None:
+        for user in people.values():
+            nudge(user.pk, titles[user.language])
+
+    transaction.on_commit(nudge_all)
+
+
+def _told(title: str | Callable[[], str], language: str) -> str:
+    with translation.override(language):
+        return (title() if callable(title) else str(title))[:200]
+
+
+def nudge(user_id: int, title: str = "") -> None:
+    """Let one person's open pages read their bell again. A channel layer that is away loses nothing but time."""
+    layer = get_channel_layer()
+    if layer is None:
+        return
+    try:
+        async_to_sync(layer.group_send)(group_of(user_id), {"type": "bell.changed", "title": title})
+    except Exception:  # noqa: BLE001 - the row is written; the nudge is a convenience
+        log.warning("the channel layer is away: an open page of person %s is not told", user_id)
+
+
+def mark_read(user: User, pk: int | None = None) -> int:
+    """Mark one notification, or all, of a person as read. Returns how many were unread."""
+    unread = Notification.objects.filter(user=user, read_at=None)
+    changed = (unread.filter(pk=pk) if pk is not None else unread).update(read_at=timezone.now())
+    if changed:
+        transaction.on_commit(lambda: nudge(user.pk))
+    return changed

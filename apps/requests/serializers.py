@@ -1,0 +1,79 @@
+"""REST shapes of requests and notifications."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.requests.models import Comment, Decision, Notification, Request, Step
+
+
+class DecisionSerializer(serializers.ModelSerializer[Decision]):
+    user: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="username", read_only=True
+    )
+
+    class Meta:
+        model = Decision
+        fields = ["user", "approve", "comment", "at"]
+
+
+class StepSerializer(serializers.ModelSerializer[Step]):
+    team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    decisions = DecisionSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = Step
+        fields = ["position", "role", "team", "count", "filled", "decisions"]
+
+
+class CommentSerializer(serializers.ModelSerializer[Comment]):
+    user: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="username", read_only=True
+    )
+
+    class Meta:
+        model = Comment
+        fields = ["id", "user", "text", "at"]
+        read_only_fields = ["id", "at"]
+
+
+class RequestSerializer(serializers.ModelSerializer[Request]):
+    owner: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="username", read_only=True
+    )
+    team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    steps = StepSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = Request
+        fields = [
+            "id",
+            "kind",
+            "subject_urn",
+            "title",
+            "body",
+            "url",
+            "owner",
+            "team",
+            "status",
+            "four_eyes",
+            "deadline",
+            "created_at",
+            "closed_at",
+            "steps",
+        ]
+
+
+class DecideSerializer(serializers.Serializer[None]):
+    """A yes or a no; a no needs a comment."""
+
+    approve = serializers.BooleanField()
+    comment = serializers.CharField(required=False, allow_blank=True, default="", max_length=2000)
+
+
+class NotificationSerializer(serializers.ModelSerializer[Notification]):
+    class Meta:
+        model = Notification
+        fields = ["id", "title", "body", "url", "request", "at", "read_at"]

@@ -1,0 +1,201 @@
+"""The inbox, a request's page, the bell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from apps.core.errors import NotFound
+from apps.core.paging import keyset
+from apps.requests import kinds, services
+from apps.requests import notifications as bells
+from apps.requests.models import Decision, Notification, Request
+from apps.requests.policy import may_decide, may_withdraw, words_of
+from apps.requests.selectors import notifications_of, requests_visible_to, waiting_for
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from django.http import HttpRequest, HttpResponse
+
+    from apps.accounts.models import User
+
+_LAST_IN_BELL = 8
+
+
+def _request_of(request: HttpRequest, pk: int) -> Request:
+    visible = requests_visible_to(request.user).select_related("owner", "team")
+    found = visible.filter(pk=pk).first()
+    if found is None:
+        raise NotFound(_("There is no request %(pk)d that you may see.") % {"pk": pk})
+    return found
+
+
+def _shelf(user: User, view: str) -> QuerySet[Request]:
+    if view == "mine":
+        return Request.objects.filter(owner=user)
+    if view == "all":
+        return requests_visible_to(user)
+    return waiting_for(user)
+
+
+@login_required
+@require_GET
+def inbox(request: HttpRequest) -> HttpResponse:
+    """What waits for me, what I asked for, and everything that I may see."""
+    user = cast("User", request.user)
+    view = request.GET.get("view", "waiting")
+    rows = _shelf(user, view).select_related("owner", "team")
+    state = request.GET.get("status", "")
+    if state in Request.Status.values:
+        rows = rows.filter(status=state)
+    page = keyset(rows, ("-pk",), request.GET.get("cursor", ""), 30)
+    for row in page.items:
+        row.kind_label = kinds.get(row.kind).label  # type: ignore[attr-defined]
+    context = {
+        "page": page,
+        "view": view,
+        "state": state,
+        "states": Request.Status.choices,
+        "waiting_count": waiting_for(user).count(),
+    }
+    return render(request, "requests/inbox.html", context)
+
+
+def _history(row: Request) -> list[dict[str, Any]]:
+    """Opening, decisions, comments and the end, in order of time."""
+    decisions = Decision.objects.filter(step__request=row).select_related("user", "step", "step__team")
+    told: list[dict[str, Any]] = [
+        {"at": row.created_at, "user": row.owner, "what": "opened", "text": row.body}
+    ]
+    told += [
+        {
+            "at": d.at,
+            "user": d.user,
+            "what": "approved" if d.approve else "rejected",
+            "text": d.comment,
+            "step": words_of(d.step),
+        }
+        for d in decisions
+    ]
+    told += [
+        {"at": c.at, "user": c.user, "what": "commented", "text": c.text}
+        for c in row.comments.select_related("user")
+    ]
+    if row.closed_at:
+        told.append({"at": row.closed_at, "user": None, "what": row.status, "text": ""})
+    return sorted(told, key=lambda entry: entry["at"])
+
+
+@login_required
+@require_GET
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """One request: state, who has to agree, history, and the decision in one click."""
+    user = cast("User", request.user)
+    row = _request_of(request, pk)
+    steps = list(row.steps.select_related("team").prefetch_related("decisions__user"))
+    for step in steps:
+        step.words = words_of(step)  # type: ignore[attr-defined]
+    context = {
+        "row": row,
+        "kind": kinds.get(row.kind),
+        "steps": steps,
+        "history": _history(row),
+        "may_decide": may_decide(user, row),
+        "may_withdraw": may_withdraw(user, row),
+        "deciders": services.who_can_still_decide(row),
+        "stuck": services.why_unsatisfiable(row),
+    }
+    return render(request, "requests/detail.html", context)
+
+
+def _back(request: HttpRequest, fallback: str) -> HttpResponse:
+    """To the page that the form names, if it is ours."""
+    target = request.POST.get("next", "")
+    safe = url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()})
+    return redirect(target if safe else fallback)
+
+
+@login_required
+@require_POST
+def decide(request: HttpRequest, pk: int) -> HttpResponse:
+    """Yes or no."""
+    row = _request_of(request, pk)
+    approve = request.POST.get("decision") == "approve"
+    row = services.decide(row, approve, request.POST.get("comment", ""), by=cast("User", request.user))
+    words = {
+        Request.Status.GRANTED: _("Granted."),
+        Request.Status.REJECTED: _("Rejected. The person who asked has been told."),
+    }
+    messages.success(
+        request, words.get(Request.Status(row.status), _("Your approval is recorded. More are needed."))
+    )
+    return _back(request, services.page_of(row))
+
+
+@login_required
+@require_POST
+def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
+    """Take a request back."""
+    row = services.withdraw(_request_of(request, pk), by=cast("User", request.user))
+    messages.success(request, _("Withdrawn."))
+    return redirect(services.page_of(row))
+
+
+@login_required
+@require_POST
+def comment(request: HttpRequest, pk: int) -> HttpResponse:
+    """Say something about a request."""
+    row = _request_of(request, pk)
+    services.comment_on(row, request.POST.get("text", ""), by=cast("User", request.user))
+    return redirect(services.page_of(row))
+
+
+@login_required
+@require_GET
+def notifications(request: HttpRequest) -> HttpResponse:
+    """All notifications; what waits for a decision can be decided here."""
+    user = cast("User", request.user)
+    rows = notifications_of(user).select_related("request", "request__owner")
+    page = keyset(rows, ("-pk",), request.GET.get("cursor", ""), 30)
+    waiting = set(waiting_for(user).values_list("pk", flat=True))
+    shown: set[int] = set()
+    for row in page.items:
+        row.decidable = row.request_id in waiting and row.request_id not in shown  # type: ignore[attr-defined]
+        if row.request_id:
+            shown.add(row.request_id)
+    return render(request, "requests/notifications.html", {"page": page})
+
+
+@login_required
+@require_GET
+def bell(request: HttpRequest) -> HttpResponse:
+    """The last few, for the bell's menu."""
+    rows = notifications_of(cast("User", request.user)).order_by("-pk")[:_LAST_IN_BELL]
+    return render(request, "requests/_bell.html", {"notifications": rows})
+
+
+@login_required
+@require_POST
+def mark_read(request: HttpRequest) -> HttpResponse:
+    """All read."""
+    bells.mark_read(cast("User", request.user))
+    return _back(request, "requests:notifications")
+
+
+@login_required
+@require_GET
+def open_notification(request: HttpRequest, pk: int) -> HttpResponse:
+    """Mark one as read and go where it leads."""
+    user = cast("User", request.user)
+    row = Notification.objects.filter(user=user, pk=pk).first()
+    if row is None:
+        raise NotFound(_("There is no such notification of yours."))
+    bells.mark_read(user, row.pk)
+    safe = url_has_allowed_host_and_scheme(row.url, allowed_hosts={request.get_host()})
+    return redirect(row.url if row.url and safe else "requests:notifications")

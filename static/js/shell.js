@@ -1,0 +1,120 @@
+// What every page can do: keys, theme, dialogs, copying, messages, the bell, errors of htmx.
+import { connect } from "atrium/live";
+import { armPageMessages, toast } from "atrium/toast";
+
+const words = document.getElementById("toasts").dataset;
+const csrf = () => JSON.parse(document.body.getAttribute("hx-headers"))["X-CSRFToken"];
+
+function keys() {
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest?.("input, textarea, select, [contenteditable], .xterm, dialog[open]")) {
+      if (event.key === "Escape" && event.target.id === "find") closeResults(event.target);
+      return;
+    }
+    if (event.key === "/") {
+      const find = document.getElementById("find");
+      event.preventDefault();
+      if (find?.offsetParent) find.focus();
+      else document.querySelector('.shell-top a[href*="search"]')?.click();
+    }
+    if (event.key === "?") document.getElementById("keys-dialog").showModal();
+  });
+}
+
+function closeResults(find) {
+  document.getElementById("find-results").replaceChildren();
+  find.blur();
+}
+
+function search() {
+  const results = document.getElementById("find-results");
+  if (!results) return;
+  document.addEventListener("click", (event) => event.target.closest(".find") || results.replaceChildren());
+  document.querySelector(".find").addEventListener("keydown", (event) => {
+    if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
+    const stops = [document.getElementById("find"), ...results.querySelectorAll("a")];
+    const step = event.key === "ArrowDown" ? 1 : -1;
+    stops[(stops.indexOf(document.activeElement) + step + stops.length) % stops.length]?.focus();
+    event.preventDefault();
+  });
+}
+
+function theme() {
+  const root = document.documentElement;
+  const set = (value) => {
+    root.dataset.bsTheme = value;
+    document.dispatchEvent(new CustomEvent("atrium:theme"));
+  };
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (event) => {
+    if (root.dataset.theme === "auto") set(event.matches ? "dark" : "light");
+  });
+  document.querySelector("[data-theme-switch]")?.addEventListener("click", (event) => {
+    const next = root.dataset.bsTheme === "dark" ? "light" : "dark";
+    root.dataset.theme = next;
+    set(next);
+    fetch(event.currentTarget.dataset.url, {
+      method: "POST",
+      headers: { "X-CSRFToken": csrf() },
+      body: new URLSearchParams({ theme: next }),
+    });
+  });
+}
+
+function clicks() {
+  document.addEventListener("click", (event) => {
+    const opener = event.target.closest("[data-dialog]");
+    if (opener) document.getElementById(opener.dataset.dialog).showModal();
+    if (event.target.closest("[data-dialog-close]")) event.target.closest("dialog").close();
+    if (event.target.closest("[data-back]")) history.length > 1 ? history.back() : location.assign("/");
+    const copy = event.target.closest("[data-copy]");
+    if (copy) copyText(document.querySelector(copy.dataset.copy));
+  });
+}
+
+async function copyText(source) {
+  const text = "value" in source ? source.value : source.textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+    toast(words.copied, "good");
+  } catch {
+    getSelection().selectAllChildren(source);
+  }
+}
+
+function htmxErrors() {
+  document.body.addEventListener("htmx:sendError", () => toast(words.offline, "bad"));
+  document.body.addEventListener("htmx:responseError", (event) => {
+    const answer = new DOMParser().parseFromString(event.detail.xhr.responseText, "text/html");
+    toast(answer.querySelector("[data-message], .problem p")?.textContent || words.failed, "bad");
+  });
+  document.body.addEventListener("htmx:load", (event) => charts(event.detail.elt));
+}
+
+async function charts(root) {
+  const found = root.matches?.("[data-chart]") ? root.parentElement : root;
+  if (!found?.querySelector?.("[data-chart]:not([data-ready])")) return;
+  const { prepareCharts } = await import("atrium/chart");
+  prepareCharts(found);
+}
+
+function bell() {
+  const button = document.getElementById("bell");
+  if (!button) return;
+  connect("/ws/notifications/", (data) => {
+    const count = document.getElementById("bell-count");
+    count.textContent = data.unread;
+    count.hidden = !data.unread;
+    button.setAttribute("aria-label", data.unread ? `${button.dataset.label} (${data.unread})` : button.dataset.label);
+    if (data.title) toast(data.title);
+  });
+}
+
+armPageMessages();
+keys();
+search();
+theme();
+clicks();
+htmxErrors();
+bell();
+charts(document.body);

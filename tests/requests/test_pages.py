@@ -1,0 +1,87 @@
+"""The inbox, a request's page, notifications: as people use them."""
+
+from __future__ import annotations
+
+import pytest
+
+from apps.requests import kinds, services
+from apps.requests.models import Notification
+from apps.requests.services import Need, Rule
+
+
+@pytest.fixture
+def request_of_ada(ada, bo, radio):
+    kinds.register("test", "Test")
+    return services.open_request(
+        "test",
+        radio,
+        "Sign digits 1.0",
+        by=ada,
+        rule=Rule([Need("qa", radio.pk)]),
+        url="/",
+        body="It is good.",
+    )
+
+
+def test_an_approver_decides_in_one_click_from_the_notifications(client, bo, request_of_ada):
+    client.force_login(bo)
+    page = client.get("/notifications/").content.decode()
+    assert f'action="/requests/{request_of_ada.pk}/decide/"' in page
+
+    answer = client.post(
+        f"/requests/{request_of_ada.pk}/decide/", {"decision": "approve", "next": "/notifications/"}
+    )
+
+    assert answer.url == "/notifications/"
+    request_of_ada.refresh_from_db()
+    assert request_of_ada.status == "granted"
+
+
+def test_the_page_shows_the_history_with_comments(client, ada, bo, request_of_ada):
+    services.comment_on(request_of_ada, "Which data?", by=bo)
+    services.decide(request_of_ada, False, "Data unclear", by=bo)
+    client.force_login(ada)
+
+    page = client.get(f"/requests/{request_of_ada.pk}/").content.decode()
+
+    assert page.index("It is good.") < page.index("Which data?") < page.index("Data unclear")
+
+
+def test_an_outsider_is_told_that_there_is_nothing(client, cy, request_of_ada):
+    client.force_login(cy)
+
+    assert client.get(f"/requests/{request_of_ada.pk}/").status_code == 404
+    assert client.post(f"/requests/{request_of_ada.pk}/decide/", {"decision": "approve"}).status_code == 404
+
+
+def test_the_inbox_asks_the_same_number_of_questions_for_any_length(
+    client, ada, bo, radio, request_of_ada, django_assert_max_num_queries
+):
+    for _ in range(12):
+        services.open_request("test", radio, "More", by=ada, rule=Rule([Need("qa", radio.pk)]), url="/")
+    client.force_login(bo)
+
+    with django_assert_max_num_queries(14):
+        assert client.get("/requests/").status_code == 200
+
+
+def test_opening_a_notification_marks_it_and_leads_on(client, bo, request_of_ada):
+    row = Notification.objects.get(user=bo)
+    client.force_login(bo)
+
+    assert client.get(f"/notifications/{row.pk}/").url == f"/requests/{request_of_ada.pk}/"
+    row.refresh_from_db()
+    assert row.read_at is not None
+
+
+def test_the_api_decides_under_the_same_rules(client, ada, bo, request_of_ada):
+    address = f"/api/v1/requests/{request_of_ada.pk}/decide/"
+    client.force_login(ada)
+    refused = client.post(address, {"approve": True}, content_type="application/json")
+    assert (refused.status_code, refused.json()["type"]) == (403, "urn:atrium:problem:not-allowed")
+
+    client.force_login(bo)
+    answer = client.post(address, {"approve": True}, content_type="application/json")
+
+    assert answer.json()["status"] == "granted"
+    assert answer.json()["steps"][0]["decisions"][0]["user"] == "bo"
