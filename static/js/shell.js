@@ -1,6 +1,6 @@
 // What every page can do: keys, theme, dialogs, copying, messages, the bell, errors of htmx.
-import { connect } from "atrium/live";
-import { armPageMessages, toast } from "atrium/toast";
+import { connect } from "./live.js";
+import { armPageMessages, toast } from "./toast.js";
 
 const words = document.getElementById("toasts").dataset;
 const csrf = () => JSON.parse(document.body.getAttribute("hx-headers"))["X-CSRFToken"];
@@ -94,7 +94,7 @@ function htmxErrors() {
 async function charts(root) {
   const found = root.matches?.("[data-chart]") ? root.parentElement : root;
   if (!found?.querySelector?.("[data-chart]:not([data-ready])")) return;
-  const { prepareCharts } = await import("atrium/chart");
+  const { prepareCharts } = await import("./chart.js");
   prepareCharts(found);
 }
 
