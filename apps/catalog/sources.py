@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from apps.core import objects
 from apps.core.errors import Invalid
-from apps.core.manifests import Manifest
+from apps.core.manifests import Entry, Manifest
 
 MLMODEL = "MLmodel"
 MODEL_SUFFIXES = frozenset(
@@ -25,10 +25,11 @@ _FILE_KEYS = ("pickled_model", "data", "model_path", "model_data", "python_model
 
 def check_source(manifest: Manifest) -> None:
     """Raises Invalid that names what is missing for this to be a model, and what to do."""
-    if MLMODEL in manifest:
-        _check_mlmodel(manifest)
+    described = sorted((path for path in manifest if PurePosixPath(path).name == MLMODEL), key=len)
+    if described:
+        _check_mlmodel(manifest, described[0])
         return
-    if any(name in manifest for name in CODE_FILES):
+    if any(PurePosixPath(path).name in CODE_FILES for path in manifest):
         return
     if any(PurePosixPath(path).suffix.lower() in _CERTAIN for path in manifest):
         return
@@ -43,8 +44,9 @@ def check_source(manifest: Manifest) -> None:
     )
 
 
-def _check_mlmodel(manifest: Manifest) -> None:
-    document = _read_mlmodel(manifest)
+def _check_mlmodel(manifest: Manifest, place: str) -> None:
+    document = _read_mlmodel(manifest[place])
+    folder = place.removesuffix(MLMODEL)
     flavours = document.get("flavors")
     if not isinstance(flavours, dict) or not flavours:
         raise Invalid(
@@ -54,7 +56,7 @@ def _check_mlmodel(manifest: Manifest) -> None:
             fields={"file": _("MLmodel has no flavors")},
         )
     for flavour, named in _named_files(flavours):
-        if not _present(named, manifest):
+        if not _present(folder + named, manifest):
             raise Invalid(
                 _(
                     "The MLmodel file's flavor %(flavour)s names “%(name)s”, but this file is missing in the upload. "
@@ -65,10 +67,10 @@ def _check_mlmodel(manifest: Manifest) -> None:
             )
 
 
-def _read_mlmodel(manifest: Manifest) -> dict[str, Any]:
-    if manifest[MLMODEL]["size"] > _LARGEST_MLMODEL:
+def _read_mlmodel(entry: Entry) -> dict[str, Any]:
+    if entry["size"] > _LARGEST_MLMODEL:
         raise Invalid(_("The MLmodel file is larger than 1 MB; that cannot be right. Save the model again."))
-    with objects.open_object(manifest[MLMODEL]["sha256"]) as stream:
+    with objects.open_object(entry["sha256"]) as stream:
         text = stream.read(_LARGEST_MLMODEL)
     try:
         document = yaml.safe_load(text)

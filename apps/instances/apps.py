@@ -6,6 +6,6 @@ class InstancesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from apps.instances import confirmations
+        from apps.instances import confirmations, tasks  # noqa: F401  registers the tasks
 
         confirmations.register()

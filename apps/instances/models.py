@@ -97,6 +97,7 @@ class Replica(models.Model):
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.STARTING)
     reason = models.TextField(blank=True)
     restarts = models.PositiveIntegerField(default=0)
+    replaced = models.PositiveIntegerField(default=0)
     failed_checks = models.PositiveIntegerField(default=0)
     pid = models.PositiveIntegerField(null=True)
     memory_mb = models.FloatField(default=0)
@@ -106,6 +107,7 @@ class Replica(models.Model):
     observed_at = models.DateTimeField(null=True)
     ready_at = models.DateTimeField(null=True)
     retry_at = models.DateTimeField(null=True)
+    stopping_at = models.DateTimeField(null=True)
 
     class Meta:
         verbose_name = _("replica")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 RECONCILE = "instances.reconcile_deployment"
 MOST_REPLICAS = 32
-DEFAULT_RESOURCES = {"cpu": 1.0, "memory_mb": 1024}
+DEFAULT_RESOURCES = {"cpu": 0.25, "memory_mb": 768}
 
 
 @transaction.atomic

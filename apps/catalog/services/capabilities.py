@@ -1,8 +1,7 @@
-"""Changes to the catalog."""
+"""Describing capabilities, and showing them to others."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -15,16 +14,13 @@ from django.db.models import Value
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from apps.catalog.models import SEMVER, Capability, Version
+from apps.catalog.models import Capability
 from apps.catalog.policy import (
-    may_add_version,
     may_create_capability,
     may_edit_capability,
     may_publish_capability,
-    may_retire_version,
 )
-from apps.catalog.sources import check_source
-from apps.core import audit, lineage, manifests
+from apps.core import audit
 from apps.core.errors import Invalid
 from apps.core.events import publish
 from apps.core.policy import require
@@ -32,7 +28,6 @@ from apps.core.search import lexemes
 
 if TYPE_CHECKING:
     from apps.accounts.models import Team, User
-    from apps.datasets.models import DatasetVersion
 
 MOST_TAGS = 12
 LARGEST_CARD = 200_000
@@ -141,86 +136,6 @@ def deprecate_capability(
     )
     publish("catalog.capability_deprecated", capability.pk)
     return capability
-
-
-@transaction.atomic
-def create_version(
-    capability: Capability,
-    number: str,
-    *,
-    files: Mapping[str, str],
-    by: User,
-    changelog: str = "",
-    dataset_version: DatasetVersion | None = None,
-    code_digest: str = "",
-    training_job_urn: str = "",
-    parameters: Mapping[str, Any] | None = None,
-    expected_digest: str = "",
-) -> Version:
-    """Record an uploaded model as a new version. `files` is {path: sha256} of objects that are stored already.
-
-    Nothing is opened here; packaging reads the model inside the sandbox. `expected_digest` is checked against
-    the digest over all files. Raises Invalid naming the file, the number or the digest that is wrong.
-    """
-    require(may_add_version(by, capability))
-    if not re.fullmatch(SEMVER, number) or len(number) > 64:
-        raise Invalid(
-            _("“%(number)s” is no semantic version. Write it like 1.4.0 or 2.0.0-beta.1.")
-            % {"number": number},
-            fields={"number": _("is no semantic version")},
-        )
-    manifest = manifests.build(files)
-    check_source(manifest)
-    digest = manifests.digest(manifest)
-    if expected_digest and expected_digest != digest:
-        raise Invalid(
-            _("The files have the digest %(actual)s, not %(expected)s as announced. Upload them again.")
-            % {"actual": digest, "expected": expected_digest},
-            fields={"digest": _("does not fit the files")},
-        )
-    try:
-        with transaction.atomic():
-            version = Version.objects.create(
-                capability=capability,
-                number=number,
-                changelog=changelog.strip(),
-                source_manifest=manifest,
-                source_digest=digest,
-                size=manifests.size(manifest),
-                dataset_version_urn=lineage.urn(dataset_version) if dataset_version else "",
-                code_digest=code_digest,
-                training_job_urn=training_job_urn,
-                parameters=dict(parameters or {}),
-                created_by=by,
-            )
-    except IntegrityError as error:
-        raise Invalid(
-            _("%(name)s has a version %(number)s already, and versions never change. Use a new number.")
-            % {"name": capability.name, "number": number},
-            fields={"number": _("is taken")},
-        ) from error
-    _link_sources(version, dataset_version, training_job_urn)
-    audit.record("catalog.version.created", version, by=by, number=number, source_digest=digest)
-    publish("catalog.version_created", version.pk)
-    return version
-
-
-@transaction.atomic
-def retire_version(version: Version, *, by: User) -> Version:
-    """Take a version out of use: it cannot be deployed any more. What runs is stopped by its operators."""
-    require(may_retire_version(by, version))
-    Version.lifecycle.move(version, "retired", by=by)
-    publish("catalog.version_retired", version.pk)
-    return version
-
-
-def _link_sources(version: Version, dataset_version: DatasetVersion | None, training_job_urn: str) -> None:
-    if training_job_urn:
-        if dataset_version is not None:
-            lineage.link(dataset_version, training_job_urn, "trained on")
-        lineage.link(training_job_urn, version, "made")
-    elif dataset_version is not None:
-        lineage.link(dataset_version, version, "trained on")
 
 
 def _check_slug(slug: str) -> None:

@@ -1,0 +1,180 @@
+"""Packaging: a job in the sandbox makes the package; its end, told by an event, moves the version on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from apps.catalog.models import Version
+from apps.catalog.policy import may_package_version
+from apps.compute.models import Job
+from apps.compute.services import submit_job
+from apps.core import lineage, manifests
+from apps.core.errors import PortalError
+from apps.core.events import publish
+from apps.core.manifests import Manifest
+from apps.core.policy import require
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+JOB_KIND = "packaging"
+_ARGV = ["python", "-m", "atrium.packaging"]
+_RESOURCES = {"cpu": 1.0, "memory_mb": 2048}
+_TIMEOUT_S = 900
+_PACKAGE = "package/"
+
+
+@transaction.atomic
+def package_version(version: Version, *, by: User) -> Job:
+    """Make the package of an uploaded version, or again of one that failed. Returns the job that does it.
+
+    Raises NotAllowed, IllegalMove, StaleWrite.
+    """
+    require(may_package_version(by, version))
+    capability = version.capability
+    inputs = {f"source/{path}": entry["sha256"] for path, entry in version.source_manifest.items()}
+    files: dict[str, bytes | str] = {}
+    if capability.card and "card.md" not in version.source_manifest:
+        files["inputs/source/card.md"] = capability.card
+    Version.lifecycle.move(version, "packaging", by=by, failure={}, report={})
+    job = submit_job(
+        JOB_KIND,
+        _("Package %(name)s %(number)s") % {"name": capability.name, "number": version.number},
+        by=by,
+        team=capability.team,
+        argv=_ARGV,
+        environment="base",
+        inputs=inputs,
+        files=files,
+        params={
+            "capability": capability.slug,
+            "version": version.number,
+            **version.parameters.get("packaging", {}),
+        },
+        resources=_RESOURCES,
+        max_attempts=1,
+        timeout_s=_TIMEOUT_S,
+        subject=version,
+    )
+    Version.objects.filter(pk=version.pk).update(job_id=job.pk)
+    version.job_id = job.pk
+    return job
+
+
+def take_packaging_result(job_id: int) -> Version | None:
+    """Move the version whose packaging job has ended on. Idempotent; None when there is nothing to do."""
+    job = Job.objects.filter(pk=job_id, kind=JOB_KIND, status__in=Job.ENDED).first()
+    if job is None:
+        return None
+    with transaction.atomic():
+        version = (
+            Version.objects.select_for_update(of=("self",))
+            .select_related("capability__team")
+            .filter(job_id=job.pk, status__in=_waiting_for(job))
+            .first()
+        )
+        if version is None:
+            return None
+        if version.status == Version.Status.FAILED:
+            Version.lifecycle.move(version, "packaging", by=None)
+        result = job.result if isinstance(job.result, dict) else {}
+        failure = _failure_of(job, result)
+        if failure is None:
+            _packaged(version, job, result)
+        else:
+            _failed(version, job, result, failure)
+        return version
+
+
+def reconcile_packaging() -> int:
+    """Take the results whose event was lost, and end what no job stands for. Returns how many moved."""
+    moved = 0
+    waiting = Version.objects.filter(status=Version.Status.PACKAGING)
+    for version in waiting.order_by("pk")[:200]:
+        if version.job_id is not None and Job.objects.filter(pk=version.job_id).exists():
+            moved += take_packaging_result(version.job_id) is not None
+        else:
+            reason = _("The packaging job vanished. Package the version again.")
+            Version.lifecycle.move(
+                version, "failed", by=None, failure={"step": "", "message": reason, "advice": ""}
+            )
+            moved += 1
+    return moved
+
+
+def _waiting_for(job: Job) -> list[str]:
+    """A job that was repeated and succeeded also lifts a version that its first end made fail."""
+    if job.status == Job.Status.SUCCEEDED:
+        return [Version.Status.PACKAGING, Version.Status.FAILED]
+    return [Version.Status.PACKAGING]
+
+
+def _failure_of(job: Job, result: Mapping[str, Any]) -> dict[str, str] | None:
+    """Why packaging failed, or None when there is a whole package."""
+    told = result.get("failure")
+    if isinstance(told, dict):
+        return {key: str(told.get(key, "")) for key in ("step", "message", "advice")}
+    if job.status == Job.Status.CANCELLED:
+        return {"step": "", "message": job.reason, "advice": _("Package the version again when you want it.")}
+    if job.status != Job.Status.SUCCEEDED or result.get("status") != "packaged":
+        message = job.reason or _("The job ended without a result.")
+        return {"step": "", "message": message, "advice": _("Read the log of the job, then package again.")}
+    try:
+        digest = manifests.digest(_package_manifest(job))
+    except PortalError as error:
+        return {"step": "store", "message": error.message, "advice": _("Package the version again.")}
+    if digest != result.get("digest"):
+        return {
+            "step": "store",
+            "message": _("The stored files have the digest %(actual)s, the job said %(told)s.")
+            % {"actual": digest, "told": result.get("digest")},
+            "advice": _("Package the version again."),
+        }
+    return None
+
+
+def _package_manifest(job: Job) -> Manifest:
+    files = {
+        path.removeprefix(_PACKAGE): str(entry["sha256"])
+        for path, entry in job.outputs.items()
+        if path.startswith(_PACKAGE)
+    }
+    return manifests.build(files)
+
+
+def _packaged(version: Version, job: Job, result: Mapping[str, Any]) -> None:
+    manifest = _package_manifest(job)
+    Version.lifecycle.move(
+        version,
+        "packaged",
+        by=None,
+        manifest=manifest,
+        digest=manifests.digest(manifest),
+        size=manifests.size(manifest),
+        signature=dict(result.get("signature") or {}),
+        cases_count=len(result.get("cases") or []),
+        framework=str(result.get("framework", ""))[:40],
+        runtime=str(result.get("runtime", ""))[:10],
+        report=_report_of(result),
+        failure={},
+        packaged_at=timezone.now(),
+    )
+    lineage.link(job, version, "packaged")
+    if version.dataset_version_urn:
+        lineage.link(version.dataset_version_urn, version, "trained on")
+    publish("catalog.version_packaged", version.pk, digest=version.digest, capability=version.capability_id)
+
+
+def _failed(version: Version, job: Job, result: Mapping[str, Any], failure: dict[str, str]) -> None:
+    Version.lifecycle.move(version, "failed", by=None, failure=failure, report=_report_of(result))
+    publish("catalog.version_failed", version.pk, reason=failure["message"], capability=version.capability_id)
+
+
+def _report_of(result: Mapping[str, Any]) -> dict[str, Any]:
+    kept = ("steps", "cases", "conversion", "latency", "size", "environment", "detected_by")
+    return {key: result[key] for key in kept if key in result}

@@ -1,0 +1,43 @@
+"""Asks runners over their unix sockets whether they are ready."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+TIMEOUT_S = 1.0
+_THREADS = 8
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("runner", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def is_ready(path: str, timeout: float = TIMEOUT_S) -> bool:
+    """Whether the runner behind a socket answers GET /v2/health/ready with 200 in time."""
+    connection = _UnixConnection(path, timeout)
+    try:
+        connection.request("GET", "/v2/health/ready", headers={"Connection": "close"})
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def check(paths: Iterable[str]) -> dict[str, bool]:
+    """The answers of many sockets, asked at the same time."""
+    asked = [path for path in dict.fromkeys(paths) if path]
+    if not asked:
+        return {}
+    with ThreadPoolExecutor(min(_THREADS, len(asked))) as pool:
+        return dict(zip(asked, pool.map(is_ready, asked), strict=True))

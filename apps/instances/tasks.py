@@ -1,0 +1,17 @@
+"""What instances does in the background."""
+
+from apps.core import background
+from apps.instances import reconcile
+from apps.instances.services import RECONCILE
+
+
+@background.task(RECONCILE)
+def reconcile_deployment(pk: int) -> None:
+    """Work on one deployment right after somebody wanted something of it."""
+    reconcile.reconcile_deployment(pk)
+
+
+@background.every(1, "instances.reconcile")
+def reconcile_all() -> None:
+    """The loop that makes deployments true, one round at a time."""
+    reconcile.reconcile()

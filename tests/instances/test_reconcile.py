@@ -1,0 +1,192 @@
+"""The reconciler makes what runs equal to what was asked for, whatever dies meanwhile."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from apps.compute import adapters, environments
+from apps.compute.engines.fake import FakeEngine
+from apps.compute.services import workload_socket
+from apps.instances import reconcile, routes
+from apps.instances.models import Deployment, Replica
+from apps.instances.selectors import ready_replicas
+from apps.instances.services import (
+    deploy_version,
+    restart_deployment,
+    scale_deployment,
+    start_deployment,
+    stop_deployment,
+)
+from tests.factories import make_capability, make_packaged_version
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _outside(monkeypatch):
+    monkeypatch.setattr(environments, "is_ready", lambda name: True)
+    monkeypatch.setattr(environments, "path", lambda name: None)
+    monkeypatch.setattr("apps.core.background.enqueue", lambda *args, **facts: True)
+    monkeypatch.setattr("apps.compute.services.workloads.require", lambda verdict: None)
+    monkeypatch.setattr(reconcile, "DRAIN", timedelta(0))
+
+
+@pytest.fixture
+def engine():
+    fake = FakeEngine()
+    adapters.use(fake)
+    yield fake
+    adapters.use(None)
+
+
+@pytest.fixture
+def version(radio, ada):
+    return make_packaged_version(make_capability(radio, ada, "digits"), ada)
+
+
+class Everything(dict):
+    """Every socket answers."""
+
+    def get(self, key, default=None):
+        return True
+
+
+def rounds(deployment: Deployment, count: int = 3, *, answers: bool = True) -> Deployment:
+    for _ in range(count):
+        reconcile.reconcile_deployment(deployment.pk, Everything() if answers else {})
+    deployment.refresh_from_db()
+    return deployment
+
+
+def test_a_deployment_becomes_ready_when_its_runner_answers(version, ada, engine):
+    deployment = deploy_version(version, kind="test", by=ada)
+
+    assert rounds(deployment, answers=False).status == "starting"
+    assert rounds(deployment).status == "ready"
+
+    replica = ready_replicas().get()
+    assert replica.socket == str(workload_socket(replica.workload_id))
+    workload = engine.lives[replica.workload_id].workload
+    assert list(workload.argv)[:3] == ["python", "-m", "atrium.runner"]
+    assert (workload.network, workload.port, workload.restart) == ("none", True, "on-failure")
+    assert workload.mounts[0].readonly
+
+
+def test_a_runner_that_ended_is_replaced_and_its_last_words_are_shown(version, ada, engine):
+    deployment = deploy_version(version, kind="test", by=ada)
+    rounds(deployment)
+    first = Replica.objects.get()
+    engine.say(first.workload_id, "Traceback\nValueError: bad weights\n")
+    engine.finish(first.workload_id, 1)
+
+    rounds(deployment, 1, answers=False)
+
+    assert deployment.status == "failed"
+    assert "ValueError: bad weights" in deployment.status_reason
+    Replica.objects.update(retry_at=timezone.now() - timedelta(seconds=1))
+    assert rounds(deployment).status == "ready"
+    second = Replica.objects.get()
+    assert second.workload_id != first.workload_id
+    assert (second.restarts, list(engine.lives)) == (1, [second.workload_id])
+
+
+def test_pauses_grow_between_replacements(version, ada, engine):
+    deployment = deploy_version(version, kind="test", by=ada)
+    rounds(deployment)
+    Replica.objects.update(replaced=4)
+    engine.finish(Replica.objects.get().workload_id, 1)
+
+    rounds(deployment, 1, answers=False)
+
+    assert Replica.objects.get().retry_at - timezone.now() > timedelta(seconds=14)
+
+
+def test_a_workload_that_vanished_is_started_again(version, ada, engine):
+    deployment = deploy_version(version, kind="test", by=ada)
+    rounds(deployment)
+    engine.lives.clear()
+
+    rounds(deployment)
+
+    assert len(engine.lives) == 1
+    assert deployment.status == "ready"
+
+
+def test_one_missed_check_is_forgiven_three_are_not(version, ada, engine):
+    deployment = deploy_version(version, kind="test", by=ada)
+    rounds(deployment)
+
+    assert rounds(deployment, 2, answers=False).status == "ready"
+    assert rounds(deployment, 1, answers=False).status == "starting"
+    assert "health checks" in deployment.status_reason
+
+
+def test_stopping_ends_the_runner_and_frees_its_place(version, ada, engine):
+    deployment = deploy_version(version, kind="test", by=ada)
+    rounds(deployment)
+
+    stop_deployment(deployment, by=ada)
+
+    assert rounds(deployment, 4).status == "stopped"
+    assert not engine.lives
+    assert not Replica.objects.exists()
+    start_deployment(deployment, by=ada)
+    assert rounds(deployment).status == "ready"
+
+
+def test_a_deployment_that_never_started_can_be_stopped(version, ada, engine):
+    deployment = deploy_version(version, kind="test", by=ada)
+    stop_deployment(deployment, by=ada)
+
+    assert rounds(deployment, 1).status == "stopped"
+
+
+def test_replicas_are_added_and_taken_away(version, ada, engine):
+    deployment = deploy_version(version, kind="test", by=ada)
+    scale_deployment(deployment, 3, by=ada)
+    rounds(deployment)
+    assert ready_replicas().count() == 3
+
+    scale_deployment(deployment, 1, by=ada)
+    rounds(deployment, 4)
+
+    assert ready_replicas().count() == len(engine.lives) == 1
+
+
+def test_a_restart_ends_the_old_runner_only_when_the_new_one_answers(version, ada, engine):
+    deployment = deploy_version(version, kind="test", by=ada)
+    rounds(deployment)
+    old = Replica.objects.get()
+
+    restart_deployment(deployment, by=ada)
+    reconcile.reconcile_deployment(deployment.pk, {old.socket: True})
+    reconcile.reconcile_deployment(deployment.pk, {old.socket: True})
+    assert list(ready_replicas()) == [old]
+
+    rounds(deployment, 4)
+    assert ready_replicas().get().generation == 2
+    assert len(engine.lives) == 1
+
+
+def test_the_data_plane_hears_when_a_replica_comes_and_goes(version, ada, engine, monkeypatch):
+    deployment = deploy_version(version, kind="test", by=ada)
+    rounds(deployment, 1, answers=False)
+    heard = []
+    monkeypatch.setattr(routes, "_callbacks", [lambda: heard.append(ready_replicas().count())])
+
+    rounds(deployment, 1)
+    assert heard[0] == 1
+    heard.clear()
+    engine.finish(Replica.objects.get().workload_id, 9)
+    rounds(deployment, 1)
+    assert heard[0] == 0
+
+
+def test_without_room_it_waits_and_says_so(version, ada, engine):
+    deployment = deploy_version(version, kind="test", by=ada, resources={"memory_mb": 900_000})
+
+    rounds(deployment)
+
+    assert deployment.status == "starting"
+    assert "MB of memory" in deployment.status_reason
