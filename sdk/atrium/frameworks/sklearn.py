@@ -6,7 +6,6 @@ strings and numbers by column, become the columns of a data frame. Outputs are f
 `probabilities` by predict_proba, all others by predict.
 """
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -69,12 +68,9 @@ def _unpickle(path: Path) -> Any:
         if unknown:
             raise CannotLoad(f"{path.name} holds types that skops does not trust: {', '.join(unknown)}")
         return io.load(path)
-    if path.suffix == ".joblib":
-        import joblib
+    import joblib
 
-        return joblib.load(path)
-    with path.open("rb") as stream:
-        return pickle.load(stream)  # noqa: S301 - only ever inside a sandboxed workload
+    return joblib.load(path)  # plain pickles and cloudpickles too; only ever inside a sandboxed workload
 
 
 class SciKitLearn(Framework):
@@ -159,6 +155,7 @@ def to_onnx(estimator: Any, signature: Signature) -> bytes:
     options = {id(estimator): {"zipmap": False}} if hasattr(estimator, "predict_proba") else None
     model = convert(estimator, initial_types=initial, options=options, target_opset=OPSET)
     model = onnx.compose.add_prefix(model, INNER)  # frees the signature's names
+    _keep_locale(model.graph)
     _reshape_inputs(onnx, model, signature.inputs)
     _rename_outputs(onnx, model, signature.outputs)
     onnx.checker.check_model(model)
@@ -189,6 +186,17 @@ def _value_info(onnx: Any, spec: TensorSpec) -> Any:
     return onnx.helper.make_tensor_value_info(spec.name, _element_type(onnx, spec.datatype), sizes)
 
 
+def _keep_locale(graph: Any) -> None:
+    """Lower-case by the C locale, which every machine has; packaging compares letters beyond ASCII too."""
+    for node in graph.node:
+        if node.op_type == "StringNormalizer":
+            kept = [attribute for attribute in node.attribute if attribute.name != "locale"]
+            del node.attribute[:]
+            node.attribute.extend(kept)
+            locale = node.attribute.add()
+            locale.name, locale.type, locale.s = "locale", 3, b"C"
+
+
 def _reshape_inputs(onnx: Any, model: Any, specs: list[TensorSpec]) -> None:
     """Put a Reshape in front: the graph takes the signature's shapes, the estimator rows and columns."""
     graph = model.graph
@@ -211,7 +219,7 @@ def _rename_outputs(onnx: Any, model: Any, specs: list[TensorSpec]) -> None:
     for spec, found in zip(specs, chosen, strict=True):
         wanted = _element_type(onnx, spec.datatype)
         source = found
-        if kinds[found] != wanted:
+        if spec.datatype != "BYTES" or kinds[found] != wanted:  # numbers may be declared wrongly
             source = f"{INNER}{spec.name}_cast"
             graph.node.append(onnx.helper.make_node("Cast", [found], [source], to=wanted))
         sizes = np.array(spec.shape, dtype=np.int64)

@@ -1,0 +1,1 @@
+"""The sample content of a first start: data sets and the recipes that train on them."""

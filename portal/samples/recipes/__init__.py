@@ -1,0 +1,1 @@
+"""Training scripts of the sample capabilities; each runs as a job in the base environment."""

@@ -1,0 +1,117 @@
+"""The packaging job: what comes in, what comes out, and what an author is told when it cannot be."""
+
+import json
+
+import pytest
+
+from atrium.package import digest, manifest, open_package
+from tests.sdk.conftest import package
+
+KINDS = {
+    "forest": ("sklearn", "onnx"),
+    "joblib": ("sklearn", "onnx"),
+    "bare-estimator": ("sklearn", "onnx"),
+    "bare-onnx": ("onnx", "onnx"),
+    "columns": ("sklearn", "onnx"),
+    "twice": ("python", "python"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_model_is_packaged(packages, kind):
+    packaged = packages[kind]
+    assert packaged.code == 0, packaged.log
+    result = packaged.result
+    assert (result["framework"], result["runtime"]) == KINDS[kind], result["conversion"]
+    assert [step["status"] for step in result["steps"]] == ["done"] * 8
+    assert all(case["passed"] for case in result["cases"])
+
+
+def test_a_package_holds_what_the_result_says(packages):
+    packaged = packages["forest"]
+    files = manifest(packaged.folder)
+    assert packaged.result["manifest"] == files
+    assert packaged.result["digest"] == digest(files)
+    assert {"package.json", "model.onnx", "cases.json", "card.md", "environment.lock"} <= set(files)
+    opened = open_package(packaged.folder)
+    assert (opened.capability, opened.version, opened.runtime) == ("forest", "1.0.0", "onnx")
+
+
+def test_a_conversion_says_how_far_the_answers_lie_apart(packages):
+    conversion = packages["forest"].result["conversion"]
+    assert conversion["converted"] is True
+    assert conversion["differences"]["class"] == 0
+    assert 0 <= conversion["differences"]["probabilities"] < 1e-4
+    latency = packages["forest"].result["latency"]
+    assert latency["after"]["p50_ms"] < latency["before"]["p50_ms"]
+
+
+def test_a_table_with_texts_becomes_one_input_per_column(packages):
+    inputs = packages["columns"].result["signature"]["inputs"]
+    assert [(spec["name"], spec["datatype"], spec["shape"]) for spec in inputs] == [
+        ("site", "BYTES", [-1]),
+        ("load", "FP64", [-1]),
+    ]
+
+
+def test_an_author_may_keep_the_own_framework(base, sources, tmp_path):
+    packaged = package(base, sources / "joblib", tmp_path, convert=False)
+    assert packaged.result["runtime"] == "python"
+    assert "asked to keep" in packaged.result["conversion"]["reason"]
+
+
+def failure(base, folder, tmp_path):
+    packaged = package(base, folder, tmp_path / "work")
+    assert packaged.code == 1
+    assert packaged.result["status"] == "failed"
+    steps = {step["name"]: step["status"] for step in packaged.result["steps"]}
+    assert steps[packaged.result["failure"]["step"]] == "failed"
+    assert packaged.result["failure"]["advice"]
+    return packaged.result["failure"]
+
+
+def test_a_folder_without_a_model_is_refused_by_its_files(base, tmp_path):
+    folder = tmp_path / "nothing"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("hello")
+    found = failure(base, folder, tmp_path)
+    assert found["step"] == "read"
+    assert "no model was recognised among notes.txt" in found["message"]
+    assert "MLflow model folder" in found["advice"]
+
+
+def test_a_file_that_is_no_onnx_model_is_refused(base, tmp_path):
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(b"not a model")
+    assert "model.onnx is no model that onnxruntime can load" in failure(base, folder, tmp_path)["message"]
+
+
+def test_a_pickle_of_something_else_is_refused(base, tmp_path):
+    folder = tmp_path / "pickle"
+    folder.mkdir()
+    base.run("-c", "import pickle; pickle.dump({}, open('model.pkl', 'wb'))", cwd=folder)
+    assert "model.pkl holds a dict, which has no predict" in failure(base, folder, tmp_path)["message"]
+
+
+def test_a_shipped_case_that_fails_is_named(base, sources, tmp_path):
+    folder = tmp_path / "twice"
+    folder.mkdir()
+    for name in ("model.py", "signature.json", "cases.json"):
+        (folder / name).write_text((sources / "twice" / name).read_text())
+    cases = json.loads((folder / "cases.json").read_text())
+    cases[0]["expected"][0]["data"] = [2, 5]
+    (folder / "cases.json").write_text(json.dumps(cases))
+    found = failure(base, folder, tmp_path)
+    assert found["step"] == "cases"
+    assert "'one and two': output 'twice' differs by 1, more than the tolerance" in found["message"]
+
+
+def test_a_wrong_signature_is_refused_by_place(base, sources, tmp_path):
+    folder = tmp_path / "twice"
+    folder.mkdir()
+    (folder / "model.py").write_text((sources / "twice" / "model.py").read_text())
+    (folder / "signature.json").write_text('{"inputs": [{"name": "x", "datatype": "FLOAT"}], "outputs": []}')
+    found = failure(base, folder, tmp_path)
+    assert found["step"] == "signature"
+    assert "signature.inputs[0].datatype is 'FLOAT'" in found["message"]
