@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from apps.compute.routing import websocket_urlpatterns as of_compute
 from apps.requests.routing import websocket_urlpatterns as of_requests
 
-websocket_urlpatterns: list[Any] = [*of_requests]
+websocket_urlpatterns: list[Any] = [*of_requests, *of_compute]

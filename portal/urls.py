@@ -12,6 +12,7 @@ from portal.health import healthz
 api_v1: list[Any] = [
     path("", include("apps.accounts.api_urls")),
     path("", include("apps.requests.api_urls")),
+    path("", include("apps.compute.api_urls")),
 ]
 
 api: list[Any] = [
@@ -27,5 +28,6 @@ urlpatterns = [
     path("search/", home.find, name="search"),
     path("", include("apps.accounts.urls")),
     path("", include("apps.requests.urls")),
+    path("", include("apps.compute.urls")),
     path("healthz", healthz, name="healthz"),
 ]

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class ComputeConfig(AppConfig):
@@ -7,3 +8,15 @@ class ComputeConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.compute import tasks  # noqa: F401  registers the tasks
+        from apps.compute.finding import find_jobs
+        from apps.core import menu, search
+
+        people = frozenset({"developer", "operator", "qa"})
+        admins = frozenset({"admin"})
+        menu.register(menu.MenuItem(_("Develop"), _("Jobs"), "jobs:list", "player-play", people, order=40))
+        menu.register(
+            menu.MenuItem(
+                _("Administration"), _("Sandbox and machine"), "jobs:machine", "server", admins, order=950
+            )
+        )
+        search.register("jobs", find_jobs)

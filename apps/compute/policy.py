@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from apps.compute.models import Job
 
 WATCHERS = (Role.DEVELOPER, Role.OPERATOR, Role.QA)
+SUBMITTERS = (Role.DEVELOPER, Role.OPERATOR)
 
 
 def may_see_job(user: User | AnonymousUser, job: Job) -> Verdict:
@@ -28,7 +29,7 @@ def may_see_job(user: User | AnonymousUser, job: Job) -> Verdict:
 
 def may_submit_job(user: User | AnonymousUser, team: Team) -> Verdict:
     """Developers of a team run code for it."""
-    return may_act_as(user, team, Role.DEVELOPER, Role.OPERATOR)
+    return may_act_as(user, team, *SUBMITTERS)
 
 
 def may_cancel_job(user: User | AnonymousUser, job: Job) -> Verdict:
@@ -37,7 +38,7 @@ def may_cancel_job(user: User | AnonymousUser, job: Job) -> Verdict:
         return deny(_("Job %(id)s has ended already.") % {"id": job.pk})
     if job.created_by_id is not None and job.created_by_id == user.pk:
         return allow()
-    return may_act_as(user, job.team, Role.DEVELOPER, Role.OPERATOR)
+    return may_act_as(user, job.team, *SUBMITTERS)
 
 
 def may_retry_job(user: User | AnonymousUser, job: Job) -> Verdict:

@@ -8,24 +8,48 @@ from django.conf import settings
 from django.db.models import F, FloatField, QuerySet, Sum
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast
+from django.utils.translation import gettext as _
 
 from apps.accounts.selectors import teams_of
 from apps.compute import ledger
 from apps.compute.adapters import engine
 from apps.compute.models import Attempt, Job, Reservation
-from apps.compute.policy import WATCHERS
+from apps.compute.policy import SUBMITTERS, WATCHERS
 from apps.core import objects
 from apps.core.errors import NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
     from django.contrib.auth.models import AnonymousUser
 
-    from apps.accounts.models import User
+    from apps.accounts.models import Team, User
+    from apps.compute.engines.base import Observed
 
 
 def jobs_visible_to(user: User | AnonymousUser) -> QuerySet[Job]:
     """The jobs of the teams in which a person develops, operates or signs off."""
     return Job.objects.filter(team__in=teams_of(user, *WATCHERS)).select_related("team", "created_by")
+
+
+def teams_to_submit_for(user: User | AnonymousUser) -> QuerySet[Team]:
+    """The teams for which a person may run code."""
+    return teams_of(user, *SUBMITTERS)
+
+
+def job_visible_to(user: User | AnonymousUser, pk: int) -> Job:
+    """One job. Raises NotFound when there is none that this person may see."""
+    job = jobs_visible_to(user).filter(pk=pk).first()
+    if job is None:
+        raise NotFound(_("There is no job %(pk)d that you may see.") % {"pk": pk})
+    return job
+
+
+def kinds_visible_to(user: User | AnonymousUser) -> list[str]:
+    """The kinds of jobs that a person sees, for the filter."""
+    found = jobs_visible_to(user).order_by("kind").values_list("kind", flat=True).distinct()
+    return list(found[:50])
 
 
 def capacity() -> ledger.Amount:
@@ -60,7 +84,7 @@ def job_log(
     found = Attempt.objects.filter(job=job, number=attempt or job.attempt).first()
     if found is None:
         if attempt:
-            raise NotFound(f"Job {job.pk} has no attempt {attempt}.")
+            raise NotFound(_("Job %(pk)d has no attempt %(number)d.") % {"pk": job.pk, "number": attempt})
         return b"", offset
     if not found.log:
         return engine().log(found.workload_id, offset, limit)
@@ -68,3 +92,27 @@ def job_log(
         handle.seek(offset)
         data = handle.read(limit)
     return data, offset + len(data)
+
+
+def job_output(job: Job, path: str) -> tuple[BinaryIO, str]:
+    """An output's bytes and its file name. Raises NotFound."""
+    facts = job.outputs.get(path)
+    if facts is None:
+        raise NotFound(_("Job %(pk)d left no file “%(path)s”.") % {"pk": job.pk, "path": path})
+    return objects.open_object(facts["sha256"]), path.rpartition("/")[2]
+
+
+def log_parts(job: Job, attempt: int | None = None) -> Iterator[bytes]:
+    """The whole log of an attempt, piece by piece."""
+    offset = 0
+    while True:
+        data, following = job_log(job, offset, attempt=attempt)
+        if following == offset:
+            return
+        offset = following
+        yield data
+
+
+def workloads() -> list[Observed]:
+    """All workloads that the engine knows, for the administrator's page."""
+    return list(engine().list())

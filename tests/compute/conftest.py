@@ -7,8 +7,13 @@ from typing import TypeVar
 
 import pytest
 
+from apps.accounts.models import Team, User
+from apps.compute import adapters, environments
 from apps.compute.engines.base import Engine, Observed
+from apps.compute.engines.fake import FakeEngine
 from apps.compute.engines.local import LocalEngine
+from apps.compute.models import Job
+from apps.compute.services import attempts, submit_job
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
@@ -42,3 +47,44 @@ def local_engine() -> Iterator[LocalEngine]:
     for observed in engine.list():
         engine.remove(observed.id)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def outside(monkeypatch):
+    """Every environment counts as built; nothing goes to a broker."""
+    monkeypatch.setattr(environments, "is_ready", lambda name: True)
+    monkeypatch.setattr(environments, "path", lambda name: None)
+    monkeypatch.setattr("apps.core.background.enqueue", lambda *args, **facts: True)
+
+
+@pytest.fixture
+def engine(local_engine, outside):
+    adapters.use(local_engine)
+    yield local_engine
+    adapters.use(None)
+
+
+@pytest.fixture
+def fake(outside):
+    engine = FakeEngine()
+    adapters.use(engine)
+    yield engine
+    adapters.use(None)
+
+
+def submit(team: Team, by: User | None, *argv: str, **facts: object) -> Job:
+    return submit_job("script", "A job", by=by, team=team, argv=argv, **facts)
+
+
+def run(job: Job, seconds: float = 20.0) -> Job:
+    """Let the reconciler work until the job has ended."""
+    until = time.monotonic() + seconds
+    while not job.ended and time.monotonic() < until:
+        attempts.reconcile()
+        job.refresh_from_db()
+        if job.status in Job.ACTIVE:
+            attempts.conclude_job(job.pk)
+            job.refresh_from_db()
+        time.sleep(0.02)
+    assert job.ended, (job.status, job.reason)
+    return job

@@ -1,61 +1,20 @@
 """Jobs on the real engine and the real database; tasks are called as the worker would call them."""
 
 import json
-import time
 
 import pytest
 
 from apps.compute import adapters, environments
-from apps.compute.engines.fake import FakeEngine
 from apps.compute.models import Attempt, Job, Reservation
 from apps.compute.selectors import in_use, job_log, jobs_visible_to
-from apps.compute.services import attempts, cancel_job, retry_job, submit_job
+from apps.compute.services import attempts, cancel_job, retry_job
 from apps.core import objects
 from apps.core.errors import IllegalMove, Invalid, NotAllowed
 from apps.core.models import AuditEntry, Event
 
-PYTHON = "/usr/bin/env python3"
+from .conftest import run, submit
 
-
-@pytest.fixture(autouse=True)
-def _outside(monkeypatch, tmp_path, settings):
-    """Every environment counts as built; nothing goes to a broker."""
-    monkeypatch.setattr(environments, "is_ready", lambda name: True)
-    monkeypatch.setattr(environments, "path", lambda name: None)
-    monkeypatch.setattr("apps.core.background.enqueue", lambda *args, **facts: True)
-
-
-@pytest.fixture
-def engine(local_engine):
-    adapters.use(local_engine)
-    yield local_engine
-    adapters.use(None)
-
-
-@pytest.fixture
-def fake():
-    engine = FakeEngine()
-    adapters.use(engine)
-    yield engine
-    adapters.use(None)
-
-
-def submit(team, by, *argv, **facts) -> Job:
-    return submit_job("script", "A job", by=by, team=team, argv=argv, **facts)
-
-
-def run(job: Job, seconds: float = 20.0) -> Job:
-    """Let the reconciler work until the job has ended."""
-    until = time.monotonic() + seconds
-    while not job.ended and time.monotonic() < until:
-        attempts.reconcile()
-        job.refresh_from_db()
-        if job.status in Job.ACTIVE:
-            attempts.conclude_job(job.pk)
-            job.refresh_from_db()
-        time.sleep(0.02)
-    assert job.ended, (job.status, job.reason)
-    return job
+pytestmark = pytest.mark.usefixtures("outside")
 
 
 def test_job_reads_its_inputs_and_leaves_result_outputs_and_log(ada, radio, engine):

@@ -1,6 +1,6 @@
 """The writes of compute: jobs, their attempts, and workloads that other apps run for long."""
 
-from apps.compute.services.jobs import cancel_job, retry_job, submit_job
+from apps.compute.services.jobs import cancel_job, retry_job, submit_job, submit_script
 from apps.compute.services.workloads import (
     observe,
     remove_workload,
@@ -18,6 +18,7 @@ __all__ = [
     "start_workload",
     "stop_workload",
     "submit_job",
+    "submit_script",
     "workload_log",
     "workload_socket",
 ]

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from apps.compute import environments, ledger
 from apps.compute.engines.base import Mount, Resources
 from apps.compute.models import Job
-from apps.compute.policy import may_cancel_job, may_retry_job, may_run_code
+from apps.compute.policy import may_cancel_job, may_retry_job, may_run_code, may_submit_job
 from apps.compute.selectors import capacity
 from apps.core import audit, background, events, objects, secrets
 from apps.core.errors import Invalid
@@ -209,3 +209,20 @@ def _mount(mount: Mount | tuple[str, str, bool]) -> list[Any]:
         return [str(mount.source), mount.target, mount.readonly]
     source, target, readonly = mount
     return [str(source), target, readonly]
+
+
+def submit_script(
+    title: str,
+    script: str,
+    *,
+    by: User,
+    team: Team,
+    **facts: Any,
+) -> Job:
+    """Queue a Python script of a person, under the same rules for page and API. `facts` as in `submit_job`."""
+    require(may_submit_job(by, team))
+    if not script.strip():
+        raise Invalid(_("The script is empty."), fields={"script": _("missing")})
+    argv = ["python", "main.py"]
+    title = title.strip() or _("Script")
+    return submit_job("script", title, by=by, team=team, argv=argv, files={"main.py": script}, **facts)

@@ -1,0 +1,121 @@
+"""REST: jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from django.http import FileResponse, HttpResponse
+from django.utils.translation import gettext as _
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import mixins, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from apps.accounts.models import Team
+from apps.compute.models import Job
+from apps.compute.selectors import job_log, job_output, job_visible_to, jobs_visible_to
+from apps.compute.serializers import AttemptSerializer, JobSerializer, ScriptSerializer
+from apps.compute.services import cancel_job, retry_job, submit_script
+from apps.core.api import IdempotencyMixin
+from apps.core.errors import Invalid
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from rest_framework.request import Request
+
+    from apps.accounts.models import User
+
+
+class JobViewSet(
+    IdempotencyMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Job]
+):
+    """Jobs of one's teams, newest first."""
+
+    serializer_class = JobSerializer
+    ordering = ("-pk",)
+    lookup_value_regex = r"\d+"
+
+    def get_queryset(self) -> QuerySet[Job]:
+        if getattr(self, "swagger_fake_view", False):
+            return Job.objects.none()
+        rows, asked = jobs_visible_to(self.request.user), self.request.query_params
+        for name, field in (("status", "status"), ("kind", "kind"), ("team", "team__slug")):
+            if asked.get(name):
+                rows = rows.filter(**{field: asked[name]})
+        return rows
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("status", enum=Job.Status.values),
+            OpenApiParameter("kind", str),
+            OpenApiParameter("team", str),
+        ]
+    )
+    def list(self, request: Request, *args: object, **kwargs: object) -> Response:
+        return super().list(request, *args, **kwargs)
+
+    @extend_schema(request=ScriptSerializer, responses={201: JobSerializer})
+    def create(self, request: Request) -> Response:
+        """Run a Python script as a job."""
+        asked = ScriptSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        facts = dict(asked.validated_data)
+        team = Team.objects.filter(slug=facts["team"]).first()
+        if team is None:
+            raise Invalid(
+                _("There is no team “%(slug)s”.") % {"slug": facts["team"]}, fields={"team": _("unknown")}
+            )
+        facts["team"] = team
+        job = submit_script(**facts, by=cast("User", request.user))
+        return Response(JobSerializer(job).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=None, responses=JobSerializer)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str = "") -> Response:
+        """End a job."""
+        job = cancel_job(self.get_object(), by=cast("User", request.user))
+        return Response(JobSerializer(job_visible_to(request.user, job.pk)).data)
+
+    @extend_schema(request=None, responses=JobSerializer)
+    @action(detail=True, methods=["post"])
+    def retry(self, request: Request, pk: str = "") -> Response:
+        """Queue a failed or cancelled job anew."""
+        job = retry_job(self.get_object(), by=cast("User", request.user))
+        return Response(JobSerializer(job).data)
+
+    @extend_schema(responses=AttemptSerializer(many=True))
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def attempts(self, request: Request, pk: str = "") -> Response:
+        """The attempts of a job, oldest first."""
+        rows = self.get_object().attempts.order_by("number")[:200]
+        return Response(AttemptSerializer(rows, many=True).data)
+
+    @extend_schema(
+        parameters=[OpenApiParameter("offset", int), OpenApiParameter("attempt", int)],
+        responses=OpenApiResponse(OpenApiTypes.STR, description="X-Next-Offset tells where to go on."),
+    )
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def log(self, request: Request, pk: str = "") -> HttpResponse:
+        """Output from a byte offset on, at most 1 MiB."""
+        offset, attempt = (_whole(request, name) for name in ("offset", "attempt"))
+        data, following = job_log(self.get_object(), offset, 1 << 20, attempt=attempt or None)
+        answer = HttpResponse(data, content_type="text/plain; charset=utf-8")
+        answer["X-Next-Offset"] = str(following)
+        return answer
+
+    @extend_schema(responses=OpenApiTypes.BINARY)
+    @action(detail=True, methods=["get"], url_path=r"outputs/(?P<path>.+)", pagination_class=None)
+    def outputs(self, request: Request, pk: str = "", path: str = "") -> FileResponse:
+        """One file that the job left."""
+        handle, name = job_output(self.get_object(), path.rstrip("/"))
+        return FileResponse(handle, as_attachment=True, filename=name)
+
+
+def _whole(request: Request, name: str) -> int:
+    text = request.query_params.get(name, "0")
+    if not text.isdecimal():
+        raise Invalid(
+            _("%(name)s must be a whole number from 0 on.") % {"name": name}, fields={name: _("no number")}
+        )
+    return int(text)

@@ -1,0 +1,57 @@
+"""Forms of jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from apps.compute import environments
+from apps.compute.selectors import teams_to_submit_for
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+EXAMPLE = """import json, time
+
+import atrium
+
+for step in range(10):
+    atrium.progress((step + 1) / 10, f"step {step + 1} of 10")
+    print("step", step + 1)
+    time.sleep(0.5)
+
+json.dump({"answer": 42}, open("result.json", "w"))
+"""
+
+
+class ScriptForm(forms.Form):
+    """A Python script to run as a job."""
+
+    title = forms.CharField(label=_("Title"), max_length=200)
+    team: forms.ModelChoiceField[Any] = forms.ModelChoiceField(label=_("Team"), queryset=None)
+    script = forms.CharField(
+        label=_("Script"),
+        max_length=1_000_000,
+        initial=EXAMPLE,
+        widget=forms.Textarea(attrs={"rows": 16, "class": "font-monospace", "spellcheck": "false"}),
+        help_text=_("Writes /work/result.json and files below /work/outputs/ to keep them."),
+    )
+    environment = forms.ChoiceField(label=_("Environment"))
+    cpu = forms.FloatField(label=_("Processor cores"), min_value=0.1, max_value=1024, initial=1)
+    memory_mb = forms.IntegerField(label=_("Memory in MB"), min_value=64, max_value=10**7, initial=1024)
+    timeout_s = forms.IntegerField(
+        label=_("Time limit in seconds"), min_value=1, max_value=14 * 86_400, initial=3600
+    )
+    max_attempts = forms.IntegerField(label=_("Attempts"), min_value=1, max_value=10, initial=1)
+
+    def __init__(self, *args: Any, user: User, **facts: Any) -> None:
+        super().__init__(*args, **facts)
+        teams = teams_to_submit_for(user).order_by("name")
+        field = self.fields["team"]
+        assert isinstance(field, forms.ModelChoiceField)
+        field.queryset, field.initial = teams, teams.first()
+        chosen = self.fields["environment"]
+        assert isinstance(chosen, forms.ChoiceField)
+        chosen.choices = [(name, name) for name in environments.names() if name != "mlflow"]

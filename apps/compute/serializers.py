@@ -1,0 +1,72 @@
+"""REST shapes of jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.compute.models import Attempt, Job
+
+
+class AttemptSerializer(serializers.ModelSerializer[Attempt]):
+    class Meta:
+        model = Attempt
+        fields = ["number", "started_at", "finished_at", "reason", "exit_code", "peak_memory_mb", "cpu_s"]
+
+
+class JobSerializer(serializers.ModelSerializer[Job]):
+    team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    created_by: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="username", read_only=True
+    )
+
+    class Meta:
+        model = Job
+        fields = [
+            "id",
+            "kind",
+            "title",
+            "team",
+            "created_by",
+            "subject",
+            "status",
+            "reason",
+            "progress",
+            "progress_message",
+            "environment",
+            "params",
+            "resources",
+            "timeout_s",
+            "priority",
+            "attempt",
+            "max_attempts",
+            "result",
+            "outputs",
+            "memory_mb",
+            "peak_memory_mb",
+            "cpu_s",
+            "created_at",
+            "started_at",
+            "finished_at",
+        ]
+        read_only_fields = fields
+
+
+class ScriptSerializer(serializers.Serializer[dict[str, Any]]):
+    """A Python script to run as a job."""
+
+    title = serializers.CharField(max_length=200)
+    team = serializers.SlugField(help_text="Short name of the team.")
+    script = serializers.CharField(max_length=1_000_000, trim_whitespace=False)
+    environment = serializers.CharField(max_length=60, default="base")
+    inputs = serializers.DictField(
+        child=serializers.RegexField(r"^[0-9a-f]{64}$"),
+        default=dict,
+        help_text="Path below /work/inputs to the SHA-256 of a stored file.",
+    )
+    params = serializers.DictField(default=dict, help_text="Found in /work/params.json.")
+    resources = serializers.DictField(default=dict, help_text="cpu, memory_mb, gpu, disk_mb, tmp_mb.")
+    timeout_s = serializers.FloatField(min_value=0.1, default=3600)
+    max_attempts = serializers.IntegerField(min_value=1, max_value=10, default=1)
+    priority = serializers.IntegerField(min_value=1, max_value=9, default=5, help_text="1 is first.")

@@ -1,0 +1,18 @@
+"""Pages of jobs and of the machine that runs them."""
+
+from django.urls import path
+
+from apps.compute import views
+
+app_name = "jobs"
+urlpatterns = [
+    path("jobs/", views.job_list, name="list"),
+    path("jobs/new/", views.new, name="new"),
+    path("jobs/<int:pk>/", views.detail, name="detail"),
+    path("jobs/<int:pk>/state/", views.state, name="state"),
+    path("jobs/<int:pk>/cancel/", views.cancel, name="cancel"),
+    path("jobs/<int:pk>/retry/", views.retry, name="retry"),
+    path("jobs/<int:pk>/log/", views.log, name="log"),
+    path("jobs/<int:pk>/outputs/<path:path>", views.output, name="output"),
+    path("administration/compute/", views.machine, name="machine"),
+]

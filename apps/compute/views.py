@@ -1,0 +1,193 @@
+"""Pages of jobs and of the machine that runs them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import FileResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from apps.accounts.policy import may_administer
+from apps.compute import environments
+from apps.compute.engines import sandbox
+from apps.compute.forms import ScriptForm
+from apps.compute.labels import LEVEL_LABELS, hold_labels
+from apps.compute.models import Job, Reservation
+from apps.compute.policy import may_cancel_job, may_retry_job
+from apps.compute.selectors import (
+    capacity,
+    in_use,
+    job_log,
+    job_output,
+    job_visible_to,
+    jobs_visible_to,
+    kinds_visible_to,
+    log_parts,
+    queue_position,
+    teams_to_submit_for,
+    workloads,
+)
+from apps.compute.services import cancel_job, retry_job, submit_script
+from apps.core.errors import Invalid
+from apps.core.paging import keyset
+from apps.core.policy import require
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+    from apps.accounts.models import User
+
+FIRST_BYTES = 65_536
+
+
+@login_required
+@require_GET
+def job_list(request: HttpRequest) -> HttpResponse:
+    """Jobs of one's teams, newest first."""
+    asked = {name: request.GET.get(name, "") for name in ("status", "kind", "q", "mine")}
+    rows = jobs_visible_to(request.user)
+    if asked["status"] in Job.Status.values:
+        rows = rows.filter(status=asked["status"])
+    if asked["kind"]:
+        rows = rows.filter(kind=asked["kind"])
+    if asked["mine"]:
+        rows = rows.filter(created_by_id=request.user.pk)
+    if asked["q"]:
+        rows = rows.filter(title__icontains=asked["q"][:100])
+    rows = rows.defer("params", "result", "outputs", "inputs", "files", "variables", "argv")
+    context = {
+        "page": keyset(rows, ("-pk",), request.GET.get("cursor", ""), 30),
+        "asked": asked,
+        "filtered": any(asked.values()),
+        "statuses": Job.Status.choices,
+        "kinds": kinds_visible_to(request.user),
+        "may_submit": teams_to_submit_for(request.user).exists(),
+    }
+    return render(request, "compute/list.html", context)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def new(request: HttpRequest) -> HttpResponse:
+    """Run a script."""
+    user = cast("User", request.user)
+    form = ScriptForm(request.POST or None, user=user)
+    if request.method == "POST" and form.is_valid():
+        facts = dict(form.cleaned_data)
+        facts["resources"] = {name: facts.pop(name) for name in ("cpu", "memory_mb")}
+        try:
+            job = submit_script(**facts, by=user)
+        except Invalid as error:
+            form.add_error(None, error.message)
+        else:
+            return redirect("jobs:detail", job.pk)
+    status = 422 if form.errors else 200
+    return render(request, "compute/new.html", {"form": form}, status=status)
+
+
+def _state_of(request: HttpRequest, job: Job) -> dict[str, Any]:
+    end = job.finished_at or timezone.now()
+    return {
+        "job": job,
+        "may_cancel": may_cancel_job(request.user, job),
+        "may_retry": may_retry_job(request.user, job),
+        "position": queue_position(job) if job.status == Job.Status.QUEUED else None,
+        "seconds": (end - job.started_at).total_seconds() if job.started_at else None,
+        "attempts": list(job.attempts.order_by("-number")[:20]),
+        "limit_mb": job.resources.get("memory_mb"),
+    }
+
+
+@login_required
+@require_GET
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """One job with its live log."""
+    job = job_visible_to(request.user, pk)
+    head, _offset = job_log(job, 0, FIRST_BYTES)
+    context = {**_state_of(request, job), "head": head.decode(errors="replace")}
+    return render(request, "compute/detail.html", context)
+
+
+@login_required
+@require_GET
+def state(request: HttpRequest, pk: int) -> HttpResponse:
+    """The part of a job's page that changes; the page asks for it when the socket tells of a change."""
+    return render(request, "compute/_state.html", _state_of(request, job_visible_to(request.user, pk)))
+
+
+@login_required
+@require_POST
+def cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    """End a job."""
+    job = cancel_job(job_visible_to(request.user, pk), by=cast("User", request.user))
+    done = _("The job is cancelled.") if job.ended else _("The job is being stopped.")
+    messages.success(request, done)
+    return redirect("jobs:detail", pk)
+
+
+@login_required
+@require_POST
+def retry(request: HttpRequest, pk: int) -> HttpResponse:
+    """Queue a job anew."""
+    retry_job(job_visible_to(request.user, pk), by=cast("User", request.user))
+    messages.success(request, _("The job is queued again."))
+    return redirect("jobs:detail", pk)
+
+
+@login_required
+@require_GET
+def log(request: HttpRequest, pk: int) -> StreamingHttpResponse:
+    """The whole log of an attempt as a file."""
+    job = job_visible_to(request.user, pk)
+    asked = request.GET.get("attempt", "")
+    attempt = int(asked) if re.fullmatch(r"[1-9]\d{0,4}", asked) else job.attempt
+    answer = StreamingHttpResponse(log_parts(job, attempt or None), content_type="text/plain; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="job-{job.pk}-{attempt}.log"'
+    return answer
+
+
+@login_required
+@require_GET
+def output(request: HttpRequest, pk: int, path: str) -> FileResponse:
+    """One file that a job left."""
+    handle, name = job_output(job_visible_to(request.user, pk), path)
+    return FileResponse(handle, as_attachment=True, filename=name)
+
+
+@login_required
+@require_GET
+def machine(request: HttpRequest) -> HttpResponse:
+    """The sandbox, what it holds, what runs and what is left: for administrators."""
+    require(may_administer(request.user))
+    level, free, used = sandbox.probe(), capacity(), in_use()
+    rows = [("cpu", _("Processor cores")), ("memory_mb", _("Memory in MB")), ("gpu", _("Graphics cards"))]
+    purposes = dict(Reservation.objects.values_list("workload_id", "purpose"))
+    context = {
+        "level": level,
+        "level_label": LEVEL_LABELS[level.name],
+        "levels": [
+            {
+                "name": name,
+                "label": LEVEL_LABELS[name],
+                "holds": holds,
+                "why_not": level.why_not.get(name, ""),
+            }
+            for name, holds in sandbox.LEVELS.items()
+        ],
+        "holds": hold_labels(),
+        "amounts": [
+            {"label": label, "used": getattr(used, name), "all": getattr(free, name)} for name, label in rows
+        ],
+        "workloads": [(seen, purposes.get(seen.id, "")) for seen in workloads()],
+        "environments": [
+            {"name": name, "digest": environments.digest(name), "ready": environments.is_ready(name)}
+            for name in environments.names()
+        ],
+    }
+    return render(request, "compute/machine.html", context)

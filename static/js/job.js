@@ -1,0 +1,96 @@
+// A job's page: the log from the first line, search, follow, and the state when it changes.
+import { connect } from "atrium/live";
+
+const MOST_LINES = 20000;
+const log = document.getElementById("log");
+const find = document.getElementById("log-find");
+const found = document.getElementById("log-found");
+const follow = document.getElementById("log-follow");
+const state = document.getElementById("job-state");
+const colours = /\x1b\[[0-9;?]*[A-Za-z]/g;
+
+let lines = [];
+let open = "";
+let leftOut = false;
+
+// A carriage return starts the line anew, the way a terminal shows progress bars.
+const shown = (line) => line.replace(/\r$/, "").split("\r").pop().replace(colours, "");
+
+function matches(line) {
+  return line.toLowerCase().includes(find.value.toLowerCase());
+}
+
+function mark(line) {
+  const words = find.value.toLowerCase();
+  const row = document.createElement("span");
+  const lower = line.toLowerCase();
+  let at = 0;
+  for (let next = lower.indexOf(words); next >= 0; next = lower.indexOf(words, at)) {
+    const hit = document.createElement("mark");
+    hit.textContent = line.slice(next, next + words.length);
+    row.append(line.slice(at, next), hit);
+    at = next + words.length;
+  }
+  row.append(line.slice(at) + "\n");
+  return row;
+}
+
+function draw() {
+  const all = open ? [...lines, shown(open)] : lines;
+  const first = leftOut ? [`[${log.dataset.leftOut}]`] : [];
+  if (find.value) {
+    const hits = all.filter(matches);
+    log.replaceChildren(...hits.slice(-2000).map(mark));
+    found.textContent = `${hits.length} ${log.dataset.found}`;
+  } else {
+    log.textContent = [...first, ...all].join("\n");
+    found.textContent = "";
+  }
+  if (follow.checked) log.scrollTop = log.scrollHeight;
+}
+
+let planned = false;
+function plan() {
+  if (planned) return;
+  planned = true;
+  setTimeout(() => { planned = false; draw(); }, 50);
+}
+
+function append(text) {
+  const parts = (open + text).split("\n");
+  open = parts.pop();
+  for (const part of parts) lines.push(shown(part));
+  if (lines.length > MOST_LINES) {
+    lines = lines.slice(-MOST_LINES);
+    leftOut = true;
+  }
+  plan();
+}
+
+let last = null;
+function refresh(now) {
+  const text = JSON.stringify(now);
+  if (text === last) return;
+  const first = last === null && now.status === state.dataset.status && !["starting", "running"].includes(now.status);
+  last = text;
+  if (first || document.querySelector("#job-state dialog[open]")) return;
+  window.htmx.ajax("GET", state.dataset.url, { target: "#job-state", swap: "innerHTML" });
+}
+
+connect(log.dataset.socket, (message) => {
+  if ("attempt" in message) {
+    lines = [];
+    open = "";
+    leftOut = false;
+    plan();
+  }
+  if ("log" in message) append(message.log);
+  if ("state" in message) refresh(message.state);
+});
+
+find.addEventListener("input", plan);
+follow.addEventListener("change", plan);
+log.addEventListener("scroll", () => {
+  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 24;
+  if (!atEnd && document.activeElement === log) follow.checked = false;
+});
