@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.model_selection import train_test_split
 
 TICKETS = 3000
+HELD_OUT = 0.3
 SEED = 20260101
 WRONG_LABELS = 0.03
 VAGUE = 0.06
@@ -168,6 +170,17 @@ def _worn(chance: random.Random, text: str) -> str:
 
 
 def _write(path: Path, header: list[str], rows: list[list[Any]]) -> Path:
+    """Write the rows, whose last column is the truth, with the part of the data that each belongs to.
+
+    Training never sees a row of the split `test`; evaluation sees no other.
+    """
+    held_out = set(
+        train_test_split(
+            range(len(rows)), test_size=HELD_OUT, random_state=SEED, stratify=[r[-1] for r in rows]
+        )[1]
+    )
+    header = [*header, "split"]
+    rows = [[*row, "test" if at in held_out else "train"] for at, row in enumerate(rows)]
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(header)

@@ -7,7 +7,6 @@ import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
-from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -126,10 +125,14 @@ def main() -> None:
     kind, trees = str(params.get("model", "forest")), int(params.get("trees", 50))
     atrium.progress(0.1, "reading digits.csv")
     table = pd.read_csv(atrium.inputs() / "digits.csv")
-    pixels = table.drop(columns="digit").to_numpy(dtype=np.float32)
+    pixels = table.drop(columns=["digit", "split"]).to_numpy(dtype=np.float32)
     digits = table["digit"].to_numpy(dtype=np.int64)
-    x_train, x_test, y_train, y_test = train_test_split(
-        pixels, digits, test_size=0.3, random_state=SEED, stratify=digits
+    held_out = (table["split"] == "test").to_numpy()
+    x_train, x_test, y_train, y_test = (
+        pixels[~held_out],
+        pixels[held_out],
+        digits[~held_out],
+        digits[held_out],
     )
     atrium.progress(0.3, f"training on {len(x_train)} images")
     model = build(kind, trees).fit(x_train, y_train)
@@ -166,8 +169,6 @@ def main() -> None:
             "score": "max(outputs[?name=='probabilities'].data | [0])",
         },
     )
-    holdout = table.iloc[train_test_split(table.index, test_size=0.3, random_state=SEED, stratify=digits)[1]]
-    holdout.to_csv(atrium.outputs() / "holdout.csv", index=False)
     atrium.result(
         {
             "metrics": metrics,
