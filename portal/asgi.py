@@ -1,4 +1,4 @@
-"""The live process: the portal's websockets. Workspaces and streams join here."""
+"""The live process: the portal's websockets, and the workspaces behind names of their own."""
 
 import os
 
@@ -12,9 +12,10 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import OriginValidator  # noqa: E402
 from django.conf import settings  # noqa: E402
 
+from apps.workbench.live.app import LiveApplication  # noqa: E402
 from portal.routing import websocket_urlpatterns  # noqa: E402
 
-application = ProtocolTypeRouter(
+portal = ProtocolTypeRouter(
     {
         "http": http,
         "websocket": OriginValidator(
@@ -22,3 +23,6 @@ application = ProtocolTypeRouter(
         ),
     }
 )
+
+#: Each workspace and MLflow's pages have an origin of their own here; the rest is the portal's.
+application = LiveApplication(portal)

@@ -30,4 +30,5 @@ urlpatterns = [
     path("", include("apps.requests.urls")),
     path("", include("apps.compute.urls")),
     path("healthz", healthz, name="healthz"),
+    path("", include("apps.workbench.urls")),
 ]

@@ -1,0 +1,22 @@
+"""The workbench: workspaces with a Web IDE and terminals, experiments."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+from apps.core import menu, statuses
+
+
+class WorkbenchConfig(AppConfig):
+    """IDE, terminals, training runs, experiments."""
+
+    name = "apps.workbench"
+    verbose_name = _("Workbench")
+
+    def ready(self) -> None:
+        from apps.workbench import tasks  # noqa: F401  registers the background work
+
+        develop = frozenset({"developer"})
+        menu.register(
+            menu.MenuItem(_("Develop"), _("Workspaces"), "workbench:workspaces", "code", develop, order=20)
+        )
+        statuses.register("idle", "archive", "archived")

@@ -1,0 +1,110 @@
+"""Tickets and cookies for the origins of the live process: asked for at the portal, redeemed once over there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.contrib.sessions.models import Session
+from django.db import transaction
+from django.utils import timezone
+
+from apps.accounts.models import Role
+from apps.accounts.policy import has_role
+from apps.core import secrets
+from apps.workbench.models import Entry, Workspace
+from apps.workbench.policy import may_edit_workspace, may_view_workspace
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+TICKET_LIVES = timedelta(seconds=30)
+COOKIE_LIVES = timedelta(hours=12)
+MLFLOW = "mlflow"
+
+
+@dataclass(frozen=True)
+class Access:
+    """What the bearer of a cookie may do at an origin right now."""
+
+    origin: str
+    user_id: int
+    username: str
+    name: str
+    role: str
+    """editor or viewer."""
+    running: bool = True
+    workload_id: str = ""
+    workspace_id: int = 0
+
+
+def issue_ticket(user: User, origin: str, session_key: str) -> str:
+    """A ticket for one origin that lives for 30 s and works once. The caller has checked that the user may enter."""
+    ticket, digest = secrets.new("ate")
+    now = timezone.now()
+    Entry.objects.create(
+        origin=origin,
+        user=user,
+        session_key=session_key,
+        ticket_digest=digest,
+        ticket_expires_at=now + TICKET_LIVES,
+        expires_at=now + COOKIE_LIVES,
+    )
+    return ticket
+
+
+@transaction.atomic
+def redeem_ticket(ticket: str, origin: str) -> str | None:
+    """Turn a ticket into the cookie's secret; None when it is unknown, used, expired or for another origin."""
+    cookie, digest = secrets.new("atc")
+    now = timezone.now()
+    won = Entry.objects.filter(
+        ticket_digest=secrets.digest(ticket), origin=origin, redeemed_at=None, ticket_expires_at__gt=now
+    ).update(redeemed_at=now, cookie_digest=digest)
+    return cookie if won else None
+
+
+def access_of(cookie: str, origin: str) -> Access | None:
+    """What this cookie opens, read anew: the login still stands, the person is active and still allowed."""
+    entry = (
+        Entry.objects.select_related("user")
+        .filter(cookie_digest=secrets.digest(cookie), origin=origin, expires_at__gt=timezone.now())
+        .first()
+    )
+    if entry is None or not entry.user.is_active or not _still_logged_in(entry.session_key):
+        return None
+    if origin == MLFLOW:
+        return _access_to_mlflow(entry.user)
+    return _access_to_workspace(entry.user, origin)
+
+
+def _still_logged_in(session_key: str) -> bool:
+    return Session.objects.filter(session_key=session_key, expire_date__gt=timezone.now()).exists()
+
+
+def _access_to_mlflow(user: User) -> Access | None:
+    if not has_role(user, Role.DEVELOPER) and not has_role(user, Role.ADMIN) and not user.is_superuser:
+        return None
+    return Access(MLFLOW, user.pk, user.username, user.get_full_name() or user.username, "editor")
+
+
+def _access_to_workspace(user: User, origin: str) -> Access | None:
+    workspace = Workspace.objects.select_related("owner", "team").filter(pk=int(origin[1:])).first()
+    if workspace is None or not may_view_workspace(user, workspace):
+        return None
+    return Access(
+        origin=origin,
+        user_id=user.pk,
+        username=user.username,
+        name=user.get_full_name() or user.username,
+        role="editor" if may_edit_workspace(user, workspace) else "viewer",
+        running=workspace.status == Workspace.Status.RUNNING,
+        workload_id=workspace.workload_id,
+        workspace_id=workspace.pk,
+    )
+
+
+def forget_expired_entries() -> None:
+    """Remove entries that open nothing any more."""
+    Entry.objects.filter(expires_at__lt=timezone.now()).delete()

@@ -1,0 +1,121 @@
+"""What a workspace's server is started with: its folders, its Jupyter configuration, its workload."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+
+from apps.compute import environments
+from apps.compute.engines.base import PORT_SOCKET, WORK, Mount, Resources, Workload
+from apps.workbench.identity import key_of
+
+if TYPE_CHECKING:
+    from apps.workbench.models import Workspace
+
+WELCOME = Path(__file__).parent / "welcome"
+CONFIG = "/etc/atrium"
+DOOR = "http://127.0.0.1:8780"
+_ANNOUNCEMENTS = "@jupyterlab/apputils-extension:announcements"
+_SOCKET_PING_MS = 30_000
+_OUTPUT_BYTES_PER_S = 50e6
+
+
+def folder_of(workspace: Workspace) -> Path:
+    """Where a workspace's files and configuration lie."""
+    root: Path = settings.ATRIUM.data_dir / "workspaces" / str(workspace.pk)
+    return root
+
+
+def home_of(workspace: Workspace) -> Path:
+    """The files that stay; /work inside."""
+    return folder_of(workspace) / "home"
+
+
+def lay_out(workspace: Workspace) -> None:
+    """Make the workspace's folders: a first start finds the welcome notebook, every start a fresh configuration."""
+    home, config = home_of(workspace), folder_of(workspace) / "etc"
+    if not home.exists():
+        home.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
+        shutil.copytree(WELCOME, home, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
+    (config / "labconfig").mkdir(parents=True, exist_ok=True)
+    (config / "identity.key").write_text(key_of(workspace.workload_id), encoding="utf-8")
+    for name, content in {
+        "jupyter_server_config.json": _server_config(),
+        "jupyter_lab_config.json": _lab_config(),
+        "labconfig/page_config.json": {"disabledExtensions": {_ANNOUNCEMENTS: True}},
+    }.items():
+        (config / name).write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def _server_config() -> dict[str, Any]:
+    policy = f"frame-ancestors 'self' {settings.ATRIUM.web_url}"
+    return {
+        "ServerApp": {
+            "sock": PORT_SOCKET,
+            "sock_mode": "0600",
+            "root_dir": WORK,
+            "open_browser": False,
+            "jpserver_extensions": {"jupyter_lsp": False, "notebook_shim": False},
+            "allow_remote_access": True,
+            "allow_unauthenticated_access": False,
+            "identity_provider_class": "atrium.jupyter_auth.PortalIdentityProvider",
+            "authorizer_class": "atrium.jupyter_auth.PortalAuthorizer",
+            "tornado_settings": {
+                "headers": {"Content-Security-Policy": policy},
+                "ws_ping_interval": _SOCKET_PING_MS,
+            },
+        },
+        "PortalIdentityProvider": {"key_file": f"{CONFIG}/identity.key"},
+        "ZMQChannelsWebsocketConnection": {"iopub_data_rate_limit": _OUTPUT_BYTES_PER_S},
+        "FileContentsManager": {"delete_to_trash": False},
+        **_lab_config(),
+    }
+
+
+def _lab_config() -> dict[str, Any]:
+    return {
+        "LabApp": {
+            "news_url": None,
+            "check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
+            "extension_manager": "readonly",
+        }
+    }
+
+
+def workload_of(workspace: Workspace, token: str) -> Workload:
+    """The server as a workload. `token` lets the owner's code reach the portal through the network door."""
+    folder, size = folder_of(workspace), workspace.size
+    return Workload(
+        id=workspace.workload_id,
+        argv=["python", "-m", "jupyterlab"],
+        environment=environments.path(workspace.environment),
+        resources=Resources(cpu=size.cpu, memory_mb=size.memory_mb),
+        mounts=[Mount(home_of(workspace), WORK, readonly=False), Mount(folder / "etc", CONFIG)],
+        port=True,
+        restart="on-failure",
+        env={**door_environment(token), **_jupyter_environment()},
+        network="forwarder",
+    )
+
+
+def door_environment(token: str) -> dict[str, str]:
+    """What user code finds set, so that `atrium` and MLflow's client reach the portal by themselves."""
+    return {
+        "ATRIUM_URL": DOOR,
+        "ATRIUM_TOKEN": token,
+        "MLFLOW_TRACKING_URI": f"{DOOR}/mlflow",
+        "MLFLOW_TRACKING_TOKEN": token,
+    }
+
+
+def _jupyter_environment() -> dict[str, str]:
+    return {
+        "JUPYTER_CONFIG_PATH": CONFIG,
+        "JUPYTER_RUNTIME_DIR": "/tmp/jupyter",  # noqa: S108 - a file system of the sandbox's own
+        "JUPYTERLAB_WORKSPACES_DIR": f"{WORK}/.jupyter/lab/workspaces",
+        "JUPYTERLAB_SETTINGS_DIR": f"{WORK}/.jupyter/lab/user-settings",
+    }

@@ -1,0 +1,58 @@
+"""The live process by host name: the portal's own websockets, workspaces, MLflow; and the sandboxes' doors."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from apps.workbench.live import proxy
+from apps.workbench.live.origins import RECHECK_S, Doorkeeper, Workspaces, origin_of
+from apps.workbench.live.proxy import Receive, Scope, Send
+from apps.workbench.live.upstream import Upstreams
+
+log = logging.getLogger(__name__)
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+_TIDY_S = 60.0
+
+
+class LiveApplication:
+    """Routes by Host header; everything that is no origin of its own goes to the portal's application."""
+
+    def __init__(self, portal: Application, *, fresh_s: float = 5.0, recheck_s: float = RECHECK_S) -> None:
+        self._portal = portal
+        self._upstreams = Upstreams()
+        self._workspaces = Workspaces(self._upstreams, Doorkeeper(fresh_s), recheck_s)
+        self._running: list[asyncio.Task[None]] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        origin = origin_of(proxy.header(scope, b"host"))
+        if origin is not None:
+            await self._workspaces(scope, receive, send, origin)
+        else:
+            await self._portal(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                self._running = [asyncio.create_task(self._tidy())]
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                for task in self._running:
+                    task.cancel()
+                await asyncio.gather(*self._running, return_exceptions=True)
+                await self._upstreams.close()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(_TIDY_S)
+            with suppress(OSError):
+                await self._upstreams.close_idle()

@@ -1,0 +1,200 @@
+"""The origins of the live process besides the portal's own: one per workspace, one for MLflow.
+
+A person enters with a ticket, gets a cookie of this origin alone, and is looked up again and again. Towards the
+server behind it go no cookie and no credential of the portal's, only the signed identity.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from urllib.parse import parse_qs, quote
+
+import aiohttp
+from channels.db import database_sync_to_async
+from django.conf import settings
+from django.utils.html import escape
+from django.utils.translation import gettext as _
+
+from apps.compute.services import workload_socket
+from apps.workbench import entry, identity
+from apps.workbench.entry import Access
+from apps.workbench.live import proxy
+from apps.workbench.live.proxy import Headers, Receive, Scope, Send
+from apps.workbench.live.upstream import Upstreams
+
+COOKIE = "atrium_entry"
+ENTER = "/atrium/enter"
+RECHECK_S = 30.0
+_WORKSPACE = re.compile(r"w[1-9][0-9]{0,17}")
+_NEVER_UPSTREAM = frozenset(("authorization", "cookie", "forwarded", "x-real-ip"))
+_BLOCKED = re.compile(r"/+api/+shutdown/*$")
+_KNOWN_AT_MOST = 10_000
+
+
+def origin_of(host: str) -> str | None:
+    """The origin's name for a Host header below the live address, such as `w5` or `mlflow`; None for others."""
+    name, _dot, rest = host.lower().partition(".")
+    parent = settings.ATRIUM.live_url.partition("://")[2]
+    if rest != parent:
+        return None
+    return name if name == entry.MLFLOW or _WORKSPACE.fullmatch(name) else None
+
+
+def address_of(origin: str) -> str:
+    """The origin as browsers spell it."""
+    scheme, _sep, parent = settings.ATRIUM.live_url.partition("://")
+    return f"{scheme}://{origin}.{parent}"
+
+
+class Doorkeeper:
+    """Knows for a few seconds what each cookie opens, so that a page's many requests ask the database once."""
+
+    def __init__(self, fresh_s: float = 5.0) -> None:
+        self._fresh_s = fresh_s
+        self._known: dict[tuple[str, str], tuple[Access | None, float]] = {}
+
+    async def access(self, cookie: str, origin: str) -> Access | None:
+        """What the cookie opens now, at most `fresh_s` seconds old."""
+        if not cookie:
+            return None
+        now = asyncio.get_running_loop().time()
+        access, at = self._known.get((cookie, origin), (None, float("-inf")))
+        if now - at > self._fresh_s:
+            access = await database_sync_to_async(entry.access_of, thread_sensitive=False)(cookie, origin)
+            if len(self._known) >= _KNOWN_AT_MOST:
+                self._known.clear()
+            self._known[cookie, origin] = (access, now)
+        return access
+
+
+class Workspaces:
+    """ASGI for `w<id>.…`: a workspace's Jupyter server."""
+
+    def __init__(self, upstreams: Upstreams, doorkeeper: Doorkeeper, recheck_s: float = RECHECK_S) -> None:
+        self._upstreams, self._doorkeeper, self._recheck_s = upstreams, doorkeeper, recheck_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, origin: str) -> None:
+        """Answer one request or websocket for `origin`."""
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send, origin)
+        elif scope["path"] == ENTER:
+            await enter(scope, send, origin, landing="/lab")
+        else:
+            await self._request(scope, receive, send, origin)
+
+    async def _request(self, scope: Scope, receive: Receive, send: Send, origin: str) -> None:
+        access = await self._doorkeeper.access(cookies_of(scope).get(COOKIE, ""), origin)
+        if access is None:
+            await _must_enter(send, f"/workspaces/{origin[1:]}/")
+        elif not access.running:
+            await _not_running(send, f"/workspaces/{origin[1:]}/")
+        elif _BLOCKED.match(scope["path"]):
+            await proxy.answer(send, 403, _("A workspace is stopped in the portal."))
+        else:
+            session = self._upstreams.session(workload_socket(access.workload_id))
+            try:
+                headers = _upstream_headers(scope, access)
+                await proxy.forward_http(scope, receive, send, session, headers, change=_harmless)
+            except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError):
+                await _not_running(send, f"/workspaces/{origin[1:]}/")
+            except (aiohttp.ClientError, ConnectionResetError):
+                return  # the answer was cut short, or nobody waits for it; uvicorn closes the connection
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send, origin: str) -> None:
+        cookie = cookies_of(scope).get(COOKIE, "")
+        access = await self._doorkeeper.access(cookie, origin)
+        if access is None or not access.running:
+            await proxy.refuse_socket(scope, receive, send, 403, "Enter through the portal.")
+            return
+        role = access.role
+
+        async def still_allowed() -> bool:
+            now = await self._doorkeeper.access(cookie, origin)
+            return now is not None and now.running and now.role == role
+
+        await proxy.forward_socket(
+            scope,
+            receive,
+            send,
+            self._upstreams.session(workload_socket(access.workload_id)),
+            _upstream_headers(scope, access),
+            still_allowed=still_allowed,
+            recheck_s=self._recheck_s,
+        )
+
+
+async def enter(scope: Scope, send: Send, origin: str, *, landing: str) -> None:
+    """Redeem the ticket in the address and send the browser on to the page that it came for."""
+    if scope["method"] != "GET":
+        await proxy.answer(send, 405, "GET only.")
+        return
+    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    ticket, onward = query.get("ticket", [""])[0], query.get("next", [landing])[0]
+    cookie = await database_sync_to_async(entry.redeem_ticket, thread_sensitive=False)(ticket, origin)
+    if cookie is None:
+        await _must_enter(send, "/workspaces/")
+        return
+    if not onward.startswith("/") or onward.startswith(("//", "/\\")):
+        onward = landing
+    secure = "; Secure" if settings.ATRIUM.live_url.startswith("https:") else ""
+    age = int(entry.COOKIE_LIVES.total_seconds())
+    set_cookie = f"{COOKIE}={cookie}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}{secure}"
+    onward = quote(onward, safe="/?&=%#:@+,;~-._")
+    await proxy.answer(send, 303, "", headers=[("location", onward), ("set-cookie", set_cookie)])
+
+
+def cookies_of(scope: Scope) -> dict[str, str]:
+    """The request's cookies."""
+    pairs = (part.partition("=") for part in _cookie_parts(scope))
+    return {name.strip(): value.strip().strip('"') for name, _equals, value in pairs}
+
+
+def _upstream_headers(scope: Scope, access: Access) -> Headers:
+    """What the server behind gets: the browser's headers without credentials, and who it is."""
+    passed = [
+        (name, value)
+        for name, value in proxy.headers_of(scope)
+        if name not in _NEVER_UPSTREAM and not name.startswith(("x-atrium-", "x-forwarded-"))
+    ]
+    own = "; ".join(part for part in _cookie_parts(scope) if not part.startswith("atrium_"))
+    if own:
+        passed.append(("cookie", own))
+    who = identity.header_for(access.workload_id, user=access.username, name=access.name, role=access.role)
+    return [*passed, (identity.HEADER, who)]
+
+
+def _cookie_parts(scope: Scope) -> list[str]:
+    values = [value.decode("latin-1") for name, value in scope["headers"] if name == b"cookie"]
+    return [part.strip() for value in values for part in value.split(";") if part.strip()]
+
+
+def _harmless(headers: Headers) -> Headers:
+    """The server's headers, with cookies kept to its own origin: user code may have written them."""
+    return [
+        (name, _own_cookie(value) if name.lower() == "set-cookie" else value)
+        for name, value in headers
+        if not (name.lower() == "set-cookie" and value.strip().lower().startswith("atrium_"))
+    ]
+
+
+def _own_cookie(value: str) -> str:
+    return ";".join(part for part in value.split(";") if not part.strip().lower().startswith("domain"))
+
+
+async def _must_enter(send: Send, path: str) -> None:
+    words = _("Your way in has expired. Open the page in the portal again.")
+    await _page(send, 403, words, path)
+
+
+async def _not_running(send: Send, path: str) -> None:
+    await _page(send, 503, _("The workspace is not running. Start it in the portal."), path)
+
+
+async def _page(send: Send, status: int, words: str, path: str) -> None:
+    url = escape(settings.ATRIUM.web_url + path)
+    text = f'<!doctype html><meta charset="utf-8"><title>Atrium</title><p>{escape(words)}</p>'
+    link = f'<p><a href="{url}" target="_top">{url}</a></p>'
+    policy = f"default-src 'none'; frame-ancestors {settings.ATRIUM.web_url}"
+    headers = [("content-security-policy", policy)]
+    await proxy.answer(send, status, text + link, content_type="text/html; charset=utf-8", headers=headers)

@@ -1,0 +1,258 @@
+"""A reverse proxy as ASGI: requests and websockets go to a server behind a unix socket, streamed both ways.
+
+The caller decides who may pass and which headers go; here is only transport.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[str, str]]
+
+LARGEST_SOCKET_MESSAGE = 64 << 20
+
+HOP_BY_HOP = frozenset(
+    ["connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection"]
+).union(["te", "trailer", "transfer-encoding", "upgrade"])
+_OWN_HANDSHAKE = frozenset(
+    ("sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions", "sec-websocket-protocol")
+)
+_NOT_ADDED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+
+
+def headers_of(scope: Scope) -> Headers:
+    """The request's headers as text, without those that belong to one connection."""
+    pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+    named = {
+        part.strip().lower() for name, value in pairs if name == "connection" for part in value.split(",")
+    }
+    return [(name, value) for name, value in pairs if name not in HOP_BY_HOP and name not in named]
+
+
+def header(scope: Scope, name: bytes) -> str:
+    """One header's value, or nothing."""
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+
+
+def target_of(scope: Scope) -> URL:
+    """The address to ask for: path and query byte by byte as they came."""
+    path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
+    query = scope.get("query_string", b"").decode("latin-1")
+    return URL(f"http://localhost{path}{'?' + query if query else ''}", encoded=True)
+
+
+async def answer(
+    send: Send,
+    status: int,
+    body: str,
+    *,
+    content_type: str = "text/plain; charset=utf-8",
+    headers: Headers = (),  # type: ignore[assignment]
+) -> None:
+    """A short answer of our own."""
+    data = body.encode()
+    own = [("content-type", content_type), ("content-length", str(len(data))), ("cache-control", "no-store")]
+    own += [("referrer-policy", "no-referrer"), ("x-content-type-options", "nosniff"), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": _raw(own)})
+    await send({"type": "http.response.body", "body": data})
+
+
+def _raw(pairs: Headers) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1", "replace")) for name, value in pairs]
+
+
+class _Inbound:
+    """The request's body as it comes, and afterwards the news that the caller has gone."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._whole = asyncio.Event()
+        self.gone = False
+
+    async def body(self) -> AsyncIterator[bytes]:
+        """The body's pieces. Raises ConnectionResetError when the caller goes before the end."""
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self.gone = True
+                self._whole.set()
+                raise ConnectionResetError("the caller went away")
+            if chunk := message.get("body", b""):
+                yield chunk
+            if not message.get("more_body", False):
+                self._whole.set()
+                return
+
+    def no_body(self) -> None:
+        """There is none to wait for."""
+        self._whole.set()
+
+    async def until_gone(self) -> None:
+        """Return when the caller has closed its connection."""
+        await self._whole.wait()
+        while not self.gone:
+            self.gone = (await self._receive())["type"] == "http.disconnect"
+
+
+def _has_body(scope: Scope) -> bool:
+    return any(name in (b"content-length", b"transfer-encoding") for name, _value in scope["headers"])
+
+
+async def forward_http(
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    session: aiohttp.ClientSession,
+    headers: Headers,
+    *,
+    change: Callable[[Headers], Headers] = lambda headers: headers,
+) -> None:
+    """Pass one request on and its answer back. `change` gets the answer's headers. OSError, ClientError: no answer."""
+    inbound = _Inbound(receive)
+    body = inbound.body() if _has_body(scope) else None
+    if body is None:
+        inbound.no_body()
+    async with session.request(
+        scope["method"],
+        target_of(scope),
+        headers=CIMultiDict(headers),
+        data=body,
+        allow_redirects=False,
+        skip_auto_headers=_NOT_ADDED,
+    ) as response:
+        passing = asyncio.ensure_future(_pass_back(response, send, change))
+        watching = asyncio.ensure_future(inbound.until_gone())
+        try:
+            await asyncio.wait({passing, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if passing.done():
+                passing.result()
+        finally:
+            for task in (passing, watching):
+                task.cancel()
+            await asyncio.gather(passing, watching, return_exceptions=True)
+
+
+async def _pass_back(
+    response: aiohttp.ClientResponse, send: Send, change: Callable[[Headers], Headers]
+) -> None:
+    pairs = [(name, value) for name, value in response.headers.items() if name.lower() not in HOP_BY_HOP]
+    await send({"type": "http.response.start", "status": response.status, "headers": _raw(change(pairs))})
+    async for chunk in response.content.iter_any():
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def refuse_socket(scope: Scope, receive: Receive, send: Send, status: int, words: str) -> None:
+    """Refuse a websocket before it opens, with a status where the server can give one."""
+    await receive()  # websocket.connect
+    if "websocket.http.response" in (scope.get("extensions") or {}):
+        start: Message = {"type": "websocket.http.response.start", "status": status}
+        await send({**start, "headers": [(b"content-type", b"text/plain; charset=utf-8")]})
+        await send({"type": "websocket.http.response.body", "body": words.encode()})
+    else:
+        await send({"type": "websocket.close", "code": 1008, "reason": words[:100]})
+
+
+async def forward_socket(
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    session: aiohttp.ClientSession,
+    headers: Headers,
+    *,
+    still_allowed: Callable[[], Awaitable[bool]],
+    recheck_s: float,
+) -> None:
+    """Join a browser's websocket with the server's, until either closes or `still_allowed` says no."""
+    own = [(name, value) for name, value in headers if name not in _OWN_HANDSHAKE]
+    try:
+        upstream = await session.ws_connect(
+            target_of(scope),
+            headers=CIMultiDict(own),
+            protocols=scope.get("subprotocols") or (),
+            max_msg_size=LARGEST_SOCKET_MESSAGE,
+            autoclose=True,
+            autoping=True,
+        )
+    except aiohttp.WSServerHandshakeError as error:
+        await refuse_socket(scope, receive, send, error.status, error.message)
+        return
+    except (aiohttp.ClientError, OSError):
+        await refuse_socket(scope, receive, send, 503, "The server does not answer.")
+        return
+    async with upstream:
+        if (await receive())["type"] != "websocket.connect":
+            return
+        await send({"type": "websocket.accept", "subprotocol": upstream.protocol})
+        await _join(upstream, receive, send, still_allowed, recheck_s)
+
+
+async def _join(
+    upstream: aiohttp.ClientWebSocketResponse,
+    receive: Receive,
+    send: Send,
+    still_allowed: Callable[[], Awaitable[bool]],
+    recheck_s: float,
+) -> None:
+    tasks = [
+        asyncio.ensure_future(_to_server(upstream, receive)),
+        asyncio.ensure_future(_to_browser(upstream, send)),
+        asyncio.ensure_future(_until_refused(still_allowed, recheck_s)),
+    ]
+    browser_left, _server_left, refused = tasks
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    if browser_left.done() and not browser_left.cancelled():
+        return
+    dropped = refused.done() and not refused.cancelled()
+    code = 4403 if dropped else _code(upstream.close_code)
+    with suppress(RuntimeError, OSError):
+        await send({"type": "websocket.close", "code": code})
+
+
+def _code(code: int | None) -> int:
+    """A close code that may be sent: 1005, 1006 and 1015 only describe."""
+    return 1011 if code is None or code in (1005, 1006, 1015) else code
+
+
+async def _to_server(upstream: aiohttp.ClientWebSocketResponse, receive: Receive) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            code = _code(message.get("code"))
+            await upstream.close(code=1000 if code == 1011 else code)
+            return
+        if message.get("bytes") is not None:
+            await upstream.send_bytes(message["bytes"])
+        elif message.get("text") is not None:
+            await upstream.send_str(message["text"])
+
+
+async def _to_browser(upstream: aiohttp.ClientWebSocketResponse, send: Send) -> None:
+    async for message in upstream:
+        if message.type is aiohttp.WSMsgType.BINARY:
+            await send({"type": "websocket.send", "bytes": message.data})
+        elif message.type is aiohttp.WSMsgType.TEXT:
+            await send({"type": "websocket.send", "text": message.data})
+
+
+async def _until_refused(still_allowed: Callable[[], Awaitable[bool]], recheck_s: float) -> None:
+    while True:
+        await asyncio.sleep(recheck_s)
+        if not await still_allowed():
+            return

@@ -1,0 +1,124 @@
+"""Workspaces, and the tickets by which people enter the origins of the live process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.lifecycle import Lifecycle
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a workspace may use."""
+
+    cpu: float
+    memory_mb: int
+
+
+class Workspace(models.Model):
+    """A person's place to work: files that stay, and a Jupyter server while it runs.
+
+    `status` is written by people (starting, stopping, archived) and by the reconciler, which follows
+    the workload `workload_id`.
+    """
+
+    class Status(models.TextChoices):
+        STOPPED = "stopped", _("Stopped")
+        STARTING = "starting", _("Starting")
+        RUNNING = "running", _("Running")
+        STOPPING = "stopping", _("Stopping")
+        FAILED = "failed", _("Failed")
+        ARCHIVED = "archived", _("Archived")
+
+    class Flavour(models.TextChoices):
+        SMALL = "small", _("Small: 1 core, 2 GB")
+        MEDIUM = "medium", _("Medium: 2 cores, 4 GB")
+        LARGE = "large", _("Large: 4 cores, 8 GB")
+
+    SIZES = {
+        Flavour.SMALL: Size(1, 2048),
+        Flavour.MEDIUM: Size(2, 4096),
+        Flavour.LARGE: Size(4, 8192),
+    }
+
+    lifecycle = Lifecycle(
+        stopped={"starting", "archived"},
+        starting={"running", "stopping", "failed"},
+        running={"stopping", "stopped", "failed"},
+        stopping={"stopped", "failed"},
+        failed={"starting", "archived"},
+        archived={"stopped"},
+    )
+
+    name = models.CharField(_("name"), max_length=80)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="workspaces", verbose_name=_("owner")
+    )
+    team = models.ForeignKey(
+        "accounts.Team", on_delete=models.PROTECT, related_name="workspaces", verbose_name=_("team")
+    )
+    environment = models.CharField(_("environment"), max_length=60, default="base")
+    flavour = models.CharField(_("size"), max_length=10, choices=Flavour.choices, default=Flavour.SMALL)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.STOPPED)
+    status_reason = models.CharField(max_length=500, blank=True)
+    status_at = models.DateTimeField(auto_now_add=True)
+    last_log = models.TextField(blank=True, help_text=_("The last lines of the server that ended."))
+    token = models.ForeignKey(
+        "accounts.PersonalToken", on_delete=models.SET_NULL, null=True, related_name="+", editable=False
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("workspace")
+        verbose_name_plural = _("workspaces")
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "name"], name="workspace_name_once_per_owner")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("workbench:workspace", args=[self.pk])
+
+    @property
+    def workload_id(self) -> str:
+        """The engine's name for its server; the same one at each start, so that its user id stays too."""
+        return f"w{self.pk}"
+
+    @property
+    def size(self) -> Size:
+        """What it may use."""
+        return self.SIZES[Workspace.Flavour(self.flavour)]
+
+
+class Entry(models.Model):
+    """A person's way into an origin of the live process: a ticket of 30 s, used once, becomes a cookie.
+
+    Both are kept as SHA-256 only. It ends with the portal session that asked for it.
+    """
+
+    origin = models.CharField(max_length=40, help_text="w<workspace> or mlflow.")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    session_key = models.CharField(max_length=40)
+    ticket_digest = models.CharField(max_length=64, unique=True)
+    ticket_expires_at = models.DateTimeField()
+    cookie_digest = models.CharField(max_length=64, blank=True)
+    redeemed_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("entry")
+        verbose_name_plural = _("entries")
+        indexes = [models.Index(fields=["expires_at"])]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["cookie_digest"], condition=~models.Q(cookie_digest=""), name="entry_cookie_once"
+            )
+        ]

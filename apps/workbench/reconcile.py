@@ -1,0 +1,192 @@
+"""Follows the engine: starts what is wanted, notices what ended, and says why."""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from django.db import connection
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from apps.accounts.services import create_token, revoke_token
+from apps.compute import environments, ledger
+from apps.compute.adapters import engine
+from apps.compute.engines.base import EngineError, Observed
+from apps.compute.selectors import capacity, in_use
+from apps.compute.services import (
+    remove_workload,
+    start_workload,
+    stop_workload,
+    workload_log,
+    workload_socket,
+)
+from apps.core.errors import PortalError, Unavailable
+from apps.workbench import identity, sockets
+from apps.workbench.launch import lay_out, workload_of
+from apps.workbench.models import Workspace
+
+WORKSPACE_LOCK = 0x41545742
+log = logging.getLogger(__name__)
+
+STARTS_WITHIN = timedelta(seconds=120)
+TOKEN_LIVES = timedelta(days=7)
+_LAST_LOG_BYTES = 6000
+_ANSWERS_WITHIN_S = 2.0
+_MOVING = ("starting", "running", "stopping")
+
+
+def reconcile_workspaces() -> None:
+    """One look at every workspace that should run or is about to end."""
+    for pk in Workspace.objects.filter(status__in=_MOVING).values_list("pk", flat=True):
+        try:
+            reconcile_workspace(pk)
+        except (PortalError, EngineError, OSError):
+            log.exception("workspace %s: tried again at the next look", pk)
+
+
+def reconcile_workspace(pk: int) -> None:
+    """Bring one workspace a step further, unless somebody else is at it. Call it outside a transaction."""
+    with _alone(pk) as alone:
+        workspace = Workspace.objects.filter(pk=pk, status__in=_MOVING).first() if alone else None
+        if workspace is not None:
+            step = {"starting": _starting, "running": _running, "stopping": _stopping}[workspace.status]
+            step(workspace)
+
+
+@contextmanager
+def _alone(pk: int) -> Iterator[bool]:
+    """Whether this is the only reconciler of this workspace."""
+    key = [WORKSPACE_LOCK, pk % (1 << 31)]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", key)
+        got = bool(cursor.fetchone()[0])
+        try:
+            yield got
+        finally:
+            if got:
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", key)
+
+
+def _starting(workspace: Workspace) -> None:
+    observed = engine().observe(workspace.workload_id)
+    if observed is None:
+        _launch(workspace)
+    elif observed.ended:
+        _ended(workspace, observed)
+    elif answers(workspace):
+        _move(workspace, "running")
+    elif timezone.now() - workspace.status_at > STARTS_WITHIN:
+        reason = _("The server did not answer within %(seconds)d s.")
+        _forget(workspace, "failed", reason % {"seconds": STARTS_WITHIN.total_seconds()})
+
+
+def _running(workspace: Workspace) -> None:
+    observed = engine().observe(workspace.workload_id)
+    if observed is None:
+        _forget(workspace, "failed", _("The server's process is gone without a trace. Start it again."))
+    elif observed.ended:
+        _ended(workspace, observed)
+
+
+def _stopping(workspace: Workspace) -> None:
+    observed = engine().observe(workspace.workload_id)
+    if observed is None or observed.ended:
+        _forget(workspace, "stopped", "")
+    else:
+        stop_workload(workspace.workload_id)
+
+
+def _launch(workspace: Workspace) -> None:
+    if why := why_it_waits(workspace):
+        _wait(workspace, why)
+        return
+    owner = workspace.owner
+    try:
+        lay_out(workspace)
+        _revoke(workspace)
+        expires = timezone.now() + TOKEN_LIVES
+        token, secret = create_token(owner, f"workspace {workspace.name}", by=owner, expires_at=expires)
+        Workspace.objects.filter(pk=workspace.pk).update(token=token)
+        workspace.token = token
+        start_workload(workload_of(workspace, secret), purpose=f"workspace {workspace.name}", by=owner)
+    except Unavailable as error:
+        _wait(workspace, error.message)
+    except (PortalError, OSError) as error:
+        log.warning("workspace %s does not start: %s", workspace.pk, error)
+        _forget(workspace, "failed", str(error))
+
+
+def why_it_waits(workspace: Workspace) -> str:
+    """Why the server cannot be started now, in words; empty when it can."""
+    if not environments.is_ready(workspace.environment):
+        return _("Waits until the environment “%(name)s” is built.") % {"name": workspace.environment}
+    size = workspace.size
+    short = ledger.missing(ledger.Amount(size.cpu, size.memory_mb), capacity() - in_use())
+    return _("Waits for room: %(why)s.") % {"why": short} if short else ""
+
+
+def _wait(workspace: Workspace, why: str) -> None:
+    """It stays `starting`, says why, and the time limit of the start begins anew."""
+    waiting = Workspace.objects.filter(pk=workspace.pk, status="starting")
+    waiting.update(status_reason=why[:500], status_at=timezone.now())
+
+
+def _ended(workspace: Workspace, observed: Observed) -> None:
+    if observed.state in ("succeeded", "stopped") and workspace.status == "running":
+        _forget(workspace, "stopped", _("The server ended by itself."))
+    else:
+        _forget(workspace, "failed", observed.reason or _("The server ended without saying why."))
+
+
+def _forget(workspace: Workspace, to: str, reason: str) -> None:
+    """Keep the last lines, remove the workload, end its token, write the status."""
+    tail = log_of(workspace)[-_LAST_LOG_BYTES:]
+    remove_workload(workspace.workload_id)
+    _revoke(workspace)
+    Workspace.objects.filter(pk=workspace.pk).update(last_log=tail)
+    _move(workspace, to, reason)
+
+
+def _revoke(workspace: Workspace) -> None:
+    token = workspace.token
+    if token is not None and token.revoked_at is None:
+        revoke_token(token, by=token.user)
+
+
+def _move(workspace: Workspace, to: str, reason: str = "") -> None:
+    Workspace.lifecycle.move(workspace, to, by=None, status_reason=reason[:500], status_at=timezone.now())
+
+
+def log_of(workspace: Workspace) -> str:
+    """What the server has written so far, or the last lines of the one that ended."""
+    data, offset = workload_log(workspace.workload_id)
+    while len(data) < 1 << 20:
+        more, offset = workload_log(workspace.workload_id, offset)
+        if not more:
+            break
+        data += more
+    text = data.decode("utf-8", "replace").replace("\0", "")
+    return text or workspace.last_log
+
+
+def answers(workspace: Workspace) -> bool:
+    """Whether the Jupyter server answers its status to somebody whom the portal vouches for."""
+    wid = workspace.workload_id
+    connection = http.client.HTTPConnection("localhost", timeout=_ANSWERS_WITHIN_S)
+    connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.sock.settimeout(_ANSWERS_WITHIN_S)
+        with sockets.pinned(workload_socket(wid)) as name:
+            connection.sock.connect(name)
+        header = identity.header_for(wid, user="portal", name="portal", role="viewer")
+        connection.request("GET", "/api/status", headers={identity.HEADER: header})
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,26 @@
+"""What the workbench does in the background."""
+
+from __future__ import annotations
+
+from apps.core import background
+from apps.workbench import reconcile
+from apps.workbench.entry import forget_expired_entries
+from apps.workbench.services import RECONCILE
+
+
+@background.task(RECONCILE)
+def reconcile_workspace(pk: int) -> None:
+    """Look at one workspace right after its commit."""
+    reconcile.reconcile_workspace(pk)
+
+
+@background.every(1, "workbench.reconcile")
+def reconcile_workspaces() -> None:
+    """Follow the engine."""
+    reconcile.reconcile_workspaces()
+
+
+@background.every(3600, "workbench.forget_entries")
+def forget_entries() -> None:
+    """Tickets and cookies that open nothing any more."""
+    forget_expired_entries()

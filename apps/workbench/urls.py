@@ -1,0 +1,20 @@
+"""Addresses of the workbench's pages."""
+
+from django.urls import path
+
+from apps.workbench import views
+
+app_name = "workbench"
+
+urlpatterns = [
+    path("workspaces/", views.workspaces, name="workspaces"),
+    path("workspaces/new/", views.new_workspace, name="new_workspace"),
+    path("workspaces/<int:pk>/", views.workspace, name="workspace"),
+    path("workspaces/<int:pk>/terminal/", views.terminal, name="terminal"),
+    path("workspaces/<int:pk>/state/", views.state, name="state"),
+    path("workspaces/<int:pk>/enter/", views.enter, name="enter"),
+    path("workspaces/<int:pk>/start/", views.start, name="start"),
+    path("workspaces/<int:pk>/stop/", views.stop, name="stop"),
+    path("workspaces/<int:pk>/archive/", views.archive, name="archive"),
+    path("workspaces/<int:pk>/restore/", views.restore, name="restore"),
+]

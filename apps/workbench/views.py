@@ -1,0 +1,179 @@
+"""Pages of the workbench."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlencode, urlsplit
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponseRedirect, JsonResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from apps.compute.adapters import engine
+from apps.core import csp
+from apps.core.errors import Conflict, Invalid, NotFound
+from apps.core.paging import keyset
+from apps.core.policy import require
+from apps.workbench import entry, services
+from apps.workbench.forms import WorkspaceForm
+from apps.workbench.live.origins import ENTER, address_of
+from apps.workbench.models import Workspace
+from apps.workbench.policy import may_edit_workspace, may_stop_workspace, may_view_workspace
+from apps.workbench.reconcile import log_of
+from apps.workbench.selectors import workspace_for, workspaces_visible_to
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest, HttpResponse
+
+    from apps.accounts.models import User
+
+_MOVING = ("starting", "stopping")
+_LOG_SHOWN = 4000
+
+
+def _user(request: HttpRequest) -> User:
+    return cast("User", request.user)
+
+
+@login_required
+@require_GET
+def workspaces(request: HttpRequest) -> HttpResponse:
+    """The workspaces that I may see, with what their servers use now."""
+    user = _user(request)
+    rows = workspaces_visible_to(user)
+    archived = request.GET.get("view") == "archived"
+    rows = rows.filter(status="archived") if archived else rows.exclude(status="archived")
+    page = keyset(rows, ("name", "pk"), request.GET.get("cursor", ""), 30)
+    for row in page.items:
+        _add_usage(row)
+        row.editable = bool(may_edit_workspace(user, row))  # type: ignore[attr-defined]
+    moving = any(row.status in _MOVING for row in page.items)
+    context = {"page": page, "moving": moving, "archived": archived, "in_use": not archived}
+    template = (
+        "workbench/_workspaces.html" if request.headers.get("HX-Request") else "workbench/workspaces.html"
+    )
+    return render(request, template, context)
+
+
+def _add_usage(workspace: Workspace) -> None:
+    observed = engine().observe(workspace.workload_id) if workspace.status == "running" else None
+    workspace.memory_mb = observed.memory_mb if observed else None  # type: ignore[attr-defined]
+    workspace.cpu_s = observed.cpu_s if observed else None  # type: ignore[attr-defined]
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def new_workspace(request: HttpRequest) -> HttpResponse:
+    """Make a workspace and start it."""
+    form = WorkspaceForm(request.POST or None, user=_user(request))
+    if request.method == "POST" and form.is_valid():
+        fields = form.cleaned_data
+        try:
+            made = services.create_workspace(
+                fields["name"], team=fields["team"], flavour=fields["flavour"], by=_user(request)
+            )
+        except Invalid as error:
+            form.add_error("name" if "name" in error.fields else None, error.message)
+        else:
+            services.start_workspace(made, by=_user(request))
+            return redirect(made)
+    status = 422 if form.errors else 200
+    return render(request, "workbench/new_workspace.html", {"form": form}, status=status)
+
+
+@login_required
+@require_GET
+def workspace(request: HttpRequest, pk: int) -> HttpResponse:
+    """The workspace: its Lab in a frame while it runs, else what it is doing and why."""
+    return _show(request, pk, "workbench/workspace.html")
+
+
+@login_required
+@require_GET
+def terminal(request: HttpRequest, pk: int) -> HttpResponse:
+    """The workspace's terminals, without the Lab."""
+    return _show(request, pk, "workbench/terminal.html")
+
+
+@login_required
+@require_GET
+@never_cache
+def state(request: HttpRequest, pk: int) -> HttpResponse:
+    """The fragment that follows a start or a stop; reloads the page when it has arrived."""
+    found = workspace_for(_user(request), pk)
+    response = render(request, "workbench/_state.html", _context(request, found))
+    if found.status not in _MOVING:
+        response["HX-Refresh"] = "true"
+    return response
+
+
+def _show(request: HttpRequest, pk: int, template: str) -> HttpResponse:
+    found = workspace_for(_user(request), pk)
+    origin = address_of(f"w{found.pk}")
+    csp.allow(request, "frame-src", origin)
+    csp.allow(request, "form-action", origin)  # the redirect of the form that opens a new tab
+    csp.allow(request, "connect-src", origin, origin.replace("http", "ws", 1))
+    return render(request, template, _context(request, found))
+
+
+def _context(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
+    user = _user(request)
+    portal = settings.ATRIUM.web_url
+    _add_usage(workspace)
+    log = log_of(workspace) if workspace.status in ("starting", "failed") else ""
+    return {
+        "workspace": workspace,
+        "origin": address_of(f"w{workspace.pk}"),
+        "edit": may_edit_workspace(user, workspace),
+        "stop": may_stop_workspace(user, workspace),
+        "moving": workspace.status in _MOVING,
+        "log": log[-_LOG_SHOWN:],
+        "by_name": request.get_host() == urlsplit(portal).netloc,
+        "named_url": portal + request.path,
+    }
+
+
+@login_required
+@require_POST
+@never_cache
+def enter(request: HttpRequest, pk: int) -> HttpResponse:
+    """A way into the workspace's origin: an address with a ticket, as JSON for the frame or as a redirect."""
+    found = workspace_for(_user(request), pk)
+    require(may_view_workspace(_user(request), found))
+    if found.status != Workspace.Status.RUNNING:
+        raise Conflict(_("The workspace is not running. Start it first."))
+    url = _way_in(request, f"w{found.pk}", request.POST.get("next", "/lab"))
+    if request.headers.get("Accept", "").startswith("application/json"):
+        return JsonResponse({"url": url})
+    return HttpResponseRedirect(url, status=303)
+
+
+def _way_in(request: HttpRequest, origin: str, onward: str) -> str:
+    session_key = request.session.session_key
+    if not session_key:
+        raise NotFound(_("Log in again."))
+    ticket = entry.issue_ticket(_user(request), origin, session_key)
+    return f"{address_of(origin)}{ENTER}?{urlencode({'ticket': ticket, 'next': onward})}"
+
+
+def _act(verb: Callable[..., Workspace]) -> Callable[[HttpRequest, int], HttpResponse]:
+    """A view that does one thing to a workspace and goes back to its page."""
+
+    @login_required
+    @require_POST
+    def view(request: HttpRequest, pk: int) -> HttpResponse:
+        return redirect(verb(workspace_for(_user(request), pk), by=_user(request)))
+
+    return view
+
+
+start = _act(services.start_workspace)
+stop = _act(services.stop_workspace)
+archive = _act(services.archive_workspace)
+restore = _act(services.restore_workspace)

@@ -1,0 +1,145 @@
+"""A workspace from its first start to its end, with a real server in the sandbox."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from apps.accounts.models import PersonalToken
+from apps.compute import environments
+from apps.compute.adapters import engine
+from apps.compute.models import Reservation
+from apps.compute.services import remove_workload
+from apps.core.errors import IllegalMove, Invalid, NotAllowed
+from apps.core.models import AuditEntry
+from apps.workbench import reconcile, services
+from apps.workbench.launch import folder_of, home_of
+from apps.workbench.models import Workspace
+from tests.workbench.conftest import wait_for
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("workbench")]
+
+
+@pytest.fixture
+def stopped(ada, radio, lab_pk):
+    """Its number is apart from those of other tests' folders."""
+    made = services.create_workspace("signals", team=radio, by=ada)
+    Workspace.objects.filter(pk=made.pk).update(id=lab_pk + 1000)
+    workspace = Workspace.objects.get(name="signals")
+    shutil.rmtree(folder_of(workspace), ignore_errors=True)
+    yield workspace
+    remove_workload(workspace.workload_id)
+
+
+def status_after_a_look(workspace):
+    reconcile.reconcile_workspaces()
+    workspace.refresh_from_db()
+    return workspace.status
+
+
+def test_it_starts_runs_and_stops(stopped, ada):
+    environments.build("base", say=lambda words: None)
+    workspace = services.start_workspace(stopped, by=ada)
+    wait_for(lambda: status_after_a_look(workspace) == "running", 60)
+    assert Reservation.objects.filter(pk=workspace.workload_id).exists()
+    assert (home_of(workspace) / "welcome.ipynb").exists()
+
+    services.stop_workspace(workspace, by=ada)
+    wait_for(lambda: status_after_a_look(workspace) == "stopped", 30)
+    assert engine().observe(workspace.workload_id) is None
+    assert not Reservation.objects.exists()
+    assert not PersonalToken.objects.filter(revoked_at=None).exists()
+    assert "workbench.workspace.running" in AuditEntry.objects.values_list("action", flat=True)
+
+
+def test_a_server_that_dies_at_once_says_why(stopped, ada, monkeypatch):
+    environments.build("base", say=lambda words: None)
+    broken = reconcile.workload_of
+
+    def without_lab(workspace, token):
+
+        return replace(
+            broken(workspace, token),
+            argv=["python", "-c", "raise SystemExit('no Lab here')"],
+            restart="never",
+        )
+
+    monkeypatch.setattr(reconcile, "workload_of", without_lab)
+    workspace = services.start_workspace(stopped, by=ada)
+    wait_for(lambda: status_after_a_look(workspace) == "failed")
+    assert "exit code 1" in workspace.status_reason
+    assert "no Lab here" in workspace.last_log
+
+
+def test_it_waits_for_room_and_says_so(stopped, ada):
+    environments.build("base", say=lambda words: None)
+    Reservation.objects.create(workload_id="all", cpu=10_000, memory_mb=0)
+    workspace = services.start_workspace(stopped, by=ada)
+    assert status_after_a_look(workspace) == "starting"
+    assert "processor cores are needed" in workspace.status_reason
+    assert not PersonalToken.objects.exists()
+
+
+def test_only_its_owner_starts_it(stopped, bo, cy, root):
+    for person in (bo, cy, root):
+        with pytest.raises(NotAllowed):
+            services.start_workspace(stopped, by=person)
+
+
+def test_consumers_have_no_workspaces(cy, transport):
+    with pytest.raises(NotAllowed):
+        services.create_workspace("mine", team=transport, by=cy)
+
+
+def test_a_name_is_used_once_per_owner(stopped, ada, radio):
+    with pytest.raises(Invalid, match="signals"):
+        services.create_workspace("signals", team=radio, by=ada)
+
+
+def test_what_runs_is_not_archived(stopped, ada):
+    services.start_workspace(stopped, by=ada)
+    with pytest.raises(IllegalMove):
+        services.archive_workspace(stopped, by=ada)
+
+
+def test_the_list_shows_mine_and_hides_the_others(client, stopped, ada, cy):
+    client.force_login(ada)
+    assert "signals" in client.get("/workspaces/").content.decode()
+    client.force_login(cy)
+    assert "signals" not in client.get("/workspaces/").content.decode()
+    assert client.get(f"/workspaces/{stopped.pk}/").status_code == 404
+
+
+def test_a_new_workspace_starts_from_the_form(client, ada, radio):
+    client.force_login(ada)
+    answer = client.post("/workspaces/new/", {"name": "alarms", "team": radio.pk, "flavour": "small"})
+    made = Workspace.objects.get(name="alarms")
+    assert answer["Location"] == f"/workspaces/{made.pk}/"
+    assert made.status == "starting"
+    assert "Starting the server" in client.get(answer["Location"]).content.decode()
+
+
+def test_a_way_in_is_given_only_by_post_and_only_while_it_runs(client, stopped, ada):
+    client.force_login(ada)
+    url = f"/workspaces/{stopped.pk}/enter/"
+    assert client.get(url).status_code == 405
+    assert client.post(url).status_code == 409
+    Workspace.objects.update(status="running")
+    assert (
+        client.post(url)
+        .headers["Location"]
+        .startswith(f"http://w{stopped.pk}.portal.localhost:8001/atrium/enter?")
+    )
+
+
+def test_by_address_the_page_links_to_the_name(client, stopped, ada):
+    client.force_login(ada)
+    Workspace.objects.update(status="running")
+    page = f"/workspaces/{stopped.pk}/"
+    assert (
+        f"http://portal.localhost:8000{page}"
+        in client.get(page, headers={"host": "127.0.0.1:8000"}).content.decode()
+    )
+    framed = client.get(page, headers={"host": "portal.localhost:8000"})
+    assert "<iframe" in framed.content.decode()
+    assert f"http://w{stopped.pk}.portal.localhost:8001" in framed["Content-Security-Policy"]
