@@ -99,6 +99,8 @@ class Storage(CompressedManifestStaticFilesStorage):
         convert = super().url_converter(name, hashed_files, template)
 
         def convert_or_keep(match: re.Match[str]) -> str:
+            if name.startswith("js/") and match["url"][:1] not in "./":
+                return match["matched"]  # a name of the page's import map
             try:
                 return str(convert(match))
             except ValueError:

@@ -7,7 +7,7 @@ import pytest
 from apps.accounts.models import Role, Team, User
 from tests.factories import make_team, make_user
 
-pytest_plugins = ["tests.servers"]
+pytest_plugins = ["tests.servers", "tests.stack"]
 
 
 @pytest.fixture
