@@ -312,5 +312,5 @@ def log_in(page, username: str, password: str = "atrium-sample") -> None:
     page.goto("/login/")
     page.fill("input[name=username]", username)
     page.fill("input[name=password]", password)
-    page.click("button[type=submit]")
+    page.press("input[name=password]", "Enter")
     page.wait_for_url(lambda url: "/login/" not in url)

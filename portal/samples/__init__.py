@@ -1,1 +1,1 @@
-"""The sample content of a first start: data sets and the recipes that train on them."""
+"""Sample content: people, teams and capabilities that a first start brings, unless ATRIUM_SAMPLES=0."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from django.conf import settings
-from django.core.management import call_command, get_commands
+from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
 from portal.environment import ROOT
@@ -51,7 +51,7 @@ class Command(BaseCommand):
                     write_mo(compiled, read_po(text))
 
     def _samples(self) -> None:
-        if settings.ATRIUM.samples and "samples" in get_commands():
+        if settings.ATRIUM.samples:
             call_command("samples", stdout=self.stdout)
 
 
