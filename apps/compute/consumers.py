@@ -18,6 +18,7 @@ from apps.compute.selectors import job_log, jobs_visible_to
 NOT_LOGGED_IN, NOT_FOUND = 4401, 4404
 LOG_EVERY_S = 0.1
 STATE_EVERY_S = 0.5
+WAITING_EVERY_S = 0.15
 IDLE_EVERY_S = 2.0
 
 
@@ -56,7 +57,7 @@ class JobConsumer(AsyncJsonWebsocketConsumer):
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         looked, job, told = 0.0, None, None
         while True:
-            if time.monotonic() - looked >= (IDLE_EVERY_S if job and job.ended else STATE_EVERY_S):
+            if time.monotonic() - looked >= _pause(job):
                 job, looked = await self._look(), time.monotonic()
                 if job is None:
                     await self.close(code=NOT_FOUND)
@@ -74,7 +75,16 @@ class JobConsumer(AsyncJsonWebsocketConsumer):
             if state != told:
                 told = state
                 await self.send_json({"state": state})
-            await asyncio.sleep(STATE_EVERY_S if job.ended or not attempt else LOG_EVERY_S)
+            await asyncio.sleep(STATE_EVERY_S if job.ended else LOG_EVERY_S)
+
+
+def _pause(job: Job | None) -> float:
+    """Seconds between two looks at the row."""
+    if job is None:
+        return 0.0
+    if job.ended:
+        return IDLE_EVERY_S
+    return STATE_EVERY_S if job.status == Job.Status.RUNNING else WAITING_EVERY_S
 
 
 def _state(job: Job) -> dict[str, Any]:
