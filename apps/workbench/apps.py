@@ -13,8 +13,12 @@ class WorkbenchConfig(AppConfig):
     verbose_name = _("Workbench")
 
     def ready(self) -> None:
-        from apps.workbench import tasks  # noqa: F401  registers the background work
+        from apps.compute import job_environment
+        from apps.core import events
+        from apps.workbench import job_tokens, tasks  # noqa: F401  tasks registers the background work
 
+        job_environment.register(job_tokens.variables_of)
+        events.on("compute.job_finished", job_tokens.revoke_tokens)
         develop = frozenset({"developer"})
         menu.register(
             menu.MenuItem(_("Develop"), _("Workspaces"), "workbench:workspaces", "code", develop, order=20)

@@ -107,6 +107,7 @@ def door_environment(token: str) -> dict[str, str]:
     return {
         "ATRIUM_URL": DOOR,
         "ATRIUM_TOKEN": token,
+        "ATRIUM_GATEWAY_URL": DOOR,
         "MLFLOW_TRACKING_URI": f"{DOOR}/mlflow",
         "MLFLOW_TRACKING_TOKEN": token,
     }

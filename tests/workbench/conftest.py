@@ -83,12 +83,18 @@ def serving(application):
 
 
 @pytest.fixture(scope="session")
-def live_port(servers, django_db_setup, django_db_blocker):
+def live_process(servers, django_db_setup, django_db_blocker):
+    """The live process, with doors for the sandboxes; gives its port."""
     with serving(LiveApplication(portal_stub, fresh_s=0, recheck_s=RECHECK_S)) as port:
         yield port
     with django_db_blocker.unblock(), connection.cursor() as cursor:  # the server's threads' connections
         others = "datname = current_database() AND pid <> pg_backend_pid()"
         cursor.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+
+
+@pytest.fixture
+def live_port(live_process):
+    return live_process
 
 
 @dataclass

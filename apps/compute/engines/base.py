@@ -20,6 +20,8 @@ WORK = "/work"
 RUN = "/run/atrium"
 PORT_SOCKET = f"{RUN}/port.sock"
 EGRESS_SOCKET = f"{RUN}/egress.sock"
+FORWARDER = ("python", "-m", "atrium.forwarder", "--")
+"""Goes before the command of a workload with `network: forwarder`: passes a loopback port to EGRESS_SOCKET."""
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 

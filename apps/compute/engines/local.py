@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from apps.compute.environments.builder import base_python
 
 from . import sandbox, shim
-from .base import RUN, WORK, EngineError, File, Observed, Workload
+from .base import FORWARDER, RUN, WORK, EngineError, File, Observed, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,7 +136,7 @@ class LocalEngine:
         places = self._places(workload, folder, run, fenced=fenced, binds=binds)
         env = {key: _placed(value, places) for key, value in self._env(workload, folder).items()}
         fence = sandbox.Fence(
-            argv=[_placed(part, places) for part in workload.argv],
+            argv=[_placed(part, places) for part in _argv(workload)],
             binds=binds,
             cwd=_placed(workload.cwd, places),
             uid=uid,
@@ -394,6 +394,10 @@ def _limits(workload: Workload, level: sandbox.LevelName) -> dict[str, int]:
 def _mark(folder: Path) -> str:
     """Tells the workloads of one data folder from namesakes of another, without showing the path."""
     return str(zlib.crc32(str(folder).encode()))
+
+
+def _argv(workload: Workload) -> list[str]:
+    return [*(FORWARDER if workload.network == "forwarder" else ()), *workload.argv]
 
 
 def _inside(environment: Path) -> str:

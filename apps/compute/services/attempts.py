@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from apps.compute import environments, ledger
 from apps.compute.adapters import engine
 from apps.compute.engines.base import EngineError, File, Mount, Resources, Workload
+from apps.compute.job_environment import variables_for
 from apps.compute.models import Attempt, Job, Reservation
 from apps.compute.selectors import capacity, in_use
 from apps.compute.services.jobs import finished
@@ -132,7 +133,12 @@ def _workload(job: Job) -> Workload:
         resources=Resources(**job.resources),
         mounts=[Mount(source=Path(source), target=target, readonly=ro) for source, target, ro in job.mounts],
         files=files,
-        env={**variables, "ATRIUM_JOB": str(job.pk), "ATRIUM_ATTEMPT": str(job.attempt)},
+        env={
+            **variables,
+            **variables_for(job),
+            "ATRIUM_JOB": str(job.pk),
+            "ATRIUM_ATTEMPT": str(job.attempt),
+        },
         network=job.network,  # type: ignore[arg-type]
         timeout_s=job.timeout_s,
         nice=JOB_NICE,

@@ -7,10 +7,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from apps.compute.adapters import sockets_dir, workloads_dir
 from apps.workbench.live import proxy
+from apps.workbench.live.door import Doors
 from apps.workbench.live.origins import RECHECK_S, Doorkeeper, Workspaces, origin_of
 from apps.workbench.live.proxy import Receive, Scope, Send
 from apps.workbench.live.upstream import Upstreams
+from apps.workbench.live.ways import ways
 
 log = logging.getLogger(__name__)
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -41,7 +44,8 @@ class LiveApplication:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                self._running = [asyncio.create_task(self._tidy())]
+                doors = Doors(sockets_dir(), workloads_dir(), ways(self._upstreams))
+                self._running = [asyncio.create_task(self._tidy()), asyncio.create_task(doors.keep())]
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 for task in self._running:

@@ -45,11 +45,11 @@ def header(scope: Scope, name: bytes) -> str:
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
 
 
-def target_of(scope: Scope) -> URL:
+def target_of(scope: Scope, base: str = "http://localhost") -> URL:
     """The address to ask for: path and query byte by byte as they came."""
     path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
     query = scope.get("query_string", b"").decode("latin-1")
-    return URL(f"http://localhost{path}{'?' + query if query else ''}", encoded=True)
+    return URL(f"{base}{path}{'?' + query if query else ''}", encoded=True)
 
 
 async def answer(
@@ -117,6 +117,7 @@ async def forward_http(
     headers: Headers,
     *,
     change: Callable[[Headers], Headers] = lambda headers: headers,
+    base: str = "http://localhost",
 ) -> None:
     """Pass one request on and its answer back. `change` gets the answer's headers. OSError, ClientError: no answer."""
     inbound = _Inbound(receive)
@@ -125,7 +126,7 @@ async def forward_http(
         inbound.no_body()
     async with session.request(
         scope["method"],
-        target_of(scope),
+        target_of(scope, base),
         headers=CIMultiDict(headers),
         data=body,
         allow_redirects=False,

@@ -40,6 +40,7 @@ class Upstreams:
     def __init__(self, idle_s: float = 300.0) -> None:
         self._idle_s = idle_s
         self._sessions: dict[Path, tuple[aiohttp.ClientSession, float]] = {}
+        self._network: aiohttp.ClientSession | None = None
 
     def session(self, path: Path) -> aiohttp.ClientSession:
         """The session whose connections go to the socket at `path`."""
@@ -49,9 +50,18 @@ class Upstreams:
         self._sessions[path] = (session, now)
         return session
 
+    def network(self) -> aiohttp.ClientSession:
+        """The session for servers that listen on a port."""
+        if self._network is None:
+            self._network = self._session(aiohttp.TCPConnector(limit=0, keepalive_timeout=15))
+        return self._network
+
     def _open(self, path: Path) -> aiohttp.ClientSession:
+        return self._session(_PinnedConnector(str(path), limit=0, keepalive_timeout=30))
+
+    def _session(self, connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=_PinnedConnector(str(path), limit=0, keepalive_timeout=30),
+            connector=connector,
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECTS_WITHIN_S),
@@ -73,3 +83,6 @@ class Upstreams:
         for session, _used in self._sessions.values():
             await session.close()
         self._sessions.clear()
+        if self._network is not None:
+            await self._network.close()
+            self._network = None

@@ -1,0 +1,163 @@
+"""What code in a sandbox reaches of the network: the portal's REST, experiments and inference, nothing else."""
+
+import http.server
+import json
+import socket
+import socketserver
+import threading
+from pathlib import Path
+
+import pytest
+
+from apps.compute import environments
+from apps.compute.adapters import engine, sockets_dir
+from apps.compute.engines.base import Resources, Workload
+from tests.workbench.conftest import wait_for
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("workbench")]
+
+PROBE = """
+import json, os, socket, urllib.request, urllib.error
+def ask(path, **headers):
+    request = urllib.request.Request(os.environ["ATRIUM_URL"] + path, headers=headers)
+    try:
+        answer = urllib.request.urlopen(request, timeout=20)
+    except urllib.error.HTTPError as error:
+        answer = error
+    return answer.status, answer.read().decode()
+def reach(host, port):
+    try:
+        socket.create_connection((host, port), timeout=2).close()
+        return True
+    except OSError:
+        return False
+"""
+
+
+class Echo(http.server.BaseHTTPRequestHandler):
+    """Tells what it was asked, in the place of the portal's web process or the gateway."""
+
+    def do_GET(self):
+        body = json.dumps({"path": self.path, "headers": dict(self.headers)}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def address_string(self):
+        return "somebody"
+
+    def log_message(self, *parts):
+        pass
+
+
+class Gateway(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+
+
+@pytest.fixture
+def web(settings):
+    """A server in the place of the web process."""
+    from dataclasses import replace
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+    settings.ATRIUM = replace(settings.ATRIUM, web_port=server.server_port)
+    yield from _run(server)
+
+
+@pytest.fixture
+def gateway(settings):
+    path = settings.ATRIUM.run_dir / "gateway.sock"
+    path.unlink(missing_ok=True)
+    yield from _run(Gateway(str(path), Echo))
+    path.unlink(missing_ok=True)
+
+
+def _run(server):
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def inside(live_process):
+    """Runs Python in a sandbox with a door; gives what it prints as JSON."""
+    environments.build("base", say=lambda words: None)
+    number = iter(range(100))
+
+    def run(code, network="forwarder"):
+        wid = f"door-{next(number)}"
+        engine().remove(wid)
+        workload = Workload(
+            id=wid,
+            argv=["python", "-c", PROBE + code],
+            environment=environments.path("base"),
+            resources=Resources(memory_mb=256),
+            env={"ATRIUM_URL": "http://127.0.0.1:8780"},
+            network=network,
+        )
+        engine().start(workload)
+        try:
+            wait_for(lambda: engine().observe(wid).ended)
+            out = engine().log(wid)[0].decode()
+            assert engine().observe(wid).state == "succeeded", out
+            return json.loads(out)
+        finally:
+            engine().remove(wid)
+
+    return run
+
+
+def test_rest_is_reached_with_the_token_and_without_cookies(web, inside):
+    code = "print(ask('/api/v1/me/?a=b', Authorization='Bearer atr_x', Cookie='atrium_session=1')[1])"
+    seen = inside(code)
+    assert seen["path"] == "/api/v1/me/?a=b"
+    assert (
+        seen["headers"]["authorization" if "authorization" in seen["headers"] else "Authorization"]
+        == "Bearer atr_x"
+    )
+    assert not {"cookie", "x-forwarded-for"} & {name.lower() for name in seen["headers"]}
+
+
+def test_inference_is_reached_over_the_gateways_socket(gateway, inside):
+    assert inside("print(ask('/v2/models/digits')[1])")["path"] == "/v2/models/digits"
+
+
+def test_pages_and_the_portals_inside_are_refused(web, inside):
+    paths = [
+        "/",
+        "/login/",
+        "/admin/",
+        "/internal/gateway/snapshot",
+        "/healthz",
+        "/api/../admin/",
+        "//api/v1/",
+        "/apiary",
+    ]
+    assert inside(f"print(json.dumps([ask(path)[0] for path in {paths}]))") == [403] * len(paths)
+
+
+def test_nothing_else_of_the_network_is_reached(web, inside):
+    listener = socket.create_server(("0.0.0.0", 0))
+    port = listener.getsockname()[1]
+    places = [("127.0.0.1", port), ("1.1.1.1", 80), ("127.0.0.1", web.server_port)]
+    code = f"print(json.dumps([reach(*place) for place in {places}]))"
+    assert inside(code) == [False, False, False]
+    listener.close()
+
+
+def test_a_part_that_is_away_is_said_to_be(inside):
+    assert inside("print(json.dumps(ask('/v2/health/live')[0]))") == 503
+
+
+def test_a_workload_without_network_gets_no_door(inside):
+    code = "print(json.dumps([reach('127.0.0.1', 8780), os.path.exists('/run/atrium/egress.sock')]))"
+    assert inside(code, network="none") == [False, False]
+
+
+def test_the_door_closes_with_its_workload(inside):
+    inside("print(1)")
+    assert not list(Path(sockets_dir()).glob("door-*"))
