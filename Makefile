@@ -1,6 +1,8 @@
 # Two commands do everything: `make up` runs the portal, `make test` runs every test.
 .DEFAULT_GOAL := help
-PYTHON ?= python3
+# The first Python that the lock is made for.
+PYTHON ?= $(shell for p in python3 python3.12 python3.13 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; exit; }; done; echo python3)
 PY := .venv/bin/python
 UV := .venv/bin/uv
 WORKERS ?= 2
