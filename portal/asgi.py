@@ -12,12 +12,13 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import OriginValidator  # noqa: E402
 from django.conf import settings  # noqa: E402
 
+from apps.gateway.feed import mounted  # noqa: E402
 from apps.workbench.live.app import LiveApplication  # noqa: E402
 from portal.routing import websocket_urlpatterns  # noqa: E402
 
 portal = ProtocolTypeRouter(
     {
-        "http": http,
+        "http": mounted(http),
         "websocket": OriginValidator(
             AuthMiddlewareStack(URLRouter(websocket_urlpatterns)), [settings.ATRIUM.web_url]
         ),

@@ -26,6 +26,7 @@ INSTALLED_APPS = [
     "apps.datasets",
     "apps.catalog",
     "apps.instances",
+    "apps.gateway",
     "apps.workbench",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -70,3 +70,17 @@ def read(data: bytes | memoryview, base: int = 0) -> Iterator[Record]:
             answer=bytes(body[facts + request :]),
         )
         at = start + size
+
+
+def whole(data: bytes) -> int:
+    """How many bytes of `data` are complete records, judged by their headers alone."""
+    at = 0
+    while len(data) - at >= HEADER.size:
+        magic, _, facts, request, answer, _ = HEADER.unpack_from(data, at)
+        size = HEADER.size + facts + request + answer
+        if magic != MAGIC or size > LARGEST:
+            return len(data)  # for `read` to complain about
+        if at + size > len(data):
+            break
+        at += size
+    return at

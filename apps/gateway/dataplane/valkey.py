@@ -93,9 +93,12 @@ class Valkey(asyncio.Protocol):
         self._reader = hiredis.Reader()
         async with asyncio.timeout(TIMEOUT_SECONDS):
             if url.scheme == "unix":
-                await loop.create_unix_connection(lambda: self, url.path)
+                await loop.create_unix_connection(lambda: self, unquote(url.path))
             else:
-                await loop.create_connection(lambda: self, url.hostname or "127.0.0.1", url.port or 6379)
+                secured = True if url.scheme == "rediss" else None
+                await loop.create_connection(
+                    lambda: self, url.hostname or "127.0.0.1", url.port or 6379, ssl=secured
+                )
             if url.password:
                 user = [unquote(url.username)] if url.username else []
                 await self._send("AUTH", *user, unquote(url.password))

@@ -1,0 +1,12 @@
+from django.apps import AppConfig
+
+
+class GatewayConfig(AppConfig):
+    name = "apps.gateway"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from apps.gateway.services import announce
+        from apps.instances import routes
+
+        routes.on_change(announce)

@@ -1,0 +1,350 @@
+"""Brings the data plane's log into the database, each record exactly once.
+
+How far a segment has been read is written in the transaction that writes its rows, so a kill at any moment
+loses none and doubles none. A segment is deleted when its writer has let go of it and all of it is committed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.db import connection, transaction
+from django.utils import timezone
+from psycopg.types.json import Jsonb
+
+from apps.gateway import partitions
+from apps.gateway.dataplane import segments
+from apps.gateway.histogram import SIZE, bucket
+from apps.gateway.models import Grant, Outcome, Segment
+from atrium.oip import InvalidTensor, Tensor, decode_request, decode_response, write_json
+
+log = logging.getLogger(__name__)
+
+BATCH_BYTES = 8 << 20
+COLUMNS = (
+    "request_id",
+    "at",
+    "grant_id",
+    "capability_id",
+    "deployment_id",
+    "version",
+    "subject",
+    "status",
+    "error_kind",
+    "latency_ms",
+    "stage_weight",
+    "shadow",
+    "request",
+    "response",
+    "sizes",
+    "digested",
+)
+TYPES = [
+    "uuid",
+    "timestamptz",
+    "int8",
+    "int8",
+    "int8",
+    "text",
+    "text",
+    "int2",
+    "text",
+    "float8",
+    "float8",
+    "bool",
+    "bytea",
+    "bytea",
+    "jsonb",
+    "bool",
+]
+SIZES = (
+    "request_sha256",
+    "request_bytes",
+    "answer_sha256",
+    "answer_bytes",
+    "request_json_bytes",
+    "answer_json_bytes",
+)
+
+USUAL = 12
+"""Facts that every record has; more of them means bodies that were binary or too large to keep."""
+
+UsageKey = tuple[int, datetime, int, int, str, str]
+
+
+@dataclass
+class Tally:
+    """What a batch adds to one row of usage."""
+
+    count: int = 0
+    ms: float = 0.0
+    histogram: list[int] = field(default_factory=lambda: [0] * SIZE)
+
+
+def ingest_once(folder: Path) -> int:
+    """Read everything that stands in the log now; returns how many records were committed."""
+    return sum(ingest_segment(path) for path in sorted(folder.glob("*/*.seg")))
+
+
+def ingest_segment(path: Path) -> int:
+    """Commit a segment's new records in batches, and delete it when nothing more can come."""
+    name = f"{path.parent.name}/{path.name}"
+    total = 0
+    finished = _let_go(path)  # asked before reading: what is written later is read next time
+    position = _position(name)
+    try:
+        for data in _chunks(path, position):
+            records, problem = _read(data, position)
+            if records:
+                _commit(name, position, records)
+                position, total = records[-1].end, total + len(records)
+            if problem:
+                _set_aside(path, name, position, problem)
+                return total
+    except FileNotFoundError:
+        return total
+    if finished:
+        _finish(path, name, position)
+    return total
+
+
+def _read(data: bytes, position: int) -> tuple[list[segments.Record], segments.Damaged | None]:
+    """The records in a piece, and what is wrong after the last of them."""
+    records: list[segments.Record] = []
+    try:
+        records.extend(segments.read(data, position))
+    except segments.Damaged as problem:
+        return records, problem
+    return records, None
+
+
+def _position(name: str) -> int:
+    row = Segment.objects.filter(name=name).values_list("position", flat=True).first()
+    return row or 0
+
+
+def _let_go(path: Path) -> bool:
+    """Whether the writer is gone or has moved on: it holds a lock for as long as more may come."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(file)
+    return True
+
+
+def _chunks(path: Path, position: int) -> Iterator[bytes]:
+    """The file from a position, in pieces of whole records where the caller says how far it got."""
+    with path.open("rb") as file:
+        size = BATCH_BYTES
+        while True:
+            file.seek(position)
+            data = file.read(size)
+            if len(data) < segments.HEADER.size:
+                return
+            end = position + segments.whole(data)
+            if end == position:
+                if len(data) < size:
+                    return  # the tail is not complete
+                size *= 2  # one record is larger than the piece
+                continue
+            yield data[: end - position]
+            position, size = end, BATCH_BYTES
+
+
+@transaction.atomic
+def _commit(name: str, position: int, records: list[segments.Record]) -> None:
+    """Write a batch and how far it got, or nothing."""
+    Segment.objects.get_or_create(name=name)
+    row = Segment.objects.select_for_update().get(name=name)
+    if row.position != position:
+        return  # another ingester has been here
+    calls = [record for record in records if record.facts["kind"] != "feedback"]
+    for day in {_at(record).date() for record in calls}:
+        partitions.make(day)
+    _copy(calls)
+    _add_usage(calls)
+    _add_feedback([record.facts for record in records if record.facts["kind"] == "feedback"])
+    row.position, row.rows = records[-1].end, row.rows + len(records)
+    row.save(update_fields=["position", "rows"])
+
+
+def _at(record: segments.Record) -> datetime:
+    return datetime.fromtimestamp(record.facts["at"], UTC)
+
+
+def _copy(records: Iterable[segments.Record]) -> None:
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY gateway_call ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)") as copy,
+    ):
+        copy.set_types(TYPES)
+        for record in records:
+            copy.write_row(_row(record))
+
+
+def _row(record: segments.Record) -> tuple[Any, ...]:
+    facts = record.facts
+    request, answer = record.request, record.answer
+    sizes = {name: facts[name] for name in SIZES if name in facts} if len(facts) > USUAL else None
+    if sizes:
+        request = _as_json(request, sizes.get("request_json_bytes"), answer=False)
+        answer = _as_json(answer, sizes.get("answer_json_bytes"), answer=True)
+    return (
+        UUID(facts["id"]),
+        datetime.fromtimestamp(facts["at"], UTC),
+        facts["grant"],
+        facts["capability"],
+        int(facts["deployment"]) if facts["deployment"] else None,
+        facts["version"],
+        facts["subject"],
+        facts["status"],
+        facts["error"],
+        facts["ms"],
+        facts["stage"],
+        facts["kind"] == "shadow",
+        request or None,
+        answer or None,
+        Jsonb(sizes) if sizes else None,
+        not (answer and facts["status"] == 200),
+    )
+
+
+def _as_json(body: bytes, json_length: str | None, *, answer: bool) -> bytes:
+    """A body with binary tensors, as the JSON that says the same; unchanged when it has none."""
+    if not json_length or not body:
+        return body
+    try:
+        if answer:
+            response = decode_response(body, int(json_length))
+            document = {
+                "model_name": response.model_name,
+                "model_version": response.model_version,
+                "parameters": response.parameters,
+                "outputs": _written(response.outputs),
+            }
+        else:
+            request = decode_request(body, int(json_length))
+            document = {
+                "id": request.id,
+                "parameters": request.parameters,
+                "inputs": _written(request.inputs),
+            }
+    except (InvalidTensor, ValueError):
+        return b""  # the runner has refused it, and a body that cannot be read says nothing
+    return orjson.dumps({name: value for name, value in document.items() if value})
+
+
+def _written(tensors: list[Tensor]) -> list[dict[str, Any]]:
+    return [write_json(tensor) for tensor in tensors]
+
+
+def _add_usage(records: Iterable[segments.Record]) -> None:
+    tallies: dict[UsageKey, Tally] = {}
+    used: dict[int, float] = {}
+    hours: dict[int, datetime] = {}
+    for record in records:
+        facts = record.facts
+        stamp = int(facts["at"]) // 3600
+        hour = hours.get(stamp) or hours.setdefault(stamp, datetime.fromtimestamp(stamp * 3600, UTC))
+        shadow = facts["kind"] == "shadow"
+        grant = 0 if shadow else facts["grant"] or 0
+        key = (
+            grant,
+            hour,
+            facts["capability"] or 0,
+            int(facts["deployment"] or 0),
+            facts["error"],
+            facts["version"],
+        )
+        tally = tallies.get(key)
+        if tally is None:
+            tally = tallies[key] = Tally()
+        tally.count += 1
+        tally.ms += facts["ms"]
+        tally.histogram[bucket(facts["ms"])] += 1
+        if not shadow and grant:
+            used[grant] = max(used.get(grant, 0.0), facts["at"])
+    _write_usage(tallies)
+    if used:
+        _write_last_used(used)
+
+
+def _write_usage(tallies: dict[UsageKey, Tally]) -> None:
+    rows = sorted(tallies.items())  # in one order, so that two ingesters cannot wait for each other
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            """
+            INSERT INTO gateway_usage AS u
+                (grant_id, hour, capability_id, deployment_id, outcome, version, count, ms, histogram)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+            ON CONFLICT (grant_id, hour, capability_id, deployment_id, outcome) DO UPDATE SET
+                count = u.count + EXCLUDED.count, ms = u.ms + EXCLUDED.ms,
+                histogram = (SELECT array_agg(a + b ORDER BY place)
+                             FROM unnest(u.histogram, EXCLUDED.histogram) WITH ORDINALITY AS t(a, b, place))
+            """,
+            [(*key, tally.count, tally.ms, tally.histogram) for key, tally in rows],
+        )
+
+
+def _write_last_used(used: dict[int, float]) -> None:
+    pks = sorted(used)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE gateway_grant g SET last_used_at = to_timestamp(u.at) "
+            "FROM unnest(%s::bigint[], %s::float8[]) AS u(id, at) "
+            "WHERE g.id = u.id AND (g.last_used_at IS NULL OR g.last_used_at < to_timestamp(u.at))",
+            [pks, [used[pk] for pk in pks]],
+        )
+
+
+def _add_feedback(items: list[dict[str, Any]]) -> None:
+    known = set(Grant.objects.filter(pk__in={item["grant"] for item in items}).values_list("pk", flat=True))
+    Outcome.objects.bulk_create(
+        Outcome(
+            request_id=item["request_id"],
+            kind=Outcome.Kind.FEEDBACK,
+            correct=item["correct"],
+            expected=item["expected"],
+            comment=item["comment"],
+            grant_id=item["grant"],
+            at=datetime.fromtimestamp(item["at"], UTC),
+        )
+        for item in items
+        if item["grant"] in known
+    )
+
+
+def _finish(path: Path, name: str, position: int) -> None:
+    """Delete a segment that has been read to its end. A cut last record was never acknowledged."""
+    cut = path.stat().st_size - position
+    if cut:
+        log.warning("%s ends in the middle of a record, %d bytes that nobody was told of", name, cut)
+    Segment.objects.update_or_create(name=name, defaults={"done_at": timezone.now()})
+    path.unlink(missing_ok=True)
+    _remove_empty(path.parent)
+
+
+def _remove_empty(folder: Path) -> None:
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _set_aside(path: Path, name: str, position: int, problem: Exception) -> None:
+    """Keep a damaged segment under another name, so that the others go on; somebody has to look at it."""
+    log.error("%s cannot be read after offset %d: %s; it is kept as .damaged", name, position, problem)
+    path.rename(path.with_suffix(".damaged"))

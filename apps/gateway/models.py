@@ -1,0 +1,152 @@
+"""Who may call what (grants), what was called (calls, usage), and what came of it (outcomes)."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.lifecycle import Lifecycle
+
+
+class Grant(models.Model):
+    """A key. Only its SHA-256 is kept. Keys of one `pool` share their limits.
+
+    `scope` is `production`, or `deployment:<id>` for a key that reaches one deployment, whatever the routes say.
+    """
+
+    class Kind(models.TextChoices):
+        SUBSCRIPTION = "subscription", _("Subscription")
+        TRIAL = "trial", _("Trial")
+        TEST = "test", _("Test")
+        EVALUATION = "evaluation", _("Evaluation")
+
+    class Status(models.TextChoices):
+        ACTIVE = "active", _("Active")
+        SUSPENDED = "suspended", _("Suspended")
+        REVOKED = "revoked", _("Revoked")
+
+    PRODUCTION = "production"
+    lifecycle = Lifecycle(active={"suspended", "revoked"}, suspended={"active", "revoked"}, revoked=set())
+
+    key_hash = models.CharField(max_length=64, unique=True, editable=False)
+    prefix = models.CharField(max_length=16, editable=False)
+    kind = models.CharField(_("kind"), max_length=12, choices=Kind.choices)
+    capability = models.ForeignKey("catalog.Capability", on_delete=models.PROTECT, related_name="+")
+    team = models.ForeignKey("accounts.Team", null=True, on_delete=models.PROTECT, related_name="+")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    pool = models.CharField(max_length=100)
+    limits = models.JSONField(default=dict)
+    scope = models.CharField(max_length=40, default=PRODUCTION)
+    addresses = models.JSONField(_("addresses"), default=list, blank=True)
+    status = models.CharField(
+        _("status"), max_length=10, choices=Status.choices, default=Status.ACTIVE, editable=False
+    )
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    label = models.CharField(_("label"), max_length=100, blank=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("key")
+        verbose_name_plural = _("keys")
+        indexes = [
+            models.Index(fields=["pool"], name="grant_pool"),
+            models.Index(fields=["id"], condition=~models.Q(status="revoked"), name="grant_alive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…"
+
+
+class Call(models.Model):
+    """One inference call as the data plane logged it; partitioned by day, so the key in the database is
+    (request_id, at). Bodies are what went over the wire, as JSON, or NULL when they were above the limit.
+
+    `parsed` and `score` are what the version's parsing rules made of the bodies.
+    """
+
+    request_id = models.UUIDField(primary_key=True)
+    at = models.DateTimeField()
+    grant_id = models.BigIntegerField(null=True)
+    capability_id = models.BigIntegerField(null=True)
+    deployment_id = models.BigIntegerField(null=True)
+    version = models.CharField(max_length=64)
+    subject = models.CharField(max_length=100)
+    status = models.PositiveSmallIntegerField()
+    error_kind = models.CharField(max_length=40)
+    latency_ms = models.FloatField()
+    stage_weight = models.FloatField()
+    shadow = models.BooleanField()
+    request = models.BinaryField(null=True)
+    response = models.BinaryField(null=True)
+    sizes = models.JSONField(null=True)
+    digested = models.BooleanField()
+    parsed = models.JSONField(null=True)
+    score = models.FloatField(null=True)
+
+    class Meta:
+        verbose_name = _("call")
+        verbose_name_plural = _("calls")
+        db_table = "gateway_call"
+
+
+class Segment(models.Model):
+    """How far a file of the data plane's log has been read: the identity of a row is (name, offset)."""
+
+    name = models.CharField(max_length=100, primary_key=True)
+    position = models.BigIntegerField(default=0)
+    rows = models.BigIntegerField(default=0)
+    done_at = models.DateTimeField(null=True)
+
+
+class Usage(models.Model):
+    """Calls of one key at one deployment in one hour with one outcome (empty: answered, else the error's kind).
+
+    `grant_id` 0 is a shadow's calls. `histogram` counts latencies by `apps.gateway.histogram`.
+    """
+
+    grant_id = models.BigIntegerField()
+    capability_id = models.BigIntegerField()
+    deployment_id = models.BigIntegerField()
+    version = models.CharField(max_length=64)
+    hour = models.DateTimeField()
+    outcome = models.CharField(max_length=40)
+    count = models.BigIntegerField()
+    ms = models.FloatField()
+    histogram = ArrayField(models.BigIntegerField())
+
+    class Meta:
+        verbose_name = _("usage")
+        verbose_name_plural = _("usage")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["grant_id", "hour", "capability_id", "deployment_id", "outcome"], name="usage_once"
+            ),
+        ]
+        indexes = [models.Index(fields=["capability_id", "hour"], name="usage_of_capability")]
+
+
+class Outcome(models.Model):
+    """What became known of an answer after it was given: feedback of the caller, or an accepted label."""
+
+    class Kind(models.TextChoices):
+        FEEDBACK = "feedback", _("Feedback")
+        LABEL = "label", _("Label")
+
+    request_id = models.UUIDField(db_index=True)
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)
+    correct = models.BooleanField(_("correct"), null=True)
+    expected = models.JSONField(_("expected"), null=True)
+    comment = models.TextField(_("comment"), blank=True)
+    grant = models.ForeignKey(Grant, null=True, on_delete=models.PROTECT, related_name="+")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name = _("outcome")
+        verbose_name_plural = _("outcomes")

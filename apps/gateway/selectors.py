@@ -1,0 +1,191 @@
+"""Reads of usage and of the call log: what the store, releases, annotation and monitoring look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
+
+from apps.accounts.models import Role
+from apps.accounts.policy import has_role
+from apps.accounts.selectors import teams_of
+from apps.catalog.models import Capability
+from apps.core.errors import NotFound
+from apps.gateway.histogram import percentile
+from apps.gateway.models import Call, Grant, Outcome, Usage
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+__all__ = [
+    "UsageRow",
+    "calls",
+    "calls_visible_to",
+    "counts_since",
+    "get_call",
+    "grants_of",
+    "outcomes_of",
+    "percentile",
+    "usage",
+]
+
+COUNTED = frozenset({"", "input"})
+LOOKED_INTO = (Role.DEVELOPER, Role.QA, Role.OPERATOR, Role.ANNOTATOR)
+
+
+@dataclass(frozen=True)
+class UsageRow:
+    """One hour of one key at one deployment with one outcome; `error_kind` is empty for answered calls."""
+
+    hour: datetime
+    grant_id: int
+    capability_id: int
+    deployment_id: int
+    version: str
+    error_kind: str
+    count: int
+    ms: float
+    histogram: list[int]
+
+    @property
+    def counted(self) -> bool:
+        """Whether these calls used up quota: the model was asked and did not fail."""
+        return self.error_kind in COUNTED
+
+
+def usage(
+    *,
+    since: datetime,
+    until: datetime | None = None,
+    grants: Iterable[int] | None = None,
+    capability: Capability | None = None,
+    deployments: Iterable[int] | None = None,
+) -> list[UsageRow]:
+    """The rollups of whole hours from the one that holds `since`, without shadows' calls."""
+    rows = Usage.objects.filter(hour__gte=since.replace(minute=0, second=0, microsecond=0), grant_id__gt=0)
+    if until is not None:
+        rows = rows.filter(hour__lt=until)
+    if grants is not None:
+        rows = rows.filter(grant_id__in=list(grants))
+    if capability is not None:
+        rows = rows.filter(capability_id=capability.pk)
+    if deployments is not None:
+        rows = rows.filter(deployment_id__in=list(deployments))
+    found = rows.order_by("hour").values_list(
+        "hour", "grant_id", "capability_id", "deployment_id", "version", "outcome", "count", "ms", "histogram"
+    )
+    return [UsageRow(*row) for row in found]
+
+
+def counts_since(deployments: Iterable[int], since: datetime) -> dict[int, dict[str, Any]]:
+    """{deployment: {calls, errors, complaints, p95_ms}} from the log itself, to the second.
+
+    An error is an answer of 500 or above, a complaint a call whose outcome says wrong. Shadows count too.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT c.deployment_id, count(*), count(*) FILTER (WHERE c.status >= 500),
+                   count(*) FILTER (WHERE EXISTS (
+                       SELECT 1 FROM gateway_outcome o WHERE o.request_id = c.request_id AND NOT o.correct)),
+                   percentile_cont(0.95) WITHIN GROUP (ORDER BY c.latency_ms) FILTER (WHERE c.status < 400)
+            FROM gateway_call c WHERE c.deployment_id = ANY(%s) AND c.at >= %s GROUP BY 1
+            """,
+            [list(deployments), since],
+        )
+        return {
+            pk: {"calls": calls, "errors": errors, "complaints": complaints, "p95_ms": p95}
+            for pk, calls, errors, complaints, p95 in cursor.fetchall()
+        }
+
+
+def calls(
+    *,
+    capability: Capability | None = None,
+    grants: Iterable[int] | None = None,
+    deployments: Iterable[int] | None = None,
+    version: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+    failed: bool | None = None,
+    score_below: float | None = None,
+    complained: bool | None = None,
+    shadow: bool | None = False,
+) -> QuerySet[Call]:
+    """Logged calls by what pages and pull rules ask for, without bodies; page with `keyset(…, ("-at", "-pk"))`."""
+    rows = Call.objects.defer("request", "response")
+    conditions: dict[str, Any] = {
+        "capability_id": capability.pk if capability else None,
+        "grant_id__in": None if grants is None else list(grants),
+        "deployment_id__in": None if deployments is None else list(deployments),
+        "version": version or None,
+        "at__gte": since,
+        "at__lt": until,
+        "score__lt": score_below,
+        "shadow": shadow,
+    }
+    rows = rows.filter(**{name: value for name, value in conditions.items() if value is not None})
+    if failed is not None:
+        rows = rows.filter(Q(status__gte=400) if failed else Q(status__lt=400))
+    if complained is not None:
+        wrong = Outcome.objects.filter(correct=False).values("request_id")
+        rows = rows.filter(request_id__in=wrong) if complained else rows.exclude(request_id__in=wrong)
+    return rows
+
+
+def calls_visible_to(user: User) -> QuerySet[Call]:
+    """The calls of the capabilities that a person's teams own, and those with the person's teams' keys."""
+    if has_role(user, Role.ADMIN):
+        return calls()
+    own = Capability.objects.filter(team__in=teams_of(user, *LOOKED_INTO)).values("pk")
+    keys = Grant.objects.filter(
+        Q(team__in=teams_of(user), kind=Grant.Kind.SUBSCRIPTION) | Q(user=user)
+    ).values("pk")
+    return calls().filter(Q(capability_id__in=own) | Q(grant_id__in=keys))
+
+
+def get_call(request_id: UUID | str, *, user: User) -> Call:
+    """One call with its bodies. Raises NotFound for what the person may not know of."""
+    try:
+        number = UUID(str(request_id))
+    except ValueError:
+        number = UUID(int=0)
+    around = moment_of(number)
+    found = (
+        calls_visible_to(user)
+        .defer(None)
+        .filter(request_id=number, at__range=(around - timedelta(minutes=5), around + timedelta(minutes=5)))
+        .first()
+    )
+    if found is None:
+        raise NotFound(_("There is no call %(id)s that you may see.") % {"id": request_id})
+    return found
+
+
+def moment_of(request_id: UUID) -> datetime:
+    """When a request id (UUID version 7) was made, to the millisecond."""
+    return datetime.fromtimestamp((request_id.int >> 80) / 1000, UTC) if request_id.version == 7 else _EPOCH
+
+
+_EPOCH = datetime(1970, 1, 2, tzinfo=UTC)
+
+
+def outcomes_of(request_ids: Iterable[UUID | str]) -> dict[UUID, list[Outcome]]:
+    """{request id: what became known of it, oldest first}."""
+    found: dict[UUID, list[Outcome]] = {}
+    for outcome in (
+        Outcome.objects.filter(request_id__in=list(request_ids)).order_by("at").select_related("by")
+    ):
+        found.setdefault(outcome.request_id, []).append(outcome)
+    return found
+
+
+def grants_of(pool: str) -> QuerySet[Grant]:
+    """The keys that share a pool, newest first."""
+    return Grant.objects.filter(pool=pool).order_by("-pk")

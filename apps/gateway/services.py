@@ -1,0 +1,211 @@
+"""Keys are made, changed and ended here; what is known later of a call is written down here.
+
+Whoever calls has asked its own policy: a subscription is the store's matter, a test key the release's.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from apps.core import audit, events, secrets
+from apps.core.errors import Conflict, Invalid
+from apps.gateway.models import Grant, Outcome
+from apps.instances.models import Deployment
+
+if TYPE_CHECKING:
+    from apps.accounts.models import Team, User
+    from apps.catalog.models import Capability
+
+CHANNEL = "atrium_routes"
+SHOWN = 8
+
+
+def announce() -> None:
+    """Tell every live process that keys or routes changed. Call it inside the transaction; told on commit."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+
+
+@transaction.atomic
+def create_grant(
+    *,
+    kind: str,
+    capability: Capability,
+    team: Team | None = None,
+    user: User | None = None,
+    limits: Mapping[str, Any] | None = None,
+    pool: str = "",
+    scope: str = Grant.PRODUCTION,
+    expires_at: datetime | None = None,
+    addresses: Iterable[str] = (),
+    label: str = "",
+    by: User | None,
+    secret: str = "",
+) -> tuple[Grant, str]:
+    """Make a key; the secret is returned this once. `secret` is for a caller that can derive it again.
+
+    Without a `pool` the key has limits of its own. Raises Invalid for a scope or an address that cannot be.
+    """
+    if kind not in Grant.Kind.values:
+        raise Invalid(_("“%(kind)s” is no kind of key.") % {"kind": kind}, fields={"kind": _("is unknown")})
+    _check_scope(scope, capability)
+    if not secret:
+        secret, digest = secrets.new("atk")
+    else:
+        digest = secrets.digest(secret)
+    grant = Grant.objects.create(
+        key_hash=digest,
+        prefix=secret[: len("atk_") + SHOWN],
+        kind=kind,
+        capability=capability,
+        team=team,
+        user=user,
+        pool=pool or f"key:{digest[:32]}",
+        limits=dict(limits or {}),
+        scope=scope,
+        addresses=_checked_addresses(addresses),
+        expires_at=expires_at,
+        label=label[:100],
+        created_by=by,
+    )
+    audit.record(
+        "gateway.grant.created", grant, by=by, kind=kind, capability=capability.slug, scope=scope, label=label
+    )
+    announce()
+    return grant, secret
+
+
+def _check_scope(scope: str, capability: Capability) -> None:
+    if scope == Grant.PRODUCTION:
+        return
+    word, _colon, number = scope.partition(":")
+    found = (
+        word == "deployment"
+        and number.isdigit()
+        and Deployment.objects.filter(pk=int(number), capability=capability).exists()
+    )
+    if not found:
+        raise Invalid(
+            _("“%(scope)s” is no scope for %(capability)s: use production, or deployment:<id> of its own.")
+            % {"scope": scope, "capability": capability},
+            fields={"scope": _("is unknown")},
+        )
+
+
+def _checked_addresses(addresses: Iterable[str]) -> list[str]:
+    checked = []
+    for address in addresses:
+        try:
+            checked.append(str(ipaddress.ip_network(address.strip(), strict=False)))
+        except ValueError as error:
+            raise Invalid(
+                _("“%(address)s” is no address: use one like 10.0.0.7 or 10.0.0.0/8.") % {"address": address},
+                fields={"addresses": address},
+            ) from error
+    return checked
+
+
+@transaction.atomic
+def rotate_grant(
+    grant: Grant, *, by: User | None, overlap: timedelta = timedelta(hours=24)
+) -> tuple[Grant, str]:
+    """Make the successor of a key, in the same pool; the old one works for `overlap` more."""
+    grant = (
+        Grant.objects.select_for_update(of=("self",))
+        .select_related("capability", "team", "user")
+        .get(pk=grant.pk)
+    )
+    if grant.status != Grant.Status.ACTIVE:
+        raise Conflict(
+            _("This key is %(status)s; only an active one can be rotated.")
+            % {"status": grant.get_status_display()}
+        )
+    successor, secret = create_grant(
+        kind=grant.kind,
+        capability=grant.capability,
+        team=grant.team,
+        user=grant.user,
+        limits=grant.limits,
+        pool=grant.pool,
+        scope=grant.scope,
+        expires_at=grant.expires_at,
+        addresses=grant.addresses,
+        label=grant.label,
+        by=by,
+    )
+    end = timezone.now() + overlap
+    grant.expires_at = min(grant.expires_at, end) if grant.expires_at else end
+    grant.save(update_fields=["expires_at"])
+    audit.record("gateway.grant.rotated", grant, by=by, successor=successor.pk, works_until=grant.expires_at)
+    announce()
+    return successor, secret
+
+
+def _move(grant: Grant, to: str, by: User | None) -> Grant:
+    with transaction.atomic():
+        Grant.lifecycle.move(grant, to, by=by)
+        announce()
+    return grant
+
+
+def suspend_grant(grant: Grant, *, by: User | None) -> Grant:
+    """Refuse a key's calls until it is resumed; acts within 2 s."""
+    return _move(grant, Grant.Status.SUSPENDED, by)
+
+
+def resume_grant(grant: Grant, *, by: User | None) -> Grant:
+    """Let a suspended key's calls pass again."""
+    return _move(grant, Grant.Status.ACTIVE, by)
+
+
+def revoke_grant(grant: Grant, *, by: User | None) -> Grant:
+    """End a key for good; acts within 2 s."""
+    return _move(grant, Grant.Status.REVOKED, by)
+
+
+@transaction.atomic
+def change_limits(pool: str, limits: Mapping[str, Any], *, by: User | None) -> int:
+    """Give every key of a pool new limits; acts within 2 s. Returns how many keys there are."""
+    count = 0
+    for grant in Grant.objects.select_for_update().filter(pool=pool).exclude(status=Grant.Status.REVOKED):
+        before, grant.limits = grant.limits, dict(limits)
+        grant.save(update_fields=["limits"])
+        audit.record("gateway.grant.limits_changed", grant, by=by, before=before, after=grant.limits)
+        count += 1
+    announce()
+    return count
+
+
+@transaction.atomic
+def record_outcome(
+    request_id: UUID | str,
+    *,
+    kind: str,
+    correct: bool | None = None,
+    expected: Any = None,
+    comment: str = "",
+    by: User | None = None,
+    at: datetime | None = None,
+) -> Outcome:
+    """Write down what became known of a call; an accepted label replaces the label before it."""
+    if kind == Outcome.Kind.LABEL:
+        Outcome.objects.filter(request_id=request_id, kind=kind).delete()
+    outcome = Outcome.objects.create(
+        request_id=request_id,
+        kind=kind,
+        correct=correct,
+        expected=expected,
+        comment=comment,
+        by=by,
+        at=at or timezone.now(),
+    )
+    events.publish("gateway.outcome_recorded", str(request_id), kind=kind, correct=correct)
+    return outcome

@@ -1,0 +1,127 @@
+"""Builds the picture of keys and routes that the data plane acts on."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from apps.catalog.models import Capability, Version
+from apps.gateway.models import Grant
+from apps.instances.selectors import living_deployments, weights
+
+if TYPE_CHECKING:
+    from apps.instances.models import Deployment, TrafficWeight
+
+FORGET_EXPIRED = timedelta(days=30)
+
+
+def next_revision() -> int:
+    """A number above all that were given out before. Taken before the rows are read."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval('gateway_revision')")
+        return int(cursor.fetchone()[0])
+
+
+def build() -> dict[str, Any]:
+    """Keys, capabilities and deployments as of now, in one consistent read; without a revision."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        return picture()
+
+
+def picture() -> dict[str, Any]:
+    """The same within the caller's transaction."""
+    deployments = list(living_deployments())
+    return {
+        "keys": _keys(),
+        "capabilities": _capabilities(deployments, list(weights())),
+        "deployments": {str(row.pk): _deployment(row) for row in deployments},
+    }
+
+
+def _keys() -> dict[str, Any]:
+    rows = (
+        Grant.objects.exclude(status=Grant.Status.REVOKED)
+        .exclude(expires_at__lt=timezone.now() - FORGET_EXPIRED)
+        .values_list(
+            "key_hash",
+            "id",
+            "pool",
+            "capability__slug",
+            "scope",
+            "limits",
+            "expires_at",
+            "status",
+            "addresses",
+        )
+    )
+    return {
+        digest: {
+            "grant": pk,
+            "subject": pool,
+            "pool": pool,
+            "capability": slug,
+            "scope": scope,
+            "limits": limits,
+            "expires": expires.timestamp() if expires else None,
+            "status": status,
+            "addresses": addresses,
+        }
+        for digest, pk, pool, slug, scope, limits, expires, status, addresses in rows.iterator(5000)
+    }
+
+
+def _capabilities(deployments: list[Deployment], weights: list[TrafficWeight]) -> dict[str, Any]:
+    by_capability: dict[int, list[TrafficWeight]] = {}
+    for weight in weights:
+        by_capability.setdefault(weight.capability_id, []).append(weight)
+    found = Capability.objects.exclude(status=Capability.Status.RETIRED).values_list("id", "slug")
+    pictures = {}
+    for pk, slug in found:
+        rows = by_capability.get(pk, [])
+        pictures[slug] = {
+            "id": pk,
+            "routes": [
+                {
+                    "deployment": str(row.deployment_id),
+                    "version": row.deployment.version.number,
+                    "weight": row.weight,
+                }
+                for row in rows
+            ],
+            "salt": rows[0].salt if rows else slug,
+        }
+    return pictures
+
+
+def _deployment(row: Deployment) -> dict[str, Any]:
+    return {
+        "capability": row.capability.slug,
+        "version": row.version.number,
+        "digest": row.version.digest,
+        "kind": row.kind,
+        "metadata": metadata_of(row.version),
+        "replicas": [
+            {"id": replica.pk, "socket": replica.socket}
+            for replica in row.replica_set.all()
+            if replica.status == replica.Status.READY and replica.socket
+        ],
+    }
+
+
+def metadata_of(version: Version) -> dict[str, Any]:
+    """The part of the protocol's model metadata that comes from the signature."""
+    signature = version.signature or {}
+    return {
+        "platform": f"{version.framework}_{version.runtime}",
+        "inputs": [_tensor(tensor) for tensor in signature.get("inputs", [])],
+        "outputs": [_tensor(tensor) for tensor in signature.get("outputs", [])],
+    }
+
+
+def _tensor(tensor: dict[str, Any]) -> dict[str, Any]:
+    return {"name": tensor["name"], "datatype": tensor["datatype"], "shape": tensor["shape"]}

@@ -1,0 +1,234 @@
+"""The call log reaches the database exactly once, whatever is killed in between."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from uuid import UUID
+
+import orjson
+import pytest
+
+from apps.core.models import Heartbeat
+from apps.gateway import partitions
+from apps.gateway.dataplane import segments
+from apps.gateway.dataplane.service import new_id
+from apps.gateway.digest import Digester, apply, compiled
+from apps.gateway.ingest import ingest_once
+from apps.gateway.management.commands.ingest import Ingester
+from apps.gateway.models import Call, Outcome, Segment, Usage
+from apps.gateway.selectors import calls, counts_since, get_call, moment_of, usage
+from apps.gateway.services import create_grant
+from tests.factories import make_capability, make_packaged_version, make_ready_deployment
+
+REQUEST = b'{"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":[1,2]}]}'
+ANSWER = b'{"model_name":"m","outputs":[{"name":"p","shape":[1,2],"datatype":"FP32","data":[0.2,0.8]}]}'
+
+
+@pytest.fixture
+def served(radio, ada):
+    """A capability with a key and a ready deployment."""
+    capability = make_capability(radio, ada)
+    deployment = make_ready_deployment(make_packaged_version(capability, ada), ada, kind="test")
+    grant, _ = create_grant(kind="subscription", capability=capability, team=radio, by=ada)
+    return capability, deployment, grant
+
+
+def facts(served, **changes) -> dict:
+    capability, deployment, grant = served
+    return {
+        "kind": "call",
+        "id": new_id(),
+        "at": time.time(),
+        "grant": grant.pk,
+        "subject": grant.pool,
+        "capability": capability.pk,
+        "deployment": str(deployment.pk),
+        "version": deployment.version.number,
+        "status": 200,
+        "error": "",
+        "ms": 3.0,
+        "stage": 100.0,
+        **changes,
+    }
+
+
+@pytest.fixture
+def log(tmp_path):
+    """Writes records to a segment as a gateway does: `log(record, …)`; the writer has let go of it."""
+    folder = tmp_path / "calllog" / "0-abc"
+    folder.mkdir(parents=True)
+
+    def write(*records: bytes, name: str = "000001.seg"):
+        with (folder / name).open("ab") as file:
+            file.write(b"".join(records))
+        return folder / name
+
+    write.folder = tmp_path / "calllog"
+    return write
+
+
+def test_records_become_rows_usage_and_last_use_and_the_segment_goes(log, served):
+    _, deployment, grant = served
+    path = log(*[segments.pack(facts(served, ms=float(n)), REQUEST, ANSWER) for n in range(1, 101)])
+
+    assert ingest_once(log.folder) == 100
+
+    assert Call.objects.count() == 100
+    assert bytes(Call.objects.first().request) == REQUEST
+    (row,) = usage(since=moment_of(UUID(new_id())), grants=[grant.pk])
+    assert (row.count, row.deployment_id, row.counted, sum(row.histogram)) == (100, deployment.pk, True, 100)
+    grant.refresh_from_db()
+    assert grant.last_used_at is not None
+    assert not path.exists()
+    assert ingest_once(log.folder) == 0
+
+
+def test_a_segment_that_is_still_written_is_read_on_from_where_it_was_left(log, served):
+    path = log(segments.pack(facts(served), REQUEST, ANSWER))
+    writer = os.open(path, os.O_WRONLY)
+    fcntl.flock(writer, fcntl.LOCK_EX)
+    half = segments.pack(facts(served), REQUEST, ANSWER)
+
+    assert ingest_once(log.folder) == 1
+    log(half[:50])
+    assert ingest_once(log.folder) == 0
+    log(half[50:])
+    assert ingest_once(log.folder) == 1
+    assert path.exists()
+    os.close(writer)
+    assert ingest_once(log.folder) == 0
+    assert not path.exists()
+    assert Call.objects.count() == 2
+    assert Usage.objects.get().count == 2
+
+
+def test_a_kill_between_commit_and_delete_doubles_nothing(log, served):
+    record = segments.pack(facts(served), REQUEST, ANSWER)
+    path = log(record)
+    ingest_once(log.folder)
+    path.parent.mkdir(exist_ok=True)
+    log(record)  # as if it had not been deleted
+
+    assert ingest_once(log.folder) == 0
+    assert Call.objects.count() == 1
+    assert not path.exists()
+
+
+def test_a_failing_batch_leaves_no_trace_and_is_read_again(log, served, monkeypatch):
+    log(segments.pack(facts(served), REQUEST, ANSWER))
+    monkeypatch.setattr("apps.gateway.ingest._add_usage", _fail)
+    with pytest.raises(RuntimeError):
+        ingest_once(log.folder)
+    assert not Call.objects.exists()
+    assert not Segment.objects.exists()
+    monkeypatch.undo()
+
+    assert ingest_once(log.folder) == 1
+
+
+def _fail(records):
+    raise RuntimeError("killed here")
+
+
+def test_a_tail_that_was_cut_by_a_kill_is_left_out(log, served):
+    whole = segments.pack(facts(served), REQUEST, ANSWER)
+    path = log(whole, whole[:-5])
+
+    assert ingest_once(log.folder) == 1
+    assert not path.exists()
+
+
+def test_a_damaged_segment_is_set_aside_and_the_others_go_on(log, served):
+    log(segments.pack(facts(served)), b"this is no record at all, but long enough to be one")
+    log(segments.pack(facts(served)), name="000002.seg")
+
+    assert ingest_once(log.folder) == 2
+    assert [path.name for path in log.folder.glob("*/*")] == ["000001.damaged"]
+
+
+def test_a_record_larger_than_a_batch_is_read(log, served, monkeypatch):
+    monkeypatch.setattr("apps.gateway.ingest.BATCH_BYTES", 100)
+    log(*[segments.pack(facts(served), REQUEST * 20, ANSWER) for _ in range(3)])
+
+    assert ingest_once(log.folder) == 3
+
+
+def test_feedback_becomes_an_outcome_and_a_complaint_of_the_deployment(log, served):
+    _, deployment, grant = served
+    called = facts(served)
+    said = {
+        "kind": "feedback",
+        "at": time.time(),
+        "grant": grant.pk,
+        "request_id": called["id"],
+        "correct": False,
+        "expected": 7,
+        "comment": "it is a seven",
+    }
+    log(segments.pack(called, REQUEST, ANSWER), segments.pack(said))
+
+    ingest_once(log.folder)
+
+    outcome = Outcome.objects.get()
+    assert (str(outcome.request_id), outcome.correct, outcome.expected) == (called["id"], False, 7)
+    found = counts_since([deployment.pk], moment_of(UUID(called["id"])).replace(microsecond=0))
+    assert found[deployment.pk] == {"calls": 1, "errors": 0, "complaints": 1, "p95_ms": 3.0}
+    assert calls(complained=True).count() == 1
+
+
+def test_a_shadows_call_is_logged_and_counts_for_no_key(log, served):
+    log(segments.pack(facts(served, kind="shadow"), REQUEST, ANSWER))
+    ingest_once(log.folder)
+
+    assert calls().count() == 0
+    assert calls(shadow=True).count() == 1
+    assert usage(since=moment_of(UUID(new_id()))) == []
+
+
+def test_binary_bodies_are_kept_as_the_json_that_says_the_same(log, served):
+    head = b'{"inputs":[{"name":"x","shape":[2],"datatype":"INT32","parameters":{"binary_data_size":8}}]}'
+    body = head + (1).to_bytes(4, "little") + (2).to_bytes(4, "little")
+    log(segments.pack(facts(served, request_json_bytes=str(len(head))), body, ANSWER))
+    ingest_once(log.folder)
+
+    kept = orjson.loads(bytes(Call.objects.get().request))
+    assert kept["inputs"][0]["data"] == [1, 2]
+
+
+def test_parsing_rules_of_the_version_are_applied_once(log, served, monkeypatch):
+    rules = compiled({"answer": "outputs[0].data", "score": "max(outputs[0].data)", "broken": "max(inputs)"})
+    monkeypatch.setattr("apps.gateway.digest.rules_of", lambda version: rules)
+    log(segments.pack(facts(served), REQUEST, ANSWER))
+    digester = Digester()
+
+    ingest_once(log.folder)
+    assert (digester.digest_some(), digester.digest_some()) == (1, 0)
+
+    call = Call.objects.get()
+    assert (call.score, call.parsed, call.digested) == (0.8, {"answer": [0.2, 0.8], "score": 0.8}, True)
+    assert calls(score_below=0.9).count() == 1
+
+
+def test_a_rule_that_fails_gives_nothing():
+    rules = compiled({"a": "outputs[0].x", "b": "sum(inputs)", "score": "outputs[0].name", "c": "]["})
+    assert apply(rules, {"inputs": "text", "outputs": [{"name": "p"}]}) == {}
+
+
+def test_a_call_is_seen_by_its_team_and_by_nobody_else(log, served, ada, cy):
+    called = facts(served)
+    log(segments.pack(called, REQUEST, ANSWER))
+    ingest_once(log.folder)
+
+    assert get_call(called["id"], user=ada).status == 200
+    with pytest.raises(Exception, match="There is no call"):
+        get_call(called["id"], user=cy)
+
+
+def test_the_ingester_says_that_it_is_alive_and_drops_days_that_are_over(log, db):
+    partitions.make(moment_of(UUID(int=0)).date())
+    Ingester(log.folder).step()
+
+    assert Heartbeat.objects.filter(part="ingest").exists()
+    partitions.make(moment_of(UUID(int=0)).date())  # it can be made again: it was dropped
