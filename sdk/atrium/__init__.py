@@ -1,16 +1,57 @@
 """Atrium for people's code: jobs, notebooks and clients.
 
 import atrium
-atrium.progress(0.4, "training")                 # in a job: shown on its page
-table = atrium.dataset("digits")                 # a mounted data set
+atrium.progress(0.4, "training")                  # in a job: shown on its page
+table = atrium.dataset("digits")                  # a mounted data set
 atrium.register(model, name="digits", version="1.1.0", signature=…)   # a version of a capability
 atrium.Client("digits").infer({"image": pixels})  # call a capability
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from atrium.logged import log
-from atrium.saving import save_model
 from atrium.work import inputs, outputs, params, progress, result
+
+if TYPE_CHECKING:
+    from atrium.client import AsyncClient, Client
+    from atrium.data import dataset, dataset_path
+    from atrium.portal import Portal, register, submit
+    from atrium.saving import save_model
 
 __version__ = "0.1.0"
 
-__all__ = ["inputs", "log", "outputs", "params", "progress", "result", "save_model"]
+# Loaded when they are first used: a runner or a job that only reports progress needs none of them.
+_LATER = {
+    "AsyncClient": "atrium.client",
+    "Client": "atrium.client",
+    "Portal": "atrium.portal",
+    "dataset": "atrium.data",
+    "dataset_path": "atrium.data",
+    "register": "atrium.portal",
+    "save_model": "atrium.saving",
+    "submit": "atrium.portal",
+}
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Portal",
+    "dataset",
+    "dataset_path",
+    "inputs",
+    "log",
+    "outputs",
+    "params",
+    "progress",
+    "register",
+    "result",
+    "save_model",
+    "submit",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
+    raise AttributeError(f"module 'atrium' has no attribute {name!r}")

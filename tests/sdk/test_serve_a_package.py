@@ -1,11 +1,13 @@
 """The runner: real processes, real packages, HTTP over their sockets."""
 
+import gzip
 import json
 import shutil
 import signal
 import struct
 import threading
 import time
+import zlib
 
 import numpy as np
 import pytest
@@ -121,10 +123,19 @@ def test_binary_tensors_go_both_ways(forest):
 
 
 def test_what_user_code_logs_is_attached_to_its_call(twice):
-    status, answer = twice.infer("twice", number(4))
-    assert status == 200
-    assert answer["outputs"][0]["data"] == [8]
-    assert answer["parameters"]["atrium_log"] == {"half": [2.0]}
+    body = {"inputs": [number(4)]}
+    status, answer, response = twice.call("POST", "/v2/models/twice/infer", body)
+    assert (status, answer["outputs"][0]["data"]) == (200, [8])
+    assert json.loads(response.headers["Atrium-Values"]) == {"half": [2.0]}
+
+
+@pytest.mark.parametrize(("coding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def test_a_packed_body_is_read_and_a_bomb_is_refused(forest, coding, pack):
+    path, headers = "/v2/models/forest/infer", {"Content-Encoding": coding}
+    assert forest.call("POST", path, pack(json.dumps({"inputs": [IMAGE]}).encode()), headers)[0] == 200
+    status, answer, _ = forest.call("POST", path, pack(b" " * (65 << 20)), headers)
+    assert (status, "larger than 64 MiB" in answer["error"]) == (422, True)
+    assert forest.call("POST", path, b"no archive", headers)[0] == 422
 
 
 def test_a_call_that_the_model_fails_on_hurts_only_itself(twice):

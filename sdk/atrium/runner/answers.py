@@ -19,7 +19,6 @@ FAST = frozenset(DTYPES) - {"BYTES", "FP16"}
 def encode(
     package: Package,
     request_id: str | None,
-    parameters: dict[str, Any] | None,
     names: Sequence[str],
     answers: Mapping[str, Array],
     binary: AbstractSet[str],
@@ -31,19 +30,17 @@ def encode(
         datatype = datatypes[name]
         array = answers[name]
         if binary or datatype not in FAST:
-            return _encode_slowly(package, request_id, parameters, names, answers, binary)
+            return _encode_slowly(package, request_id, names, answers, binary)
         dtype = DTYPES[datatype]
         if array.dtype != dtype:
             array = _cast(name, array, dtype)
         flat = array.ravel()
         if dtype.kind == "f" and not math.isfinite(flat.sum()):
-            return _encode_slowly(package, request_id, parameters, names, answers, binary)
+            return _encode_slowly(package, request_id, names, answers, binary)
         outputs.append({"name": name, "shape": array.shape, "datatype": datatype, "data": flat})
     document: dict[str, Any] = {"model_name": package.capability, "model_version": package.version}
     if request_id is not None:
         document["id"] = request_id
-    if parameters:
-        document["parameters"] = parameters
     document["outputs"] = outputs
     return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY), None
 
@@ -58,12 +55,11 @@ def _cast(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
 def _encode_slowly(
     package: Package,
     request_id: str | None,
-    parameters: dict[str, Any] | None,
     names: Sequence[str],
     answers: Mapping[str, Array],
     binary: AbstractSet[str],
 ) -> tuple[bytes, int | None]:
     datatypes = {spec.name: spec.datatype for spec in package.signature.outputs}
     tensors = [from_array(name, answers[name], datatypes[name]) for name in names]
-    response = Response(package.capability, tensors, package.version, request_id, parameters or {})
+    response = Response(package.capability, tensors, package.version, request_id)
     return encode_response(response, binary)

@@ -10,7 +10,9 @@ POST /atrium/swap {"package": path}   load another package, run its cases, switc
 """
 
 import asyncio
+import json
 import time
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +30,10 @@ from atrium.signature import check_inputs
 JSON_LENGTH = b"inference-header-content-length"
 TIMEOUT = b"x-atrium-timeout-ms"
 DRAIN_S = 30.0
-MAX_LOG_BYTES = 64 * 1024
+MAX_LOG_BYTES = 16 * 1024
+MAX_PLAIN = 64 << 20
+WINDOWS = {b"gzip": 31, b"deflate": 15}
+VALUES = b"atrium-values"
 
 Headers = Mapping[bytes, bytes]
 
@@ -146,15 +151,15 @@ class Service:
     def _write(self, active: Batcher, request: Request, answer: Answer) -> Reply:
         package = active.replica.package
         names = _chosen(request, [spec.name for spec in package.signature.outputs])
-        parameters = {"atrium_log": _bounded(answer.log)} if answer.log else None
         if request.parameters.get("binary_data_output") or request.outputs:
             binary = request.binary_outputs(names)
         else:
             binary = set()
-        body, length = encode(package, request.id, parameters, names, answer.outputs, binary)
+        body, length = encode(package, request.id, names, answer.outputs, binary)
+        headers = [(VALUES, _bounded(answer.log))] if answer.log else []
         if length is None:
-            return Reply(200, body)
-        headers = [(JSON_LENGTH, str(length).encode())]
+            return Reply(200, body, headers)
+        headers.append((JSON_LENGTH, str(length).encode()))
         return Reply(200, body, headers, b"application/octet-stream")
 
     def _get(self, path: str) -> Reply:
@@ -232,6 +237,8 @@ class Service:
 
 
 def _read(headers: Headers, body: bytes) -> Request:
+    if b"content-encoding" in headers:
+        body = _plain_body(headers, body)
     text = headers.get(JSON_LENGTH)
     if text is None:
         return decode_request(body)
@@ -255,18 +262,37 @@ def _chosen(request: Request, names: list[str]) -> list[str]:
     return asked
 
 
-def _bounded(values: dict[str, Any]) -> dict[str, Any]:
-    """Logged values as JSON, the whole at most 64 KiB; what is beyond is named, not kept."""
+def _bounded(values: dict[str, Any]) -> bytes:
+    """Logged values as one line of ASCII JSON for a header; what does not fit is named, not kept."""
     kept: dict[str, Any] = {}
     size = 0
     for name, value in values.items():
-        tensor = logged.plain(value)
+        entry = logged.plain(value)
         try:
-            size += len(jsontext.dumps(tensor))
-        except (TypeError, ValueError):
-            tensor = str(value)[:1000]
-        kept[name] = tensor if size <= MAX_LOG_BYTES else "(left out: the log of a call holds 64 KiB)"
-    return kept
+            size += len(json.dumps(entry)) + len(name)
+        except ValueError:
+            entry = str(value)[:1000]
+        kept[name] = (
+            entry if size <= MAX_LOG_BYTES else f"(left out: a call's log holds {MAX_LOG_BYTES} bytes)"
+        )
+    return json.dumps(kept, separators=(",", ":")).encode()
+
+
+def _plain_body(headers: Headers, body: bytes) -> bytes:
+    """The body without its compression; a bomb is refused before it unfolds."""
+    coding = headers.get(b"content-encoding", b"identity").strip().lower()
+    if coding in (b"identity", b""):
+        return body
+    if coding not in WINDOWS:
+        raise InvalidTensor("Content-Encoding must be gzip, deflate or identity")
+    unpacker = zlib.decompressobj(WINDOWS[coding])
+    try:
+        plain = unpacker.decompress(body, MAX_PLAIN)
+    except zlib.error as error:
+        raise InvalidTensor(f"the body is not {coding.decode()}: {error}") from error
+    if unpacker.unconsumed_tail or not unpacker.eof:
+        raise InvalidTensor(f"the unpacked body is cut off, or larger than {MAX_PLAIN >> 20} MiB")
+    return plain
 
 
 def _refuse(error: Exception) -> Reply:

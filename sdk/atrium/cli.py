@@ -1,0 +1,219 @@
+"""The `atrium` command: log in, search, call a capability, push a version, submit and follow a job."""
+
+import argparse
+import csv
+import getpass
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from atrium import errors, settings
+from atrium.client import Client
+from atrium.portal import ENDED, Portal, submit
+
+BATCH = 256
+
+
+def login(given: argparse.Namespace) -> int:
+    """Keep address and token, after the portal has accepted them."""
+    token = given.token or getpass.getpass("Personal token (from your profile page, atr_…): ")
+    portal = Portal(given.url, token)
+    try:
+        person = portal.me()
+    except errors.NotFound:
+        portal.get("capabilities/", page_size=1)
+        person = {}
+    values = {"url": portal.url, "token": token}
+    if given.gateway:
+        values["gateway"] = given.gateway
+    if given.key:
+        values["key"] = given.key
+    path = settings.save(**values)
+    print(f"Logged in as {person.get('username', 'the owner of this token')}; kept in {path}.")
+    return 0
+
+
+def search(given: argparse.Namespace) -> int:
+    """Print the capabilities that the words find."""
+    rows = Portal().search(" ".join(given.words))
+    for row in rows:
+        print(f"{row.get('slug', ''):<24} {row.get('name', '')}: {row.get('summary', '')}")
+    if not rows:
+        print("Nothing found. Try other words, or fewer.", file=sys.stderr)
+    return 0 if rows else 1
+
+
+def infer(given: argparse.Namespace) -> int:
+    """Call a capability with every row of a file and write one answer per row."""
+    client = Client(given.capability, key=given.key, url=given.url, version=given.version)
+    rows = read_rows(given.input)
+    out = sys.stdout if given.output is None else given.output.open("w", encoding="utf-8")
+    try:
+        for at in range(0, len(rows), given.batch):
+            part = rows[at : at + given.batch]
+            for line in call_rows(client, part):
+                out.write(json.dumps(line, ensure_ascii=False) + "\n")
+            done = min(at + given.batch, len(rows))
+            if given.output is not None:
+                print(f"\r{done} of {len(rows)}", end="", file=sys.stderr, flush=True)
+    finally:
+        if given.output is not None:
+            out.close()
+            print(file=sys.stderr)
+    return 0
+
+
+def read_rows(path: Path) -> list[Any]:
+    """Rows of a .csv file with a header, the lines of a .jsonl file, or a JSON list."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".csv":
+        return [dict(row) for row in csv.DictReader(text.splitlines())]
+    if path.suffix in (".jsonl", ".ndjson"):
+        return [json.loads(line) for line in text.splitlines() if line.strip()]
+    if path.suffix == ".txt":
+        return [line for line in text.splitlines() if line.strip()]
+    document = json.loads(text)
+    return document if isinstance(document, list) else [document]
+
+
+def call_rows(client: Client, rows: Sequence[Any]) -> list[dict[str, Any]]:
+    """Call once with many rows; each gives one object by output name."""
+    specs = client.metadata()["inputs"]
+    answer = client.infer(columns(specs, rows))
+    return [{name: values[at] for name, values in answer.items()} for at in range(len(rows))]
+
+
+def columns(specs: Sequence[dict[str, Any]], rows: Sequence[Any]) -> dict[str, list[Any]]:
+    """Rows as values by input: by name where a row names the inputs, else all its cells in order."""
+    names = [str(spec["name"]) for spec in specs]
+    named = [row for row in rows if isinstance(row, dict) and set(names) <= set(row)]
+    if len(named) == len(rows):
+        return {
+            name: [_cell(spec, row[name]) for row in rows] for name, spec in zip(names, specs, strict=True)
+        }
+    if len(specs) != 1:
+        raise errors.InvalidInput(f"each row must name the inputs {', '.join(names)}")
+    cells = [list(row.values()) if isinstance(row, dict) else row for row in rows]
+    return {names[0]: [_shaped(specs[0], row) for row in cells]}
+
+
+def _cell(spec: dict[str, Any], value: Any) -> Any:
+    """CSV knows only text: numbers are read for numeric inputs."""
+    if not isinstance(value, str) or spec["datatype"] == "BYTES":
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise errors.InvalidInput(f"input '{spec['name']}': {value!r} is not a number") from error
+
+
+def _shaped(spec: dict[str, Any], row: Any) -> Any:
+    """The cells of one row in the shape of one item."""
+    if not isinstance(row, list):
+        return _cell(spec, row)
+    values = [_cell(spec, value) for value in row]
+    shape = spec["shape"][1:]
+    if not shape:
+        return values[0]
+    for size in reversed(shape[1:]):
+        if size < 1 or len(values) % size:
+            raise errors.InvalidInput(
+                f"a row has {len(row)} cells, which do not fill an item of shape {shape}"
+            )
+        values = [values[at : at + size] for at in range(0, len(values), size)]
+    return values
+
+
+def push(given: argparse.Namespace) -> int:
+    """Upload a model folder as a version, and follow its packaging when asked to."""
+    portal = Portal(timeout_s=600)
+    version = portal.push(given.folder, name=given.name, version=given.version, changelog=given.changelog)
+    print(f"Uploaded {given.name} {given.version} (version {version.get('id')}, {version.get('status')}).")
+    if given.wait and version.get("job"):
+        return _follow(portal, int(version["job"]))
+    return 0
+
+
+def run_job(given: argparse.Namespace) -> int:
+    """Submit a script or notebook."""
+    parameters = dict(entry.partition("=")[::2] for entry in given.param)
+    job = submit(given.source, team=given.team, title=given.title, params=parameters)
+    print(f"Job {job['id']} is {job['status']}.")
+    return _follow(Portal(), int(job["id"])) if given.wait else 0
+
+
+def follow(given: argparse.Namespace) -> int:
+    """Print a job's log until it ends; the exit code says how."""
+    return _follow(Portal(), given.job)
+
+
+def _follow(portal: Portal, number: int) -> int:
+    for text in portal.follow(number):
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    job = portal.job(number)
+    assert job["status"] in ENDED
+    print(f"Job {number} {job['status']}. {job.get('reason') or ''}".rstrip(), file=sys.stderr)
+    return 0 if job["status"] == "succeeded" else 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="atrium", description="The AI portal from the command line.")
+    commands = top.add_subparsers(dest="command", required=True)
+
+    one = commands.add_parser("login", help="keep the portal's address and your token")
+    one.add_argument("--url", help="the portal, for example http://portal.localhost:8000")
+    one.add_argument("--gateway", help="the gateway, for example http://127.0.0.1:8080")
+    one.add_argument("--token", help="personal token; asked for when left out")
+    one.add_argument("--key", help="subscription key to use by default")
+    one.set_defaults(run=login)
+
+    one = commands.add_parser("search", help="find capabilities")
+    one.add_argument("words", nargs="*")
+    one.set_defaults(run=search)
+
+    one = commands.add_parser("infer", help="call a capability with the rows of a file")
+    one.add_argument("capability")
+    one.add_argument("input", type=Path, help=".csv with a header, .jsonl, .json or .txt")
+    one.add_argument("output", type=Path, nargs="?", help="one JSON object per row; default: print them")
+    one.add_argument("--version")
+    one.add_argument("--key")
+    one.add_argument("--url", help="the gateway")
+    one.add_argument("--batch", type=int, default=BATCH, help="rows per call")
+    one.set_defaults(run=infer)
+
+    one = commands.add_parser("push", help="upload a model folder as a new version")
+    one.add_argument("folder", type=Path)
+    one.add_argument("--name", required=True, help="the capability's short name")
+    one.add_argument("--version", required=True, help="for example 1.2.0")
+    one.add_argument("--changelog", default=None)
+    one.add_argument("--wait", action="store_true", help="follow the packaging")
+    one.set_defaults(run=push)
+
+    one = commands.add_parser("submit", help="run a script or notebook as a job")
+    one.add_argument("source", type=Path)
+    one.add_argument("--team", required=True)
+    one.add_argument("--title", default="")
+    one.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
+    one.add_argument("--wait", action="store_true", help="follow its log")
+    one.set_defaults(run=run_job)
+
+    one = commands.add_parser("follow", help="print a job's log until it ends")
+    one.add_argument("job", type=int)
+    one.set_defaults(run=follow)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; every expected error is one line on stderr and exit code 1."""
+    given = parser().parse_args(argv)
+    try:
+        return int(given.run(given))
+    except (errors.AtriumError, OSError, ValueError) as error:
+        print(f"atrium {given.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130

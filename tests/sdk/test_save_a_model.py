@@ -1,0 +1,103 @@
+"""What people's code leaves behind: model folders, archives, notebooks as scripts, data sets, job files."""
+
+import io
+import json
+import zipfile
+
+import pytest
+
+import atrium
+from atrium.portal import multipart, notebook_script, pack
+from atrium.signature import InvalidSignature
+
+SIGNATURE = {
+    "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 1]}],
+    "outputs": [{"name": "class", "datatype": "INT64", "shape": [-1], "kind": "class"}],
+}
+
+
+def predict(x):
+    return {"class": x[:, 0] > 0}
+
+
+def test_a_function_is_saved_with_its_source(tmp_path):
+    folder = atrium.save_model(predict, tmp_path / "m", signature=SIGNATURE, card="# Sign")
+    assert json.loads((folder / "atrium.json").read_text()) == {"module": "model", "function": "predict"}
+    assert "def predict" in (folder / "model.py").read_text()
+    assert (folder / "card.md").read_text() == "# Sign"
+
+
+def test_a_wrong_signature_is_refused_before_anything_is_sent(tmp_path):
+    with pytest.raises(InvalidSignature, match=r"signature\.outputs is empty"):
+        atrium.save_model(predict, tmp_path, signature={**SIGNATURE, "outputs": []})
+
+
+def test_something_that_is_no_model_is_refused(tmp_path):
+    with pytest.raises(TypeError, match="a dict is no model"):
+        atrium.save_model({}, tmp_path)
+
+
+def test_the_same_folder_makes_the_same_archive(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b.txt").write_text("x")
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "c.pyc").write_text("x")
+    archive = pack(tmp_path)
+    assert archive == pack(tmp_path)
+    assert zipfile.ZipFile(io.BytesIO(archive)).namelist() == ["a/b.txt"]
+
+
+def test_a_link_is_not_packed(tmp_path):
+    (tmp_path / "secret").symlink_to("/etc/passwd")
+    with pytest.raises(ValueError, match="secret is a link"):
+        pack(tmp_path)
+
+
+def test_a_form_carries_fields_and_file():
+    body, kind = multipart(
+        {"capability": "x", "parameters": {"a": 1}, "none": None}, "archive", "x.zip", b"PK"
+    )
+    assert kind.startswith("multipart/form-data; boundary=")
+    assert b'name="capability"\r\n\r\nx\r\n' in body
+    assert b'name="parameters"\r\n\r\n{"a": 1}\r\n' in body
+    assert b"none" not in body
+    assert b'name="archive"; filename="x.zip"' in body
+
+
+def notebook(*cells):
+    return json.dumps({"cells": [{"cell_type": "code", "source": cell} for cell in cells]})
+
+
+def test_a_notebook_runs_as_a_script(base, tmp_path):
+    quotes = 'text = """a \'b\' \\n"""\nprint(len(text))'
+    (tmp_path / "main.py").write_text(notebook_script(notebook("x = 1\n", "%time x\n", quotes)))
+    done = base.run("main.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "7"
+
+
+def test_a_failing_cell_fails_the_script(base, tmp_path):
+    (tmp_path / "main.py").write_text(notebook_script(notebook("1 / 0", "print('never')")))
+    done = base.run("main.py", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Cell 1 of 2 failed." in done.stderr
+    assert "never" not in done.stdout
+
+
+def test_progress_and_result_are_left_in_the_work_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("ATRIUM_WORK", str(tmp_path))
+    atrium.progress(1.7, "nearly")
+    atrium.result({"accuracy": 0.5})
+    assert json.loads((tmp_path / "progress.json").read_text()) == {"fraction": 1.0, "message": "nearly"}
+    assert json.loads((tmp_path / "result.json").read_text()) == {"accuracy": 0.5}
+    assert atrium.params() == {}
+
+
+def test_a_mounted_data_set_is_found_newest_first(tmp_path, monkeypatch):
+    monkeypatch.setenv("ATRIUM_DATASETS", str(tmp_path))
+    for version in ("2", "10"):
+        (tmp_path / "digits" / version).mkdir(parents=True)
+    assert atrium.dataset_path("digits").name == "10"
+    assert atrium.dataset_path("digits", 2).name == "2"
+    with pytest.raises(FileNotFoundError, match="'faces' is not mounted here; mounted are digits"):
+        atrium.dataset_path("faces")
