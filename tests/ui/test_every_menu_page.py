@@ -1,0 +1,78 @@
+"""Each page of the menu, for each role: axe, both widths, both themes, no overflow, a silent console.
+
+A new page of the menu is covered without being listed. Pages that need more than an empty database are looked
+at on the running stack.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.test import Client
+
+from apps.accounts.models import Role
+from apps.requests import kinds, services
+from apps.requests.services import Need, Rule
+from tests.factories import make_team, make_user
+from tests.ui.looking import chromium, look_at
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+ALWAYS = [
+    "/home/",
+    "/search/?q=radio",
+    "/profile/",
+    "/profile/password/",
+    "/profile/tokens/",
+    "/notifications/",
+]
+PASSWORD = "pw-of-this-test"
+
+
+def pages_of(user) -> list[str]:
+    """The addresses of a person's menu."""
+    client = Client()
+    client.force_login(user)
+    return [link["url"] for section in client.get("/home/").context["menu"]() for link in section["links"]]
+
+
+def problems(base_url: str, paths: list[str], user: str | None) -> list[str]:
+    """What is wrong, without the websocket, whose process does not run here.
+
+    In a thread of its own: Playwright keeps a running loop in its thread, where Django refuses its database.
+    """
+
+    def look():
+        with chromium() as browser:
+            return look_at(browser, base_url, paths, user, password=PASSWORD, quick=True)
+
+    with ThreadPoolExecutor(1) as thread:
+        found = thread.submit(look).result()
+    return [f"{page.page}: {text}" for page in found for text in page.problems if "WebSocket" not in text]
+
+
+def test_visitors_see_a_login_page_without_faults(live_server):
+    assert problems(live_server.url, ["/login/"], None) == []
+
+
+@pytest.mark.parametrize("role", Role.values)
+def test_every_page_of_the_menu_is_without_faults(live_server, role):
+    user = make_user("ada", team=make_team("Radio"), role=role)
+
+    assert problems(live_server.url, sorted({*pages_of(user), *ALWAYS}), "ada") == []
+
+
+def test_a_request_with_everything_on_it_is_without_faults(live_server):
+    kinds.register("test", "Test")
+    radio = make_team("Radio")
+    ada = make_user("ada", team=radio, role=Role.DEVELOPER)
+    bo = make_user("bo", team=radio, role=Role.QA)
+    rule = Rule([Need("qa", radio.pk)])
+    request = services.open_request(
+        "test", radio, "Sign digits", by=ada, rule=rule, url="/teams/", body="Good."
+    )
+    services.comment_on(request, "Which data?", by=bo)
+
+    paths = [f"/requests/{request.pk}/", "/requests/", "/notifications/", "/home/"]
+    assert problems(live_server.url, paths, "bo") == []
