@@ -1,4 +1,4 @@
-"""Each page of the menu, for each role: axe, both widths, both themes, no overflow, a silent console.
+"""Each page of the menu: axe, both widths, both themes, no overflow, a silent console.
 
 A new page of the menu is covered without being listed. Pages that need more than an empty database are looked
 at on the running stack.
@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.test import Client
 
-from apps.accounts.models import Role
+from apps.accounts.models import Membership, Role
 from apps.requests import kinds, services
 from apps.requests.services import Need, Rule
 from tests.factories import make_team, make_user
@@ -56,9 +56,11 @@ def test_visitors_see_a_login_page_without_faults(live_server):
     assert problems(live_server.url, ["/login/"], None) == []
 
 
-@pytest.mark.parametrize("role", Role.values)
-def test_every_page_of_the_menu_is_without_faults(live_server, role):
-    user = make_user("ada", team=make_team("Radio"), role=role)
+def test_every_page_of_the_menu_is_without_faults(live_server):
+    radio = make_team("Radio")
+    user = make_user("ada", team=radio, role=Role.ADMIN)
+    for role in Role.values[:-1]:
+        Membership.objects.create(user=user, team=radio, role=role)
 
     assert problems(live_server.url, sorted({*pages_of(user), *ALWAYS}), "ada") == []
 

@@ -1,0 +1,96 @@
+"""Translations without GNU gettext: Babel reads the code, Django's own `templatize` turns templates into code."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract
+from babel.messages.pofile import read_po, write_po
+from django.utils.translation.template import templatize
+
+from portal.environment import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LOCALE = ROOT / "portal" / "locale"
+SOURCES = ("apps", "portal")
+KEYWORDS: dict[str, tuple[object, ...] | None] = {
+    "_": None,
+    "gettext": None,
+    "gettext_lazy": None,
+    "gettext_noop": None,
+    "ngettext": (1, 2),
+    "ngettext_lazy": (1, 2),
+    "pgettext": ((1, "c"), 2),
+    "pgettext_lazy": ((1, "c"), 2),
+    "npgettext": ((1, "c"), 2, 3),
+}
+
+
+def _files() -> Iterator[tuple[Path, bytes]]:
+    for folder in SOURCES:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            if "migrations" not in path.parts:
+                yield path, path.read_bytes()
+    for path in sorted((ROOT / "templates").rglob("*.html")):
+        yield path, templatize(path.read_text(encoding="utf-8"), origin=str(path)).encode()
+
+
+def extracted() -> Catalog:
+    """Every string of the code and the templates that is marked for translation, with where it stands."""
+    catalog = Catalog(charset="utf-8", project="Atrium", fuzzy=False)
+    for path, code in _files():
+        for line, message, _comments, context in extract("python", io.BytesIO(code), keywords=KEYWORDS):  # type: ignore[arg-type]
+            if message and (message if isinstance(message, str) else message[0]):
+                catalog.add(message, locations=[(str(path.relative_to(ROOT)), line)], context=context)
+    return catalog
+
+
+def path_of(locale: str) -> Path:
+    """The file of a language, such as `zh_Hans`."""
+    return LOCALE / locale / "LC_MESSAGES" / "django.po"
+
+
+def read(locale: str) -> Catalog:
+    """A language's catalog as it lies here; an empty one at first."""
+    path = path_of(locale)
+    if not path.exists():
+        return Catalog(locale=locale, charset="utf-8", project="Atrium", fuzzy=False)
+    with path.open("rb") as text:
+        return read_po(text, locale=locale)
+
+
+def update(locale: str, translations: dict[str, str] | None = None) -> Catalog:
+    """Bring a language's file up to date with the code: new strings empty, unused ones gone."""
+    catalog, template = read(locale), extracted()
+    catalog.update(template, no_fuzzy_matching=True)
+    catalog.obsolete.clear()
+    for message in catalog:
+        given = (translations or {}).get(message.id if isinstance(message.id, str) else "")
+        if message.id and given:
+            message.string = given
+            message.flags.discard("fuzzy")
+    path = path_of(locale)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as text:
+        write_po(text, catalog, width=110, sort_output=True, include_lineno=False, ignore_obsolete=True)
+    return catalog
+
+
+def lacking(locale: str) -> list[str]:
+    """Strings of the code that the language's file does not translate, or only guesses."""
+    catalog = read(locale)
+    missing = []
+    for message in extracted():
+        if not message.id:
+            continue
+        found = catalog.get(message.id if isinstance(message.id, str) else message.id[0], message.context)
+        strings = found.string if found else ""
+        complete = all(strings) if isinstance(strings, tuple | list) else bool(strings)
+        if not complete or (found and found.fuzzy):
+            missing.append(message.id if isinstance(message.id, str) else message.id[0])
+    return missing
