@@ -24,8 +24,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """What to do."""
-        parser.add_argument("--missing", action="store_true", help="print untranslated strings as a JSON list")
-        parser.add_argument("--apply", type=Path, help="a JSON object from string to translation, to take over")
+        parser.add_argument(
+            "--missing", action="store_true", help="print untranslated strings as a JSON list"
+        )
+        parser.add_argument(
+            "--apply", type=Path, help="a JSON object from string to translation, to take over"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do it for each language."""
