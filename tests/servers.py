@@ -7,6 +7,7 @@ for the next one to adopt.
 import fcntl
 import hashlib
 import os
+import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,15 +20,19 @@ from django.db import connection
 from portal.environment import ROOT, Environment, load
 from portal.supervisor.postgres import Postgres
 from portal.supervisor.valkey import Valkey
+from tests.settings import SHARED
 
 
 @pytest.fixture(scope="session")
 def servers():
     """PostgreSQL and Valkey run until the last test that uses them is done."""
-    environment = load()
-    environment.make_directories()
-    with _lent(environment):
-        yield environment
+    SHARED.make_directories()
+    own = load()
+    _remove_abandoned(SHARED.data_dir)
+    with _lent(SHARED):
+        yield SHARED
+    for folder in (own.run_dir, own.data_dir):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +69,12 @@ def _copy_database(source: str, name: str) -> None:
     with _server() as server:
         server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{source}" STRATEGY FILE_COPY')
+
+
+def _remove_abandoned(folder: Path) -> None:
+    for own in folder.glob("p[0-9]*"):
+        if not Path("/proc", own.name[1:]).exists():
+            shutil.rmtree(own, ignore_errors=True)
 
 
 def _use_database(name: str) -> None:
@@ -105,9 +116,9 @@ def _lent(environment: Environment):
     with (folder / "servers.lock").open("a") as door, (folder / "users.lock").open("a") as users:
         with _exclusive(door):
             fcntl.flock(users, fcntl.LOCK_SH)
-            if environment.embedded_database:
+            if os.environ["DATABASE_URL"] == environment.database_url:
                 postgres.start()
-            if environment.embedded_redis:
+            if os.environ["REDIS_URL"] == environment.redis_url:
                 valkey.start()
         yield
         with _exclusive(door), suppress(BlockingIOError):

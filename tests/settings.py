@@ -1,12 +1,17 @@
-"""The portal's settings for tests: a data folder of their own, so that tests never touch a portal's data."""
+"""The portal's settings for tests: a data folder of each test process, servers that they all share."""
 
 import os
-from pathlib import Path
 
-os.environ.setdefault("ATRIUM_DATA_DIR", str(Path(__file__).resolve().parent.parent / "var" / "test"))
+from portal.environment import ROOT, read
+
+SHARED = read({"ATRIUM_DATA_DIR": str(ROOT / "var" / "test")})
+os.environ["ATRIUM_DATA_DIR"] = str(SHARED.data_dir / f"p{os.getpid()}")
+os.environ.pop("ATRIUM_RUN_DIR", None)
 os.environ.setdefault("ATRIUM_SAMPLES", "0")
+os.environ.setdefault("DATABASE_URL", SHARED.database_url)
+os.environ.setdefault("REDIS_URL", SHARED.redis_url)
 
-from portal.settings import *  # noqa: F403
+from portal.settings import *  # noqa: E402, F403
 
 # Names without content hashes: most tests collect no assets.
 STORAGES = {**STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}  # noqa: F405

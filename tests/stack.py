@@ -98,8 +98,12 @@ class Stack:
 
     def child_variables(self) -> dict[str, str]:
         """The variables under which a program belongs to this instance."""
-        mine = {name: value for name, value in os.environ.items() if not name.startswith("ATRIUM_")}
-        mine.pop("PYTHONDONTWRITEBYTECODE", None)
+        others = ("DATABASE_URL", "REDIS_URL", "PYTHONDONTWRITEBYTECODE")
+        mine = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in others and not name.startswith("ATRIUM_")
+        }
         return {
             **mine,
             **self.variables,
