@@ -31,3 +31,34 @@ class WorkspaceForm(forms.Form):
         assert isinstance(field, forms.ModelChoiceField)
         field.queryset = teams
         field.initial = teams.first()
+
+
+class RunForm(forms.Form):
+    """A notebook or script of a workspace, and how it is to run."""
+
+    path = forms.ChoiceField(label=_("File"))
+    params = forms.JSONField(
+        label=_("Parameters"),
+        required=False,
+        initial=dict,
+        widget=forms.Textarea(attrs={"rows": 3, "class": "font-monospace"}),
+        help_text=_('A JSON object, such as {"epochs": 5}.'),
+    )
+    cpu = forms.FloatField(label=_("Cores"), initial=1, min_value=0.1, max_value=64)
+    memory_mb = forms.IntegerField(label=_("Memory in MB"), initial=2048, min_value=128)
+    minutes = forms.IntegerField(label=_("Time limit in minutes"), initial=60, min_value=1, max_value=20_160)
+
+    def __init__(self, *args: Any, paths: list[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.has_files = bool(paths)
+        field = self.fields["path"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [(path, path) for path in paths]
+
+    def clean_params(self) -> dict[str, Any]:
+        value = self.cleaned_data["params"]
+        if value in (None, ""):
+            return {}
+        if not isinstance(value, dict):
+            raise forms.ValidationError(_("This must be a JSON object in braces."))
+        return value

@@ -14,16 +14,20 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.compute.adapters import engine
+from apps.compute.models import Job
 from apps.core import csp
 from apps.core.errors import Conflict, Invalid, NotFound
 from apps.core.paging import keyset
 from apps.core.policy import require
-from apps.workbench import entry, services
-from apps.workbench.forms import WorkspaceForm
+from apps.core.urns import urn
+from apps.workbench import entry, files, services
+from apps.workbench.forms import RunForm, WorkspaceForm
+from apps.workbench.launch import home_of
 from apps.workbench.live.origins import ENTER, address_of
 from apps.workbench.models import Workspace
 from apps.workbench.policy import may_edit_workspace, may_stop_workspace, may_view_workspace
 from apps.workbench.reconcile import log_of
+from apps.workbench.runs import run_file
 from apps.workbench.selectors import workspace_for, workspaces_visible_to
 
 if TYPE_CHECKING:
@@ -91,14 +95,14 @@ def new_workspace(request: HttpRequest) -> HttpResponse:
 @require_GET
 def workspace(request: HttpRequest, pk: int) -> HttpResponse:
     """The workspace: its Lab in a frame while it runs, else what it is doing and why."""
-    return _show(request, pk, "workbench/workspace.html")
+    return _show(request, pk, "workbench/workspace.html", tab_lab=True)
 
 
 @login_required
 @require_GET
 def terminal(request: HttpRequest, pk: int) -> HttpResponse:
     """The workspace's terminals, without the Lab."""
-    return _show(request, pk, "workbench/terminal.html")
+    return _show(request, pk, "workbench/terminal.html", tab_terminal=True)
 
 
 @login_required
@@ -113,13 +117,34 @@ def state(request: HttpRequest, pk: int) -> HttpResponse:
     return response
 
 
-def _show(request: HttpRequest, pk: int, template: str) -> HttpResponse:
+@login_required
+@require_http_methods(["GET", "POST"])
+def run(request: HttpRequest, pk: int) -> HttpResponse:
+    """Run one of the workspace's notebooks or scripts as a job."""
+    found = workspace_for(_user(request), pk)
+    require(may_edit_workspace(_user(request), found))
+    form = RunForm(request.POST or None, paths=files.runnable(home_of(found)))
+    if request.method == "POST" and form.is_valid():
+        asked = form.cleaned_data
+        needs = {"cpu": asked["cpu"], "memory_mb": asked["memory_mb"], "timeout_s": asked["minutes"] * 60}
+        try:
+            job = run_file(found, asked["path"], params=asked["params"], by=_user(request), **needs)
+        except Invalid as error:
+            form.add_error(None, error.message)
+        else:
+            return redirect(f"/jobs/{job.pk}/")
+    jobs = Job.objects.filter(subject=urn(found)).order_by("-pk")[:10]
+    context = {**_context(request, found), "form": form, "jobs": jobs, "tab_run": True}
+    return render(request, "workbench/run.html", context, status=422 if form.errors else 200)
+
+
+def _show(request: HttpRequest, pk: int, template: str, **more: Any) -> HttpResponse:
     found = workspace_for(_user(request), pk)
     origin = address_of(f"w{found.pk}")
     csp.allow(request, "frame-src", origin)
     csp.allow(request, "form-action", origin)  # the redirect of the form that opens a new tab
     csp.allow(request, "connect-src", origin, origin.replace("http", "ws", 1))
-    return render(request, template, _context(request, found))
+    return render(request, template, {**_context(request, found), **more})
 
 
 def _context(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:

@@ -1,0 +1,76 @@
+"""A workspace's files, read from outside its sandbox: never through a link that user code laid."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+MOST_FILES = 2000
+MOST_BYTES = 256 << 20
+_SKIPPED = frozenset(("__pycache__", "node_modules"))
+
+
+class TooMuch(Exception):
+    """The workspace holds more than is copied; the message says what."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A regular file: its path from the workspace's top, and its size in bytes."""
+
+    path: str
+    size: int
+
+
+def walk(home: Path) -> Iterator[tuple[Found, BinaryIO]]:
+    """The regular files below `home` with open handles, hidden ones left out, in order of their path."""
+    if not home.is_dir():
+        return
+    for where, folders, names, parent in os.fwalk(home, follow_symlinks=False):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _SKIPPED)
+        for name in sorted(names):
+            if name.startswith("."):
+                continue
+            try:
+                with _regular(name, parent) as handle:
+                    path = os.path.normpath(os.path.relpath(os.path.join(where, name), home))  # noqa: PTH118
+                    yield Found(path, os.fstat(handle.fileno()).st_size), handle
+            except OSError:
+                continue  # a link, a socket, or gone meanwhile
+
+
+def runnable(home: Path) -> list[str]:
+    """The notebooks and scripts, at most the first 200."""
+    found: list[str] = []
+    for file, _handle in walk(home):
+        if PurePosixPath(file.path).suffix in (".ipynb", ".py"):
+            found.append(file.path)
+        if len(found) >= 200:
+            break
+    return found
+
+
+def within_limits(home: Path) -> Iterator[tuple[Found, BinaryIO]]:
+    """As `walk`. Raises TooMuch when there are too many files, or too many bytes."""
+    files = total = 0
+    for file, handle in walk(home):
+        files, total = files + 1, total + file.size
+        if files > MOST_FILES:
+            raise TooMuch(f"{files:,} > {MOST_FILES:,}")
+        if total > MOST_BYTES:
+            raise TooMuch(f"{total >> 20:,} MB > {MOST_BYTES >> 20:,} MB ({file.path})")
+        yield file, handle
+
+
+@contextmanager
+def _regular(name: str, parent: int) -> Iterator[BinaryIO]:
+    handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+    with os.fdopen(handle, "rb") as opened:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(f"{name} is no regular file")
+        yield opened

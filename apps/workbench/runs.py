@@ -1,0 +1,88 @@
+"""Run a workspace's notebook or script as a job: its files are copied as they are now, the job is on its own."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from django.utils.translation import gettext as _
+
+from apps.compute.policy import may_submit_job
+from apps.compute.services import submit_job
+from apps.core import objects
+from apps.core.errors import Invalid
+from apps.core.policy import require
+from apps.workbench.files import TooMuch, within_limits
+from apps.workbench.launch import home_of
+from apps.workbench.policy import may_edit_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from apps.accounts.models import User
+    from apps.compute.models import Job
+    from apps.workbench.models import Workspace
+
+FOLDER = "workspace"
+
+
+def run_file(
+    workspace: Workspace,
+    path: str,
+    *,
+    by: User,
+    params: Mapping[str, Any] | None = None,
+    cpu: float = 1.0,
+    memory_mb: int = 2048,
+    timeout_s: float = 3600,
+) -> Job:
+    """Queue the notebook or script at `path` of a workspace. Raises NotAllowed, Invalid.
+
+    A notebook gets `params` as variables and leaves itself, executed, in the job's outputs; a script finds
+    them with `atrium.params()`.
+    """
+    require(may_edit_workspace(by, workspace))
+    require(may_submit_job(by, workspace.team))
+    argv = _command(path)
+    inputs = _copied(workspace)
+    if path not in inputs:
+        raise Invalid(
+            _("There is no file “%(path)s” in the workspace.") % {"path": path}, fields={"path": _("unknown")}
+        )
+    return submit_job(
+        "notebook" if path.endswith(".ipynb") else "script",
+        PurePosixPath(path).name,
+        by=by,
+        team=workspace.team,
+        argv=argv,
+        environment=workspace.environment,
+        inputs={f"{FOLDER}/{name}": sha256 for name, sha256 in inputs.items()},
+        params=params,
+        resources={"cpu": cpu, "memory_mb": memory_mb},
+        timeout_s=timeout_s,
+        subject=workspace,
+        network="forwarder",
+    )
+
+
+def _command(path: str) -> list[str]:
+    inside = PurePosixPath("/work/inputs") / FOLDER / path
+    if inside.suffix == ".ipynb":
+        return ["python", "-m", "atrium.notebook", str(inside)]
+    if inside.suffix == ".py":
+        return ["env", f"--chdir={inside.parent}", "python", str(inside)]
+    raise Invalid(
+        _("“%(path)s” is neither a notebook (.ipynb) nor a Python script (.py).") % {"path": path},
+        fields={"path": _("unknown kind")},
+    )
+
+
+def _copied(workspace: Workspace) -> dict[str, str]:
+    """Path to SHA-256 of the workspace's files as they are now."""
+    try:
+        return {file.path: objects.put(handle)[0] for file, handle in within_limits(home_of(workspace))}
+    except TooMuch as error:
+        raise Invalid(
+            _("The workspace holds more than a job is given (%(what)s). Put data into a data set.")
+            % {"what": error}
+        ) from error
