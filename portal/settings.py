@@ -28,6 +28,7 @@ INSTALLED_APPS = [
     "apps.instances",
     "apps.gateway",
     "apps.workbench",
+    "apps.store",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

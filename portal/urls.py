@@ -13,6 +13,7 @@ api_v1: list[Any] = [
     path("", include("apps.accounts.api_urls")),
     path("", include("apps.requests.api_urls")),
     path("", include("apps.compute.api_urls")),
+    path("", include("apps.store.api_urls")),
 ]
 
 api: list[Any] = [
@@ -29,6 +30,7 @@ urlpatterns = [
     path("", include("apps.accounts.urls")),
     path("", include("apps.requests.urls")),
     path("", include("apps.compute.urls")),
+    path("", include("apps.store.urls")),
     path("healthz", healthz, name="healthz"),
     path("", include("apps.workbench.urls")),
 ]

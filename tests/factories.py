@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from itertools import count
 
+from django.utils import timezone
+
 from apps.accounts.models import Membership, Role, Site, Team, User
 from apps.catalog.models import Capability, Version
-from apps.catalog.services import create_capability, create_version
+from apps.catalog.services import create_capability, create_version, publish_capability
 from apps.core import manifests, objects
 from apps.datasets.models import Dataset
 from apps.datasets.services import create_dataset
 from apps.instances.models import Deployment, Replica
 from apps.instances.services import deploy_version
+from apps.store.models import Plan
+from apps.store.services import create_plan, publish_plan
 
 _number = count(1)
 
@@ -88,3 +92,19 @@ def make_ready_deployment(version: Version, by: User, *, kind: str = "production
     Deployment.objects.filter(pk=deployment.pk).update(status=Deployment.Status.READY)
     deployment.refresh_from_db()
     return deployment
+
+
+def make_published_capability(team: Team, by: User, slug: str = "", **fields: object) -> Capability:
+    """A capability of a team that everybody sees in the store, with a packaged version."""
+    fields = {"summary": "Reads handwritten digits", "visibility": "organisation", **fields}
+    capability = make_capability(team, by, slug, **fields)
+    version = make_packaged_version(capability, by)
+    Version.objects.filter(pk=version.pk).update(packaged_at=timezone.now())
+    return publish_capability(capability, by=by)
+
+
+def make_plan(capability: Capability, by: User, name: str = "", **fields: object) -> Plan:
+    """A published plan; at once unless said otherwise."""
+    fields = {"limits": {"per_day": 1000, "rate_per_s": 5}, **fields}
+    plan = create_plan(capability, name or f"plan-{next(_number)}", by=by, **fields)
+    return publish_plan(plan, by=by)

@@ -10,25 +10,14 @@ import pytest
 
 from apps.compute.engines import sandbox
 from apps.compute.engines.base import Mount, Resources, Workload
-from apps.compute.engines.local import LocalEngine
-from apps.compute.engines.sockets import real_socket
 
 from .conftest import wait_ended, wait_for
 
 PYTHON = "/usr/bin/python3" if Path("/usr/bin/python3").exists() else "python3"
 
-
-@pytest.fixture(params=list(sandbox.LEVELS))
-def engine(request, local_engine) -> LocalEngine:
-    """The engine at each level that works here; a test runs where the level's table promises what it asks."""
-    level, holds = request.param, request.node.get_closest_marker("holds")
-    if holds and holds.args[0] not in sandbox.LEVELS[level]:
-        pytest.skip(f"{level} does not promise it")
-    if level in ("bubblewrap", "own-uid") and os.geteuid() != 0:
-        pytest.skip(f"{level} needs root")
-    if level != "own-uid" and (reason := sandbox.why_not(level)):
-        pytest.skip(f"{level}: {reason}")
-    return LocalEngine(local_engine.root, local_engine.run_dir, local_engine.sdk, level=level)
+strong = pytest.mark.skipif(
+    not sandbox.probe().is_strong, reason=f"the sandbox of this machine is only {sandbox.probe().name}"
+)
 
 
 def run(engine, script: str, *, seconds: float = 30.0, **facts) -> tuple:
@@ -37,23 +26,23 @@ def run(engine, script: str, *, seconds: float = 30.0, **facts) -> tuple:
     return observed, engine.log("w1")[0].decode()
 
 
-@pytest.mark.holds("files")
-def test_no_file_of_the_machine_or_of_another_workload_can_be_read(engine, tmp_path):
+@strong
+def test_no_file_of_the_machine_or_of_another_workload_can_be_read(local_engine, tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("do not tell")
-    engine.start(Workload("other", ["sh", "-c", "echo mine > mine; sleep 60"]))
-    wait_for(lambda: engine.read("other", "mine"))
-    paths = [secret, engine.root, engine.root / "other/work/mine", "/etc/shadow", "/home"]
+    local_engine.start(Workload("other", ["sh", "-c", "echo mine > /work/mine; sleep 60"]))
+    wait_for(lambda: local_engine.read("other", "mine"))
+    paths = [secret, local_engine.root, local_engine.root / "other/work/mine", "/etc/shadow", "/home"]
 
-    _, said = run(engine, f"import os\nfor p in {[str(p) for p in paths]}: print(os.path.exists(p))")
+    _, said = run(local_engine, f"import os\nfor p in {[str(p) for p in paths]}: print(os.path.exists(p))")
 
     assert said.split() == ["False"] * len(paths)
 
 
-@pytest.mark.holds("processes")
-def test_no_process_of_others_can_be_seen_or_signalled(engine):
+@strong
+def test_no_process_of_others_can_be_seen_or_signalled(local_engine):
     _, said = run(
-        engine,
+        local_engine,
         f"import os\nprint(sorted(int(p) for p in os.listdir('/proc') if p.isdigit()))\n"
         f"try: os.kill({os.getpid()}, 0)\nexcept OSError as e: print(type(e).__name__)",
     )
@@ -62,12 +51,12 @@ def test_no_process_of_others_can_be_seen_or_signalled(engine):
     assert len(said.splitlines()[0].split(",")) <= 3
 
 
-@pytest.mark.holds("network")
-def test_no_network_is_reached_and_loopback_works(engine):
+@strong
+def test_no_network_is_reached_and_loopback_works(local_engine):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         _, said = run(
-            engine,
+            local_engine,
             "import socket\n"
             f"for a in [('127.0.0.1', {port}), ('192.0.2.1', 80)]:\n"
             "  try: socket.create_connection(a, 2); print('reached', a)\n"
@@ -79,10 +68,10 @@ def test_no_network_is_reached_and_loopback_works(engine):
     assert said.split() == ["refused", "refused", "own"]
 
 
-@pytest.mark.holds("identity")
-def test_identity_has_no_rights(engine):
+@strong
+def test_identity_has_no_rights(local_engine):
     _, said = run(
-        engine,
+        local_engine,
         "import os\nfor l in open('/proc/self/status'):\n"
         "  if l[:6] in ('CapEff', 'CapBnd', 'NoNewP'): print(l.split()[1])\n"
         "print(os.getuid() == 0, *(os.access(p, os.W_OK) for p in ('/etc', '/usr', '/')))",
@@ -91,22 +80,22 @@ def test_identity_has_no_rights(engine):
     assert said.split() == ["0" * 16, "0" * 16, "1", "False", "False", "False", "False"]
 
 
-@pytest.mark.holds("files")
-def test_no_variable_of_the_portal_is_inherited(engine, monkeypatch):
+@strong
+def test_no_variable_of_the_portal_is_inherited(local_engine, monkeypatch):
     monkeypatch.setenv("ATRIUM_SECRET_KEY", "do not tell")
 
-    _, said = run(engine, "import os; print(dict(os.environ)); print(open('/proc/1/environ').read())")
+    _, said = run(local_engine, "import os; print(dict(os.environ)); print(open('/proc/1/environ').read())")
 
     assert "do not tell" not in said
 
 
-@pytest.mark.holds("files")
-def test_mounted_folder_for_reading_cannot_be_written(engine, tmp_path):
+@strong
+def test_mounted_folder_for_reading_cannot_be_written(local_engine, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "a").write_text("as it was")
 
     observed, said = run(
-        engine,
+        local_engine,
         "open('/data/a', 'w').write('changed')",
         mounts=[Mount(tmp_path / "data", "/data")],
     )
@@ -116,39 +105,37 @@ def test_mounted_folder_for_reading_cannot_be_written(engine, tmp_path):
     assert (tmp_path / "data" / "a").read_text() == "as it was"
 
 
-@pytest.mark.holds("memory")
-def test_tree_beyond_its_memory_is_ended_and_says_so(engine):
+def test_tree_beyond_its_memory_is_ended_and_says_so(local_engine):
     script = (
         "import os, time\nfor _ in range(3): os.fork()\n"
         "x = bytearray(60 << 20)\nx[:] = b'1' * len(x)\ntime.sleep(60)"
     )
 
-    observed, _ = run(engine, script, resources=Resources(memory_mb=200))
+    observed, _ = run(local_engine, script, resources=Resources(memory_mb=200))
 
     assert observed.reason == "out of memory at 200 MB"
     assert observed.finished_at - observed.started_at < 10
 
 
-@pytest.mark.holds("memory")
-def test_hundred_gigabytes_at_once_are_refused(engine):
-    observed, said = run(engine, "x = bytearray(100 << 30)", resources=Resources(memory_mb=200))
+def test_hundred_gigabytes_at_once_are_refused(local_engine):
+    observed, said = run(local_engine, "x = bytearray(100 << 30)", resources=Resources(memory_mb=200))
 
     assert "MemoryError" in said
     assert observed.reason.startswith("out of memory at 200 MB")
 
 
-@pytest.mark.holds("fork_bomb")
-def test_fork_bomb_hurts_only_itself(engine):
+@strong
+def test_fork_bomb_hurts_only_itself(local_engine):
     bomb = "import os\nwhile True:\n  try: os.fork()\n  except OSError: pass"
-    engine.start(Workload("bomb", [PYTHON, "-c", bomb], resources=Resources(processes=64), timeout_s=5))
+    local_engine.start(Workload("bomb", [PYTHON, "-c", bomb], resources=Resources(processes=64), timeout_s=5))
     time.sleep(1.0)
 
     began = time.monotonic()
-    engine.start(Workload("other", ["echo", "alive"]))
-    assert wait_ended(engine, "other").state == "succeeded"
+    local_engine.start(Workload("other", ["echo", "alive"]))
+    assert wait_ended(local_engine, "other").state == "succeeded"
     assert time.monotonic() - began < 5
 
-    bombed = wait_ended(engine, "bomb")
+    bombed = wait_ended(local_engine, "bomb")
     assert bombed.state == "failed"
     assert bombed.reason in ("time limit of 5 s", "more than 64 processes", "out of memory at 1,024 MB")
     leftovers = [path for path in Path("/proc").glob("[0-9]*/cmdline") if b"os.fork()" in _bytes(path)]
@@ -162,18 +149,17 @@ def _bytes(path: Path) -> bytes:
         return b""
 
 
-@pytest.mark.holds("output")
-def test_endless_print_keeps_a_bounded_log_with_its_beginning_and_its_end(engine):
+def test_endless_print_keeps_a_bounded_log_with_its_beginning_and_its_end(local_engine):
     script = "import sys\nprint('first')\nwhile True: sys.stdout.write('x' * 65535 + chr(10))"
-    observed, _ = run(engine, script, timeout_s=5)
+    observed, _ = run(local_engine, script, timeout_s=8)
 
-    folder = engine.root / "w1"
+    folder = local_engine.root / "w1"
     kept = sum(path.stat().st_size for path in folder.glob("log*"))
     assert kept < 14 << 20
-    assert observed.reason == "time limit of 5 s"
+    assert observed.reason == "time limit of 8 s"
     data, offset, seen = b"", 0, b""
     while True:
-        part, following = engine.log("w1", offset)
+        part, following = local_engine.log("w1", offset)
         if following == offset:
             break
         data, offset = part, following
@@ -183,18 +169,21 @@ def test_endless_print_keeps_a_bounded_log_with_its_beginning_and_its_end(engine
     assert data.endswith(b"x\n")
 
 
-@pytest.mark.holds("disk")
-def test_full_disk_ends_the_workload_and_says_so(engine):
-    script = "import time\nfor n in range(60):\n  open(str(n), 'wb').write(b'1' * (1 << 20))\ntime.sleep(30)"
-    observed, _ = run(engine, script, resources=Resources(disk_mb=30))
+def test_full_disk_ends_the_workload_and_says_so(local_engine):
+    script = (
+        "import time\nfor n in range(60):\n  open(f'/work/{n}', 'wb').write(b'1' * (1 << 20))\ntime.sleep(30)"
+    )
+    if not sandbox.probe().is_strong:
+        script = script.replace("/work/", "")
+
+    observed, _ = run(local_engine, script, resources=Resources(disk_mb=30))
 
     assert observed.reason == "out of disk space at 30 MB"
 
 
-@pytest.mark.holds("disk")
-def test_single_file_above_the_quota_is_refused(engine):
+def test_single_file_above_the_quota_is_refused(local_engine):
     observed, said = run(
-        engine,
+        local_engine,
         "f = open('big', 'wb')\nfor n in range(60): f.write(b'1' * (1 << 20)); f.flush()",
         resources=Resources(disk_mb=30),
     )
@@ -203,10 +192,10 @@ def test_single_file_above_the_quota_is_refused(engine):
     assert "File too large" in said or "SIGXFSZ" in observed.reason
 
 
-@pytest.mark.holds("temporary_files")
-def test_temporary_folder_is_sized(engine):
+@strong
+def test_temporary_folder_is_sized(local_engine):
     observed, said = run(
-        engine,
+        local_engine,
         "open('/tmp/big', 'wb').write(b'1' * (30 << 20))",
         resources=Resources(tmp_mb=10),
     )
@@ -215,29 +204,30 @@ def test_temporary_folder_is_sized(engine):
     assert observed.state == "failed"
 
 
-def test_link_out_of_outputs_is_never_followed(engine, tmp_path):
+def test_link_out_of_outputs_is_never_followed(local_engine, tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("do not tell")
     run(
-        engine,
+        local_engine,
         f"import os\nos.mkdir('outputs'); os.symlink({str(secret)!r}, 'outputs/a')\n"
         f"os.symlink('/etc', 'outputs/b'); os.symlink({str(secret)!r}, 'result.json')\n"
         "os.mkfifo('outputs/c'); open('outputs/d', 'w').write('kept')",
     )
 
-    assert [path for path, _ in engine.files("w1", "outputs")] == ["d"]
-    assert engine.read("w1", "result.json") is None
-    assert engine.read("w1", "outputs/b/passwd") is None
+    assert [path for path, _ in local_engine.files("w1", "outputs")] == ["d"]
+    assert local_engine.read("w1", "result.json") is None
+    assert local_engine.read("w1", "outputs/b/passwd") is None
 
 
-def test_socket_of_a_workload_is_reached_from_outside(engine):
+def test_socket_of_a_workload_is_reached_from_outside(local_engine):
     script = (
-        "import os, socket\ns = socket.socket(socket.AF_UNIX)\n"
-        "s.bind(os.environ['ATRIUM_RUN'] + '/port.sock')\ns.listen()\n"
+        "import socket\ns = socket.socket(socket.AF_UNIX)\ns.bind('/run/atrium/port.sock')\ns.listen()\n"
         "c, _ = s.accept(); c.sendall(b'served')"
     )
-    engine.start(Workload("w1", [PYTHON, "-c", script], port=True))
-    path = engine.run_dir / "w1" / "port.sock"
+    if not sandbox.probe().is_strong:
+        pytest.skip("the path inside is the one outside")
+    local_engine.start(Workload("w1", [PYTHON, "-c", script], port=True))
+    path = local_engine.run_dir / "w1" / "port.sock"
     wait_for(path.exists)
 
     with socket.socket(socket.AF_UNIX) as client:
@@ -245,38 +235,13 @@ def test_socket_of_a_workload_is_reached_from_outside(engine):
         assert client.recv(100) == b"served"
 
 
-def test_flood_of_starts_of_one_id_runs_it_once(engine):
+def test_flood_of_starts_of_one_id_runs_it_once(local_engine):
     workload = Workload("w1", ["sh", "-c", "echo ran"])
-    threads = [threading.Thread(target=engine.start, args=(workload,)) for _ in range(6)]
+    threads = [threading.Thread(target=local_engine.start, args=(workload,)) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    wait_ended(engine, "w1")
+    wait_ended(local_engine, "w1")
 
-    assert engine.log("w1")[0] == b"ran\n"
-
-
-@pytest.mark.holds("files")
-def test_socket_that_is_a_link_leads_nowhere(engine):
-    target, link = engine.run_dir / "secret.sock", engine.run_dir / "w1" / "port.sock"
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(target))
-        server.listen()
-        run(engine, f"import os; os.symlink({str(target)!r}, '/run/atrium/port.sock')")
-
-        with pytest.raises(OSError, match="no socket"), real_socket(link):
-            pass
-        with real_socket(target) as name, socket.socket(socket.AF_UNIX) as client:
-            client.connect(name)
-
-
-def test_workload_cannot_take_a_socket_of_the_portal_away(engine):
-    if engine.level != "bubblewrap":
-        pytest.skip("only where the folder is the portal's")
-    engine.start(Workload("w1", ["sh", "-c", "sleep 0.5; rm -f /run/atrium/egress.sock; ls /run/atrium"]))
-    (engine.run_dir / "w1" / "egress.sock").touch()
-
-    wait_ended(engine, "w1")
-
-    assert b"egress.sock\n" in engine.log("w1")[0]
+    assert local_engine.log("w1")[0] == b"ran\n"

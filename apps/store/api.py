@@ -1,0 +1,178 @@
+"""REST: plans, subscriptions, keys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import mixins, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from apps.core.api import IdempotencyMixin
+from apps.store import selectors, services
+from apps.store.models import Plan, Subscription, SubscriptionKey
+from apps.store.serializers import (
+    FreshKeySerializer,
+    KeySerializer,
+    LabelSerializer,
+    PlanSerializer,
+    ReasonSerializer,
+    SubscribeSerializer,
+    SubscriptionSerializer,
+)
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from rest_framework.request import Request
+
+    from apps.accounts.models import User
+
+
+class PlanViewSet(
+    IdempotencyMixin,
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    mixins.CreateModelMixin,
+    viewsets.GenericViewSet[Plan],
+):
+    """Plans on offer, and those of what one's own teams provide."""
+
+    serializer_class = PlanSerializer
+    ordering = ("pk",)
+
+    def get_queryset(self) -> QuerySet[Plan]:
+        if getattr(self, "swagger_fake_view", False):
+            return Plan.objects.none()
+        rows = selectors.plans_visible_to(cast("User", self.request.user))
+        slug = self.request.query_params.get("capability")
+        return rows.filter(capability__slug=slug) if slug else rows
+
+    @extend_schema(parameters=[OpenApiParameter("capability", str)])
+    def list(self, request: Request, *args: object, **kwargs: object) -> Response:
+        return super().list(request, *args, **kwargs)
+
+    def create(self, request: Request, *args: object, **kwargs: object) -> Response:
+        """Draft a plan."""
+        asked = PlanSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        values = dict(asked.validated_data)
+        values.setdefault("limits", {})
+        plan = services.create_plan(
+            values.pop("capability"), values.pop("name"), by=cast("User", request.user), **values
+        )
+        return Response(PlanSerializer(plan).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=None, responses=PlanSerializer)
+    @action(detail=True, methods=["post"])
+    def publish(self, request: Request, pk: str = "") -> Response:
+        """Offer it; it cannot be changed from then on."""
+        plan = services.publish_plan(self.get_object(), by=cast("User", request.user))
+        return Response(PlanSerializer(plan).data)
+
+    @extend_schema(request=None, responses=PlanSerializer)
+    @action(detail=True, methods=["post"])
+    def withdraw(self, request: Request, pk: str = "") -> Response:
+        """Take it off the store."""
+        plan = services.withdraw_plan(self.get_object(), by=cast("User", request.user))
+        return Response(PlanSerializer(plan).data)
+
+
+class SubscriptionViewSet(
+    IdempotencyMixin,
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    viewsets.GenericViewSet[Subscription],
+):
+    """What one's teams use, and who uses what one's teams provide."""
+
+    serializer_class = SubscriptionSerializer
+    ordering = ("-pk",)
+
+    def get_queryset(self) -> QuerySet[Subscription]:
+        if getattr(self, "swagger_fake_view", False):
+            return Subscription.objects.none()
+        rows = selectors.subscriptions_visible_to(cast("User", self.request.user))
+        asked = self.request.query_params
+        if asked.get("status"):
+            rows = rows.filter(status=asked["status"])
+        if asked.get("capability"):
+            rows = rows.filter(capability__slug=asked["capability"])
+        return rows
+
+    @extend_schema(parameters=[OpenApiParameter("status", str), OpenApiParameter("capability", str)])
+    def list(self, request: Request, *args: object, **kwargs: object) -> Response:
+        return super().list(request, *args, **kwargs)
+
+    @extend_schema(request=SubscribeSerializer, responses={201: SubscriptionSerializer})
+    def create(self, request: Request) -> Response:
+        """Take a plan for a team."""
+        asked = SubscribeSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        user = cast("User", request.user)
+        plan = selectors.get_plan(asked.validated_data["plan"], user=user)
+        made = services.subscribe(
+            plan, asked.validated_data["team"], by=user, use_case=asked.validated_data["use_case"]
+        )
+        return Response(SubscriptionSerializer(made).data, status=status.HTTP_201_CREATED)
+
+    def _moved(self, act: Any, **facts: Any) -> Response:
+        subscription = self.get_object()
+        act(subscription, by=cast("User", self.request.user), **facts)
+        return Response(SubscriptionSerializer(subscription).data)
+
+    @extend_schema(request=ReasonSerializer, responses=SubscriptionSerializer)
+    @action(detail=True, methods=["post"])
+    def suspend(self, request: Request, pk: str = "") -> Response:
+        """Refuse its calls until it is resumed."""
+        asked = ReasonSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        return self._moved(services.suspend_subscription, reason=asked.validated_data["reason"])
+
+    @extend_schema(request=None, responses=SubscriptionSerializer)
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, pk: str = "") -> Response:
+        """Let its calls pass again."""
+        return self._moved(services.resume_subscription)
+
+    @extend_schema(request=None, responses=SubscriptionSerializer)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str = "") -> Response:
+        """End it."""
+        return self._moved(services.cancel_subscription)
+
+    @extend_schema(methods=["GET"], responses=KeySerializer(many=True))
+    @extend_schema(methods=["POST"], request=LabelSerializer, responses={201: FreshKeySerializer})
+    @action(detail=True, methods=["get", "post"], pagination_class=None)
+    def keys(self, request: Request, pk: str = "") -> Response:
+        """The keys, and one more."""
+        subscription = self.get_object()
+        if request.method == "GET":
+            return Response(KeySerializer(selectors.keys_of(subscription)[:200], many=True).data)
+        asked = LabelSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        key, secret = services.issue_key(
+            subscription, by=cast("User", request.user), label=asked.validated_data["label"]
+        )
+        return _fresh(key, secret)
+
+    @extend_schema(request=None, responses={201: FreshKeySerializer})
+    @action(detail=True, methods=["post"], url_path=r"keys/(?P<key>\d+)/rotate")
+    def rotate_key(self, request: Request, pk: str = "", key: str = "") -> Response:
+        """Make a key's successor; the old one works for a day more."""
+        old = selectors.get_key(self.get_object(), int(key))
+        return _fresh(*services.rotate_key(old, by=cast("User", request.user)))
+
+    @extend_schema(request=None, responses={204: None})
+    @action(detail=True, methods=["post"], url_path=r"keys/(?P<key>\d+)/revoke")
+    def revoke_key(self, request: Request, pk: str = "", key: str = "") -> Response:
+        """Refuse a key for good."""
+        services.revoke_key(selectors.get_key(self.get_object(), int(key)), by=cast("User", request.user))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _fresh(key: SubscriptionKey, secret: str) -> Response:
+    key.secret = secret  # type: ignore[attr-defined]
+    response = Response(FreshKeySerializer(key).data, status=status.HTTP_201_CREATED)
+    response["Cache-Control"] = "no-store"
+    return response

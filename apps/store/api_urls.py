@@ -1,0 +1,11 @@
+"""REST addresses of the store, below /api/v1/."""
+
+from rest_framework.routers import SimpleRouter
+
+from apps.store import api
+
+router = SimpleRouter()
+router.register("plans", api.PlanViewSet, basename="api-plan")
+router.register("subscriptions", api.SubscriptionViewSet, basename="api-subscription")
+
+urlpatterns = router.urls

@@ -1,0 +1,23 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class StoreConfig(AppConfig):
+    name = "apps.store"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from apps.core import menu, search
+        from apps.requests import kinds
+        from apps.store import selectors, services, tasks  # noqa: F401  registers the tasks
+
+        kinds.register(
+            services.SUBSCRIPTION_REQUEST,
+            _("Subscription"),
+            on_granted=services.grant_requested,
+            on_rejected=services.reject_requested,
+            on_closed=services.close_requested,
+        )
+        menu.register(menu.MenuItem(_("Store"), _("Store"), "store:list", "building-store", order=10))
+        menu.register(menu.MenuItem(_("Store"), _("Subscriptions"), "store:subscriptions", "key", order=20))
+        search.register("store", selectors.search_hits)

@@ -1,0 +1,114 @@
+"""Charts as Plotly figures in plain dictionaries; the page draws them, the table stands behind them.
+
+Built without importing plotly, which costs each web process a second and 60 MB; a test validates them with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from apps.store.reading import Reading
+
+_MOST_BARS = 12
+
+
+def probabilities_figure(reading: Reading) -> dict[str, Any]:
+    """Horizontal bars, the likeliest at the top; the answer's own in the accent colour, the others paler."""
+    pairs = sorted(reading.probabilities, key=lambda pair: pair[1])[-_MOST_BARS:]
+    return {
+        "data": [
+            {
+                "type": "bar",
+                "orientation": "h",
+                "x": [round(value, 6) for _label, value in pairs],
+                "y": [label for label, _value in pairs],
+                "text": [f"{value:.1%}" for _label, value in pairs],
+                "textposition": "outside",
+                "cliponaxis": False,
+                "marker": {"opacity": [1.0 if label == reading.answer else 0.45 for label, _value in pairs]},
+                "hovertemplate": "%{y}: %{x:.2%}<extra></extra>",
+            }
+        ],
+        "layout": {
+            "xaxis": {
+                "title": {"text": _("Probability")},
+                "range": [0, 1.12],
+                "tickformat": ".0%",
+                "dtick": 0.25,
+            },
+            "yaxis": {"title": {"text": ""}, "type": "category"},
+            "bargap": 0.28,
+            "showlegend": False,
+            "margin": {"l": 40, "r": 16, "t": 4, "b": 40},
+        },
+    }
+
+
+def _time_axis() -> dict[str, Any]:
+    return {"type": "date", "title": {"text": ""}}
+
+
+def calls_figure(times: Sequence[datetime], good: Sequence[int], bad: Sequence[int]) -> dict[str, Any]:
+    """Stacked bars: answered and refused or failed calls in each period."""
+    at = [moment.isoformat() for moment in times]
+    return {
+        "data": [
+            {"type": "bar", "name": _("answered"), "x": at, "y": list(good)},
+            {"type": "bar", "name": _("refused or failed"), "x": at, "y": list(bad)},
+        ],
+        "layout": {
+            "barmode": "stack",
+            "xaxis": _time_axis(),
+            "yaxis": {"title": {"text": _("calls")}, "rangemode": "tozero"},
+            "bargap": 0.15,
+        },
+    }
+
+
+def errors_figure(kinds: Sequence[tuple[str, int]]) -> dict[str, Any]:
+    """Bars of what went wrong, the most frequent at the top."""
+    rising = sorted(kinds, key=lambda pair: pair[1])
+    return {
+        "data": [
+            {
+                "type": "bar",
+                "orientation": "h",
+                "x": [count for _kind, count in rising],
+                "y": [kind for kind, _count in rising],
+            }
+        ],
+        "layout": {
+            "xaxis": {"title": {"text": _("calls")}, "rangemode": "tozero"},
+            "yaxis": {"title": {"text": _("kind")}, "type": "category"},
+            "showlegend": False,
+        },
+    }
+
+
+def latency_figure(
+    times: Sequence[datetime], percentiles: Mapping[str, Sequence[float | None]]
+) -> dict[str, Any]:
+    """One line for each percentile, in milliseconds."""
+    at = [moment.isoformat() for moment in times]
+    return {
+        "data": [
+            {
+                "type": "scatter",
+                "mode": "lines+markers",
+                "name": name,
+                "x": at,
+                "y": list(values),
+                "connectgaps": False,
+                "marker": {"size": 5},
+            }
+            for name, values in percentiles.items()
+        ],
+        "layout": {
+            "xaxis": _time_axis(),
+            "yaxis": {"title": {"text": _("latency in ms")}, "rangemode": "tozero"},
+        },
+    }

@@ -1,0 +1,66 @@
+"""Forms of the store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.db.models import QuerySet
+from django.utils.translation import gettext_lazy as _
+
+from apps.accounts.models import Team
+from apps.store.limits import WrongLimit, parse_limits
+from apps.store.models import Plan
+
+_LIMITS = ("rate_per_s", "burst", "per_day", "per_month", "concurrent")
+
+
+class SubscribeForm(forms.Form):
+    """For which team, and what for."""
+
+    team = forms.ModelChoiceField(Team.objects.none(), label=_("For the team"), empty_label=None)
+    use_case = forms.CharField(
+        label=_("What it is for"),
+        widget=forms.Textarea(attrs={"rows": 4, "maxlength": 2000}),
+        max_length=2000,
+        required=False,
+        help_text=_("Whoever decides, and the provider, read it."),
+    )
+
+    def __init__(self, *args: Any, teams: QuerySet[Team], must_explain: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["team"].queryset = teams  # type: ignore[attr-defined]
+        self.fields["use_case"].required = must_explain
+
+
+class PlanForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
+    """A plan with its limits as numbers."""
+
+    rate_per_s = forms.FloatField(label=_("Calls per second"), required=False, min_value=0.001)
+    burst = forms.IntegerField(label=_("At most at once after a pause"), required=False, min_value=1)
+    per_day = forms.IntegerField(label=_("Calls per day"), required=False, min_value=1)
+    per_month = forms.IntegerField(label=_("Calls per month"), required=False, min_value=1)
+    concurrent = forms.IntegerField(label=_("Calls at the same time"), required=False, min_value=1)
+
+    class Meta:
+        model = Plan
+        fields = ["name", "description", "approval", "trial"]
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        limits = {
+            name: self.cleaned_data.get(name) for name in _LIMITS if self.cleaned_data.get(name) is not None
+        }
+        try:
+            parse_limits(limits)
+        except WrongLimit as error:
+            self.add_error(error.name, error.text)
+        return cleaned
+
+    def cleaned_plan(self) -> dict[str, Any]:
+        """What `create_plan` takes."""
+        data = self.cleaned_data
+        limits = {name: data[name] for name in _LIMITS if data.get(name) is not None}
+        return {name: data[name] for name in ("name", "description", "approval", "trial")} | {
+            "limits": limits
+        }

@@ -1,0 +1,138 @@
+"""What the store offers and who took it: plans and subscriptions."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.lifecycle import Lifecycle
+from apps.store.limits import Limits, parse_limits
+
+
+class Plan(models.Model):
+    """An offer for one capability: limits, and who has to agree. Immutable once published."""
+
+    class Status(models.TextChoices):
+        DRAFT = "draft", _("Draft")
+        PUBLISHED = "published", _("Published")
+        WITHDRAWN = "withdrawn", _("Withdrawn")
+
+    class Approval(models.TextChoices):
+        AUTO = "auto", _("At once")
+        ONE = "one", _("One approval")
+        FOUR_EYES = "four_eyes", _("Four eyes")
+
+    lifecycle = Lifecycle(draft={"published", "withdrawn"}, published={"withdrawn"}, withdrawn=set())
+
+    capability = models.ForeignKey("catalog.Capability", on_delete=models.PROTECT, related_name="plans")
+    name = models.SlugField(_("name"), max_length=40)
+    description = models.CharField(_("description"), max_length=300, blank=True)
+    limits = models.JSONField(_("limits"), default=dict)
+    approval = models.CharField(_("approval"), max_length=10, choices=Approval.choices, default=Approval.AUTO)
+    trial = models.BooleanField(
+        _("trial"),
+        default=False,
+        help_text=_("The limits of “Try it”, for each person; nobody subscribes to it."),
+    )
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.DRAFT, editable=False)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("plan")
+        verbose_name_plural = _("plans")
+        ordering = ["pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["capability", "name"], condition=~Q(status="withdrawn"), name="plan_name_once"
+            ),
+            models.UniqueConstraint(
+                fields=["capability"], condition=Q(trial=True, status="published"), name="plan_one_trial"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def allowed(self) -> Limits:
+        """The limits, typed."""
+        return parse_limits(self.limits)
+
+
+class Subscription(models.Model):
+    """A team uses a capability under a plan. Its keys are grants of the gateway that share one quota."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending", _("Waiting for approval")
+        GRANTED = "granted", _("Granted")
+        REJECTED = "rejected", _("Rejected")
+        SUSPENDED = "suspended", _("Suspended")
+        EXPIRED = "expired", _("Expired")
+        CANCELLED = "cancelled", _("Cancelled")
+
+    OPEN = (Status.PENDING, Status.GRANTED, Status.SUSPENDED)
+
+    lifecycle = Lifecycle(
+        pending={"granted", "rejected", "cancelled"},
+        granted={"suspended", "expired", "cancelled"},
+        suspended={"granted", "expired", "cancelled"},
+        rejected=set(),
+        expired=set(),
+        cancelled=set(),
+    )
+
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="subscriptions")
+    capability = models.ForeignKey("catalog.Capability", on_delete=models.PROTECT, related_name="+")
+    team = models.ForeignKey(
+        "accounts.Team", on_delete=models.PROTECT, related_name="+", verbose_name=_("team")
+    )
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    use_case = models.TextField(_("use case"), max_length=2000, blank=True)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING, editable=False)
+    status_reason = models.CharField(max_length=500, blank=True)
+    ticket = models.ForeignKey(
+        "requests.Request", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    granted_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("subscription")
+        verbose_name_plural = _("subscriptions")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["plan", "team"],
+                condition=Q(status__in=["pending", "granted", "suspended"]),
+                name="subscription_open_once",
+            )
+        ]
+        indexes = [models.Index(fields=["team", "-id"], name="subscription_of_team")]
+
+    @property
+    def pool(self) -> str:
+        """The quota that all keys of this subscription share."""
+        return f"subscription:{self.pk}"
+
+
+class SubscriptionKey(models.Model):
+    """One key of a subscription: the gateway's grant, and whom it was made for."""
+
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="keys")
+    grant = models.OneToOneField("gateway.Grant", on_delete=models.PROTECT, related_name="+")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    once = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001  unknown is not the empty word
+    replaced_by = models.OneToOneField(
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="replaces"
+    )
+
+    class Meta:
+        verbose_name = _("key")
+        verbose_name_plural = _("keys")
+        ordering = ["-pk"]
+        constraints = [models.UniqueConstraint(fields=["subscription", "once"], name="key_once")]

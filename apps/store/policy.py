@@ -1,0 +1,76 @@
+"""Who may offer, subscribe, use and stop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext as _
+
+from apps.accounts.models import Role
+from apps.accounts.policy import is_platform_admin, may_act_as, roles_of
+from apps.catalog.models import Capability
+from apps.catalog.policy import may_view_capability
+from apps.core.policy import Verdict, allow, deny
+from apps.store.models import Plan, Subscription
+
+if TYPE_CHECKING:
+    from apps.accounts.models import Team, User
+
+PROVIDERS = (Role.DEVELOPER, Role.OPERATOR)
+SUBSCRIBERS = (Role.CONSUMER, Role.DEVELOPER, Role.OPERATOR, Role.QA)
+
+
+def may_offer(user: User, capability: Capability) -> Verdict:
+    """Whether a person may make, publish and withdraw plans of a capability."""
+    return may_act_as(user, capability.team, *PROVIDERS)
+
+
+def may_try(user: User, capability: Capability) -> Verdict:
+    """Whether a person may send trial calls to a capability's production version."""
+    return may_view_capability(user, capability)
+
+
+def may_subscribe(user: User, plan: Plan, team: Team) -> Verdict:
+    """Whether a person may take a plan for a team."""
+    capability = plan.capability
+    if plan.trial:
+        return deny(_("“%(plan)s” holds the limits of Try it; choose another plan.") % {"plan": plan.name})
+    if plan.status != Plan.Status.PUBLISHED:
+        return deny(_("The plan “%(plan)s” is not on offer. Choose another one.") % {"plan": plan.name})
+    if capability.status != Capability.Status.PUBLISHED:
+        return deny(
+            _("“%(name)s” is not on offer: it is %(status)s.")
+            % {"name": capability.name, "status": capability.get_status_display()}
+        )
+    seen = may_view_capability(user, capability)
+    return may_act_as(user, team, *SUBSCRIBERS) if seen else seen
+
+
+def may_see_usage(user: User, capability: Capability) -> Verdict:
+    """The provider sees all calls; whoever has a subscription sees the own team's."""
+    own = Subscription.objects.filter(capability=capability, team__memberships__user=user)
+    return allow() if own.exists() else may_offer(user, capability)
+
+
+def may_see_subscription(user: User, subscription: Subscription) -> Verdict:
+    """Members of the subscribing team, and the providing team's developers and operators."""
+    if roles_of(user, subscription.team) or is_platform_admin(user):
+        return allow()
+    provides = may_offer(user, subscription.capability)
+    return provides or deny(_("This subscription belongs to another team."))
+
+
+def may_use_keys(user: User, subscription: Subscription) -> Verdict:
+    """Whether a person may make, rotate and revoke keys."""
+    return may_act_as(user, subscription.team, *SUBSCRIBERS)
+
+
+def may_suspend(user: User, subscription: Subscription) -> Verdict:
+    """Whether a person may suspend and resume: the provider's side."""
+    return may_offer(user, subscription.capability)
+
+
+def may_cancel(user: User, subscription: Subscription) -> Verdict:
+    """Whether a person may end a subscription: either side."""
+    mine = may_use_keys(user, subscription)
+    return mine or may_offer(user, subscription.capability)

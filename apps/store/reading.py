@@ -1,0 +1,94 @@
+"""An answer in words: what the outputs of a call mean under the signature. Pure computation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from apps.store.inputs import flatten
+
+
+@dataclass(frozen=True)
+class Value:
+    """One output that is neither the class nor its probabilities."""
+
+    title: str
+    text: str
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The first item's answer: `answer` in words, its probability, all probabilities, and further values."""
+
+    answer: str = ""
+    confidence: float | None = None
+    probabilities: list[tuple[str, float]] = field(default_factory=list)
+    values: list[Value] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+
+
+def read_answer(signature: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]]) -> Reading:
+    """What the outputs say about the first item of a call."""
+    specs = {spec["name"]: spec for spec in signature.get("outputs") or []}
+    labels = labels_of(signature)
+    answer, probabilities, values = "", [], []
+    for output in outputs:
+        spec = specs.get(output["name"], {})
+        item = _first_item(output)
+        kind = spec.get("kind") or _guess(output["name"])
+        if kind == "class" and item:
+            answer = _label(item[0], spec.get("labels") or labels)
+        elif kind == "probabilities" and all(isinstance(value, int | float) for value in item):
+            names = spec.get("labels") or labels
+            probabilities = [
+                (names[at] if at < len(names) else str(at), float(value)) for at, value in enumerate(item)
+            ]
+        else:
+            values.append(Value(spec.get("title") or output["name"], _text(item), spec.get("unit") or ""))
+    if not answer and probabilities:
+        answer = max(probabilities, key=lambda pair: pair[1])[0]
+    confidence = dict(probabilities).get(answer)
+    return Reading(answer, confidence, probabilities, values, labels or [name for name, _p in probabilities])
+
+
+def labels_of(signature: Mapping[str, Any]) -> list[str]:
+    """The classes that a capability can answer, where its signature names them."""
+    for spec in signature.get("outputs") or []:
+        if spec.get("labels"):
+            return [str(label) for label in spec["labels"]]
+    return []
+
+
+def expected_of(signature: Mapping[str, Any], label: str) -> dict[str, Any] | None:
+    """A label that a person named as right, as the outcome of a call keeps it."""
+    for spec in signature.get("outputs") or []:
+        if (spec.get("kind") or _guess(spec["name"])) != "class":
+            continue
+        labels = [str(each) for each in spec.get("labels") or labels_of(signature)]
+        number = spec["datatype"] != "BYTES" and label in labels
+        return {spec["name"]: labels.index(label) if number else label}
+    return None
+
+
+def _guess(name: str) -> str:
+    return {"class": "class", "label": "class", "probabilities": "probabilities"}.get(name.lower(), "value")
+
+
+def _first_item(output: Mapping[str, Any]) -> list[Any]:
+    flat = list(flatten(output.get("data", [])))
+    shape = list(output.get("shape") or [len(flat)])
+    return flat[: math.prod(shape[1:])] if shape else flat
+
+
+def _label(value: Any, labels: Sequence[str]) -> str:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(labels):
+        return str(labels[value])
+    return str(value)
+
+
+def _text(item: Sequence[Any]) -> str:
+    shown = [f"{value:.6g}" if isinstance(value, float) else str(value) for value in item[:20]]
+    return ", ".join(shown) + (" …" if len(item) > 20 else "")

@@ -1,0 +1,191 @@
+"""Reads of the store, always under the viewer's rights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import Count, Q, QuerySet
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from apps.accounts.models import Team
+from apps.accounts.policy import is_platform_admin
+from apps.accounts.selectors import teams_of
+from apps.catalog.models import Capability, Version
+from apps.catalog.selectors import listed_capabilities
+from apps.core import objects
+from apps.core.errors import NotFound
+from apps.core.search import Hit
+from apps.instances.models import TrafficWeight
+from apps.store.models import Plan, Subscription, SubscriptionKey
+from apps.store.policy import PROVIDERS, SUBSCRIBERS, may_offer, may_see_subscription
+from apps.store.search import Search, find
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
+    from apps.accounts.models import User
+
+_CASES = "cases.json"
+_LARGEST_CASES = 4_000_000
+_MOST_CASES = 12
+
+
+def plans_on_offer(capability: Capability) -> QuerySet[Plan]:
+    """The plans that somebody can subscribe to, those granted at once first."""
+    return Plan.objects.filter(capability=capability, status=Plan.Status.PUBLISHED, trial=False).order_by(
+        "pk"
+    )
+
+
+def plans_visible_to(user: User) -> QuerySet[Plan]:
+    """Published plans of what a person sees in the store, and all plans of what their teams provide."""
+    seen = Q(status=Plan.Status.PUBLISHED, capability__in=listed_capabilities(user).order_by())
+    seen |= Q(capability__team__in=teams_of(user, *PROVIDERS))
+    return Plan.objects.filter(seen).select_related("capability__team")
+
+
+def get_plan(pk: int, *, user: User) -> Plan:
+    """A plan by its key. Raises NotFound for what the person may not know of."""
+    plan = plans_visible_to(user).filter(pk=pk).first()
+    if plan is None:
+        raise NotFound(_("There is no plan %(pk)s that you may see.") % {"pk": pk})
+    return plan
+
+
+def subscriptions_visible_to(user: User | AnonymousUser) -> QuerySet[Subscription]:
+    """Those of a person's teams, and those of what their teams provide. An administrator: all."""
+    found = Subscription.objects.select_related(
+        "plan", "capability__team", "team__site", "requested_by", "ticket"
+    )
+    if is_platform_admin(user):
+        return found
+    return found.filter(Q(team__in=teams_of(user)) | Q(capability__team__in=teams_of(user, *PROVIDERS)))
+
+
+def get_subscription(pk: int, *, user: User) -> Subscription:
+    """A subscription by its key. Raises NotFound for what the person may not know of."""
+    subscription = (
+        Subscription.objects.select_related(
+            "plan", "capability__team", "team__site", "requested_by", "ticket"
+        )
+        .filter(pk=pk)
+        .first()
+    )
+    if subscription is None or not may_see_subscription(user, subscription):
+        raise NotFound(_("There is no subscription %(pk)s that you may see.") % {"pk": pk})
+    return subscription
+
+
+def get_key(subscription: Subscription, pk: int) -> SubscriptionKey:
+    """A key of a subscription. Raises NotFound."""
+    key = (
+        subscription.keys.select_related("grant", "subscription__capability__team", "subscription__team")
+        .filter(pk=pk)
+        .first()
+    )
+    if key is None:
+        raise NotFound(_("This subscription has no key %(pk)s.") % {"pk": pk})
+    return key
+
+
+def keys_of(subscription: Subscription) -> QuerySet[SubscriptionKey]:
+    """The keys, newest first."""
+    return subscription.keys.select_related("grant", "created_by", "replaced_by").order_by("-pk")
+
+
+def own_subscriptions(user: User, capability: Capability) -> list[Subscription]:
+    """The living subscriptions of a person's teams to one capability."""
+    found = Subscription.objects.filter(
+        capability=capability, team__in=teams_of(user), status__in=Subscription.OPEN
+    )
+    if is_platform_admin(user):
+        found = Subscription.objects.filter(
+            capability=capability, team__memberships__user=user, status__in=Subscription.OPEN
+        ).distinct()
+    return list(found.select_related("plan", "team").order_by("pk"))
+
+
+def teams_to_subscribe_for(user: User) -> QuerySet[Team]:
+    """The teams in whose name a person can subscribe."""
+    return teams_of(user, *SUBSCRIBERS).select_related("site").order_by("name")
+
+
+def subscriber_counts(capabilities: Iterable[Capability]) -> dict[int, int]:
+    """{capability id: teams that use it}, in one query."""
+    counted = (
+        Subscription.objects.filter(
+            capability__in=[capability.pk for capability in capabilities], status=Subscription.Status.GRANTED
+        )
+        .values("capability")
+        .annotate(n=Count("team", distinct=True))
+    )
+    return {row["capability"]: row["n"] for row in counted}
+
+
+def versions_answering(capabilities: Iterable[Capability]) -> dict[int, Version]:
+    """{capability id: the version with the largest share of production traffic}, in one query."""
+    weights = (
+        TrafficWeight.objects.filter(capability__in=[capability.pk for capability in capabilities])
+        .select_related("deployment__version")
+        .order_by("weight", "deployment_id")
+    )
+    return {weight.capability_id: weight.deployment.version for weight in weights}
+
+
+def newest_versions(capabilities: Iterable[Capability]) -> dict[int, Version]:
+    """{capability id: the packaged version that was made last}, in one query."""
+    versions = (
+        Version.objects.filter(
+            capability__in=[capability.pk for capability in capabilities], status=Version.Status.PACKAGED
+        )
+        .order_by("capability_id", "-packaged_at", "-pk")
+        .distinct("capability_id")
+        .defer("source_manifest", "manifest", "signature", "report", "failure", "parameters")
+    )
+    return {version.capability_id: version for version in versions}
+
+
+def version_to_show(capability: Capability) -> Version | None:
+    """The version that answers in production, else the newest packaged one."""
+    answering = versions_answering([capability]).get(capability.pk)
+    if answering is not None:
+        return answering
+    return (
+        Version.objects.filter(capability=capability, status=Version.Status.PACKAGED)
+        .order_by("-packaged_at", "-pk")
+        .first()
+    )
+
+
+def cases_of(version: Version | None) -> list[dict[str, Any]]:
+    """The first cases that ship with a version; empty when there are none or they are very large."""
+    entry = (version.manifest or {}).get(_CASES) if version else None
+    if not entry or entry["size"] > _LARGEST_CASES or not objects.exists(entry["sha256"]):
+        return []
+    with objects.open_object(entry["sha256"]) as stream:
+        cases = json.loads(stream.read())
+    return cases[:_MOST_CASES] if isinstance(cases, list) else []
+
+
+def provides(user: User, capability: Capability) -> bool:
+    """Whether a person stands on the provider's side of a capability."""
+    return bool(may_offer(user, capability))
+
+
+def search_hits(user: User, query: str, limit: int) -> list[Hit]:
+    """The store's part of the global search."""
+    search = Search(words=query)
+    found = find(user, search).order_by(*search.order)
+    return [
+        Hit(
+            kind=str(_("Capability")),
+            title=capability.name,
+            url=reverse("store:capability", args=[capability.slug]),
+            summary=capability.summary,
+            icon="building-store",
+        )
+        for capability in found[:limit]
+    ]

@@ -1,0 +1,96 @@
+"""REST shapes of plans, subscriptions and keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.accounts.models import Team
+from apps.catalog.models import Capability
+from apps.store.models import Plan, Subscription, SubscriptionKey
+
+
+def _slug(field: str = "slug") -> serializers.SlugRelatedField[Any]:
+    return serializers.SlugRelatedField(slug_field=field, read_only=True)
+
+
+class PlanSerializer(serializers.ModelSerializer[Plan]):
+    capability: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="slug", queryset=Capability.objects.select_related("team")
+    )
+    created_by = _slug("username")
+
+    class Meta:
+        model = Plan
+        fields = [
+            "id", "capability", "name", "description", "limits", "approval", "trial", "status", "created_by",
+            "created_at",
+        ]  # fmt: skip
+        read_only_fields = ["id", "status", "created_at"]
+
+
+class SubscriptionSerializer(serializers.ModelSerializer[Subscription]):
+    capability = _slug()
+    plan_name = serializers.CharField(source="plan.name", read_only=True)
+    team = _slug()
+    requested_by = _slug("username")
+
+    class Meta:
+        model = Subscription
+        fields = [
+            "id", "capability", "plan", "plan_name", "team", "requested_by", "use_case", "status", "status_reason",
+            "ticket", "created_at", "granted_at", "expires_at", "ended_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class SubscribeSerializer(serializers.Serializer[None]):
+    """Which plan, for which team, and what for."""
+
+    plan = serializers.IntegerField()
+    team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="slug", queryset=Team.objects.all()
+    )
+    use_case = serializers.CharField(required=False, allow_blank=True, default="", max_length=2000)
+
+
+class KeySerializer(serializers.ModelSerializer[SubscriptionKey]):
+    prefix = serializers.CharField(source="grant.prefix", read_only=True)
+    label = serializers.CharField(source="grant.label", read_only=True)  # type: ignore[assignment]
+    status = serializers.CharField(source="grant.status", read_only=True)
+    expires_at = serializers.DateTimeField(source="grant.expires_at", read_only=True)
+    last_used_at = serializers.DateTimeField(source="grant.last_used_at", read_only=True)
+    created_by = _slug("username")
+
+    class Meta:
+        model = SubscriptionKey
+        fields = [
+            "id", "prefix", "label", "status", "expires_at", "last_used_at", "created_by", "created_at",
+            "replaced_by",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class FreshKeySerializer(KeySerializer):
+    """A key just made, with the secret that is shown this once."""
+
+    secret = serializers.CharField(read_only=True)
+
+    class Meta(KeySerializer.Meta):
+        fields = [*KeySerializer.Meta.fields, "secret"]
+        read_only_fields = fields
+
+
+class LabelSerializer(serializers.Serializer[None]):
+    """What uses the key."""
+
+    label = serializers.CharField(  # type: ignore[assignment]
+        required=False, allow_blank=True, default="", max_length=80
+    )
+
+
+class ReasonSerializer(serializers.Serializer[None]):
+    """Why; the subscriber reads it."""
+
+    reason = serializers.CharField(max_length=500)

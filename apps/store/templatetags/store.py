@@ -1,0 +1,66 @@
+"""The store's words in templates: limits, approvals, a glyph for each capability."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+from django.utils import formats
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from apps.catalog.models import Capability
+from apps.store.limits import Limits, parse_limits
+from apps.store.models import Plan
+
+register = template.Library()
+
+_GLYPHS = {
+    "vision": "photo-scan", "image": "photo-scan", "health": "heartbeat", "medicine": "heartbeat",
+    "network": "access-point", "operations": "access-point", "text": "text-recognition", "language": "text-recognition",
+    "tabular": "table", "speech": "microphone", "time": "chart-line", "finance": "coin",
+}  # fmt: skip
+
+
+@register.filter
+def glyph(capability: Capability) -> str:
+    """An icon's name for a capability, from its domain and tags."""
+    words = " ".join([capability.domain, *capability.tags]).lower().replace("-", " ").split()
+    return next((_GLYPHS[word] for word in words if word in _GLYPHS), "box-model-2")
+
+
+def _n(value: float) -> str:
+    return str(formats.number_format(value, None if value % 1 else 0, use_l10n=True, force_grouping=True))
+
+
+@register.filter
+def limit_words(plan: Plan | Limits | dict[str, Any]) -> list[str]:
+    """The limits of a plan, one sentence each."""
+    limits = (
+        plan.allowed if isinstance(plan, Plan) else plan if isinstance(plan, Limits) else parse_limits(plan)
+    )
+    words = []
+    if limits.per_day is not None:
+        words.append(_("%(n)s calls a day") % {"n": _n(limits.per_day)})
+    if limits.per_month is not None:
+        words.append(_("%(n)s calls a month") % {"n": _n(limits.per_month)})
+    if limits.rate_per_s is not None:
+        words.append(_("%(n)s calls a second") % {"n": _n(limits.rate_per_s)})
+    if limits.burst is not None:
+        words.append(_("bursts of %(n)s calls") % {"n": _n(limits.burst)})
+    if limits.concurrent is not None:
+        words.append(
+            ngettext("%(n)s call at a time", "%(n)s calls at a time", limits.concurrent)
+            % {"n": _n(limits.concurrent)}
+        )
+    return words
+
+
+@register.filter
+def approval_words(plan: Plan) -> str:
+    """Who decides on a subscription to a plan."""
+    return {
+        Plan.Approval.AUTO: _("at once"),
+        Plan.Approval.ONE: _("one person approves"),
+        Plan.Approval.FOUR_EYES: _("two people approve"),
+    }[Plan.Approval(plan.approval)]

@@ -1,0 +1,31 @@
+"""The store's pages."""
+
+from django.urls import path
+
+from apps.store.views import browse, capability, subscriptions, trial
+
+app_name = "store"
+
+urlpatterns = [
+    path("store/", browse.list_capabilities, name="list"),
+    path("store/-/preparation/", browse.preparation, name="preparation"),
+    path("store/<slug:slug>/", capability.overview, name="capability"),
+    path("store/<slug:slug>/try/", trial.try_it, name="try"),
+    path("store/<slug:slug>/try/feedback/", trial.feedback, name="feedback"),
+    path("store/<slug:slug>/api/", capability.api, name="api"),
+    path("store/<slug:slug>/versions/", capability.versions, name="versions"),
+    path("store/<slug:slug>/usage/", capability.usage, name="usage"),
+    path("store/<slug:slug>/usage.csv", capability.usage_csv, name="usage-csv"),
+    path("store/<slug:slug>/subscribe/", subscriptions.subscribe, name="subscribe"),
+    path("store/<slug:slug>/plans/", capability.plans, name="plans"),
+    path("store/<slug:slug>/plans/<int:pk>/<str:verb>/", capability.move_plan, name="plan-move"),
+    path("subscriptions/", subscriptions.list_subscriptions, name="subscriptions"),
+    path("subscriptions/<int:pk>/", subscriptions.detail, name="subscription"),
+    path("subscriptions/<int:pk>/usage.csv", subscriptions.usage_csv, name="subscription-csv"),
+    path("subscriptions/<int:pk>/keys/", subscriptions.issue, name="key-issue"),
+    path("subscriptions/<int:pk>/keys/<int:key>/rotate/", subscriptions.rotate, name="key-rotate"),
+    path("subscriptions/<int:pk>/keys/<int:key>/revoke/", subscriptions.revoke, name="key-revoke"),
+    path("subscriptions/<int:pk>/suspend/", subscriptions.suspend, name="subscription-suspend"),
+    path("subscriptions/<int:pk>/resume/", subscriptions.resume, name="subscription-resume"),
+    path("subscriptions/<int:pk>/cancel/", subscriptions.cancel, name="subscription-cancel"),
+]

@@ -1,0 +1,107 @@
+"""The store's front page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from apps.accounts.models import User
+from apps.catalog.models import Capability, Version
+from apps.core.paging import keyset
+from apps.store import panels, selectors
+from apps.store.search import FACETS, SORTS, Option, Search, facets, find
+
+_PAGE = 24
+_LONGEST_QUERY = 200
+
+
+@dataclass(frozen=True)
+class Card:
+    """One capability in the grid."""
+
+    capability: Capability
+    version: Version | None
+    answering: bool
+    teams: int
+
+
+@dataclass(frozen=True)
+class Facet:
+    """One group of filters."""
+
+    name: str
+    title: str
+    options: list[Option]
+    chosen: str
+
+
+@require_safe
+@login_required
+def list_capabilities(request: HttpRequest) -> HttpResponse:
+    """Find a capability: words, facets, order. htmx swaps the results alone."""
+    user = cast("User", request.user)
+    search = _search(request)
+    page = keyset(find(user, search), search.order, request.GET.get("cursor", ""), _PAGE)
+    counted = facets(user, search)
+    chosen = dict(search.chosen or {})
+    context = {
+        "search": search,
+        "page": page,
+        "cards": _cards(page.items),
+        "facets": [
+            Facet(name, str(title), counted[name], chosen.get(name, "")) for name, title in FACETS.items()
+        ],
+        "chosen": [
+            (FACETS[name], _label(counted[name], value), _without(request, name))
+            for name, value in chosen.items()
+        ],
+        "sorts": [(name, title) for name, title in SORTS.items() if name != "relevance" or search.words],
+        "preparation": panels.preparation(),
+    }
+    fragment = request.headers.get("HX-Target") == "results"
+    return render(request, "store/_results.html" if fragment else "store/list.html", context)
+
+
+def _search(request: HttpRequest) -> Search:
+    asked = {name: str(value).replace("\x00", "").strip() for name, value in request.GET.items()}
+    chosen = {name: asked[name][:100] for name in FACETS if asked.get(name)}
+    return Search(asked.get("q", "")[:_LONGEST_QUERY], chosen, asked.get("sort", ""))
+
+
+def _label(options: list[Option], value: str) -> str:
+    return next((option.label for option in options if option.value == value), value)
+
+
+def _without(request: HttpRequest, name: str) -> str:
+    """The address of this search without one of its filters."""
+    query = request.GET.copy()
+    query.pop(name, None)
+    query.pop("cursor", None)
+    return f"?{query.urlencode()}"
+
+
+def _cards(capabilities: list[Capability]) -> list[Card]:
+    answering = selectors.versions_answering(capabilities)
+    newest = selectors.newest_versions(capabilities)
+    teams = selectors.subscriber_counts(capabilities)
+    return [
+        Card(each, answering.get(each.pk) or newest.get(each.pk), each.pk in answering, teams.get(each.pk, 0))
+        for each in capabilities
+    ]
+
+
+@require_safe
+@login_required
+def preparation(request: HttpRequest) -> HttpResponse:
+    """The card about sample content that is being made; empty, with a reload, when all of it is there."""
+    prepared = panels.preparation()
+    if prepared is None:
+        response = HttpResponse("")
+        response["HX-Refresh"] = "true"
+        return response
+    return render(request, "store/_preparation.html", {"preparation": prepared})

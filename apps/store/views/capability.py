@@ -1,0 +1,168 @@
+"""A capability's pages in the store: overview, code, versions, usage, plans."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.accounts.models import User
+from apps.catalog.models import Capability, Version
+from apps.catalog.selectors import get_capability
+from apps.core.errors import Invalid, NotFound, PortalError
+from apps.core.policy import require
+from apps.store import panels, selectors, services, snippets, usage_report
+from apps.store.cards import render_card
+from apps.store.forms import PlanForm
+from apps.store.models import Plan, Subscription
+from apps.store.policy import may_offer, may_see_usage, may_try
+
+
+def context_of(request: HttpRequest, slug: str, tab: str) -> dict[str, Any]:
+    """What every tab of a capability shows around itself."""
+    user = cast("User", request.user)
+    capability = get_capability(slug, user=user)
+    own = selectors.own_subscriptions(user, capability)
+    version = selectors.versions_answering([capability]).get(capability.pk)
+    return {
+        "capability": capability,
+        "tab": tab,
+        f"tab_{tab}": True,
+        "own": own,
+        "badges": panels.badges_of(capability),
+        "answering": version,
+        "may_try": may_try(user, capability),
+        "may_offer": may_offer(user, capability),
+        "may_see_usage": may_see_usage(user, capability),
+    }
+
+
+@require_safe
+@login_required
+def overview(request: HttpRequest, slug: str) -> HttpResponse:
+    """The card, the plans, and the facts at the side."""
+    context = context_of(request, slug, "overview")
+    capability: Capability = context["capability"]
+    context |= {
+        "card_html": render_card(capability.card),
+        "plans": _offers(capability, context["own"]),
+        "version": context["answering"] or selectors.version_to_show(capability),
+        "panels": panels.panels_of(request, capability),
+        "teams": selectors.subscriber_counts([capability]).get(capability.pk, 0),
+    }
+    return render(request, "store/overview.html", context)
+
+
+def _offers(capability: Capability, own: list[Subscription]) -> list[tuple[Plan, Subscription | None]]:
+    taken = {subscription.plan_id: subscription for subscription in own}
+    return [(plan, taken.get(plan.pk)) for plan in selectors.plans_on_offer(capability)]
+
+
+@require_safe
+@login_required
+def api(request: HttpRequest, slug: str) -> HttpResponse:
+    """Code that calls it, filled in."""
+    context = context_of(request, slug, "api")
+    capability: Capability = context["capability"]
+    version = context["answering"] or selectors.version_to_show(capability)
+    key = _a_key(context["own"])
+    if version is not None and version.signature:
+        inputs = snippets.inputs_of(version.signature, selectors.cases_of(version))
+        shown = f"{key}…" if key else "$ATRIUM_KEY"
+        context["snippets"] = snippets.snippets(settings.ATRIUM.gateway_url, capability.slug, inputs, shown)
+        context["signature"] = version.signature
+    context |= {"version": version, "key_prefix": key, "gateway_url": settings.ATRIUM.gateway_url}
+    return render(request, "store/api.html", context)
+
+
+def _a_key(own: list[Subscription]) -> str:
+    """The prefix of a living key of the reader's own subscriptions; empty without one."""
+    for subscription in own:
+        for key in selectors.keys_of(subscription):
+            if key.grant.status == "active":
+                return key.grant.prefix
+    return ""
+
+
+@require_safe
+@login_required
+def versions(request: HttpRequest, slug: str) -> HttpResponse:
+    """What there is, since when, and what changed."""
+    context = context_of(request, slug, "versions")
+    found = Version.objects.filter(capability=context["capability"], status__in=["packaged", "retired"])
+    context["versions"] = found.order_by("-packaged_at", "-pk").defer(
+        "manifest", "source_manifest", "report"
+    )[:100]
+    return render(request, "store/versions.html", context)
+
+
+@require_safe
+@login_required
+def usage(request: HttpRequest, slug: str) -> HttpResponse:
+    """How much it is called: all of it for the provider, the own teams' calls for a subscriber."""
+    context = context_of(request, slug, "usage")
+    require(context["may_see_usage"])
+    span = usage_report.span_of(request.GET.get("span", ""))
+    report = usage_report.for_capability(cast("User", request.user), context["capability"], span)
+    context |= {"report": report, "span": span, "spans": usage_report.SPANS}
+    return render(request, "store/usage.html", context)
+
+
+@require_safe
+@login_required
+def usage_csv(request: HttpRequest, slug: str) -> HttpResponseBase:
+    """The numbers behind the charts."""
+    context = context_of(request, slug, "usage")
+    require(context["may_see_usage"])
+    span = usage_report.span_of(request.GET.get("span", ""))
+    report = usage_report.for_capability(cast("User", request.user), context["capability"], span)
+    return csv_response(report, f"{slug}-usage.csv")
+
+
+def csv_response(report: usage_report.Report, name: str) -> HttpResponse:
+    """A report as a file."""
+    response = HttpResponse(report.csv(), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+@login_required
+def plans(request: HttpRequest, slug: str) -> HttpResponse:
+    """The provider's page: make plans, publish and withdraw them."""
+    context = context_of(request, slug, "plans")
+    require(context["may_offer"])
+    form = PlanForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.create_plan(context["capability"], by=cast("User", request.user), **form.cleaned_plan())
+        except Invalid as error:
+            form.add_error(None, error.message)
+        else:
+            messages.success(request, _("The plan is drafted. Publish it to offer it."))
+            return redirect("store:plans", slug)
+    found = Plan.objects.filter(capability=context["capability"]).order_by("-pk")
+    context |= {"form": form, "plans": found}
+    return render(request, "store/plans.html", context, status=422 if form.errors else 200)
+
+
+@require_POST
+@login_required
+def move_plan(request: HttpRequest, slug: str, pk: int, verb: str) -> HttpResponse:
+    """Publish or withdraw a plan."""
+    user = cast("User", request.user)
+    capability = get_capability(slug, user=user)
+    plan = Plan.objects.select_related("capability__team").filter(capability=capability, pk=pk).first()
+    verbs = {"publish": services.publish_plan, "withdraw": services.withdraw_plan}
+    if plan is None or verb not in verbs:
+        raise NotFound(_("There is no such plan."))
+    try:
+        verbs[verb](plan, by=user)
+    except PortalError as error:
+        messages.error(request, error.message)
+    return redirect("store:plans", slug)

@@ -1,0 +1,82 @@
+"""What people see of the sample content while it is being made. Reads only."""
+
+from __future__ import annotations
+
+import time
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from apps.catalog.models import Capability, Version
+from apps.compute.models import Job
+from apps.core.urns import urn
+from apps.datasets.models import DatasetVersion
+from apps.instances.models import Deployment
+from apps.store.panels import Preparation
+from portal.samples.steps import MOST_ATTEMPTS, NUMBER, Sample, unfinished
+
+_LOOK_AGAIN_S = 60
+_all_done_at: float | None = None
+
+
+def preparation() -> Preparation | None:
+    """The card on the store's front page; None when all samples are there or none are wanted."""
+    global _all_done_at
+    if not settings.ATRIUM.samples:
+        return None
+    if _all_done_at is not None and time.monotonic() - _all_done_at < _LOOK_AGAIN_S:
+        return None
+    remaining = unfinished()
+    if not remaining:
+        _all_done_at = time.monotonic()
+        return None
+    parts = [_part(sample) for sample in remaining]
+    done = 3 - len(remaining)
+    fraction = (done + sum(part[0] for part in parts)) / 3
+    failed = [part[1] for part in parts if part[2] == "failed"]
+    message = failed[0] if failed else parts[0][1]
+    return Preparation(
+        title=_("The sample capabilities are being made"),
+        fraction=fraction,
+        message=message,
+        failed=bool(failed),
+        steps=[
+            (f"{sample.name}: {part[1]}", part[2], part[3])
+            for sample, part in zip(remaining, parts, strict=True)
+        ],
+    )
+
+
+def _part(sample: Sample) -> tuple[float, str, str, str]:
+    """How far (0-1), what is being done, a status word, and where it can be watched."""
+    data = DatasetVersion.objects.filter(dataset__slug=sample.slug).order_by("number").first()
+    capability = Capability.objects.filter(slug=sample.slug).first()
+    if data is None or capability is None:
+        return 0.05, _("writing the data set"), "running", ""
+    version = Version.objects.filter(capability=capability, number=NUMBER).first()
+    if version is None:
+        job = Job.objects.filter(subject=urn(data), kind="training").order_by("-pk").first()
+        return _of_job(job, _("training"), 0.1, 0.3)
+    if version.status != Version.Status.PACKAGED:
+        job = Job.objects.filter(pk=version.job_id or 0).first()
+        if version.status == Version.Status.FAILED:
+            return 0.5, _("packaging failed"), "failed", f"/jobs/{version.job_id}/"
+        return _of_job(job, _("packaging"), 0.4, 0.3)
+    deployment = Deployment.objects.filter(version=version, kind=Deployment.Kind.PRODUCTION).first()
+    if deployment is None:
+        return 0.75, _("deploying"), "starting", ""
+    return (
+        0.85,
+        deployment.status_reason or _("starting"),
+        deployment.status,
+        f"/deployments/{deployment.pk}/",
+    )
+
+
+def _of_job(job: Job | None, what: str, start: float, share: float) -> tuple[float, str, str, str]:
+    if job is None:
+        return start, what, "queued", ""
+    words = f"{what}, {job.progress_message}" if job.progress_message else what
+    if job.status == Job.Status.FAILED and job.failures + job.losses >= MOST_ATTEMPTS:
+        words = _("%(what)s failed: %(why)s") % {"what": what, "why": job.reason}
+    return start + share * (job.progress or 0), words, job.status, f"/jobs/{job.pk}/"

@@ -1,0 +1,401 @@
+"""How a sample capability comes to be, through the ordinary services and as the sample people: a state machine.
+
+Each step looks whether it is done and else does it, so that `advance` may be called at any time, after any kill,
+by anybody. What was reached stands in the ordinary tables alone. Data set → training job → version → packaging
+job → an operator's confirmation → production deployment → traffic → plans → published.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from django.db import connection, transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from apps.accounts.models import Team, User
+from apps.catalog.models import Capability, Version
+from apps.catalog.services import (
+    create_capability,
+    create_version,
+    edit_capability,
+    package_version,
+    publish_capability,
+)
+from apps.compute.models import Job
+from apps.compute.services import retry_job, submit_job
+from apps.core import objects
+from apps.core.urns import urn
+from apps.datasets.models import Dataset, DatasetVersion
+from apps.datasets.services import create_dataset
+from apps.datasets.services import create_version as create_dataset_version
+from apps.instances.guard import may_take_production_traffic
+from apps.instances.models import Deployment, TrafficWeight
+from apps.instances.services import confirm_for_production, deploy_version, set_weights
+from apps.store.models import Plan
+from apps.store.services import create_plan, publish_plan
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+RECIPES = Path(__file__).resolve().parent / "recipes"
+TEAM, DEVELOPER, OPERATOR = "network-ai", "dev", "ops"
+NUMBER = "1.0.0"
+MOST_ATTEMPTS = 3
+_LOCK = 0x53414D50
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one sample capability says of itself."""
+
+    slug: str
+    name: str
+    summary: str
+    domain: str
+    tags: tuple[str, ...]
+    data_name: str
+    data_description: str
+    changelog: str = "First version."
+    params: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def recipe(self) -> str:
+        return self.slug.replace("-", "_") + ".py"
+
+
+SAMPLES = (
+    Sample(
+        "digits",
+        "Handwritten digits",
+        "Recognises a handwritten digit in a small image and says how sure it is.",
+        "vision",
+        ("image", "handwriting", "sample"),
+        "Handwritten digits",
+        "1,797 images of single digits, 8×8 grey values, from the UCI optical digits data that ships in scikit-learn.",
+    ),
+    Sample(
+        "breast-cancer",
+        "Breast cancer (Wisconsin)",
+        "Tells malignant from benign tissue by 30 measures of cell nuclei. A sample, not a medical device.",
+        "health",
+        ("tabular", "medicine", "sample"),
+        "Breast cancer (Wisconsin)",
+        "569 biopsies with 30 measures of cell nuclei each, from the UCI data that ships in scikit-learn.",
+    ),
+    Sample(
+        "fault-tickets",
+        "Fault tickets",
+        "Names the likely cause of a network fault from the words of its ticket. Trained on generated tickets.",
+        "network operations",
+        ("text", "tickets", "sample"),
+        "Fault tickets (generated)",
+        "3,000 network fault tickets. The data is generated from sentence patterns; no ticket is real.",
+    ),
+)
+
+PLANS: tuple[tuple[str, dict[str, Any]], ...] = (
+    (
+        "trial",
+        {
+            "description": "The limits of Try it, for each person.",
+            "limits": {"rate_per_s": 5, "burst": 10, "per_day": 200, "concurrent": 2},
+            "trial": True,
+        },
+    ),
+    (
+        "free",
+        {
+            "description": "For trying it in an application.",
+            "limits": {"rate_per_s": 5, "burst": 10, "per_day": 1000, "concurrent": 4},
+        },
+    ),
+    (
+        "standard",
+        {
+            "description": "For production use; an operator of the team agrees.",
+            "limits": {"rate_per_s": 100, "burst": 200, "per_month": 3_000_000, "concurrent": 32},
+            "approval": Plan.Approval.ONE,
+        },
+    ),
+)
+
+
+class Broken(Exception):
+    """A sample cannot go on by itself; the text says where it stands and why."""
+
+
+@dataclass
+class Work:
+    """One sample with what exists of it."""
+
+    sample: Sample
+    team: Team
+    developer: User
+    operator: User
+    data: DatasetVersion | None = None
+    capability: Capability | None = None
+    job: Job | None = None
+    version: Version | None = None
+    deployment: Deployment | None = None
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A step that others work on: what is waited for, how far it is, and where it can be watched."""
+
+    message: str
+    url: str = ""
+    fraction: float | None = None
+
+
+Step = Callable[[Work], "Waiting | None"]
+
+
+def have_data(work: Work) -> Waiting | None:
+    """The data set with its first version."""
+    sample = work.sample
+    dataset = Dataset.objects.filter(slug=sample.slug).first() or create_dataset(
+        sample.slug,
+        team=work.team,
+        by=work.developer,
+        name=sample.data_name,
+        description=sample.data_description,
+        visibility=Dataset.Visibility.ORGANISATION,
+    )
+    work.data = dataset.versions.order_by("number").first()
+    if work.data is None:
+        files = {f"{sample.slug}.csv": _write_data(sample)}
+        work.data = create_dataset_version(dataset, files, by=work.developer, note=sample.data_description)
+    return None
+
+
+def _write_data(sample: Sample) -> str:
+    """Make the CSV in a process of its own, so that scikit-learn stays out of the worker's memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{sample.slug}.csv"
+        function = f"write_{sample.slug.replace('-', '_')}"
+        code = f"import sys, pathlib; from portal.samples import data; data.{function}(pathlib.Path(sys.argv[1]))"
+        subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, check=True, timeout=120)
+        with path.open("rb") as stream:
+            return objects.put(stream)[0]
+
+
+def have_capability(work: Work) -> Waiting | None:
+    """The description."""
+    sample = work.sample
+    work.capability = Capability.objects.filter(slug=sample.slug).select_related("team__site").first()
+    if work.capability is None:
+        work.capability = create_capability(
+            sample.slug,
+            team=work.team,
+            by=work.developer,
+            name=sample.name,
+            summary=sample.summary,
+            domain=sample.domain,
+            tags=sample.tags,
+            visibility=Capability.Visibility.ORGANISATION,
+        )
+    return None
+
+
+def be_trained(work: Work) -> Waiting | None:
+    """A training job in the sandbox, on the data set's version."""
+    assert work.data is not None
+    if Version.objects.filter(capability=work.capability, number=NUMBER).exists():
+        return None
+    work.job = Job.objects.filter(subject=urn(work.data), kind="training").order_by("-pk").first()
+    if work.job is None:
+        work.job = submit_job(
+            "training",
+            _("Train %(name)s") % {"name": work.sample.name},
+            by=work.developer,
+            team=work.team,
+            argv=["python", "train.py"],
+            files={"train.py": (RECIPES / work.sample.recipe).read_bytes()},
+            inputs={path: entry["sha256"] for path, entry in work.data.manifest.items()},
+            params=work.sample.params,
+            max_attempts=MOST_ATTEMPTS,
+            timeout_s=900,
+            subject=work.data,
+        )
+    return _wait_for(work.job, work.developer, _("Training"))
+
+
+def _wait_for(job: Job, developer: User, what: str) -> Waiting | None:
+    if job.status == Job.Status.SUCCEEDED:
+        return None
+    if job.status in Job.ENDED:
+        if job.failures + job.losses < MOST_ATTEMPTS:
+            retry_job(job, by=developer)
+        else:
+            raise Broken(_("%(what)s failed: %(why)s") % {"what": what, "why": job.reason})
+    words = f"{what}: {job.progress_message}" if job.progress_message else what
+    return Waiting(words, f"/jobs/{job.pk}/", job.progress)
+
+
+def have_version(work: Work) -> Waiting | None:
+    """Version 1.0.0 of the job's model folder, with lineage to data, job and code."""
+    assert work.capability is not None
+    work.version = Version.objects.filter(capability=work.capability, number=NUMBER).first()
+    if work.version is not None:
+        return None
+    job = work.job
+    assert job is not None
+    prefix = "model/"
+    files = {
+        path.removeprefix(prefix): entry["sha256"]
+        for path, entry in job.outputs.items()
+        if path.startswith(prefix)
+    }
+    source = (RECIPES / work.sample.recipe).read_bytes()
+    work.version = create_version(
+        work.capability,
+        NUMBER,
+        files=files,
+        by=work.developer,
+        changelog=work.sample.changelog,
+        dataset_version=work.data,
+        code_digest=hashlib.sha256(source).hexdigest(),
+        training_job_urn=urn(job),
+        parameters=(job.result or {}).get("parameters", {}),
+    )
+    card = next((sha256 for path, sha256 in files.items() if Path(path).name == "card.md"), "")
+    if card:
+        with objects.open_object(card) as stream:
+            text = stream.read().decode()
+        edit_capability(work.capability, by=work.developer, card=text)
+    return None
+
+
+def be_packaged(work: Work) -> Waiting | None:
+    """One directory with one digest, made and checked in the sandbox."""
+    version = work.version
+    assert version is not None
+    if version.status == Version.Status.PACKAGED:
+        return None
+    if version.status == Version.Status.DRAFT:
+        package_version(version, by=work.developer)
+        version.refresh_from_db()
+    job = Job.objects.filter(pk=version.job_id or 0).first()
+    if version.status == Version.Status.FAILED:
+        attempts = Job.objects.filter(subject=urn(version), kind=job.kind if job else "packaging").count()
+        if attempts >= MOST_ATTEMPTS:
+            raise Broken(
+                _("Packaging failed: %(why)s") % {"why": version.failure.get("message", version.failure)}
+            )
+        job = package_version(version, by=work.developer)
+    return Waiting(_("Packaging"), f"/jobs/{job.pk}/" if job else "", job.progress if job else None)
+
+
+def be_confirmed(work: Work) -> Waiting | None:
+    """Leave to take production traffic: an operator's recorded word on exactly these bytes."""
+    assert work.version is not None
+    if not may_take_production_traffic(work.version):
+        confirm_for_production(work.version, by=work.operator, comment="sample")
+    return None
+
+
+def be_deployed(work: Work) -> Waiting | None:
+    """One production replica."""
+    assert work.version is not None
+    living = Deployment.objects.filter(
+        version=work.version, kind=Deployment.Kind.PRODUCTION, desired=Deployment.Desired.RUNNING
+    )
+    work.deployment = living.order_by("pk").first()
+    if work.deployment is None:
+        work.deployment = deploy_version(work.version, kind=Deployment.Kind.PRODUCTION, by=work.operator)
+    if work.deployment.status == Deployment.Status.READY:
+        return None
+    return Waiting(work.deployment.status_reason or _("Starting"), f"/deployments/{work.deployment.pk}/")
+
+
+def take_traffic(work: Work) -> Waiting | None:
+    """All production calls go to it, where nobody has divided them otherwise."""
+    assert work.capability is not None
+    assert work.deployment is not None
+    if not TrafficWeight.objects.filter(capability=work.capability).exists():
+        set_weights(work.capability, {work.deployment.pk: 100}, by=work.operator)
+    return None
+
+
+def have_plans(work: Work) -> Waiting | None:
+    """The trial, one plan that is granted at once and one that needs an approval."""
+    assert work.capability is not None
+    for name, plan in PLANS:
+        found = Plan.objects.filter(capability=work.capability, name=name).order_by("-pk").first()
+        if found is None:
+            found = create_plan(work.capability, name, by=work.developer, **plan)
+        if found.status == Plan.Status.DRAFT:
+            publish_plan(found, by=work.developer)
+    return None
+
+
+def be_published(work: Work) -> Waiting | None:
+    """Shown in the store."""
+    assert work.capability is not None
+    work.capability.refresh_from_db()
+    if work.capability.published_at is None:
+        publish_capability(work.capability, by=work.developer)
+    return None
+
+
+STEPS: tuple[tuple[Any, Step], ...] = (
+    (gettext_lazy("Data set"), have_data),
+    (gettext_lazy("Description"), have_capability),
+    (gettext_lazy("Training"), be_trained),
+    (gettext_lazy("Version"), have_version),
+    (gettext_lazy("Packaging"), be_packaged),
+    (gettext_lazy("Confirmation"), be_confirmed),
+    (gettext_lazy("Deployment"), be_deployed),
+    (gettext_lazy("Traffic"), take_traffic),
+    (gettext_lazy("Plans"), have_plans),
+    (gettext_lazy("Published"), be_published),
+)
+
+
+def is_done(sample: Sample) -> bool:
+    """Whether a sample was published once; what people do with it afterwards is theirs."""
+    return Capability.objects.filter(slug=sample.slug, published_at__isnull=False).exists()
+
+
+def unfinished() -> list[Sample]:
+    """The samples that are still being made."""
+    done = set(
+        Capability.objects.filter(slug__in=[s.slug for s in SAMPLES], published_at__isnull=False).values_list(
+            "slug", flat=True
+        )
+    )
+    return [sample for sample in SAMPLES if sample.slug not in done]
+
+
+def advance(sample: Sample) -> tuple[str, Waiting | None]:
+    """Do what can be done now; returns the step's name and what it waits for, None when all is done."""
+    team = Team.objects.select_related("site").filter(slug=TEAM).first()
+    people = {user.username: user for user in User.objects.filter(username__in=[DEVELOPER, OPERATOR])}
+    if team is None or len(people) < 2:
+        return "", Waiting(_("Making the sample people"))
+    work = Work(sample, team, people[DEVELOPER], people[OPERATOR])
+    for name, step in STEPS:
+        waiting = step(work)
+        if waiting is not None:
+            return str(name), waiting
+    return "", None
+
+
+def advance_alone(sample: Sample) -> bool:
+    """`advance`, unless another worker is at it right now. Returns whether the sample is done."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCK, SAMPLES.index(sample)])
+        if not cursor.fetchone()[0]:
+            return False
+    try:
+        return advance(sample)[1] is None
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK, SAMPLES.index(sample)])

@@ -1,0 +1,169 @@
+"""The form of Try it and the answer in words, by numbers; no database."""
+
+import json
+
+import plotly.graph_objects as go
+import pytest
+
+from apps.store import figures, inputs, snippets
+from apps.store.reading import expected_of, read_answer
+
+TABLE = {
+    "inputs": [{"name": "features", "datatype": "FP32", "shape": [-1, 2]}],
+    "outputs": [
+        {
+            "name": "class",
+            "datatype": "INT64",
+            "shape": [-1],
+            "kind": "class",
+            "labels": ["malignant", "benign"],
+        },
+        {"name": "probabilities", "datatype": "FP32", "shape": [-1, 2], "kind": "probabilities"},
+    ],
+    "columns": [
+        {"name": "radius", "unit": "mm", "minimum": 0, "maximum": 50, "example": 14.1},
+        {"name": "texture", "example": 20},
+    ],
+}
+
+
+def posted(signature, **values):
+    groups = inputs.form_of(signature)
+    return groups, inputs.read(groups, values)
+
+
+def test_a_table_becomes_one_number_for_each_column():
+    groups, tensors = posted(TABLE, **{"in-0-0": "14.5", "in-0-1": "−3"})
+    assert tensors == [{"name": "features", "datatype": "FP32", "shape": [1, 2], "data": [14.5, -3.0]}]
+    assert groups[0].fields[0].range == "0 – 50 mm"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("", "missing"),
+        ("abc", "abc"),
+        ("51", "outside"),
+        ("nan", "finite"),
+        ("1e999", "finite"),
+        ("-1", "outside"),
+    ],
+)
+def test_a_wrong_number_is_marked_at_its_column(value, words):
+    groups, tensors = posted(TABLE, **{"in-0-0": value, "in-0-1": "1"})
+    assert tensors is None
+    assert words in groups[0].fields[0].error
+    assert not groups[0].fields[1].error
+
+
+def test_the_example_fills_every_column():
+    groups = inputs.form_of(TABLE)
+    assert inputs.fill_from_signature(groups)
+    assert [field.value for field in groups[0].fields] == ["14.1", "20"]
+
+
+def test_a_case_with_several_items_fills_its_first():
+    groups = inputs.form_of(TABLE)
+    inputs.fill(groups, [{"name": "features", "data": [[1, 2], [3, 4]]}])
+    assert [field.value for field in groups[0].fields] == ["1", "2"]
+
+
+IMAGE = {
+    "inputs": [{"name": "image", "datatype": "FP32", "shape": [-1, 2, 2], "kind": "image", "maximum": 16}],
+    "outputs": [{"name": "class", "datatype": "INT64", "shape": [-1]}],
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("", "Draw"),
+        ("[0,0,0,0]", "Draw"),
+        ("[1,2]", "2 values"),
+        ("{", "Draw"),
+        ("[1,2,3,17]", "outside"),
+        ('[1,2,3,"x"]', "x"),
+    ],
+)
+def test_an_impossible_image_says_what_is_wrong(value, words):
+    groups, tensors = posted(IMAGE, **{"in-0": value})
+    assert tensors is None
+    assert words in groups[0].fields[0].error
+
+
+def test_a_drawn_image_becomes_a_tensor_of_one_item():
+    _groups, tensors = posted(IMAGE, **{"in-0": "[0,16,3.5,0]"})
+    assert tensors == [{"name": "image", "datatype": "FP32", "shape": [1, 2, 2], "data": [0, 16, 3.5, 0]}]
+
+
+def test_text_choice_series_and_whole_numbers_are_read():
+    signature = {
+        "inputs": [
+            {"name": "text", "datatype": "BYTES", "shape": [-1]},
+            {"name": "grade", "datatype": "BYTES", "shape": [-1], "choices": ["a", "b"]},
+            {"name": "load", "datatype": "FP32", "shape": [-1, -1], "kind": "series"},
+            {"name": "count", "datatype": "INT64", "shape": [-1], "minimum": 1},
+        ],
+        "outputs": [],
+    }
+    _groups, tensors = posted(signature, **{"in-0": "光缆 cut", "in-1": "b", "in-2": "1, 2;3", "in-3": "7"})
+    assert [(t["shape"], t["data"]) for t in tensors] == [
+        ([1], ["光缆 cut"]),
+        ([1], ["b"]),
+        ([1, 3], [1.0, 2.0, 3.0]),
+        ([1], [7]),
+    ]
+    groups, none = posted(signature, **{"in-0": " ", "in-1": "c", "in-2": "1,x", "in-3": "1.5"})
+    assert none is None
+    assert all(group.fields[0].error for group in groups)
+
+
+def test_an_answer_is_told_in_the_labels_of_the_signature():
+    outputs = [
+        {"name": "class", "shape": [1], "datatype": "INT64", "data": [1]},
+        {"name": "probabilities", "shape": [1, 2], "datatype": "FP32", "data": [0.2, 0.8]},
+    ]
+    reading = read_answer(TABLE, outputs)
+    assert reading.answer == "benign"
+    assert reading.confidence == pytest.approx(0.8)
+    assert reading.probabilities == [("malignant", 0.2), ("benign", 0.8)]
+
+
+def test_what_was_right_is_kept_in_the_models_own_terms():
+    assert expected_of(TABLE, "malignant") == {"class": 0}
+    text = {
+        "outputs": [
+            {"name": "class", "datatype": "BYTES", "shape": [-1], "kind": "class", "labels": ["power"]}
+        ]
+    }
+    assert expected_of(text, "power") == {"class": "power"}
+
+
+def test_plotly_itself_accepts_the_figures():
+    from datetime import UTC, datetime
+
+    reading = read_answer(TABLE, [{"name": "probabilities", "shape": [1, 2], "data": [0.2, 0.8]}])
+    now = [datetime.now(UTC)]
+    for figure in (
+        figures.probabilities_figure(reading),
+        figures.calls_figure(now, [3], [1]),
+        figures.errors_figure([("input", 3)]),
+        figures.latency_figure(now, {"p50": [1.5], "p99": [None]}),
+    ):
+        assert json.loads(go.Figure(figure).to_json())["data"]
+
+
+def test_the_curl_line_survives_quotes_in_the_example():
+    tensors = [{"name": "text", "datatype": "BYTES", "shape": [1], "data": ["it's down"]}]
+    assert "it'\\''s down" in snippets.curl("http://gateway", "tickets", tensors, "atk_x")
+
+
+def test_the_snippets_inputs_come_from_the_shipped_case():
+    cases = [
+        {
+            "name": "a",
+            "inputs": [{"name": "features", "shape": [2, 2], "datatype": "FP32", "data": [1, 2, 3, 4]}],
+        }
+    ]
+    assert snippets.inputs_of(TABLE, cases)[0]["data"] == [1, 2]
+    assert snippets.inputs_of(TABLE, [])[0]["data"] == [14.1, 20]

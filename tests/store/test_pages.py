@@ -1,0 +1,222 @@
+"""The store's pages as people see them; what they look like is for the browser tests."""
+
+import pytest
+from django.test import Client
+
+from apps.catalog.models import Version
+from apps.instances.models import TrafficWeight
+from apps.instances.services import confirm_for_production, set_weights
+from apps.store import services
+from tests.factories import make_plan, make_published_capability, make_ready_deployment
+
+SIGNATURE = {
+    "inputs": [
+        {
+            "name": "image",
+            "datatype": "FP32",
+            "shape": [-1, 8, 8],
+            "kind": "image",
+            "minimum": 0,
+            "maximum": 16,
+        }
+    ],
+    "outputs": [
+        {
+            "name": "class",
+            "datatype": "INT64",
+            "shape": [-1],
+            "kind": "class",
+            "labels": [str(n) for n in range(10)],
+        }
+    ],
+}
+
+
+@pytest.fixture
+def as_cy(cy) -> Client:
+    client = Client()
+    client.force_login(cy)
+    return client
+
+
+@pytest.fixture
+def as_ada(ada) -> Client:
+    client = Client()
+    client.force_login(ada)
+    return client
+
+
+@pytest.fixture
+def live(digits, ada, ole) -> Version:
+    """`digits` answers in production, as far as the tables say."""
+    version = digits.versions.get()
+    Version.objects.filter(pk=version.pk).update(signature=SIGNATURE)
+    confirm_for_production(version, by=ole)
+    set_weights(digits, {make_ready_deployment(version, ole).pk: 100}, by=ole)
+    assert TrafficWeight.objects.exists()
+    return version
+
+
+def test_a_visitor_is_sent_to_the_login(client, digits):
+    assert client.get("/store/").status_code == 302
+
+
+def test_the_store_shows_what_is_published(as_cy, digits):
+    page = as_cy.get("/store/")
+    assert "Digits" in page.text
+    assert "Reads handwritten digits" in page.text
+
+
+def test_an_unpublished_or_hidden_capability_is_never_listed(as_cy, radio, ada):
+    make_published_capability(radio, ada, "hidden", name="Hidden thing", visibility="team")
+    from tests.factories import make_capability
+
+    make_capability(radio, ada, "draft", name="Draft thing", visibility="organisation")
+
+    page = as_cy.get("/store/")
+    assert "Hidden thing" not in page.text
+    assert "Draft thing" not in page.text
+    assert as_cy.get("/store/hidden/").status_code == 404
+    assert as_cy.get("/store/draft/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("q=handwritten", True),
+        ("q=hand", True),
+        ("q=tickets", False),
+        ("domain=vision", True),
+        ("domain=text", False),
+        ("framework=onnx", True),
+        ("team=radio", True),
+        ("q=digits&team=transport", False),
+        ("sort=name", True),
+        ("sort=popular", True),
+        ("q=digits&sort=relevance", True),
+        ("q=%00%27%22%3A%26%7C", False),
+        ("sort=nonsense&site=", True),
+    ],
+)
+def test_words_and_filters_narrow_the_list(as_cy, digits, query, found):
+    page = as_cy.get(f"/store/?{query}")
+    assert page.status_code == 200
+    assert ("/store/digits/" in page.text) is found
+
+
+def test_the_list_takes_as_many_queries_for_many_as_for_one(
+    as_cy, digits, radio, ada, django_assert_max_num_queries
+):
+    for number in range(8):
+        make_published_capability(radio, ada, f"more-{number}")
+    with django_assert_max_num_queries(16):
+        as_cy.get("/store/?sort=popular")
+
+
+@pytest.mark.parametrize("tab", ["", "try/", "api/", "versions/"])
+def test_every_tab_opens_for_a_reader(as_cy, live, free, tab):
+    assert as_cy.get(f"/store/digits/{tab}").status_code == 200
+
+
+def test_a_tab_that_is_not_mine_says_why(as_cy, live, free):
+    assert as_cy.get("/store/digits/usage/").status_code == 403
+    assert as_cy.get("/store/digits/plans/").status_code == 403
+
+
+def test_the_card_is_shown_without_what_could_act(as_cy, digits, ada):
+    from apps.catalog.services import edit_capability
+
+    card = "---\nlicense: x\n---\n# Title\n\n<script>alert(1)</script>\n\n[x](javascript:alert(1)) **bold**"
+    edit_capability(digits, by=ada, card=card)
+    text = as_cy.get("/store/digits/").text
+    assert "<strong>bold</strong>" in text
+    assert "alert(1)</script>" not in text
+    assert 'href="javascript' not in text
+    assert "license: x" not in text
+
+
+def test_the_code_names_the_address_and_the_own_keys_prefix(as_cy, live, subscription, cy, settings):
+    key, _secret = services.issue_key(subscription, by=cy)
+    text = as_cy.get("/store/digits/api/").text
+    assert f"{settings.ATRIUM.gateway_url}/v2/models/digits/infer" in text
+    assert key.grant.prefix in text
+    assert "tritonclient" in text
+
+
+def test_subscribing_leads_to_the_key_which_is_shown_once(as_cy, live, free, transport):
+    done = as_cy.post("/store/digits/subscribe/", {"plan": free.pk, "team": transport.pk}, follow=True)
+    place = done.redirect_chain[-1][0]
+    fresh = as_cy.post(f"{place}keys/", {"label": "app"})
+
+    assert "atk_" in fresh.text
+    assert "curl -sS" in fresh.text
+    assert fresh["Cache-Control"] == "no-store"
+    secret = fresh.context["secret"]
+    assert secret not in as_cy.get(place).text
+
+
+def test_a_plan_with_approval_asks_for_a_reason_in_the_form(as_cy, standard, transport):
+    page = as_cy.post("/store/digits/subscribe/", {"plan": standard.pk, "team": transport.pk, "use_case": ""})
+    assert page.status_code == 422
+
+
+def test_the_subscription_is_a_secret_of_its_two_sides(subscription, bo, root, transport):
+    from apps.accounts.models import Role
+    from tests.factories import make_team, make_user
+
+    eve = make_user("eve", team=make_team("Other"), role=Role.CONSUMER)
+    for user, status in ((eve, 404), (bo, 404), (root, 200)):
+        client = Client()
+        client.force_login(user)
+        assert client.get(f"/subscriptions/{subscription.pk}/").status_code == status, user
+
+
+def test_the_provider_drafts_publishes_and_withdraws_a_plan(as_ada, digits):
+    form = {"name": "gold", "approval": "auto", "per_day": "50", "description": ""}
+    assert as_ada.post("/store/digits/plans/", form).status_code == 302
+    plan = digits.plans.get()
+    as_ada.post(f"/store/digits/plans/{plan.pk}/publish/")
+    plan.refresh_from_db()
+    assert (plan.status, plan.limits) == ("published", {"per_day": 50})
+    as_ada.post(f"/store/digits/plans/{plan.pk}/withdraw/")
+    plan.refresh_from_db()
+    assert plan.status == "withdrawn"
+
+
+def test_a_burst_without_a_rate_is_marked_at_its_field(as_ada, digits):
+    page = as_ada.post("/store/digits/plans/", {"name": "odd", "approval": "auto", "burst": "5"})
+    assert page.status_code == 422
+    assert "needs rate_per_s" in page.text
+
+
+def test_an_empty_drawing_is_not_sent(as_cy, live):
+    page = as_cy.post("/store/digits/try/", {"in-0": ""}, headers={"HX-Request": "true"})
+    assert page.status_code == 422
+    assert "Draw something first" in page.text
+
+
+def test_a_gateway_that_is_away_is_said_clearly(as_cy, live):
+    image = "[" + ",".join(["3"] * 64) + "]"
+    page = as_cy.post("/store/digits/try/", {"in-0": image}, headers={"HX-Request": "true"})
+    assert page.status_code == 200
+    assert "does not answer" in page.text
+
+
+def test_usage_is_open_to_the_provider_and_downloads_as_csv(as_ada, digits):
+    assert as_ada.get("/store/digits/usage/?span=week").status_code == 200
+    lines = as_ada.get("/store/digits/usage.csv?span=day").text.splitlines()
+    assert lines[0] == "from,answered,failed,p50_ms,p95_ms,p99_ms"
+    assert len(lines) == 26
+
+
+def test_withdrawing_shows_in_the_list_of_subscriptions(as_cy, subscription, standard, cy, transport):
+    services.subscribe(standard, transport, by=cy, use_case="more")
+    assert as_cy.get("/subscriptions/?status=pending").text.count("/subscriptions/") >= 1
+    assert "standard" in as_cy.get("/subscriptions/").text
+
+
+def test_the_trial_plan_is_not_offered_to_subscribers(as_cy, digits, ada, transport):
+    plan = make_plan(digits, ada, "trial-plan", trial=True)
+    assert "trial-plan" not in as_cy.get("/store/digits/").text
+    page = as_cy.get(f"/store/digits/subscribe/?plan={plan.pk}")
+    assert page.status_code == 302
