@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -134,7 +135,7 @@ class Runner:
     def wait_ready(self, seconds: float = 30) -> tuple[int, Any]:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            if self.uds.exists():
+            with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):  # not listening yet
                 status, answer, _ = self.call("GET", "/v2/health/ready")
                 if status == 200 or "being loaded" not in answer["error"]:
                     return status, answer
