@@ -111,8 +111,9 @@ def declare(environment: Environment) -> list[Process]:
         if (ROOT / "apps/gateway/management/commands" / f"{name}.py").exists():
             processes.append(Process(name, (python, "manage.py", name), answers=answers, needs=prepared))
     if preparation.environments_outstanding():
-        build = (python, "manage.py", "environments")
-        processes.append(Process("environments", build, needs=prepared, essential=False, once=True))
+        build = ("nice", "-n", "10", python, "manage.py", "environments")
+        later = prepared | {process.name for process in processes}
+        processes.append(Process("environments", build, needs=later, essential=False, once=True))
     return [*_embedded(environment).values(), *processes]
 
 
