@@ -238,10 +238,11 @@ def expire_due() -> int:
         status__in=[Subscription.Status.GRANTED, Subscription.Status.SUSPENDED],
         expires_at__lte=timezone.now(),
     )
-    for subscription in due[:200]:
+    ended = list(due[:200])
+    for subscription in ended:
         with transaction.atomic():
             _end(subscription, Subscription.Status.EXPIRED, by=None)
-    return len(due)
+    return len(ended)
 
 
 def _end(subscription: Subscription, status: str, *, by: User | None) -> None:

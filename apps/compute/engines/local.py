@@ -94,9 +94,15 @@ class LocalEngine:
         staging.mkdir(mode=0o711)
         work, run = staging / "work", self.run_dir / workload.id
         shutil.rmtree(run, ignore_errors=True)
-        for own in (work, run):
-            own.mkdir(mode=0o700)
-            _own(own, uid)
+        work.mkdir(mode=0o700)
+        _own(work, uid)
+        run.mkdir(mode=0o700)
+        if self.level == "bubblewrap":
+            # In a sticky folder of root's the kernel follows no link that the workload made, so that its
+            # socket can lead the portal nowhere else, and it cannot replace a socket of the portal's.
+            run.chmod(0o1777)
+        else:
+            _own(run, uid)
         for file in workload.files:
             _place(file, work, uid)
         for mount in workload.mounts:

@@ -162,19 +162,19 @@ def probe() -> Level:
 def _try_bubblewrap() -> str:
     if os.geteuid() != 0:
         return "the portal does not run as root"
-    return _missing("bwrap", "bubblewrap") or _missing("setpriv", "util-linux") or _run("bubblewrap")
+    return _missing("bwrap", "bubblewrap") or _missing("setpriv", "util-linux") or why_not("bubblewrap")
 
 
 def _try_rootless() -> str:
     if os.geteuid() == 0:
         return "the portal runs as root"
-    return _missing("bwrap", "bubblewrap") or _run("bubblewrap-rootless")
+    return _missing("bwrap", "bubblewrap") or why_not("bubblewrap-rootless")
 
 
 def _try_own_uid() -> str:
     if os.geteuid() != 0:
         return "the portal does not run as root"
-    reason = _missing("setpriv", "util-linux") or _run("own-uid")
+    reason = _missing("setpriv", "util-linux") or why_not("own-uid")
     return reason and f"another user cannot run {sys.executable}: {reason}"
 
 
@@ -182,7 +182,7 @@ def _missing(program: str, package: str) -> str:
     return "" if shutil.which(program) else f"{program} is missing: install the package {package}"
 
 
-def _run(level: LevelName) -> str:
+def why_not(level: LevelName) -> str:
     """Why a trivial process cannot run at `level`; empty when it can."""
     python = level == "own-uid"
     argv = [sys.executable, "-I", "-S", "-c", "pass"] if python else ["/bin/sh", "-c", "test -d /proc/self"]
