@@ -20,11 +20,7 @@ def login(given: argparse.Namespace) -> int:
     """Keep address and token, after the portal has accepted them."""
     token = given.token or getpass.getpass("Personal token (from your profile page, atr_…): ")
     portal = Portal(given.url, token)
-    try:
-        person = portal.me()
-    except errors.NotFound:
-        portal.get("capabilities/", page_size=1)
-        person = {}
+    person = portal.me()
     values = {"url": portal.url, "token": token}
     if given.gateway:
         values["gateway"] = given.gateway
@@ -129,10 +125,12 @@ def _shaped(spec: dict[str, Any], row: Any) -> Any:
 def push(given: argparse.Namespace) -> int:
     """Upload a model folder as a version, and follow its packaging when asked to."""
     portal = Portal(timeout_s=600)
-    version = portal.push(given.folder, name=given.name, version=given.version, changelog=given.changelog)
+    version = portal.push(
+        given.folder, name=given.name, version=given.version, team=given.team, changelog=given.changelog
+    )
     print(f"Uploaded {given.name} {given.version} (version {version.get('id')}, {version.get('status')}).")
-    if given.wait and version.get("job"):
-        return _follow(portal, int(version["job"]))
+    if given.wait and version.get("job_id"):
+        return _follow(portal, int(version["job_id"]))
     return 0
 
 
@@ -189,7 +187,8 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("folder", type=Path)
     one.add_argument("--name", required=True, help="the capability's short name")
     one.add_argument("--version", required=True, help="for example 1.2.0")
-    one.add_argument("--changelog", default=None)
+    one.add_argument("--team", help="make the capability for this team when it does not exist")
+    one.add_argument("--changelog")
     one.add_argument("--wait", action="store_true", help="follow the packaging")
     one.set_defaults(run=push)
 

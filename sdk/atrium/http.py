@@ -13,7 +13,9 @@ import socket
 import ssl
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -53,12 +55,15 @@ class Http:
         self,
         method: str,
         path: str,
-        body: bytes | None = None,
+        body: bytes | Path | None = None,
         headers: dict[str, str] | None = None,
         *,
         timeout_s: float | None = None,
     ) -> Answer:
-        """Send, repeat what is safe to repeat, and raise an AtriumError for 400 and above."""
+        """Send, repeat what is safe to repeat, and raise an AtriumError for 400 and above.
+
+        A body that is a Path is read from that file while it is sent; then give Content-Length.
+        """
         sent = dict(headers or {})
         if self._token:
             sent.setdefault("Authorization", f"Bearer {self._token}")
@@ -87,11 +92,12 @@ class Http:
         return self.request(method, path, body, given).json()
 
     def _once(
-        self, method: str, path: str, body: bytes | None, headers: dict[str, str], timeout_s: float
+        self, method: str, path: str, body: bytes | Path | None, headers: dict[str, str], timeout_s: float
     ) -> Answer:
         connection = self._connection(timeout_s)
         try:
-            connection.request(method, path, body, headers)
+            with body.open("rb") if isinstance(body, Path) else nullcontext(body) as content_sent:
+                connection.request(method, path, content_sent, headers)
             response = connection.getresponse()
             content = response.read()
         except (OSError, http.client.HTTPException) as error:

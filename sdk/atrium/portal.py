@@ -1,13 +1,10 @@
 """The portal's REST API for people's code: register versions, submit and follow jobs, search."""
 
 import hashlib
-import io
 import json
-import os
 import tempfile
 import time
 import uuid
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,13 +12,13 @@ from urllib.parse import quote, urlencode
 
 from atrium import errors, settings
 from atrium.http import Http
-from atrium.package import Case
+from atrium.package import Case, digest, sha256_of
 from atrium.saving import save_model
 from atrium.signature import Signature
 
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 POLL_S = 1.0
-ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+UPLOAD_S = 600.0
 SKIPPED = frozenset({"__pycache__", ".git", ".ipynb_checkpoints"})
 
 
@@ -45,26 +42,51 @@ class Portal:
 
     def me(self) -> dict[str, Any]:
         """The person whose token this is."""
-        return dict(self.get("me/"))
+        return dict(self.get("users/me/"))
 
     def search(self, words: str, limit: int = 20) -> list[dict[str, Any]]:
         """Capabilities that the words find, best first."""
-        page = self.get("capabilities/", search=words, page_size=limit)
+        page = self.get("capabilities/", q=words, page_size=limit)
         rows = page["results"] if isinstance(page, dict) else page
         return [dict(row) for row in rows][:limit]
 
-    def push(self, folder: Path | str, *, name: str, version: str, **fields: Any) -> dict[str, Any]:
+    def push(
+        self, folder: Path | str, *, name: str, version: str, team: str | None = None, **fields: Any
+    ) -> dict[str, Any]:
         """Upload a model folder as a new version of a capability; packaging starts at once.
 
-        Pushing the same folder again answers with the same version, so a broken upload is just repeated.
+        Files go one by one by their digest, and only those that the portal lacks, so a push that was cut
+        goes on where it was. With `team`, a capability that does not exist is made as that team's draft.
         """
-        archive = pack(Path(folder))
-        mark = hashlib.sha256(f"{name}\0{version}\0".encode() + archive).hexdigest()
-        form = {"capability": name, "number": version, **fields}
-        body, kind = multipart(form, "archive", f"{name}-{version}.zip", archive)
-        headers = {"Content-Type": kind, "Idempotency-Key": mark, "Accept": "application/json"}
-        answer = self._http.request("POST", "/api/v1/versions/", body, headers, timeout_s=600)
-        return dict(answer.json())
+        files = collect(Path(folder))
+        for entry in files.values():
+            self._store(entry)
+        if team is not None:
+            self._have_capability(name, team)
+        document = {
+            "capability": name,
+            "number": version,
+            "files": {path: entry["sha256"] for path, entry in files.items()},
+            "digest": digest(files),
+            **{key: value for key, value in fields.items() if value is not None},
+        }
+        mark = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+        return dict(self.post("versions/", document, idempotency_key=mark))
+
+    def _store(self, entry: Mapping[str, Any]) -> None:
+        """Upload one file unless the portal has it."""
+        path = f"/api/v1/objects/{entry['sha256']}/"
+        try:
+            self._http.request("GET", path)
+        except errors.NotFound:
+            headers = {"Content-Type": "application/octet-stream", "Content-Length": str(entry["size"])}
+            self._http.request("PUT", path, entry["file"], headers, timeout_s=UPLOAD_S)
+
+    def _have_capability(self, name: str, team: str) -> None:
+        try:
+            self.get(f"capabilities/{quote(name, safe='')}/")
+        except errors.NotFound:
+            self.post("capabilities/", {"slug": name, "name": name, "team": team})
 
     def submit(self, script: str, *, title: str, team: str, **facts: Any) -> dict[str, Any]:
         """Run a Python script as a job; `facts` as the API takes them (params, inputs, resources, …)."""
@@ -100,39 +122,23 @@ class Portal:
         return dict(self.get(f"versions/{number}/"))
 
 
-def pack(folder: Path) -> bytes:
-    """A folder as a zip archive that is the same, byte for byte, for the same files."""
+def collect(folder: Path) -> dict[str, dict[str, Any]]:
+    """The files of a model folder with size and digest; links are refused, caches left out."""
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder; give the folder that holds the model")
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in sorted(folder.rglob("*")):
-            relative = file.relative_to(folder)
-            if SKIPPED & set(relative.parts) or not file.is_file():
-                continue
-            if file.is_symlink():
-                raise ValueError(f"{relative} is a link; the portal takes plain files only")
-            entry = zipfile.ZipInfo(relative.as_posix(), ZIP_TIME)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, file.read_bytes())
-    return stream.getvalue()
-
-
-def multipart(fields: Mapping[str, Any], name: str, filename: str, content: bytes) -> tuple[bytes, str]:
-    """A form with one file, and its content type."""
-    boundary = uuid.uuid4().hex
-    parts: list[bytes] = []
-    for key, value in fields.items():
-        if value is None:
+    files: dict[str, dict[str, Any]] = {}
+    for file in sorted(folder.rglob("*")):
+        relative = file.relative_to(folder)
+        if SKIPPED & set(relative.parts):
             continue
-        text = value if isinstance(value, str) else json.dumps(value)
-        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n'
-        parts.append(f"{head}{text}\r\n".encode())
-    disposition = f'form-data; name="{name}"; filename="{quote(filename)}"'
-    head = f"--{boundary}\r\nContent-Disposition: {disposition}\r\nContent-Type: application/zip\r\n\r\n"
-    parts += [head.encode(), content, f"\r\n--{boundary}--\r\n".encode()]
-    return b"".join(parts), f"multipart/form-data; boundary={boundary}"
+        if file.is_symlink():
+            raise ValueError(f"{relative} is a link; the portal takes plain files only")
+        if file.is_file():
+            entry = {"file": file, "sha256": sha256_of(file), "size": file.stat().st_size}
+            files[relative.as_posix()] = entry
+    if not files:
+        raise FileNotFoundError(f"{folder} holds no files; give the folder that holds the model")
+    return files
 
 
 def register(
@@ -150,8 +156,8 @@ def register(
 ) -> dict[str, Any]:
     """Save a model and make it a new version of the capability `name`; returns the version.
 
-    `fields` go with the upload: `changelog`, `dataset_version`, `parameters`. In a job its number is
-    sent too, so that the version's lineage names it.
+    `fields` go with it: `team` (then a capability that does not exist is made), `changelog`,
+    `dataset_version` ("<data set>/<number>"), `parameters`, `code_digest`.
     """
     with tempfile.TemporaryDirectory(prefix="atrium-") as folder:
         save_model(
@@ -163,8 +169,6 @@ def register(
             card=card,
             parsing=parsing,
         )
-        if "ATRIUM_JOB" in os.environ:
-            fields.setdefault("job", os.environ["ATRIUM_JOB"])
         return (portal or Portal()).push(folder, name=name, version=version, **fields)
 
 

@@ -1,13 +1,11 @@
 """What people's code leaves behind: model folders, archives, notebooks as scripts, data sets, job files."""
 
-import io
 import json
-import zipfile
 
 import pytest
 
 import atrium
-from atrium.portal import multipart, notebook_script, pack
+from atrium.portal import collect, notebook_script
 from atrium.signature import InvalidSignature
 
 SIGNATURE = {
@@ -37,31 +35,20 @@ def test_something_that_is_no_model_is_refused(tmp_path):
         atrium.save_model({}, tmp_path)
 
 
-def test_the_same_folder_makes_the_same_archive(tmp_path):
+def test_a_folder_is_collected_by_digest_without_caches(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "b.txt").write_text("x")
     (tmp_path / "__pycache__").mkdir()
     (tmp_path / "__pycache__" / "c.pyc").write_text("x")
-    archive = pack(tmp_path)
-    assert archive == pack(tmp_path)
-    assert zipfile.ZipFile(io.BytesIO(archive)).namelist() == ["a/b.txt"]
+    files = collect(tmp_path)
+    assert list(files) == ["a/b.txt"]
+    assert (files["a/b.txt"]["size"], files["a/b.txt"]["sha256"][:8]) == (1, "2d711642")
 
 
-def test_a_link_is_not_packed(tmp_path):
+def test_a_link_is_not_pushed(tmp_path):
     (tmp_path / "secret").symlink_to("/etc/passwd")
     with pytest.raises(ValueError, match="secret is a link"):
-        pack(tmp_path)
-
-
-def test_a_form_carries_fields_and_file():
-    body, kind = multipart(
-        {"capability": "x", "parameters": {"a": 1}, "none": None}, "archive", "x.zip", b"PK"
-    )
-    assert kind.startswith("multipart/form-data; boundary=")
-    assert b'name="capability"\r\n\r\nx\r\n' in body
-    assert b'name="parameters"\r\n\r\n{"a": 1}\r\n' in body
-    assert b"none" not in body
-    assert b'name="archive"; filename="x.zip"' in body
+        collect(tmp_path)
 
 
 def notebook(*cells):
