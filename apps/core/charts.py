@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ def _plain(value: Any) -> Any:
         return _plain(value.to_plotly_json())
     if hasattr(value, "tolist"):
         return value.tolist()
+    if isinstance(value, Mapping) and {"dtype", "bdata"} <= set(value):
+        return _unpacked(value)
     if isinstance(value, Mapping):
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
@@ -30,10 +33,35 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _unpacked(value: Mapping[str, Any]) -> list[Any]:
+    """Plotly's way to write an array: base64 of its bytes, with type and shape."""
+    import numpy as np
+
+    array = np.frombuffer(base64.b64decode(value["bdata"]), dtype=value["dtype"])
+    if "shape" in value:
+        array = array.reshape([int(n) for n in str(value["shape"]).split(",")])
+    found: list[Any] = array.tolist()
+    return found
+
+
 def figure_of(figure: Any) -> dict[str, Any]:
     """A figure as `{"data": […], "layout": {…}}` that can be written as JSON."""
     plain = _plain(figure)
-    return {"data": plain.get("data", []), "layout": plain.get("layout", {})}
+    data, layout = plain.get("data", []), dict(plain.get("layout", {}))
+    if data and all(_named_bars(trace) for trace in data):
+        layout["xaxis"] = {"type": "category", **layout.get("xaxis", {})}
+    return {"data": data, "layout": layout}
+
+
+def _named_bars(trace: dict[str, Any]) -> bool:
+    """Bars over names, which Plotly would take for numbers or dates where they look like some."""
+    upright = trace.get("type") == "bar" and trace.get("orientation") != "h"
+    return upright and all(isinstance(x, str) for x in trace.get("x", []))
+
+
+def _short(value: Any) -> Any:
+    """A number with six significant digits, for reading."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _axis_title(figure: dict[str, Any], axis: str, fallback: str) -> str:
@@ -52,7 +80,7 @@ def table_of(figure: dict[str, Any]) -> Table:
         heat = traces[0]
         return Table(
             ["", *map(str, heat.get("x", []))],
-            [[y, *row] for y, row in zip(heat["y"], heat["z"], strict=False)],
+            [[y, *map(_short, row)] for y, row in zip(heat["y"], heat["z"], strict=False)],
         )
     flat = bool(traces) and traces[0].get("orientation") == "h"
     key, value = ("y", "x") if flat else ("x", "y")
@@ -63,4 +91,4 @@ def table_of(figure: dict[str, Any]) -> Table:
     header = [_axis_title(figure, f"{key}axis", key)]
     only = _axis_title(figure, f"{value}axis", value) if len(traces) == 1 else ""
     header += [str(trace.get("name") or only or index + 1) for index, trace in enumerate(traces)]
-    return Table(header, [[x, *values] for x, values in order.items()])
+    return Table(header, [[x, *map(_short, values)] for x, values in order.items()])

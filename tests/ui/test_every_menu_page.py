@@ -78,3 +78,10 @@ def test_a_request_with_everything_on_it_is_without_faults(live_server):
 
     paths = [f"/requests/{request.pk}/", "/requests/", "/notifications/", "/home/"]
     assert problems(live_server.url, paths, "bo") == []
+
+
+def test_every_component_is_without_faults_and_charts_draw_under_the_strict_policy(live_server, settings):
+    settings.ROOT_URLCONF = "tests.ui.gallery"
+    make_user("ada", team=make_team("Radio"))
+
+    assert problems(live_server.url, ["/gallery/"], "ada") == []

@@ -22,6 +22,7 @@ from apps.core import charts, icons, statuses
 
 register = template.Library()
 _numbers = count(1)
+_DJANGOS_ROWS = "10"
 _SCRIPT_ESCAPES = {ord("<"): "\\u003C", ord(">"): "\\u003E", ord("&"): "\\u0026"}
 
 
@@ -81,11 +82,14 @@ def ago(moment: datetime | None, empty: str = "–") -> SafeString:
 
 
 @register.simple_tag
-def quantity(value: Any, unit: str = "", digits: int | None = None) -> SafeString:
+def quantity(value: Any, unit: str = "", digits: int | str | None = None) -> SafeString:
     """A number in the reader's notation with its unit: `{% quantity call.latency_ms "ms" 1 %}`; a dash for None."""
     if value is None or value == "":
         return mark_safe("–")
-    shown = formats.number_format(value, digits, use_l10n=True, force_grouping=True)
+    shown = value
+    if not isinstance(value, str):
+        places = digits if isinstance(digits, int) else None
+        shown = formats.number_format(value, places, use_l10n=True, force_grouping=True)
     return (
         format_html('<span class="num">{}</span>', shown)
         if not unit
@@ -158,8 +162,12 @@ def _css_of(widget: forms.Widget) -> str:
 @register.simple_tag
 def widget(field: BoundField) -> SafeString:
     """A form field's control with Tabler's classes; used by components/field.html."""
-    css = f"{field.field.widget.attrs.get('class', '')} {_css_of(field.field.widget)}".strip()
-    return field.as_widget(attrs={"class": f"{css} is-invalid" if field.errors else css})
+    control = field.field.widget
+    css = f"{control.attrs.get('class', '')} {_css_of(control)}".strip()
+    attrs: dict[str, str | bool] = {"class": f"{css} is-invalid" if field.errors else css}
+    if isinstance(control, forms.Textarea) and str(control.attrs.get("rows")) == _DJANGOS_ROWS:
+        attrs["rows"] = "4"
+    return field.as_widget(attrs=attrs)
 
 
 @register.filter
