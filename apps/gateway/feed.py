@@ -13,13 +13,13 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
-import orjson
 import psycopg
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
 
+from apps.gateway.dataplane.snapshot import dump
 from apps.gateway.services import CHANNEL
 from apps.gateway.snapshot import build, next_revision
 
@@ -82,19 +82,20 @@ class Feed:
     async def rebuild(self) -> None:
         """Read the rows, and wake the gateways when anything is different."""
         revision, body = await sync_to_async(_build, thread_sensitive=False)()
-        digest = hashlib.sha256(body).digest()
+        digest = hashlib.sha256(body[body.index(b"\n") :]).digest()  # all but the revision
         if digest == self._digest:
             return
         async with self._news:
             self._digest, self.revision = digest, revision
-            self.body = b'{"revision":%d,' % revision + body[1:]
+            self.body = body
             self._news.notify_all()
 
 
 def _build() -> tuple[int, bytes]:
     close_old_connections()
     try:
-        return next_revision(), orjson.dumps(build())
+        revision = next_revision()
+        return revision, dump(revision, build())
     finally:
         connection.close()
 

@@ -17,6 +17,7 @@ import orjson
 import pytest
 
 from apps.gateway.dataplane import segments
+from apps.gateway.dataplane.snapshot import dump
 
 ROOT = Path(__file__).parents[2]
 KEY = "atk_of-the-tests"
@@ -144,7 +145,7 @@ class Gateway:
         self.started: Started | None = None
 
     def keep(self, snapshot: dict) -> None:
-        (self.state / "snapshot.json").write_bytes(orjson.dumps(snapshot))
+        (self.state / "snapshot").write_bytes(dump(snapshot["revision"], snapshot))
 
     def start(self, snapshot: dict | None = None) -> Gateway:
         if snapshot is not None:

@@ -10,7 +10,7 @@ from django.utils import timezone
 from apps.core import secrets
 from apps.core.errors import Conflict, IllegalMove, Invalid
 from apps.core.models import AuditEntry
-from apps.gateway.dataplane.snapshot import Snapshot
+from apps.gateway.dataplane.snapshot import Snapshot, dump
 from apps.gateway.models import Grant
 from apps.gateway.services import (
     change_limits,
@@ -39,10 +39,7 @@ def key(digits, radio, ada):
 
 def told(secret: str):
     """What the data plane makes of the present picture for one key."""
-    import orjson
-
-    text = orjson.dumps({"revision": 1, **picture()})
-    return Snapshot.parse(text).grant(bytes.fromhex(secrets.digest(secret)))
+    return Snapshot.parse(dump(1, picture())).grant(bytes.fromhex(secrets.digest(secret)))
 
 
 def test_only_the_digest_of_a_key_is_kept_and_the_data_plane_knows_it(key):

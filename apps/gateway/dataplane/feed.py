@@ -30,7 +30,7 @@ class Feed:
     def __init__(self, config: Config, swap: Callable[[Snapshot], None]) -> None:
         self._config = config
         self._swap = swap
-        self._file = Path(config.state_dir) / "snapshot.json"
+        self._file = Path(config.state_dir) / "snapshot"
         self._link: Link | None = None
         self.revision = -1
         self.seen = 0.0
@@ -63,7 +63,7 @@ class Feed:
             link = self._link = await open_link(urlsplit(self._config.live_url).netloc)
         question = (
             f"GET {PATH}?after={self.revision} HTTP/1.1\r\nhost: {urlsplit(self._config.live_url).netloc}\r\n"
-            f"authorization: Bearer {self._config.token}\r\naccept: application/json\r\n\r\n"
+            f"authorization: Bearer {self._config.token}\r\naccept: text/plain\r\n\r\n"
         )
         # Link calls have their deadline ended by the pool; this one is its own.
         try:

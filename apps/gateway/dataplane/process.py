@@ -97,6 +97,7 @@ class Process:
             if beat % 4:
                 continue
             server.tick()
+            service.pool.forget_unused()
             service.metrics.set("atrium_gateway_connections", len(server.connections))
             service.metrics.set("atrium_gateway_memory_bytes", memory_bytes())
             service.metrics.set("atrium_gateway_log_records_total", service.calls.written)

@@ -111,14 +111,15 @@ class Service:
     def swap(self, snapshot: Snapshot) -> None:
         """Act on a new snapshot from the next call on."""
         self.snapshot = snapshot
-        self.pool.keep_only(snapshot.addresses())
 
     # --- the server's side
 
     async def handle(self, request: Request) -> Response:
         """The answer to anything; never raises."""
         try:
-            parts = [unquote(part) for part in request.path.split("/")[1:]]
+            parts = request.path.split("/")[1:]
+            if "%" in request.path:
+                parts = [unquote(part) for part in parts]
             if parts[0] == "v2" and len(parts) > 2 and parts[1] == "models":
                 return await self._model(request, parts[2:])
             return await self._plain(request, parts)

@@ -15,6 +15,7 @@ import httptools
 ANSWER_BYTES = 64 << 20
 IDLE_PER_REPLICA = 128
 RETRY_REPLICA_SECONDS = 1.0
+UNUSED_SECONDS = 120.0
 
 
 class Died(ConnectionError):
@@ -46,6 +47,7 @@ class Replica:
     address: str
     in_flight: int = 0
     down_until: float = 0.0
+    used: float = field(default_factory=time.monotonic)
     idle: list[Link] = field(default_factory=list)
 
     def ready(self, now: float) -> bool:
@@ -152,16 +154,19 @@ class Pool:
             found = self._replicas[address] = Replica(address)
         return found
 
-    def keep_only(self, addresses: set[str]) -> None:
-        """Forget replicas that no route names any more; calls at work on them end in peace."""
-        for address in self._replicas.keys() - addresses:
-            self._replicas.pop(address).drop_idle()
-
     def tick(self) -> None:
         """Called several times a second: end the calls that are past their deadline."""
         now = time.monotonic()
         for link in [link for link in self._busy if link.deadline < now]:
             link.fail(TooSlow())
+
+    def forget_unused(self) -> None:
+        """Called now and then: close the connections to replicas that nobody has called for a while."""
+        before = time.monotonic() - UNUSED_SECONDS
+        for address, replica in list(self._replicas.items()):
+            if not replica.in_flight and replica.used < before:
+                del self._replicas[address]
+                replica.drop_idle()
 
     async def call(self, replica: Replica, head: bytes, body: bytes, deadline: float) -> Answer:
         """One call on one replica. A kept connection that had just been closed is replaced once.
@@ -189,6 +194,7 @@ class Pool:
             raise
         finally:
             replica.in_flight -= 1
+            replica.used = time.monotonic()
 
     async def _on(self, link: Link, head: bytes, body: bytes, deadline: float) -> Answer:
         self._busy.add(link)

@@ -1,0 +1,142 @@
+"""Plans hold over several gateway processes, through kills, and while the shared counters are away."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from portal.supervisor.valkey import Valkey
+from tests.gateway.conftest import KEY, grant, picture, until
+
+
+@pytest.fixture
+def valkey(folder):
+    """A Valkey of the test's own, which it may stop and start."""
+    server = Valkey(folder / "valkey", folder / "v.sock", folder / "valkey.log", "of-the-tests")
+    server.start()
+    yield server
+    server.stop()
+
+
+def url(server: Valkey) -> str:
+    return f"unix://:{server.password}@{server.socket}?db=0"
+
+
+def statuses(gateway, count: int, *, key: str = KEY, threads: int = 8) -> list[int]:
+    """The statuses of this many calls, each on a connection of its own, so over all processes."""
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(lambda _: gateway.infer(key=key).status, range(count)))
+
+
+def pids(gateway) -> set[int]:
+    """The serving processes, as they say themselves."""
+    return {gateway.get("/healthz").json["pid"] for _ in range(40)}
+
+
+def test_a_quota_is_exact_over_two_processes(gateway, runner, valkey):
+    keys = {KEY: grant(limits={"per_day": 150})}
+    serving = gateway(picture(keys=keys, sockets={"1.0.0": [runner()]}), processes=2, valkey_url=url(valkey))
+    until(lambda: len(pids(serving)) == 2)
+
+    found = statuses(serving, 220)
+
+    assert (found.count(200), found.count(429)) == (150, 70)
+
+
+def test_a_quota_is_exact_though_a_process_was_killed_with_a_lease(gateway, runner, valkey):
+    keys = {KEY: grant(limits={"per_day": 2000})}
+    serving = gateway(picture(keys=keys, sockets={"1.0.0": [runner()]}), processes=2, valkey_url=url(valkey))
+    answered = statuses(serving, 100).count(200)
+    for pid in pids(serving):
+        os.kill(pid, signal.SIGKILL)
+    until(serving.answers)
+    until(lambda: len(list(serving.calllog.glob("*/ledger"))) == 2, 20)  # siblings settled the dead ones
+
+    with valkey.connect() as counters:
+        (key,) = counters.keys("atrium:quota:*")
+        until(lambda: int(counters.hget(key, b"used")) == answered == 100)
+
+
+def test_a_restart_does_not_give_the_quota_anew(gateway, runner, valkey):
+    keys = {KEY: grant(limits={"per_day": 10})}
+    shot = picture(keys=keys, sockets={"1.0.0": [runner()]})
+    serving = gateway(shot, valkey_url=url(valkey))
+    assert statuses(serving, 8) == [200] * 8
+    serving.stop()
+    serving.start(shot)
+
+    assert sorted(statuses(serving, 5)) == [200, 200, 429, 429, 429]
+
+
+def test_a_failing_model_costs_no_quota(gateway, runner, valkey):
+    keys = {KEY: grant(limits={"per_day": 3})}
+    serving = gateway(picture(keys=keys), valkey_url=url(valkey))  # nothing serves it
+
+    assert statuses(serving, 10) == [503] * 10
+
+
+def test_with_the_counters_away_known_keys_go_on_and_stay_below_the_quota(gateway, runner, valkey):
+    keys = {
+        KEY: grant(limits={"per_day": 40}),
+        "rated": grant(pool="r", limits={"rate_per_s": 1000, "burst": 1000}),
+    }
+    serving = gateway(picture(keys=keys, sockets={"1.0.0": [runner()]}), processes=2, valkey_url=url(valkey))
+    assert statuses(serving, 10) == [200] * 10
+    valkey.stop()
+
+    found = statuses(serving, 60)
+    assert 10 <= found.count(200) <= 30  # 30 were left; each process has at most half of 40
+    assert 200 in statuses(serving, 10, key="rated")
+    assert (
+        "own share"
+        in until(lambda: next((h for h in [serving.get("/healthz").json] if "own" in h["quotas"]), None))[
+            "quotas"
+        ]
+    )
+
+    valkey.start()
+    time.sleep(1.5)
+    found = statuses(serving, 60)
+    assert found.count(200) <= 30
+
+
+def test_the_rate_is_shared_by_two_processes(gateway, runner, valkey):
+    keys = {KEY: grant(limits={"rate_per_s": 20, "burst": 20})}
+    serving = gateway(picture(keys=keys, sockets={"1.0.0": [runner()]}), processes=2, valkey_url=url(valkey))
+    began = time.monotonic()
+    found = statuses(serving, 100, threads=8)
+    allowed = 20 + 20 * (time.monotonic() - began)
+
+    assert 15 <= found.count(200) <= allowed + 1
+
+
+def test_calls_at_once_are_counted_over_two_processes(gateway, runner, valkey):
+    keys = {KEY: grant(limits={"concurrent": 3})}
+    serving = gateway(picture(keys=keys, sockets={"1.0.0": [runner()]}), processes=2, valkey_url=url(valkey))
+    slow: list[int] = []
+    waiting = [
+        threading.Thread(target=lambda: slow.append(serving.infer(b"SLEEP1.5").status)) for _ in range(8)
+    ]
+    for thread in waiting:
+        thread.start()
+    for thread in waiting:
+        thread.join()
+
+    assert slow.count(429) == 5
+    assert until(lambda: serving.infer().status == 200)
+
+
+def test_new_limits_act_at_once_and_keep_what_was_spent(gateway, runner, valkey):
+    sockets = {"1.0.0": [runner()]}
+    first = picture(keys={KEY: grant(limits={"per_day": 5})}, sockets=sockets)
+    serving = gateway(first, valkey_url=url(valkey))
+    assert statuses(serving, 6).count(200) == 5
+    serving.stop()
+    serving.start(picture(2, keys={KEY: grant(limits={"per_day": 8})}, sockets=sockets))
+
+    assert statuses(serving, 6).count(200) == 3

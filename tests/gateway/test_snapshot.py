@@ -1,0 +1,106 @@
+"""The picture of keys and routes is large, and swapped as a whole."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import time
+
+import pytest
+
+from apps.gateway.dataplane.problems import Refused
+from apps.gateway.dataplane.routing import by_weight, choose_replica, point_of
+from apps.gateway.dataplane.snapshot import BadSnapshot, Deployment, Route, Snapshot, dump
+from apps.gateway.dataplane.upstream import Pool
+from tests.gateway.conftest import ROOT, grant, picture
+
+
+def large() -> bytes:
+    """100,000 keys and 10,000 routes."""
+    shot = picture()
+    limits = {"rate_per_s": 10, "burst": 20, "per_day": 5000, "per_month": 100000, "concurrent": 4}
+    shot["keys"] = {
+        hashlib.sha256(str(n).encode()).hexdigest(): grant(grant=n, pool=f"subscription:{n}", limits=limits)
+        for n in range(100_000)
+    }
+    for n in range(5_000):
+        shot["capabilities"][f"capability-{n}"] = {
+            "id": n,
+            "routes": [
+                {"deployment": str(100 + 2 * n + k), "version": f"{k}.0.0", "weight": 50} for k in (0, 1)
+            ],
+        }
+        for k in (0, 1):
+            shot["deployments"][str(100 + 2 * n + k)] = {
+                "capability": f"capability-{n}", "version": f"{k}.0.0", "digest": "", "kind": "production",
+                "replicas": [{"id": 1, "socket": f"/run/{n}-{k}.sock"}],
+            }  # fmt: skip
+    return dump(1, shot)
+
+
+MEASURE = """
+import sys, time, resource
+from pathlib import Path
+from apps.gateway.dataplane import process
+from apps.gateway.dataplane.snapshot import Snapshot
+from apps.gateway.dataplane.metrics import memory_bytes
+began = time.process_time()
+snapshot = Snapshot.load(Path(sys.argv[1]))
+print(time.process_time() - began, memory_bytes() / 1e6, snapshot.counts()["deployments"], snapshot.counts()["keys"])
+"""
+
+
+def test_a_hundred_thousand_keys_load_in_two_seconds_and_stay_below_120_mb(tmp_path):
+    path = tmp_path / "snapshot.json"
+    path.write_bytes(large())
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(path)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    seconds, megabytes, deployments, keys = map(float, done.stdout.split())
+
+    assert (deployments, keys) == (10_001, 100_000)
+    assert seconds < 2
+    assert megabytes < 120
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{}",
+        b"atrium-snapshot/1 3\nkeys",
+        b"atrium-snapshot/1 x\n",
+        b"atrium-snapshot/1 1\nkeys zz {}\n",
+        b"atrium-snapshot/1 1\nkeys 00 {\n",
+    ],
+)
+def test_what_is_no_snapshot_is_refused(text):
+    with pytest.raises(BadSnapshot):
+        Snapshot.parse(text)
+
+
+def test_weights_hold_over_many_callers_and_only_those_on_the_boundary_move():
+    callers = [point_of(f"caller-{n}", "salt") for n in range(20_000)]
+    before = [by_weight([Route("1", "a", 90), Route("2", "b", 10)], point) for point in callers]
+    after = [by_weight([Route("1", "a", 80), Route("2", "b", 20)], point) for point in callers]
+
+    share = sum(route.version == "b" for route in before) / len(callers)
+    assert abs(share - 0.10) < 0.01
+    moved = [(x.version, y.version) for x, y in zip(before, after, strict=True) if x.version != y.version]
+    assert set(moved) == {("a", "b")}
+    assert abs(len(moved) / len(callers) - 0.10) < 0.01
+
+
+def test_the_least_busy_replica_that_is_up_is_chosen_and_a_full_one_is_refused():
+    pool, deployment = Pool(), Deployment("1", "c", "1", "production", "", ("a", "b", "c"), {})
+    pool.replica("a").in_flight = 2
+    pool.replica("b").in_flight = 1
+    pool.replica("c").down_until = time.monotonic() + 60
+
+    assert choose_replica(pool, deployment, 10).address == "b"
+    pool.replica("b").in_flight = 10
+    assert choose_replica(pool, deployment, 10).address == "a"
+    pool.replica("a").in_flight = 10
+    with pytest.raises(Refused, match="busy"):
+        choose_replica(pool, deployment, 10)
