@@ -280,3 +280,30 @@ def test_workload_cannot_take_a_socket_of_the_portal_away(engine):
     wait_ended(engine, "w1")
 
     assert b"egress.sock\n" in engine.log("w1")[0]
+
+
+@pytest.mark.holds("memory")
+def test_memory_outside_of_processes_is_out_of_reach(engine):
+    if not sandbox.filters(engine.level):
+        pytest.skip("system calls cannot be filtered here")
+    _, said = run(
+        engine,
+        "import os, ctypes, subprocess\n"
+        "try: os.memfd_create('x'); print('memfd')\nexcept OSError: print('refused')\n"
+        "print('refused' if ctypes.CDLL(None).shmget(0, 4096, 0o1600) < 0 else 'shm')\n"
+        "print('refused' if subprocess.call(['unshare', '-Ur', 'true']) else 'namespace')\n"
+        "import threading; t = threading.Thread(target=print, args=('thread',)); t.start(); t.join()",
+    )
+
+    assert [line for line in said.splitlines() if "unshare" not in line] == [*["refused"] * 3, "thread"]
+
+
+@pytest.mark.holds("temporary_files")
+def test_temporary_files_count_as_memory(engine):
+    observed, _ = run(
+        engine,
+        "import time\nopen('/dev/shm/x', 'wb').write(b'1' * (150 << 20)); time.sleep(30)",
+        resources=Resources(memory_mb=128, tmp_mb=200),
+    )
+
+    assert observed.reason == "out of memory at 128 MB"

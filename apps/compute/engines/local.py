@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from apps.compute.environments.builder import base_python
 
-from . import sandbox, shim
+from . import sandbox, seccomp, shim
 from .base import FORWARDER, RUN, WORK, EngineError, File, Observed, Workload
 
 if TYPE_CHECKING:
@@ -89,8 +89,9 @@ class LocalEngine:
     def _prepare(self, workload: Workload, folder: Path) -> None:
         """Lay the workload's folder out beside, then move it to its name in one step."""
         uid = self._free_uid(workload.id) if self.level in ("bubblewrap", "own-uid") else 0
-        staging = self.root / f".{workload.id}.{os.getpid()}"
-        shutil.rmtree(staging, ignore_errors=True)
+        for abandoned in self.root.glob(".*.staging"):  # only one caller at a time is here
+            shutil.rmtree(abandoned, ignore_errors=True)
+        staging = self.root / f".{workload.id}.staging"
         staging.mkdir(mode=0o711)
         work, run = staging / "work", self.run_dir / workload.id
         shutil.rmtree(run, ignore_errors=True)
@@ -150,6 +151,7 @@ class LocalEngine:
             tmp_bytes=needs.tmp_mb << 20,
             network=workload.network == "host",
             devices=_devices() if needs.gpu else (),
+            filter_at=shim.FILTER_AT if sandbox.filters(level) else None,
         )
         return {
             "id": workload.id,
@@ -161,6 +163,7 @@ class LocalEngine:
             "uid": uid,
             "fenced": fenced,
             "level": level,
+            "filter": seccomp.program().hex() if fence.filter_at is not None else "",
             "limits": _limits(workload, level),
             "memory_mb": needs.memory_mb,
             "disk_mb": needs.disk_mb,

@@ -16,6 +16,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from . import seccomp
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -69,7 +71,10 @@ class Bind:
 
 @dataclass(frozen=True)
 class Fence:
-    """All that the command line of a sandboxed process depends on. `uid` is 0 where nothing is dropped."""
+    """All that the command line of a sandboxed process depends on. `uid` is 0 where nothing is dropped.
+
+    `filter_at` is the file handle at which bubblewrap finds the seccomp filter.
+    """
 
     argv: Sequence[str]
     binds: Sequence[Bind]
@@ -80,6 +85,7 @@ class Fence:
     network: bool
     devices: Sequence[str] = ()
     hidden: Sequence[str] = ()
+    filter_at: int | None = None
 
 
 def command(level: LevelName, fence: Fence) -> list[str]:
@@ -103,6 +109,8 @@ def _bubblewrap(fence: Fence, *, user_namespace: bool = False) -> list[str]:
     arguments += ["--unshare-cgroup-try", "--hostname", fence.hostname]
     if user_namespace:
         arguments += ["--unshare-user", "--disable-userns"]
+    if fence.filter_at is not None:
+        arguments += ["--seccomp", str(fence.filter_at)]
     if not fence.network:
         arguments += ["--unshare-net"]
     arguments += ["--proc", "/proc", "--dev", "/dev"]
@@ -182,18 +190,44 @@ def _missing(program: str, package: str) -> str:
     return "" if shutil.which(program) else f"{program} is missing: install the package {package}"
 
 
-def why_not(level: LevelName) -> str:
+def why_not(level: LevelName, *, filtered: bool = False) -> str:
     """Why a trivial process cannot run at `level`; empty when it can."""
     python = level == "own-uid"
     argv = [sys.executable, "-I", "-S", "-c", "pass"] if python else ["/bin/sh", "-c", "test -d /proc/self"]
-    fence = Fence(argv, (), cwd="/", uid=_PROBE_UID, hostname="probe", tmp_bytes=1 << 20, network=False)
+    reading, writing = os.pipe()
+    os.write(writing, seccomp.program())
+    os.close(writing)
+    fence = Fence(
+        argv,
+        (),
+        cwd="/",
+        uid=_PROBE_UID,
+        hostname="probe",
+        tmp_bytes=1 << 20,
+        network=False,
+        filter_at=reading if filtered else None,
+    )
     try:
         done = subprocess.run(
-            command(level, fence), capture_output=True, text=True, timeout=20, check=False, cwd="/"
+            command(level, fence),
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+            cwd="/",
+            pass_fds=[reading],
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
+    finally:
+        os.close(reading)
     return "" if done.returncode == 0 else (done.stderr.strip() or f"exit code {done.returncode}")
+
+
+@lru_cache(maxsize=4)
+def filters(level: LevelName) -> bool:
+    """Whether system calls can be filtered at `level` on this machine."""
+    return level.startswith("bubblewrap") and bool(seccomp.program()) and not why_not(level, filtered=True)
 
 
 _PROBE_UID = 199_999

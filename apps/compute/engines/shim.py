@@ -29,6 +29,7 @@ WATCH_S = 0.5
 WATCH_CLOSELY_S = 0.05
 FASTEST_MB_PER_S = 4096.0
 REPORT_S = 2.0
+FILTER_AT = 9
 HEALTHY_S = 60.0
 BACKOFF_S = (0.5, 30.0)
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -235,6 +236,8 @@ class Shim:
             os.dup2(quiet, 0)
             os.dup2(writing, 1)
             os.dup2(writing, 2)
+            if self.launch["filter"]:
+                self._offer_filter()
             self._limit()
             os.chdir(self.launch["cwd"])
             os.execvpe(self.launch["argv"][0], self.launch["argv"], self.launch["env"])  # noqa: S606
@@ -242,6 +245,16 @@ class Shim:
             os.write(2, f"cannot start {self.launch['argv'][0]}: {error}\n".encode())
         finally:
             os._exit(127)
+
+    def _offer_filter(self) -> None:
+        """Leave the seccomp filter at the handle where bubblewrap looks for it."""
+        reading, writing = os.pipe()
+        os.write(writing, bytes.fromhex(self.launch["filter"]))
+        os.close(writing)
+        if reading != FILTER_AT:
+            os.dup2(reading, FILTER_AT)
+            os.close(reading)
+        os.set_inheritable(FILTER_AT, True)
 
     def _limit(self) -> None:
         for name, value in self.launch["limits"].items():
@@ -319,9 +332,11 @@ class Shim:
         if not self.launch["fenced"]:
             pids = sorted({*pids, *marked(self.launch["id"])})
         memory, cpu = self._measure(pids)
+        temporary = self._temporary_mb(pids)
+        memory += temporary
         limit = self.launch["memory_mb"]
         if memory > limit:
-            memory = min(memory, self._proportional(pids) or memory)
+            memory = min(memory, (self._proportional(pids) or memory) + temporary)
         if memory > limit:
             self.end(f"out of memory at {limit:,} MB")
         elif len(pids) > self.launch["processes"] + 8:
@@ -348,6 +363,19 @@ class Shim:
                 pages += int(fields[21])
                 ticks += sum(int(value) for value in fields[11:15])
         return pages * PAGE / MB, ticks / TICKS
+
+    def _temporary_mb(self, pids: list[int]) -> float:
+        """What the fence's own file systems in memory hold, seen through its last process."""
+        if not self.launch["fenced"] or len(pids) < 3:
+            return 0.0
+        used = 0
+        for folder in ("tmp", "dev/shm"):
+            try:
+                facts = os.statvfs(f"/proc/{pids[-1]}/root/{folder}")
+            except OSError:
+                continue
+            used += (facts.f_blocks - facts.f_bfree) * facts.f_frsize
+        return used / MB
 
     def _proportional(self, pids: list[int]) -> float:
         """The tree's memory with shared pages counted once, in MB; 0 where it cannot be read."""
