@@ -83,6 +83,9 @@ class Environment:
     samples: bool
     """ATRIUM_SAMPLES: 1 makes the sample accounts and capabilities, 0 leaves them out. Default: 1."""
 
+    mlflow: bool
+    """ATRIUM_MLFLOW: 0 leaves the experiment tracker out, which takes 450 MB. Default: 1."""
+
     debug: bool
     """ATRIUM_DEBUG: 1 shows Django's own error pages. Default: 0."""
 
@@ -216,6 +219,7 @@ def read(env: Mapping[str, str]) -> Environment:
         gateway_url=urls["ATRIUM_GATEWAY_URL"],
         allowed_hosts=_hosts(env, list(urls.values())),
         samples=samples,
+        mlflow=_flag(env, "ATRIUM_MLFLOW", default=True),
         debug=_flag(env, "ATRIUM_DEBUG", default=False),
         system_packages=_flag(env, "ATRIUM_SYSTEM_PACKAGES", default=True),
         allow_weak_sandbox=_flag(env, "ATRIUM_ALLOW_WEAK_SANDBOX", default=False),

@@ -23,4 +23,12 @@ class WorkbenchConfig(AppConfig):
         menu.register(
             menu.MenuItem(_("Develop"), _("Workspaces"), "workbench:workspaces", "code", develop, order=20)
         )
+        menu.register(
+            menu.MenuItem(
+                _("Develop"), _("Experiments"), "workbench:experiments", "chart-line", develop, order=22
+            )
+        )
+        statuses.register("good", "circle-check", "finished")
+        statuses.register("idle", "circle-minus", "killed")
+        statuses.register("wait", "clock", "scheduled")
         statuses.register("idle", "archive", "archived")

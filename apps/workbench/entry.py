@@ -10,11 +10,9 @@ from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.utils import timezone
 
-from apps.accounts.models import Role
-from apps.accounts.policy import has_role
 from apps.core import secrets
 from apps.workbench.models import Entry, Workspace
-from apps.workbench.policy import may_edit_workspace, may_view_workspace
+from apps.workbench.policy import may_edit_workspace, may_see_experiments, may_view_workspace
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -84,7 +82,7 @@ def _still_logged_in(session_key: str) -> bool:
 
 
 def _access_to_mlflow(user: User) -> Access | None:
-    if not has_role(user, Role.DEVELOPER) and not has_role(user, Role.ADMIN) and not user.is_superuser:
+    if not may_see_experiments(user):
         return None
     return Access(MLFLOW, user.pk, user.username, user.get_full_name() or user.username, "editor")
 

@@ -41,3 +41,10 @@ def may_view_workspace(user: User | AnonymousUser, workspace: Workspace) -> Verd
     if may_edit_workspace(user, workspace):
         return allow()
     return may_act_as(user, workspace.team, Role.DEVELOPER)
+
+
+def may_see_experiments(user: User | AnonymousUser) -> Verdict:
+    """Developers of any team."""
+    if has_role(user, Role.DEVELOPER) or is_platform_admin(user):
+        return allow()
+    return deny(_("Experiments are for developers of a team."))

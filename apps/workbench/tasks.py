@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from apps.core import background
-from apps.workbench import reconcile
+from apps.workbench import reconcile, tracking
 from apps.workbench.entry import forget_expired_entries
 from apps.workbench.services import RECONCILE
 
@@ -18,6 +18,12 @@ def reconcile_workspace(pk: int) -> None:
 def reconcile_workspaces() -> None:
     """Follow the engine."""
     reconcile.reconcile_workspaces()
+
+
+@background.every(3, "workbench.keep_tracker")
+def keep_tracker() -> None:
+    """MLflow starts beside the portal; nobody waits for it."""
+    tracking.keep_tracker()
 
 
 @background.every(3600, "workbench.forget_entries")

@@ -18,4 +18,6 @@ urlpatterns = [
     path("workspaces/<int:pk>/stop/", views.stop, name="stop"),
     path("workspaces/<int:pk>/archive/", views.archive, name="archive"),
     path("workspaces/<int:pk>/restore/", views.restore, name="restore"),
+    path("experiments/", views.experiments, name="experiments"),
+    path("experiments/enter/", views.enter_mlflow, name="enter_mlflow"),
 ]

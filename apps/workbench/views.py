@@ -16,19 +16,26 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.compute.adapters import engine
 from apps.compute.models import Job
 from apps.core import csp
-from apps.core.errors import Conflict, Invalid, NotFound
+from apps.core.errors import Conflict, Invalid, NotFound, Unavailable
 from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.core.urns import urn
-from apps.workbench import entry, files, services
+from apps.workbench import comparison, entry, files, services
+from apps.workbench.adapters import Tracker
 from apps.workbench.forms import RunForm, WorkspaceForm
 from apps.workbench.launch import home_of
 from apps.workbench.live.origins import ENTER, address_of
 from apps.workbench.models import Workspace
-from apps.workbench.policy import may_edit_workspace, may_stop_workspace, may_view_workspace
+from apps.workbench.policy import (
+    may_edit_workspace,
+    may_see_experiments,
+    may_stop_workspace,
+    may_view_workspace,
+)
 from apps.workbench.reconcile import log_of
 from apps.workbench.runs import run_file
 from apps.workbench.selectors import workspace_for, workspaces_visible_to
+from apps.workbench.tracking import PREFIX, team_for, tracked_teams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,3 +209,52 @@ start = _act(services.start_workspace)
 stop = _act(services.stop_workspace)
 archive = _act(services.archive_workspace)
 restore = _act(services.restore_workspace)
+
+
+@login_required
+@require_GET
+def experiments(request: HttpRequest) -> HttpResponse:
+    """The runs of a team's experiment, compared."""
+    user = _user(request)
+    require(may_see_experiments(user))
+    team = team_for(user, request.GET.get("team", ""))
+    context: dict[str, Any] = {
+        "team": team,
+        "teams": tracked_teams(user),
+        "by_name": request.get_host() == urlsplit(settings.ATRIUM.web_url).netloc,
+        "tracking_uri": settings.ATRIUM.live_url + PREFIX,
+    }
+    csp.allow(request, "form-action", address_of(entry.MLFLOW))
+    try:
+        context |= _compared(Tracker(team), request.GET.get("experiment", ""))
+    except Unavailable as error:
+        context["away"] = error.message
+    return render(request, "workbench/experiments.html", context)
+
+
+def _compared(tracker: Tracker, wanted: str) -> dict[str, Any]:
+    known = tracker.experiments()
+    ids = [number for number, _name in known]
+    chosen = wanted if wanted in ids else (ids[0] if ids else "")
+    runs = tracker.runs(chosen) if chosen else []
+    params, metrics = comparison.names_of(runs, "params"), comparison.names_of(runs, "metrics")
+    rows = comparison.rows_of(runs, params, metrics)
+    for row in rows:
+        row["job"] = row["run"].tags.get("atrium.job", "")
+    return {
+        "experiments": known,
+        "experiment": chosen,
+        "params": params,
+        "metrics": metrics,
+        "rows": rows,
+        "figure": comparison.figure_of(runs, metrics),
+    }
+
+
+@login_required
+@require_POST
+@never_cache
+def enter_mlflow(request: HttpRequest) -> HttpResponse:
+    """A way into MLflow's own pages."""
+    require(may_see_experiments(_user(request)))
+    return HttpResponseRedirect(_way_in(request, entry.MLFLOW, f"{PREFIX}/"), status=303)

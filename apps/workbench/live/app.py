@@ -8,12 +8,15 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from apps.compute.adapters import sockets_dir, workloads_dir
+from apps.workbench.entry import MLFLOW
 from apps.workbench.live import proxy
-from apps.workbench.live.door import Doors
+from apps.workbench.live.door import Doors, Way
+from apps.workbench.live.experiments import Experiments
 from apps.workbench.live.origins import RECHECK_S, Doorkeeper, Workspaces, origin_of
-from apps.workbench.live.proxy import Receive, Scope, Send
+from apps.workbench.live.proxy import Headers, Receive, Scope, Send
 from apps.workbench.live.upstream import Upstreams
 from apps.workbench.live.ways import ways
+from apps.workbench.tracking import PREFIX
 
 log = logging.getLogger(__name__)
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -26,7 +29,9 @@ class LiveApplication:
     def __init__(self, portal: Application, *, fresh_s: float = 5.0, recheck_s: float = RECHECK_S) -> None:
         self._portal = portal
         self._upstreams = Upstreams()
-        self._workspaces = Workspaces(self._upstreams, Doorkeeper(fresh_s), recheck_s)
+        doorkeeper = Doorkeeper(fresh_s)
+        self._workspaces = Workspaces(self._upstreams, doorkeeper, recheck_s)
+        self._experiments = Experiments(self._upstreams, doorkeeper)
         self._running: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -35,8 +40,12 @@ class LiveApplication:
             await self._lifespan(receive, send)
             return
         origin = origin_of(proxy.header(scope, b"host"))
-        if origin is not None:
+        if origin == MLFLOW:
+            await self._experiments.by_cookie(scope, receive, send, origin)
+        elif origin is not None:
             await self._workspaces(scope, receive, send, origin)
+        elif scope["type"] == "http" and scope["path"].startswith(f"{PREFIX}/"):
+            await self._experiments.by_token(scope, receive, send)
         else:
             await self._portal(scope, receive, send)
 
@@ -44,7 +53,9 @@ class LiveApplication:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                doors = Doors(sockets_dir(), workloads_dir(), ways(self._upstreams))
+                doors = Doors(
+                    sockets_dir(), workloads_dir(), [*ways(self._upstreams), self._experiments_way()]
+                )
                 self._running = [asyncio.create_task(self._tidy()), asyncio.create_task(doors.keep())]
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
@@ -54,6 +65,13 @@ class LiveApplication:
                 await self._upstreams.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+    def _experiments_way(self) -> Way:
+        async def passage(scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+            raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+            await self._experiments.by_token({**scope, "headers": raw}, receive, send)
+
+        return Way(PREFIX, passage)
 
     async def _tidy(self) -> None:
         while True:

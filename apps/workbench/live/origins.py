@@ -86,7 +86,7 @@ class Workspaces:
     async def _request(self, scope: Scope, receive: Receive, send: Send, origin: str) -> None:
         access = await self._doorkeeper.access(cookies_of(scope).get(COOKIE, ""), origin)
         if access is None:
-            await _must_enter(send, f"/workspaces/{origin[1:]}/")
+            await must_enter(send, f"/workspaces/{origin[1:]}/")
         elif not access.running:
             await _not_running(send, f"/workspaces/{origin[1:]}/")
         elif _BLOCKED.match(scope["path"]):
@@ -133,7 +133,7 @@ async def enter(scope: Scope, send: Send, origin: str, *, landing: str) -> None:
     ticket, onward = query.get("ticket", [""])[0], query.get("next", [landing])[0]
     cookie = await database_sync_to_async(entry.redeem_ticket, thread_sensitive=False)(ticket, origin)
     if cookie is None:
-        await _must_enter(send, "/workspaces/")
+        await must_enter(send, "/workspaces/")
         return
     if not onward.startswith("/") or onward.startswith(("//", "/\\")):
         onward = landing
@@ -182,7 +182,8 @@ def _own_cookie(value: str) -> str:
     return ";".join(part for part in value.split(";") if not part.strip().lower().startswith("domain"))
 
 
-async def _must_enter(send: Send, path: str) -> None:
+async def must_enter(send: Send, path: str) -> None:
+    """Answer somebody without a way in; `path` is the portal's page that gives one."""
     words = _("Your way in has expired. Open the page in the portal again.")
     await _page(send, 403, words, path)
 

@@ -1,0 +1,220 @@
+"""MLflow for its clients (a bearer token) and for its pages (an origin of their own, entered with a ticket).
+
+MLflow knows teams as workspaces and no people. Here is decided whose team a request works for; what could lead
+out of a team (other workspaces, files of the server, servers that it would call) does not get through.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+from channels.db import database_sync_to_async
+from django.conf import settings
+
+from apps.accounts.models import User
+from apps.core.errors import NotAllowed
+from apps.workbench import tracking
+from apps.workbench.live import proxy
+from apps.workbench.live.origins import COOKIE, ENTER, Doorkeeper, address_of, cookies_of, enter, must_enter
+from apps.workbench.live.proxy import Headers, Message, Receive, Scope, Send
+from apps.workbench.live.upstream import Upstreams
+
+WORKSPACE = "x-mlflow-workspace"
+_DROPPED = frozenset(
+    ("authorization", "cookie", "forwarded", "host", "origin", "referer", "x-real-ip", WORKSPACE)
+)
+_RESOURCES = (
+    "artifacts|assessments|datasets|experiments|get-online-trace-details|get-trace-artifact|issues|label-schemas"
+    "|logged-models|metrics|model-versions|registered-models|review-queues|runs|scorers|server-info|traces"
+    "|unified-traces|upload-artifact"
+)
+_OPEN = re.compile(
+    rf"/mlflow(/?|/(static-files/.+|graphql|health|version|get-artifact|model-versions/get-artifact"
+    rf"|(ajax-)?api/\d\.\d/(mlflow-artifacts/(artifacts|mpu|presigned).*|mlflow/({_RESOURCES})(/.*)?)))"
+)
+_CREATES_EXPERIMENT = re.compile(r"/mlflow/(ajax-)?api/\d\.\d/mlflow/experiments/create/*")
+_CREATES_RUN = re.compile(r"/mlflow/(ajax-)?api/\d\.\d/mlflow/runs/create/*")
+_LISTS_WORKSPACES = re.compile(r"/mlflow/(ajax-)?api/\d\.\d/mlflow/workspaces/*")
+_LARGEST_SMALL_BODY = 1 << 20
+_SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+class Experiments:
+    """ASGI for everything below /mlflow."""
+
+    def __init__(self, upstreams: Upstreams, doorkeeper: Doorkeeper) -> None:
+        self._upstreams, self._doorkeeper = upstreams, doorkeeper
+        self._made: set[str] = set()
+
+    async def by_token(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A request of MLflow's client with `Authorization: Bearer`."""
+        scheme, _space, secret = proxy.header(scope, b"authorization").partition(" ")
+        if scheme.lower() != "bearer":
+            await _error(send, 401, "UNAUTHENTICATED", "Set MLFLOW_TRACKING_TOKEN to a personal token.")
+            return
+        wanted = proxy.header(scope, WORKSPACE.encode())
+        try:
+            bearer = await _in_thread(tracking.bearer_of)(secret.strip(), wanted)
+        except NotAllowed as error:
+            await _error(send, 403, "PERMISSION_DENIED", error.message)
+            return
+        if _LISTS_WORKSPACES.fullmatch(scope["path"]):
+            await _error(send, 403, "PERMISSION_DENIED", "Teams are managed in the portal.")
+            return
+        await self._forward(scope, receive, send, bearer.team, bearer.tags)
+
+    async def by_cookie(self, scope: Scope, receive: Receive, send: Send, origin: str) -> None:
+        """A request of MLflow's pages."""
+        if scope["type"] == "websocket":
+            await proxy.refuse_socket(scope, receive, send, 403, "There are no sockets here.")
+        elif scope["path"] == ENTER:
+            await enter(scope, send, origin, landing=f"{tracking.PREFIX}/")
+        else:
+            await self._page(scope, receive, send, origin)
+
+    async def _page(self, scope: Scope, receive: Receive, send: Send, origin: str) -> None:
+        access = await self._doorkeeper.access(cookies_of(scope).get(COOKIE, ""), origin)
+        if access is None:
+            await must_enter(send, "/experiments/")
+            return
+        if scope["method"] not in _SAFE and proxy.header(scope, b"origin") != address_of(origin):
+            await _error(send, 403, "PERMISSION_DENIED", "The request comes from another page.")
+            return
+        wanted = proxy.header(scope, WORKSPACE.encode())
+        try:
+            team, teams = await _in_thread(_teams_of)(access.user_id, wanted)
+        except NotAllowed as error:
+            await _error(send, 403, "PERMISSION_DENIED", error.message)
+            return
+        if _LISTS_WORKSPACES.fullmatch(scope["path"]) and scope["method"] == "GET":
+            await proxy.answer(send, 200, json.dumps({"workspaces": teams}), content_type="application/json")
+            return
+        await self._forward(scope, receive, send, team)
+
+    async def _forward(
+        self, scope: Scope, receive: Receive, send: Send, team: str, tags: dict[str, str] | None = None
+    ) -> None:
+        path = scope["path"]
+        if not _OPEN.fullmatch(path) or ".." in path.split("/") or "\\" in path:
+            await _error(send, 403, "PERMISSION_DENIED", f"{path} is not offered here.")
+            return
+        try:
+            session = self._upstreams.session(tracking.tracker_socket())
+            await self._make(session, team)
+            headers = _headers(scope, team)
+            if _CREATES_EXPERIMENT.fullmatch(path):
+                scope, receive, headers = await _rewritten(scope, receive, headers, _without_location)
+            elif tags and _CREATES_RUN.fullmatch(path):
+                scope, receive, headers = await _rewritten(scope, receive, headers, _with_tags(tags))
+            await proxy.forward_http(scope, receive, send, session, headers, change=_framed)
+        except _NotSmallJson:
+            await _error(send, 400, "INVALID_PARAMETER_VALUE", "The request is no small JSON object.")
+        except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError):
+            words = "Experiment tracking is starting. Clients try again by themselves."
+            await _error(send, 503, "TEMPORARILY_UNAVAILABLE", words, retry_after=5)
+        except (aiohttp.ClientError, ConnectionResetError):
+            return  # cut short; the server closes the connection
+
+    async def _make(self, session: aiohttp.ClientSession, team: str) -> None:
+        """Make the team's MLflow workspace, once."""
+        if team in self._made:
+            return
+        url = f"http://localhost{tracking.PREFIX}/api/3.0/mlflow/workspaces"
+        async with session.post(url, json={"name": team}) as response:
+            if response.status < 300 or b"ALREADY_EXISTS" in await response.read():
+                self._made.add(team)
+
+
+def _in_thread(function: Any) -> Any:
+    return database_sync_to_async(function, thread_sensitive=False)
+
+
+def _teams_of(user_id: int, wanted: str) -> tuple[str, list[dict[str, str]]]:
+    """The team to work for, and all that the person may choose, as MLflow lists workspaces."""
+    user = User.objects.get(pk=user_id)
+    teams = tracking.tracked_teams(user)
+    return tracking.team_for(user, wanted), [{"name": team.slug, "description": team.name} for team in teams]
+
+
+def _headers(scope: Scope, team: str) -> Headers:
+    kept = [
+        (name, value)
+        for name, value in proxy.headers_of(scope)
+        if name not in _DROPPED and not name.startswith(("x-forwarded-", "x-atrium-"))
+    ]
+    return [*kept, ("host", "localhost"), (WORKSPACE, team)]
+
+
+class _NotSmallJson(Exception):
+    pass
+
+
+Change = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def _without_location(asked: dict[str, Any]) -> dict[str, Any]:
+    """A new experiment has a name and tags; a place of its own for artifacts could be any file of the server."""
+    return {name: asked[name] for name in ("name", "tags") if name in asked}
+
+
+def _with_tags(tags: dict[str, str]) -> Change:
+    """A new run says who made it and in which job or workspace, whatever its code claims."""
+
+    def change(asked: dict[str, Any]) -> dict[str, Any]:
+        given = [one for one in asked.get("tags") or [] if not str(one.get("key", "")).startswith("atrium.")]
+        return {**asked, "tags": [*given, *({"key": key, "value": value} for key, value in tags.items())]}
+
+    return change
+
+
+async def _rewritten(
+    scope: Scope, receive: Receive, headers: Headers, change: Change
+) -> tuple[Scope, Receive, Headers]:
+    """The request with its small JSON body changed. Raises _NotSmallJson."""
+    data, more = b"", True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionResetError
+        data += message.get("body", b"")
+        more = bool(message.get("more_body"))
+        if len(data) > _LARGEST_SMALL_BODY:
+            raise _NotSmallJson
+    try:
+        body = json.dumps(change(json.loads(data))).encode()
+    except (ValueError, TypeError, AttributeError) as error:
+        raise _NotSmallJson from error
+    length = str(len(body))
+    kept = [(name, value) for name, value in headers if name not in ("content-length", "content-encoding")]
+    length_only = {**scope, "headers": [(b"content-length", length.encode())]}
+    return length_only, _once(body, receive), [*kept, ("content-length", length)]
+
+
+def _once(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives this body first."""
+    waiting = [body]
+
+    async def again() -> Message:
+        if waiting:
+            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+        return await receive()
+
+    return again
+
+
+def _framed(headers: Headers) -> Headers:
+    """Only the portal may frame MLflow's pages; they set no cookie."""
+    replaced = ("content-security-policy", "x-frame-options", "set-cookie")
+    kept = [(name, value) for name, value in headers if name.lower() not in replaced]
+    return [*kept, ("content-security-policy", f"frame-ancestors {settings.ATRIUM.web_url}")]
+
+
+async def _error(send: Send, status: int, code: str, words: str, *, retry_after: int | None = None) -> None:
+    """As MLflow words its errors, so that its clients show them."""
+    body = json.dumps({"error_code": code, "message": words})
+    headers = [("retry-after", str(retry_after))] if retry_after else []
+    await proxy.answer(send, status, body, content_type="application/json", headers=headers)
