@@ -14,6 +14,9 @@ api_v1: list[Any] = [
     path("", include("apps.requests.api_urls")),
     path("", include("apps.compute.api_urls")),
     path("", include("apps.store.api_urls")),
+    path("", include("apps.datasets.api_urls")),
+    path("", include("apps.catalog.api_urls")),
+    path("", include("apps.instances.api_urls")),
 ]
 
 api: list[Any] = [
@@ -31,6 +34,9 @@ urlpatterns = [
     path("", include("apps.requests.urls")),
     path("", include("apps.compute.urls")),
     path("", include("apps.store.urls")),
+    path("", include("apps.datasets.urls")),
+    path("", include("apps.catalog.urls")),
+    path("", include("apps.instances.urls")),
     path("healthz", healthz, name="healthz"),
     path("", include("apps.workbench.urls")),
 ]

@@ -1,6 +1,7 @@
 from typing import Any
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class CatalogConfig(AppConfig):
@@ -9,9 +10,16 @@ class CatalogConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.catalog import tasks  # noqa: F401  registers the tasks
-        from apps.core import events
+        from apps.catalog.finding import find_capabilities
+        from apps.core import events, menu, search
 
         events.on("compute.job_finished", _job_finished)
+        search.register("capabilities", find_capabilities)
+        builders = frozenset({"developer", "qa", "operator"})
+        menu.register(
+            menu.MenuItem(_("Develop"), _("Capabilities"), "catalog:list", "cube", builders, order=25)
+        )
+        menu.register_landing("developer", "catalog:list")
 
 
 def _job_finished(key: str, facts: dict[str, Any]) -> None:

@@ -98,3 +98,13 @@ def get_version(pk: int, *, user: User | AnonymousUser) -> Version:
     ):
         return version
     raise NotFound(_("There is no version %(pk)s that you may see.") % {"pk": pk})
+
+
+def suggested_number(capability: Capability) -> str:
+    """The next minor version after the highest one."""
+    numbers = capability.versions.values_list("number", flat=True)
+    cores = [tuple(int(part) for part in number.split("+")[0].split("-")[0].split(".")) for number in numbers]
+    if not cores:
+        return "1.0.0"
+    major, minor, _patch = max(cores)
+    return f"{major}.{minor + 1}.0"

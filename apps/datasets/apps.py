@@ -1,6 +1,17 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class DatasetsConfig(AppConfig):
     name = "apps.datasets"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from apps.core import menu, search
+        from apps.datasets.finding import find_datasets
+
+        search.register("datasets", find_datasets)
+        people = frozenset({"developer", "qa", "annotator", "operator"})
+        menu.register(
+            menu.MenuItem(_("Develop"), _("Data sets"), "datasets:list", "database", people, order=30)
+        )

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class InstancesConfig(AppConfig):
@@ -6,6 +7,12 @@ class InstancesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from apps.core import menu
         from apps.instances import confirmations, tasks  # noqa: F401  registers the tasks
 
         confirmations.register()
+        people = frozenset({"developer", "qa", "operator"})
+        menu.register(
+            menu.MenuItem(_("Operations"), _("Deployments"), "instances:list", "server", people, order=300)
+        )
+        menu.register_landing("operator", "instances:list")

@@ -100,7 +100,7 @@ def quantity(value: Any, unit: str = "", digits: int | str | None = None) -> Saf
 @register.simple_tag
 def bytes_size(value: int | None) -> SafeString:
     """A size in bytes with a fitting unit: `{% bytes_size file.size %}`."""
-    if value is None:
+    if not isinstance(value, int | float):
         return mark_safe("–")
     size, unit = float(value), "B"
     for unit in ("B", "kB", "MB", "GB", "TB"):
@@ -113,7 +113,7 @@ def bytes_size(value: int | None) -> SafeString:
 @register.simple_tag
 def duration(seconds: float | None) -> SafeString:
     """A span of time in its two largest units: `{% duration job.seconds %}` gives `3 min 20 s`."""
-    if seconds is None:
+    if not isinstance(seconds, int | float):
         return mark_safe("–")
     if seconds < 1:
         return quantity(seconds * 1000, "ms", 0)

@@ -1,0 +1,230 @@
+"""REST: capabilities, versions, and files by digest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import mixins, parsers, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.accounts.models import Role
+from apps.accounts.selectors import teams_of
+from apps.catalog import services
+from apps.catalog.models import Capability, Version
+from apps.catalog.policy import may_add_version
+from apps.catalog.selectors import capabilities_visible_to, get_capability, matching, versions_visible_to
+from apps.catalog.serializers import (
+    CapabilityChangeSerializer,
+    CapabilitySerializer,
+    DeprecationSerializer,
+    NewVersionSerializer,
+    ObjectSerializer,
+    VersionSerializer,
+)
+from apps.core import archives, objects
+from apps.core.api import IdempotencyMixin
+from apps.core.errors import Invalid, NotAllowed
+from apps.core.policy import require
+from apps.datasets.models import DatasetVersion
+from apps.datasets.selectors import get_dataset
+from apps.datasets.selectors import get_version as get_dataset_version
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from rest_framework.request import Request
+
+    from apps.accounts.models import User
+
+LARGEST_OBJECT = 4 << 30
+
+
+class CapabilityViewSet(
+    IdempotencyMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Capability]
+):
+    """Capabilities that the caller may know of. `?q=` searches, `?status=`, `?team=`, `?tag=`, `?domain=` filter."""
+
+    serializer_class = CapabilitySerializer
+    lookup_field = "slug"
+    ordering = ("name", "pk")
+
+    def get_queryset(self) -> QuerySet[Capability]:
+        if getattr(self, "swagger_fake_view", False):
+            return Capability.objects.none()
+        asked = self.request.query_params
+        found = matching(capabilities_visible_to(self.request.user), asked.get("q", ""))
+        for name, lookup in (("status", "status"), ("team", "team__slug"), ("domain", "domain")):
+            if asked.get(name):
+                found = found.filter(**{lookup: asked[name]})
+        return found.filter(tags__contains=[asked["tag"]]) if asked.get("tag") else found
+
+    def _one(self) -> Capability:
+        return get_capability(self.kwargs["slug"], user=self.request.user)
+
+    def _user(self) -> User:
+        return cast("User", self.request.user)
+
+    @extend_schema(request=CapabilitySerializer, responses={201: CapabilitySerializer})
+    def create(self, request: Request) -> Response:
+        asked = CapabilitySerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        values = dict(asked.validated_data)
+        values.pop("retires_on", None)
+        capability = services.create_capability(values.pop("slug"), by=self._user(), **values)
+        return Response(CapabilitySerializer(capability).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=CapabilityChangeSerializer, responses=CapabilitySerializer)
+    def partial_update(self, request: Request, slug: str = "") -> Response:
+        asked = CapabilityChangeSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        capability = services.edit_capability(self._one(), by=self._user(), **asked.validated_data)
+        return Response(CapabilitySerializer(capability).data)
+
+    @extend_schema(request=None, responses=CapabilitySerializer)
+    @action(detail=True, methods=["post"])
+    def publish(self, request: Request, slug: str = "") -> Response:
+        """Show it in the store."""
+        return Response(CapabilitySerializer(services.publish_capability(self._one(), by=self._user())).data)
+
+    @extend_schema(request=None, responses=CapabilitySerializer)
+    @action(detail=True, methods=["post"])
+    def withdraw(self, request: Request, slug: str = "") -> Response:
+        """Take it out of the store."""
+        return Response(CapabilitySerializer(services.withdraw_capability(self._one(), by=self._user())).data)
+
+    @extend_schema(request=DeprecationSerializer, responses=CapabilitySerializer)
+    @action(detail=True, methods=["post"])
+    def deprecate(self, request: Request, slug: str = "") -> Response:
+        """Tell that it will go."""
+        asked = DeprecationSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        capability = services.deprecate_capability(self._one(), by=self._user(), **asked.validated_data)
+        return Response(CapabilitySerializer(capability).data)
+
+
+class VersionViewSet(
+    IdempotencyMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Version]
+):
+    """Versions that the caller may know of. `?capability=`, `?number=`, `?status=` filter."""
+
+    serializer_class = VersionSerializer
+    lookup_value_regex = "[0-9]+"
+    ordering = ("-pk",)
+    parser_classes = [parsers.JSONParser, parsers.MultiPartParser]
+
+    def get_queryset(self) -> QuerySet[Version]:
+        if getattr(self, "swagger_fake_view", False):
+            return Version.objects.none()
+        asked, found = self.request.query_params, versions_visible_to(self.request.user)
+        for name, lookup in (("capability", "capability__slug"), ("number", "number"), ("status", "status")):
+            if asked.get(name):
+                found = found.filter(**{lookup: asked[name]})
+        return found
+
+    def _user(self) -> User:
+        return cast("User", self.request.user)
+
+    @extend_schema(request=NewVersionSerializer, responses={201: VersionSerializer})
+    def create(self, request: Request) -> Response:
+        """Upload a version: multipart with `file`, or JSON with `files` by digest. Packaged at once by default."""
+        asked = NewVersionSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        values = asked.validated_data
+        capability = get_capability(values["capability"], user=request.user)
+        require(may_add_version(self._user(), capability))
+        version = services.create_version(
+            capability,
+            values["number"],
+            files=_files_of(values),
+            by=self._user(),
+            changelog=values["changelog"],
+            dataset_version=_dataset_version(values["dataset_version"], self._user()),
+            code_digest=values["code_digest"],
+            parameters=_object_of(values.get("parameters")),
+            expected_digest=values["digest"],
+        )
+        if values["package"]:
+            services.package_version(version, by=self._user())
+        return Response(VersionSerializer(version).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=None, responses={202: VersionSerializer})
+    @action(detail=True, methods=["post"])
+    def package(self, request: Request, pk: str = "") -> Response:
+        """Package it, or again after a failure."""
+        version = self.get_object()
+        services.package_version(version, by=self._user())
+        return Response(VersionSerializer(version).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=None, responses=VersionSerializer)
+    @action(detail=True, methods=["post"])
+    def retire(self, request: Request, pk: str = "") -> Response:
+        """Take it out of use."""
+        return Response(VersionSerializer(services.retire_version(self.get_object(), by=self._user())).data)
+
+
+def _files_of(values: dict[str, Any]) -> dict[str, str]:
+    if values.get("file") is not None:
+        sent = values["file"]
+        return archives.store([archives.Upload(sent.name, sent.file, sent.size)])
+    files = values.get("files")
+    if not isinstance(files, dict) or not all(isinstance(sha256, str) for sha256 in files.values()):
+        raise Invalid(
+            _("Send the model as `file`, or its files as `files`: {path: sha256} of objects stored before."),
+            fields={"files": _("is missing")},
+        )
+    return dict(files)
+
+
+def _object_of(value: Any) -> dict[str, Any]:
+    if value in (None, ""):
+        return {}
+    if not isinstance(value, dict):
+        raise Invalid(_("`parameters` must be a JSON object."), fields={"parameters": _("is no object")})
+    return value
+
+
+def _dataset_version(name: str, user: User) -> DatasetVersion | None:
+    if not name:
+        return None
+    slug, _slash, number = name.partition("/")
+    if not number.isdigit():
+        raise Invalid(
+            _("“%(name)s” is no data set version. Write it as <data set>/<number>.") % {"name": name[:80]},
+            fields={"dataset_version": _("must be <data set>/<number>")},
+        )
+    return get_dataset_version(get_dataset(slug, user=user), int(number))
+
+
+class ObjectView(APIView):
+    """Files by digest: ask whether one is stored, or store it. So a push goes on where it was cut."""
+
+    parser_classes = [parsers.FileUploadParser]
+
+    def _check(self) -> None:
+        if not teams_of(cast("User", self.request.user), Role.DEVELOPER, Role.QA).exists():
+            raise NotAllowed(_("Only developers and QA engineers store files."))
+
+    @extend_schema(
+        responses={200: ObjectSerializer}, parameters=[OpenApiParameter("sha256", str, OpenApiParameter.PATH)]
+    )
+    def get(self, request: Request, sha256: str) -> Response:
+        """Whether the file is stored: 200 with its size, else 404."""
+        self._check()
+        if not objects.exists(sha256):
+            return Response(status=status.HTTP_404_NOT_FOUND)
+        return Response({"sha256": sha256, "size": objects.path(sha256).stat().st_size})
+
+    @extend_schema(
+        request={"application/octet-stream": bytes},
+        responses={201: ObjectSerializer},
+        parameters=[OpenApiParameter("sha256", str, OpenApiParameter.PATH)],
+    )
+    def put(self, request: Request, sha256: str) -> Response:
+        """Store the body, if it has this digest."""
+        self._check()
+        stream = request._request
+        _stored, size = objects.put(iter(lambda: stream.read(1 << 20), b""), expected=sha256)
+        return Response({"sha256": sha256, "size": size}, status=status.HTTP_201_CREATED)

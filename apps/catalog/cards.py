@@ -1,0 +1,54 @@
+"""Model cards: Markdown in, HTML without anything that runs out."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import nh3
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
+from markdown_it import MarkdownIt
+
+_TAGS = {
+    *("h2", "h3", "h4", "h5", "h6", "p", "br", "hr", "blockquote", "pre", "code", "em", "strong", "del", "s"),
+    *("ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td", "a"),
+}
+_ATTRIBUTES = {"a": {"href", "title"}, "th": {"align"}, "td": {"align"}, "ol": {"start"}, "code": {"class"}}
+
+
+@lru_cache(maxsize=1)
+def _markdown() -> MarkdownIt:
+    return MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"])
+
+
+@lru_cache(maxsize=256)
+def _html(text: str) -> str:
+    html = str(_markdown().render(text))
+    # The page's own title is the only h1.
+    for level in range(5, 0, -1):
+        html = html.replace(f"<h{level}>", f"<h{level + 1}>").replace(f"</h{level}>", f"</h{level + 1}>")
+    return nh3.clean(
+        html,
+        tags=_TAGS,
+        attributes=_ATTRIBUTES,
+        url_schemes={"http", "https", "mailto"},
+        link_rel="noopener noreferrer nofollow",
+    )
+
+
+def render(text: str) -> SafeString:
+    """A card as HTML that is safe in a page: no scripts, styles, images, forms or foreign schemes."""
+    return mark_safe(_html(text or ""))  # noqa: S308 - sanitised by nh3
+
+
+def template() -> str:
+    """What an empty card starts with: the sections of a model card."""
+    sections = [
+        (_("What it does"), _("One paragraph: input, output, and for whom.")),
+        (_("Intended use"), _("Where it helps, and where it must not be used.")),
+        (_("Training data"), _("Which data, from when, how it was chosen.")),
+        (_("Quality"), _("Figures, on which data, with which gaps.")),
+        (_("Limits and risks"), _("Known errors, groups that it serves worse, what a wrong answer costs.")),
+        (_("Contact"), _("Who answers questions.")),
+    ]
+    return "\n\n".join(f"## {title}\n\n{text}" for title, text in sections) + "\n"

@@ -1,0 +1,88 @@
+"""Forms about capabilities and versions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from apps.accounts.models import Role, Team
+from apps.accounts.selectors import teams_of
+from apps.catalog import cards
+from apps.catalog.models import Capability
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+
+class CapabilityForm(forms.Form):
+    """What is said about a capability."""
+
+    name = forms.CharField(label=_("Name"), max_length=100)
+    summary = forms.CharField(
+        label=_("Summary"), max_length=240, required=False, help_text=_("One sentence for the store's list.")
+    )
+    domain = forms.CharField(
+        label=_("Domain"),
+        max_length=60,
+        required=False,
+        help_text=_("Such as network faults or customer care."),
+    )
+    tags = forms.CharField(label=_("Tags"), required=False, help_text=_("Separated by commas, at most 12."))
+    visibility = forms.ChoiceField(
+        label=_("Visible to"), choices=Capability.Visibility.choices, initial="team"
+    )
+    card = forms.CharField(
+        label=_("Card"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 18, "class": "mono", "spellcheck": "true"}),
+        help_text=_("Markdown. Say what it is for, what it was trained on, and where it fails."),
+    )
+
+    def clean_tags(self) -> list[str]:
+        return [tag.strip() for tag in self.cleaned_data["tags"].replace("，", ",").split(",") if tag.strip()]
+
+
+class NewCapabilityForm(CapabilityForm):
+    """The same, with its team and the short name, which never changes."""
+
+    team = forms.ModelChoiceField(label=_("Team"), queryset=Team.objects.none())
+    slug = forms.SlugField(
+        label=_("Short name"),
+        max_length=63,
+        help_text=_("Lower-case letters, digits and hyphens. Callers write it; it never changes."),
+    )
+    field_order = ["team", "slug"]
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        teams = teams_of(user, Role.DEVELOPER).order_by("name")
+        cast("forms.ModelChoiceField[Team]", self.fields["team"]).queryset = teams
+        self.fields["team"].initial = teams.first()
+        self.fields["card"].initial = cards.template()
+
+
+class DeprecationForm(forms.Form):
+    """When a capability goes, and what to use instead."""
+
+    retires_on = forms.DateField(
+        label=_("Will be retired on"), required=False, widget=forms.DateInput(attrs={"type": "date"})
+    )
+    note = forms.CharField(
+        label=_("What to use instead"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        max_length=2000,
+    )
+
+
+class VersionForm(forms.Form):
+    """A new version's number and what is new; its files come beside the form."""
+
+    number = forms.CharField(
+        label=_("Version"), max_length=64, help_text=_("Semantic, such as 1.4.0. It cannot be used again.")
+    )
+    changelog = forms.CharField(
+        label=_("What is new"), required=False, widget=forms.Textarea(attrs={"rows": 3}), max_length=20_000
+    )

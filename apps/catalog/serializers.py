@@ -1,0 +1,97 @@
+"""REST shapes of capabilities and versions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.accounts.models import Team
+from apps.catalog.models import Capability, Version
+
+
+class CapabilitySerializer(serializers.ModelSerializer[Capability]):
+    """A capability. `slug` and `team` are given once; the rest can be edited."""
+
+    team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="slug", queryset=Team.objects.all()
+    )
+    tags = serializers.ListField(child=serializers.CharField(), required=False)
+    name = serializers.CharField(required=False)
+
+    class Meta:
+        model = Capability
+        fields = [
+            *("id", "slug", "name", "summary", "card", "domain", "tags", "team", "visibility", "status"),
+            *("published_at", "deprecated_at", "deprecation_note", "retires_on", "created_at", "changed_at"),
+        ]
+        read_only_fields = [
+            *("status", "published_at", "deprecated_at", "deprecation_note", "created_at", "changed_at"),
+        ]
+        extra_kwargs: dict[str, Any] = {"slug": {"validators": []}}
+
+
+class CapabilityChangeSerializer(serializers.Serializer[Any]):
+    """What can be changed of a capability."""
+
+    name = serializers.CharField(required=False)
+    summary = serializers.CharField(required=False, allow_blank=True)
+    card = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False)
+    domain = serializers.CharField(required=False, allow_blank=True)
+    tags = serializers.ListField(child=serializers.CharField(), required=False)
+    visibility = serializers.ChoiceField(choices=Capability.Visibility.choices, required=False)
+    retires_on = serializers.DateField(required=False, allow_null=True)
+
+
+class DeprecationSerializer(serializers.Serializer[Any]):
+    """When it goes, and what to use instead."""
+
+    note = serializers.CharField(required=False, allow_blank=True, default="")
+    retires_on = serializers.DateField(required=False, allow_null=True, default=None)
+
+
+class VersionSerializer(serializers.ModelSerializer[Version]):
+    """A version as it is read."""
+
+    capability: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="slug", read_only=True
+    )
+    created_by: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="username", read_only=True
+    )
+
+    class Meta:
+        model = Version
+        fields = [
+            *("id", "capability", "number", "status", "changelog", "digest", "source_digest", "size"),
+            *("framework", "runtime", "signature", "cases_count", "manifest", "report", "failure"),
+            *("dataset_version_urn", "code_digest", "training_job_urn", "job_id", "parameters"),
+            *("created_by", "created_at", "packaged_at"),
+        ]
+        read_only_fields = fields
+
+
+class NewVersionSerializer(serializers.Serializer[Any]):
+    """A new version: `file` (zip, tar or one file), or `files` as {path: sha256} of stored objects."""
+
+    capability = serializers.SlugField()
+    number = serializers.CharField()
+    file = serializers.FileField(required=False)
+    files = serializers.JSONField(required=False)
+    changelog = serializers.CharField(required=False, allow_blank=True, default="")
+    dataset_version = serializers.CharField(
+        required=False, allow_blank=True, default="", help_text="<data set>/<number>, for the lineage"
+    )
+    code_digest = serializers.RegexField(r"^[0-9a-f]{0,64}$", required=False, allow_blank=True, default="")
+    parameters = serializers.JSONField(required=False)
+    digest = serializers.CharField(
+        required=False, allow_blank=True, default="", help_text="The digest over all files, to be checked"
+    )
+    package = serializers.BooleanField(required=False, default=True)
+
+
+class ObjectSerializer(serializers.Serializer[Any]):
+    """A stored file."""
+
+    sha256 = serializers.CharField()
+    size = serializers.IntegerField()

@@ -1,0 +1,16 @@
+"""`{% load cards %}`: Markdown cards in templates."""
+
+from __future__ import annotations
+
+from django import template
+from django.utils.safestring import SafeString
+
+from apps.catalog import cards
+
+register = template.Library()
+
+
+@register.filter
+def card(text: str) -> SafeString:
+    """A Markdown card as safe HTML: `{{ capability.card|card }}`."""
+    return cards.render(text)

@@ -1,0 +1,179 @@
+"""Uploading a version, and the page that shows what became of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import FileResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from apps.catalog import services
+from apps.catalog.forms import VersionForm
+from apps.catalog.models import Capability, Version
+from apps.catalog.policy import may_add_version, may_package_version, may_retire_version
+from apps.catalog.selectors import suggested_number
+from apps.catalog.views.capabilities import built, lineage_of, show_error
+from apps.compute.models import Job
+from apps.compute.selectors import job_log
+from apps.core import archives, objects
+from apps.core.errors import Invalid, NotFound
+from apps.core.policy import require
+from apps.datasets.forms import uploads_of
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+    from apps.accounts.models import User
+
+STEPS = ("read", "signature", "load", "cases", "convert", "measure", "write", "check")
+_LOG_BYTES = 16_000
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def upload(request: HttpRequest, slug: str) -> HttpResponse:
+    """Send a model: a folder, a zip or tar, one file. The script sends it with progress and reads JSON back."""
+    capability = built(request, slug)
+    user = cast("User", request.user)
+    require(may_add_version(user, capability))
+    form = VersionForm(
+        request.POST if request.method == "POST" else None, initial={"number": suggested_number(capability)}
+    )
+    if request.method == "POST" and form.is_valid():
+        try:
+            version = _receive(request, capability, form.cleaned_data, user)
+        except Invalid as error:
+            if _by_script(request):
+                return JsonResponse({"message": error.message, "fields": error.fields}, status=422)
+            show_error(form, error)
+        else:
+            address = reverse("catalog:version", args=[slug, version.number])
+            return JsonResponse({"url": address}, status=201) if _by_script(request) else redirect(address)
+    elif request.method == "POST" and _by_script(request):
+        fields = {name: " ".join(str(text) for text in texts) for name, texts in form.errors.items()}
+        return JsonResponse({"message": " ".join(fields.values()), "fields": fields}, status=422)
+    return render(request, "catalog/upload.html", {"form": form, "capability": capability})
+
+
+def _by_script(request: HttpRequest) -> bool:
+    return request.headers.get("Accept", "") == "application/json"
+
+
+def _receive(request: HttpRequest, capability: Capability, values: dict[str, Any], user: User) -> Version:
+    files = archives.store(uploads_of(request))
+    version = services.create_version(
+        capability, values["number"], files=files, by=user, changelog=values["changelog"]
+    )
+    services.package_version(version, by=user)
+    return version
+
+
+def _version_of(request: HttpRequest, slug: str, number: str) -> Version:
+    capability = built(request, slug)
+    version = capability.versions.select_related("created_by").filter(number=number).first()
+    if version is None:
+        raise NotFound(
+            _("%(name)s has no version %(number)s.") % {"name": capability.name, "number": number[:64]}
+        )
+    version.capability = capability
+    return version
+
+
+def _state_of(version: Version, user: User) -> dict[str, Any]:
+    """What the packaging fragment shows."""
+    job = Job.objects.filter(pk=version.job_id).first() if version.job_id else None
+    log = b""
+    if version.status == Version.Status.FAILED and job is not None:
+        log = job_log(job, 0, 1 << 22)[0][-_LOG_BYTES:]
+    return {
+        "version": version,
+        "capability": version.capability,
+        "job": job,
+        "steps": _steps_of(version, job),
+        "log": log.decode(errors="replace"),
+        "may_package": may_package_version(user, version),
+        "can_package": Version.lifecycle.can(version, "packaging"),
+        "can_retire": Version.lifecycle.can(version, "retired") and may_retire_version(user, version),
+        "columns": version.signature.get("columns") or [],
+        "conversion": version.report.get("conversion") or {},
+        "latency": version.report.get("latency") or {},
+        "sizes": version.report.get("size") or {},
+        "cases": version.report.get("cases") or [],
+        "environment": version.report.get("environment") or {},
+    }
+
+
+def _steps_of(version: Version, job: Job | None) -> list[dict[str, Any]]:
+    """The steps as reported, or, while the job runs, as far as its progress tells."""
+    if version.report.get("steps"):
+        return list(version.report["steps"])
+    if version.status != Version.Status.PACKAGING or job is None:
+        return []
+    done = round(job.progress * len(STEPS)) if job.progress is not None else -1
+    steps = []
+    for index, name in enumerate(STEPS):
+        status = "done" if index < done else "running" if index == done else "waiting"
+        message = job.progress_message if status == "running" else ""
+        steps.append({"name": name, "status": status, "message": message, "seconds": None})
+    return steps
+
+
+@login_required
+@require_GET
+def detail(request: HttpRequest, slug: str, number: str) -> HttpResponse:
+    """One version: packaging, signature, cases, files, lineage, and what can be done with it."""
+    version = _version_of(request, slug, number)
+    context = _state_of(version, cast("User", request.user)) | {
+        "lineage": lineage_of(version),
+        "files": sorted((version.manifest or version.source_manifest).items())[:500],
+    }
+    return render(request, "catalog/version.html", context)
+
+
+@login_required
+@require_GET
+def state(request: HttpRequest, slug: str, number: str) -> HttpResponse:
+    """The part of the page that changes while it is packaged; it asks for itself until then."""
+    version = _version_of(request, slug, number)
+    response = render(request, "catalog/_packaging.html", _state_of(version, cast("User", request.user)))
+    if version.status != Version.Status.PACKAGING:
+        response["HX-Refresh"] = "true"
+    return response
+
+
+@login_required
+@require_POST
+def package(request: HttpRequest, slug: str, number: str) -> HttpResponse:
+    """Package it, or again after a failure."""
+    services.package_version(_version_of(request, slug, number), by=cast("User", request.user))
+    return redirect("catalog:version", slug=slug, number=number)
+
+
+@login_required
+@require_POST
+def retire(request: HttpRequest, slug: str, number: str) -> HttpResponse:
+    """Take it out of use."""
+    services.retire_version(_version_of(request, slug, number), by=cast("User", request.user))
+    messages.success(request, _("The version is retired: it cannot be deployed any more."))
+    return redirect("catalog:version", slug=slug, number=number)
+
+
+@login_required
+@require_GET
+def file(request: HttpRequest, slug: str, number: str, path: str) -> FileResponse:
+    """One file of the package, or of the upload as long as there is no package. Only ever downloaded."""
+    version = _version_of(request, slug, number)
+    entry = (version.manifest or version.source_manifest).get(path)
+    if entry is None:
+        raise NotFound(_("There is no file “%(path)s” in this version.") % {"path": path[:120]})
+    return FileResponse(
+        objects.open_object(entry["sha256"]),
+        as_attachment=True,
+        filename=path.rsplit("/", 1)[-1],
+        content_type="application/octet-stream",
+    )

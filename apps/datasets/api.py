@@ -1,0 +1,121 @@
+"""REST: data sets, their versions, their files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from django.http import FileResponse
+from django.utils.translation import gettext as _
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, mixins, parsers, status, viewsets
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.core import archives
+from apps.core.api import IdempotencyMixin
+from apps.core.errors import Invalid
+from apps.core.policy import require
+from apps.datasets import services
+from apps.datasets.models import Dataset, DatasetVersion
+from apps.datasets.policy import may_add_version
+from apps.datasets.selectors import datasets_visible_to, get_dataset, get_version, open_file, versions_of
+from apps.datasets.serializers import (
+    DatasetSerializer,
+    DatasetVersionSerializer,
+    NewDatasetVersionSerializer,
+)
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from rest_framework.request import Request
+
+    from apps.accounts.models import User
+
+
+class DatasetViewSet(
+    IdempotencyMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Dataset]
+):
+    """Data sets that the caller may read."""
+
+    serializer_class = DatasetSerializer
+    lookup_field = "slug"
+    ordering = ("name", "pk")
+
+    def get_queryset(self) -> QuerySet[Dataset]:
+        if getattr(self, "swagger_fake_view", False):
+            return Dataset.objects.none()
+        return datasets_visible_to(self.request.user)
+
+    @extend_schema(request=DatasetSerializer, responses={201: DatasetSerializer})
+    def create(self, request: Request) -> Response:
+        asked = DatasetSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        values = dict(asked.validated_data)
+        dataset = services.create_dataset(values.pop("slug"), by=cast("User", request.user), **values)
+        return Response(DatasetSerializer(dataset).data, status=status.HTTP_201_CREATED)
+
+
+class DatasetVersionsView(IdempotencyMixin, generics.ListAPIView[DatasetVersion]):
+    """The versions of a data set, newest first."""
+
+    serializer_class = DatasetVersionSerializer
+    parser_classes = [parsers.JSONParser, parsers.MultiPartParser]
+    ordering = ("-number",)
+
+    def get_queryset(self) -> QuerySet[DatasetVersion]:
+        if getattr(self, "swagger_fake_view", False):
+            return DatasetVersion.objects.none()
+        return versions_of(get_dataset(self.kwargs["slug"], user=self.request.user))
+
+    @extend_schema(request=NewDatasetVersionSerializer, responses={201: DatasetVersionSerializer})
+    def post(self, request: Request, slug: str) -> Response:
+        """Upload a new version."""
+        user = cast("User", request.user)
+        dataset = get_dataset(slug, user=user)
+        require(may_add_version(user, dataset))
+        asked = NewDatasetVersionSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        values = asked.validated_data
+        parent = get_version(dataset, values["parent_number"]) if values.get("parent_number") else None
+        version = services.create_version(
+            dataset, _files_of(values), by=user, note=values["note"], parent=parent
+        )
+        return Response(DatasetVersionSerializer(version).data, status=status.HTTP_201_CREATED)
+
+
+def _files_of(values: dict[str, Any]) -> dict[str, str]:
+    if values.get("file") is not None:
+        sent = values["file"]
+        return archives.store([archives.Upload(sent.name, sent.file, sent.size)])
+    files = values.get("files")
+    if not isinstance(files, dict) or not all(isinstance(sha256, str) for sha256 in files.values()):
+        raise Invalid(
+            _("Send the data as `file`, or its files as `files`: {path: sha256} of objects stored before."),
+            fields={"files": _("is missing")},
+        )
+    return dict(files)
+
+
+class DatasetVersionView(generics.RetrieveAPIView[DatasetVersion]):
+    """One version of a data set."""
+
+    serializer_class = DatasetVersionSerializer
+
+    def get_object(self) -> DatasetVersion:
+        dataset = get_dataset(self.kwargs["slug"], user=self.request.user)
+        return get_version(dataset, self.kwargs["number"])
+
+
+class DatasetFileView(APIView):
+    """One file of a version, as bytes."""
+
+    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    def get(self, request: Request, slug: str, number: int, path: str) -> FileResponse:
+        version = get_version(get_dataset(slug, user=request.user), number)
+        return FileResponse(
+            open_file(version, path),
+            as_attachment=True,
+            filename=path.rsplit("/", 1)[-1],
+            content_type="application/octet-stream",
+        )

@@ -1,0 +1,212 @@
+"""Data sets: list, one data set, one version, upload."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db.models import OuterRef, Subquery
+from django.http import FileResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods
+
+from apps.accounts.models import Role
+from apps.accounts.selectors import teams_of
+from apps.core import archives, lineage
+from apps.core.errors import Invalid
+from apps.core.paging import keyset
+from apps.core.policy import require
+from apps.datasets import services
+from apps.datasets.charts import column_chart
+from apps.datasets.forms import DatasetForm, DatasetVersionForm, NewDatasetForm, uploads_of
+from apps.datasets.models import Dataset, DatasetVersion
+from apps.datasets.policy import may_add_version, may_edit
+from apps.datasets.selectors import (
+    datasets_visible_to,
+    get_dataset,
+    get_version,
+    latest_version,
+    open_file,
+    preview,
+    preview_columns,
+    versions_of,
+)
+
+if TYPE_CHECKING:
+    from django import forms
+    from django.http import HttpRequest, HttpResponse
+
+    from apps.accounts.models import User
+
+SHOWN_COLUMNS = 200
+CHARTS = 6
+
+
+def _show_error(form: forms.BaseForm, error: Invalid) -> None:
+    told = {name: text for name, text in error.fields.items() if name in form.fields}
+    for name, text in told.items():
+        form.add_error(name, text)
+    if not told:
+        form.add_error(None, error.message)
+
+
+@login_required
+@require_GET
+def dataset_list(request: HttpRequest) -> HttpResponse:
+    """The data sets that I may read."""
+    user = cast("User", request.user)
+    newest = DatasetVersion.objects.filter(dataset=OuterRef("pk")).order_by("-number")
+    rows = datasets_visible_to(user).annotate(
+        latest=Subquery(newest.values("number")[:1]),
+        latest_rows=Subquery(newest.values("rows")[:1]),
+        latest_size=Subquery(newest.values("size")[:1]),
+        latest_at=Subquery(newest.values("created_at")[:1]),
+    )
+    q = request.GET.get("q", "").strip()
+    if q:
+        rows = rows.filter(name__icontains=q)
+    context = {
+        "page": keyset(rows, ("name", "pk"), request.GET.get("cursor", ""), 30),
+        "q": q,
+        "may_create": teams_of(user, Role.DEVELOPER, Role.QA).exists(),
+    }
+    return render(request, "datasets/list.html", context)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def create(request: HttpRequest) -> HttpResponse:
+    """Name a new data set."""
+    user = cast("User", request.user)
+    form = NewDatasetForm(request.POST if request.method == "POST" else None, user=user)
+    if request.method == "POST" and form.is_valid():
+        values = dict(form.cleaned_data)
+        try:
+            dataset = services.create_dataset(values.pop("slug"), by=user, **values)
+        except Invalid as error:
+            _show_error(form, error)
+        else:
+            return redirect("datasets:upload", slug=dataset.slug)
+    return render(request, "datasets/create.html", {"form": form})
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def edit(request: HttpRequest, slug: str) -> HttpResponse:
+    """Change what is said about a data set."""
+    user = cast("User", request.user)
+    dataset = get_dataset(slug, user=user)
+    require(may_edit(user, dataset))
+    initial = {name: getattr(dataset, name) for name in ("name", "description", "visibility")}
+    form = DatasetForm(request.POST if request.method == "POST" else None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.edit_dataset(dataset, by=user, **form.cleaned_data)
+        except Invalid as error:
+            _show_error(form, error)
+        else:
+            messages.success(request, _("Saved."))
+            return redirect("datasets:detail", slug=slug)
+    return render(request, "datasets/edit.html", {"form": form, "dataset": dataset})
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def upload(request: HttpRequest, slug: str) -> HttpResponse:
+    """Send a new version: CSV, JSONL or any files, or an archive of them."""
+    user = cast("User", request.user)
+    dataset = get_dataset(slug, user=user)
+    require(may_add_version(user, dataset))
+    form = DatasetVersionForm(request.POST if request.method == "POST" else None)
+    by_script = request.headers.get("Accept", "") == "application/json"
+    if request.method == "POST" and form.is_valid():
+        try:
+            files = archives.store(uploads_of(request))
+            version = services.create_version(
+                dataset, files, by=user, note=form.cleaned_data["note"], parent=latest_version(dataset)
+            )
+        except Invalid as error:
+            if by_script:
+                return JsonResponse({"message": error.message, "fields": error.fields}, status=422)
+            _show_error(form, error)
+        else:
+            address = reverse("datasets:version", args=[slug, version.number])
+            return JsonResponse({"url": address}, status=201) if by_script else redirect(address)
+    return render(request, "datasets/upload.html", {"form": form, "dataset": dataset})
+
+
+@login_required
+@require_GET
+def detail(request: HttpRequest, slug: str) -> HttpResponse:
+    """One data set with its newest version."""
+    dataset = get_dataset(slug, user=request.user)
+    return _page(request, dataset, latest_version(dataset))
+
+
+@login_required
+@require_GET
+def version(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """One version of a data set."""
+    dataset = get_dataset(slug, user=request.user)
+    return _page(request, dataset, get_version(dataset, number))
+
+
+def _page(request: HttpRequest, dataset: Dataset, shown: DatasetVersion | None) -> HttpResponse:
+    user = cast("User", request.user)
+    context: dict[str, Any] = {
+        "dataset": dataset,
+        "version": shown,
+        "page": keyset(versions_of(dataset), ("-number",), request.GET.get("cursor", ""), 20),
+        "may_add_version": may_add_version(user, dataset),
+        "may_edit": may_edit(user, dataset),
+    }
+    if shown is not None:
+        rows = preview(shown)
+        names = preview_columns(rows)[:40]
+        statistics = shown.statistics.get("columns", {})
+        context |= {
+            "columns": [
+                {**column, **statistics.get(column["name"], {})}
+                for column in shown.schema.get("columns", [])[:SHOWN_COLUMNS]
+            ],
+            "names": names,
+            "preview": [[str(row.get(name, ""))[:80] for name in names] for row in rows],
+            "files": sorted(shown.manifest.items())[:500],
+            "upstream": lineage.upstream(shown)[:50],
+            "downstream": lineage.downstream(shown)[:50],
+            "charts": _charts(statistics, request.GET.get("column", "")),
+            "column": request.GET.get("column", ""),
+        }
+    return render(request, "datasets/detail.html", context)
+
+
+def _charts(statistics: dict[str, Any], wanted: str) -> list[dict[str, Any]]:
+    """Charts of the asked column, or of the first ones that can be drawn; the label column, if any, first."""
+    names = [wanted] if wanted in statistics else sorted(statistics, key=lambda name: name not in _LABELS)
+    charts = []
+    for name in names:
+        figure = column_chart(name, statistics[name])
+        if figure is not None:
+            charts.append({"name": name, "figure": figure})
+        if len(charts) == CHARTS:
+            break
+    return charts
+
+
+_LABELS = frozenset({"label", "class", "target", "y"})
+
+
+@login_required
+@require_GET
+def file(request: HttpRequest, slug: str, number: int, path: str) -> FileResponse:
+    """One file of a version. Only ever downloaded."""
+    found = get_version(get_dataset(slug, user=request.user), number)
+    return FileResponse(
+        open_file(found, path),
+        as_attachment=True,
+        filename=path.rsplit("/", 1)[-1],
+        content_type="application/octet-stream",
+    )

@@ -1,0 +1,84 @@
+"""REST shapes of deployments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.instances.models import Confirmation, Deployment, Replica
+
+
+class ReplicaSerializer(serializers.ModelSerializer[Replica]):
+    class Meta:
+        model = Replica
+        fields = [
+            *("id", "status", "reason", "generation", "restarts", "memory_mb", "cpu_s", "cpu_share"),
+            *("created_at", "ready_at"),
+        ]
+        read_only_fields = fields
+
+
+class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
+    """A deployment as it is read."""
+
+    capability: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="slug", read_only=True
+    )
+    version_number = serializers.CharField(source="version.number", read_only=True)
+    digest = serializers.CharField(source="version.digest", read_only=True)
+    site: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    weight = serializers.SerializerMethodField()
+    replica_set = ReplicaSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = Deployment
+        fields = [
+            *("id", "capability", "version", "version_number", "digest", "kind", "site", "replicas"),
+            *("resources", "desired", "status", "status_reason", "weight", "replica_set"),
+            *("created_at", "ready_at", "stopped_at"),
+        ]
+        read_only_fields = fields
+
+    def get_weight(self, deployment: Deployment) -> int:
+        traffic = getattr(deployment, "traffic", None)
+        return traffic.weight if traffic else 0
+
+
+class NewDeploymentSerializer(serializers.Serializer[Any]):
+    """What to run."""
+
+    version = serializers.IntegerField()
+    kind = serializers.ChoiceField(choices=Deployment.Kind.choices)
+    replicas = serializers.IntegerField(required=False, default=1, min_value=1)
+    resources = serializers.DictField(child=serializers.FloatField(), required=False)
+
+
+class ScaleSerializer(serializers.Serializer[Any]):
+    replicas = serializers.IntegerField(min_value=1)
+
+
+class WeightsSerializer(serializers.Serializer[Any]):
+    """`weights`: {deployment id: percent}, 100 together, or {} for none."""
+
+    capability = serializers.SlugField(read_only=True)
+    weights = serializers.DictField(child=serializers.IntegerField())
+
+
+class ConfirmationSerializer(serializers.ModelSerializer[Confirmation]):
+    by: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="username", read_only=True
+    )
+
+    class Meta:
+        model = Confirmation
+        fields = ["version", "digest", "by", "at", "comment"]
+        read_only_fields = ["digest", "by", "at"]
+
+
+class LogSerializer(serializers.Serializer[Any]):
+    """A part of a replica's output."""
+
+    replica = serializers.IntegerField()
+    text = serializers.CharField()
+    next = serializers.IntegerField()

@@ -1,0 +1,234 @@
+"""Operations: what runs, one deployment, traffic, the operator's word."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from apps.catalog.policy import may_build
+from apps.catalog.selectors import get_capability, get_version
+from apps.core.errors import Invalid, PortalError
+from apps.core.paging import keyset
+from apps.core.policy import require
+from apps.instances import services
+from apps.instances.forms import DeployForm, ScaleForm, WeightsForm
+from apps.instances.guard import may_take_production_traffic
+from apps.instances.models import Deployment
+from apps.instances.policy import may_change, may_confirm, may_deploy, may_set_weights
+from apps.instances.reconcile import log_tail
+from apps.instances.selectors import (
+    confirmation_of,
+    deployments,
+    deployments_of,
+    deployments_visible_to,
+    get_deployment,
+    weights_of,
+)
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+    from apps.accounts.models import User
+    from apps.catalog.models import Capability
+
+LOG_LINES = 200
+
+
+@login_required
+@require_GET
+def operations(request: HttpRequest) -> HttpResponse:
+    """All deployments of my teams with state, replicas, load and the last error."""
+    rows = deployments_visible_to(request.user)
+    show = request.GET.get("show", "living")
+    if show == "living":
+        rows = rows.exclude(status=Deployment.Status.STOPPED)
+    elif show in Deployment.Kind.values:
+        rows = rows.exclude(status=Deployment.Status.STOPPED).filter(kind=show)
+    page = keyset(rows, ("-pk",), request.GET.get("cursor", ""), 30)
+    template = "instances/_deployments.html" if request.headers.get("HX-Request") else "instances/list.html"
+    return render(request, template, {"page": page, "rows": _with_load(page.items), "show": show})
+
+
+def _with_load(rows: list[Deployment]) -> list[Deployment]:
+    """Each deployment with the sums over its replicas."""
+    for row in rows:
+        replicas = list(row.replica_set.all())
+        row.ready_count = sum(each.status == "ready" for each in replicas)  # type: ignore[attr-defined]
+        row.memory_sum = sum(each.memory_mb for each in replicas)  # type: ignore[attr-defined]
+        row.cpu_sum = sum(each.cpu_share for each in replicas)  # type: ignore[attr-defined]
+        row.restart_sum = sum(each.restarts for each in replicas)  # type: ignore[attr-defined]
+        row.weight = row.traffic.weight if hasattr(row, "traffic") else 0  # type: ignore[attr-defined]
+    return rows
+
+
+@login_required
+@require_GET
+def of_version(request: HttpRequest, version: int) -> HttpResponse:
+    """Where a version runs: a fragment of its page."""
+    found = get_version(version, user=request.user)
+    require(may_build(request.user, found.capability))
+    rows = deployments_of(found).exclude(status=Deployment.Status.STOPPED)[:20]
+    return render(request, "instances/_of_version.html", {"rows": _with_load(list(rows)), "version": found})
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def deploy(request: HttpRequest, version: int) -> HttpResponse:
+    """Run a version."""
+    user = cast("User", request.user)
+    found = get_version(version, user=user)
+    require(may_build(user, found.capability))
+    form = DeployForm(request.POST if request.method == "POST" else None, initial={"kind": "test"})
+    if request.method == "POST" and form.is_valid():
+        try:
+            deployment = services.deploy_version(
+                found,
+                kind=form.cleaned_data["kind"],
+                by=user,
+                replicas=form.cleaned_data["replicas"],
+                resources=form.resources(),
+            )
+        except PortalError as error:
+            form.add_error(None, error.message)
+        else:
+            return redirect("instances:detail", pk=deployment.pk)
+    context = {
+        "form": form,
+        "version": found,
+        "may_test": may_deploy(user, found, Deployment.Kind.TEST),
+        "may_production": may_deploy(user, found, Deployment.Kind.PRODUCTION),
+    }
+    return render(request, "instances/deploy.html", context)
+
+
+def _state_of(deployment: Deployment, user: User) -> dict[str, Any]:
+    replicas = list(deployment.replica_set.all())
+    newest = replicas[-1] if replicas else None
+    return {
+        "deployment": _with_load([deployment])[0],
+        "replicas": replicas,
+        "log": log_tail(newest.workload_id, LOG_LINES) if newest else "",
+        "may_change": may_change(user, deployment),
+        "can_start": deployment.status == Deployment.Status.STOPPED,
+        "is_moving": deployment.status in ("pending", "starting", "stopping", "failed"),
+    }
+
+
+@login_required
+@require_GET
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """One deployment: replicas, log, and what can be done with it."""
+    user = cast("User", request.user)
+    deployment = get_deployment(pk, user=user)
+    version = deployment.version
+    version.capability = deployment.capability
+    context = _state_of(deployment, user) | {
+        "scale": ScaleForm(initial={"replicas": deployment.replicas}),
+        "guard": may_take_production_traffic(version),
+        "confirmation": confirmation_of(version),
+        "may_confirm": may_confirm(user, version),
+    }
+    return render(request, "instances/detail.html", context)
+
+
+@login_required
+@require_GET
+def state(request: HttpRequest, pk: int) -> HttpResponse:
+    """The part of the page that changes."""
+    user = cast("User", request.user)
+    return render(request, "instances/_state.html", _state_of(get_deployment(pk, user=user), user))
+
+
+@login_required
+@require_POST
+def stop(request: HttpRequest, pk: int) -> HttpResponse:
+    """End a deployment."""
+    user = cast("User", request.user)
+    services.stop_deployment(get_deployment(pk, user=user), by=user)
+    messages.success(request, _("It is being stopped."))
+    return redirect("instances:detail", pk=pk)
+
+
+@login_required
+@require_POST
+def start(request: HttpRequest, pk: int) -> HttpResponse:
+    """Run a stopped deployment again."""
+    user = cast("User", request.user)
+    services.start_deployment(get_deployment(pk, user=user), by=user)
+    return redirect("instances:detail", pk=pk)
+
+
+@login_required
+@require_POST
+def restart(request: HttpRequest, pk: int) -> HttpResponse:
+    """Replace the replicas."""
+    user = cast("User", request.user)
+    services.restart_deployment(get_deployment(pk, user=user), by=user)
+    messages.success(request, _("New replicas start; the old ones go when the new ones answer."))
+    return redirect("instances:detail", pk=pk)
+
+
+@login_required
+@require_POST
+def scale(request: HttpRequest, pk: int) -> HttpResponse:
+    """Another number of replicas."""
+    user = cast("User", request.user)
+    form = ScaleForm(request.POST)
+    if not form.is_valid():
+        most = services.MOST_REPLICAS
+        raise Invalid(_("Write a number of replicas from 1 to %(most)d.") % {"most": most})
+    services.scale_deployment(get_deployment(pk, user=user), form.cleaned_data["replicas"], by=user)
+    return redirect("instances:detail", pk=pk)
+
+
+@login_required
+@require_POST
+def confirm(request: HttpRequest, pk: int) -> HttpResponse:
+    """The operator's word on the bytes of this deployment's version."""
+    user = cast("User", request.user)
+    deployment = get_deployment(pk, user=user)
+    services.confirm_for_production(
+        deployment.version, by=user, comment=request.POST.get("comment", "")[:2000]
+    )
+    messages.success(request, _("Confirmed. These bytes may take production traffic."))
+    return redirect("instances:detail", pk=pk)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def traffic(request: HttpRequest, slug: str) -> HttpResponse:
+    """Divide a capability's production traffic."""
+    user = cast("User", request.user)
+    capability = get_capability(slug, user=user)
+    require(may_build(user, capability))
+    rows = _production_of(capability)
+    form = WeightsForm(
+        request.POST if request.method == "POST" else None, deployments=rows, weights=weights_of(capability)
+    )
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.set_weights(capability, form.weights(), by=user)
+        except PortalError as error:
+            form.add_error(None, error.message)
+        else:
+            messages.success(
+                request, _("The traffic is divided anew; it reaches the gateway within seconds.")
+            )
+            return redirect("instances:traffic", slug=slug)
+    context = {
+        "capability": capability,
+        "rows": [(row, may_take_production_traffic(row.version)) for row in rows],
+        "form": form,
+        "may_set": may_set_weights(user, capability),
+    }
+    return render(request, "instances/traffic.html", context)
+
+
+def _production_of(capability: Capability) -> list[Deployment]:
+    rows = deployments().filter(capability=capability, kind=Deployment.Kind.PRODUCTION)
+    return _with_load(list(rows.exclude(status=Deployment.Status.STOPPED).order_by("-pk")[:50]))

@@ -1,0 +1,75 @@
+"""Who gets in and who does not: a table of addresses, asked as each person in turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.test import Client
+
+PEOPLE = ("visitor", "developer", "qa", "operator", "outsider", "admin")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One address with the status for each of PEOPLE, in their order."""
+
+    method: str
+    path: str
+    statuses: tuple[int, int, int, int, int, int]
+    body: object = None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    def ask(self, people: dict[str, object], **names: object) -> dict[str, int]:
+        """The status that each person gets, each with a client of their own."""
+        return {who: self._ask(person, names) for who, person in people.items()}
+
+    def _ask(self, person: object, names: dict[str, object]) -> int:
+        client = Client(raise_request_exception=True)
+        if person is not None:
+            client.force_login(person)
+        path = self.path.format(**names)
+        if self.method == "GET":
+            return client.get(path).status_code
+        if path.startswith("/api/"):
+            body = self.body or {}
+            return client.generic(self.method, path, _json(body), "application/json").status_code
+        return client.post(path, self.body or {}).status_code
+
+
+def _json(body: object) -> bytes:
+    import json
+
+    return json.dumps(body).encode()
+
+
+def uncovered(module_urls: list, rows: list[Row]) -> set[str]:
+    """Routes of an app's URL modules that no row of the table names."""
+    from django.urls import URLPattern, URLResolver
+
+    routes: set[str] = set()
+
+    def walk(patterns: list, prefix: str) -> None:
+        for pattern in patterns:
+            route = prefix + str(pattern.pattern)
+            if isinstance(pattern, URLResolver):
+                walk(pattern.url_patterns, route)
+            elif isinstance(pattern, URLPattern):
+                routes.add(pattern.lookup_str + " " + str(pattern.name))
+
+    walk(module_urls, "")
+    from django.urls import resolve
+
+    seen = set()
+    for row in rows:
+        match = resolve(_filled(row.path))
+        seen.add(f"{match._func_path} {match.url_name}")
+    return routes - seen
+
+
+def _filled(path: str) -> str:
+    """Any path of that shape; what stands in braces is a number or a word that fits."""
+    for name in ("deployment", "version", "job"):
+        path = path.replace("{" + name + "}", "1")
+    return path

@@ -1,0 +1,48 @@
+"""Every address of data sets: who gets in, who does not."""
+
+import pytest
+
+from apps.datasets import api_urls, urls
+from apps.datasets.services import create_version
+from tests.access import PEOPLE, Row, uncovered
+from tests.factories import make_dataset, put_files
+
+D = "/datasets/faults/"
+A = "/api/v1/datasets/"
+
+TABLE = [
+    Row("GET", "/datasets/", (302, 200, 200, 200, 200, 200)),
+    Row("GET", "/datasets/new/", (302, 200, 200, 200, 200, 200)),
+    Row("GET", D, (302, 200, 200, 200, 404, 200)),
+    Row("GET", f"{D}edit/", (302, 200, 200, 403, 404, 200)),
+    Row("GET", f"{D}upload/", (302, 200, 200, 403, 404, 200)),
+    Row("POST", f"{D}upload/", (302, 200, 200, 403, 404, 200)),
+    Row("GET", f"{D}versions/1/", (302, 200, 200, 200, 404, 200)),
+    Row("GET", f"{D}versions/1/files/a.csv", (302, 200, 200, 200, 404, 200)),
+    Row("GET", A, (401, 200, 200, 200, 200, 200)),
+    Row("POST", A, (401, 422, 422, 422, 422, 422)),
+    Row("GET", f"{A}faults/", (401, 200, 200, 200, 404, 200)),
+    Row("GET", f"{A}faults/versions/", (401, 200, 200, 200, 404, 200)),
+    Row("POST", f"{A}faults/versions/", (401, 422, 422, 403, 404, 422)),
+    Row("GET", f"{A}faults/versions/1/", (401, 200, 200, 200, 404, 200)),
+    Row("GET", f"{A}faults/versions/1/files/a.csv", (401, 200, 200, 200, 404, 200)),
+]
+
+
+def test_each_address_lets_in_whom_it_should(ada, bo, ole, cy, root, radio):
+    people = dict(zip(PEOPLE, (None, ada, bo, ole, cy, root), strict=True))
+    create_version(make_dataset(radio, ada, "faults"), put_files({"a.csv": b"a\n1\n"}), by=ada)
+    wrong = {}
+    for row in TABLE:
+        found, expected = row.ask(people), dict(zip(PEOPLE, row.statuses, strict=True))
+        if found != expected:
+            wrong[str(row)] = {
+                who: (found[who], expected[who]) for who in PEOPLE if found[who] != expected[who]
+            }
+
+    assert wrong == {}
+
+
+@pytest.mark.django_db
+def test_the_table_names_every_address():
+    assert uncovered([*urls.urlpatterns, *api_urls.urlpatterns], TABLE) == set()
