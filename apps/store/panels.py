@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
+    from apps.accounts.models import User
     from apps.catalog.models import Capability
 
 
@@ -72,7 +73,7 @@ class Preparation:
     """(what, status word, address) of each part."""
 
 
-PreparationMaker = Callable[[], "Preparation | None"]
+PreparationMaker = Callable[["User"], "Preparation | None"]
 _preparation: PreparationMaker | None = None
 
 
@@ -82,6 +83,6 @@ def register_preparation(maker: PreparationMaker) -> None:
     _preparation = maker
 
 
-def preparation() -> Preparation | None:
-    """What is being prepared now."""
-    return _preparation() if _preparation else None
+def preparation(user: User) -> Preparation | None:
+    """What is being prepared now; addresses only where this person may look."""
+    return _preparation(user) if _preparation else None

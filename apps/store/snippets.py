@@ -44,7 +44,8 @@ def _first_item(
     for each in shape:
         size *= each
     data = list(flatten(tensor["data"]))[:size] if tensor is not None else _example(spec, signature, size)
-    return {"name": spec["name"], "datatype": spec["datatype"], "shape": shape, "data": data}
+    plain = [int(value) if isinstance(value, float) and value.is_integer() else value for value in data]
+    return {"name": spec["name"], "datatype": spec["datatype"], "shape": shape, "data": plain}
 
 
 def _example(spec: Mapping[str, Any], signature: Mapping[str, Any], size: int) -> list[Any]:
@@ -120,16 +121,23 @@ def _triton(gateway_url: str, capability: str, inputs: Sequence[Mapping[str, Any
     return "\n".join(lines)
 
 
+def _nested(data: Sequence[Any], shape: Sequence[int]) -> Any:
+    """Flat data as nested lists of a shape."""
+    if len(shape) <= 1:
+        return list(data)
+    width = len(data) // shape[0] if shape[0] else 0
+    return [_nested(data[at * width : (at + 1) * width], shape[1:]) for at in range(shape[0])]
+
+
 def _atrium(gateway_url: str, capability: str, inputs: Sequence[Mapping[str, Any]], key: str) -> str:
-    given = ",\n    ".join(
-        f'"{tensor["name"]}": {_array(tensor)}.reshape({tensor["shape"]})' for tensor in inputs
+    given = "\n".join(
+        f'    "{tensor["name"]}": {_nested(tensor["data"], tensor["shape"])!r},' for tensor in inputs
     )
     return (
-        "import numpy as np\n"
         "from atrium.client import Client\n\n"
-        f'client = Client("{gateway_url}", key="{key}")\n'
-        f'answer = client.infer("{capability}", {{\n    {given},\n}})\n'
-        "print(answer.version, answer.outputs)"
+        f'client = Client("{capability}", url="{gateway_url}", key="{key}")\n'
+        f"answer = client.infer({{\n{given}\n}})\n"
+        "print(answer.version, dict(answer))"
     )
 
 

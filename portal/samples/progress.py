@@ -7,19 +7,21 @@ import time
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from apps.accounts.models import Team, User
+from apps.accounts.policy import is_platform_admin, roles_of
 from apps.catalog.models import Capability, Version
 from apps.compute.models import Job
 from apps.core.urns import urn
 from apps.datasets.models import DatasetVersion
 from apps.instances.models import Deployment
 from apps.store.panels import Preparation
-from portal.samples.steps import MOST_ATTEMPTS, NUMBER, Sample, unfinished
+from portal.samples.steps import MOST_ATTEMPTS, NUMBER, TEAM, Sample, unfinished
 
 _LOOK_AGAIN_S = 60
 _all_done_at: float | None = None
 
 
-def preparation() -> Preparation | None:
+def preparation(user: User) -> Preparation | None:
     """The card on the store's front page; None when all samples are there or none are wanted."""
     global _all_done_at
     if not settings.ATRIUM.samples:
@@ -35,13 +37,14 @@ def preparation() -> Preparation | None:
     fraction = (done + sum(part[0] for part in parts)) / 3
     failed = [part[1] for part in parts if part[2] == "failed"]
     message = failed[0] if failed else parts[0][1]
+    looks = bool(roles_of(user, Team.objects.get(slug=TEAM))) or is_platform_admin(user)
     return Preparation(
         title=_("The sample capabilities are being made"),
         fraction=fraction,
         message=message,
         failed=bool(failed),
         steps=[
-            (f"{sample.name}: {part[1]}", part[2], part[3])
+            (f"{sample.name}: {part[1]}", part[2], part[3] if looks else "")
             for sample, part in zip(remaining, parts, strict=True)
         ],
     )
@@ -76,6 +79,8 @@ def _part(sample: Sample) -> tuple[float, str, str, str]:
 def _of_job(job: Job | None, what: str, start: float, share: float) -> tuple[float, str, str, str]:
     if job is None:
         return start, what, "queued", ""
+    if job.status == Job.Status.QUEUED and job.reason:
+        return start, job.reason, job.status, f"/jobs/{job.pk}/"
     words = f"{what}, {job.progress_message}" if job.progress_message else what
     if job.status == Job.Status.FAILED and job.failures + job.losses >= MOST_ATTEMPTS:
         words = _("%(what)s failed: %(why)s") % {"what": what, "why": job.reason}

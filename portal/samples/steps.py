@@ -221,6 +221,7 @@ def be_trained(work: Work) -> Waiting | None:
             inputs={path: entry["sha256"] for path, entry in work.data.manifest.items()},
             params=work.sample.params,
             max_attempts=MOST_ATTEMPTS,
+            priority=SAMPLES.index(work.sample),
             timeout_s=900,
             subject=work.data,
         )

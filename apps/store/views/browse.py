@@ -61,7 +61,7 @@ def list_capabilities(request: HttpRequest) -> HttpResponse:
             for name, value in chosen.items()
         ],
         "sorts": [(name, title) for name, title in SORTS.items() if name != "relevance" or search.words],
-        "preparation": panels.preparation(),
+        "preparation": panels.preparation(user),
     }
     fragment = request.headers.get("HX-Target") == "results"
     return render(request, "store/_results.html" if fragment else "store/list.html", context)
@@ -99,7 +99,7 @@ def _cards(capabilities: list[Capability]) -> list[Card]:
 @login_required
 def preparation(request: HttpRequest) -> HttpResponse:
     """The card about sample content that is being made; empty, with a reload, when all of it is there."""
-    prepared = panels.preparation()
+    prepared = panels.preparation(cast("User", request.user))
     if prepared is None:
         response = HttpResponse("")
         response["HX-Refresh"] = "true"
