@@ -91,11 +91,21 @@ def package(base: Base, source: Path, work: Path, **params: Any) -> Packaged:
     return Packaged(done.returncode, result, work / "outputs" / "package", done.stdout + done.stderr)
 
 
+class Packages(dict[str, Packaged]):
+    """The sources by name, each packaged when it is first asked for."""
+
+    def __init__(self, base: Base, sources: Path, work: Path) -> None:
+        super().__init__()
+        self.base, self.sources, self.work = base, sources, work
+
+    def __missing__(self, name: str) -> Packaged:
+        self[name] = package(self.base, self.sources / name, self.work / name)
+        return self[name]
+
+
 @pytest.fixture(scope="session")
-def packages(base: Base, sources: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Packaged]:
-    """Every source, packaged."""
-    work = tmp_path_factory.mktemp("packages")
-    return {source.name: package(base, source, work / source.name) for source in sorted(sources.iterdir())}
+def packages(base: Base, sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Packages:
+    return Packages(base, sources, tmp_path_factory.mktemp("packages"))
 
 
 class UnixConnection(http.client.HTTPConnection):

@@ -52,6 +52,26 @@ def test_binary_and_json_answer_the_same(client):
     assert np.allclose(plain["probabilities"], binary["probabilities"])
 
 
+def test_tritons_client_works_unmodified(url, client):
+    from tritonclient import http as triton
+
+    image = np.full((1, 4, 4), 3, dtype=np.float32)
+    with triton.InferenceServerClient(
+        url.removeprefix("http://").replace("runner.localhost", "127.0.0.1")
+    ) as other:
+        assert other.is_server_live()
+        assert other.is_model_ready("forest", "1.0.0")
+        assert other.get_model_metadata("forest")["outputs"][0]["name"] == "class"
+        for binary in (True, False):
+            given = triton.InferInput("image", [1, 4, 4], "FP32")
+            given.set_data_from_numpy(image, binary_data=binary)
+            asked = [
+                triton.InferRequestedOutput(name, binary_data=binary) for name in ("class", "probabilities")
+            ]
+            answer = other.infer("forest", [given], outputs=asked, request_compression_algorithm="gzip")
+            assert answer.as_numpy("class").tolist() == client.infer({"image": image})["class"]
+
+
 def test_an_item_out_of_range_is_refused_with_the_sentence_of_the_runner(client):
     with pytest.raises(errors.InvalidInput, match="above the largest allowed value 16") as refused:
         client.infer({"image": [[99] * 4] * 4})

@@ -1,9 +1,8 @@
 """`python -m atrium.runner --package DIR --uds PATH` (or `--port N` on a cluster)."""
 
 import argparse
+import os
 from pathlib import Path
-
-from atrium.runner.serve import serve
 
 
 def main() -> None:
@@ -16,6 +15,11 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.package.is_dir():
         parser.error(f"--package {arguments.package} is no folder")
+    # Replicas use the cores, not threads inside one; must be set before NumPy is loaded.
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    from atrium.runner.serve import serve
+
     serve(arguments.package, uds=arguments.uds, host=arguments.host, port=arguments.port or 0)
 
 
