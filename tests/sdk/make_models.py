@@ -115,5 +115,20 @@ def python():
     (folder / "cases.json").write_text(json.dumps([case]))
 
 
-for make in (forest, line, regression, bare_onnx, columns, python):
+def pyfunc():
+    """MLflow's own wrapper around any Python class."""
+    import mlflow
+
+    class Half(mlflow.pyfunc.PythonModel):
+        def predict(self, context, model_input, params=None):
+            return np.asarray(model_input, dtype=np.float32).sum(axis=1) / 2
+
+    rows = np.ones((2, 3), dtype=np.float32)
+    signature = mlflow.models.infer_signature(rows, rows.sum(axis=1) / 2)
+    mlflow.pyfunc.save_model(
+        str(ROOT / "pyfunc"), python_model=Half(), signature=signature, input_example=rows
+    )
+
+
+for make in (forest, line, regression, bare_onnx, columns, python, pyfunc):
     make()

@@ -14,6 +14,7 @@ KINDS = {
     "bare-onnx": ("onnx", "onnx"),
     "columns": ("sklearn", "onnx"),
     "twice": ("python", "python"),
+    "pyfunc": ("mlflow", "python"),
 }
 
 

@@ -35,7 +35,9 @@ def twice(base, packages):
         yield runner
 
 
-@pytest.mark.parametrize("kind", ["forest", "joblib", "bare-estimator", "bare-onnx", "columns", "twice"])
+@pytest.mark.parametrize(
+    "kind", ["forest", "joblib", "bare-estimator", "bare-onnx", "columns", "twice", "pyfunc"]
+)
 def test_every_package_answers_its_own_cases(base, packages, kind):
     folder = packages[kind].folder
     cases = json.loads((folder / "cases.json").read_text())
@@ -159,12 +161,28 @@ def test_a_call_that_cannot_be_answered_in_time_is_shed(twice):
     assert twice.infer("twice", number(1))[0] == 200
 
 
-def test_a_full_queue_answers_retry_after(base, packages, tmp_path):
-    folder = tmp_path / "p"
-    shutil.copytree(packages["twice"].folder, folder)
-    document = json.loads((folder / "package.json").read_text())
-    (folder / "package.json").write_text(json.dumps({**document, "batching": {"max_queue": 2}}))
+def with_settings(folder, target, **batching):
+    shutil.copytree(folder, target)
+    document = json.loads((target / "package.json").read_text())
+    (target / "package.json").write_text(json.dumps({**document, "batching": batching}))
+    return target
+
+
+def test_a_model_that_hangs_makes_its_runner_unready_until_it_answers(base, packages, tmp_path):
+    folder = with_settings(packages["twice"].folder, tmp_path / "p", hang_s=0.5)
     with running(base, folder) as runner:
+        runner.wait_ready()
+        calling = threading.Thread(target=runner.infer, args=("twice", number(3000)))
+        calling.start()
+        time.sleep(1.2)
+        status, answer, _ = runner.call("GET", "/v2/health/ready")
+        assert (status, "has been at one call for" in answer["error"]) == (503, True)
+        calling.join()
+        assert runner.call("GET", "/v2/health/ready")[0] == 200
+
+
+def test_a_full_queue_answers_retry_after(base, packages, tmp_path):
+    with running(base, with_settings(packages["twice"].folder, tmp_path / "p", max_queue=2)) as runner:
         runner.wait_ready()
         results = []
 

@@ -26,6 +26,7 @@ DEFAULT_MAX_BATCH = 64
 DEFAULT_BUDGET_S = 0.05
 DEFAULT_MAX_QUEUE = 256
 DEFAULT_TIMEOUT_S = 30.0
+DEFAULT_HANG_S = 60.0
 SMOOTHING = 0.2
 
 
@@ -88,13 +89,21 @@ class Batcher:
         self._max_batch = int(settings.get("max_batch") or max_batch) if replica.joins_calls else 1
         self._budget_s = float(settings.get("budget_ms") or budget_s * 1000) / 1000
         self._max_queue = int(settings.get("max_queue") or max_queue)
+        self._hang_s = float(settings.get("hang_s") or DEFAULT_HANG_S)
         self._waiting: deque[Call] = deque()
         self._busy = False
+        self._busy_since = 0.0
         self._worker: _Worker | None = None if replica.inline else _Worker()
 
     @property
     def waiting(self) -> int:
         return len(self._waiting)
+
+    @property
+    def hangs_for_s(self) -> float:
+        """Seconds since the model began a call that it should have answered long ago, else 0."""
+        took = time.monotonic() - self._busy_since if self._busy else 0.0
+        return took if took > self._hang_s else 0.0
 
     @property
     def idle(self) -> bool:
@@ -140,7 +149,7 @@ class Batcher:
         batch = self._take()
         if not batch:
             return
-        self._busy = True
+        self._busy, self._busy_since = True, time.monotonic()
         loop = asyncio.get_running_loop()
         assert self._worker is not None
         model = self.replica.model

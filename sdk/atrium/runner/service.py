@@ -169,10 +169,20 @@ class Service:
         if path == "/v2/health/live":
             return reply(200, {"live": True})
         if path == "/v2/health/ready":
-            return reply(200, {"ready": True}) if self.active else self._unready()
+            return self._ready()
         if path == "/atrium/status":
             return reply(200, self.status())
         return self._model(path)
+
+    def _ready(self) -> Reply:
+        """Ready until a call hangs: then whoever watches must replace this process."""
+        if self.active is None:
+            return self._unready()
+        if seconds := self.active.hangs_for_s:
+            return reply(
+                503, {"ready": False, "error": f"the model has been at one call for {seconds:.0f} s"}
+            )
+        return reply(200, {"ready": True})
 
     def _model(self, path: str) -> Reply:
         active = self.active
