@@ -123,11 +123,19 @@ class Stack:
         began = time.monotonic()
         while self.health().get("status") != "up":
             waited = time.monotonic() - began
-            alive = waited < 10 or self.process("supervisor")
-            assert alive, f"the supervisor ended:\n{self.output()}"
+            assert waited < 20 or self.supervised(), f"the supervisor ended:\n{self.output()}"
             assert waited < timeout_s, f"not up after {waited:.0f} s: {self.health()}\n{self.output()}"
             time.sleep(0.1)
         return time.monotonic() - began
+
+    def supervised(self) -> bool:
+        """Whether a supervisor holds this instance's folder."""
+        with (self.environment.data_dir / "up.lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
 
     def process(self, name: str) -> ProcessIdentity | None:
         """The supervised process of that name, by the supervisor's record; `supervisor` is the supervisor."""
@@ -137,6 +145,32 @@ class Stack:
             return None
         entry = record["supervisor"] if name == "supervisor" else record["processes"].get(name, {})
         return ProcessIdentity(entry["pid"], entry["start_time"]) if entry.get("pid") else None
+
+    def processes(self) -> set[int]:
+        """Every living process of this instance: ours, strays, servers' children, workloads and their children."""
+        folder = str(self.environment.data_dir).encode()
+        parents, found = {}, set()
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError, ValueError):
+                pid = int(entry.name)
+                fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
+                if fields[0] in "ZX" or pid == os.getpid():
+                    continue
+                parents[pid] = int(fields[1])
+                if folder in (entry / "environ").read_bytes() or folder in (entry / "cmdline").read_bytes():
+                    found.add(pid)
+        while more := {pid for pid, parent in parents.items() if parent in found} - found:
+            found |= more
+        return found
+
+    def memory_mb(self) -> float:
+        """PSS of all processes of this instance: pages that several share count once."""
+        total = 0
+        for pid in self.processes():
+            with suppress(OSError):
+                text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+                total += next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
+        return total / 1024
 
     def start(self) -> subprocess.Popen[bytes]:
         """Run `make up`'s program on this instance's folder."""

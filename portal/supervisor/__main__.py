@@ -18,7 +18,7 @@ def main() -> int:
         supervisor = Supervisor(environment, say=_say)
         install_for_running(environment, _say)
         supervisor.run()
-    except (AlreadyRunning, PortTaken, PreparationFailed, ServerFailed) as problem:
+    except (AlreadyRunning, PortTaken, PreparationFailed, ServerFailed, OSError) as problem:
         print(problem, file=sys.stderr)
         return 1
     return 0

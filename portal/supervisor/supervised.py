@@ -28,6 +28,8 @@ HUNG_S = 45.0
 FIRST_ANSWER_S = 120.0
 #: A process without a port counts as up when it has lived for so long.
 SETTLED_S = 1.0
+#: Seconds for the children of a dead process to follow it.
+FAMILY_S = 5.0
 LARGEST_LOG = 20_000_000
 
 
@@ -112,12 +114,17 @@ class Supervised:
             self.identity, self.state = None, "done"
             return
         end_family(self.identity, signal.SIGKILL, grace_s=0)
-        lasted = time.monotonic() - self.started_at
-        self.failures = 0 if lasted > STEADY_S and self.answered_at else self.failures + 1
-        delay = BACKOFF_S[min(self.failures, len(BACKOFF_S)) - 1] if self.failures else BACKOFF_S[0]
-        self.start_again_at = time.monotonic() + delay
+        if time.monotonic() - self.started_at > STEADY_S and self.answered_at:
+            self.failures = 0
         self.identity = None
         self.restarts += 1
+        self.postpone()
+
+    def postpone(self) -> None:
+        """Let the next start wait longer with each failure in a row."""
+        delay = BACKOFF_S[min(self.failures, len(BACKOFF_S) - 1)]
+        self.failures += 1
+        self.start_again_at = time.monotonic() + delay
         self.state = "failing" if self.failures > 1 else "waiting"
 
     def _succeeded(self, identity: ProcessIdentity) -> bool:
@@ -159,7 +166,10 @@ def end_family(leader: ProcessIdentity, first: int, *, grace_s: float) -> None:
         leader.wait(5.0)
     if ProcessIdentity.of(leader.pid) is not None:
         return  # somebody else has this pid by now, so its session is not ours
-    for member in session_members(leader.pid):
-        member.send(signal.SIGKILL)
+    deadline = time.monotonic() + FAMILY_S
+    while (members := session_members(leader.pid)) and time.monotonic() < deadline:
+        for member in members:  # again and again: one may have forked since we looked
+            member.send(signal.SIGKILL)
+        time.sleep(0.02)
     with suppress(ChildProcessError):
         os.waitpid(leader.pid, os.WNOHANG)

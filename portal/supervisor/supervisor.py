@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from portal.supervisor import preparation
 from portal.supervisor.identity import ProcessIdentity
+from portal.supervisor.postgres import ServerFailed
 from portal.supervisor.preparation import PreparationFailed
 from portal.supervisor.processes import PREPARED, Process, declare
 from portal.supervisor.supervised import Supervised, end_family
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from portal.environment import Environment
 
-TICK_S = 0.05
+TICK_S = 0.1
 STEADY_TICK_S = 0.5
 CHECK_EVERY_S = 5.0
 GRACE_S = 7.0
@@ -81,12 +82,17 @@ class Supervisor:
         # Making a database cluster takes a second: what need not wait for it starts before.
         for each in sorted(self.all, key=lambda each: each.process.before is not None):
             if each.identity is None and self._may_start(each):
-                each.start()
+                self._start(each)
         self._check()
         self._write()
         self._announce()
-        with suppress(InterruptedError):
-            select.select([self._wake], [], [], STEADY_TICK_S if self.was_up else TICK_S)
+        self._rest(STEADY_TICK_S if self.was_up else TICK_S)
+
+    def _rest(self, seconds: float) -> None:
+        """Sleep until a signal comes (a child ended, somebody asks us to end) or the time is over."""
+        with suppress(BlockingIOError, InterruptedError):
+            if select.select([self._wake], [], [], seconds)[0]:
+                self._wake.recv(4096)
 
     def end(self) -> None:
         """End everything in order: what takes work, workloads, what keeps data. At most 20 s."""
@@ -118,6 +124,7 @@ class Supervisor:
         self._lock.flush()
 
     def _catch_signals(self) -> None:
+        self._wake.setblocking(False)
         self._waker.setblocking(False)
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -218,6 +225,16 @@ class Supervisor:
         up = {other.process.name for other in self.all if other.state == "up"}
         return each.process.needs <= up | self.done
 
+    def _start(self, each: Supervised) -> None:
+        """At the first start a failure is the person's to solve; later (a full disk) we try again."""
+        try:
+            each.start()
+        except (OSError, ServerFailed) as problem:
+            if not self.was_up:
+                raise
+            self.say(f"  {each.process.name:<9} cannot be started: {problem}")
+            each.postpone()
+
     def _check(self) -> None:
         """Ends are noticed in every round; answers are asked for while starting, then every few seconds."""
         now = time.monotonic()
@@ -256,8 +273,12 @@ class Supervisor:
             return
         self._written = text
         fresh = self._record_path.with_suffix(".new")
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(self._record_path)
+        try:
+            fresh.write_text(text, encoding="utf-8")
+            fresh.replace(self._record_path)
+        except OSError as problem:  # a full disk must not end what works
+            self._written = ""
+            self.say(f"cannot write {self._record_path}: {problem}")
 
     def _announce(self) -> None:
         if self.was_up or any(each.state != "up" for each in self.all if each.process.essential):

@@ -1,6 +1,5 @@
 """kill -9 of every part while people work, and what must be true after."""
 
-import os
 import shutil
 import signal
 import socket
@@ -8,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -32,17 +30,6 @@ def instance():
             yield stack
         finally:
             stack.end()
-
-
-def belonging_to(stack: Stack) -> set[int]:
-    """Every process that was started for this instance, strays included."""
-    mark = f"ATRIUM_DATA_DIR={stack.environment.data_dir}".encode()
-    found = set()
-    for entry in Path("/proc").iterdir():
-        with suppress(OSError, ValueError):
-            if int(entry.name) != os.getpid() and mark in (entry / "environ").read_bytes().split(b"\0"):
-                found.add(int(entry.name))
-    return found
 
 
 def wait_for(condition, timeout_s: float = BACK_WITHIN_S):
@@ -129,12 +116,12 @@ def test_after_a_kill_of_the_supervisor_the_next_start_adopts_what_runs(instance
 
 
 def test_the_end_takes_everything_within_20_seconds_and_frees_the_ports(instance):
-    assert belonging_to(instance)
+    assert instance.processes()
 
     took = instance.end()
 
     assert took < 20
-    wait_for(lambda: not belonging_to(instance), 2)
+    wait_for(lambda: not instance.processes(), 2)
     here = instance.environment
     for port in (here.web_port, here.live_port, here.gateway_port):
         with socket.socket() as attempt:
