@@ -20,4 +20,5 @@ class StoreConfig(AppConfig):
         )
         menu.register(menu.MenuItem(_("Store"), _("Store"), "store:list", "building-store", order=10))
         menu.register(menu.MenuItem(_("Store"), _("Subscriptions"), "store:subscriptions", "key", order=20))
+        menu.register_landing("consumer", "store:list")
         search.register("store", selectors.search_hits)
