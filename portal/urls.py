@@ -21,6 +21,7 @@ api_v1: list[Any] = [
 
 api: list[Any] = [
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("docs/", home.api_docs, name="api_docs"),
     path("v1/", include(api_v1)),
 ]
 

@@ -56,3 +56,10 @@ def find(request: HttpRequest) -> HttpResponse:
     hits = search.find(cast("User", request.user), query, limit=4 if dropdown else 20)
     template = "core/_search_results.html" if dropdown else "core/search.html"
     return render(request, template, {"hits": hits, "search_query": query, "dropdown": dropdown})
+
+
+@login_required
+@require_GET
+def api_docs(request: HttpRequest) -> HttpResponse:
+    """The REST API, to read and to try."""
+    return render(request, "core/api_docs.html")
