@@ -1,0 +1,151 @@
+"""From people's code into the portal: register, push and follow over the real REST API."""
+
+import hashlib
+import json
+import threading
+import uuid
+
+import pytest
+
+import atrium
+from apps.accounts.services import create_token
+from apps.catalog.models import Capability, Version
+from apps.core import objects
+from atrium import errors
+from atrium.cli import main
+from atrium.portal import Portal
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SIGNATURE = {
+    "inputs": [{"name": "x", "datatype": "FP64", "shape": [-1]}],
+    "outputs": [{"name": "y", "datatype": "FP64", "shape": [-1]}],
+}
+
+
+def predict(x):
+    return {"y": x * 2}
+
+
+@pytest.fixture(autouse=True)
+def _strong_sandbox(monkeypatch):
+    monkeypatch.setattr("apps.compute.services.jobs.require", lambda verdict: None)
+
+
+@pytest.fixture
+def portal(live_server, ada, monkeypatch, tmp_path):
+    _token, secret = create_token(ada, "tests", by=ada)
+    for name, value in {
+        "URL": live_server.url,
+        "TOKEN": secret,
+        "CONFIG": str(tmp_path / "config.json"),
+    }.items():
+        monkeypatch.setenv(f"ATRIUM_{name}", value)
+    return Portal()
+
+
+def test_a_registered_model_becomes_a_version_that_is_being_packaged(portal, radio):
+    version = atrium.register(
+        predict, name="twice", version="1.0.0", signature=SIGNATURE, team=radio.slug, changelog="First."
+    )
+    row = Version.objects.get(pk=version["id"])
+    assert (row.capability.slug, row.number, row.status, row.changelog) == (
+        "twice",
+        "1.0.0",
+        "packaging",
+        "First.",
+    )
+    assert set(row.source_manifest) == {"atrium.json", "model.py", "signature.json"}
+    assert row.capability.team == radio
+
+
+def test_pushing_the_same_again_gives_the_same_version(portal, radio, tmp_path):
+    folder = atrium.save_model(predict, tmp_path / "m", signature=SIGNATURE)
+    first = portal.push(folder, name="twice", version="1.0.0", team=radio.slug)
+    assert portal.push(folder, name="twice", version="1.0.0", team=radio.slug)["id"] == first["id"]
+    assert Version.objects.count() == 1
+
+
+def test_another_model_under_a_number_that_is_taken_is_refused(portal, radio, tmp_path):
+    folder = atrium.save_model(predict, tmp_path / "m", signature=SIGNATURE)
+    portal.push(folder, name="twice", version="1.0.0", team=radio.slug)
+    (folder / "card.md").write_text("# Changed")
+    with pytest.raises(errors.AtriumError, match=r"1\.0\.0"):
+        portal.push(folder, name="twice", version="1.0.0", team=radio.slug)
+
+
+def test_only_files_that_the_portal_lacks_are_sent(portal, radio, tmp_path, monkeypatch):
+    folder = atrium.save_model(predict, tmp_path / "m", signature=SIGNATURE)
+    known, new = (uuid.uuid4().bytes for _ in range(2))
+    (folder / "known.bin").write_bytes(known)
+    (folder / "new.bin").write_bytes(new)
+    stored, _size = objects.put([known])
+    sent = []
+    send = portal._http.request
+
+    def listen(method, path, *arguments, **named):
+        sent.append((method, path))
+        return send(method, path, *arguments, **named)
+
+    monkeypatch.setattr(portal._http, "request", listen)
+    portal.push(folder, name="twice", version="1.0.0", team=radio.slug)
+    assert ("PUT", f"/api/v1/objects/{stored}/") not in sent
+    assert ("PUT", f"/api/v1/objects/{hashlib.sha256(new).hexdigest()}/") in sent
+
+
+def test_a_push_to_a_capability_that_is_not_there_says_so(portal, tmp_path):
+    folder = atrium.save_model(predict, tmp_path / "m", signature=SIGNATURE)
+    with pytest.raises(errors.NotFound):
+        portal.push(folder, name="twice", version="1.0.0")
+
+
+def test_a_stranger_may_not_push(portal, radio, cy, tmp_path, monkeypatch):
+    folder = atrium.save_model(predict, tmp_path / "m", signature=SIGNATURE)
+    portal.push(folder, name="twice", version="1.0.0", team=radio.slug)
+    stranger = Portal(token=create_token(cy, "tests", by=cy)[1])
+    with pytest.raises((errors.Forbidden, errors.NotFound)):
+        stranger.push(folder, name="twice", version="1.0.1")
+
+
+def test_the_command_logs_in_searches_and_pushes(portal, radio, ada, tmp_path, capsys, monkeypatch):
+    from atrium import settings
+
+    kept = settings.load()
+    monkeypatch.delenv("ATRIUM_TOKEN")
+    monkeypatch.delenv("ATRIUM_URL")
+    assert main(["login", "--url", kept.url, "--token", kept.token]) == 0
+    assert "Logged in as ada" in capsys.readouterr().out
+    assert settings.config_path().stat().st_mode & 0o777 == 0o600
+
+    folder = atrium.save_model(predict, tmp_path / "m", signature=SIGNATURE)
+    assert main(["push", str(folder), "--name", "twice", "--version", "1.0.0", "--team", radio.slug]) == 0
+    assert "Uploaded twice 1.0.0" in capsys.readouterr().out
+    assert Capability.objects.get().slug == "twice"
+    assert main(["search", "twice"]) == 0
+    assert "twice" in capsys.readouterr().out
+
+
+def test_a_wrong_token_is_said_in_one_line(live_server, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ATRIUM_CONFIG", str(tmp_path / "config.json"))
+    assert main(["login", "--url", live_server.url, "--token", "atr_wrong"]) == 1
+    assert capsys.readouterr().err.startswith("atrium login: ")
+    assert not (tmp_path / "config.json").exists()
+
+
+def test_a_script_is_submitted_and_its_log_followed(portal, radio, tmp_path, monkeypatch):
+    from apps.compute.models import Job
+
+    script = tmp_path / "hello.py"
+    script.write_text("print('hello')\n")
+    job = atrium.submit(script, team=radio.slug, params={"a": 1})
+    assert (job["title"], job["params"]) == ("hello.py", {"a": 1})
+    log = b"hello\n"
+    monkeypatch.setattr(
+        "apps.compute.api.job_log", lambda job, offset, *rest, **named: (log[offset:], len(log))
+    )
+    monkeypatch.setattr("atrium.portal.POLL_S", 0.05)
+    ending = threading.Timer(0.3, lambda: Job.objects.filter(pk=job["id"]).update(status="succeeded"))
+    ending.start()
+    assert "".join(portal.follow(job["id"])) == "hello\n"
+    ending.join()
+    assert json.loads(json.dumps(portal.wait(job["id"])))["status"] == "succeeded"
