@@ -17,6 +17,8 @@ api_v1: list[Any] = [
     path("", include("apps.datasets.api_urls")),
     path("", include("apps.catalog.api_urls")),
     path("", include("apps.instances.api_urls")),
+    path("", include("apps.evaluation.api_urls")),
+    path("", include("apps.releases.api_urls")),
 ]
 
 api: list[Any] = [
@@ -40,4 +42,7 @@ urlpatterns = [
     path("", include("apps.instances.urls")),
     path("healthz", healthz, name="healthz"),
     path("", include("apps.workbench.urls")),
+    path("", include("apps.evaluation.urls")),
+    path("", include("apps.releases.urls")),
+    path("", include("apps.annotation.urls")),
 ]

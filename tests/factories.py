@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from itertools import count
+from uuid import uuid4
 
 from django.utils import timezone
 
 from apps.accounts.models import Membership, Role, Site, Team, User
 from apps.catalog.models import Capability, Version
 from apps.catalog.services import create_capability, create_version, publish_capability
+from apps.compute.models import Job
 from apps.core import manifests, objects
 from apps.datasets.models import Dataset
 from apps.datasets.services import create_dataset
+from apps.datasets.services import create_version as create_dataset_version
+from apps.evaluation import runs
+from apps.evaluation.models import Report, Run, Suite
+from apps.evaluation.selectors import latest_suite
+from apps.evaluation.services import create_suite
+from apps.gateway import partitions
+from apps.gateway.models import Call
 from apps.instances.models import Deployment, Replica
 from apps.instances.services import deploy_version
 from apps.store.models import Plan
@@ -108,3 +117,53 @@ def make_plan(capability: Capability, by: User, name: str = "", **fields: object
     fields = {"limits": {"per_day": 1000, "rate_per_s": 5}, **fields}
     plan = create_plan(capability, name or f"plan-{next(_number)}", by=by, **fields)
     return publish_plan(plan, by=by)
+
+
+def make_suite(capability: Capability, by: User, **fields: object) -> Suite:
+    """A suite on a small table: accuracy on at least 10 rows."""
+    dataset = make_dataset(capability.team, by)
+    files = put_files({"rows.csv": b"x,y,split\n1,a,test\n2,b,test\n"})
+    version = create_dataset_version(dataset, files=files, by=by)
+    gates = [{"metric": "accuracy", "threshold": 0.9, "at_least": 10}]
+    asked = {"name": "Acceptance", "dataset_version": version, "target": "y", "gates": gates}
+    return create_suite(capability, by=by, **(asked | fields))
+
+
+def make_report(version: Version, by: User, *, accuracy: float = 0.97, suite: Suite | None = None) -> Report:
+    """A report as a finished evaluation leaves it; the figures are given, nothing was called."""
+    suite = suite or latest_suite(version.capability) or make_suite(version.capability, by)
+    run = Run.objects.create(
+        suite=suite,
+        version=version,
+        version_digest=version.digest,
+        deployment=make_deployment(version, by),
+        status=Run.Status.MEASURING,
+        started_by=by,
+    )
+    figure = {"value": accuracy, "low": accuracy, "high": accuracy, "n": 100}
+    measured = {"rows": 100, "labels": ["a", "b"], "figures": {"accuracy": figure}}
+    job = Job(status=Job.Status.SUCCEEDED, result=measured, outputs={})
+    return runs.report_on(run, job)
+
+
+def make_calls(deployment: Deployment, *, good: int, bad: int) -> None:
+    """Logged calls of a deployment from now, some answered with a server error."""
+    now = timezone.now()
+    partitions.make(now.date())
+    Call.objects.bulk_create(
+        Call(
+            request_id=uuid4(),
+            at=now,
+            capability_id=deployment.capability_id,
+            deployment_id=deployment.pk,
+            version=deployment.version.number,
+            subject=f"team-{at % 7}",
+            status=200 if at < good else 500,
+            error_kind="" if at < good else "model",
+            latency_ms=3.0,
+            stage_weight=0.5,
+            shadow=False,
+            digested=True,
+        )
+        for at in range(good + bad)
+    )

@@ -13,10 +13,15 @@ if TYPE_CHECKING:
     from apps.requests.models import Request
 
 Callback = Callable[["Request", "User | None"], None]
+Check = Callable[["Request", "User", bool], None]
 
 
 def _nothing(request: Request, by: User | None) -> None:
     """A kind without a consequence: the ticket alone matters."""
+
+
+def _anyhow(request: Request, by: User, approve: bool) -> None:
+    """A kind that may be decided on its ticket."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class Kind:
     on_granted: Callback
     on_rejected: Callback
     on_closed: Callback
+    before_decision: Check
 
 
 _kinds: dict[str, Kind] = {}
@@ -39,17 +45,19 @@ def register(
     on_granted: Callback = _nothing,
     on_rejected: Callback = _nothing,
     on_closed: Callback | None = None,
+    before_decision: Check = _anyhow,
 ) -> None:
     """Add a kind; for an app's `ready()`. Callbacks get `(request, by)`; `by` is None when the portal decided.
 
     `on_closed` runs when the request is withdrawn or expires; without it `on_rejected` does.
+    `before_decision` gets `(request, by, approve)` and may raise NotAllowed: for what is decided elsewhere only.
     """
-    _kinds[kind] = Kind(kind, label, on_granted, on_rejected, on_closed or on_rejected)
+    _kinds[kind] = Kind(kind, label, on_granted, on_rejected, on_closed or on_rejected, before_decision)
 
 
 def get(kind: str) -> Kind:
     """The kind of that name; one without consequences when its app is gone."""
-    return _kinds.get(kind) or Kind(kind, kind, _nothing, _nothing, _nothing)
+    return _kinds.get(kind) or Kind(kind, kind, _nothing, _nothing, _nothing, _anyhow)
 
 
 def known(kind: str) -> bool:

@@ -203,6 +203,7 @@ def decide(request: Request, approve: bool, comment: str = "", *, by: User) -> R
     request = _locked(request)
     _still_open(request)
     require(may_decide(by, request))
+    kinds.get(request.kind).before_decision(request, by, approve)
     comment = comment.strip()
     if not approve and not comment:
         raise Invalid(

@@ -1,0 +1,68 @@
+"""How far people agree: Krippendorff's alpha for nominal labels, with an interval by resampling the items.
+
+Source: Krippendorff, "Content Analysis" (2004); the coefficient itself comes from the `krippendorff` package.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import krippendorff
+import numpy as np
+
+RESAMPLINGS = 400
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Alpha with its 95 % interval over `items` items with two or more labels; None where it is not defined.
+
+    `raw` is the share of pairs that agree. With one single label everywhere alpha is undefined and raw speaks.
+    """
+
+    alpha: float | None
+    low: float | None
+    high: float | None
+    raw: float | None
+    items: int
+
+
+def agreement(votes: Sequence[Sequence[str]]) -> Agreement:
+    """Agreement over items, each the list of labels that people gave to it."""
+    several = [labels for labels in votes if len(labels) > 1]
+    if not several:
+        return Agreement(None, None, None, None, 0)
+    values = sorted({label for labels in several for label in labels})
+    counts = np.array([[Counter(labels)[value] for value in values] for labels in several])
+    alpha = _alpha(counts)
+    rng = np.random.default_rng(20260101)
+    spread = [_alpha(counts[rng.integers(0, len(counts), len(counts))]) for _ in range(RESAMPLINGS)]
+    known = [value for value in spread if value is not None]
+    low, high = np.percentile(known, [2.5, 97.5]) if alpha is not None and known else (None, None)
+    return Agreement(alpha, _float(low), _float(high), _raw(counts), len(several))
+
+
+def _alpha(counts: np.ndarray) -> float | None:
+    if (counts.sum(0) > 0).sum() < 2:
+        return None
+    return float(krippendorff.alpha(value_counts=counts, level_of_measurement="nominal"))
+
+
+def _raw(counts: np.ndarray) -> float:
+    people = counts.sum(1)
+    agreeing = (counts * (counts - 1)).sum(1) / (people * (people - 1))
+    return float(agreeing.mean())
+
+
+def _float(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def majority(labels: Sequence[str]) -> str | None:
+    """The label of more than half of the votes, or None."""
+    if not labels:
+        return None
+    label, votes = Counter(labels).most_common(1)[0]
+    return label if votes * 2 > len(labels) else None

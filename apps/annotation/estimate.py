@@ -1,0 +1,45 @@
+"""Accuracy in production from a queue that prefers the hard cases.
+
+Each labelled call was selected with a known probability; weighting by its inverse undoes the preference
+(Horvitz and Thompson, 1952), in the ratio form of Hájek (1971), with the linearised variance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+_Z = 1.959964
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A share with its 95 % interval, and the labelled calls it rests on."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def accuracy(correct: Sequence[bool], probabilities: Sequence[float]) -> Estimate | None:
+    """The share of right answers among all calls, from labelled ones and their selection probabilities.
+
+    None for fewer than two. Raises ValueError for a probability outside (0, 1].
+    """
+    right, chance = np.asarray(correct, float), np.asarray(probabilities, float)
+    if len(right) < 2:
+        return None
+    if (chance <= 0).any() or (chance > 1).any():
+        raise ValueError("a selection probability must lie above 0 and be at most 1")
+    weight = 1 / chance
+    total = weight.sum()
+    value = float((weight * right).sum() / total)
+    residual = weight * (right - value)
+    # Poisson sampling of a large population: each call was drawn by itself; (1 - p) is its finite correction,
+    # left out because production goes on beyond what was drawn from.
+    deviation = math.sqrt(float((residual**2).sum())) / total * math.sqrt(len(right) / (len(right) - 1))
+    return Estimate(value, max(0.0, value - _Z * deviation), min(1.0, value + _Z * deviation), len(right))

@@ -1,0 +1,64 @@
+"""Forms of the annotation pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from apps.annotation.models import Project, PullRule
+from apps.catalog.models import Capability
+from apps.datasets.models import Dataset
+
+
+class ProjectForm(forms.Form):
+    """A question about a capability's calls."""
+
+    capability = forms.ModelChoiceField(label=_("Capability"), queryset=Capability.objects.none())
+    name = forms.CharField(label=_("Name"), max_length=100)
+    question = forms.CharField(
+        label=_("Question"), max_length=200, help_text=_("What the annotator is asked.")
+    )
+    show = forms.ChoiceField(label=_("Input shown as"), choices=Project.Show.choices)
+    labels = forms.CharField(label=_("Labels"), help_text=_("Separated by commas; the first gets the key 1."))
+    overlap = forms.IntegerField(label=_("People per task"), min_value=1, max_value=9, initial=2)
+    dataset = forms.ModelChoiceField(
+        label=_("Data set that grows"),
+        queryset=Dataset.objects.none(),
+        help_text=_("Accepted labels are added to it."),
+    )
+    target = forms.CharField(label=_("Column for the label"), max_length=100)
+    guideline = forms.CharField(
+        label=_("Guideline"), required=False, widget=forms.Textarea(attrs={"rows": 4})
+    )
+    blind = forms.BooleanField(label=_("Hide the model's answer while labelling"), required=False)
+
+    def __init__(self, teams: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, rows in (
+            ("capability", Capability.objects.filter(team__in=teams).order_by("name")),
+            ("dataset", Dataset.objects.filter(team__in=teams).order_by("name")),
+        ):
+            field = self.fields[name]
+            assert isinstance(field, forms.ModelChoiceField)
+            field.queryset = rows
+
+    def clean_labels(self) -> list[str]:
+        return [label.strip() for label in self.cleaned_data["labels"].split(",") if label.strip()]
+
+
+class RuleForm(forms.Form):
+    """Which calls become tasks."""
+
+    kind = forms.ChoiceField(label=_("Calls that are"), choices=PullRule.Kind.choices)
+    below = forms.FloatField(
+        label=_("Confidence below"), required=False, min_value=0.01, max_value=1, initial=0.6
+    )
+    share = forms.FloatField(
+        label=_("Share"),
+        min_value=0.0001,
+        max_value=1,
+        initial=1.0,
+        help_text=_("1 takes every one, 0.1 a tenth."),
+    )

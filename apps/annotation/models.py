@@ -1,0 +1,229 @@
+"""Projects collect calls that people should look at; tasks hold them; slots are the places where people label."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.lifecycle import Lifecycle
+
+
+class Project(models.Model):
+    """One question about the calls of one capability, and the people who answer it.
+
+    `labels` is [{"value", "title", "hotkey"}]; `show` says how an input is shown: image, text or row.
+    """
+
+    class Show(models.TextChoices):
+        IMAGE = "image", _("Image")
+        TEXT = "text", _("Text")
+        ROW = "row", _("Table row")
+
+    class Status(models.TextChoices):
+        OPEN = "open", _("Open")
+        PAUSED = "paused", _("Paused")
+        CLOSED = "closed", _("Closed")
+
+    lifecycle = Lifecycle(open={"paused", "closed"}, paused={"open", "closed"}, closed={"open"})
+
+    capability = models.ForeignKey("catalog.Capability", on_delete=models.PROTECT, related_name="+")
+    team = models.ForeignKey("accounts.Team", on_delete=models.PROTECT, related_name="+")
+    name = models.CharField(_("name"), max_length=100)
+    question = models.CharField(_("question"), max_length=200)
+    guideline = models.TextField(_("guideline"), blank=True)
+    show = models.CharField(_("shown as"), max_length=8, choices=Show.choices)
+    labels = models.JSONField(_("labels"), default=list)
+    overlap = models.PositiveSmallIntegerField(_("people per task"), default=2)
+    blind = models.BooleanField(_("hide the model's answer"), default=False)
+    dataset = models.ForeignKey("datasets.Dataset", on_delete=models.PROTECT, related_name="+")
+    target = models.CharField(_("column for the label"), max_length=100)
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.OPEN)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("annotation project")
+        verbose_name_plural = _("annotation projects")
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(overlap__gte=1, overlap__lte=9), name="project_overlap_range"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PullRule(models.Model):
+    """Which logged calls become tasks. `share` is the probability with which a matching call is taken."""
+
+    class Kind(models.TextChoices):
+        COMPLAINED = "complained", _("Complained about")
+        UNCERTAIN = "uncertain", _("Uncertain")
+        RANDOM = "random", _("Random control")
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="rules")
+    kind = models.CharField(_("kind"), max_length=12, choices=Kind.choices)
+    below = models.FloatField(_("confidence below"), null=True, blank=True)
+    share = models.FloatField(_("share"), default=1.0)
+    every_s = models.PositiveIntegerField(_("seconds between pulls"), default=30)
+    active = models.BooleanField(default=True)
+    pulled_at = models.DateTimeField(null=True)
+    error = models.TextField(blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        verbose_name = _("pull rule")
+        verbose_name_plural = _("pull rules")
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(share__gt=0, share__lte=1), name="pull_share_is_probability"
+            )
+        ]
+
+
+class Task(models.Model):
+    """One call to look at. `probability` is the one with which it was selected, for unbiased estimates."""
+
+    class Status(models.TextChoices):
+        OPEN = "open", _("Open")
+        CONFLICT = "conflict", _("Disagreement")
+        AGREED = "agreed", _("Agreed")
+        ACCEPTED = "accepted", _("Accepted")
+        REJECTED = "rejected", _("Left out")
+
+    lifecycle = Lifecycle(
+        open={"agreed", "conflict", "rejected"},
+        agreed={"accepted", "conflict", "rejected"},
+        conflict={"accepted", "agreed", "rejected"},
+        accepted={"rejected"},
+        rejected={"accepted"},
+    )
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="tasks")
+    request_id = models.UUIDField()
+    called_at = models.DateTimeField()
+    version = models.CharField(max_length=64, blank=True)
+    inputs = models.JSONField()
+    answer = models.JSONField(default=dict)
+    predicted = models.CharField(max_length=200, blank=True)
+    confidence = models.FloatField(null=True)
+    suggested = models.CharField(max_length=200, blank=True, help_text="What the complaint says is right.")
+    reason = models.CharField(max_length=200)
+    probability = models.FloatField(default=1.0)
+    priority = models.SmallIntegerField(default=0)
+    fingerprint = models.CharField(max_length=64)
+    weight = models.PositiveIntegerField(default=1, help_text="How many equal calls this task stands for.")
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.OPEN)
+    label = models.CharField(max_length=200, blank=True)
+    reviewed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    dataset_version = models.ForeignKey(
+        "datasets.DatasetVersion", null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("task")
+        verbose_name_plural = _("tasks")
+        constraints = [
+            models.UniqueConstraint(fields=["project", "request_id"], name="task_once_per_call"),
+            models.UniqueConstraint(fields=["project", "fingerprint"], name="task_once_per_input"),
+        ]
+        indexes = [
+            models.Index(fields=["project", "status", "-id"], name="task_list"),
+            models.Index(fields=["request_id"], name="task_of_call"),
+        ]
+
+
+class Slot(models.Model):
+    """A place for one person at a task. `token` fences off a person whose lease has run out."""
+
+    class Status(models.TextChoices):
+        OPEN = "open", _("Open")
+        LEASED = "leased", _("Taken")
+        DONE = "done", _("Done")
+
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="slots")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    number = models.PositiveSmallIntegerField()
+    priority = models.SmallIntegerField(default=0)
+    status = models.CharField(max_length=6, choices=Status.choices, default=Status.OPEN)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    leased_until = models.DateTimeField(null=True)
+    token = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("slot")
+        verbose_name_plural = _("slots")
+        constraints = [
+            models.UniqueConstraint(fields=["task", "number"], name="slot_number_once"),
+            models.UniqueConstraint(fields=["task", "user"], name="slot_person_once"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["project", "-priority", "id"], condition=~models.Q(status="done"), name="slot_free"
+            )
+        ]
+
+
+class Annotation(models.Model):
+    """What one person said about one task. `extra` came after the lease had run out and is one more vote."""
+
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="annotations")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    label = models.CharField(max_length=200, blank=True)
+    skipped = models.BooleanField(default=False)
+    comment = models.TextField(blank=True)
+    seconds = models.FloatField(default=0)
+    extra = models.BooleanField(default=False)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("annotation")
+        verbose_name_plural = _("annotations")
+        constraints = [models.UniqueConstraint(fields=["task", "user"], name="annotation_once")]
+
+
+class Retraining(models.Model):
+    """The recorded training of a version, run again on another data set version, up to its evaluation report."""
+
+    class Status(models.TextChoices):
+        TRAINING = "training", _("Training")
+        PACKAGING = "packaging", _("Packaging")
+        EVALUATING = "evaluating", _("Evaluating")
+        DONE = "done", _("Done")
+        FAILED = "failed", _("Failed")
+
+    lifecycle = Lifecycle(
+        training={"packaging", "failed"},
+        packaging={"evaluating", "done", "failed"},
+        evaluating={"done", "failed"},
+        done=set(),
+        failed=set(),
+    )
+
+    capability = models.ForeignKey("catalog.Capability", on_delete=models.PROTECT, related_name="+")
+    origin = models.ForeignKey("catalog.Version", on_delete=models.PROTECT, related_name="+")
+    dataset_version = models.ForeignKey("datasets.DatasetVersion", on_delete=models.PROTECT, related_name="+")
+    job = models.ForeignKey("compute.Job", on_delete=models.PROTECT, related_name="+")
+    version = models.ForeignKey("catalog.Version", null=True, on_delete=models.PROTECT, related_name="+")
+    run = models.ForeignKey("evaluation.Run", null=True, on_delete=models.PROTECT, related_name="+")
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.TRAINING)
+    reason = models.TextField(blank=True)
+    started_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    started_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("retraining")
+        verbose_name_plural = _("retrainings")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["origin", "dataset_version"],
+                condition=~models.Q(status="failed"),
+                name="retraining_once",
+            )
+        ]

@@ -1,0 +1,12 @@
+"""Where annotation stands in the menu."""
+
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.menu import MenuItem
+from apps.core.menu import register as register_item
+
+
+def register() -> None:
+    """Add the entries; called once when the app is ready."""
+    roles = frozenset({"annotator", "developer", "qa"})
+    register_item(MenuItem("quality", _("Annotation"), "annotation:list", "tags", roles, 30))

@@ -1,0 +1,46 @@
+"""Who may set up, label and review."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext as _
+
+from apps.accounts.models import Role
+from apps.accounts.policy import may_act_as
+from apps.annotation.models import Project, Task
+from apps.core.policy import Verdict, deny
+
+if TYPE_CHECKING:
+    from apps.accounts.models import Team, User
+
+MEMBERS = (Role.ANNOTATOR, Role.DEVELOPER, Role.QA)
+
+
+def may_see_project(actor: User, project: Project) -> Verdict:
+    """The team's annotators, developers and QA."""
+    return may_act_as(actor, project.team, *MEMBERS)
+
+
+def may_create_project(actor: User, team: Team) -> Verdict:
+    """Developers and QA ask the questions."""
+    return may_act_as(actor, team, Role.DEVELOPER, Role.QA)
+
+
+def may_manage(actor: User, project: Project) -> Verdict:
+    """Developers and QA steer a project: rules, export, retraining."""
+    return may_act_as(actor, project.team, Role.DEVELOPER, Role.QA)
+
+
+def may_label(actor: User, project: Project) -> Verdict:
+    """Members label while the project is open."""
+    if project.status != Project.Status.OPEN:
+        return deny(_("This project is %(status)s.") % {"status": project.get_status_display().lower()})
+    return may_act_as(actor, project.team, *MEMBERS)
+
+
+def may_review(actor: User, task: Task) -> Verdict:
+    """QA and developers decide; what has no vote yet cannot be reviewed."""
+    if task.status == Task.Status.OPEN:
+        return deny(_("Nobody has finished labelling this task yet."))
+    return may_act_as(actor, task.project.team, Role.QA, Role.DEVELOPER)

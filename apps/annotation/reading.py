@@ -1,0 +1,80 @@
+"""What of a logged call people see: its first item's input, the model's class and how sure it was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from django.utils.translation import gettext as _
+
+from apps.catalog.models import Version
+
+if TYPE_CHECKING:
+    from apps.annotation.models import Project
+    from apps.gateway.models import Call
+
+
+class Unreadable(Exception):
+    """The call cannot be shown; the text says why."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """`inputs` and `answer` by tensor name, one item each."""
+
+    inputs: dict[str, Any]
+    answer: dict[str, Any]
+    predicted: str
+    confidence: float | None
+
+
+def read_call(call: Call, project: Project) -> Read:
+    """Read a call by the signature of the version that answered. Raises Unreadable."""
+    if call.request is None or call.response is None:
+        raise Unreadable(_("its bodies were above the size that is kept"))
+    version = Version.objects.filter(capability=project.capability, number=call.version).first()
+    if version is None:
+        raise Unreadable(_("version %(number)s is not known") % {"number": call.version})
+    try:
+        request, response = orjson.loads(bytes(call.request)), orjson.loads(bytes(call.response))
+    except orjson.JSONDecodeError as error:
+        raise Unreadable(_("its bodies are no JSON (binary tensors are not shown yet)")) from error
+    inputs = _items(request.get("inputs", []), version.signature.get("inputs", []))
+    answer = _items(response.get("outputs", []), version.signature.get("outputs", []))
+    return Read(inputs, answer, _predicted(answer, version.signature), call.score)
+
+
+def _items(tensors: list[dict[str, Any]], specs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The first item of each tensor, flat. More items in one call are more than one task's matter."""
+    by_name = {tensor["name"]: tensor for tensor in tensors}
+    found = {}
+    for spec in specs:
+        tensor = by_name.get(spec["name"])
+        if tensor is None:
+            continue
+        flat, shape = _flat(tensor["data"]), tensor["shape"]
+        if shape and shape[0] != 1:
+            raise Unreadable(
+                _("it holds %(n)d items in one call; only single ones become tasks") % {"n": shape[0]}
+            )
+        found[spec["name"]] = flat if len(flat) > 1 else flat[0]
+    if not found:
+        raise Unreadable(_("none of its tensors is in the signature"))
+    return found
+
+
+def _flat(data: Any) -> list[Any]:
+    return [value for part in data for value in _flat(part)] if isinstance(data, list) else [data]
+
+
+def _predicted(answer: dict[str, Any], signature: dict[str, Any]) -> str:
+    for spec in signature.get("outputs", []):
+        if spec.get("kind") == "class" and spec["name"] in answer:
+            value, labels = answer[spec["name"]], spec.get("labels")
+            return (
+                str(labels[value])
+                if labels and isinstance(value, int) and 0 <= value < len(labels)
+                else str(value)
+            )
+    return ""

@@ -1,0 +1,243 @@
+"""Writes: projects, rules, labels, review, and what comes out: a data set version."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from apps.annotation.agreement import majority
+from apps.annotation.models import Annotation, Project, PullRule, Slot, Task
+from apps.annotation.policy import may_create_project, may_label, may_manage, may_review
+from apps.core import audit, events, lineage, objects
+from apps.core.errors import Conflict, Invalid
+from apps.core.policy import require
+from apps.datasets.models import DatasetVersion
+from apps.datasets.services import create_version as create_dataset_version
+from apps.gateway.models import Outcome
+from apps.gateway.services import record_outcome
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+    from apps.catalog.models import Capability
+    from apps.datasets.models import Dataset
+
+_KEYS = "1234567890qwertzuiopasdfghjkl"
+
+
+@transaction.atomic
+def create_project(
+    capability: Capability,
+    *,
+    by: User,
+    name: str,
+    question: str,
+    show: str,
+    labels: list[str],
+    dataset: Dataset,
+    target: str,
+    overlap: int = 2,
+    guideline: str = "",
+    blind: bool = False,
+) -> Project:
+    """Ask a question about a capability's calls. `dataset` is what accepted labels are added to, under `target`."""
+    require(may_create_project(by, capability.team))
+    cleaned = list(dict.fromkeys(label.strip() for label in labels if label.strip()))
+    if len(cleaned) < 2:
+        raise Invalid(_("Give at least two labels to choose from."), fields={"labels": _("too few")})
+    if not 1 <= overlap <= 9:
+        raise Invalid(_("One to nine people can label a task."), fields={"overlap": _("out of range")})
+    project = Project.objects.create(
+        capability=capability,
+        team=capability.team,
+        name=name,
+        question=question,
+        guideline=guideline,
+        show=show,
+        labels=[
+            {"value": label, "title": label, "hotkey": _KEYS[at] if at < len(_KEYS) else ""}
+            for at, label in enumerate(cleaned)
+        ],
+        overlap=overlap,
+        blind=blind,
+        dataset=dataset,
+        target=target,
+        created_by=by,
+    )
+    audit.record("annotation.project.created", project, by=by, name=name)
+    return project
+
+
+@transaction.atomic
+def add_rule(
+    project: Project,
+    *,
+    by: User,
+    kind: str,
+    share: float = 1.0,
+    below: float | None = None,
+    every_s: int = 30,
+) -> PullRule:
+    """Pull calls of a kind into the project from now on, each with probability `share`."""
+    require(may_manage(by, project))
+    if not 0 < share <= 1:
+        raise Invalid(_("The share must lie above 0 and be at most 1."), fields={"share": _("out of range")})
+    if kind == PullRule.Kind.UNCERTAIN and not (below is not None and 0 < below <= 1):
+        raise Invalid(
+            _("Say below which confidence an answer is uncertain."), fields={"below": _("is missing")}
+        )
+    rule = PullRule.objects.create(
+        project=project, kind=kind, share=share, below=below, every_s=max(5, every_s), created_by=by
+    )
+    audit.record("annotation.rule.added", rule, by=by, kind=kind, share=share)
+    return rule
+
+
+@transaction.atomic
+def submit(
+    slot: Slot,
+    token: int,
+    *,
+    by: User,
+    label: str = "",
+    skipped: bool = False,
+    comment: str = "",
+    seconds: float = 0,
+) -> Annotation:
+    """Record what a person said. After the lease it still counts, as one more vote; twice is a Conflict."""
+    task = Task.objects.select_for_update().select_related("project").get(pk=slot.task_id)
+    require(may_label(by, task.project))
+    known = {item["value"] for item in task.project.labels}
+    if not skipped and label not in known:
+        raise Invalid(
+            _("“%(label)s” is none of the labels: %(labels)s.")
+            % {"label": label, "labels": ", ".join(sorted(known))}
+        )
+    if skipped and not comment.strip():
+        raise Invalid(_("Say why you skip it."), fields={"comment": _("is empty")})
+    held = Slot.objects.filter(pk=slot.pk, user=by, token=token, status="leased")
+    kept = held.update(status="done", leased_until=None)
+    try:
+        with transaction.atomic():
+            annotation = Annotation.objects.create(
+                task=task, user=by, label="" if skipped else label, skipped=skipped, comment=comment.strip(),
+                seconds=min(max(seconds, 0), 3600), extra=not kept,
+            )  # fmt: skip
+    except IntegrityError as error:
+        raise Conflict(_("You have labelled this task already.")) from error
+    _settle(task)
+    return annotation
+
+
+def _settle(task: Task) -> None:
+    """When all places are done: agreed, or a disagreement for review; all skipped leaves it to review too."""
+    if task.slots.exclude(status="done").exists() or task.status != Task.Status.OPEN:
+        return
+    votes = list(task.annotations.filter(skipped=False).values_list("label", flat=True))
+    winner = votes[0] if votes and len(set(votes)) == 1 else None
+    to = Task.Status.AGREED if winner else Task.Status.CONFLICT
+    Task.lifecycle.move(task, to, by=None, label=winner or majority(votes) or "")
+
+
+@transaction.atomic
+def review(task: Task, *, by: User, label: str = "", leave_out: bool = False) -> Task:
+    """Decide: accept with a label, or leave it out. The label becomes an outcome of the call."""
+    task = Task.objects.select_for_update(of=("self",)).select_related("project__team").get(pk=task.pk)
+    require(may_review(by, task))
+    if leave_out:
+        Task.lifecycle.move(task, Task.Status.REJECTED, by=by, reviewed_by=by, closed_at=timezone.now())
+        return task
+    if label not in {item["value"] for item in task.project.labels}:
+        raise Invalid(_("Choose one of the labels."), fields={"label": _("is none of the labels")})
+    Task.lifecycle.move(
+        task, Task.Status.ACCEPTED, by=by, label=label, reviewed_by=by, closed_at=timezone.now()
+    )
+    record_outcome(
+        task.request_id,
+        kind=Outcome.Kind.LABEL,
+        correct=task.predicted == label if task.predicted else None,
+        expected={"class": label},
+        by=by,
+    )
+    return task
+
+
+@transaction.atomic
+def accept_agreed(project: Project, *, by: User) -> int:
+    """Accept everything that all agreed on. Returns how many."""
+    require(may_manage(by, project))
+    agreed = Task.objects.filter(project=project, status=Task.Status.AGREED).order_by("pk")[:1000]
+    return len([review(task, by=by, label=task.label) for task in agreed])
+
+
+@transaction.atomic
+def export_labels(project: Project, *, by: User) -> DatasetVersion:
+    """Add the accepted labels that are in no data set yet to the project's data set, as its next version.
+
+    The new rows are training rows; the held-out rows stay as they were. Raises Conflict when there are none.
+    """
+    require(may_manage(by, project))
+    tasks = list(
+        Task.objects.select_for_update()
+        .filter(project=project, status=Task.Status.ACCEPTED, dataset_version=None)
+        .order_by("pk")
+    )
+    if not tasks:
+        raise Conflict(_("There are no accepted labels that are not in a data set already."))
+    parent = project.dataset.versions.order_by("-number").first()
+    if parent is None:
+        raise Conflict(_("The data set “%(name)s” has no version to add to.") % {"name": project.dataset})
+    path, content = _extended(parent, project, tasks)
+    files = {name: entry["sha256"] for name, entry in parent.manifest.items()}
+    files[path] = objects.put([content])[0]
+    version = create_dataset_version(
+        project.dataset,
+        files=files,
+        by=by,
+        note=_("%(n)d labels of “%(project)s”") % {"n": len(tasks), "project": project.name},
+        parent=parent,
+    )
+    for task in tasks:
+        lineage.link(f"atrium:gateway.call:{task.request_id}", version, "labelled")
+    lineage.link(project, version, "labels")
+    Task.objects.filter(pk__in=[task.pk for task in tasks]).update(dataset_version=version)
+    audit.record("annotation.labels.exported", project, by=by, rows=len(tasks), version=version.number)
+    events.publish("annotation.exported", version.pk, project=project.pk)
+    return version
+
+
+def _extended(parent: DatasetVersion, project: Project, tasks: list[Task]) -> tuple[str, bytes]:
+    """The data set's CSV with one more row for each task, in its own columns."""
+    path = next((name for name in sorted(parent.manifest) if name.endswith(".csv")), None)
+    if path is None:
+        raise Conflict(_("The data set has no CSV file to add rows to."))
+    with objects.open_object(parent.manifest[path]["sha256"]) as file:
+        text = file.read().decode("utf-8")
+    header = next(csv.reader(io.StringIO(text)))
+    if project.target not in header:
+        raise Conflict(_("The data set has no column “%(column)s”.") % {"column": project.target})
+    features = [name for name in header if name not in (project.target, "split", "id")]
+    out = io.StringIO()
+    out.write(text if text.endswith("\n") else text + "\n")
+    writer = csv.writer(out, lineterminator="\n")
+    for task in tasks:
+        row = _row(task, project, features)
+        writer.writerow([row[name] for name in header])
+    return path, out.getvalue().encode()
+
+
+def _row(task: Task, project: Project, features: list[str]) -> dict[str, Any]:
+    values = [
+        value for part in task.inputs.values() for value in (part if isinstance(part, list) else [part])
+    ]
+    if len(values) != len(features):
+        raise Conflict(
+            _("Task %(task)d has %(got)d values, the data set has %(want)d columns.")
+            % {"task": task.pk, "got": len(values), "want": len(features)}
+        )
+    named = dict(zip(features, values, strict=True))
+    return named | {project.target: task.label, "split": "train", "id": str(task.request_id)}

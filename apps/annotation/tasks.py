@@ -1,0 +1,16 @@
+"""What annotation does in the background."""
+
+from apps.annotation import pulling, retraining
+from apps.core import background
+
+
+@background.every(5, "annotation.pull_due")
+def pull_due() -> None:
+    """Turn logged calls into tasks."""
+    pulling.pull_due()
+
+
+@background.every(3, "annotation.proceed_retrainings")
+def proceed_retrainings() -> None:
+    """Take up retrainings whose event was lost."""
+    retraining.proceed_all()

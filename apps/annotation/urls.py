@@ -1,0 +1,20 @@
+"""Addresses of annotation."""
+
+from django.urls import path
+
+from apps.annotation import views
+
+app_name = "annotation"
+urlpatterns = [
+    path("annotation/", views.list_projects, name="list"),
+    path("annotation/new/", views.create, name="create"),
+    path("annotation/<int:pk>/", views.detail, name="detail"),
+    path("annotation/<int:pk>/rules/", views.add_rule, name="add-rule"),
+    path("annotation/<int:pk>/label/", views.label, name="label"),
+    path("annotation/<int:pk>/slots/<int:slot_pk>/", views.submit, name="submit"),
+    path("annotation/<int:pk>/slots/<int:slot_pk>/heartbeat/", views.heartbeat, name="heartbeat"),
+    path("annotation/<int:pk>/accept/", views.accept, name="accept"),
+    path("annotation/<int:pk>/export/", views.export, name="export"),
+    path("annotation/<int:pk>/retrain/", views.retrain, name="retrain"),
+    path("annotation/tasks/<int:task_pk>/", views.review, name="review"),
+]

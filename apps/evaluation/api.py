@@ -1,0 +1,105 @@
+"""REST: suites, evaluations, reports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from rest_framework import mixins, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from apps.catalog.selectors import get_capability, get_version
+from apps.core.api import IdempotencyMixin
+from apps.core.errors import Invalid
+from apps.evaluation import services
+from apps.evaluation.models import Report, Run, Suite
+from apps.evaluation.selectors import (
+    content_of,
+    latest_suite,
+    reports_visible_to,
+    runs_visible_to,
+    suites_visible_to,
+)
+from apps.evaluation.serializers import ReportSerializer, RunSerializer, SuiteSerializer
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+
+    from apps.accounts.models import User
+
+
+class SuiteViewSet(
+    IdempotencyMixin,
+    mixins.CreateModelMixin,
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    viewsets.GenericViewSet[Suite],
+):
+    """What versions are asked. Immutable: a change is the capability's next suite."""
+
+    serializer_class = SuiteSerializer
+    ordering = ("-pk",)
+
+    def get_queryset(self) -> QuerySet[Suite]:
+        return suites_visible_to(cast("User", self.request.user))
+
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        user, asked = cast("User", request.user), dict(serializer.validated_data)
+        capability = get_capability(asked.pop("capability").slug, user=user)
+        suite = services.create_suite(capability, by=user, **asked)
+        return Response(self.get_serializer(suite).data, status=status.HTTP_201_CREATED)
+
+
+class RunViewSet(
+    IdempotencyMixin,
+    mixins.CreateModelMixin,
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    viewsets.GenericViewSet[Run],
+):
+    """Evaluations of versions."""
+
+    serializer_class = RunSerializer
+    ordering = ("-pk",)
+
+    def get_queryset(self) -> QuerySet[Run]:
+        return runs_visible_to(cast("User", self.request.user))
+
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        user = cast("User", request.user)
+        version = get_version(serializer.validated_data["version"].pk, user=user)
+        suite = serializer.validated_data.get("suite") or latest_suite(version.capability)
+        if suite is None:
+            raise Invalid(
+                _("The capability has no suite yet. Make one first."), fields={"suite": _("is missing")}
+            )
+        run = services.start_evaluation(version, suite, by=user)
+        return Response(self.get_serializer(run).data, status=status.HTTP_201_CREATED)
+
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str | None = None) -> Response:
+        """End an evaluation that is under way."""
+        run = self.get_object()
+        services.cancel_evaluation(run, by=cast("User", request.user))
+        return Response(self.get_serializer(run).data)
+
+
+class ReportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Report]):
+    """What evaluations found."""
+
+    serializer_class = ReportSerializer
+    ordering = ("-pk",)
+
+    def get_queryset(self) -> QuerySet[Report]:
+        return reports_visible_to(cast("User", self.request.user))
+
+    @action(detail=True)
+    def content(self, request: Request, pk: str | None = None) -> Response:
+        """The whole report as JSON."""
+        return Response(content_of(self.get_object()))

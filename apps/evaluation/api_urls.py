@@ -1,0 +1,11 @@
+"""REST addresses of evaluation."""
+
+from rest_framework.routers import SimpleRouter
+
+from apps.evaluation.api import ReportViewSet, RunViewSet, SuiteViewSet
+
+router = SimpleRouter()
+router.register("suites", SuiteViewSet, basename="suite")
+router.register("evaluations", RunViewSet, basename="evaluation")
+router.register("reports", ReportViewSet, basename="report")
+urlpatterns = router.urls

@@ -1,0 +1,57 @@
+"""Forms of the evaluation pages."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from apps.catalog.models import Capability
+from apps.datasets.models import DatasetVersion
+from apps.evaluation.gates import METRICS
+
+FIRST_GATES = [
+    {"metric": "accuracy", "threshold": 0.9, "at_least": 100},
+    {"metric": "latency_p95_ms", "threshold": 100},
+    {"metric": "cases_failed", "threshold": 0},
+    {"metric": "accuracy", "threshold": 0.02, "relative": True, "at_least": 100},
+]
+
+
+class SuiteForm(forms.Form):
+    """What a version is asked, and what it must reach."""
+
+    name = forms.CharField(label=_("Name"), max_length=100, initial=_("Acceptance"))
+    dataset_version = forms.ModelChoiceField(
+        label=_("Data set version"),
+        queryset=DatasetVersion.objects.none(),
+        help_text=_("Rows whose column “split” says “test”, a file test.csv, or all rows."),
+    )
+    target = forms.CharField(label=_("Column with the right answer"), max_length=100)
+    slices = forms.CharField(
+        label=_("Columns to slice by"),
+        required=False,
+        help_text=_("Separated by commas. The worst group is shown."),
+    )
+    gates = forms.JSONField(
+        label=_("Gates"),
+        widget=forms.Textarea(attrs={"rows": 8, "class": "font-monospace", "spellcheck": "false"}),
+        help_text=_(
+            "A list of {metric, threshold, slice?, relative?, certain?, at_least?}. Metrics: %(metrics)s. "
+            "relative: may be worse than production by the threshold at most."
+        )
+        % {"metrics": ", ".join(sorted(METRICS))},
+    )
+
+    def __init__(self, capability: Capability, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("initial", {}).setdefault("gates", json.loads(json.dumps(FIRST_GATES)))
+        super().__init__(*args, **kwargs)
+        versions = DatasetVersion.objects.filter(dataset__team=capability.team).select_related("dataset")
+        field = self.fields["dataset_version"]
+        assert isinstance(field, forms.ModelChoiceField)
+        field.queryset = versions.order_by("dataset__slug", "-number")
+
+    def clean_slices(self) -> list[str]:
+        return [name.strip() for name in self.cleaned_data["slices"].split(",") if name.strip()]

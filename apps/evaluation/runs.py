@@ -1,0 +1,198 @@
+"""How an evaluation goes on: deployed → measured by a job → reported. Each step can be repeated after a kill."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from apps.compute.models import Job
+from apps.compute.services import submit_job
+from apps.core import audit, events, lineage, objects
+from apps.core.errors import IllegalMove, PortalError, StaleWrite
+from apps.evaluation.gates import Gate, judge_all
+from apps.evaluation.models import Report, Run
+from apps.evaluation.selectors import cases_of
+from apps.gateway.models import Grant
+from apps.gateway.services import create_grant, revoke_grant
+from apps.instances.models import Deployment
+
+log = logging.getLogger(__name__)
+
+_EMPTY_LIMITS: dict[str, Any] = {}
+_ARGV = ["python", "-m", "atrium.evaluation"]
+_TIME_LIMIT_S = 1800
+
+
+def on_deployment_settled(key: str, _facts: dict[str, Any]) -> None:
+    """A deployment became ready or failed: its waiting evaluations go on."""
+    for run in Run.objects.filter(deployment_id=key, status=Run.Status.DEPLOYING):
+        proceed(run)
+
+
+def on_job_finished(key: str, _facts: dict[str, Any]) -> None:
+    """A job ended: perhaps an evaluation's."""
+    for run in Run.objects.filter(job_id=key, status=Run.Status.MEASURING):
+        proceed(run)
+
+
+def proceed_all() -> None:
+    """The safety net: look at every evaluation that is under way."""
+    for run in Run.objects.filter(status__in=[Run.Status.DEPLOYING, Run.Status.MEASURING]).order_by("pk")[
+        :200
+    ]:
+        proceed(run)
+
+
+def proceed(run: Run) -> None:
+    """Take the next step if it is due. Harmless when repeated or done at the same time by two workers."""
+    try:
+        with transaction.atomic():
+            locked = Run.objects.select_for_update(skip_locked=True, of=("self",)).filter(pk=run.pk).first()
+            if locked is not None:
+                _step(locked)
+    except (StaleWrite, IllegalMove):
+        log.info("evaluation %s was moved by somebody else", run.pk)
+    except PortalError as error:
+        _fail(run, error.message)
+
+
+def _step(run: Run) -> None:
+    if run.status == Run.Status.DEPLOYING:
+        _when_deployed(run)
+    elif run.status == Run.Status.MEASURING and run.job and run.job.status in Job.ENDED:
+        _when_measured(run, run.job)
+
+
+def _when_deployed(run: Run) -> None:
+    status = run.deployment.status
+    if status == Deployment.Status.READY:
+        _measure(run)
+    elif status in (Deployment.Status.FAILED, Deployment.Status.STOPPED):
+        reason = _("The test deployment did not start: %(why)s") % {
+            "why": run.deployment.status_reason or status
+        }
+        Run.lifecycle.move(run, Run.Status.FAILED, by=None, reason=reason, ended_at=timezone.now())
+
+
+def _measure(run: Run) -> None:
+    suite, version = run.suite, run.version
+    sides = {"candidate": run.deployment}
+    if run.production and run.production.status == Deployment.Status.READY:
+        sides["production"] = run.production
+    keys, addresses = {}, {}
+    for side, deployment in sides.items():
+        _grant, keys[side] = create_grant(
+            kind=Grant.Kind.EVALUATION,
+            capability=version.capability,
+            team=version.capability.team,
+            user=run.started_by,
+            scope=f"deployment:{deployment.pk}",
+            limits=_EMPTY_LIMITS,
+            label=f"evaluation {run.pk}",
+            by=run.started_by,
+        )
+        addresses[side] = {
+            "address": "unix:/run/atrium-gateway.sock",
+            "path": f"/v2/models/{version.capability.slug}/versions/{deployment.version.number}/infer",
+        }
+    job = submit_job(
+        "evaluation",
+        _("Evaluation of %(version)s") % {"version": version},
+        by=run.started_by,
+        team=version.capability.team,
+        argv=_ARGV,
+        inputs={f"data/{path}": entry["sha256"] for path, entry in suite.dataset_version.manifest.items()},
+        params={
+            "signature": version.signature,
+            "target": suite.target,
+            "slices": suite.slices,
+            "cases": cases_of(version),
+            **addresses,
+        },
+        mounts=[(str(settings.ATRIUM.run_dir / "gateway.sock"), "/run/atrium-gateway.sock", False)],
+        env={f"ATRIUM_KEY_{side.upper()}": key for side, key in keys.items()},
+        timeout_s=_TIME_LIMIT_S,
+        subject=run,
+        max_attempts=2,
+    )
+    lineage.link(suite.dataset_version, run, "evaluated on")
+    lineage.link(version, run, "evaluated")
+    Run.lifecycle.move(run, Run.Status.MEASURING, by=None, job=job)
+
+
+def _when_measured(run: Run, job: Job) -> None:
+    for grant in Grant.objects.filter(kind=Grant.Kind.EVALUATION, label=f"evaluation {run.pk}").exclude(
+        status=Grant.Status.REVOKED
+    ):
+        revoke_grant(grant, by=None)
+    if job.status != Job.Status.SUCCEEDED:
+        reason = job.reason or _("The job ended as %(status)s.") % {"status": job.status}
+        Run.lifecycle.move(run, Run.Status.FAILED, by=None, reason=reason, ended_at=timezone.now())
+        return
+    report_on(run, job)
+
+
+def report_on(run: Run, job: Job) -> Report:
+    """Judge what a finished job measured, and keep it for ever."""
+    measured: dict[str, Any] = job.result or {}
+    figures, differences = measured["figures"], measured.get("differences")
+    figures["package_mb"] = {"value": run.version.size / 1e6, "n": 1, "unit": "MB"}
+    gates = [Gate(**item) for item in run.suite.gates]
+    verdict, results = judge_all(gates, figures, differences)
+    content = {
+        "format": 1,
+        "version": {
+            "capability": run.version.capability.slug,
+            "number": run.version.number,
+            "digest": run.version_digest,
+        },
+        "suite": {
+            "number": run.suite.number,
+            "name": run.suite.name,
+            "target": run.suite.target,
+            "dataset": lineage.urn(run.suite.dataset_version),
+            "dataset_digest": run.suite.dataset_version.digest,
+            "author": run.suite.created_by.username,
+        },
+        "production": run.production.version.number if run.production and differences else None,
+        "verdict": str(verdict),
+        "gates": [result.as_dict() for result in results],
+        "measured": measured,
+        "rows": job.outputs.get("rows.jsonl"),
+        "started_by": run.started_by.username,
+        "started_at": run.started_at.isoformat(),
+        "measured_at": timezone.now().isoformat(),
+    }
+    digest, _size = objects.put([orjson.dumps(content, option=orjson.OPT_SORT_KEYS)])
+    report = Report.objects.create(
+        run=run, version=run.version, digest=digest, verdict=verdict, headline=_headline(figures, differences)
+    )
+    lineage.link(run, report, "reported")
+    Run.lifecycle.move(run, Run.Status.REPORTED, by=None, ended_at=timezone.now())
+    audit.record("evaluation.report.made", report, by=None, verdict=str(verdict), digest=digest)
+    events.publish("evaluation.reported", report.pk)
+    return report
+
+
+def _headline(figures: dict[str, Any], differences: dict[str, Any] | None) -> dict[str, Any]:
+    """The few figures that lists show without opening the report."""
+    shown = ("accuracy", "f1_macro", "latency_p95_ms", "throughput")
+    headline = {name: figures[name]["value"] for name in shown if name in figures}
+    if differences and "accuracy" in differences:
+        headline["accuracy_difference"] = differences["accuracy"]
+    return headline
+
+
+def _fail(run: Run, reason: str) -> None:
+    try:
+        with transaction.atomic():
+            fresh = Run.objects.select_for_update().get(pk=run.pk)
+            Run.lifecycle.move(fresh, Run.Status.FAILED, by=None, reason=reason, ended_at=timezone.now())
+    except (StaleWrite, IllegalMove):
+        log.info("evaluation %s had ended already", run.pk)

@@ -1,0 +1,50 @@
+"""JSON forms of suites, evaluations and reports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.catalog.models import Capability, Version
+from apps.datasets.models import DatasetVersion
+from apps.evaluation.models import Report, Run, Suite
+
+
+class SuiteSerializer(serializers.ModelSerializer[Suite]):
+    capability: Any = serializers.SlugRelatedField(slug_field="slug", queryset=Capability.objects.all())
+    dataset_version: Any = serializers.PrimaryKeyRelatedField(queryset=DatasetVersion.objects.all())
+    gates = serializers.JSONField()
+    slices = serializers.ListField(child=serializers.CharField(), required=False)
+
+    class Meta:
+        model = Suite
+        fields = [
+            "id",
+            "capability",
+            "number",
+            "name",
+            "dataset_version",
+            "target",
+            "slices",
+            "gates",
+            "created_at",
+        ]
+        read_only_fields = ["number", "created_at"]
+
+
+class RunSerializer(serializers.ModelSerializer[Run]):
+    version: Any = serializers.PrimaryKeyRelatedField(queryset=Version.objects.all())
+    suite: Any = serializers.PrimaryKeyRelatedField(queryset=Suite.objects.all(), required=False)
+    report = serializers.PrimaryKeyRelatedField[Report](read_only=True)
+
+    class Meta:
+        model = Run
+        fields = ["id", "version", "suite", "status", "reason", "job", "report", "started_at", "ended_at"]
+        read_only_fields = ["status", "reason", "job", "started_at", "ended_at"]
+
+
+class ReportSerializer(serializers.ModelSerializer[Report]):
+    class Meta:
+        model = Report
+        fields = ["id", "run", "version", "digest", "verdict", "headline", "created_at"]

@@ -1,0 +1,108 @@
+"""Writes: suites, and starting or ending an evaluation. What happens on the way stands in `runs`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from apps.catalog.models import Version
+from apps.compute.services import cancel_job
+from apps.core import audit, events
+from apps.core.errors import Conflict, Invalid
+from apps.core.policy import require
+from apps.evaluation.gates import read_gates
+from apps.evaluation.models import Run, Suite
+from apps.evaluation.policy import may_cancel, may_evaluate, may_write_suite
+from apps.evaluation.selectors import production_of
+from apps.instances.models import Deployment
+from apps.instances.services import deploy_version
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+    from apps.catalog.models import Capability
+    from apps.datasets.models import DatasetVersion
+
+
+@transaction.atomic
+def create_suite(
+    capability: Capability,
+    *,
+    by: User,
+    name: str,
+    dataset_version: DatasetVersion,
+    target: str,
+    gates: list[dict[str, Any]],
+    slices: list[str] | None = None,
+) -> Suite:
+    """Make the capability's next suite. Raises Invalid naming each gate that cannot be met and each column missing."""
+    require(may_write_suite(by, capability))
+    _gates, problems = read_gates(gates)
+    if not gates:
+        problems.append(_("a suite without gates decides nothing; give at least one"))
+    columns = {column["name"] for column in dataset_version.schema.get("columns", [])}
+    problems += [
+        _("the data set has no column “%(column)s”") % {"column": column}
+        for column in [target, *(slices or [])]
+        if column not in columns
+    ]
+    if problems:
+        raise Invalid("; ".join(problems), fields={"gates": "; ".join(problems)})
+    type(capability).objects.select_for_update().get(pk=capability.pk)
+    last = Suite.objects.filter(capability=capability).aggregate(last=Max("number"))["last"] or 0
+    suite = Suite.objects.create(
+        capability=capability,
+        number=last + 1,
+        name=name,
+        dataset_version=dataset_version,
+        target=target,
+        slices=slices or [],
+        gates=gates,
+        created_by=by,
+    )
+    audit.record("evaluation.suite.created", suite, by=by, number=suite.number)
+    return suite
+
+
+@transaction.atomic
+def start_evaluation(version: Version, suite: Suite, *, by: User) -> Run:
+    """Evaluate a packaged version: deploy it for test unless it is, call it, report. Returns at once.
+
+    Raises NotAllowed, Invalid for a suite of another capability, Conflict when one is under way already.
+    """
+    require(may_evaluate(by, version))
+    if suite.capability_id != version.capability_id:
+        raise Invalid(_("The suite “%(suite)s” belongs to another capability.") % {"suite": suite})
+    try:
+        with transaction.atomic():
+            run = Run.objects.create(
+                suite=suite,
+                version=version,
+                version_digest=version.digest,
+                deployment=_test_deployment(version, by),
+                production=production_of(version.capability),
+                started_by=by,
+            )
+    except IntegrityError as error:
+        raise Conflict(_("An evaluation of this version by this suite is under way already.")) from error
+    audit.record("evaluation.run.started", run, by=by, version=version.number, suite=suite.number)
+    events.publish("evaluation.run_started", run.pk)
+    return run
+
+
+def _test_deployment(version: Version, by: User) -> Deployment:
+    running = Deployment.objects.filter(version=version, kind=Deployment.Kind.TEST, desired="running")
+    found = running.exclude(status=Deployment.Status.FAILED).order_by("pk").first()
+    return found or deploy_version(version, kind=Deployment.Kind.TEST, by=by)
+
+
+@transaction.atomic
+def cancel_evaluation(run: Run, *, by: User) -> None:
+    """End an evaluation that is under way; its job is cancelled with it."""
+    require(may_cancel(by, run))
+    Run.lifecycle.move(run, Run.Status.CANCELLED, by=by, ended_at=timezone.now(), reason=_("Cancelled."))
+    if run.job is not None:
+        cancel_job(run.job, by=by)

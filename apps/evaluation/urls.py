@@ -1,0 +1,16 @@
+"""Addresses of evaluations, reports and suites."""
+
+from django.urls import path
+
+from apps.evaluation import views
+
+app_name = "evaluation"
+urlpatterns = [
+    path("evaluations/", views.list_runs, name="list"),
+    path("evaluations/new/<int:version_pk>/", views.start, name="start"),
+    path("evaluations/<int:pk>/", views.show_run, name="run"),
+    path("evaluations/<int:pk>/cancel/", views.cancel, name="cancel"),
+    path("reports/<int:pk>/", views.show_report, name="report"),
+    path("reports/<int:pk>/report.json", views.report_json, name="report-json"),
+    path("suites/<slug:slug>/", views.suites, name="suites"),
+]

@@ -1,0 +1,147 @@
+"""Is the candidate worse than what runs now? Judged while the calls come in, as often as one likes.
+
+Each bad answer (an error, a complaint) is one event of a stream that mixes both versions. If the candidate is
+no worse, an event comes from the candidate with at most its share `q` of the calls, whatever the rate of bad
+answers is. Against that null stands a uniform mixture of all higher shares, so the likelihood ratio
+
+    E = 1/(1-q) * integral_q^1 t^k (1-t)^(n-k) dt / (q^k (1-q)^(n-k))
+
+of `k` candidate events among `n` is a test martingale (an e-process): by Ville's inequality the chance that it
+ever passes 1/alpha under the null is at most alpha, under continuous looking and optional stopping.
+Source: Grünwald, de Heide, Koolen, "Safe Testing" (2024); Turner, Ly, Grünwald, "Generic E-variables" (2024).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+import numpy as np
+from scipy import special, stats
+
+ALPHA = 0.05
+POWER = 0.8
+
+
+class Outcome(StrEnum):
+    """What the evidence of a stage says."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Calls of one version during a stage, and how many of them went badly."""
+
+    calls: int
+    bad: int
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The outcome of one criterion with what it rests on. `missing` is in calls of the candidate."""
+
+    outcome: Outcome
+    evidence: float
+    needed: int
+    missing: int
+    reason: str
+
+
+def evidence_against(candidate: Counts, baseline: Counts) -> float:
+    """The e-value for "the candidate answers badly more often": 1 is no evidence, 20 refutes at 5 %.
+
+    Zero without calls on both sides to compare.
+    """
+    calls, events = candidate.calls + baseline.calls, candidate.bad + baseline.bad
+    if not candidate.calls or not baseline.calls:
+        return 0.0
+    return float(np.exp(_log_evidence(candidate.bad, events, candidate.calls / calls)))
+
+
+def _log_evidence(k: np.ndarray | int, n: np.ndarray | int, q: float) -> np.ndarray:
+    """log E for k candidate events among n at the candidate's share q of the calls; shapes broadcast."""
+    k, n = np.asarray(k, float), np.asarray(n, float)
+    upper = np.clip(special.betaincc(k + 1, n - k + 1, q), 1e-300, 1.0)
+    mixture = special.betaln(k + 1, n - k + 1) + np.log(upper) - math.log1p(-q)
+    null = k * math.log(q) + (n - k) * math.log1p(-q)
+    return np.asarray(np.minimum(mixture - null, 700.0))
+
+
+@lru_cache(maxsize=512)
+def calls_needed(
+    baseline_rate: float, worse_by: float, share: float, *, alpha: float = ALPHA, power: float = POWER
+) -> int:
+    """Calls of the candidate after which a rise of the bad answers by `worse_by` would have been noticed.
+
+    `baseline_rate` and `worse_by` are probabilities (0.01 is one point), `share` the candidate's part of the
+    calls. Found by the exact distribution of the events at each size, so the announced power is the real one.
+    """
+    rate = min(max(baseline_rate, 1e-4), 0.99)
+    raised = min(rate + worse_by, 0.999)
+    low, high = 1, 1
+    while _power(high, rate, raised, share, alpha) < power:
+        low, high = high, high * 2
+        if high > 50_000_000:
+            break
+    while high - low > max(1, high // 100):
+        middle = (low + high) // 2
+        low, high = (low, middle) if _power(middle, rate, raised, share, alpha) >= power else (middle, high)
+    return high
+
+
+def _power(calls: int, rate: float, raised: float, share: float, alpha: float) -> float:
+    """The chance that the e-value has passed 1/alpha when the candidate has had so many calls."""
+    others = max(1, round(calls * (1 - share) / share))
+    mean_c, mean_b = calls * raised, others * rate
+    spread_b = 4 * math.sqrt(mean_b * (1 - rate) + 1)
+    bad_b = np.unique(np.linspace(max(0, mean_b - spread_b), min(others, mean_b + spread_b), 41).round())
+    weights = stats.binom.pmf(bad_b, others, rate)
+    weights = weights / weights.sum()
+    least = np.array([_least_bad(int(b), calls, others, alpha, int(mean_c * 3 + 50)) for b in bad_b])
+    return float((weights * stats.binom.sf(least - 1, calls, raised)).sum())
+
+
+def _least_bad(baseline_bad: int, calls: int, others: int, alpha: float, limit: int) -> int:
+    """The smallest number of bad answers of the candidate that refutes it."""
+    bad = np.arange(0, min(limit, calls) + 1)
+    over = _log_evidence(bad, bad + baseline_bad, calls / (calls + others)) >= -math.log(alpha)
+    over &= bad / calls > baseline_bad / others
+    return int(bad[over.argmax()]) if over.any() else calls + 1
+
+
+def judge_bad_answers(
+    candidate: Counts,
+    baseline: Counts,
+    *,
+    worse_by: float,
+    share: float,
+    alpha: float = ALPHA,
+    power: float = POWER,
+) -> Judgement:
+    """Judge a stage by its bad answers. Too few calls never pass: the outcome is then undecided.
+
+    `share` is the candidate's announced part of the traffic, 0 < share < 1.
+    """
+    evidence = evidence_against(candidate, baseline)
+    rate = baseline.bad / baseline.calls if baseline.calls else 0.0
+    needed = calls_needed(round(rate, 4), worse_by, round(share, 4), alpha=alpha, power=power)
+    missing = max(0, needed - candidate.calls)
+    if evidence >= 1 / alpha:
+        return Judgement(Outcome.FAILURE, evidence, needed, missing, "the candidate answers badly more often")
+    if missing:
+        return Judgement(
+            Outcome.UNDECIDED, evidence, needed, missing, f"{missing} more calls of the candidate"
+        )
+    return Judgement(Outcome.SUCCESS, evidence, needed, 0, f"no rise of {worse_by:.1%} was found")
+
+
+def hours_left(missing: int, calls: int, elapsed_s: float) -> float | None:
+    """Hours until `missing` more calls have come at the pace of the `calls` in `elapsed_s` seconds; None unknown."""
+    if not calls or elapsed_s <= 0:
+        return None
+    return missing / (calls / elapsed_s) / 3600

@@ -1,0 +1,75 @@
+"""Who may open, sign and steer a release, and why not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext as _
+
+from apps.accounts.models import Role
+from apps.accounts.policy import may_act_as
+from apps.core.policy import Verdict, deny
+from apps.evaluation.gates import Verdict as Gates
+from apps.releases.models import Release, Stage
+from apps.requests.policy import may_decide
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+    from apps.catalog.models import Capability, Version
+    from apps.evaluation.models import Report
+
+
+def may_see_releases(actor: User, capability: Capability) -> Verdict:
+    """The team's developers, QA and operators."""
+    return may_act_as(actor, capability.team, Role.DEVELOPER, Role.QA, Role.OPERATOR)
+
+
+def may_open_release(actor: User, version: Version, report: Report | None) -> Verdict:
+    """A developer or operator, on a passed report about exactly the version's bytes."""
+    if report is None:
+        return deny(_("There is no evaluation report about this version yet. Evaluate it first."))
+    if report.version_id != version.pk or report.run.version_digest != version.digest:
+        return deny(_("The report is about other bytes than the version has now. Evaluate it again."))
+    if report.verdict != Gates.PASSED:
+        return deny(
+            _("The report's gates are %(verdict)s. Only a passed report opens a release.")
+            % {"verdict": report.verdict}
+        )
+    return may_act_as(actor, version.capability.team, Role.DEVELOPER, Role.OPERATOR)
+
+
+def may_sign(actor: User, release: Release) -> Verdict:
+    """Who the policy names, never the version's author; once each."""
+    if release.status != Release.Status.SIGNING:
+        return deny(_("This release is %(status)s.") % {"status": release.get_status_display().lower()})
+    if actor.pk in (release.version.created_by_id, release.opened_by_id):
+        return deny(_("Nobody signs a release of their own."))
+    if release.request is None:
+        return deny(_("Nobody has to sign this release."))
+    return may_decide(actor, release.request)
+
+
+def may_steer(actor: User, release: Release) -> Verdict:
+    """Operators start, promote, pause and roll back."""
+    return may_act_as(actor, release.capability.team, Role.OPERATOR)
+
+
+def may_promote(actor: User, release: Release, stage: Stage | None) -> Verdict:
+    """An operator, once the stage's evidence is a success. Too little data never passes."""
+    if release.status != Release.Status.ROLLING or stage is None:
+        return deny(_("There is no stage under way."))
+    if stage.outcome != "success":
+        missing = stage.evidence.get("missing")
+        if stage.outcome == "failure":
+            return deny(_("The evidence of this stage speaks against the candidate."))
+        return deny(
+            _("Not enough evidence yet: %(missing)s more calls of the candidate.") % {"missing": missing}
+            if missing
+            else _("The stage has not been judged yet.")
+        )
+    return may_steer(actor, release)
+
+
+def may_write_policy(actor: User, team_holder: Capability) -> Verdict:
+    """QA of the team and administrators."""
+    return may_act_as(actor, team_holder.team, Role.QA)

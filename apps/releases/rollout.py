@@ -1,0 +1,277 @@
+"""Gray release: stage by stage from a small share to everything, and back in one step.
+
+People write what they want (start, promote, pause, roll back); `proceed` looks at what is, every two seconds and
+on events. Automation pauses and rolls back by itself; it promotes only where the signed policy says so.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from apps.accounts.models import Role
+from apps.accounts.selectors import users_with
+from apps.core import audit, events
+from apps.core.errors import Conflict, IllegalMove, PortalError, StaleWrite
+from apps.core.policy import require
+from apps.evaluation.selectors import production_of
+from apps.instances.models import Deployment
+from apps.instances.services import deploy_version, set_weights, stop_deployment
+from apps.releases.evidence import Observed, observe
+from apps.releases.judgement import Judgement, Outcome, hours_left, judge_bad_answers
+from apps.releases.models import Release, Stage
+from apps.releases.policy import may_promote, may_steer
+from apps.releases.signing import may_take_production_traffic
+from apps.requests.services import notify
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+
+log = logging.getLogger(__name__)
+FULL = 100
+UNDER_WAY = (Release.Status.ROLLING, Release.Status.PAUSED)
+
+
+@transaction.atomic
+def start_rollout(release: Release, *, by: User) -> Release:
+    """Bring a signed version up beside what runs now; traffic moves once it is ready.
+
+    Raises NotAllowed when the signature does not hold, Conflict when another release is in gray.
+    """
+    release = _locked(release)
+    require(may_steer(by, release))
+    require(may_take_production_traffic(release.version))
+    if Release.objects.filter(capability=release.capability, status__in=UNDER_WAY).exists():
+        raise Conflict(_("Another release of this capability is in gray. Finish it or roll it back first."))
+    baseline = production_of(release.capability)
+    running = Deployment.objects.filter(
+        version=release.version, kind=Deployment.Kind.PRODUCTION, desired="running"
+    )
+    candidate = running.first() or deploy_version(release.version, kind=Deployment.Kind.PRODUCTION, by=by)
+    if baseline is not None and baseline.pk == candidate.pk:
+        raise Conflict(_("This version takes all the traffic already."))
+    stages = release.policy.stages if baseline is not None else []
+    Stage.objects.bulk_create(
+        Stage(release=release, position=position, weight=stage["weight"], worse_by=stage["worse_by"])
+        for position, stage in enumerate(stages)
+    )
+    Release.lifecycle.move(release, Release.Status.ROLLING, by=by, baseline=baseline, deployment=candidate)
+    events.publish("releases.rolling", release.pk)
+    return release
+
+
+def on_deployment_settled(key: str, _facts: dict[str, Any]) -> None:
+    """A deployment became ready or failed: perhaps a release waits for it."""
+    for release in Release.objects.filter(deployment_id=key, status=Release.Status.ROLLING):
+        proceed(release)
+
+
+def proceed_all() -> None:
+    """Look at every release in gray."""
+    for release in Release.objects.filter(status=Release.Status.ROLLING).order_by("pk")[:200]:
+        proceed(release)
+
+
+def proceed(release: Release) -> None:
+    """Take the step that is due. Harmless when repeated or done twice at the same time."""
+    try:
+        with transaction.atomic():
+            locked = (
+                Release.objects.select_for_update(skip_locked=True, of=("self",))
+                .select_related("deployment", "baseline", "capability__team", "version")
+                .filter(pk=release.pk, status=Release.Status.ROLLING)
+                .first()
+            )
+            if locked is not None:
+                _step(locked)
+    except (StaleWrite, IllegalMove):
+        log.info("release %s was moved by somebody else", release.pk)
+    except PortalError as error:
+        log.warning("release %s cannot go on: %s", release.pk, error.message)
+        Release.objects.filter(pk=release.pk).update(reason=error.message)
+
+
+def _step(release: Release) -> None:
+    assert release.deployment is not None
+    status = release.deployment.status
+    if status == Deployment.Status.FAILED:
+        _back(
+            release,
+            by=None,
+            reason=_("The candidate failed: %(why)s") % {"why": release.deployment.status_reason},
+        )
+        return
+    active = active_stage(release)
+    if active is None and status == Deployment.Status.READY:
+        _enter_next(release, by=None)
+    elif active is not None:
+        _judge(release, active)
+
+
+def active_stage(release: Release) -> Stage | None:
+    """The stage whose calls are being judged."""
+    return release.stages.filter(status=Stage.Status.ACTIVE).first()
+
+
+def _enter_next(release: Release, *, by: User | None) -> None:
+    stage = release.stages.filter(status=Stage.Status.PENDING).first()
+    if stage is None:
+        _finish(release, by=by)
+        return
+    Stage.lifecycle.move(stage, Stage.Status.ACTIVE, by=by, started_at=timezone.now())
+    _divide(release, stage.weight)
+
+
+def _divide(release: Release, share: int) -> None:
+    """Give the candidate its share; the portal itself does it, under the same guard as a person."""
+    assert release.deployment is not None
+    weights = {release.deployment.pk: share} if share else {}
+    if share < FULL and release.baseline is not None:
+        weights[release.baseline.pk] = FULL - share
+    set_weights(release.capability, weights, by=None)
+
+
+def _judge(release: Release, stage: Stage) -> None:
+    assert release.deployment is not None
+    assert stage.started_at is not None
+    seen = observe([release.deployment, release.baseline], since=stage.started_at)
+    mine = seen[release.deployment.pk]
+    other = seen[release.baseline.pk] if release.baseline else Observed()
+    judgement = judge_bad_answers(
+        mine.counts, other.counts, worse_by=stage.worse_by, share=stage.weight / FULL
+    )
+    before = stage.outcome
+    stage.outcome, stage.evidence = str(judgement.outcome), _told(stage, judgement, mine, other)
+    stage.save(update_fields=["outcome", "evidence"])
+    if judgement.outcome is Outcome.FAILURE:
+        told = {"weight": stage.weight, "mine": mine.words(), "other": other.words()}
+        why = _(
+            "Stage of %(weight)d %%: the candidate answers badly more often (%(mine)s against %(other)s)."
+        )
+        _back(release, by=None, reason=why % told)
+    elif judgement.outcome is Outcome.SUCCESS and release.policy.promote_by_gate:
+        _leave(release, stage, by=None)
+    elif judgement.outcome is Outcome.SUCCESS and before != Outcome.SUCCESS:
+        told = {"version": release.version, "weight": stage.weight}
+        words = _("%(version)s: the stage of %(weight)d %% is a success and can be promoted") % told
+        _call_operators(release, words)
+
+
+def _told(stage: Stage, judgement: Judgement, mine: Observed, other: Observed) -> dict[str, Any]:
+    elapsed = (timezone.now() - stage.started_at).total_seconds() if stage.started_at else 0.0
+    return {
+        "candidate": asdict(mine),
+        "baseline": asdict(other),
+        "e_value": round(judgement.evidence, 4),
+        "needed": judgement.needed,
+        "missing": judgement.missing,
+        "hours_left": hours_left(judgement.missing, mine.calls, elapsed),
+        "reason": judgement.reason,
+        "worse_by": stage.worse_by,
+    }
+
+
+def _leave(release: Release, stage: Stage, *, by: User | None) -> None:
+    Stage.lifecycle.move(stage, Stage.Status.PASSED, by=by, ended_at=timezone.now())
+    _enter_next(release, by=by)
+
+
+def _finish(release: Release, *, by: User | None) -> None:
+    _divide(release, FULL)
+    former = Release.objects.filter(capability=release.capability, status=Release.Status.RELEASED)
+    for other in former.exclude(pk=release.pk):
+        Release.lifecycle.move(other, Release.Status.SUPERSEDED, by=by)
+    Release.lifecycle.move(release, Release.Status.RELEASED, by=by, ended_at=timezone.now())
+    events.publish("releases.released", release.pk)
+
+
+@transaction.atomic
+def promote(release: Release, *, by: User) -> Release:
+    """Go to the next stage. Raises NotAllowed while the evidence of this one is no success."""
+    release = _locked(release)
+    stage = active_stage(release)
+    require(may_promote(by, release, stage))
+    require(may_take_production_traffic(release.version))
+    assert stage is not None
+    _leave(release, stage, by=by)
+    return release
+
+
+@transaction.atomic
+def pause(release: Release, *, by: User) -> Release:
+    """Keep the present shares; nothing is judged or promoted until it is resumed."""
+    release = _locked(release)
+    require(may_steer(by, release))
+    Release.lifecycle.move(release, Release.Status.PAUSED, by=by)
+    return release
+
+
+@transaction.atomic
+def resume(release: Release, *, by: User) -> Release:
+    """Go on where it was paused."""
+    release = _locked(release)
+    require(may_steer(by, release))
+    require(may_take_production_traffic(release.version))
+    Release.lifecycle.move(release, Release.Status.ROLLING, by=by)
+    return release
+
+
+@transaction.atomic
+def roll_back(release: Release, *, by: User, reason: str = "") -> Release:
+    """Give all the traffic back to what ran before: model, code and environment together, in one step."""
+    release = _locked(release)
+    require(may_steer(by, release))
+    if release.status == Release.Status.RELEASED and release.baseline is None:
+        raise Conflict(_("Nothing ran before this version, so there is nothing to go back to."))
+    if release.baseline is not None and release.baseline.status != Deployment.Status.READY:
+        raise Conflict(_("What ran before is not ready any more. Deploy it again first."))
+    _back(release, by=by, reason=reason or _("Rolled back by %(who)s.") % {"who": by.username})
+    return release
+
+
+def _back(release: Release, *, by: User | None, reason: str) -> None:
+    """The shared end of every rollback, by hand or by itself."""
+    if release.baseline is not None:
+        set_weights(release.capability, {release.baseline.pk: FULL}, by=None)
+    for stage in release.stages.filter(status__in=[Stage.Status.ACTIVE, Stage.Status.PENDING]):
+        ended = Stage.Status.FAILED if stage.status == Stage.Status.ACTIVE else Stage.Status.SKIPPED
+        Stage.lifecycle.move(stage, ended, by=by, ended_at=timezone.now())
+    Release.lifecycle.move(release, Release.Status.ROLLED_BACK, by=by, reason=reason, ended_at=timezone.now())
+    if release.deployment is not None and release.deployment.desired == Deployment.Desired.RUNNING:
+        stop_deployment(release.deployment, by=None, reason=reason)
+    before = (
+        Release.objects.filter(deployment=release.baseline, status=Release.Status.SUPERSEDED)
+        .order_by("-pk")
+        .first()
+    )
+    if before is not None:
+        Release.lifecycle.move(before, Release.Status.RELEASED, by=by)
+    audit.record("releases.release.back", release, by=by, reason=reason)
+    events.publish("releases.rolled_back", release.pk, reason=reason)
+    _call_operators(release, _("%(version)s was rolled back: ") % {"version": release.version} + reason)
+
+
+def on_voided(key: str, _facts: dict[str, Any]) -> None:
+    """A release whose signature became void takes no production traffic any more."""
+    release = Release.objects.select_related("deployment", "baseline").get(pk=key)
+    if release.deployment is None or release.baseline is None:
+        return
+    set_weights(release.capability, {release.baseline.pk: FULL}, by=None)
+
+
+def _call_operators(release: Release, words: str) -> None:
+    people = list(users_with(Role.OPERATOR, release.capability.team))
+    notify(people, words[:200], url=f"/releases/{release.pk}/")
+
+
+def _locked(release: Release) -> Release:
+    return (
+        Release.objects.select_for_update(of=("self",))
+        .select_related("deployment", "baseline", "capability__team", "version", "policy")
+        .get(pk=release.pk)
+    )

@@ -1,0 +1,265 @@
+"""Opening a release and signing it. Production traffic asks here, and nowhere else, whether a version may take it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import IntegrityError, transaction
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from apps.core import audit, events, lineage
+from apps.core.errors import Conflict, Invalid, NotAllowed
+from apps.core.policy import Verdict, allow, deny, require
+from apps.evaluation.selectors import latest_report
+from apps.releases.content import content_of, digest_of, present_digest
+from apps.releases.models import Policy, Release, Signature
+from apps.releases.policy import may_open_release, may_sign, may_write_policy
+from apps.requests import services as requests
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+    from apps.catalog.models import Capability, Version
+    from apps.evaluation.models import Report
+    from apps.requests.models import Request
+
+KIND = "release"
+DEFAULT_SIGNERS = [{"role": "qa", "count": 2}]
+DEFAULT_STAGES = [
+    {"weight": 1, "worse_by": 0.05},
+    {"weight": 5, "worse_by": 0.03},
+    {"weight": 20, "worse_by": 0.02},
+    {"weight": 50, "worse_by": 0.01},
+]
+_DEADLINE = timedelta(days=14)
+STANDING = (
+    Release.Status.SIGNED,
+    Release.Status.ROLLING,
+    Release.Status.PAUSED,
+    Release.Status.RELEASED,
+    Release.Status.SUPERSEDED,
+)
+
+
+def _rule(signers: list[dict[str, Any]], team_id: int, four_eyes: bool, excluded: list[int]) -> requests.Rule:
+    needs = [requests.Need(item["role"], team_id, int(item.get("count", 1))) for item in signers]
+    return requests.Rule(steps=needs, exclude_user_ids=excluded, four_eyes=four_eyes)
+
+
+def _problems(signers: Any, stages: Any) -> list[str]:
+    problems = []
+    if not signers or not all(
+        isinstance(s, dict) and s.get("role") and int(s.get("count", 1)) >= 1 for s in signers
+    ):
+        problems.append(_("name at least one role that signs, each with a count of 1 or more"))
+    weights = [stage.get("weight", 0) for stage in stages]
+    if weights != sorted(set(weights)) or any(not 1 <= weight <= 99 for weight in weights):
+        problems.append(_("stages must grow from 1 % to at most 99 %; 100 % follows by itself"))
+    if any(not 0 < float(stage.get("worse_by", 0)) <= 0.5 for stage in stages):
+        problems.append(_("each stage says which rise of bad answers it must notice: above 0, at most 0.5"))
+    return problems
+
+
+@transaction.atomic
+def create_policy(
+    capability: Capability,
+    *,
+    by: User,
+    signers: list[dict[str, Any]],
+    stages: list[dict[str, Any]],
+    four_eyes: bool = True,
+    promote_by_gate: bool = False,
+) -> Policy:
+    """Make the capability's next release policy. Raises Invalid when nobody could ever sign under it."""
+    require(may_write_policy(by, capability))
+    problems = _problems(signers, stages)
+    if problems:
+        raise Invalid("; ".join(problems), fields={"policy": "; ".join(problems)})
+    why = requests.why_rule_unsatisfiable(_rule(signers, capability.team_id, four_eyes, []), author=by)
+    if why:
+        raise Invalid(_("Nobody could sign under this policy: %(why)s.") % {"why": why})
+    type(capability).objects.select_for_update().get(pk=capability.pk)
+    policy = Policy.objects.create(
+        team=capability.team,
+        capability=capability,
+        number=Policy.objects.filter(capability=capability).count() + 1,
+        signers=signers,
+        four_eyes=four_eyes,
+        stages=stages,
+        promote_by_gate=promote_by_gate,
+        created_by=by,
+    )
+    audit.record("releases.policy.created", policy, by=by, number=policy.number)
+    return policy
+
+
+def policy_for(capability: Capability) -> Policy:
+    """The capability's newest policy; the platform's default is written down when there is none."""
+    found = Policy.objects.filter(capability=capability).order_by("-number").first()
+    if found is not None:
+        return found
+    default, _made = Policy.objects.get_or_create(
+        capability=capability,
+        number=1,
+        team=capability.team,
+        defaults={"signers": DEFAULT_SIGNERS, "stages": DEFAULT_STAGES, "four_eyes": True},
+    )
+    return default
+
+
+@transaction.atomic
+def open_release(version: Version, *, by: User, report: Report | None = None) -> Release:
+    """Ask for a version's release on its newest report. Those who must sign are told.
+
+    Raises NotAllowed with the reason (no report, failed gates, other bytes), Invalid when nobody can legally
+    sign, Conflict when the same content was opened already.
+    """
+    report = report or latest_report(version)
+    require(may_open_release(by, version, report))
+    assert report is not None
+    policy = policy_for(version.capability)
+    content = content_of(report, policy)
+    try:
+        with transaction.atomic():
+            release = Release.objects.create(
+                version=version,
+                capability=version.capability,
+                report=report,
+                policy=policy,
+                content_digest=digest_of(content),
+                opened_by=by,
+            )
+    except IntegrityError as error:
+        raise Conflict(_("A release of exactly this content is open or done already.")) from error
+    release.request = requests.open_request(
+        KIND,
+        release,
+        _("Sign the release of %(version)s") % {"version": version},
+        by=by,
+        rule=_rule(policy.signers, version.capability.team_id, policy.four_eyes, [version.created_by_id]),
+        url=reverse("releases:detail", args=[release.pk]),
+        deadline=timezone.now() + _DEADLINE,
+        team=version.capability.team,
+    )
+    release.save(update_fields=["request"])
+    audit.record(
+        "releases.release.opened", release, by=by, content=content, content_digest=release.content_digest
+    )
+    lineage.link(report, release, "evidence")
+    lineage.link(version, release, "released by")
+    return release
+
+
+@transaction.atomic
+def sign_release(release: Release, *, by: User, password: str, comment: str = "") -> Release:
+    """Sign exactly the content that the release was opened with. `password` proves who signs.
+
+    Raises NotAllowed, Invalid for a wrong password, Conflict when the content is another one by now.
+    """
+    release = _locked(release)
+    require(may_sign(by, release))
+    _prove(by, password)
+    if present_digest(release) != release.content_digest:
+        raise Conflict(_("What this release consists of has changed since it was opened. Open a new one."))
+    assert release.request is not None
+    role = release.request.steps.filter(filled=False).values_list("role", flat=True).first() or ""
+    Signature.objects.create(
+        release=release, user=by, role=role, content_digest=release.content_digest, comment=comment.strip()
+    )
+    audit.record("releases.release.signature", release, by=by, content_digest=release.content_digest)
+    requests.decide(release.request, True, comment, by=by)
+    release.refresh_from_db()
+    return release
+
+
+@transaction.atomic
+def reject_release(release: Release, *, by: User, password: str, comment: str) -> Release:
+    """Refuse to sign; the release ends. The comment tells its author what to change."""
+    release = _locked(release)
+    require(may_sign(by, release))
+    _prove(by, password)
+    if not comment.strip():
+        raise Invalid(_("Say why you reject it."), fields={"comment": _("is empty")})
+    assert release.request is not None
+    requests.decide(release.request, False, comment, by=by)
+    release.refresh_from_db()
+    return release
+
+
+def _locked(release: Release) -> Release:
+    return (
+        Release.objects.select_for_update(of=("self",)).select_related("request", "policy").get(pk=release.pk)
+    )
+
+
+def _prove(by: User, password: str) -> None:
+    if not by.check_password(password):
+        raise Invalid(_("The password is wrong. Nothing was signed."), fields={"password": _("is wrong")})
+
+
+def only_on_its_page(request: Request, by: User, approve: bool) -> None:
+    """A release is signed on its page, with the report in sight and the password; not from the ticket."""
+    if approve:
+        signed = Signature.objects.filter(release__request=request, user=by).exists()
+        if not signed:
+            raise NotAllowed(_("Open the release and sign there: a signature asks for your password."))
+
+
+def on_granted(request: Request, by: User | None) -> None:
+    """The last signature is there."""
+    release = Release.objects.get(request=request)
+    Release.lifecycle.move(release, Release.Status.SIGNED, by=by)
+    events.publish("releases.signed", release.pk)
+
+
+def on_rejected(request: Request, by: User | None) -> None:
+    """A signer refused, or the request was withdrawn or expired."""
+    release = Release.objects.get(request=request)
+    last = request.steps.first()
+    decision = last.decisions.filter(approve=False).last() if last else None
+    Release.lifecycle.move(
+        release,
+        Release.Status.REJECTED,
+        by=by,
+        reason=decision.comment if decision else request.get_status_display(),
+        ended_at=timezone.now(),
+    )
+
+
+def may_take_production_traffic(version: Version) -> Verdict:
+    """The guard: whether enough people have signed exactly what this version consists of now. Fails closed."""
+    why = _("Version %(number)s is not signed. Evaluate it, open a release, and have QA sign it.") % {
+        "number": version.number
+    }
+    releases = Release.objects.filter(version=version, status__in=STANDING).select_related(
+        "policy", "report__run__suite__dataset_version", "report__version"
+    )
+    for release in releases.order_by("-pk"):
+        if present_digest(release) != release.content_digest:
+            why = _("The signature of version %(number)s is void: its content was changed.") % {
+                "number": version.number
+            }
+            continue
+        signed = release.signatures.filter(content_digest=release.content_digest).count()
+        if signed >= sum(int(item.get("count", 1)) for item in release.policy.signers):
+            return allow()
+    return deny(why)
+
+
+def void_changed() -> None:
+    """Void, visibly, every standing release whose content is another one than was signed."""
+    standing = Release.objects.filter(status__in=[Release.Status.SIGNING, *STANDING[:-1]]).select_related(
+        "policy", "report__run__suite__dataset_version", "report__version"
+    )
+    for release in standing.order_by("-pk")[:500]:
+        if present_digest(release) != release.content_digest:
+            _void(release)
+
+
+@transaction.atomic
+def _void(release: Release) -> None:
+    reason = _("Its content was changed after it was opened: nothing that was signed holds any more.")
+    Release.lifecycle.move(release, Release.Status.VOIDED, by=None, reason=reason, ended_at=timezone.now())
+    events.publish("releases.voided", release.pk)

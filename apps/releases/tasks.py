@@ -1,0 +1,16 @@
+"""What releases do in the background."""
+
+from apps.core import background
+from apps.releases import rollout, signing
+
+
+@background.every(2, "releases.proceed_all")
+def proceed_all() -> None:
+    """Judge the stages that are under way."""
+    rollout.proceed_all()
+
+
+@background.every(10, "releases.void_changed")
+def void_changed() -> None:
+    """Notice content that was changed behind a signature."""
+    signing.void_changed()

@@ -1,0 +1,181 @@
+"""Pages of releases: the QA inbox, signing, gray stages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from apps.catalog.selectors import get_capability, get_version
+from apps.core.errors import Invalid, NotFound
+from apps.core.paging import keyset
+from apps.core.policy import require
+from apps.instances.models import Deployment
+from apps.releases import charts, rollout, signing
+from apps.releases.content import content_of, present_digest
+from apps.releases.forms import PolicyForm, SignForm
+from apps.releases.models import Release
+from apps.releases.policy import may_promote, may_see_releases, may_sign, may_steer, may_write_policy
+from apps.releases.selectors import production_history, releases_visible_to, waiting_for_signature
+from apps.requests.services import who_can_still_decide
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+    from apps.accounts.models import User
+
+PAGE_SIZE = 30
+_STEERING = {
+    "start": rollout.start_rollout,
+    "promote": rollout.promote,
+    "pause": rollout.pause,
+    "resume": rollout.resume,
+}
+
+
+def _release_of(request: HttpRequest, pk: int) -> Release:
+    release = releases_visible_to(cast("User", request.user)).filter(pk=pk).first()
+    if release is None:
+        raise NotFound(_("There is no release %(pk)d that you may see.") % {"pk": pk})
+    return release
+
+
+@login_required
+@require_GET
+def inbox(request: HttpRequest) -> HttpResponse:
+    """What waits for my signature, oldest first."""
+    waiting = waiting_for_signature(cast("User", request.user))
+    page = keyset(waiting, ("pk",), request.GET.get("cursor", ""), PAGE_SIZE)
+    return render(request, "releases/inbox.html", {"page": page})
+
+
+@login_required
+@require_GET
+def list_releases(request: HttpRequest) -> HttpResponse:
+    """All releases of my teams, newest first."""
+    rows = releases_visible_to(cast("User", request.user))
+    state = request.GET.get("status", "")
+    if state in Release.Status.values:
+        rows = rows.filter(status=state)
+    page = keyset(rows, ("-pk",), request.GET.get("cursor", ""), PAGE_SIZE)
+    return render(
+        request, "releases/list.html", {"page": page, "states": Release.Status.choices, "state": state}
+    )
+
+
+@login_required
+@require_POST
+def open_release(request: HttpRequest, version_pk: int) -> HttpResponse:
+    """Ask for a version's release on its newest report."""
+    user = cast("User", request.user)
+    release = signing.open_release(get_version(version_pk, user=user), by=user)
+    messages.success(request, _("The release is open. Those who must sign have been told."))
+    return redirect("releases:detail", release.pk)
+
+
+@login_required
+@require_GET
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """One release: evidence, signatures, stages, buttons. htmx asks for the live part alone."""
+    user = cast("User", request.user)
+    release = _release_of(request, pk)
+    active = rollout.active_stage(release)
+    context = {
+        "release": release,
+        "active": active,
+        "stages": list(release.stages.all()),
+        "figure": charts.stages(release),
+        "may_promote": may_promote(user, release, active),
+        "may_steer": may_steer(user, release),
+        "final_step": active is not None and not release.stages.filter(status="pending").exists(),
+    }
+    if request.headers.get("HX-Request"):
+        return render(request, "releases/_live.html", context)
+    return render(request, "releases/detail.html", context | _paper(user, release))
+
+
+def _paper(user: User, release: Release) -> dict[str, object]:
+    """What does not change while one looks: content, signatures, who can sign, history."""
+    signable = may_sign(user, release)
+    return {
+        "content": content_of(release.report, release.policy),
+        "intact": present_digest(release) == release.content_digest,
+        "signatures": release.signatures.select_related("user").order_by("pk"),
+        "may_sign": signable,
+        "form": SignForm() if signable else None,
+        "deciders": who_can_still_decide(release.request) if release.request else [],
+        "history": production_history(release.capability, 12),
+        "names": _names(release),
+    }
+
+
+def _names(release: Release) -> dict[str, str]:
+    rows = Deployment.objects.filter(capability=release.capability).values_list("pk", "version__number")
+    return {str(pk): number for pk, number in rows}
+
+
+@login_required
+@require_POST
+def sign(request: HttpRequest, pk: int) -> HttpResponse:
+    """Sign or refuse."""
+    release, user = _release_of(request, pk), cast("User", request.user)
+    form = SignForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, _("Enter your password to sign."))
+        return redirect("releases:detail", pk)
+    act = signing.reject_release if "reject" in request.POST else signing.sign_release
+    try:
+        act(release, by=user, **form.cleaned_data)
+    except Invalid as error:
+        messages.error(request, error.message)
+        return redirect("releases:detail", pk)
+    messages.success(request, _("Rejected.") if "reject" in request.POST else _("Signed."))
+    return redirect("releases:detail", pk)
+
+
+@login_required
+@require_POST
+def steer(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
+    """Start, promote, pause, resume or roll back."""
+    release, user = _release_of(request, pk), cast("User", request.user)
+    if verb == "roll-back":
+        rollout.roll_back(release, by=user, reason=request.POST.get("comment", "").strip())
+        messages.success(request, _("All the traffic is back with what ran before."))
+    elif verb in _STEERING:
+        _STEERING[verb](release, by=user)
+    else:
+        raise NotFound(_("A release knows no “%(verb)s”.") % {"verb": verb})
+    return redirect("releases:detail", pk)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def policy(request: HttpRequest, slug: str) -> HttpResponse:
+    """A capability's release policy, and the next one."""
+    user = cast("User", request.user)
+    capability = get_capability(slug, user=user)
+    require(may_see_releases(user, capability))
+    current = signing.policy_for(capability)
+    initial = {name: getattr(current, name) for name in ("signers", "stages", "four_eyes", "promote_by_gate")}
+    form = PolicyForm(request.POST or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        try:
+            made = signing.create_policy(capability, by=user, **form.cleaned_data)
+        except Invalid as error:
+            form.add_error(None, error.message)
+        else:
+            messages.success(
+                request, _("Policy #%(number)d counts for releases from now on.") % {"number": made.number}
+            )
+            return redirect("releases:policy", slug)
+    context = {
+        "capability": capability,
+        "form": form,
+        "current": current,
+        "may_write": may_write_policy(user, capability),
+    }
+    return render(request, "releases/policy.html", context, status=422 if form.errors else 200)

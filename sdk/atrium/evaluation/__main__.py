@@ -1,0 +1,32 @@
+"""`python -m atrium.evaluation`: the job. Reads params.json and inputs/data, writes result.json and outputs/."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from atrium.evaluation.run import Evaluation
+from atrium.evaluation.table import UnusableTable
+
+
+def main() -> int:
+    folder = Path.cwd()
+    params = json.loads((folder / "params.json").read_text(encoding="utf-8"))
+    for side in ("candidate", "production"):
+        if params.get(side):
+            params[side]["key"] = os.environ.pop(f"ATRIUM_KEY_{side.upper()}")
+    try:
+        result = Evaluation(params, folder).measure()
+    except UnusableTable as error:
+        print(f"The data set cannot be used: {error}", file=sys.stderr)
+        return 2
+    (folder / "result.json").write_text(json.dumps(result, allow_nan=False), encoding="utf-8")
+    accuracy = result["figures"]["accuracy"]
+    print(
+        f"accuracy {accuracy['value']:.4f} [{accuracy['low']:.4f}, {accuracy['high']:.4f}] on {result['rows']} rows"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

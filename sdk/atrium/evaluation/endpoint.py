@@ -1,0 +1,105 @@
+"""Calls to a served version over the gateway's own protocol, timed from outside."""
+
+import http.client
+import json
+import socket
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from atrium.oip import Request, Tensor, decode_response, encode_request
+from atrium.oip.arrays import to_array
+
+
+class Refused(Exception):
+    """The endpoint answered with an error; `status` is HTTP's."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"{status}: {message}")
+        self.status = status
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Arrays by output name, the seconds it took, and what the server said of itself."""
+
+    outputs: dict[str, NDArray[Any]]
+    seconds: float
+    version: str
+    request_id: str
+
+
+class Endpoint:
+    """One keep-alive connection to one version. Not for sharing between threads."""
+
+    def __init__(self, address: str, path: str, key: str, *, timeout_s: float = 30) -> None:
+        self._address, self._path, self._timeout = address, path, timeout_s
+        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        self._connection: http.client.HTTPConnection | None = None
+
+    def infer(self, tensors: list[Tensor]) -> Answer:
+        """Send one request. Raises Refused for an error answer, after waiting when asked to (429, 503)."""
+        body, _length = encode_request(Request(inputs=tensors))
+        for attempt in range(5):
+            status, headers, answer, seconds = self._post(body)
+            if status not in (429, 503) or attempt == 4:
+                break
+            time.sleep(min(float(headers.get("Retry-After") or 1), 5))
+        if status != 200:
+            raise Refused(status, _error_text(answer))
+        response = decode_response(answer)
+        return Answer(
+            {tensor.name: to_array(tensor) for tensor in response.outputs},
+            seconds,
+            response.model_version or "",
+            headers.get("X-Request-Id") or "",
+        )
+
+    def _post(self, body: bytes) -> tuple[int, http.client.HTTPMessage, bytes, float]:
+        for fresh in (False, True):
+            if self._connection is None or fresh:
+                self.close()
+                self._connection = self._connect()
+            started = time.perf_counter()
+            try:
+                self._connection.request("POST", self._path, body, self._headers)
+                response = self._connection.getresponse()
+                answer = response.read()
+            except (http.client.HTTPException, ConnectionError):
+                if fresh:
+                    raise
+                continue
+            return response.status, response.headers, answer, time.perf_counter() - started
+        raise AssertionError("unreachable")
+
+    def _connect(self) -> http.client.HTTPConnection:
+        if self._address.startswith("unix:"):
+            return _UnixConnection(self._address.removeprefix("unix:"), self._timeout)
+        host = self._address.removeprefix("http://").rstrip("/")
+        return http.client.HTTPConnection(host, timeout=self._timeout)
+
+    def close(self) -> None:
+        """Close the connection; the next call opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _error_text(body: bytes) -> str:
+    try:
+        return str(json.loads(body).get("error", ""))[:500]
+    except ValueError:
+        return body[:200].decode(errors="replace")

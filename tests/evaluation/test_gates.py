@@ -1,0 +1,94 @@
+"""Gates know their direction, need enough rows, and cannot be impossible."""
+
+import pytest
+
+from apps.evaluation.gates import Gate, Verdict, judge, judge_all, read_gates
+
+
+def figure(value, low=None, high=None, n=100):
+    return {"value": value, "low": low if low is not None else value, "high": high or value, "n": n}
+
+
+@pytest.mark.parametrize(
+    ("metric", "threshold", "value", "verdict"),
+    [
+        ("accuracy", 0.9, 0.95, "passed"),
+        ("accuracy", 0.9, 0.85, "failed"),
+        ("latency_p95_ms", 20, 15, "passed"),
+        ("latency_p95_ms", 20, 25, "failed"),
+    ],
+)
+def test_a_gate_knows_which_way_is_better(metric, threshold, value, verdict):
+    assert judge(Gate(metric, threshold), {metric: figure(value)}, None).verdict == verdict
+
+
+def test_too_few_rows_never_pass():
+    found = judge(Gate("accuracy", 0.5, at_least=200), {"accuracy": figure(1.0, n=199)}, None)
+
+    assert (found.verdict, "at least 200" in found.reason) == (Verdict.UNDECIDED, True)
+
+
+def test_a_figure_that_is_missing_decides_nothing():
+    assert (
+        judge(Gate("accuracy", 0.5, slice="site=gd"), {"accuracy": figure(1.0)}, None).verdict == "undecided"
+    )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"), [(0.91, 0.97, "passed"), (0.85, 0.97, "undecided"), (0.7, 0.8, "failed")]
+)
+def test_a_certain_gate_asks_for_the_whole_interval(low, high, verdict):
+    gate = Gate("accuracy", 0.9, certain=True)
+
+    assert judge(gate, {"accuracy": figure((low + high) / 2, low, high)}, None).verdict == verdict
+
+
+@pytest.mark.parametrize(("difference", "verdict"), [(0.02, "passed"), (-0.005, "passed"), (-0.02, "failed")])
+def test_a_relative_gate_allows_a_little_worse(difference, verdict):
+    gate = Gate("accuracy", 0.01, relative=True)
+
+    assert judge(gate, {}, {"accuracy": figure(difference)}).verdict == verdict
+
+
+def test_a_relative_gate_on_a_cost_allows_a_little_more():
+    gate = Gate("latency_p95_ms", 2, relative=True)
+
+    assert judge(gate, {}, {"latency_p95_ms": figure(1.5)}).verdict == "passed"
+    assert judge(gate, {}, {"latency_p95_ms": figure(2.5)}).verdict == "failed"
+
+
+def test_nothing_in_production_is_nothing_to_be_worse_than():
+    assert judge(Gate("accuracy", 0.01, relative=True), {}, None).verdict == "passed"
+
+
+def test_the_worst_gate_decides_and_no_gate_decides_nothing():
+    figures = {"accuracy": figure(0.95), "log_loss": figure(3.0)}
+
+    assert judge_all([Gate("accuracy", 0.9), Gate("log_loss", 1)], figures, None)[0] == "failed"
+    assert judge_all([Gate("accuracy", 0.9), Gate("f1_macro", 0.9)], figures, None)[0] == "undecided"
+    assert judge_all([Gate("accuracy", 0.9)], figures, None)[0] == "passed"
+    assert judge_all([], figures, None)[0] == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("item", "problem"),
+    [
+        ({"metric": "acuracy", "threshold": 0.9}, "no metric"),
+        ({"metric": "accuracy", "threshold": 1.2}, "never exceeds 1"),
+        ({"metric": "latency_p95_ms", "threshold": -1}, "never negative"),
+        ({"metric": "accuracy", "threshold": 0.9, "at_least": 0}, "no evidence"),
+        ({"metric": "accuracy"}, "threshold"),
+        ({"metric": "accuracy", "threshold": "high"}, "high"),
+    ],
+)
+def test_a_gate_that_cannot_be_met_is_refused_and_named(item, problem):
+    _gates, problems = read_gates([item])
+
+    assert len(problems) == 1
+    assert problem in problems[0]
+
+
+def test_two_gates_on_one_figure_are_pointed_out():
+    _gates, problems = read_gates([{"metric": "accuracy", "threshold": t} for t in (0.8, 0.9)])
+
+    assert "another gate" in problems[0]

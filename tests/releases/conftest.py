@@ -1,0 +1,62 @@
+"""Ada made a version that was evaluated well; Bo and Bea are QA, Ole operates."""
+
+import pytest
+
+from apps.accounts.models import Role
+from apps.releases.signing import open_release, sign_release
+from tests.factories import (
+    make_capability,
+    make_packaged_version,
+    make_ready_deployment,
+    make_report,
+    make_user,
+)
+
+PASSWORD = "pw-of-this-test"
+
+
+@pytest.fixture
+def bea(radio):
+    return make_user("bea", team=radio, role=Role.QA)
+
+
+@pytest.fixture
+def digits(radio, ada):
+    return make_capability(radio, ada, "digits")
+
+
+@pytest.fixture
+def version(digits, ada):
+    return make_packaged_version(digits, ada, "1.0.0")
+
+
+@pytest.fixture
+def signed(version, ada, bo, bea):
+    """Evaluated, opened, and signed by both."""
+    return sign(version, ada, bo, bea)
+
+
+def sign(version, author, *signers):
+    make_report(version, author)
+    release = open_release(version, by=author)
+    for signer in signers:
+        release = sign_release(release, by=signer, password=PASSWORD)
+    return release
+
+
+@pytest.fixture
+def rolling(digits, signed, ada, bo, bea, ole, django_capture_on_commit_callbacks):
+    """1.0.0 runs in production; 1.1.0 is signed and at its first stage."""
+    from apps.instances.models import Deployment
+    from apps.releases.rollout import proceed, start_rollout
+
+    first = make_ready_deployment(signed.version, ole)
+    proceed(start_rollout(signed, by=ole))
+    assert first.traffic.weight == 100
+    second = sign(make_packaged_version(digits, ada, "1.1.0"), ada, bo, bea)
+    make_ready_deployment(second.version, ole)
+    second = start_rollout(second, by=ole)
+    proceed(second)
+    second.refresh_from_db()
+    assert second.deployment.status == Deployment.Status.READY
+    return second

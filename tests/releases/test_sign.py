@@ -1,0 +1,141 @@
+"""Nothing reaches production that QA has not signed on the evidence of a report about exactly these bytes."""
+
+import pytest
+
+from apps.catalog.models import Version
+from apps.core.errors import Conflict, Invalid, NotAllowed
+from apps.core.models import AuditEntry
+from apps.instances.guard import may_take_production_traffic
+from apps.instances.services import set_weights
+from apps.releases.models import Policy, Release
+from apps.releases.signing import create_policy, open_release, reject_release, sign_release, void_changed
+from apps.requests.services import decide
+from tests.factories import make_ready_deployment, make_report
+from tests.releases.conftest import PASSWORD, sign
+
+pytestmark = pytest.mark.django_db
+
+
+def test_an_unsigned_version_gets_no_traffic_by_any_service(version, digits, ole):
+    running = make_ready_deployment(version, ole)
+
+    with pytest.raises(NotAllowed, match="not signed"):
+        set_weights(digits, {running.pk: 100}, by=ole)
+
+
+def test_two_signatures_let_it_take_traffic_and_stand_in_the_audit_log(signed, digits, ole):
+    running = make_ready_deployment(signed.version, ole)
+
+    set_weights(digits, {running.pk: 100}, by=ole)
+
+    assert signed.status == Release.Status.SIGNED
+    actions = AuditEntry.objects.filter(urn__contains="release").values_list("action", flat=True)
+    assert list(actions).count("releases.release.signature") == 2
+
+
+def test_one_of_two_signatures_is_not_enough(version, ada, bo, bea):
+    release = sign(version, ada, bo)
+
+    assert release.status == Release.Status.SIGNING
+    assert not may_take_production_traffic(version)
+
+
+def test_a_failed_gate_blocks_the_release(version, ada):
+    make_report(version, ada, accuracy=0.5)
+
+    with pytest.raises(NotAllowed, match="failed"):
+        open_release(version, by=ada)
+
+
+def test_without_a_report_there_is_no_release(version, ada):
+    with pytest.raises(NotAllowed, match="Evaluate it first"):
+        open_release(version, by=ada)
+
+
+def test_the_author_signs_nothing_of_their_own(version, ada, bo, bea, radio):
+    from apps.accounts.models import Membership, Role, User
+
+    Membership.objects.create(user=ada, team=radio, role=Role.QA)
+    author = User.objects.get(pk=ada.pk)
+    release = sign(version, author)
+
+    with pytest.raises(NotAllowed, match="of their own"):
+        sign_release(release, by=author, password=PASSWORD)
+
+
+def test_a_wrong_password_signs_nothing(version, ada, bo, bea):
+    release = sign(version, ada)
+
+    with pytest.raises(Invalid, match="password is wrong"):
+        sign_release(release, by=bo, password="guess")
+
+    assert not release.signatures.exists()
+
+
+def test_the_ticket_alone_cannot_sign(version, ada, bo, bea):
+    release = sign(version, ada)
+
+    with pytest.raises(NotAllowed, match="sign there"):
+        decide(release.request, True, by=bo)
+
+
+def test_nobody_signs_twice(version, ada, bo, bea):
+    release = sign(version, ada, bo)
+
+    with pytest.raises(NotAllowed):
+        sign_release(release, by=bo, password=PASSWORD)
+
+
+def test_an_outsider_signs_nothing(version, ada, bo, bea, cy):
+    with pytest.raises(NotAllowed):
+        sign_release(sign(version, ada), by=cy, password=PASSWORD)
+
+
+@pytest.mark.parametrize("change", ["artifact", "policy", "verdict", "gates"])
+def test_any_change_voids_the_signature_visibly(signed, change):
+    if change == "artifact":
+        Version.objects.filter(pk=signed.version_id).update(digest="f" * 64)
+    elif change == "policy":
+        Policy.objects.filter(pk=signed.policy_id).update(signers=[{"role": "qa", "count": 1}])
+    elif change == "verdict":
+        type(signed.report).objects.filter(pk=signed.report_id).update(verdict="failed")
+    else:
+        type(signed.report.run.suite).objects.update(gates=[])
+
+    version = Version.objects.get(pk=signed.version_id)
+    assert not may_take_production_traffic(version)
+    void_changed()
+    signed.refresh_from_db()
+    assert signed.status == Release.Status.VOIDED
+
+
+def test_a_release_that_nobody_could_sign_is_refused_and_names_the_role(version, ada, bo):
+    make_report(version, ada)  # Bo is the only QA, two are needed
+
+    with pytest.raises(Invalid, match="QA"):
+        open_release(version, by=ada)
+
+
+def test_a_policy_that_nobody_could_fulfil_is_refused(digits, bo):
+    with pytest.raises(Invalid, match="Nobody could sign"):
+        create_policy(
+            digits, by=bo, signers=[{"role": "qa", "count": 5}], stages=[{"weight": 5, "worse_by": 0.05}]
+        )
+
+
+def test_a_rejection_needs_a_reason_and_ends_it(version, ada, bo, bea):
+    release = sign(version, ada)
+    with pytest.raises(Invalid, match="why"):
+        reject_release(release, by=bo, password=PASSWORD, comment=" ")
+
+    reject_release(release, by=bo, password=PASSWORD, comment="the worst digit got worse")
+
+    release.refresh_from_db()
+    assert (release.status, release.reason) == (Release.Status.REJECTED, "the worst digit got worse")
+
+
+def test_the_same_content_is_not_opened_twice(version, ada, bo, bea):
+    sign(version, ada)
+
+    with pytest.raises(Conflict, match="already"):
+        open_release(version, by=ada)
