@@ -1,5 +1,9 @@
 """The really running portal: it answers, its log-in works, a browser reaches it by its name."""
 
+import os
+import time
+from pathlib import Path
+
 import pytest
 import requests
 
@@ -44,3 +48,16 @@ def test_a_person_logs_in_by_the_portals_name(page):
 
     assert page.url.startswith("http://portal.localhost:")
     assert page.locator("nav").count()
+
+
+def test_the_supervisor_sleeps_when_nothing_happens(stack):
+    ticks = Path(f"/proc/{stack.process('supervisor').pid}/stat")
+
+    def used() -> float:
+        fields = ticks.read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    before = used()
+    time.sleep(6)
+
+    assert used() - before < 0.6
