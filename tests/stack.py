@@ -234,6 +234,7 @@ def new_stack(folder: Path, **variables: str) -> Stack:
             "ATRIUM_GATEWAY_PORT": str(ports[2]),
             "ATRIUM_GATEWAY_PROCESSES": "1",
             "ATRIUM_SYSTEM_PACKAGES": "0",
+            "ATRIUM_MLFLOW": "0",
             **variables,
         }
     )

@@ -58,10 +58,11 @@ def _workload(home: Path) -> Workload:
         id=WORKLOAD,
         argv=["python", "-m", "mlflow", "server", *server],
         environment=environments.path(ENVIRONMENT),
-        resources=Resources(cpu=0.5, memory_mb=1536, disk_mb=102_400),
+        resources=Resources(cpu=0.1, memory_mb=1536, disk_mb=102_400),
         mounts=[Mount(home, WORK, readonly=False)],
         port=True,
         restart="always",
+        nice=5,
         env={
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -11,10 +11,12 @@ import contextlib
 import os
 import signal
 import sys
+import time
 
 SOCKET = "/run/atrium/egress.sock"
 PORT = 8780
 CHUNK = 64 * 1024
+WAITS_S = 10.0
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -29,9 +31,21 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write_eof()
 
 
+async def _connect(path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to the door, which the portal opens a moment after the start and anew after its own restart."""
+    until = time.monotonic() + WAITS_S
+    while True:
+        try:
+            return await asyncio.open_unix_connection(path)
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            await asyncio.sleep(0.05)
+
+
 async def _pass_on(path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
-        out_reader, out_writer = await asyncio.open_unix_connection(path)
+        out_reader, out_writer = await _connect(path)
     except OSError as error:
         body = f"The portal cannot be reached from this sandbox: {error}\n".encode()
         head = "HTTP/1.1 502 Bad Gateway\r\ncontent-type: text/plain\r\nconnection: close\r\n"

@@ -1,4 +1,4 @@
-// The Lab in its frame: asks the portal for a way in, which works once and for 30 seconds.
+// The Lab or the terminals in their frame: asks the portal for a way in, which works once and for 30 seconds.
 
 const frame = document.getElementById("ide");
 const words = document.getElementById("ide-state");
@@ -8,6 +8,7 @@ async function open() {
   const response = await fetch(frame.dataset.enter, {
     method: "POST",
     headers: { "X-CSRFToken": token, Accept: "application/json" },
+    body: new URLSearchParams({ next: frame.dataset.next ?? "/lab" }),
   });
   if (!response.ok) throw new Error(response.statusText);
   frame.addEventListener("load", () => words.remove(), { once: true });

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from apps.compute.services import workload_socket
 from apps.workbench import entry, identity
 from apps.workbench.entry import Access
-from apps.workbench.live import proxy
+from apps.workbench.live import pages, proxy
 from apps.workbench.live.proxy import Headers, Receive, Scope, Send
 from apps.workbench.live.upstream import Upstreams
 
@@ -80,6 +80,8 @@ class Workspaces:
             await self._socket(scope, receive, send, origin)
         elif scope["path"] == ENTER:
             await enter(scope, send, origin, landing="/lab")
+        elif scope["path"].startswith(pages.ASSETS):
+            await pages.asset(scope, send)
         else:
             await self._request(scope, receive, send, origin)
 
@@ -89,6 +91,8 @@ class Workspaces:
             await must_enter(send, f"/workspaces/{origin[1:]}/")
         elif not access.running:
             await _not_running(send, f"/workspaces/{origin[1:]}/")
+        elif scope["path"] == pages.TERMINAL:
+            await pages.terminal(scope, send, origin)
         elif _BLOCKED.match(scope["path"]):
             await proxy.answer(send, 403, _("A workspace is stopped in the portal."))
         else:
