@@ -29,7 +29,7 @@ def test_developer_runs_a_script_and_follows_it_to_its_result(new_page):
     run_script(page, "Count", script)
 
     expect(page.locator("#log")).to_contain_text("line 1", timeout=READY_WITHIN_MS)
-    expect(page.locator("#job-state")).to_contain_text("Succeeded", timeout=30_000)
+    expect(page.locator("#job-state")).to_contain_text("Succeeded", timeout=READY_WITHIN_MS)
     expect(page.locator("#job-state")).to_contain_text('"answer": 42')
     page.fill("#log-find", "line 2")
     expect(page.locator("#log mark")).to_have_text(["line 2"])
@@ -43,7 +43,7 @@ def test_stop_asks_once_and_ends_the_job(new_page):
     page.click("button:has-text('Stop the job')")
     page.click("dialog[open] button.btn-danger")
 
-    expect(page.locator("#job-state")).to_contain_text("Cancelled", timeout=30_000)
+    expect(page.locator("#job-state")).to_contain_text("Cancelled", timeout=READY_WITHIN_MS)
     expect(page.locator("#job-state")).to_contain_text("cancelled by dev")
 
 
@@ -56,7 +56,7 @@ def test_job_goes_on_when_the_worker_is_killed(stack):
 
     os.kill(stack.process("worker").pid, signal.SIGKILL)
 
-    wait_for(lambda: dev.get(f"/api/v1/jobs/{job}/").json()["status"] == "succeeded", 90)
+    wait_for(lambda: dev.get(f"/api/v1/jobs/{job}/").json()["status"] == "succeeded", 240)
     assert dev.get(f"/api/v1/jobs/{job}/").json()["attempt"] == 1
     assert dev.get(f"/api/v1/jobs/{job}/log/").text.split() == list("012345")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,7 @@ MOST_LOSSES = 5
 MOST_OUTPUTS = 10_000
 STOP_GRACE_S = 10.0
 JOB_NICE = 5
+TASK_TAKES_S = 3.0
 
 
 @contextmanager
@@ -273,7 +275,7 @@ def _end(job: Job, status: str, observed: Observed | None, *, reason: str, **fac
         return  # another caller wrote this end
     engine().remove(job.workload_id)
     if status == "queued":
-        background.enqueue("compute.start_job", job.pk)
+        background.enqueue("compute.start_job", job.pk, priority=0)
 
 
 def _store_log(job: Job) -> str:
@@ -330,8 +332,8 @@ def reconcile() -> None:
     for job_id, workload_id in list(active):
         observed = engine().observe(workload_id)
         try:
-            if observed is not None and observed.ended:
-                background.enqueue("compute.conclude_job", job_id)
+            if observed is not None and _ended_just_now(observed):
+                background.enqueue("compute.conclude_job", job_id, priority=0)  # beside the others
             else:
                 watch_job(job_id)
         except Exception:
@@ -339,6 +341,11 @@ def reconcile() -> None:
     waiting = Job.objects.filter(status=Job.Status.QUEUED).order_by("priority", "queued_at", "pk")
     for job_id in list(waiting.values_list("pk", flat=True)[:50]):
         start_job(job_id)
+
+
+def _ended_just_now(observed: Observed) -> bool:
+    """Whether the task that collects what it left is to be given time before this round does it itself."""
+    return observed.ended and time.time() - (observed.finished_at or 0) < TASK_TAKES_S
 
 
 def missing_environments() -> list[str]:
