@@ -40,7 +40,7 @@ def probabilities_figure(reading: Reading) -> dict[str, Any]:
                 "tickformat": ".0%",
                 "dtick": 0.25,
             },
-            "yaxis": {"title": {"text": ""}, "type": "category"},
+            "yaxis": {"title": {"text": _("Class")}, "type": "category"},
             "bargap": 0.28,
             "showlegend": False,
             "margin": {"l": 40, "r": 16, "t": 4, "b": 40},
@@ -49,7 +49,7 @@ def probabilities_figure(reading: Reading) -> dict[str, Any]:
 
 
 def _time_axis() -> dict[str, Any]:
-    return {"type": "date", "title": {"text": ""}}
+    return {"type": "date", "title": {"text": _("Time")}}
 
 
 def calls_figure(times: Sequence[datetime], good: Sequence[int], bad: Sequence[int]) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def test_a_drawn_seven_is_recognised(ready, page):
     assert page.locator("[data-version]").inner_text() == "1.0.0"
     assert "ms" in page.locator("[data-latency]").inner_text()
     assert int(page.locator("[data-left]").inner_text()) > 0
-    page.wait_for_selector("#answer .js-plotly-plot .bars")
+    page.wait_for_selector("#answer .js-plotly-plot .bars", state="attached")
     page.click("#answer [data-chart-toggle]")
     assert page.locator("#answer .chart-table tbody tr").count() == 10
 

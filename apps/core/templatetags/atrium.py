@@ -89,6 +89,7 @@ def quantity(value: Any, unit: str = "", digits: int | str | None = None) -> Saf
     shown = value
     if not isinstance(value, str):
         places = digits if isinstance(digits, int) else None
+        value = value if places is None else round(value, places)  # number_format would cut
         shown = formats.number_format(value, places, use_l10n=True, force_grouping=True)
     return (
         format_html('<span class="num">{}</span>', shown)
@@ -130,7 +131,7 @@ def duration(seconds: float | None) -> SafeString:
 @register.filter
 def percent(value: float | None, digits: int = 1) -> str:
     """A fraction as a percentage: `{{ 0.954|percent }}` gives `95.4 %`."""
-    return "–" if value is None else f"{formats.number_format(value * 100, digits)} %"
+    return "–" if value is None else f"{formats.number_format(round(value * 100, digits), digits)} %"
 
 
 @register.filter(name="is")
