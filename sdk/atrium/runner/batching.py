@@ -93,7 +93,7 @@ class Batcher:
         self._waiting: deque[Call] = deque()
         self._busy = False
         self._busy_since = 0.0
-        self._worker: _Worker | None = None if replica.inline else _Worker()
+        self._worker: _Worker | None = None
 
     @property
     def waiting(self) -> int:
@@ -151,7 +151,7 @@ class Batcher:
             return
         self._busy, self._busy_since = True, time.monotonic()
         loop = asyncio.get_running_loop()
-        assert self._worker is not None
+        self._worker = self._worker or _Worker()
         model = self.replica.model
 
         def work() -> None:

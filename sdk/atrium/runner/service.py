@@ -32,6 +32,7 @@ TIMEOUT = b"x-atrium-timeout-ms"
 DRAIN_S = 30.0
 MAX_LOG_BYTES = 16 * 1024
 MAX_PLAIN = 64 << 20
+INLINE_BODY = 64 << 10  # a larger call would hold up the others: it goes to the worker thread
 WINDOWS = {b"gzip": 31, b"deflate": 15}
 VALUES = b"atrium-values"
 
@@ -102,14 +103,16 @@ class Service:
     def answer_now(self, method: str, path: str, headers: Headers, body: bytes) -> Reply | None:
         """Answer without waiting where that is possible, else None: then `answer` must be awaited."""
         active = self.active
-        if active is None or not active.replica.inline or path not in self._names or method != "POST":
+        if active is None or not active.replica.inline or len(body) > INLINE_BODY:
+            return None
+        if path not in self._names or method != "POST":
             return None
         try:
             request = _read(headers, body)
             check_inputs(active.replica.package.signature, request.inputs)
             answer = active.answer_now({tensor.name: to_array(tensor) for tensor in request.inputs})
             return self._write(active, request, answer)
-        except (InvalidTensor, ModelFailed) as error:
+        except Exception as error:
             return _refuse(error)
 
     async def answer(self, method: str, path: str, headers: Headers, body: bytes) -> Reply:
@@ -120,11 +123,8 @@ class Service:
             if method not in ("GET", "HEAD"):
                 return refusal(405, f"{method} is not answered here; use GET or POST")
             return self._get(path)
-        except (InvalidTensor, ModelFailed, Overloaded, TimeoutError) as error:
-            return _refuse(error)
         except Exception as error:
-            print(f"{method} {path}: {type(error).__name__}: {error}", flush=True)
-            return refusal(500, f"the runner failed: {type(error).__name__}")
+            return _refuse(error)
 
     async def _post(self, path: str, headers: Headers, body: bytes) -> Reply:
         if path == "/v2/repository/index":
@@ -142,7 +142,7 @@ class Service:
         request = _read(headers, body)
         check_inputs(active.replica.package.signature, request.inputs)
         arrays = {tensor.name: to_array(tensor) for tensor in request.inputs}
-        if active.replica.inline:
+        if active.replica.inline and len(body) <= INLINE_BODY:
             return self._write(active, request, active.answer_now(arrays))
         shape = request.inputs[0].shape
         answer = await active.answer(arrays, shape[0] if shape else 1, _timeout(headers))
@@ -314,4 +314,7 @@ def _refuse(error: Exception) -> Reply:
         return answer
     if isinstance(error, TimeoutError):
         return refusal(504, "the model did not answer in time; send fewer items, or try again later")
-    return refusal(500, f"the model failed on this input: {error}")
+    if isinstance(error, ModelFailed):
+        return refusal(500, f"the model failed on this input: {error}")
+    print(f"The runner failed: {type(error).__name__}: {error}", flush=True)
+    return refusal(500, f"the runner failed: {type(error).__name__}; its team sees more in its log")
