@@ -64,15 +64,21 @@ def read(locale: str) -> Catalog:
         return read_po(text, locale=locale)
 
 
+def _first(identifier: str | tuple[str, ...] | list[str]) -> str:
+    """A message's English text; the singular where it has a plural."""
+    return identifier if isinstance(identifier, str) else identifier[0]
+
+
 def update(locale: str, translations: dict[str, str] | None = None) -> Catalog:
     """Bring a language's file up to date with the code: new strings empty, unused ones gone."""
     catalog, template = read(locale), extracted()
     catalog.update(template, no_fuzzy_matching=True)
     catalog.obsolete.clear()
     for message in catalog:
-        given = (translations or {}).get(message.id if isinstance(message.id, str) else "")
+        given = (translations or {}).get(_first(message.id))
         if message.id and given:
-            message.string = given
+            several = isinstance(message.id, tuple | list)
+            message.string = (given,) * catalog.num_plurals if several else given
             message.flags.discard("fuzzy")
     path = path_of(locale)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,9 +94,9 @@ def lacking(locale: str) -> list[str]:
     for message in extracted():
         if not message.id:
             continue
-        found = catalog.get(message.id if isinstance(message.id, str) else message.id[0], message.context)
+        found = catalog.get(_first(message.id), message.context)
         strings = found.string if found else ""
         complete = all(strings) if isinstance(strings, tuple | list) else bool(strings)
         if not complete or (found and found.fuzzy):
-            missing.append(message.id if isinstance(message.id, str) else message.id[0])
+            missing.append(_first(message.id))
     return missing
