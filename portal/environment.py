@@ -143,6 +143,11 @@ class Environment:
         return self.data_dir / "log"
 
     @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the portal."""
+        return ipaddress.ip_address(self.bind).is_loopback
+
+    @property
     def environments_dir(self) -> Path:
         """The built environments of workloads; made from the checkout alone, so its instances share them."""
         return ROOT / "var" / "environments"

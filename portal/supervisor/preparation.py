@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from portal.environment import Environment
 
+#: Done at each start that offers the portal to the network.
+REFUSE_SAMPLES = "refuse-samples"
 CODE = ("portal", "apps", "sdk")
 STATIC = ("static", "package-lock.json", "portal/assets.py", "requirements.lock")
 
@@ -37,13 +39,10 @@ def digest_of(parts: Iterable[object]) -> str:
 
 
 def outstanding(environment: Environment) -> list[str]:
-    """The steps that have to be done now: of `migrate`, `collectstatic`, `compilemessages`, `samples`."""
-    done = _read(_record(environment))
-    shared = _read(SHARED_RECORD)
-    wanted = _wanted(environment)
-    return [
-        step for step, digest in wanted.items() if (shared if step in SHARED else done).get(step) != digest
-    ]
+    """The steps of `manage.py prepare` that have to be done now."""
+    done = {**_read(_record(environment)), **_read(SHARED_RECORD)}
+    steps = [step for step, digest in _wanted(environment).items() if done.get(step) != digest]
+    return steps if environment.is_local else [*steps, REFUSE_SAMPLES]
 
 
 def environments_outstanding() -> bool:
@@ -78,6 +77,8 @@ def prepare(environment: Environment, steps: list[str]) -> subprocess.Popen[byte
 
 def mark_done(environment: Environment, step: str) -> None:
     """Remember a step that was done with what lies here now."""
+    if step == REFUSE_SAMPLES:
+        return
     path = SHARED_RECORD if step in SHARED else _record(environment)
     _remember(path, step, _wanted(environment)[step])
 

@@ -192,8 +192,9 @@ class Supervisor:
             self.done.add(PREPARED)
 
     @property
-    def _makes_assets(self) -> bool:
-        return any(step in preparation.SHARED for step in self.steps)
+    def _web_waits(self) -> bool:
+        """Web reads the static files' names and the translations once; nobody may see refused accounts."""
+        return any(step in (*preparation.SHARED, preparation.REFUSE_SAMPLES) for step in self.steps)
 
     def _advance_preparation(self) -> None:
         """Start the preparing process as soon as it can reach the servers, and look whether it is done."""
@@ -220,8 +221,8 @@ class Supervisor:
     def _may_start(self, each: Supervised) -> bool:
         if each.state == "done" or time.monotonic() < each.start_again_at:
             return False
-        if PREPARED not in self.done and not each.process.last and self._makes_assets:
-            return False  # web reads the list of static files and the translations once, at its start
+        if PREPARED not in self.done and not each.process.last and self._web_waits:
+            return False
         up = {other.process.name for other in self.all if other.state == "up"}
         return each.process.needs <= up | self.done
 

@@ -1,6 +1,7 @@
 """The sample people: complete, repeatable, and marked as what they are."""
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from apps.accounts.models import Membership, User
 from portal.samples.people import PASSWORD, PEOPLE, make_people
@@ -25,3 +26,13 @@ def test_a_sample_person_whose_password_was_changed_keeps_it():
     make_people()
 
     assert User.objects.get(username="dev").check_password("another-long-word")
+
+
+@pytest.mark.django_db
+def test_a_portal_on_the_network_refuses_active_sample_people():
+    make_people()
+    with pytest.raises(CommandError, match="consumer"):
+        call_command("prepare", "refuse-samples")
+
+    User.objects.update(is_active=False)
+    call_command("prepare", "refuse-samples")

@@ -11,12 +11,16 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
+from apps.accounts.models import User
 from portal.environment import ROOT
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+
+
+STEPS = ["migrate", "collectstatic", "compilemessages", "samples", "refuse-samples"]
 
 
 class Command(BaseCommand):
@@ -27,15 +31,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The steps to do, in this order."""
-        parser.add_argument(
-            "steps", nargs="+", choices=["migrate", "collectstatic", "compilemessages", "samples"]
-        )
+        parser.add_argument("steps", nargs="+", choices=STEPS)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do them; each may be repeated at any time."""
         for step in options["steps"]:
             self.stdout.write(f"{step} …")
-            getattr(self, f"_{step}")()
+            getattr(self, f"_{step.replace('-', '_')}")()
 
     def _migrate(self) -> None:
         call_command("migrate", interactive=False, verbosity=1, stdout=self.stdout)
@@ -53,6 +55,14 @@ class Command(BaseCommand):
     def _samples(self) -> None:
         if settings.ATRIUM.samples:
             call_command("samples", stdout=self.stdout)
+
+    def _refuse_samples(self) -> None:
+        left = User.objects.filter(sample=True, is_active=True).values_list("username", flat=True)
+        if left:
+            raise CommandError(
+                f"ATRIUM_BIND={settings.ATRIUM.bind} would offer the sample accounts {', '.join(left)}, whose "
+                "password is public, to the network; deactivate them on the people page first."
+            )
 
 
 @contextmanager
