@@ -47,7 +47,10 @@ class Tracker:
     def experiments(self) -> list[tuple[str, str]]:
         """Id and name, newest first, at most 200."""
         body = {"max_results": 200, "order_by": ["last_update_time DESC"]}
-        found = self._ask("experiments/search", body).get("experiments", [])
+        try:
+            found = self._ask("experiments/search", body).get("experiments", [])
+        except NotFound:
+            return []  # the team's first request makes its MLflow workspace
         return [(row["experiment_id"], row["name"]) for row in found]
 
     def runs(self, experiment_id: str, most: int = 100) -> list[Run]:

@@ -17,7 +17,7 @@ from apps.core.errors import NotFound, Unavailable
 from apps.workbench import entry, tracking
 from apps.workbench.adapters import Tracker
 from apps.workbench.models import Workspace
-from tests.factories import make_user
+from tests.factories import make_team, make_user
 from tests.workbench.conftest import LIVE, Visitor, wait_for
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("workbench")]
@@ -185,6 +185,14 @@ def test_the_page_compares_runs_and_outsiders_see_none(client, api, ada, cy, tok
     assert "0.7500" in page
     client.force_login(cy)
     assert client.get("/experiments/").status_code == 403
+
+
+def test_a_team_that_never_tracked_anything_is_told_how_to(client, tracker):
+    new = make_user("nia", team=make_team("Newcomers"), role=Role.DEVELOPER)
+    client.force_login(new)
+    answer = client.get("/experiments/")
+    assert answer.status_code == 200
+    assert "No runs yet" in answer.content.decode()
 
 
 def test_while_it_starts_the_page_and_the_client_are_told(client, live_process, ada, token_of):
