@@ -8,27 +8,27 @@ from django.utils.translation import gettext as _
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
 
-from apps.accounts.services import user_of_token
+from apps.accounts.services import live_token
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
 
-    from apps.accounts.models import User
+    from apps.accounts.models import PersonalToken, User
 
 
 class TokenAuthentication(BaseAuthentication):
-    """Personal tokens."""
+    """Personal tokens; `request.auth` is the token."""
 
-    def authenticate(self, request: Request) -> tuple[User, None] | None:
+    def authenticate(self, request: Request) -> tuple[User, PersonalToken] | None:
         scheme, _space, secret = get_authorization_header(request).decode("latin-1").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        user = user_of_token(secret.strip())
-        if user is None:
+        token = live_token(secret.strip())
+        if token is None:
             raise AuthenticationFailed(
                 _("The token is unknown, revoked or expired. Make a new one in your profile.")
             )
-        return user, None
+        return token.user, token
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="atrium"'

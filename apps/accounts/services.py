@@ -52,8 +52,8 @@ def revoke_token(token: PersonalToken, *, by: User) -> None:
         audit.record("accounts.token.revoked", token, by=by)
 
 
-def user_of_token(secret: str) -> User | None:
-    """The person whose live token this is, or None. Notes the use, at most once a minute."""
+def live_token(secret: str) -> PersonalToken | None:
+    """The token with this secret while it is good, or None. Notes the use, at most once a minute."""
     token = (
         PersonalToken.objects.select_related("user")
         .filter(digest=secrets.digest(secret), revoked_at=None)
@@ -64,7 +64,13 @@ def user_of_token(secret: str) -> User | None:
         return None
     if token.last_used_at is None or now - token.last_used_at > _TOUCH_EVERY:
         PersonalToken.objects.filter(pk=token.pk).update(last_used_at=now)
-    return token.user
+    return token
+
+
+def user_of_token(secret: str) -> User | None:
+    """The person whose live token this is, or None."""
+    token = live_token(secret)
+    return token.user if token else None
 
 
 @transaction.atomic

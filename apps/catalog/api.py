@@ -11,7 +11,7 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.accounts.models import Role
+from apps.accounts.models import PersonalToken, Role
 from apps.accounts.selectors import teams_of
 from apps.catalog import services
 from apps.catalog.models import Capability, Version
@@ -143,6 +143,7 @@ class VersionViewSet(
             changelog=values["changelog"],
             dataset_version=_dataset_version(values["dataset_version"], self._user()),
             code_digest=values["code_digest"],
+            training_job_urn=_job_of(request),
             parameters=_object_of(values.get("parameters")),
             expected_digest=values["digest"],
         )
@@ -163,6 +164,12 @@ class VersionViewSet(
     def retire(self, request: Request, pk: str = "") -> Response:
         """Take it out of use."""
         return Response(VersionSerializer(services.retire_version(self.get_object(), by=self._user())).data)
+
+
+def _job_of(request: Request) -> str:
+    """The URN of the job whose own token made the request: what it registers is its work."""
+    job_id = request.auth.job_id if isinstance(request.auth, PersonalToken) else None
+    return f"atrium:compute.job:{job_id}" if job_id else ""
 
 
 def _files_of(values: dict[str, Any]) -> dict[str, str]:

@@ -1,0 +1,173 @@
+"""Notebooks and scripts of a workspace as jobs: what is copied, what they carry, what is kept."""
+
+import json
+import subprocess
+
+import pytest
+
+from apps.accounts.models import PersonalToken
+from apps.compute import environments, job_environment
+from apps.compute.models import Job
+from apps.core import events, lineage, objects
+from apps.core.errors import Invalid, NotAllowed
+from apps.core.models import Event
+from apps.workbench import job_tokens, services
+from apps.workbench.launch import home_of
+from apps.workbench.runs import run_file
+from tests.factories import make_capability
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def workspace(ada, radio, settings, tmp_path):
+    from dataclasses import replace
+
+    settings.ATRIUM = replace(settings.ATRIUM, data_dir=tmp_path)
+    made = services.create_workspace("signals", team=radio, by=ada)
+    home = home_of(made)
+    (home / "lib").mkdir(parents=True)
+    (home / "train.py").write_text("print('trains')")
+    (home / "lib" / "model.ipynb").write_text("{}")
+    return made
+
+
+def test_the_files_are_copied_as_they_are_now(workspace, ada):
+    job = run_file(workspace, "lib/model.ipynb", by=ada, params={"trees": 3})
+    assert job.argv == ["python", "-m", "atrium.notebook", "/work/inputs/workspace/lib/model.ipynb"]
+    assert set(job.inputs) == {"workspace/train.py", "workspace/lib/model.ipynb"}
+    assert objects.open_object(job.inputs["workspace/train.py"]).read() == b"print('trains')"
+    assert (job.params, job.network, job.team) == ({"trees": 3}, "forwarder", workspace.team)
+
+
+def test_links_and_hidden_files_are_left_out(workspace, ada):
+    home = home_of(workspace)
+    (home / "passwd.py").symlink_to("/etc/passwd")
+    (home / "etc").symlink_to("/etc")
+    (home / ".secret").write_text("x")
+    assert set(run_file(workspace, "train.py", by=ada).inputs) == {
+        "workspace/train.py",
+        "workspace/lib/model.ipynb",
+    }
+    with pytest.raises(Invalid, match="no file"):
+        run_file(workspace, "passwd.py", by=ada)
+
+
+def test_only_notebooks_and_scripts_of_the_workspace_run(workspace, ada, bo):
+    for path in ("../x.py", "/etc/passwd", "notes.txt", "missing.py"):
+        with pytest.raises(Invalid):
+            run_file(workspace, path, by=ada)
+    with pytest.raises(NotAllowed):
+        run_file(workspace, "train.py", by=bo)
+
+
+def test_the_page_queues_the_job_and_goes_to_it(client, workspace, ada):
+    client.force_login(ada)
+    url = f"/workspaces/{workspace.pk}/run/"
+    assert "train.py" in client.get(url).content.decode()
+    asked = {"path": "train.py", "params": '{"a": 1}', "cpu": 1, "memory_mb": 512, "minutes": 5}
+    answer = client.post(url, asked)
+    job = Job.objects.get()
+    assert answer["Location"] == f"/jobs/{job.pk}/"
+    assert (job.params, job.timeout_s) == ({"a": 1}, 300)
+    assert client.post(url, {**asked, "params": "[1]"}).status_code == 422
+
+
+def test_a_job_carries_a_token_that_ends_with_it(workspace, ada):
+    job = run_file(workspace, "train.py", by=ada)
+    variables = job_environment.variables_for(job)
+    token = PersonalToken.objects.get()
+    assert variables["ATRIUM_URL"] == "http://127.0.0.1:8780"
+    assert variables["ATRIUM_TOKEN"] == variables["MLFLOW_TRACKING_TOKEN"]
+    assert (token.job_id, token.user) == (job.pk, ada)
+    events.publish("compute.job_finished", job.pk, status="failed", kind="script", subject="")
+    assert events.deliver(Event.objects.get(name="compute.job_finished").pk)
+    token.refresh_from_db()
+    assert token.revoked_at is not None
+
+
+def test_a_job_without_a_door_carries_none(workspace, ada):
+    job = run_file(workspace, "train.py", by=ada)
+    job.network = "none"
+    assert job_tokens.variables_of(job) == {}
+
+
+def test_what_a_job_registers_names_the_job(client, workspace, ada):
+    capability = make_capability(workspace.team, ada)
+    job = run_file(workspace, "train.py", by=ada)
+    secret = job_environment.variables_for(job)["ATRIUM_TOKEN"]
+    sha256, _size = objects.put([b"a model"])
+    body = {
+        "capability": capability.slug,
+        "number": "1.2.3",
+        "files": {"model.onnx": sha256},
+        "package": False,
+    }
+    headers = {"Authorization": f"Bearer {secret}"}
+    answer = client.post("/api/v1/versions/", body, content_type="application/json", headers=headers)
+    assert answer.status_code == 201, answer.content
+    assert answer.json()["training_job_urn"] == lineage.urn(job)
+    version = f"atrium:catalog.version:{answer.json()['id']}"
+    assert lineage.urn(job) in {edge.source for edge in lineage.upstream(version)}
+
+
+def notebook(*sources):
+    """A notebook of code cells; the first one is tagged `parameters`."""
+    cells = [
+        {
+            "cell_type": "code",
+            "id": f"c{n}",
+            "metadata": {},
+            "execution_count": None,
+            "outputs": [],
+            "source": source,
+        }
+        for n, source in enumerate(sources)
+    ]
+    cells[0]["metadata"]["tags"] = ["parameters"]
+    return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+
+
+def run_notebook(folder, text, params):
+    environments.build("base", say=lambda words: None)
+    (folder / "train.ipynb").write_text(text)
+    (folder / "params.json").write_text(json.dumps(params))
+    python = environments.path("base") / "bin" / "python"
+    env = {
+        "ATRIUM_WORK": str(folder),
+        "PYTHONPATH": "sdk",
+        "HOME": str(folder),
+        "PATH": f"{python.parent}:/usr/bin:/bin",
+    }
+    argv = [str(python), "-m", "atrium.notebook", str(folder / "train.ipynb")]
+    return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("job")
+
+
+def test_a_notebook_gets_its_parameters_and_is_kept_as_executed(folder):
+    done = run_notebook(folder, notebook("trees = 1", "print('trees', trees)"), {"trees": 7})
+    assert done.returncode == 0, done.stderr
+    assert "[cell 3/3]" in done.stdout
+    assert "trees 7" in done.stdout
+    kept = json.loads((folder / "outputs" / "train.ipynb").read_text())
+    assert kept["cells"][2]["outputs"][0]["text"] in ("trees 7\n", ["trees 7\n"])
+    assert json.loads((folder / "progress.json").read_text())["fraction"] == 1.0
+
+
+def test_a_failing_cell_is_named_and_what_ran_is_kept(folder):
+    done = run_notebook(folder, notebook("1 + 1", "raise ValueError('bad rows')", "never = 1"), {})
+    assert done.returncode == 1
+    assert "cell 2 of 3 failed: ValueError: bad rows" in done.stderr
+    kept = json.loads((folder / "outputs" / "train.ipynb").read_text())
+    assert kept["cells"][0]["execution_count"] == 1
+    assert kept["cells"][2]["execution_count"] is None
+
+
+def test_a_kernel_that_dies_is_noticed(folder):
+    done = run_notebook(folder, notebook("import os", "os.kill(os.getpid(), 9)"), {})
+    assert done.returncode == 3
+    assert "the kernel died in cell 2 of 2" in done.stderr
