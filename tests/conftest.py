@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from apps.accounts.models import Role, Team, User
+from apps.instances import confirmations, guard
 from tests.factories import make_team, make_user
 
 pytest_plugins = ["tests.servers", "tests.stack"]
@@ -43,3 +44,9 @@ def cy(transport: Team) -> User:
 @pytest.fixture
 def root(transport: Team) -> User:
     return make_user("root", team=transport, role=Role.ADMIN)
+
+
+@pytest.fixture
+def an_operators_word_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of what comes after the guard: an operator's confirmation is enough, nobody has to sign."""
+    monkeypatch.setattr(guard, "_checks", {confirmations.CHECK: confirmations.confirmed})

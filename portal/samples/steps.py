@@ -2,7 +2,7 @@
 
 Each step looks whether it is done and else does it, so that `advance` may be called at any time, after any kill,
 by anybody. What was reached stands in the ordinary tables alone. Data set → training job → version → packaging
-job → an operator's confirmation → production deployment → traffic → plans → published.
+job → evaluation on the held-out rows → two signatures → release → plans → published.
 """
 
 from __future__ import annotations
@@ -36,15 +36,22 @@ from apps.core.urns import urn
 from apps.datasets.models import Dataset, DatasetVersion
 from apps.datasets.services import create_dataset
 from apps.datasets.services import create_version as create_dataset_version
-from apps.instances.guard import may_take_production_traffic
-from apps.instances.models import Deployment, TrafficWeight
-from apps.instances.services import confirm_for_production, deploy_version, set_weights
+from apps.evaluation.gates import Verdict
+from apps.evaluation.models import Run
+from apps.evaluation.selectors import latest_report, latest_suite
+from apps.evaluation.services import create_suite, start_evaluation
+from apps.releases.models import Release
+from apps.releases.rollout import start_rollout
+from apps.releases.signing import open_release, sign_release
 from apps.store.models import Plan
 from apps.store.services import create_plan, publish_plan
+from portal.samples.people import PASSWORD
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RECIPES = Path(__file__).resolve().parent / "recipes"
 TEAM, DEVELOPER, OPERATOR = "network-ai", "dev", "ops"
+SIGNERS = ("qa", "qa2")
+MOST_LATENCY_MS = 500
 NUMBER = "1.0.0"
 MOST_ATTEMPTS = 3
 _LOCK = 0x53414D50
@@ -61,6 +68,8 @@ class Sample:
     tags: tuple[str, ...]
     data_name: str
     data_description: str
+    target: str
+    accuracy: float
     changelog: str = "First version."
     params: dict[str, Any] = field(default_factory=dict)
 
@@ -78,6 +87,8 @@ SAMPLES = (
         ("image", "handwriting", "sample"),
         "Handwritten digits",
         "1,797 images of single digits, 8×8 grey values, from the UCI optical digits data that ships in scikit-learn.",
+        "digit",
+        0.95,
     ),
     Sample(
         "breast-cancer",
@@ -87,6 +98,8 @@ SAMPLES = (
         ("tabular", "medicine", "sample"),
         "Breast cancer (Wisconsin)",
         "569 biopsies with 30 measures of cell nuclei each, from the UCI data that ships in scikit-learn.",
+        "diagnosis",
+        0.93,
     ),
     Sample(
         "fault-tickets",
@@ -96,6 +109,8 @@ SAMPLES = (
         ("text", "tickets", "sample"),
         "Fault tickets (generated)",
         "3,000 network fault tickets. The data is generated from sentence patterns; no ticket is real.",
+        "cause",
+        0.85,
     ),
 )
 
@@ -138,11 +153,12 @@ class Work:
     team: Team
     developer: User
     operator: User
+    signers: list[User]
     data: DatasetVersion | None = None
     capability: Capability | None = None
     job: Job | None = None
     version: Version | None = None
-    deployment: Deployment | None = None
+    release: Release | None = None
 
 
 @dataclass(frozen=True)
@@ -294,34 +310,67 @@ def be_packaged(work: Work) -> Waiting | None:
     return Waiting(_("Packaging"), f"/jobs/{job.pk}/" if job else "", job.progress if job else None)
 
 
-def be_confirmed(work: Work) -> Waiting | None:
-    """Leave to take production traffic: an operator's recorded word on exactly these bytes."""
+def be_evaluated(work: Work) -> Waiting | None:
+    """A passed report on the held-out rows, by a suite of QA's."""
+    version, capability = work.version, work.capability
+    assert version is not None
+    assert capability is not None
+    assert work.data is not None
+    suite = latest_suite(capability) or create_suite(
+        capability,
+        by=work.signers[0],
+        name=_("Acceptance"),
+        dataset_version=work.data,
+        target=work.sample.target,
+        gates=[
+            {"metric": "accuracy", "threshold": work.sample.accuracy, "at_least": 100},
+            {"metric": "accuracy", "threshold": 0.02, "relative": True, "at_least": 100},
+            {"metric": "latency_p95_ms", "threshold": MOST_LATENCY_MS, "at_least": 100},
+            {"metric": "cases_failed", "threshold": 0},
+        ],
+    )
+    report = latest_report(version)
+    if report is not None and report.verdict == Verdict.PASSED:
+        return None
+    runs = Run.objects.filter(version=version, suite=suite).select_related("job").order_by("-pk")
+    run = runs.first()
+    if run is None or (run.status in Run.lifecycle.final and runs.count() < MOST_ATTEMPTS):
+        run = start_evaluation(version, suite, by=work.signers[0])
+    elif run.status in Run.lifecycle.final:
+        raise Broken(
+            _("The evaluation did not pass: %(why)s") % {"why": run.reason or (report and report.verdict)}
+        )
+    job = run.job
+    words = job.progress_message if job else ""
+    return Waiting(words or _("Evaluation"), f"/evaluations/{run.pk}/", job.progress if job else None)
+
+
+def be_signed(work: Work) -> Waiting | None:
+    """A release of exactly these bytes, signed by both QA engineers."""
     assert work.version is not None
-    if not may_take_production_traffic(work.version):
-        confirm_for_production(work.version, by=work.operator, comment="sample")
+    release = Release.objects.filter(version=work.version).order_by("-pk").first()
+    if release is None:
+        release = open_release(work.version, by=work.developer)
+    for signer in work.signers:
+        signed = release.signatures.filter(user=signer).exists()
+        if release.status == Release.Status.SIGNING and not signed:
+            release = sign_release(release, by=signer, password=PASSWORD, comment="sample")
+    work.release = release
     return None
 
 
-def be_deployed(work: Work) -> Waiting | None:
-    """One production replica."""
-    assert work.version is not None
-    living = Deployment.objects.filter(
-        version=work.version, kind=Deployment.Kind.PRODUCTION, desired=Deployment.Desired.RUNNING
-    )
-    work.deployment = living.order_by("pk").first()
-    if work.deployment is None:
-        work.deployment = deploy_version(work.version, kind=Deployment.Kind.PRODUCTION, by=work.operator)
-    if work.deployment.status == Deployment.Status.READY:
-        return None
-    return Waiting(work.deployment.status_reason or _("Starting"), f"/deployments/{work.deployment.pk}/")
-
-
-def take_traffic(work: Work) -> Waiting | None:
-    """All production calls go to it, where nobody has divided them otherwise."""
-    assert work.capability is not None
-    assert work.deployment is not None
-    if not TrafficWeight.objects.filter(capability=work.capability).exists():
-        set_weights(work.capability, {work.deployment.pk: 100}, by=work.operator)
+def be_released(work: Work) -> Waiting | None:
+    """In production. Nothing runs before it, so there are no stages."""
+    release = work.release
+    assert release is not None
+    if release.status == Release.Status.SIGNED:
+        release = start_rollout(release, by=work.operator)
+    if release.status in (Release.Status.ROLLING, Release.Status.PAUSED):
+        return Waiting(release.reason or _("Starting"), f"/releases/{release.pk}/")
+    if release.status not in (Release.Status.RELEASED, Release.Status.SUPERSEDED):
+        raise Broken(
+            _("The release is %(status)s: %(why)s") % {"status": release.status, "why": release.reason}
+        )
     return None
 
 
@@ -352,9 +401,9 @@ STEPS: tuple[tuple[Any, Step], ...] = (
     (gettext_lazy("Training"), be_trained),
     (gettext_lazy("Version"), have_version),
     (gettext_lazy("Packaging"), be_packaged),
-    (gettext_lazy("Confirmation"), be_confirmed),
-    (gettext_lazy("Deployment"), be_deployed),
-    (gettext_lazy("Traffic"), take_traffic),
+    (gettext_lazy("Evaluation"), be_evaluated),
+    (gettext_lazy("Signatures"), be_signed),
+    (gettext_lazy("Release"), be_released),
     (gettext_lazy("Plans"), have_plans),
     (gettext_lazy("Published"), be_published),
 )
@@ -378,10 +427,12 @@ def unfinished() -> list[Sample]:
 def advance(sample: Sample) -> tuple[str, Waiting | None]:
     """Do what can be done now; returns the step's name and what it waits for, None when all is done."""
     team = Team.objects.select_related("site").filter(slug=TEAM).first()
-    people = {user.username: user for user in User.objects.filter(username__in=[DEVELOPER, OPERATOR])}
-    if team is None or len(people) < 2:
+    people = {
+        user.username: user for user in User.objects.filter(username__in=[DEVELOPER, OPERATOR, *SIGNERS])
+    }
+    if team is None or len(people) < 2 + len(SIGNERS):
         return "", Waiting(_("Making the sample people"))
-    work = Work(sample, team, people[DEVELOPER], people[OPERATOR])
+    work = Work(sample, team, people[DEVELOPER], people[OPERATOR], [people[name] for name in SIGNERS])
     for name, step in STEPS:
         waiting = step(work)
         if waiting is not None:

@@ -2,9 +2,7 @@
 
 import pytest
 
-from apps.instances import confirmations, guard
-
 
 @pytest.fixture(autouse=True)
-def an_operators_word_decides(monkeypatch):
-    monkeypatch.setattr(guard, "_checks", {confirmations.CHECK: confirmations.confirmed})
+def _guard(an_operators_word_decides):
+    """Every test of this folder."""

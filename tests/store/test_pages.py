@@ -47,7 +47,7 @@ def as_ada(ada) -> Client:
 
 
 @pytest.fixture
-def live(digits, ada, ole) -> Version:
+def live(digits, ada, ole, an_operators_word_decides) -> Version:
     """`digits` answers in production, as far as the tables say."""
     version = digits.versions.get()
     Version.objects.filter(pk=version.pk).update(signature=SIGNATURE)
