@@ -6,7 +6,6 @@ import logging
 from typing import Any
 
 import orjson
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -98,7 +97,6 @@ def _measure(run: Run) -> None:
             by=run.started_by,
         )
         addresses[side] = {
-            "address": "unix:/run/atrium-gateway.sock",
             "path": f"/v2/models/{version.capability.slug}/versions/{deployment.version.number}/infer",
         }
     job = submit_job(
@@ -115,7 +113,7 @@ def _measure(run: Run) -> None:
             "cases": cases_of(version),
             **addresses,
         },
-        mounts=[(str(settings.ATRIUM.run_dir / "gateway.sock"), "/run/atrium-gateway.sock", False)],
+        network="forwarder",
         env={f"ATRIUM_KEY_{side.upper()}": key for side, key in keys.items()},
         timeout_s=_TIME_LIMIT_S,
         subject=run,

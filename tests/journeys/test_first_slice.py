@@ -24,19 +24,6 @@ SEVENS = {
 }
 
 
-@pytest.fixture(scope="module")
-def ready(stack):
-    """The samples are there; a portal that was just started needs a few minutes for them."""
-    deadline = time.monotonic() + 600
-    session = stack.api("consumer")
-    while time.monotonic() < deadline:
-        names = {row["capability"] for row in session.get("/api/v1/plans/").json()["results"]}
-        if names >= {"digits", "breast-cancer", "fault-tickets"}:
-            return stack
-        time.sleep(2)
-    pytest.fail("the sample capabilities were not made within ten minutes")
-
-
 def draw(page, strokes) -> None:
     """Draw with the mouse, in small steps as a hand does."""
     page.click("[data-clear]")

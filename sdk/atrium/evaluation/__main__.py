@@ -14,6 +14,7 @@ def main() -> int:
     params = json.loads((folder / "params.json").read_text(encoding="utf-8"))
     for side in ("candidate", "production"):
         if params.get(side):
+            params[side].setdefault("address", os.environ.get("ATRIUM_GATEWAY_URL", ""))
             params[side]["key"] = os.environ.pop(f"ATRIUM_KEY_{side.upper()}")
     try:
         result = Evaluation(params, folder).measure()

@@ -1,0 +1,228 @@
+"""The whole loop of the product on `digits`, in the browser: code → train → register → evaluate → sign → release in
+stages → roll back → feedback → annotate → new data → retrain → report. It stays for ever.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+from playwright.sync_api import Page, expect
+
+from tests.journeys.conftest import PASSWORD, digit_call
+
+pytestmark = [pytest.mark.stack, pytest.mark.browser]
+
+#: One stage in which a candidate that answers badly 30 points more often would be noticed after a few calls.
+#: The label 0 has the key 1, and so on.
+HOTKEYS = dict(zip("0123456789", "1234567890", strict=True))
+POLICY = '[{"weight": 50, "worse_by": 0.3}]'
+
+
+def until(question, *, seconds: float, what: str):
+    """Ask until the answer is true; a slow machine is given its time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        answer = question()
+        if answer:
+            return answer
+        time.sleep(1)
+    pytest.fail(f"{what}: not within {seconds:.0f} s")
+
+
+@pytest.fixture(scope="module")
+def api(ready):
+    return ready.api("dev")
+
+
+def newest(api, path: str, **query: str) -> dict:
+    rows = api.get(f"/api/v1/{path}/", params=query).json()["results"]
+    return rows[0] if rows else {}
+
+
+@pytest.fixture(scope="module")
+def key(ready) -> str:
+    return ready.manage("key", "consumer", "digits").strip().splitlines()[-1]
+
+
+def call(stack, key: str, body: dict, caller: str = "") -> requests.Response:
+    headers = {"Authorization": f"Bearer {key}", "Atrium-Caller": caller}
+    return requests.post(
+        f"{stack.gateway_url}/v2/models/digits/infer", json=body, headers=headers, timeout=30
+    )
+
+
+def open_as(new_page, username: str, path: str) -> Page:
+    """A page of one person in a browser of their own."""
+    page = new_page(username, locale="en-GB")
+    page.goto(path)
+    return page
+
+
+def versions_that_answer(stack, key: str, callers: int = 60) -> dict[str, int]:
+    """Which versions answer that many different end users, and how many of them each."""
+    body = digit_call(7)
+
+    def ask(number: int) -> str:
+        answer = call(stack, key, body, f"user-{number}")
+        if answer.status_code == 429:
+            time.sleep(float(answer.headers.get("Retry-After", 1)))
+            answer = call(stack, key, body, f"user-{number}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()["model_version"]
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(ask, range(callers)))
+    return {version: found.count(version) for version in set(found)}
+
+
+def test_a_notebook_in_the_browser_trains_and_registers_a_version(ready, new_page, api):
+    page = open_as(new_page, "dev", "/workspaces/")
+    page.goto("/workspaces/new/")
+    page.fill("#id_name", "Loop")
+    page.get_by_role("button", name=re.compile("Create|Make|Start")).first.click()
+    page.wait_for_url(re.compile(r"/workspaces/\d+/"))
+    lab = page.frame_locator("#ide")
+    expect(lab.locator("#jp-main-dock-panel")).to_be_visible(timeout=180_000)
+    expect(lab.get_by_text("welcome.ipynb").first).to_be_visible(timeout=60_000)
+
+    page.goto(page.url.rstrip("/") + "/run/")
+    page.get_by_role("button", name="Run").last.click()
+    page.wait_for_url(re.compile(r"/jobs/\d+/"))
+    job = int(re.search(r"/jobs/(\d+)/", page.url)[1])
+    ended = until(
+        lambda: (row := api.get(f"/api/v1/jobs/{job}/").json())["status"] in
+        ("succeeded", "failed", "cancelled") and row,
+        seconds=300, what="the training job",
+    )  # fmt: skip
+    assert ended["status"] == "succeeded", ended
+    version = until(
+        lambda: (row := newest(api, "versions", capability="digits")).get("status") in ("packaged", "failed") and row,
+        seconds=180, what="packaging",
+    )  # fmt: skip
+    assert (version["status"], version["number"].startswith("1.1.")) == ("packaged", True), version
+
+
+def evaluate(page: Page, version: dict) -> None:
+    """Start an evaluation in the browser and wait for its report."""
+    page.goto(f"/evaluations/new/{version['id']}/")
+    page.get_by_role("button", name="Start the evaluation").click()
+    page.wait_for_url(re.compile(r"/reports/\d+/"), timeout=300_000)
+
+
+def test_it_is_evaluated_signed_by_two_and_released_in_stages(ready, new_page, api, key):
+    version = newest(api, "versions", capability="digits")
+    dev = open_as(new_page, "dev", "/")
+    evaluate(dev, version)
+    expect(dev.get_by_role("heading", name="Gates")).to_be_visible()
+    dev.wait_for_selector(".js-plotly-plot")
+
+    qa = open_as(new_page, "qa", "/releases/policy/digits/")
+    qa.fill("#id_stages", POLICY)
+    qa.get_by_role("button", name="Save as the next policy").click()
+    qa.wait_for_load_state("networkidle")
+
+    dev.get_by_role("button", name="Open a release").click()
+    dev.wait_for_url(re.compile(r"/releases/\d+/"))
+    release = re.search(r"/releases/(\d+)/", dev.url)[0]
+    for signer in ("qa", "qa2"):
+        page = open_as(new_page, signer, "/qa/")
+        page.get_by_role("link", name=re.compile("Handwritten digits")).first.click()
+        page.fill("#id_password", PASSWORD)
+        page.get_by_role("button", name="Sign", exact=True).click()
+        page.wait_for_load_state("networkidle")
+
+    ops = open_as(new_page, "ops", release)
+    ops.get_by_role("button", name="Start the release").click()
+    expect(ops.get_by_role("button", name="Release to everybody")).to_be_visible(timeout=120_000)
+    expect(ops.get_by_role("button", name="Release to everybody")).to_be_disabled()
+    found = until(
+        lambda: len(split := versions_that_answer(ready, key)) == 2 and split,
+        seconds=60,
+        what="two versions answer",
+    )
+    assert min(found.values()) >= 15, found
+    expect(ops.get_by_role("button", name="Release to everybody")).to_be_enabled(timeout=60_000)
+    ops.get_by_role("button", name="Release to everybody").click()
+    until(
+        lambda: list(versions_that_answer(ready, key, 10)) == [version["number"]],
+        seconds=30,
+        what="all on the new one",
+    )
+
+
+def test_one_click_brings_back_what_ran_before(ready, new_page, api, key):
+    release = newest(api, "releases")
+    ops = open_as(new_page, "ops", f"/releases/{release['id']}/")
+    ops.get_by_role("button", name="Roll back").first.click()
+    ops.locator("dialog[open]").get_by_role("button", name="Roll back").click()
+    ops.wait_for_load_state("networkidle")
+
+    until(
+        lambda: list(versions_that_answer(ready, key, 10)) == ["1.0.0"],
+        seconds=10,
+        what="the old version answers",
+    )
+
+
+def test_complaints_become_labels_and_labels_become_the_next_version(ready, new_page, key):
+    dev = open_as(new_page, "dev", "/annotation/new/")
+    dev.select_option("#id_capability", label="Handwritten digits")
+    dev.fill("#id_name", "Complaints")
+    dev.fill("#id_question", "Which digit is this?")
+    dev.select_option("#id_show", "image")
+    dev.fill("#id_labels", "0,1,2,3,4,5,6,7,8,9")
+    dev.select_option("#id_dataset", label="Handwritten digits")
+    dev.fill("#id_target", "digit")
+    dev.get_by_role("button", name="Open the project").click()
+    dev.wait_for_url(re.compile(r"/annotation/\d+/$"))
+    project = re.search(r"/annotation/\d+/", dev.url)[0]
+
+    for digit in (3, 8):
+        answer = call(ready, key, digit_call(digit))
+        said = {"request_id": answer.headers["X-Request-Id"], "correct": False, "expected": {"class": "9"}}
+        told = requests.post(
+            f"{ready.gateway_url}/v1/feedback",
+            json=said,
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=30,
+        )
+        assert told.status_code < 300, told.text
+    dev.goto(project)
+    dev.select_option("#id_kind", "complained")
+    dev.get_by_role("button", name="Add the rule").click()
+
+    def rows() -> int:
+        dev.goto(project)
+        return dev.locator("table tbody tr").count()
+
+    until(lambda: rows() >= 2, seconds=60, what="the complaints become tasks")
+
+    # They agree on the first task and differ on the second.
+    for person, digits in (("annotator", "33"), ("annotator2", "38")):
+        page = open_as(new_page, person, f"{project}label/")
+        for digit in digits:
+            expect(page.locator(".label-choices")).to_be_visible()
+            task = page.locator("#task").get_attribute("data-task")
+            page.keyboard.press(HOTKEYS[digit])
+            expect(page.locator("#task")).not_to_have_attribute("data-task", task)
+
+    qa = open_as(new_page, "qa", f"{project}?status=conflict")
+    qa.locator("table tbody tr a.name").first.click()
+    qa.locator(".label-choices").get_by_role("button", name="8", exact=True).click()
+    qa.wait_for_load_state("networkidle")
+    dev.goto(project)
+    dev.get_by_role("button", name="Accept what all agreed on").click()
+    dev.get_by_role("button", name=re.compile("Make a data set version of 2 labels")).click()
+    dev.get_by_role("button", name=re.compile("Retrain on")).click()
+    report = until(
+        lambda: (dev.goto(project), dev.locator("a[href^='/reports/']").first)[1].count()
+        and dev.locator("a[href^='/reports/']").first,
+        seconds=420, what="the retrained version's report",
+    )  # fmt: skip
+    report.click()
+    dev.wait_for_url(re.compile(r"/reports/\d+/"))
+    expect(dev.get_by_role("heading", name="Where it differs from production")).to_be_visible()
