@@ -1,0 +1,90 @@
+"""Operations, as operators and developers use it."""
+
+import pytest
+
+from apps.compute import adapters
+from apps.compute.engines.fake import FakeEngine
+from apps.instances.models import Deployment
+from apps.instances.selectors import weights_of
+from tests.factories import make_capability, make_packaged_version, make_ready_deployment
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _outside(monkeypatch):
+    monkeypatch.setattr("apps.core.background.enqueue", lambda *args, **facts: True)
+    adapters.use(FakeEngine())
+    yield
+    adapters.use(None)
+
+
+@pytest.fixture
+def version(radio, ada):
+    return make_packaged_version(make_capability(radio, ada, "digits", name="Digits"), ada, "1.0.0")
+
+
+def test_a_developer_deploys_for_test_in_one_click(client, ada, version):
+    client.force_login(ada)
+
+    answer = client.post(f"/operations/deploy/{version.pk}/", {"kind": "test", "replicas": 1})
+
+    deployment = Deployment.objects.get()
+    assert answer.url == f"/operations/{deployment.pk}/"
+    assert deployment.resources == {"cpu": 0.25, "memory_mb": 768}
+
+
+def test_a_developer_is_told_why_not_production(client, ada, version):
+    client.force_login(ada)
+
+    answer = client.post(f"/operations/deploy/{version.pk}/", {"kind": "production", "replicas": 1})
+
+    assert "needs the role Operator" in answer.content.decode()
+    assert not Deployment.objects.exists()
+
+
+def test_an_operator_confirms_and_divides_the_traffic(client, ole, version):
+    deployment = make_ready_deployment(version, ole)
+    client.force_login(ole)
+    shares = {f"d{deployment.pk}": 100}
+    refused = client.post("/operations/traffic/digits/", shares)
+    assert "No operator has confirmed" in refused.content.decode()
+
+    client.post(f"/operations/{deployment.pk}/confirm/", {"comment": "looked at it"})
+    client.post("/operations/traffic/digits/", shares)
+
+    assert weights_of(version.capability) == {deployment.pk: 100}
+    assert "100" in client.get("/operations/").content.decode()
+
+
+def test_the_page_shows_the_reason_and_the_end_of_the_log(client, ole, version):
+    deployment = make_ready_deployment(version, ole)
+    Deployment.objects.update(status="failed", status_reason="exit code 1\nValueError: bad weights")
+    client.force_login(ole)
+
+    text = client.get(f"/operations/{deployment.pk}/").content.decode()
+
+    assert "ValueError: bad weights" in text
+    assert "every 1s" in text
+
+
+def test_stopping_asks_once_and_is_refused_under_traffic(client, ole, version):
+    deployment = make_ready_deployment(version, ole)
+    client.force_login(ole)
+    client.post(f"/operations/{deployment.pk}/confirm/")
+    client.post("/operations/traffic/digits/", {f"d{deployment.pk}": 100})
+
+    assert "Stop this deployment?" in client.get(f"/operations/{deployment.pk}/").content.decode()
+    refused = client.post(f"/operations/{deployment.pk}/stop/")
+
+    assert refused.status_code == 409
+    assert "Move them to another one first" in refused.content.decode()
+
+
+def test_the_list_costs_a_constant_number_of_queries(client, ole, version, django_assert_max_num_queries):
+    for _ in range(6):
+        make_ready_deployment(version, ole)
+    client.force_login(ole)
+
+    with django_assert_max_num_queries(12):
+        client.get("/operations/")
