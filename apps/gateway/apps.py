@@ -7,6 +7,8 @@ class GatewayConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.gateway.services import announce
-        from apps.instances import routes
+        from apps.gateway.testkeys import make_test_key
+        from apps.instances import routes, testkeys
 
         routes.on_change(announce)
+        testkeys.register(make_test_key)

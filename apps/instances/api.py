@@ -17,12 +17,13 @@ from apps.compute.services import workload_log
 from apps.core.api import IdempotencyMixin
 from apps.core.errors import Invalid, NotFound
 from apps.core.policy import require
-from apps.instances import services
+from apps.instances import services, testkeys
 from apps.instances.models import Deployment
 from apps.instances.selectors import deployments_visible_to, weights_of
 from apps.instances.serializers import (
     ConfirmationSerializer,
     DeploymentSerializer,
+    KeySerializer,
     LogSerializer,
     NewDeploymentSerializer,
     ScaleSerializer,
@@ -111,6 +112,14 @@ class DeploymentViewSet(
         asked.is_valid(raise_exception=True)
         return self._answer(
             services.scale_deployment(self.get_object(), asked.validated_data["replicas"], by=self._user())
+        )
+
+    @extend_schema(request=None, responses={201: KeySerializer})
+    @action(detail=True, methods=["post"])
+    def key(self, request: Request, pk: str = "") -> Response:
+        """A key to a test deployment for a day; the secret is in this answer and nowhere else."""
+        return Response(
+            {"key": testkeys.make(self.get_object(), by=self._user())}, status=status.HTTP_201_CREATED
         )
 
     @extend_schema(responses=LogSerializer)

@@ -27,6 +27,11 @@ def unregister(name: str) -> None:
     _checks.pop(name, None)
 
 
+def is_registered(name: str) -> bool:
+    """Whether a check of this name decides here."""
+    return name in _checks
+
+
 def may_take_production_traffic(version: Version) -> Verdict:
     """Whether a version may answer production calls, with the first reason against it."""
     if version.status != Version.Status.PACKAGED or not version.digest:

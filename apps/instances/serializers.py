@@ -82,3 +82,9 @@ class LogSerializer(serializers.Serializer[Any]):
     replica = serializers.IntegerField()
     text = serializers.CharField()
     next = serializers.IntegerField()
+
+
+class KeySerializer(serializers.Serializer[Any]):
+    """A secret that is told once."""
+
+    key = serializers.CharField()

@@ -15,6 +15,7 @@ _pages = [
     path("operations/<int:pk>/start/", views.start, name="start"),
     path("operations/<int:pk>/restart/", views.restart, name="restart"),
     path("operations/<int:pk>/scale/", views.scale, name="scale"),
+    path("operations/<int:pk>/key/", views.key, name="key"),
     path("operations/<int:pk>/confirm/", views.confirm, name="confirm"),
 ]
 

@@ -15,7 +15,7 @@ from apps.catalog.selectors import get_capability, get_version
 from apps.core.errors import Invalid, PortalError
 from apps.core.paging import keyset
 from apps.core.policy import require
-from apps.instances import services
+from apps.instances import confirmations, guard, services, testkeys
 from apps.instances.forms import DeployForm, ScaleForm, WeightsForm
 from apps.instances.guard import may_take_production_traffic
 from apps.instances.models import Deployment
@@ -129,6 +129,8 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     version.capability = deployment.capability
     context = _state_of(deployment, user) | {
         "scale": ScaleForm(initial={"replicas": deployment.replicas}),
+        "word_counts": guard.is_registered(confirmations.CHECK),
+        "may_call": testkeys.may_make(user, deployment),
         "guard": may_take_production_traffic(version),
         "confirmation": confirmation_of(version),
         "may_confirm": may_confirm(user, version),
@@ -184,6 +186,20 @@ def scale(request: HttpRequest, pk: int) -> HttpResponse:
         raise Invalid(_("Write a number of replicas from 1 to %(most)d.") % {"most": most})
     services.scale_deployment(get_deployment(pk, user=user), form.cleaned_data["replicas"], by=user)
     return redirect("instances:detail", pk=pk)
+
+
+@login_required
+@require_POST
+def key(request: HttpRequest, pk: int) -> HttpResponse:
+    """A key to a test deployment, for somebody of its team; shown this once."""
+    user = cast("User", request.user)
+    deployment = get_deployment(pk, user=user)
+    secret = testkeys.make(deployment, by=user)
+    context = {"deployment": deployment, "secret": secret, "curl": testkeys.curl_line(deployment, secret)}
+    template = "instances/_key.html" if request.headers.get("HX-Request") else "instances/key.html"
+    response = render(request, template, context)
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 @login_required

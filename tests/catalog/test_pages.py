@@ -142,12 +142,12 @@ def test_the_list_costs_a_constant_number_of_queries(page, radio, ada, django_as
 
 def test_a_card_runs_nothing():
     html = cards.render(
-        "# Title\n<script>alert(1)</script>\n[x](javascript:alert(1)) ![i](http://x/y.png)\n\n|a|b|\n|-|-|\n|1|2|\n"
+        "---\nlicense: mit\n---\n# Title\n<script>alert(1)</script>\n[x](javascript:alert(1)) ![i](http://x/y.png)\n\n|a|b|\n|-|-|\n|1|2|\n"
     )
 
     assert "<h2>Title</h2>" in html
     assert "<table>" in html
-    for bad in ("<script", 'href="javascript', "<img", "<h1"):
+    for bad in ("<script", 'href="javascript', "<img", "<h1", "license"):
         assert bad not in html
 
 

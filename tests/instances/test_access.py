@@ -19,6 +19,8 @@ TABLE = [
     Row("POST", f"{D}start/", (302, 403, 403, 409, 404, 409)),
     Row("POST", f"{D}restart/", (302, 403, 403, 302, 404, 302)),
     Row("POST", f"{D}scale/", (302, 403, 403, 302, 404, 302), {"replicas": 1}),
+    # A production deployment has no test key, whoever asks.
+    Row("POST", f"{D}key/", (302, 403, 403, 403, 404, 403)),
     Row("POST", f"{D}confirm/", (302, 403, 403, 302, 404, 302)),
     Row("GET", A, (401, 200, 200, 200, 200, 200)),
     Row("POST", A, (401, 422, 422, 422, 422, 422)),
@@ -27,6 +29,7 @@ TABLE = [
     Row("POST", A + "{deployment}/start/", (401, 403, 403, 409, 404, 409)),
     Row("POST", A + "{deployment}/restart/", (401, 403, 403, 200, 404, 200)),
     Row("POST", A + "{deployment}/scale/", (401, 403, 403, 200, 404, 200), {"replicas": 2}),
+    Row("POST", A + "{deployment}/key/", (401, 403, 403, 403, 404, 403)),
     Row("GET", "/api/v1/traffic/digits/", (401, 200, 200, 200, 404, 200)),
     Row("PUT", "/api/v1/traffic/digits/", (401, 403, 403, 200, 404, 200), {"weights": {}}),
     Row("POST", "/api/v1/confirmations/", (401, 422, 422, 422, 422, 422)),

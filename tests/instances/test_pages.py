@@ -4,6 +4,7 @@ import pytest
 
 from apps.compute import adapters
 from apps.compute.engines.fake import FakeEngine
+from apps.gateway.models import Grant
 from apps.instances.models import Deployment
 from apps.instances.selectors import weights_of
 from tests.factories import make_capability, make_packaged_version, make_ready_deployment
@@ -88,3 +89,18 @@ def test_the_list_costs_a_constant_number_of_queries(client, ole, version, djang
 
     with django_assert_max_num_queries(12):
         client.get("/operations/")
+
+
+def test_a_test_deployment_gives_its_team_a_key_and_outsiders_none(client, ada, cy, version):
+    deployment = make_ready_deployment(version, ada, kind="test")
+    client.force_login(ada)
+
+    text = client.post(f"/operations/{deployment.pk}/key/").content.decode()
+
+    assert "curl" in text
+    grant = Grant.objects.get()
+    assert (grant.kind, grant.scope, grant.user) == ("test", f"deployment:{deployment.pk}", ada)
+    assert grant.prefix in text
+    client.force_login(cy)
+    assert client.post(f"/operations/{deployment.pk}/key/").status_code == 404
+    assert Grant.objects.count() == 1
