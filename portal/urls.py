@@ -17,6 +17,7 @@ api_v1: list[Any] = [
     path("", include("apps.datasets.api_urls")),
     path("", include("apps.catalog.api_urls")),
     path("", include("apps.instances.api_urls")),
+    path("", include("apps.gateway.api_urls")),
     path("", include("apps.evaluation.api_urls")),
     path("", include("apps.releases.api_urls")),
 ]
@@ -40,6 +41,7 @@ urlpatterns = [
     path("", include("apps.datasets.urls")),
     path("", include("apps.catalog.urls")),
     path("", include("apps.instances.urls")),
+    path("", include("apps.gateway.urls")),
     path("healthz", healthz, name="healthz"),
     path("", include("apps.workbench.urls")),
     path("", include("apps.evaluation.urls")),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import orjson
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -93,6 +96,23 @@ class Call(models.Model):
         verbose_name = _("call")
         verbose_name_plural = _("calls")
         db_table = "gateway_call"
+
+    @property
+    def request_document(self) -> Any:
+        """What was asked, as JSON; None when it was refused before, or too large to keep."""
+        return _document(self.request)
+
+    @property
+    def response_document(self) -> Any:
+        """What was answered, as JSON."""
+        return _document(self.response)
+
+
+def _document(body: bytes | memoryview | None) -> Any:
+    try:
+        return orjson.loads(body) if body else None
+    except orjson.JSONDecodeError:
+        return bytes(body or b"").decode("utf-8", "replace")
 
 
 class Segment(models.Model):

@@ -27,7 +27,9 @@ __all__ = [
     "UsageRow",
     "calls",
     "calls_visible_to",
+    "capabilities_called",
     "counts_since",
+    "feedback_visible_to",
     "get_call",
     "grants_of",
     "outcomes_of",
@@ -144,10 +146,28 @@ def calls_visible_to(user: User) -> QuerySet[Call]:
     if has_role(user, Role.ADMIN):
         return calls()
     own = Capability.objects.filter(team__in=teams_of(user, *LOOKED_INTO)).values("pk")
-    keys = Grant.objects.filter(
-        Q(team__in=teams_of(user), kind=Grant.Kind.SUBSCRIPTION) | Q(user=user)
-    ).values("pk")
+    keys = _keys_of(user).values("pk")
     return calls().filter(Q(capability_id__in=own) | Q(grant_id__in=keys))
+
+
+def _keys_of(user: User) -> QuerySet[Grant]:
+    return Grant.objects.filter(Q(team__in=teams_of(user), kind=Grant.Kind.SUBSCRIPTION) | Q(user=user))
+
+
+def capabilities_called(user: User) -> dict[str, int]:
+    """{name: id} of the capabilities whose calls a person may see some of."""
+    if has_role(user, Role.ADMIN):
+        rows = Capability.objects.all()
+    else:
+        keys = _keys_of(user).values("capability")
+        rows = Capability.objects.filter(Q(team__in=teams_of(user, *LOOKED_INTO)) | Q(pk__in=keys))
+    return dict(rows.values_list("slug", "pk"))
+
+
+def feedback_visible_to(user: User) -> QuerySet[Outcome]:
+    """What became known of the calls that a person may see."""
+    seen = calls_visible_to(user).values("request_id")
+    return Outcome.objects.filter(request_id__in=seen).select_related("by")
 
 
 def get_call(request_id: UUID | str, *, user: User) -> Call:

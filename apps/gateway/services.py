@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from apps.core import audit, events, secrets
 from apps.core.errors import Conflict, Invalid
-from apps.gateway.models import Grant, Outcome
+from apps.gateway.models import Call, Grant, Outcome
 from apps.instances.models import Deployment
 
 if TYPE_CHECKING:
@@ -209,3 +209,28 @@ def record_outcome(
     )
     events.publish("gateway.outcome_recorded", str(request_id), kind=kind, correct=correct)
     return outcome
+
+
+@transaction.atomic
+def give_feedback(
+    call: Call, *, correct: bool | None = None, expected: Any = None, comment: str = "", by: User
+) -> Outcome:
+    """A person says whether an answer was right; a second word of the same person replaces the first.
+
+    Raises Invalid when nothing is said. Whoever may see the call may do this.
+    """
+    comment = comment.strip()[:10_000]
+    if correct is None and expected is None and not comment:
+        raise Invalid(
+            _("Say whether the answer was right, what it should have been, or write a comment."),
+            fields={"correct": _("is empty")},
+        )
+    Outcome.objects.filter(request_id=call.request_id, kind=Outcome.Kind.FEEDBACK, by=by).delete()
+    return record_outcome(
+        call.request_id,
+        kind=Outcome.Kind.FEEDBACK,
+        correct=correct,
+        expected=expected,
+        comment=comment,
+        by=by,
+    )

@@ -1,0 +1,84 @@
+"""REST: logged calls, and feedback on them by people (callers give theirs at the gateway)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import mixins, status, viewsets
+from rest_framework.response import Response
+
+from apps.core.api import IdempotencyMixin
+from apps.gateway.asked import OUTCOMES, SPANS, narrowed
+from apps.gateway.models import Call, Outcome
+from apps.gateway.selectors import (
+    calls_visible_to,
+    capabilities_called,
+    feedback_visible_to,
+    get_call,
+    outcomes_of,
+)
+from apps.gateway.serializers import CallDetailSerializer, CallSerializer, OutcomeSerializer
+from apps.gateway.services import give_feedback
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from rest_framework.request import Request
+
+    from apps.accounts.models import User
+
+
+class CallViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Call]):
+    """Calls of the capabilities of one's teams, and with one's teams' keys, newest first."""
+
+    serializer_class = CallSerializer
+    ordering = ("-at", "-request_id")
+    lookup_field = "request_id"
+    lookup_value_regex = "[0-9a-f-]{36}"
+
+    def get_queryset(self) -> QuerySet[Call]:
+        if getattr(self, "swagger_fake_view", False):
+            return Call.objects.none()
+        user = cast("User", self.request.user)
+        return narrowed(calls_visible_to(user), self.request.query_params, capabilities_called(user))
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("capability", str),
+            OpenApiParameter("version", str),
+            OpenApiParameter("since", enum=list(SPANS)),
+            OpenApiParameter("outcome", enum=list(OUTCOMES)),
+            OpenApiParameter("score_below", float),
+        ]
+    )
+    def list(self, request: Request, *args: object, **kwargs: object) -> Response:
+        return super().list(request, *args, **kwargs)
+
+    @extend_schema(responses=CallDetailSerializer)
+    def retrieve(self, request: Request, request_id: str) -> Response:
+        """One call with its bodies and what became known of it."""
+        call = get_call(request_id, user=cast("User", request.user))
+        call.outcomes = outcomes_of([call.request_id]).get(call.request_id, [])  # type: ignore[attr-defined]
+        return Response(CallDetailSerializer(call).data)
+
+
+class FeedbackViewSet(IdempotencyMixin, mixins.ListModelMixin, viewsets.GenericViewSet[Outcome]):
+    """Feedback and labels on the calls of the capabilities of one's teams, newest first."""
+
+    serializer_class = OutcomeSerializer
+    ordering = ("-at", "-pk")
+
+    def get_queryset(self) -> QuerySet[Outcome]:
+        if getattr(self, "swagger_fake_view", False):
+            return Outcome.objects.none()
+        return feedback_visible_to(cast("User", self.request.user))
+
+    @extend_schema(responses={201: OutcomeSerializer})
+    def create(self, request: Request) -> Response:
+        """Say whether an answer was right, and what it should have been."""
+        asked = OutcomeSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        user = cast("User", request.user)
+        facts = dict(asked.validated_data)
+        outcome = give_feedback(get_call(facts.pop("request_id"), user=user), **facts, by=user)
+        return Response(OutcomeSerializer(outcome).data, status.HTTP_201_CREATED)

@@ -1,0 +1,11 @@
+"""REST addresses of the call log, below /api/v1/."""
+
+from rest_framework.routers import SimpleRouter
+
+from apps.gateway import api
+
+router = SimpleRouter()
+router.register("calls", api.CallViewSet, basename="api-call")
+router.register("feedback", api.FeedbackViewSet, basename="api-feedback")
+
+urlpatterns = router.urls

@@ -1,0 +1,54 @@
+"""Which calls somebody asks for, from a page's or an API's query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from apps.core.errors import Invalid
+from apps.gateway.models import Outcome
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from apps.gateway.models import Call
+
+SPANS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
+OUTCOMES = ("answered", "failed", "complained")
+
+
+def narrowed(
+    rows: QuerySet[Call], asked: Mapping[str, str], capabilities: Mapping[str, int]
+) -> QuerySet[Call]:
+    """The calls that `capability`, `version`, `outcome`, `since` and `score_below` leave. Raises Invalid."""
+    if slug := asked.get("capability"):
+        rows = rows.filter(capability_id=capabilities.get(slug, 0))
+    if version := asked.get("version"):
+        rows = rows.filter(version=version)
+    if span := asked.get("since"):
+        if span not in SPANS:
+            raise Invalid(_("since is “%(value)s”; use hour, day or week.") % {"value": span})
+        rows = rows.filter(at__gte=timezone.now() - SPANS[span])
+    if below := asked.get("score_below"):
+        try:
+            rows = rows.filter(score__lt=float(below))
+        except ValueError as error:
+            raise Invalid(_("score_below is “%(value)s”; it must be a number.") % {"value": below}) from error
+    return _with_outcome(rows, asked.get("outcome", ""))
+
+
+def _with_outcome(rows: QuerySet[Call], outcome: str) -> QuerySet[Call]:
+    if not outcome:
+        return rows
+    if outcome not in OUTCOMES:
+        raise Invalid(
+            _("outcome is “%(value)s”; use answered, failed or complained.") % {"value": outcome[:50]}
+        )
+    if outcome == "complained":
+        return rows.filter(request_id__in=Outcome.objects.filter(correct=False).values("request_id"))
+    return rows.filter(Q(status__lt=400) if outcome == "answered" else Q(status__gte=400))

@@ -1,0 +1,84 @@
+"""Every address of the call log: who gets in, who does not; and what is seen and said there."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from apps.gateway import api_urls, urls
+from apps.gateway.dataplane import segments
+from apps.gateway.ingest import ingest_once
+from apps.gateway.models import Outcome
+from apps.gateway.selectors import moment_of
+from tests.access import PEOPLE, Row, uncovered
+from tests.gateway.test_ingest import ANSWER, REQUEST, facts, log, served  # noqa: F401 - fixtures
+
+A = "/api/v1/"
+CALL = "01a20537-4c0f-790e-8857-92b133d8c175"
+TABLE = [
+    Row("GET", "/calls/", (302, 200, 200, 200, 200, 200)),
+    Row("GET", f"/calls/{CALL}/", (302, 200, 200, 200, 404, 200)),
+    Row("POST", f"/calls/{CALL}/feedback/", (302, 302, 302, 302, 404, 302), {"correct": "wrong"}),
+    Row("GET", A + "calls/", (401, 200, 200, 200, 200, 200)),
+    Row("GET", f"{A}calls/{CALL}/", (401, 200, 200, 200, 404, 200)),
+    Row("GET", A + "feedback/", (401, 200, 200, 200, 200, 200)),
+    Row("POST", A + "feedback/", (401, 422, 422, 422, 422, 422)),
+]
+
+
+@pytest.fixture
+def call(log, served):  # noqa: F811
+    """One logged call."""
+    told = facts(served, id=CALL, at=moment_of(UUID(CALL)).timestamp())
+    log(segments.pack(told, REQUEST, ANSWER), segments.pack(facts(served, status=503, error="no-replica")))
+    ingest_once(log.folder)
+    return told["id"]
+
+
+def test_each_address_lets_in_whom_it_should(call, ada, bo, ole, cy, root):
+    people = dict(zip(PEOPLE, (None, ada, bo, ole, cy, root), strict=True))
+    wrong = {}
+    for row in TABLE:
+        found = row.ask(people)
+        expected = dict(zip(PEOPLE, row.statuses, strict=True))
+        if found != expected:
+            wrong[str(row)] = {
+                who: (found[who], expected[who]) for who in PEOPLE if found[who] != expected[who]
+            }
+    assert wrong == {}
+
+
+def test_the_table_names_every_address():
+    assert uncovered([*urls.urlpatterns, *api_urls.urlpatterns], TABLE) == set()
+
+
+def test_the_list_shows_and_filters_in_a_constant_number_of_queries(
+    call, served, client, ada, cy, django_assert_max_num_queries,  # noqa: F811
+):  # fmt: skip
+    client.force_login(ada)
+    with django_assert_max_num_queries(16):
+        page = client.get("/calls/").content.decode()
+    assert served[0].slug in page
+    assert "no-replica" in page
+    assert "no-replica" not in client.get("/calls/?outcome=answered&since=hour").content.decode()
+    assert client.get("/calls/?outcome=everything").status_code == 422
+    client.force_login(cy)
+    assert "No calls yet" in client.get("/calls/").content.decode()
+
+
+def test_a_person_says_once_whether_an_answer_was_right(call, client, ada):
+    client.force_login(ada)
+    page = client.get(f"/calls/{call}/").content.decode()
+    assert "model_name" in page
+    for word in ("right", "wrong"):
+        client.post(f"/calls/{call}/feedback/", {"correct": word, "comment": "it is a seven"})
+
+    outcome = Outcome.objects.get()
+    assert (outcome.request_id, outcome.correct, outcome.by) == (UUID(call), False, ada)
+    seen = client.get(f"/api/v1/calls/{call}/").json()
+    assert seen["outcomes"][0]["comment"] == "it is a seven"
+    assert seen["request"]["inputs"][0]["name"] == "x"
+    posted = client.post("/api/v1/feedback/", {"request_id": call, "correct": True}, "application/json")
+    assert posted.status_code == 201
+    assert client.get("/api/v1/feedback/").json()["results"][0]["correct"] is True
