@@ -33,8 +33,8 @@ PEERS = os.environ.get("ATRIUM_BENCH_PEERS", "fastapi,litserve,mlserver,mlserver
 KEY = "atk_of-the-benchmark"
 V2 = "/v2/models/digits/infer"
 GOALS = {
-    ("forest", 1): "≥ 8", ("forest", 16): "≥ 20", ("forest", 64): "≥ 20",
-    ("lr", 1): "≥ 2", ("lr", 16): "≥ 4", ("lr", 64): "≥ 4",
+    ("forest", 1): ">= 8", ("forest", 16): ">= 20", ("forest", 64): ">= 20",
+    ("lr", 1): ">= 2", ("lr", 16): ">= 4", ("lr", 64): ">= 4",
 }  # fmt: skip
 PACKAGES = {
     "fastapi": ["fastapi", "uvicorn[standard]", "scikit-learn", "joblib"],
@@ -115,14 +115,14 @@ def results(seen: dict[tuple[str, str, int], list[Load]]) -> Iterator[Result]:
             ratio = rps("gateway", model, connections) / rps("direct", model, connections)
             yield Result(
                 f"gateway.{model}.c{connections}.vs_direct", round(ratio, 3), "ratio",
-                "≥ 0.7" if (model, connections) == ("forest", 16) else "",
+                ">= 0.7" if (model, connections) == ("forest", 16) else "",
                 f"the runner alone: {rps('direct', model, connections):.0f}/s",
             )  # fmt: skip
     added = [
         median([x.p50_ms for x in seen["gateway", "forest", 1]])
         - median([x.p50_ms for x in seen["direct", "forest", 1]])
     ]
-    yield Result("gateway.added_p50_ms", round(added[0], 3), "ms", "≤ 0.4", "forest, 1 connection")
+    yield Result("gateway.added_p50_ms", round(added[0], 3), "ms", "<= 0.4", "forest, 1 connection")
 
 
 # --- ours

@@ -56,7 +56,7 @@ def _measured(folder: Path) -> Iterator[Result]:
     _empty()
     yield Result("ingest.rows_per_s", round(median(ours)), "rows/s", "", f"{ROWS} calls with bodies")
     yield Result(
-        "ingest.rows_per_s.vs_copy", round(median(ours) / median(bare), 3), "ratio", "≥ 0.7",
+        "ingest.rows_per_s.vs_copy", round(median(ours) / median(bare), 3), "ratio", ">= 0.7",
         f"COPY of 1,000 into the same table: {median(bare):.0f} rows/s",
     )  # fmt: skip
 
