@@ -13,7 +13,8 @@ from apps.catalog.models import Capability, Version
 from apps.compute.models import Job
 from apps.core.urns import urn
 from apps.datasets.models import DatasetVersion
-from apps.instances.models import Deployment
+from apps.evaluation.models import Run
+from apps.releases.models import Release
 from apps.store.panels import Preparation
 from portal.samples.steps import MOST_ATTEMPTS, NUMBER, TEAM, Sample, unfinished
 
@@ -65,15 +66,23 @@ def _part(sample: Sample) -> tuple[float, str, str, str]:
         if version.status == Version.Status.FAILED:
             return 0.5, _("packaging failed"), "failed", f"/jobs/{version.job_id}/"
         return _of_job(job, _("packaging"), 0.4, 0.3)
-    deployment = Deployment.objects.filter(version=version, kind=Deployment.Kind.PRODUCTION).first()
-    if deployment is None:
-        return 0.75, _("deploying"), "starting", ""
-    return (
-        0.85,
-        deployment.status_reason or _("starting"),
-        deployment.status,
-        f"/deployments/{deployment.pk}/",
-    )
+    return _of_release(version)
+
+
+def _of_release(version: Version) -> tuple[float, str, str, str]:
+    """Evaluation, signatures, production."""
+    release = Release.objects.filter(version=version).order_by("-pk").first()
+    if release is None:
+        run = Run.objects.filter(version=version).order_by("-pk").first()
+        return (
+            0.65,
+            _("evaluating"),
+            run.status if run else "queued",
+            f"/evaluations/{run.pk}/" if run else "",
+        )
+    if release.status == Release.Status.SIGNING:
+        return 0.8, _("signing"), "waiting", f"/releases/{release.pk}/"
+    return 0.9, release.reason or _("going into production"), "starting", f"/releases/{release.pk}/"
 
 
 def _of_job(job: Job | None, what: str, start: float, share: float) -> tuple[float, str, str, str]:

@@ -141,7 +141,7 @@ def snippets_of(page, slug: str) -> dict[str, str]:
     """The code on the API tab by name."""
     page.goto(f"/store/{slug}/api/")
     names = ("curl", "tritonclient", "atrium", "javascript")
-    return {name: page.locator(f"section[aria-labelledby=snippet-{name}] pre").inner_text() for name in names}
+    return {name: page.locator(f"[data-snippet={name}] pre").inner_text() for name in names}
 
 
 def with_key(code: str, secret: str) -> str:
