@@ -11,6 +11,7 @@ from apps.compute.services import attempts, cancel_job, retry_job
 from apps.core import objects
 from apps.core.errors import IllegalMove, Invalid, NotAllowed
 from apps.core.models import AuditEntry, Event
+from apps.requests.models import Notification
 
 from .conftest import run, submit
 
@@ -50,6 +51,16 @@ def test_end_is_told_by_event(ada, radio, fake, monkeypatch):
 
     event = Event.objects.get(name="compute.job_finished")
     assert (event.key, event.facts["status"]) == (str(job.pk), "succeeded")
+
+
+def test_owner_hears_of_a_failure_and_not_of_a_quick_success(ada, radio, fake):
+    run(submit(radio, ada, "true"))
+    assert not Notification.objects.exists()
+
+    job = run(submit(radio, ada, "false"))
+
+    told = Notification.objects.get(user=ada)
+    assert (told.title, told.url, told.body) == ("Job failed: A job", f"/jobs/{job.pk}/", "exit code 1")
 
 
 @pytest.mark.parametrize(

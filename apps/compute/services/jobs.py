@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from django.db import models, transaction
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -20,6 +21,7 @@ from apps.core import audit, background, events, objects, secrets
 from apps.core.errors import Invalid
 from apps.core.policy import require
 from apps.core.urns import urn
+from apps.requests.notifications import notify
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 LONGEST_S = 14 * 86_400
 MOST_ATTEMPTS = 10
+WORTH_TELLING_AFTER_S = 60
 
 
 def submit_job(
@@ -142,6 +145,21 @@ def retry_job(job: Job, *, by: User) -> Job:
 def finished(job: Job) -> None:
     """Tell that a job has ended; inside the transaction that ends it."""
     events.publish("compute.job_finished", job.pk, status=job.status, kind=job.kind, subject=job.subject)
+    if job.created_by is not None and not job.subject and job.status != Job.Status.CANCELLED:
+        _tell_owner(job, job.created_by)
+
+
+def _tell_owner(job: Job, owner: User) -> None:
+    """Into the bell of who submitted it; jobs about something are told of by the app that asked for them."""
+    ended = job.finished_at or timezone.now()
+    took = (ended - job.created_at).total_seconds()
+    if job.status == Job.Status.SUCCEEDED and took < WORTH_TELLING_AFTER_S:
+        return
+    url = reverse("jobs:detail", args=[job.pk])
+    if job.status == Job.Status.FAILED:
+        notify([owner], lambda: _("Job failed: %(title)s") % {"title": job.title}, url=url, body=job.reason)
+    else:
+        notify([owner], lambda: _("Job done: %(title)s") % {"title": job.title}, url=url)
 
 
 def _check(
