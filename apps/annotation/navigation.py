@@ -4,9 +4,11 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core.menu import MenuItem
 from apps.core.menu import register as register_item
+from apps.core.menu import register_landing
 
 
 def register() -> None:
     """Add the entries; called once when the app is ready."""
     roles = frozenset({"annotator", "developer", "qa"})
-    register_item(MenuItem("quality", _("Annotation"), "annotation:list", "tags", roles, 30))
+    register_item(MenuItem(_("Quality"), _("Annotation"), "annotation:list", "tags", roles, 120))
+    register_landing("annotator", "annotation:list")

@@ -9,4 +9,4 @@ from apps.core.menu import register as register_item
 def register() -> None:
     """Add the entries; called once when the app is ready."""
     roles = frozenset({"developer", "qa", "operator"})
-    register_item(MenuItem("workshop", _("Evaluations"), "evaluation:list", "report-analytics", roles, 60))
+    register_item(MenuItem(_("Quality"), _("Evaluations"), "evaluation:list", "report-analytics", roles, 100))

@@ -4,12 +4,14 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core.menu import MenuItem
 from apps.core.menu import register as register_item
+from apps.core.menu import register_landing
 
 
 def register() -> None:
     """Add the entries; called once when the app is ready."""
     register_item(
-        MenuItem("quality", _("QA inbox"), "releases:inbox", "clipboard-check", frozenset({"qa"}), 20)
+        MenuItem(_("Quality"), _("QA inbox"), "releases:inbox", "clipboard-check", frozenset({"qa"}), 90)
     )
     roles = frozenset({"developer", "qa", "operator"})
-    register_item(MenuItem("operations", _("Releases"), "releases:list", "rocket", roles, 70))
+    register_item(MenuItem(_("Operations"), _("Releases"), "releases:list", "rocket", roles, 290))
+    register_landing("qa", "releases:inbox")
