@@ -2,9 +2,8 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from apps.core.menu import MenuItem
+from apps.core.menu import MenuItem, register_landing
 from apps.core.menu import register as register_item
-from apps.core.menu import register_landing
 
 
 def register() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.utils.translation import gettext_noop as _
+
 
 @dataclass(frozen=True)
 class Look:
@@ -50,3 +52,53 @@ register("bad", "arrow-back-up", "rolled_back", "rollback")
 register("idle", "pencil", "draft")
 register("idle", "circle-minus", "stopped", "retired", "cancelled", "withdrawn", "closed", "skipped", "off")
 register("idle", "clock-off", "expired")
+
+# Words that the badge shows by themselves, where a model brings no label; named here to be translated.
+WORDS = (
+    _("Completed"),
+    _("Complete"),
+    _("Healthy"),
+    _("Approved"),
+    _("Valid"),
+    _("Ok"),
+    _("On"),
+    _("Up"),
+    _("Correct"),
+    _("Intact"),
+    _("Reviewed"),
+    _("Full"),
+    _("Verified"),
+    _("Serving"),
+    _("In progress"),
+    _("Observing"),
+    _("Promoting"),
+    _("Building"),
+    _("Preparing"),
+    _("Submitted"),
+    _("Claimed"),
+    _("Shadow"),
+    _("Undecided"),
+    _("Requested"),
+    _("Due"),
+    _("Leased"),
+    _("Frozen"),
+    _("Held"),
+    _("Warning"),
+    _("Degraded"),
+    _("Stale"),
+    _("Disputed"),
+    _("Error"),
+    _("Refused"),
+    _("Lost"),
+    _("Down"),
+    _("Aborted"),
+    _("Void"),
+    _("Voided"),
+    _("Incorrect"),
+    _("Unhealthy"),
+    _("Broken"),
+    _("Offline"),
+    _("Rollback"),
+    _("Skipped"),
+    _("Off"),
+)
