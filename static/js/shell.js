@@ -88,7 +88,19 @@ function htmxErrors() {
     const answer = new DOMParser().parseFromString(event.detail.xhr.responseText, "text/html");
     toast(answer.querySelector("[data-message], .problem p")?.textContent || words.failed, "bad");
   });
-  document.body.addEventListener("htmx:load", (event) => charts(event.detail.elt));
+  document.body.addEventListener("htmx:load", (event) => {
+    charts(event.detail.elt);
+    scrollable(event.detail.elt);
+  });
+}
+
+// A table or log that is wider than its place is scrolled by keyboard too.
+function scrollable(root) {
+  for (const box of root.querySelectorAll?.(".table-responsive, pre, .log") ?? []) {
+    const spills = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
+    if (!spills || box.hasAttribute("tabindex") || box.querySelector("a, button, input, select")) continue;
+    box.tabIndex = 0;
+  }
 }
 
 async function charts(root) {
@@ -118,3 +130,5 @@ clicks();
 htmxErrors();
 bell();
 charts(document.body);
+scrollable(document.body);
+addEventListener("resize", () => scrollable(document.body));
