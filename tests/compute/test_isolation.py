@@ -11,6 +11,7 @@ import pytest
 from apps.compute.engines import sandbox
 from apps.compute.engines.base import Mount, Resources, Workload
 from apps.compute.engines.local import LocalEngine
+from apps.compute.engines.shim import HEAD_BYTES, SEGMENT_BYTES
 from apps.compute.engines.sockets import real_socket
 
 from .conftest import wait_ended, wait_for
@@ -139,8 +140,10 @@ def test_hundred_gigabytes_at_once_are_refused(engine):
 
 @pytest.mark.holds("fork_bomb")
 def test_fork_bomb_hurts_only_itself(engine):
+    if engine.level == "bubblewrap-rootless" and os.geteuid() == 0:
+        pytest.skip("root is bound by no number of processes; the portal takes this level only without root")
     bomb = "import os\nwhile True:\n  try: os.fork()\n  except OSError: pass"
-    engine.start(Workload("bomb", [PYTHON, "-c", bomb], resources=Resources(processes=64), timeout_s=5))
+    engine.start(Workload("bomb", [PYTHON, "-c", bomb], resources=Resources(processes=32), timeout_s=3))
     time.sleep(1.0)
 
     began = time.monotonic()
@@ -150,7 +153,7 @@ def test_fork_bomb_hurts_only_itself(engine):
 
     bombed = wait_ended(engine, "bomb")
     assert bombed.state == "failed"
-    assert bombed.reason in ("time limit of 5 s", "more than 64 processes", "out of memory at 1,024 MB")
+    assert bombed.reason in ("time limit of 3 s", "more than 32 processes", "out of memory at 1,024 MB")
     leftovers = [path for path in Path("/proc").glob("[0-9]*/cmdline") if b"os.fork()" in _bytes(path)]
     assert leftovers == []
 
@@ -165,22 +168,25 @@ def _bytes(path: Path) -> bytes:
 @pytest.mark.holds("output")
 def test_endless_print_keeps_a_bounded_log_with_its_beginning_and_its_end(engine):
     script = "import sys\nprint('first')\nwhile True: sys.stdout.write('x' * 65535 + chr(10))"
-    observed, _ = run(engine, script, timeout_s=5)
-
+    engine.start(Workload("w1", [PYTHON, "-c", script]))
     folder = engine.root / "w1"
-    kept = sum(path.stat().st_size for path in folder.glob("log*"))
-    assert kept < 14 << 20
-    assert observed.reason == "time limit of 5 s"
+
+    def something_was_left_out() -> bool:
+        starts = [int(path.suffix[1:]) for path in folder.glob("log.*")]
+        return bool(starts) and min(starts) > HEAD_BYTES
+
+    wait_for(something_was_left_out, 90)
+    engine.stop("w1", grace_s=0)
+    wait_ended(engine, "w1")
+
+    assert sum(path.stat().st_size for path in folder.glob("log*")) <= HEAD_BYTES + 2 * SEGMENT_BYTES
     data, offset, seen = b"", 0, b""
-    while True:
-        part, following = engine.log("w1", offset)
-        if following == offset:
-            break
-        data, offset = part, following
-        seen += part
+    while (read := engine.log("w1", offset))[1] != offset:
+        data, offset = read
+        seen += data
     assert seen.startswith(b"first\n")
     assert b"bytes of output left out]" in seen
-    assert data.endswith(b"x\n")
+    assert b"x" in data
 
 
 @pytest.mark.holds("disk")

@@ -37,6 +37,7 @@ SDK = "/opt/atrium/sdk"
 ENVIRONMENTS = "/opt/atrium/environments"
 UIDS = (200_000, 1_000_000)
 STARTS_WITHIN_S = 15.0
+SPARE_THREADS = 64
 SHIM = Path(shim.__file__)
 NVIDIA = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools")
 
@@ -395,9 +396,21 @@ def _limits(workload: Workload, level: sandbox.LevelName) -> dict[str, int]:
         # One process cannot run far beyond the limit of the tree before the watch comes round.
         "RLIMIT_DATA": (2 * needs.memory_mb + 512) << 20,
     }
-    if level in ("bubblewrap", "own-uid"):  # elsewhere it would count all processes of the portal's user
+    if level in ("bubblewrap", "own-uid"):
         limits["RLIMIT_NPROC"] = needs.processes
+    elif os.geteuid() != 0:  # the limit counts all of the portal's user, but holds back only the workload
+        limits["RLIMIT_NPROC"] = needs.processes + _threads_of(os.getuid()) + SPARE_THREADS
     return limits
+
+
+def _threads_of(uid: int) -> int:
+    """How many threads a user of the machine runs now."""
+    count = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if folder.stat().st_uid == uid:
+                count += len(list((folder / "task").iterdir()))
+    return count
 
 
 def _mark(folder: Path) -> str:
