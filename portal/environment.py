@@ -96,7 +96,7 @@ class Environment:
     """ATRIUM_ALLOW_WEAK_SANDBOX: 1 lets people's code run where the sandbox does not hold it. Default: 0."""
 
     node_cpu: int
-    """ATRIUM_NODE_CPU: processor cores to give to workloads. Default: 0, which is two shares per core."""
+    """ATRIUM_NODE_CPU: processor cores to give to workloads. Default: 0, which is four shares per core."""
 
     node_memory_mb: int
     """ATRIUM_NODE_MEMORY_MB: memory to give to workloads. Default: 0, which is three quarters of it."""

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-CPU_SHARES_PER_CORE = 2.0
+CPU_SHARES_PER_CORE = 4.0
 MEMORY_SHARE = 0.75
 
 

@@ -48,6 +48,7 @@ class Run(models.Model):
     version = models.ForeignKey("catalog.Version", on_delete=models.PROTECT, related_name="+")
     version_digest = models.CharField(max_length=64)
     deployment = models.ForeignKey("instances.Deployment", on_delete=models.PROTECT, related_name="+")
+    made_deployment = models.BooleanField(default=False, help_text="The deployment ends with the run.")
     production = models.ForeignKey(
         "instances.Deployment", null=True, on_delete=models.PROTECT, related_name="+"
     )

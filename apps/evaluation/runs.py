@@ -20,10 +20,12 @@ from apps.evaluation.selectors import cases_of
 from apps.gateway.models import Grant
 from apps.gateway.services import create_grant, revoke_grant
 from apps.instances.models import Deployment
+from apps.instances.services import stop_deployment
 
 log = logging.getLogger(__name__)
 
 _EMPTY_LIMITS: dict[str, Any] = {}
+UNDER_WAY = (Run.Status.DEPLOYING, Run.Status.MEASURING)
 _ARGV = ["python", "-m", "atrium.evaluation"]
 _TIME_LIMIT_S = 1800
 
@@ -42,10 +44,15 @@ def on_job_finished(key: str, _facts: dict[str, Any]) -> None:
 
 def proceed_all() -> None:
     """The safety net: look at every evaluation that is under way."""
-    for run in Run.objects.filter(status__in=[Run.Status.DEPLOYING, Run.Status.MEASURING]).order_by("pk")[
-        :200
-    ]:
+    for run in Run.objects.filter(status__in=UNDER_WAY).order_by("pk")[:200]:
         proceed(run)
+    ended = Run.objects.filter(made_deployment=True, deployment__desired="running").exclude(
+        status__in=UNDER_WAY
+    )
+    for run in ended.exclude(deployment__in=Run.objects.filter(status__in=UNDER_WAY).values("deployment"))[
+        :50
+    ]:
+        stop_deployment(run.deployment, by=None, reason=_("The evaluation that needed it has ended."))
 
 
 def proceed(run: Run) -> None:

@@ -76,13 +76,15 @@ def start_evaluation(version: Version, suite: Suite, *, by: User) -> Run:
     require(may_evaluate(by, version))
     if suite.capability_id != version.capability_id:
         raise Invalid(_("The suite “%(suite)s” belongs to another capability.") % {"suite": suite})
+    running = _test_deployment(version)
     try:
         with transaction.atomic():
             run = Run.objects.create(
                 suite=suite,
                 version=version,
                 version_digest=version.digest,
-                deployment=_test_deployment(version, by),
+                deployment=running or deploy_version(version, kind=Deployment.Kind.TEST, by=by),
+                made_deployment=running is None,
                 production=production_of(version.capability),
                 started_by=by,
             )
@@ -93,10 +95,10 @@ def start_evaluation(version: Version, suite: Suite, *, by: User) -> Run:
     return run
 
 
-def _test_deployment(version: Version, by: User) -> Deployment:
+def _test_deployment(version: Version) -> Deployment | None:
+    """A test deployment that is there already; it stays after the evaluation."""
     running = Deployment.objects.filter(version=version, kind=Deployment.Kind.TEST, desired="running")
-    found = running.exclude(status=Deployment.Status.FAILED).order_by("pk").first()
-    return found or deploy_version(version, kind=Deployment.Kind.TEST, by=by)
+    return running.exclude(status=Deployment.Status.FAILED).order_by("pk").first()
 
 
 @transaction.atomic
