@@ -118,7 +118,8 @@ def test_it_is_evaluated_signed_by_two_and_released_in_stages(ready, new_page, a
     dev = open_as(new_page, "dev", "/")
     evaluate(dev, version)
     expect(dev.get_by_role("heading", name="Gates")).to_be_visible()
-    dev.wait_for_selector(".js-plotly-plot")
+    dev.locator(".chart").first.scroll_into_view_if_needed()
+    expect(dev.locator(".chart .js-plotly-plot").first).to_be_visible(timeout=30_000)
 
     qa = open_as(new_page, "qa", "/releases/policy/digits/")
     qa.fill("#id_stages", POLICY)
