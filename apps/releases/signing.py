@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from apps.accounts.models import User
 from apps.core import audit, events, lineage
 from apps.core.errors import Conflict, Invalid, NotAllowed
 from apps.core.policy import Verdict, allow, deny, require
@@ -20,7 +21,6 @@ from apps.releases.policy import may_open_release, may_sign, may_write_policy
 from apps.requests import services as requests
 
 if TYPE_CHECKING:
-    from apps.accounts.models import User
     from apps.catalog.models import Capability, Version
     from apps.evaluation.models import Report
     from apps.requests.models import Request
@@ -77,7 +77,9 @@ def create_policy(
     problems = _problems(signers, stages)
     if problems:
         raise Invalid("; ".join(problems), fields={"policy": "; ".join(problems)})
-    why = requests.why_rule_unsatisfiable(_rule(signers, capability.team_id, four_eyes, []), author=by)
+    # Somebody outside the signers is taken as the author; opening a release asks again about the real one.
+    rule = _rule(signers, capability.team_id, four_eyes, [])
+    why = requests.why_rule_unsatisfiable(rule, author=User())
     if why:
         raise Invalid(_("Nobody could sign under this policy: %(why)s.") % {"why": why})
     type(capability).objects.select_for_update().get(pk=capability.pk)

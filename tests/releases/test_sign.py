@@ -139,3 +139,11 @@ def test_the_same_content_is_not_opened_twice(version, ada, bo, bea):
 
     with pytest.raises(Conflict, match="already"):
         open_release(version, by=ada)
+
+
+def test_one_of_two_signers_may_write_the_policy_that_asks_for_both(digits, bo, bea):
+    policy = create_policy(
+        digits, by=bo, signers=[{"role": "qa", "count": 2}], stages=[{"weight": 50, "worse_by": 0.3}]
+    )
+
+    assert policy.number == 1
