@@ -111,6 +111,9 @@ class Task(models.Model):
     confidence = models.FloatField(null=True)
     suggested = models.CharField(max_length=200, blank=True, help_text="What the complaint says is right.")
     reason = models.CharField(max_length=200)
+    rule_kind = models.CharField(
+        max_length=12, choices=PullRule.Kind.choices, default=PullRule.Kind.COMPLAINED
+    )
     probability = models.FloatField(default=1.0)
     priority = models.SmallIntegerField(default=0)
     fingerprint = models.CharField(max_length=64)

@@ -123,6 +123,7 @@ def _take(rule: PullRule, call: Call, outcome: Outcome | None) -> bool:
             "confidence": read.confidence,
             "suggested": _suggested(outcome, project),
             "reason": _reason(rule, call),
+            "rule_kind": rule.kind,
             "probability": rule.share,
             "priority": _PRIORITY[PullRule.Kind(rule.kind)],
         },

@@ -9,13 +9,14 @@ from django.db.models import Count, Q, QuerySet
 from apps.accounts.selectors import teams_of
 from apps.annotation.agreement import Agreement, agreement
 from apps.annotation.estimate import Estimate, accuracy
-from apps.annotation.models import Annotation, Project, Task
+from apps.annotation.models import Annotation, Project, PullRule, Task
 from apps.annotation.policy import MEMBERS
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
 
 _MOST = 5000
+FEWEST = 30
 
 
 def projects_visible_to(user: User) -> QuerySet[Project]:
@@ -47,14 +48,19 @@ def agreement_of(project: Project) -> Agreement:
 
 
 def accuracy_of(project: Project) -> Estimate | None:
-    """Accuracy in production from the accepted labels, weighted by how each was selected."""
+    """Accuracy in production from the accepted labels of random controls, weighted by how each was selected.
+
+    Complaints and uncertain calls say nothing about the rest: a call that nobody complained about could not be in
+    them. None for fewer than `FEWEST` labels, since the interval would promise too much.
+    """
     rows = list(
-        Task.objects.filter(project=project, status=Task.Status.ACCEPTED)
+        Task.objects.filter(project=project, status=Task.Status.ACCEPTED, rule_kind=PullRule.Kind.RANDOM)
         .exclude(predicted="")
-        .exclude(reason="")
         .order_by("-pk")
         .values_list("predicted", "label", "probability")[:_MOST]
     )
+    if len(rows) < FEWEST:
+        return None
     return accuracy([predicted == label for predicted, label, _p in rows], [p for _a, _b, p in rows])
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def stages(release: Release) -> dict[str, Any] | None:
-    """Bad answers in percent at each stage, candidate beside what ran before; None before the first."""
+    """Bad answers in percent at each stage, candidate beside what ran before; None while there is none."""
     judged = [stage for stage in release.stages.all() if stage.evidence.get("candidate")]
     if not judged:
         return None
@@ -23,10 +23,13 @@ def stages(release: Release) -> dict[str, Any] | None:
             round(100 * (s["errors"] + s["complaints"]) / s["calls"], 3) if s["calls"] else 0 for s in found
         ]
 
+    mine, other = rates("candidate"), rates("baseline")
+    if not any(mine + other):
+        return None
     return {
         "data": [
-            {"type": "bar", "name": _("candidate"), "x": names, "y": rates("candidate")},
-            {"type": "bar", "name": _("before"), "x": names, "y": rates("baseline")},
+            {"type": "bar", "name": _("candidate"), "x": names, "y": mine},
+            {"type": "bar", "name": _("before"), "x": names, "y": other},
         ],
         "layout": {
             "barmode": "group",
