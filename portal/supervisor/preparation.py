@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 #: Done at each start that offers the portal to the network.
 REFUSE_SAMPLES = "refuse-samples"
+LOCKS = ROOT / "apps" / "compute" / "environments"
 CODE = ("portal", "apps", "sdk")
 STATIC = ("static", "package-lock.json", "portal/assets.py", "requirements.lock")
 
@@ -45,14 +46,24 @@ def outstanding(environment: Environment) -> list[str]:
     return steps if environment.is_local else [*steps, REFUSE_SAMPLES]
 
 
-def environments_outstanding() -> bool:
-    """Whether the environments of workloads have to be built, which takes its time beside the running portal."""
-    return _read(SHARED_RECORD).get("environments") != _environments()
+def environments_wanted(environment: Environment) -> list[str]:
+    """Names of the workloads' environments that this instance uses; without the tracker, not the tracker's."""
+    names = sorted(lock.stem for lock in LOCKS.glob("*.lock"))
+    return [name for name in names if name != "mlflow" or environment.mlflow]
 
 
-def mark_environments_built() -> None:
-    """Remember that all environments of the present locks are there."""
-    _remember(SHARED_RECORD, "environments", _environments())
+def environments_outstanding(environment: Environment) -> list[str]:
+    """Those that have to be built, which takes its time beside the running portal."""
+    built = _read(SHARED_RECORD)
+    return [
+        name for name in environments_wanted(environment) if built.get(f"environment {name}") != _lock(name)
+    ]
+
+
+def mark_environments_built(environment: Environment) -> None:
+    """Remember that the environments of the present locks are there."""
+    for name in environments_wanted(environment):
+        _remember(SHARED_RECORD, f"environment {name}", _lock(name))
 
 
 #: Steps whose result lies in the checkout and serves all its instances.
@@ -110,9 +121,9 @@ def _wanted(environment: Environment) -> dict[str, str]:
     return steps
 
 
-def _environments() -> str:
-    locks = _digest(_files([ROOT / "apps/compute/environments"]), suffixes=(".lock",))
-    return f"{locks} {sys.version}"
+def _lock(name: str) -> str:
+    lock = hashlib.sha256((LOCKS / f"{name}.lock").read_bytes()).hexdigest()
+    return f"{lock} {sys.version}"
 
 
 def code_lock() -> str:

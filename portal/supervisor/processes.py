@@ -111,8 +111,8 @@ def declare(environment: Environment) -> list[Process]:
         ),
         Process("ingest", (*behind, python, "manage.py", "ingest", "--skip-checks"), needs=prepared),
     ]
-    if preparation.environments_outstanding():
-        build = ("nice", "-n", "10", python, "manage.py", "environments")
+    if outstanding := preparation.environments_outstanding(environment):
+        build = ("nice", "-n", "10", python, "manage.py", "environments", *outstanding)
         later = prepared | {process.name for process in processes}
         processes.append(Process("environments", build, needs=later, essential=False, once=True))
     return [*_embedded(environment).values(), *processes]

@@ -254,7 +254,7 @@ class Supervisor:
 
     def _tell_change(self, each: Supervised, state: str, restarts: int) -> None:
         if each.state == "done":
-            preparation.mark_environments_built()
+            preparation.mark_environments_built(self.environment)
             self.say("  environments are built")
         elif each.restarts > restarts and not self.ending:
             self.say(f"  {each.process.name:<9} ended and is started again; see {each.log}")
