@@ -1,0 +1,121 @@
+"""Who labels what: no task for two beyond its overlap, nothing lost, nothing doubled."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from apps.annotation.claims import claim_next, extend, release
+from apps.annotation.models import Annotation, Slot, Task
+from apps.annotation.services import export_labels, review, submit
+from apps.core.errors import Conflict, Invalid, NotAllowed
+from apps.gateway.models import Outcome
+
+pytestmark = pytest.mark.django_db
+
+
+def say(project, person, label):
+    slot = claim_next(project, by=person)
+    submit(slot, slot.token, by=person, label=label)
+    return slot.task
+
+
+def test_everybody_gets_each_task_once_and_no_task_more_than_its_overlap(project, tasks, ann, abe, bo):
+    for person in (ann, abe):
+        assert len({say(project, person, "3").pk for _task in tasks}) == 3
+
+    assert claim_next(project, by=ann) is None
+    assert claim_next(project, by=bo) is None
+    assert Annotation.objects.count() == 6
+
+
+def test_a_reload_shows_the_same_task(project, tasks, ann):
+    assert claim_next(project, by=ann).pk == claim_next(project, by=ann).pk
+
+
+def test_a_place_whose_lease_ran_out_goes_to_somebody_else(project, tasks, ann, abe, bo):
+    lost = claim_next(project, by=ann)
+    claim_next(project, by=abe)
+    Slot.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
+
+    taken = claim_next(project, by=bo)
+
+    assert taken.pk == lost.pk
+    assert not extend(lost.pk, lost.token, by=ann)
+
+
+def test_a_late_label_counts_as_one_more_vote(project, tasks, ann, bo):
+    lost = claim_next(project, by=ann)
+    Slot.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
+    claim_next(project, by=bo)
+
+    late = submit(lost, lost.token, by=ann, label="8")
+
+    assert late.extra
+    assert Slot.objects.get(pk=lost.pk).status == "leased"
+
+
+def test_two_tabs_label_once(project, tasks, ann):
+    slot = claim_next(project, by=ann)
+    submit(slot, slot.token, by=ann, label="3")
+
+    with pytest.raises(Conflict, match="already"):
+        submit(slot, slot.token, by=ann, label="8")
+
+
+def test_a_place_given_back_is_free(project, tasks, ann, abe):
+    slot = claim_next(project, by=ann)
+    release(slot.pk, slot.token, by=ann)
+
+    assert claim_next(project, by=abe).pk == slot.pk
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"), [({"label": "9"}, "none of the labels"), ({"skipped": True}, "why")]
+)
+def test_what_cannot_be_accepted_is_said_and_the_place_is_kept(project, tasks, ann, facts, why):
+    slot = claim_next(project, by=ann)
+    with pytest.raises(Invalid, match=why):
+        submit(slot, slot.token, by=ann, **facts)
+
+    assert claim_next(project, by=ann).pk == slot.pk
+
+
+def test_an_outsider_labels_nothing(project, tasks, ann, cy):
+    slot = claim_next(project, by=ann)
+
+    with pytest.raises(NotAllowed):
+        submit(slot, slot.token, by=cy, label="3")
+
+
+def test_agreement_and_disagreement_are_told_apart(project, tasks, ann, abe):
+    for person, labels in ((ann, "33"), (abe, "38")):
+        for label in labels:
+            say(project, person, label)
+
+    assert list(Task.objects.order_by("pk").values_list("status", "label")) == [
+        ("agreed", "3"),
+        ("conflict", ""),
+        ("open", ""),
+    ]
+
+
+def test_accepted_labels_become_outcomes_and_training_rows_once(project, tasks, ann, abe, bo):
+    for person in (ann, abe):
+        task = say(project, person, "8")
+    review(task, by=bo, label="8")
+
+    version = export_labels(project, by=bo)
+
+    assert Outcome.objects.get(request_id=task.request_id).correct is False
+    assert (version.number, version.rows) == (2, 3)
+    with pytest.raises(Conflict, match="no accepted labels"):
+        export_labels(project, by=bo)
+
+
+def test_an_annotator_does_not_review(project, tasks, ann, abe):
+    for person in (ann, abe):
+        task = say(project, person, "8")
+
+    with pytest.raises(NotAllowed):
+        review(task, by=ann, label="8")
