@@ -104,13 +104,11 @@ def workload_of(workspace: Workspace, token: str) -> Workload:
 
 def door_environment(token: str) -> dict[str, str]:
     """What user code finds set, so that `atrium` and MLflow's client reach the portal by themselves."""
-    return {
-        "ATRIUM_URL": DOOR,
-        "ATRIUM_TOKEN": token,
-        "ATRIUM_GATEWAY_URL": DOOR,
-        "MLFLOW_TRACKING_URI": f"{DOOR}/mlflow",
-        "MLFLOW_TRACKING_TOKEN": token,
-    }
+    door = {"ATRIUM_URL": DOOR, "ATRIUM_TOKEN": token, "ATRIUM_GATEWAY_URL": DOOR}
+    if not settings.ATRIUM.mlflow:
+        # Without a tracker, runs are noted down in the workload's own files, so that the same code works.
+        return door | {"MLFLOW_TRACKING_URI": f"file://{WORK}/mlruns", "MLFLOW_ALLOW_FILE_STORE": "true"}
+    return door | {"MLFLOW_TRACKING_URI": f"{DOOR}/mlflow", "MLFLOW_TRACKING_TOKEN": token}
 
 
 def _jupyter_environment() -> dict[str, str]:

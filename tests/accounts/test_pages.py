@@ -13,7 +13,9 @@ from tests.factories import make_user
 
 @pytest.fixture(autouse=True)
 def _no_failures_yet(servers):
-    cache.clear()
+    client = cache._cache.get_client(write=True)
+    for key in client.scan_iter(f"{cache.key_prefix}:*"):
+        client.delete(key)
 
 
 def log_in(client, password: str = "pw-of-this-test"):

@@ -104,7 +104,7 @@ def test_a_command_that_is_not_there_is_named():
 def test_a_closed_door_is_said_in_words():
     port = free_port()
     process = forwarder(
-        port, "/nowhere", sys.executable, "-c", "import time; print('up', flush=True); time.sleep(9)"
+        port, "/nowhere", sys.executable, "-c", "import time; print('up', flush=True); time.sleep(30)"
     )
     process.stdout.readline()
     with socket.create_connection(("127.0.0.1", port)) as link:
