@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -199,6 +200,8 @@ def test_the_log_waits_on_the_disk_while_the_database_is_away(tmp_path, served):
     written = 0
     for number in range(4):
         records = [segments.pack(facts(served), REQUEST, ANSWER) for _ in range(500)]
+        with suppress(FileExistsError):
+            folder.mkdir()  # the ingester tidies up the folder of a writer that is gone
         (folder / f"{number:06d}.seg").write_bytes(b"".join(records))
         written += 500
         with psycopg.connect(database_url(), autocommit=True) as other:
