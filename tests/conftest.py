@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
+
+import hypothesis
 import pytest
 
 from apps.accounts.models import Role, Team, User
 from apps.instances import confirmations, guard
 from tests.factories import make_team, make_user
+
+# A change is taken or not by the same examples each time; whoever works on the code gets new ones at each run.
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 pytest_plugins = ["tests.servers", "tests.stack"]
 
