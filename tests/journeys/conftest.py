@@ -11,13 +11,6 @@ from sklearn.datasets import load_digits
 PASSWORD = "atrium-sample"
 
 
-def pytest_collection_modifyitems(items) -> None:
-    """Journeys change what runs in production, so they follow one another."""
-    for item in items:
-        if "journeys" in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group("journeys"))
-
-
 @pytest.fixture(scope="module")
 def ready(stack):
     """The samples are there; a portal that was just started needs a few minutes for them."""

@@ -14,7 +14,8 @@ from playwright.sync_api import expect
 from portal.environment import ROOT
 from tests.stack import log_in
 
-pytestmark = [pytest.mark.stack, pytest.mark.browser]
+# Journeys change what runs in production, so they follow one another.
+pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.xdist_group("journeys")]
 
 #: How people write a seven, as strokes in parts of the board.
 SEVENS = {

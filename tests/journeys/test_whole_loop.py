@@ -13,7 +13,8 @@ from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import PASSWORD, digit_call
 
-pytestmark = [pytest.mark.stack, pytest.mark.browser]
+# Journeys change what runs in production, so they follow one another.
+pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.xdist_group("journeys")]
 
 #: One stage in which a candidate that answers badly 30 points more often would be noticed after a few calls.
 #: The label 0 has the key 1, and so on.
