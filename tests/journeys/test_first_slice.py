@@ -61,7 +61,8 @@ def test_a_drawn_seven_is_recognised(ready, page):
         draw(page, strokes)
         assert ask(page) == "7", style
 
-    assert page.locator("[data-version]").inner_text() == "1.0.0"
+    # Another journey may have a second version in gray release meanwhile.
+    assert page.locator("[data-version]").inner_text() in {"1.0.0", "1.1.0"}
     assert "ms" in page.locator("[data-latency]").inner_text()
     assert int(page.locator("[data-left]").inner_text()) > 0
     page.wait_for_selector("#answer .js-plotly-plot .bars", state="attached")

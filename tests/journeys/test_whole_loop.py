@@ -80,7 +80,7 @@ def versions_that_answer(stack, key: str, callers: int = 60) -> dict[str, int]:
     return {version: found.count(version) for version in set(found)}
 
 
-def test_a_notebook_in_the_browser_trains_and_registers_a_version(ready, new_page, api):
+def a_notebook_in_the_browser_trains_and_registers_a_version(ready, new_page, api):
     page = open_as(new_page, "dev", "/workspaces/")
     page.goto("/workspaces/new/")
     page.fill("#id_name", f"Loop {time.time():.0f}")
@@ -114,7 +114,7 @@ def evaluate(page: Page, version: dict) -> None:
     page.wait_for_url(re.compile(r"/reports/\d+/"), timeout=300_000)
 
 
-def test_it_is_evaluated_signed_by_two_and_released_in_stages(ready, new_page, api, key):
+def it_is_evaluated_signed_by_two_and_released_in_stages(ready, new_page, api, key):
     version = newest(api, "versions", capability="digits")
     dev = open_as(new_page, "dev", "/")
     evaluate(dev, version)
@@ -156,7 +156,7 @@ def test_it_is_evaluated_signed_by_two_and_released_in_stages(ready, new_page, a
     )
 
 
-def test_one_click_brings_back_what_ran_before(ready, new_page, api, key):
+def one_click_brings_back_what_ran_before(ready, new_page, api, key):
     release = newest(api, "releases")
     ops = open_as(new_page, "ops", f"/releases/{release['id']}/")
     ops.get_by_role("button", name="Roll back").first.click()
@@ -170,7 +170,7 @@ def test_one_click_brings_back_what_ran_before(ready, new_page, api, key):
     )
 
 
-def test_complaints_become_labels_and_labels_become_the_next_version(ready, new_page, key):
+def complaints_become_labels_and_labels_become_the_next_version(ready, new_page, key):
     dev = open_as(new_page, "dev", "/annotation/new/")
     dev.select_option("#id_capability", label="Handwritten digits")
     dev.fill("#id_name", "Complaints")
@@ -228,3 +228,10 @@ def test_complaints_become_labels_and_labels_become_the_next_version(ready, new_
     report.click()
     dev.wait_for_url(re.compile(r"/reports/\d+/"))
     expect(dev.get_by_role("heading", name="Where it differs from production")).to_be_visible()
+
+
+def test_the_whole_loop_on_digits(ready, new_page, api, key):
+    a_notebook_in_the_browser_trains_and_registers_a_version(ready, new_page, api)
+    it_is_evaluated_signed_by_two_and_released_in_stages(ready, new_page, api, key)
+    one_click_brings_back_what_ran_before(ready, new_page, api, key)
+    complaints_become_labels_and_labels_become_the_next_version(ready, new_page, key)
