@@ -39,6 +39,7 @@ class Session {
     this.name = name;
     this.pause = 500;
     this.over = false;
+    this.early = []; // what was typed before the first connection stood
     this.screen = document.createElement("div");
     this.screen.className = "screen";
     this.screen.hidden = true;
@@ -83,6 +84,8 @@ class Session {
       this.terminal.reset(); // the server replays what was on the screen
       tell("");
       if (active === this) this.resize();
+      for (const message of this.early ?? []) this.send(message);
+      this.early = null;
     });
     this.socket.addEventListener("message", (event) => this.receive(JSON.parse(event.data)));
     this.socket.addEventListener("close", (event) => this.lost(event.code));
@@ -116,6 +119,7 @@ class Session {
 
   send(message) {
     if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
+    else if (message[0] === "stdin") this.early?.push(message); // later a banner says that the connection is lost
   }
 
   resize() {

@@ -31,12 +31,12 @@ def test_workload_outlives_the_process_that_started_it(local_engine):
         "from apps.compute.engines.local import LocalEngine\nfrom apps.compute.engines.base import Workload\n"
         f"e = LocalEngine(Path({str(local_engine.root)!r}), Path({str(local_engine.run_dir)!r}),"
         " Path('sdk'))\n"
-        "e.start(Workload('w1', ['sh', '-c', 'sleep 1; echo survived']))\n"
+        "e.start(Workload('w1', ['sh', '-c', 'sleep 2; echo survived']))\n"
         "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", starter], cwd=ROOT, check=False)
 
-    assert local_engine.observe("w1").state == "running"
+    wait_for(lambda: local_engine.observe("w1").state == "running")
     assert wait_ended(local_engine, "w1").state == "succeeded"
     assert local_engine.log("w1")[0] == b"survived\n"
 

@@ -61,7 +61,10 @@ def workspace(lab, transactional_db, ada, radio):
 
 
 async def portal_stub(scope, receive, send):
-    """What is no origin of its own ends up here."""
+    """What is no origin of its own ends up here; it has no sockets."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 4404})
+        return
     await send({"type": "http.response.start", "status": 418, "headers": []})
     await send({"type": "http.response.body", "body": b"the portal"})
 
