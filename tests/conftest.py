@@ -8,7 +8,9 @@ import hypothesis
 import pytest
 
 from apps.accounts.models import Role, Team, User
-from apps.instances import confirmations, guard
+from apps.catalog.models import Version
+from apps.core.policy import Verdict, allow, deny
+from apps.instances import guard
 from tests.factories import make_team, make_user
 
 # A change is taken or not by the same examples each time; whoever works on the code gets new ones at each run.
@@ -55,6 +57,12 @@ def root(transport: Team) -> User:
 
 
 @pytest.fixture
-def an_operators_word_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests of what comes after the guard: an operator's confirmation is enough, nobody has to sign."""
-    monkeypatch.setattr(guard, "_checks", {confirmations.CHECK: confirmations.confirmed})
+def signed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Digests that pass the guard, for tests of what comes after it; the set starts empty."""
+    digests: set[str] = set()
+
+    def check(version: Version) -> Verdict:
+        return allow() if version.digest in digests else deny("nobody has signed these bytes")
+
+    monkeypatch.setattr(guard, "_checks", {"signed": check})
+    return digests

@@ -1,4 +1,4 @@
-"""REST: deployments, traffic, confirmations."""
+"""REST: deployments, traffic."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from apps.instances import services, testkeys
 from apps.instances.models import Deployment
 from apps.instances.selectors import deployments_visible_to, weights_of
 from apps.instances.serializers import (
-    ConfirmationSerializer,
     DeploymentSerializer,
     KeySerializer,
     LogSerializer,
@@ -162,17 +161,3 @@ def _weights(given: dict[str, Any]) -> dict[int, int]:
             _("The keys of `weights` must be ids of deployments."), fields={"weights": _("must be ids")}
         )
     return {int(key): value for key, value in given.items()}
-
-
-class ConfirmationView(APIView):
-    """An operator's word that exactly these bytes may take production traffic."""
-
-    @extend_schema(request=ConfirmationSerializer, responses={201: ConfirmationSerializer})
-    def post(self, request: Request) -> Response:
-        asked = ConfirmationSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        version = get_version(asked.validated_data["version"].pk, user=request.user)
-        confirmation = services.confirm_for_production(
-            version, by=cast("User", request.user), comment=asked.validated_data.get("comment", "")
-        )
-        return Response(ConfirmationSerializer(confirmation).data, status=status.HTTP_201_CREATED)

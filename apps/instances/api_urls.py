@@ -10,6 +10,5 @@ router.register("deployments", api.DeploymentViewSet, basename="api-deployment")
 
 urlpatterns = [
     path("traffic/<slug:slug>/", api.WeightsView.as_view(), name="api-traffic"),
-    path("confirmations/", api.ConfirmationView.as_view(), name="api-confirmations"),
     path("", include(router.urls)),
 ]

@@ -8,9 +8,8 @@ class InstancesConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.core import menu
-        from apps.instances import confirmations, tasks  # noqa: F401  registers the tasks
+        from apps.instances import tasks  # noqa: F401  registers the tasks
 
-        confirmations.register()
         people = frozenset({"developer", "qa", "operator"})
         menu.register(
             menu.MenuItem(_("Operations"), _("Deployments"), "instances:list", "server", people, order=300)

@@ -1,7 +1,6 @@
 """The one guard before production traffic. It fails closed: without a registered check the answer is no.
 
-Every registered check must agree. `apps.instances.confirmations` registers an operator's recorded word;
-whoever brings sign-off unregisters that one and registers its own.
+Every registered check must agree; `apps.releases` registers sign-off.
 """
 
 from __future__ import annotations
@@ -20,16 +19,6 @@ _checks: dict[str, Check] = {}
 def register(name: str, check: Check) -> None:
     """Add a check under a name; the same name replaces. For an app's `ready()`."""
     _checks[name] = check
-
-
-def unregister(name: str) -> None:
-    """Remove a check, for the app that puts a stronger one in its place."""
-    _checks.pop(name, None)
-
-
-def is_registered(name: str) -> bool:
-    """Whether a check of this name decides here."""
-    return name in _checks
 
 
 def may_take_production_traffic(version: Version) -> Verdict:

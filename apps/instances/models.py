@@ -137,20 +137,3 @@ class TrafficWeight(models.Model):
                 condition=models.Q(weight__gte=1, weight__lte=100), name="traffic_weight_is_percent"
             ),
         ]
-
-
-class Confirmation(models.Model):
-    """An operator's word that exactly these bytes may take production traffic."""
-
-    version = models.ForeignKey("catalog.Version", on_delete=models.PROTECT, related_name="+")
-    digest = models.CharField(max_length=64)
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
-    at = models.DateTimeField(auto_now_add=True)
-    comment = models.TextField(blank=True)
-
-    class Meta:
-        verbose_name = _("confirmation")
-        verbose_name_plural = _("confirmations")
-        constraints = [
-            models.UniqueConstraint(fields=["version", "digest", "by"], name="confirmation_once"),
-        ]

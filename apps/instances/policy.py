@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import Role
-from apps.accounts.policy import is_platform_admin, may_act_as, roles_of
+from apps.accounts.policy import may_act_as
 from apps.catalog.models import Capability, Version
 from apps.core.policy import Verdict, allow, deny
 from apps.instances.models import Deployment
@@ -53,12 +53,3 @@ def may_change(actor: User | AnonymousUser, deployment: Deployment) -> Verdict:
 def may_set_weights(actor: User | AnonymousUser, capability: Capability) -> Verdict:
     """The operators of the capability's team."""
     return may_act_as(actor, capability.team, Role.OPERATOR)
-
-
-def may_confirm(actor: User | AnonymousUser, version: Version) -> Verdict:
-    """The operators of the capability's team, but never who made the version."""
-    if is_platform_admin(actor) or roles_of(actor, version.capability.team) & {Role.OPERATOR}:
-        if actor.pk == version.created_by_id:
-            return deny(_("You made this version; somebody else has to confirm it."))
-        return allow()
-    return may_act_as(actor, version.capability.team, Role.OPERATOR)

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from apps.accounts.selectors import teams_of
 from apps.catalog.models import Capability, Version
 from apps.core.errors import NotFound
-from apps.instances.models import Confirmation, Deployment, Replica, TrafficWeight
+from apps.instances.models import Deployment, Replica, TrafficWeight
 from apps.instances.policy import VIEWERS, may_view
 
 if TYPE_CHECKING:
@@ -75,13 +75,3 @@ def production_version(capability: Capability) -> Version | None:
     """The version that answers the largest share of production calls, or None."""
     weight = weights().filter(capability=capability).order_by("-weight", "-deployment_id").first()
     return weight.deployment.version if weight else None
-
-
-def confirmation_of(version: Version) -> Confirmation | None:
-    """The newest operator's word on exactly the present bytes of a version."""
-    return (
-        Confirmation.objects.filter(version=version, digest=version.digest)
-        .select_related("by")
-        .order_by("-pk")
-        .first()
-    )

@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.instances.models import Confirmation, Deployment, Replica
+from apps.instances.models import Deployment, Replica
 
 
 class ReplicaSerializer(serializers.ModelSerializer[Replica]):
@@ -63,17 +63,6 @@ class WeightsSerializer(serializers.Serializer[Any]):
 
     capability = serializers.SlugField(read_only=True)
     weights = serializers.DictField(child=serializers.IntegerField())
-
-
-class ConfirmationSerializer(serializers.ModelSerializer[Confirmation]):
-    by: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
-        slug_field="username", read_only=True
-    )
-
-    class Meta:
-        model = Confirmation
-        fields = ["version", "digest", "by", "at", "comment"]
-        read_only_fields = ["digest", "by", "at"]
 
 
 class LogSerializer(serializers.Serializer[Any]):

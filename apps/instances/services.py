@@ -16,8 +16,8 @@ from apps.core.events import publish
 from apps.core.policy import require
 from apps.instances import routes
 from apps.instances.guard import may_take_production_traffic
-from apps.instances.models import Confirmation, Deployment, TrafficWeight
-from apps.instances.policy import may_change, may_confirm, may_deploy, may_set_weights
+from apps.instances.models import Deployment, TrafficWeight
+from apps.instances.policy import may_change, may_deploy, may_set_weights
 
 if TYPE_CHECKING:
     from apps.accounts.models import Site, User
@@ -163,22 +163,6 @@ def set_weights(capability: Capability, weights: Mapping[int, int], *, by: User 
     publish("instances.weights_changed", capability.pk, before=before, after=wanted)
     routes.changed(capability.pk)
     return wanted
-
-
-@transaction.atomic
-def confirm_for_production(version: Version, *, by: User, comment: str = "") -> Confirmation:
-    """Record an operator's word that exactly these bytes may take production traffic."""
-    require(may_confirm(by, version))
-    if version.status != Version.Status.PACKAGED:
-        raise Conflict(_("%(version)s is not packaged; there is nothing to confirm.") % {"version": version})
-    confirmation, created = Confirmation.objects.get_or_create(
-        version=version, digest=version.digest, by=by, defaults={"comment": comment.strip()}
-    )
-    if created:
-        audit.record(
-            "instances.version.confirmed", version, by=by, digest=version.digest, comment=comment.strip()
-        )
-    return confirmation
 
 
 def _locked(deployment: Deployment) -> Deployment:

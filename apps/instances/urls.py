@@ -16,7 +16,6 @@ _pages = [
     path("operations/<int:pk>/restart/", views.restart, name="restart"),
     path("operations/<int:pk>/scale/", views.scale, name="scale"),
     path("operations/<int:pk>/key/", views.key, name="key"),
-    path("operations/<int:pk>/confirm/", views.confirm, name="confirm"),
 ]
 
 urlpatterns = [path("", include((_pages, "instances")))]

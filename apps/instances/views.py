@@ -1,4 +1,4 @@
-"""Operations: what runs, one deployment, traffic, the operator's word."""
+"""Operations: what runs, one deployment, traffic."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from apps.catalog.selectors import get_capability, get_version
 from apps.core.errors import Invalid, PortalError
 from apps.core.paging import keyset
 from apps.core.policy import require
-from apps.instances import confirmations, guard, services, testkeys
+from apps.instances import services, testkeys
 from apps.instances.forms import DeployForm, ScaleForm, WeightsForm
 from apps.instances.guard import may_take_production_traffic
 from apps.instances.models import Deployment
-from apps.instances.policy import may_change, may_confirm, may_deploy, may_set_weights
+from apps.instances.policy import may_change, may_deploy, may_set_weights
 from apps.instances.reconcile import log_tail
 from apps.instances.selectors import (
-    confirmation_of,
     deployments,
     deployments_of,
     deployments_visible_to,
@@ -129,11 +128,8 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     version.capability = deployment.capability
     context = _state_of(deployment, user) | {
         "scale": ScaleForm(initial={"replicas": deployment.replicas}),
-        "word_counts": guard.is_registered(confirmations.CHECK),
         "may_call": testkeys.may_make(user, deployment),
         "guard": may_take_production_traffic(version),
-        "confirmation": confirmation_of(version),
-        "may_confirm": may_confirm(user, version),
     }
     return render(request, "instances/detail.html", context)
 
@@ -200,19 +196,6 @@ def key(request: HttpRequest, pk: int) -> HttpResponse:
     response = render(request, template, context)
     response["Cache-Control"] = "no-store"
     return response
-
-
-@login_required
-@require_POST
-def confirm(request: HttpRequest, pk: int) -> HttpResponse:
-    """The operator's word on the bytes of this deployment's version."""
-    user = cast("User", request.user)
-    deployment = get_deployment(pk, user=user)
-    services.confirm_for_production(
-        deployment.version, by=user, comment=request.POST.get("comment", "")[:2000]
-    )
-    messages.success(request, _("Confirmed. These bytes may take production traffic."))
-    return redirect("instances:detail", pk=pk)
 
 
 @login_required

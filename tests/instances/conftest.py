@@ -1,8 +1,8 @@
-"""Traffic is tested here by itself: the guard asks an operator's word, as it does where nobody signs."""
+"""Traffic is tested here by itself: the guard asks whether a digest is among those that a test signed."""
 
 import pytest
 
 
 @pytest.fixture(autouse=True)
-def _guard(an_operators_word_decides):
+def _guard(signed):
     """Every test of this folder."""

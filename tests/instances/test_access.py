@@ -21,7 +21,6 @@ TABLE = [
     Row("POST", f"{D}scale/", (302, 403, 403, 302, 404, 302), {"replicas": 1}),
     # A production deployment has no test key, whoever asks.
     Row("POST", f"{D}key/", (302, 403, 403, 403, 404, 403)),
-    Row("POST", f"{D}confirm/", (302, 403, 403, 302, 404, 302)),
     Row("GET", A, (401, 200, 200, 200, 200, 200)),
     Row("POST", A, (401, 422, 422, 422, 422, 422)),
     Row("GET", A + "{deployment}/", (401, 200, 200, 200, 404, 200)),
@@ -32,7 +31,6 @@ TABLE = [
     Row("POST", A + "{deployment}/key/", (401, 403, 403, 403, 404, 403)),
     Row("GET", "/api/v1/traffic/digits/", (401, 200, 200, 200, 404, 200)),
     Row("PUT", "/api/v1/traffic/digits/", (401, 403, 403, 200, 404, 200), {"weights": {}}),
-    Row("POST", "/api/v1/confirmations/", (401, 422, 422, 422, 422, 422)),
     # Stopping comes last.
     Row("POST", f"{D}stop/", (302, 403, 403, 302, 404, 302)),
     Row("POST", A + "{deployment}/stop/", (401, 403, 403, 200, 404, 200)),

@@ -5,10 +5,9 @@ import pytest
 from apps.core.errors import Conflict, Invalid, NotAllowed
 from apps.instances import guard, routes
 from apps.instances.guard import may_take_production_traffic
-from apps.instances.models import Confirmation, TrafficWeight
+from apps.instances.models import TrafficWeight
 from apps.instances.selectors import production_version, weights_of
 from apps.instances.services import (
-    confirm_for_production,
     deploy_version,
     set_weights,
     stop_deployment,
@@ -39,15 +38,15 @@ def test_without_any_check_nothing_passes(version, monkeypatch):
     assert not may_take_production_traffic(version)
 
 
-def test_unconfirmed_bytes_get_no_traffic_and_the_reason_is_told(digits, running, ole):
-    with pytest.raises(NotAllowed, match="No operator has confirmed"):
+def test_unsigned_bytes_get_no_traffic_and_the_reason_is_told(digits, running, ole, signed):
+    with pytest.raises(NotAllowed, match="nobody has signed"):
         set_weights(digits, {running.pk: 100}, by=ole)
 
     assert weights_of(digits) == {}
 
 
-def test_an_operators_word_lets_traffic_in(digits, version, running, ole):
-    confirm_for_production(version, by=ole, comment="seen")
+def test_signed_bytes_may_take_traffic(digits, version, running, ole, signed):
+    signed.add(version.digest)
 
     set_weights(digits, {running.pk: 100}, by=ole)
 
@@ -55,30 +54,28 @@ def test_an_operators_word_lets_traffic_in(digits, version, running, ole):
     assert production_version(digits) == version
 
 
-def test_a_word_for_other_bytes_does_not_count(version, running, ole):
-    confirm_for_production(version, by=ole)
-    Confirmation.objects.update(digest="0" * 64)
+def test_a_signature_on_other_bytes_does_not_count(version, signed):
+    signed.add("0" * 64)
 
     assert not may_take_production_traffic(version)
 
 
-def test_developers_neither_confirm_nor_divide(digits, version, running, ada):
-    with pytest.raises(NotAllowed):
-        confirm_for_production(version, by=ada)
+def test_developers_do_not_divide(digits, version, running, ada, signed):
+    signed.add(version.digest)
     with pytest.raises(NotAllowed):
         set_weights(digits, {running.pk: 100}, by=ada)
 
 
-def test_a_test_deployment_never_takes_production_traffic(digits, version, ole):
-    confirm_for_production(version, by=ole)
+def test_a_test_deployment_never_takes_production_traffic(digits, version, ole, signed):
+    signed.add(version.digest)
     test = make_ready_deployment(version, ole, kind="test")
 
     with pytest.raises(Conflict, match="test deployment"):
         set_weights(digits, {test.pk: 100}, by=ole)
 
 
-def test_a_deployment_that_does_not_answer_gets_no_traffic(digits, version, ole):
-    confirm_for_production(version, by=ole)
+def test_a_deployment_that_does_not_answer_gets_no_traffic(digits, version, ole, signed):
+    signed.add(version.digest)
     cold = deploy_version(version, kind="production", by=ole)
 
     with pytest.raises(Conflict, match="pending"):
@@ -86,18 +83,18 @@ def test_a_deployment_that_does_not_answer_gets_no_traffic(digits, version, ole)
 
 
 @pytest.mark.parametrize("weight", [50, 101, -1, True])
-def test_impossible_shares_are_refused(digits, version, running, ole, weight):
-    confirm_for_production(version, by=ole)
+def test_impossible_shares_are_refused(digits, version, running, ole, weight, signed):
+    signed.add(version.digest)
 
     with pytest.raises(Invalid):
         set_weights(digits, {running.pk: weight}, by=ole)
 
 
-def test_the_salt_stays_when_shares_change(digits, ada, ole, version, running):
+def test_the_salt_stays_when_shares_change(digits, ada, ole, version, running, signed):
     other = make_packaged_version(digits, ada)
     second = make_ready_deployment(other, ole)
     for each in (version, other):
-        confirm_for_production(each, by=ole)
+        signed.add(each.digest)
     set_weights(digits, {running.pk: 100}, by=ole)
     salt = TrafficWeight.objects.get().salt
 
@@ -107,8 +104,8 @@ def test_the_salt_stays_when_shares_change(digits, ada, ole, version, running):
     assert TrafficWeight.objects.get().salt == salt
 
 
-def test_a_deployment_under_traffic_is_not_stopped(digits, version, running, ole):
-    confirm_for_production(version, by=ole)
+def test_a_deployment_under_traffic_is_not_stopped(digits, version, running, ole, signed):
+    signed.add(version.digest)
     set_weights(digits, {running.pk: 100}, by=ole)
 
     with pytest.raises(Conflict, match="100 %"):

@@ -44,14 +44,14 @@ def test_a_developer_is_told_why_not_production(client, ada, version):
     assert not Deployment.objects.exists()
 
 
-def test_an_operator_confirms_and_divides_the_traffic(client, ole, version):
+def test_an_operator_divides_the_traffic(client, ole, version, signed):
     deployment = make_ready_deployment(version, ole)
     client.force_login(ole)
     shares = {f"d{deployment.pk}": 100}
     refused = client.post("/operations/traffic/digits/", shares)
-    assert "No operator has confirmed" in refused.content.decode()
+    assert "nobody has signed" in refused.content.decode()
 
-    client.post(f"/operations/{deployment.pk}/confirm/", {"comment": "looked at it"})
+    signed.add(version.digest)
     client.post("/operations/traffic/digits/", shares)
 
     assert weights_of(version.capability) == {deployment.pk: 100}
@@ -69,10 +69,10 @@ def test_the_page_shows_the_reason_and_the_end_of_the_log(client, ole, version):
     assert "every 1s" in text
 
 
-def test_stopping_asks_once_and_is_refused_under_traffic(client, ole, version):
+def test_stopping_asks_once_and_is_refused_under_traffic(client, ole, version, signed):
     deployment = make_ready_deployment(version, ole)
     client.force_login(ole)
-    client.post(f"/operations/{deployment.pk}/confirm/")
+    signed.add(version.digest)
     client.post("/operations/traffic/digits/", {f"d{deployment.pk}": 100})
 
     assert "Stop this deployment?" in client.get(f"/operations/{deployment.pk}/").content.decode()

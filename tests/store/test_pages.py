@@ -5,7 +5,7 @@ from django.test import Client
 
 from apps.catalog.models import Version
 from apps.instances.models import TrafficWeight
-from apps.instances.services import confirm_for_production, set_weights
+from apps.instances.services import set_weights
 from apps.store import services
 from tests.factories import make_plan, make_published_capability, make_ready_deployment
 
@@ -47,11 +47,11 @@ def as_ada(ada) -> Client:
 
 
 @pytest.fixture
-def live(digits, ada, ole, an_operators_word_decides) -> Version:
+def live(digits, ada, ole, signed) -> Version:
     """`digits` answers in production, as far as the tables say."""
     version = digits.versions.get()
     Version.objects.filter(pk=version.pk).update(signature=SIGNATURE)
-    confirm_for_production(version, by=ole)
+    signed.add(version.digest)
     set_weights(digits, {make_ready_deployment(version, ole).pk: 100}, by=ole)
     assert TrafficWeight.objects.exists()
     return version
