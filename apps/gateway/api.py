@@ -40,7 +40,9 @@ class CallViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Call]):
         if getattr(self, "swagger_fake_view", False):
             return Call.objects.none()
         user = cast("User", self.request.user)
-        return narrowed(calls_visible_to(user), self.request.query_params, capabilities_called(user))
+        asked = self.request.query_params
+        rows = calls_visible_to(user, shadow=bool(asked.get("shadow")))
+        return narrowed(rows, asked, capabilities_called(user))
 
     @extend_schema(
         parameters=[
@@ -49,6 +51,9 @@ class CallViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Call]):
             OpenApiParameter("since", enum=list(SPANS)),
             OpenApiParameter("outcome", enum=list(OUTCOMES)),
             OpenApiParameter("score_below", float),
+            OpenApiParameter(
+                "shadow", bool, description="What shadows answered, instead of what callers got"
+            ),
         ]
     )
     def list(self, request: Request, *args: object, **kwargs: object) -> Response:

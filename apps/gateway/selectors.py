@@ -141,13 +141,17 @@ def calls(
     return rows
 
 
-def calls_visible_to(user: User) -> QuerySet[Call]:
-    """The calls of the capabilities that a person's teams own, and those with the person's teams' keys."""
+def calls_visible_to(user: User, *, shadow: bool | None = False) -> QuerySet[Call]:
+    """The calls of the capabilities that a person's teams own, and those with the person's teams' keys.
+
+    What a shadow answered is seen by the capability's team alone: callers never get it.
+    """
+    rows = calls(shadow=shadow)
     if has_role(user, Role.ADMIN):
-        return calls()
+        return rows
     own = Capability.objects.filter(team__in=teams_of(user, *LOOKED_INTO)).values("pk")
     keys = _keys_of(user).values("pk")
-    return calls().filter(Q(capability_id__in=own) | Q(grant_id__in=keys))
+    return rows.filter(Q(capability_id__in=own) | Q(grant_id__in=keys, shadow=False))
 
 
 def _keys_of(user: User) -> QuerySet[Grant]:
@@ -178,7 +182,7 @@ def get_call(request_id: UUID | str, *, user: User) -> Call:
         number = UUID(int=0)
     around = moment_of(number)
     found = (
-        calls_visible_to(user)
+        calls_visible_to(user, shadow=None)
         .defer(None)
         .filter(request_id=number, at__range=(around - timedelta(minutes=5), around + timedelta(minutes=5)))
         .first()

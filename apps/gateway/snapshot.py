@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from apps.catalog.models import Capability, Version
 from apps.gateway.models import Grant
-from apps.instances.selectors import living_deployments, weights
+from apps.instances.selectors import living_deployments, shadows, weights
 
 if TYPE_CHECKING:
     from apps.instances.models import Deployment, TrafficWeight
@@ -91,8 +91,9 @@ def _capabilities(deployments: list[Deployment], weights: list[TrafficWeight]) -
     by_capability: dict[int, list[TrafficWeight]] = {}
     for weight in weights:
         by_capability.setdefault(weight.capability_id, []).append(weight)
+    mirrors = {shadow.capability_id: shadow for shadow in shadows()}
     found = Capability.objects.exclude(status=Capability.Status.RETIRED).values_list("id", "slug")
-    pictures = {}
+    pictures: dict[str, Any] = {}
     for pk, slug in found:
         rows = by_capability.get(pk, [])
         pictures[slug] = {
@@ -107,6 +108,14 @@ def _capabilities(deployments: list[Deployment], weights: list[TrafficWeight]) -
             ],
             "salt": rows[0].salt if rows else slug,
         }
+        if (mirror := mirrors.get(pk)) is not None:
+            pictures[slug]["shadow"] = [
+                {
+                    "deployment": str(mirror.deployment_id),
+                    "version": mirror.deployment.version.number,
+                    "weight": mirror.percent,
+                }
+            ]
     return pictures
 
 

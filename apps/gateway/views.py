@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from apps.accounts.models import User
 
-ASKED = ("capability", "version", "since", "outcome", "score_below")
+ASKED = ("capability", "version", "since", "outcome", "score_below", "shadow")
 
 
 @login_required
@@ -33,7 +33,7 @@ def call_list(request: HttpRequest) -> HttpResponse:
     user = cast("User", request.user)
     asked = {name: request.GET.get(name, "")[:100] for name in ASKED}
     capabilities = capabilities_called(user)
-    rows = narrowed(calls_visible_to(user), asked, capabilities)
+    rows = narrowed(calls_visible_to(user, shadow=bool(asked["shadow"])), asked, capabilities)
     page = keyset(rows, ("-at", "-request_id"), request.GET.get("cursor", ""), 50)
     names = {pk: slug for slug, pk in capabilities.items()}
     outcomes = outcomes_of([call.request_id for call in page.items])

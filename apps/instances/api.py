@@ -19,13 +19,14 @@ from apps.core.errors import Invalid, NotFound
 from apps.core.policy import require
 from apps.instances import services, testkeys
 from apps.instances.models import Deployment
-from apps.instances.selectors import deployments_visible_to, weights_of
+from apps.instances.selectors import deployments_visible_to, get_deployment, shadow_of, weights_of
 from apps.instances.serializers import (
     DeploymentSerializer,
     KeySerializer,
     LogSerializer,
     NewDeploymentSerializer,
     ScaleSerializer,
+    ShadowSerializer,
     WeightsSerializer,
 )
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from rest_framework.request import Request
 
     from apps.accounts.models import User
+    from apps.catalog.models import Capability
 
 
 class DeploymentViewSet(
@@ -161,3 +163,36 @@ def _weights(given: dict[str, Any]) -> dict[int, int]:
             _("The keys of `weights` must be ids of deployments."), fields={"weights": _("must be ids")}
         )
     return {int(key): value for key, value in given.items()}
+
+
+class ShadowView(APIView):
+    """The deployment that gets a copy of a capability's production calls; its answers are logged, never returned."""
+
+    @extend_schema(responses=ShadowSerializer, operation_id="shadow_retrieve")
+    def get(self, request: Request, slug: str) -> Response:
+        capability = get_capability(slug, user=request.user)
+        require(may_build(request.user, capability))
+        return self._answer(capability)
+
+    @extend_schema(request=ShadowSerializer, responses=ShadowSerializer, operation_id="shadow_update")
+    def put(self, request: Request, slug: str) -> Response:
+        """Set it, or end it with `"deployment": null`."""
+        asked = ShadowSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        user = cast("User", request.user)
+        capability = get_capability(slug, user=user)
+        pk = asked.validated_data["deployment"]
+        deployment = get_deployment(pk, user=user) if pk is not None else None
+        services.set_shadow(capability, deployment, asked.validated_data["percent"], by=user)
+        return self._answer(capability)
+
+    @staticmethod
+    def _answer(capability: Capability) -> Response:
+        shadow = shadow_of(capability)
+        return Response(
+            {
+                "capability": capability.slug,
+                "deployment": shadow.deployment_id if shadow else None,
+                "percent": shadow.percent if shadow else 100,
+            }
+        )

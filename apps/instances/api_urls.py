@@ -10,5 +10,6 @@ router.register("deployments", api.DeploymentViewSet, basename="api-deployment")
 
 urlpatterns = [
     path("traffic/<slug:slug>/", api.WeightsView.as_view(), name="api-traffic"),
+    path("traffic/<slug:slug>/shadow/", api.ShadowView.as_view(), name="api-shadow"),
     path("", include(router.urls)),
 ]

@@ -62,3 +62,19 @@ class WeightsForm(forms.Form):
     def weights(self) -> dict[int, int]:
         """The shares that were written, by deployment."""
         return {int(name[1:]): value or 0 for name, value in self.cleaned_data.items()}
+
+
+class ShadowForm(forms.Form):
+    """Which deployment gets a copy of the production calls, and of how many."""
+
+    deployment = forms.TypedChoiceField(label=_("Deployment"), coerce=int, empty_value=None, required=False)
+    percent = forms.IntegerField(label=_("Share of the calls (%)"), min_value=1, max_value=100, initial=100)
+
+    def __init__(self, *args: Any, deployments: Iterable[Deployment], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = [
+            (row.pk, f"{row.version.number} #{row.pk} ({row.get_kind_display()})") for row in deployments
+        ]
+        field = self.fields["deployment"]
+        assert isinstance(field, forms.TypedChoiceField)
+        field.choices = [("", _("None")), *choices]

@@ -137,3 +137,24 @@ class TrafficWeight(models.Model):
                 condition=models.Q(weight__gte=1, weight__lte=100), name="traffic_weight_is_percent"
             ),
         ]
+
+
+class Shadow(models.Model):
+    """The deployment that gets a copy of a capability's production calls; its answers are logged, never returned."""
+
+    capability = models.OneToOneField("catalog.Capability", on_delete=models.CASCADE, related_name="+")
+    deployment = models.OneToOneField(Deployment, on_delete=models.CASCADE, related_name="shadow")
+    percent = models.PositiveSmallIntegerField(_("share"), default=100)
+    set_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    set_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name = _("shadow")
+        verbose_name_plural = _("shadows")
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(percent__gte=1, percent__lte=100), name="shadow_share_is_percent"
+            ),
+        ]

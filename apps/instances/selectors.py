@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from apps.accounts.selectors import teams_of
 from apps.catalog.models import Capability, Version
 from apps.core.errors import NotFound
-from apps.instances.models import Deployment, Replica, TrafficWeight
+from apps.instances.models import Deployment, Replica, Shadow, TrafficWeight
 from apps.instances.policy import VIEWERS, may_view
 
 if TYPE_CHECKING:
@@ -69,6 +69,16 @@ def weights_of(capability: Capability) -> dict[int, int]:
     """{deployment id: percent} of one capability's production traffic; empty when none is let in."""
     found = TrafficWeight.objects.filter(capability=capability)
     return dict(found.values_list("deployment_id", "weight"))
+
+
+def shadows() -> QuerySet[Shadow]:
+    """Every mirror of production calls."""
+    return Shadow.objects.select_related("deployment__version").order_by("capability_id")
+
+
+def shadow_of(capability: Capability) -> Shadow | None:
+    """The deployment that gets a copy of a capability's calls, or None."""
+    return shadows().filter(capability=capability).first()
 
 
 def production_version(capability: Capability) -> Version | None:

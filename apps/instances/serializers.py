@@ -65,6 +65,14 @@ class WeightsSerializer(serializers.Serializer[Any]):
     weights = serializers.DictField(child=serializers.IntegerField())
 
 
+class ShadowSerializer(serializers.Serializer[Any]):
+    """The deployment that gets a copy of this percentage of the production calls; null ends the mirror."""
+
+    capability = serializers.SlugField(read_only=True)
+    deployment = serializers.IntegerField(allow_null=True)
+    percent = serializers.IntegerField(default=100, min_value=1, max_value=100)
+
+
 class LogSerializer(serializers.Serializer[Any]):
     """A part of a replica's output."""
 

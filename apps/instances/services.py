@@ -16,7 +16,7 @@ from apps.core.events import publish
 from apps.core.policy import require
 from apps.instances import routes
 from apps.instances.guard import may_take_production_traffic
-from apps.instances.models import Deployment, TrafficWeight
+from apps.instances.models import Deployment, Shadow, TrafficWeight
 from apps.instances.policy import may_change, may_deploy, may_set_weights
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ def stop_deployment(deployment: Deployment, *, by: User | None, reason: str = ""
         )
     if deployment.desired == Deployment.Desired.STOPPED:
         return deployment
+    for shadow in Shadow.objects.filter(deployment=deployment):
+        _end_shadow(shadow, by)
     deployment.desired = Deployment.Desired.STOPPED
     deployment.save(update_fields=["desired"])
     if Deployment.lifecycle.can(deployment, "stopping"):
@@ -159,10 +161,71 @@ def set_weights(capability: Capability, weights: Mapping[int, int], *, by: User 
     for pk in wanted:
         _check_target(pk, found.get(pk), already=pk in before)
     _write_weights(capability, wanted, by)
+    for shadow in Shadow.objects.filter(deployment_id__in=wanted):
+        _end_shadow(shadow, by)
     audit.record("instances.weights.set", capability, by=by, before=before, after=wanted)
     publish("instances.weights_changed", capability.pk, before=before, after=wanted)
     routes.changed(capability.pk)
     return wanted
+
+
+@transaction.atomic
+def set_shadow(
+    capability: Capability, deployment: Deployment | None, percent: int = 100, *, by: User | None
+) -> Shadow | None:
+    """Mirror a share of a capability's production calls to a deployment, or to none.
+
+    Its answers are logged as shadows and returned to nobody, so it needs no sign-off; it must run, and must not
+    answer production calls already. Raises NotAllowed, Invalid, Conflict.
+    """
+    if by is not None:
+        require(may_set_weights(by, capability))
+    Capability.objects.select_for_update().get(pk=capability.pk)
+    before = Shadow.objects.filter(capability=capability).first()
+    if deployment is None:
+        if before is not None:
+            _end_shadow(before, by)
+        return None
+    _check_shadow(capability, _locked(deployment), percent)
+    shadow, _created = Shadow.objects.update_or_create(
+        capability=capability, defaults={"deployment": deployment, "percent": percent, "set_by": by}
+    )
+    audit.record(
+        "instances.shadow.set",
+        capability,
+        by=by,
+        deployment=deployment.pk,
+        percent=percent,
+        before=before.deployment_id if before else None,
+    )
+    routes.changed(capability.pk)
+    return shadow
+
+
+def _end_shadow(shadow: Shadow, by: User | None) -> None:
+    audit.record("instances.shadow.ended", shadow.capability, by=by, deployment=shadow.deployment_id)
+    routes.changed(shadow.capability_id)
+    shadow.delete()
+
+
+def _check_shadow(capability: Capability, deployment: Deployment, percent: int) -> None:
+    if not 1 <= _percent(percent) <= 100:
+        raise Invalid(
+            _("A shadow gets 1 to 100 percent of the calls; to end it, choose no deployment."),
+            fields={"percent": _("must be 1 to 100")},
+        )
+    if deployment.capability_id != capability.pk:
+        raise Invalid(
+            _("There is no deployment %(pk)d of this capability.") % {"pk": deployment.pk},
+            fields={"deployment": str(deployment.pk)},
+        )
+    if deployment.desired != Deployment.Desired.RUNNING:
+        raise Conflict(_("Deployment %(pk)d is stopped. Start it first.") % {"pk": deployment.pk})
+    if TrafficWeight.objects.filter(deployment=deployment).exists():
+        raise Conflict(
+            _("Deployment %(pk)d answers production calls already; a shadow must be another one.")
+            % {"pk": deployment.pk}
+        )
 
 
 def _locked(deployment: Deployment) -> Deployment:

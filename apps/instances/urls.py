@@ -9,6 +9,7 @@ _pages = [
     path("operations/versions/<int:version>/", views.of_version, name="of_version"),
     path("operations/deploy/<int:version>/", views.deploy, name="deploy"),
     path("operations/traffic/<slug:slug>/", views.traffic, name="traffic"),
+    path("operations/traffic/<slug:slug>/shadow/", views.shadow, name="shadow"),
     path("operations/<int:pk>/", views.detail, name="detail"),
     path("operations/<int:pk>/state/", views.state, name="state"),
     path("operations/<int:pk>/stop/", views.stop, name="stop"),

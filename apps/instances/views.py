@@ -16,7 +16,7 @@ from apps.core.errors import Invalid, PortalError
 from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.instances import services, testkeys
-from apps.instances.forms import DeployForm, ScaleForm, WeightsForm
+from apps.instances.forms import DeployForm, ScaleForm, ShadowForm, WeightsForm
 from apps.instances.guard import may_take_production_traffic
 from apps.instances.models import Deployment
 from apps.instances.policy import may_change, may_deploy, may_set_weights
@@ -26,6 +26,7 @@ from apps.instances.selectors import (
     deployments_of,
     deployments_visible_to,
     get_deployment,
+    shadow_of,
     weights_of,
 )
 
@@ -224,8 +225,48 @@ def traffic(request: HttpRequest, slug: str) -> HttpResponse:
         "rows": [(row, may_take_production_traffic(row.version)) for row in rows],
         "form": form,
         "may_set": may_set_weights(user, capability),
-    }
+    } | _mirrored(capability)
     return render(request, "instances/traffic.html", context)
+
+
+@login_required
+@require_POST
+def shadow(request: HttpRequest, slug: str) -> HttpResponse:
+    """Mirror a share of the production calls to a deployment, or end that."""
+    user = cast("User", request.user)
+    capability = get_capability(slug, user=user)
+    require(may_build(user, capability))
+    form = ShadowForm(request.POST, deployments=_may_mirror(capability))
+    if not form.is_valid():
+        raise Invalid(_("Choose a deployment that runs, and a share from 1 to 100."))
+    pk = form.cleaned_data["deployment"]
+    chosen = get_deployment(pk, user=user) if pk else None
+    services.set_shadow(capability, chosen, form.cleaned_data["percent"], by=user)
+    told = (
+        _("The mirror is set; it reaches the gateway within seconds.")
+        if chosen
+        else _("The mirror has ended.")
+    )
+    messages.success(request, told)
+    return redirect("instances:traffic", slug=slug)
+
+
+def _mirrored(capability: Capability) -> dict[str, Any]:
+    """What the traffic page shows of the mirror."""
+    now = shadow_of(capability)
+    initial = {"deployment": now.deployment_id, "percent": now.percent} if now else {}
+    candidates = _may_mirror(capability)
+    return {
+        "shadow": now,
+        "candidates": candidates,
+        "shadow_form": ShadowForm(deployments=candidates, initial=initial),
+    }
+
+
+def _may_mirror(capability: Capability) -> list[Deployment]:
+    """The deployments that run and answer no production calls."""
+    rows = deployments().filter(capability=capability, desired=Deployment.Desired.RUNNING)
+    return list(rows.filter(traffic=None).exclude(status=Deployment.Status.STOPPED).order_by("-pk")[:50])
 
 
 def _production_of(capability: Capability) -> list[Deployment]:

@@ -82,3 +82,21 @@ def test_a_person_says_once_whether_an_answer_was_right(call, client, ada):
     posted = client.post("/api/v1/feedback/", {"request_id": call, "correct": True}, "application/json")
     assert posted.status_code == 201
     assert client.get("/api/v1/feedback/").json()["results"][0]["correct"] is True
+
+
+def test_what_a_shadow_answered_is_for_the_team_and_not_for_the_caller(log, served, client, ada, cy):  # noqa: F811
+    _, _, grant = served
+    grant.team, grant.user = None, cy
+    grant.save()
+    mirrored = facts(served, kind="shadow")
+    log(segments.pack(mirrored, REQUEST, ANSWER), segments.pack(facts(served), REQUEST, ANSWER))
+    ingest_once(log.folder)
+
+    client.force_login(ada)
+    assert mirrored["id"] in client.get("/calls/?shadow=1").content.decode()
+    assert mirrored["id"] not in client.get("/calls/").content.decode()
+    assert "A shadow answered" in client.get(f"/calls/{mirrored['id']}/").content.decode()
+    assert len(client.get("/api/v1/calls/?shadow=1").json()["results"]) == 1
+    client.force_login(cy)
+    assert mirrored["id"] not in client.get("/calls/?shadow=1").content.decode()
+    assert client.get(f"/calls/{mirrored['id']}/").status_code == 404

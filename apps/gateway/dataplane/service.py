@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import time
+from random import random
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -20,7 +21,7 @@ from apps.gateway.dataplane import feedback
 from apps.gateway.dataplane.calllog import LogFull
 from apps.gateway.dataplane.http import Request, Response
 from apps.gateway.dataplane.problems import Refused
-from apps.gateway.dataplane.routing import by_weight, choose_replica, choose_route, not_ready, point_of
+from apps.gateway.dataplane.routing import choose_replica, choose_route, not_ready
 from apps.gateway.dataplane.upstream import Answer, Died, TooSlow
 
 if TYPE_CHECKING:
@@ -283,7 +284,7 @@ class Service:
             if self.config.fsync_each_call:
                 await self.calls.on_disk()
             if capability.shadow:
-                self._mirror(call, capability, caller)
+                self._mirror(call, capability)
             return self._answer(call, answer, admission.pool.headers())
         except Refused as refusal:
             status = refusal.status
@@ -390,11 +391,17 @@ class Service:
 
     # --- shadows
 
-    def _mirror(self, call: Call, capability: Capability, caller: str) -> None:
-        """Give a shadow version the same call; its answer is logged and never returned."""
-        route = by_weight(capability.shadow, point_of(caller, capability.salt))
-        deployment = self.snapshot.deployment(route.deployment) if route else None
-        if deployment is None or len(self._shadows) >= SHADOWS_AT_ONCE:
+    def _mirror(self, call: Call, capability: Capability) -> None:
+        """Give a shadow version the same call; its answer is logged and never returned.
+
+        Its share is of calls, not of callers, so that a small share sees every caller. A key that is bound to
+        one deployment is a test's, not production.
+        """
+        route = capability.shadow[0]
+        deployment = self.snapshot.deployment(route.deployment)
+        if deployment is None or deployment is call.deployment or len(self._shadows) >= SHADOWS_AT_ONCE:
+            return
+        if (call.grant and call.grant.deployment) or random() * 100 >= route.weight:
             return
         shadow = Call(call.request)
         shadow.id, shadow.grant, shadow.capability, shadow.deployment = (
