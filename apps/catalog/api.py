@@ -14,12 +14,21 @@ from rest_framework.views import APIView
 from apps.accounts.models import PersonalToken, Role
 from apps.accounts.selectors import teams_of
 from apps.catalog import services
+from apps.catalog.comparison import compare
 from apps.catalog.models import Capability, Version
 from apps.catalog.policy import may_add_version
-from apps.catalog.selectors import capabilities_visible_to, get_capability, matching, versions_visible_to
+from apps.catalog.selectors import (
+    capabilities_visible_to,
+    get_capability,
+    matching,
+    side_of,
+    versions_to_compare,
+    versions_visible_to,
+)
 from apps.catalog.serializers import (
     CapabilityChangeSerializer,
     CapabilitySerializer,
+    ComparisonSerializer,
     DeprecationSerializer,
     NewVersionSerializer,
     ObjectSerializer,
@@ -94,6 +103,24 @@ class CapabilityViewSet(
     def withdraw(self, request: Request, slug: str = "") -> Response:
         """Take it out of the store."""
         return Response(CapabilitySerializer(services.withdraw_capability(self._one(), by=self._user())).data)
+
+    @extend_schema(
+        responses=ComparisonSerializer,
+        parameters=[
+            OpenApiParameter("versions", str, many=True, description="Numbers, two to six, repeated")
+        ],
+    )
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    def comparison(self, request: Request, slug: str = "") -> Response:
+        """Versions side by side: `?versions=1.0.0&versions=1.1.0`. Values that differ are marked."""
+        asked = request.query_params.getlist("versions")
+        sides = [side_of(version) for version in versions_to_compare(self._one(), asked, user=request.user)]
+        found = {
+            "versions": [side.number for side in sides],
+            "sections": compare(sides),
+            "cards": [side.card for side in sides],
+        }
+        return Response(ComparisonSerializer(found).data)
 
     @extend_schema(request=DeprecationSerializer, responses=CapabilitySerializer)
     @action(detail=True, methods=["post"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from django.contrib.postgres.search import SearchQuery
@@ -10,10 +11,15 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.policy import is_platform_admin
 from apps.accounts.selectors import teams_of
+from apps.catalog.comparison import Side
 from apps.catalog.models import Capability, Version
 from apps.catalog.policy import BUILDERS, LISTED, may_build, may_view_capability
-from apps.core.errors import NotFound
+from apps.core import objects
+from apps.core.errors import Invalid, NotFound
 from apps.core.search import lexemes
+
+MOST_COMPARED = 6
+_LARGEST_TEXT = 1 << 20
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -108,3 +114,62 @@ def suggested_number(capability: Capability) -> str:
         return "1.0.0"
     major, minor, _patch = max(cores)
     return f"{major}.{minor + 1}.0"
+
+
+def versions_to_compare(
+    capability: Capability, numbers: Sequence[str], *, user: User | AnonymousUser
+) -> list[Version]:
+    """The named versions in that order, for their comparison. Raises Invalid, NotFound."""
+    wanted = list(dict.fromkeys(number for number in numbers if number))
+    if not 2 <= len(wanted) <= MOST_COMPARED:
+        raise Invalid(
+            _("Choose two to %(most)d versions to compare; %(count)d are chosen.")
+            % {"most": MOST_COMPARED, "count": len(wanted)},
+            fields={"versions": _("must name two to %(most)d versions") % {"most": MOST_COMPARED}},
+        )
+    seen = versions_visible_to(user).filter(capability=capability, number__in=wanted)
+    found = {version.number: version for version in seen}
+    for number in wanted:
+        if number not in found:
+            raise NotFound(
+                _("%(name)s has no version %(number)s.") % {"name": capability.name, "number": number[:64]}
+            )
+    return [found[number] for number in wanted]
+
+
+def side_of(version: Version) -> Side:
+    """A version with the texts of its package, as `comparison` wants it."""
+    return Side(
+        number=version.number,
+        facts={
+            "status": version.get_status_display(),
+            "digest": version.digest,
+            "framework": version.framework,
+            "runtime": version.runtime,
+            "created_by": version.created_by.username,
+            "created_at": version.created_at,
+            "changelog": version.changelog,
+            "size": version.size,
+            "files": len(version.manifest or version.source_manifest),
+        },
+        signature=version.signature,
+        report=version.report,
+        parameters=version.parameters,
+        lineage={
+            "dataset": version.dataset_version_urn,
+            "job": version.training_job_urn,
+            "code": version.code_digest,
+            "source": version.source_digest,
+        },
+        environment=text_of(version, "environment.lock"),
+        card=text_of(version, "card.md"),
+    )
+
+
+def text_of(version: Version, path: str) -> str:
+    """A text file of a version's package, or of its upload; empty when there is none. At most 1 MB is read."""
+    entry = version.manifest.get(path) or version.source_manifest.get(path)
+    if entry is None:
+        return ""
+    with objects.open_object(entry["sha256"]) as stream:
+        return stream.read(_LARGEST_TEXT).decode(errors="replace")

@@ -95,3 +95,29 @@ class ObjectSerializer(serializers.Serializer[Any]):
 
     sha256 = serializers.CharField()
     size = serializers.IntegerField()
+
+
+class ComparisonRowSerializer(serializers.Serializer[Any]):
+    """One property of all compared versions, in the order of `versions`."""
+
+    title = serializers.CharField()
+    values = serializers.ListField()
+    kind = serializers.CharField()
+    differs = serializers.BooleanField()
+
+
+class ComparisonSectionSerializer(serializers.Serializer[Any]):
+    """Rows that belong together."""
+
+    name = serializers.CharField()
+    title = serializers.CharField()
+    rows_differ = serializers.IntegerField()
+    rows = ComparisonRowSerializer(many=True)
+
+
+class ComparisonSerializer(serializers.Serializer[Any]):
+    """Versions side by side; `cards` holds the text of each version's card."""
+
+    versions = serializers.ListField(child=serializers.CharField())
+    sections = ComparisonSectionSerializer(many=True)
+    cards = serializers.ListField(child=serializers.CharField(allow_blank=True))

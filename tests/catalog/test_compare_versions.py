@@ -1,0 +1,147 @@
+"""Versions side by side: what differs is marked, what is the same is not."""
+
+import pytest
+
+from apps.catalog.comparison import Side, compare, packages_of, text_difference
+from apps.catalog.models import Version
+from apps.core import manifests
+from tests.factories import make_capability, make_packaged_version, put_files
+
+SIGNATURE = {
+    "inputs": [{"name": "image", "datatype": "FP32", "shape": [-1, 8, 8], "minimum": 0, "maximum": 16}],
+    "outputs": [{"name": "class", "datatype": "INT64", "shape": [-1]}],
+}
+
+
+def side(number: str, **facts: object) -> Side:
+    values: dict[str, object] = {
+        "facts": {},
+        "signature": SIGNATURE,
+        "report": {},
+        "parameters": {},
+        "lineage": {},
+    }
+    return Side(number=number, **(values | facts))
+
+
+def rows_of(sides: list[Side], name: str) -> dict[str, tuple[list[object], bool]]:
+    section = next((section for section in compare(sides) if section.name == name), None)
+    return {row.title: (row.values, row.differs) for row in section.rows} if section else {}
+
+
+def test_a_changed_range_is_marked_and_the_rest_is_not():
+    wider = {**SIGNATURE, "inputs": [{**SIGNATURE["inputs"][0], "maximum": 255}]}
+
+    rows = rows_of([side("1.0.0"), side("2.0.0", signature=wider)], "signature")
+
+    assert rows["input image"] == (
+        ["FP32 [-1,8,8], minimum 0, maximum 16", "FP32 [-1,8,8], minimum 0, maximum 255"],
+        True,
+    )
+    assert rows["output class"][1] is False
+
+
+def test_a_tensor_that_came_new_stands_beside_nothing():
+    more = {**SIGNATURE, "outputs": [*SIGNATURE["outputs"], {"name": "p", "datatype": "FP32", "shape": [-1]}]}
+
+    rows = rows_of([side("1.0.0"), side("2.0.0", signature=more)], "signature")
+
+    assert rows["output p"] == ([None, "FP32 [-1]"], True)
+
+
+def test_packages_are_compared_by_name_whichever_way_the_lock_is_written():
+    before = "numpy==2.0.0\nNumba==1.0\n"
+    after = "# made by uv\nnumpy==2.1.0 \\\n    --hash=sha256:00\n"
+
+    rows = rows_of([side("1.0.0", environment=before), side("2.0.0", environment=after)], "environment")
+
+    assert rows == {"numba": (["1.0", None], True), "numpy": (["2.0.0", "2.1.0"], True)}
+    assert packages_of("-r other.txt\nxgboost[gpu]==3.0 ; python_version > '3'\n") == {"xgboost": "3.0"}
+
+
+def test_parameters_are_compared_leaf_by_leaf():
+    first = side("1.0.0", parameters={"forest": {"trees": 50, "depth": 4}, "classes": [0, 1]})
+    second = side("1.1.0", parameters={"forest": {"trees": 80, "depth": 4}, "classes": [0, 1]})
+
+    rows = rows_of([first, second], "parameters")
+
+    assert {label: differs for label, (_, differs) in rows.items()} == {
+        "forest.trees": True,
+        "forest.depth": False,
+        "classes": False,
+    }
+
+
+def test_three_versions_differ_when_one_does():
+    fast = {"latency": {"after": {"p50_ms": 0.1, "p99_ms": 0.4}}}
+    slow = {"latency": {"after": {"p50_ms": 4.1, "p99_ms": 9.0}}}
+
+    rows = rows_of([side("1", report=fast), side("2", report=fast), side("3", report=slow)], "latency")
+
+    assert rows["as served, p50"] == ([0.1, 0.1, 4.1], True)
+
+
+def test_the_difference_of_two_cards_has_what_left_and_what_came():
+    lines = text_difference("# Digits\n\nReads a digit\n", "# Digits\n\nReads two digits\n")
+
+    assert [(line.kind, line.text) for line in lines if line.kind in ("added", "removed")] == [
+        ("removed", "Reads a digit"),
+        ("added", "Reads two digits"),
+    ]
+    assert text_difference("same", "same") == []
+
+
+@pytest.fixture
+def digits(radio, ada):
+    return make_capability(radio, ada, "digits", name="Digits")
+
+
+def packaged(capability, by, number: str, **facts: object) -> Version:
+    version = make_packaged_version(capability, by, number)
+    manifest = manifests.build(
+        put_files({"card.md": f"# Card of {number}".encode(), "environment.lock": b"numpy==2.0.0\n"})
+    )
+    Version.objects.filter(pk=version.pk).update(manifest=manifest, signature=SIGNATURE, **facts)
+    return version
+
+
+@pytest.mark.django_db
+def test_the_page_shows_the_two_newest_until_others_are_chosen(client, ada, digits):
+    for number in ("1.0.0", "1.1.0", "1.2.0"):
+        packaged(digits, ada, number, parameters={"trees": int(number[2])})
+    client.force_login(ada)
+
+    newest = client.get("/catalog/digits/compare/").context
+    chosen = client.get("/catalog/digits/compare/?versions=1.0.0&versions=1.2.0&show=all")
+
+    assert [side.number for side in newest["sides"]] == ["1.1.0", "1.2.0"]
+    assert [side.number for side in chosen.context["sides"]] == ["1.0.0", "1.2.0"]
+    text = chosen.content.decode()
+    assert "Card of 1.2.0" in text
+    assert "numpy" in text
+
+
+@pytest.mark.django_db
+def test_one_version_alone_cannot_be_compared(client, ada, digits):
+    packaged(digits, ada, "1.0.0")
+    client.force_login(ada)
+
+    assert "two to 6 versions" in client.get("/catalog/digits/compare/?versions=1.0.0").content.decode()
+    assert "Nothing to compare yet" in client.get("/catalog/digits/compare/").content.decode()
+
+
+@pytest.mark.django_db
+def test_the_api_gives_the_same_rows(client, ada, digits):
+    packaged(digits, ada, "1.0.0", parameters={"trees": 50})
+    packaged(digits, ada, "1.1.0", parameters={"trees": 80})
+    client.force_login(ada)
+
+    answer = client.get("/api/v1/capabilities/digits/comparison/?versions=1.0.0&versions=1.1.0")
+
+    found = answer.json()
+    section = next(section for section in found["sections"] if section["name"] == "parameters")
+    assert found["versions"] == ["1.0.0", "1.1.0"]
+    assert section["rows"] == [{"title": "trees", "values": [50, 80], "kind": "mono", "differs": True}]
+    assert (
+        client.get("/api/v1/capabilities/digits/comparison/?versions=1.0.0&versions=9.9.9").status_code == 404
+    )
