@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from apps.core import audit, events, secrets
 from apps.core.errors import Conflict, Invalid
+from apps.gateway import reach
 from apps.gateway.models import Call, Grant, Outcome
 from apps.instances.models import Deployment
 
@@ -52,6 +53,8 @@ def create_grant(
 ) -> tuple[Grant, str]:
     """Make a key; the secret is returned this once. `secret` is for a caller that can derive it again.
 
+    The outermost transaction ends when the gateway knows the key, or two seconds later.
+
     Without a `pool` the key has limits of its own. Raises Invalid for a scope or an address that cannot be.
     """
     if kind not in Grant.Kind.values:
@@ -80,6 +83,8 @@ def create_grant(
         "gateway.grant.created", grant, by=by, kind=kind, capability=capability.slug, scope=scope, label=label
     )
     announce()
+    slug = capability.slug
+    transaction.on_commit(lambda: reach.wait_until_known(slug, secret), robust=True)
     return grant, secret
 
 
