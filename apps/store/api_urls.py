@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 from apps.store import api
 
 router = SimpleRouter()
+router.register("store", api.ListingViewSet, basename="api-store")
 router.register("plans", api.PlanViewSet, basename="api-plan")
 router.register("subscriptions", api.SubscriptionViewSet, basename="api-subscription")
 

@@ -7,9 +7,9 @@ class StoreConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from apps.core import menu, search
+        from apps.core import events, menu, search
         from apps.requests import kinds
-        from apps.store import selectors, services, tasks  # noqa: F401  registers the tasks
+        from apps.store import selectors, services, tasks
 
         kinds.register(
             services.SUBSCRIPTION_REQUEST,
@@ -22,3 +22,5 @@ class StoreConfig(AppConfig):
         menu.register(menu.MenuItem(_("Store"), _("Subscriptions"), "store:subscriptions", "key", order=20))
         menu.register_landing("consumer", "store:list")
         search.register("store", selectors.search_hits)
+        for name, handler in tasks.HANDLERS:
+            events.on(name, handler)

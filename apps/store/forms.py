@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Team
 from apps.store.limits import WrongLimit, parse_limits
-from apps.store.models import Plan
+from apps.store.models import Plan, Review
 
 _LIMITS = ("rate_per_s", "burst", "per_day", "per_month", "concurrent")
 
@@ -64,3 +64,25 @@ class PlanForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable 
         return {name: data[name] for name in ("name", "description", "approval", "trial")} | {
             "limits": limits
         }
+
+
+class ReviewForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
+    """Stars and words."""
+
+    rating = forms.TypedChoiceField(
+        label=_("Rating"),
+        coerce=int,
+        choices=[
+            (5, _("5, excellent")),
+            (4, _("4, good")),
+            (3, _("3, fair")),
+            (2, _("2, poor")),
+            (1, _("1, bad")),
+        ],
+        widget=forms.RadioSelect,
+    )
+
+    class Meta:
+        model = Review
+        fields = ["rating", "text"]
+        widgets = {"text": forms.Textarea(attrs={"rows": 4, "maxlength": 4000})}

@@ -1,8 +1,10 @@
-"""What the store offers and who took it: plans and subscriptions."""
+"""What the store offers, who took it, what they say of it, and what the store computes of it."""
 
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -136,3 +138,90 @@ class SubscriptionKey(models.Model):
         verbose_name_plural = _("keys")
         ordering = ["-pk"]
         constraints = [models.UniqueConstraint(fields=["subscription", "once"], name="key_once")]
+
+
+class Standing(models.Model):
+    """What the store sorts, filters and badges a capability by: always computed, never typed in.
+
+    `calls` and `availability` are of the last 30 days; `badges` and `data_types` are words of `apps.store.standing`.
+    """
+
+    capability = models.OneToOneField(
+        "catalog.Capability", primary_key=True, on_delete=models.CASCADE, related_name="standing"
+    )
+    rating = models.FloatField(default=0)
+    reviews = models.PositiveIntegerField(default=0)
+    subscribers = models.PositiveIntegerField(default=0)
+    calls = models.BigIntegerField(default=0)
+    availability = models.FloatField(null=True)
+    framework = models.CharField(max_length=40, blank=True)
+    licence = models.CharField(max_length=60, blank=True)
+    data_types = ArrayField(models.CharField(max_length=20), default=list)
+    badges = ArrayField(models.CharField(max_length=20), default=list)
+    made_at = models.DateTimeField(null=True)
+    computed_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name = _("standing")
+        verbose_name_plural = _("standings")
+
+
+class Review(models.Model):
+    """What one subscriber says of a capability, and what its team answers."""
+
+    capability = models.ForeignKey("catalog.Capability", on_delete=models.CASCADE, related_name="reviews")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    rating = models.PositiveSmallIntegerField(
+        _("rating"), validators=[MinValueValidator(1), MaxValueValidator(5)]
+    )
+    text = models.TextField(_("what you want to tell others"), max_length=4000, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    edited_at = models.DateTimeField(null=True)
+    answer = models.TextField(_("answer"), max_length=4000, blank=True)
+    answered_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    answered_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("review")
+        verbose_name_plural = _("reviews")
+        constraints = [
+            models.UniqueConstraint(fields=["capability", "user"], name="review_once"),
+            models.CheckConstraint(condition=Q(rating__gte=1, rating__lte=5), name="review_rating_1_to_5"),
+        ]
+
+
+class Follow(models.Model):
+    """A person wants to hear of a capability, or of everything that a team offers."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    capability = models.ForeignKey(
+        "catalog.Capability", null=True, on_delete=models.CASCADE, related_name="follows"
+    )
+    team = models.ForeignKey("accounts.Team", null=True, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("follow")
+        verbose_name_plural = _("follows")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "capability", "team"], name="follow_once", nulls_distinct=False
+            ),
+            models.CheckConstraint(
+                condition=Q(capability=None, team__isnull=False) | Q(capability__isnull=False, team=None),
+                name="follow_one_thing",
+            ),
+        ]
+
+
+class Notice(models.Model):
+    """That something was told already, so that an event that is delivered twice tells it once."""
+
+    key = models.CharField(max_length=100, primary_key=True)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("notice")
+        verbose_name_plural = _("notices")

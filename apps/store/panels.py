@@ -5,15 +5,16 @@ They register in their `ready()`; the store knows nothing of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
     from apps.accounts.models import User
-    from apps.catalog.models import Capability
+    from apps.catalog.models import Capability, Version
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,46 @@ def panels_of(request: HttpRequest, capability: Capability) -> list[Panel]:
     """The panels of all apps."""
     made = [maker(request, capability) for maker in _panels.values()]
     return [panel for panel in made if panel is not None]
+
+
+@dataclass(frozen=True)
+class Signed:
+    """One person's signature under the report of a version."""
+
+    name: str
+    role: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class SignedReport:
+    """The evaluation report that was signed for a version, by whom, and under which content digest."""
+
+    report_id: int
+    content_digest: str
+    signatures: list[Signed]
+
+
+SignedVersions = Callable[["Iterable[Version]"], "set[int]"]
+ReportFinder = Callable[["Version"], "SignedReport | None"]
+_signed_versions: SignedVersions | None = None
+_report_finder: ReportFinder | None = None
+
+
+def register_sign_off(versions: SignedVersions, report: ReportFinder) -> None:
+    """Tell which versions carry a valid signature (their ids, for many at once), and on which report."""
+    global _signed_versions, _report_finder
+    _signed_versions, _report_finder = versions, report
+
+
+def signed_versions(versions: Iterable[Version]) -> set[int]:
+    """The ids of those versions whose signature is valid now; none where nobody signs."""
+    return _signed_versions(versions) if _signed_versions else set()
+
+
+def signed_report(version: Version) -> SignedReport | None:
+    """The report that was signed for a version."""
+    return _report_finder(version) if _report_finder else None
 
 
 @dataclass(frozen=True)

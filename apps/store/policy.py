@@ -11,7 +11,7 @@ from apps.accounts.policy import is_platform_admin, may_act_as, roles_of
 from apps.catalog.models import Capability
 from apps.catalog.policy import may_view_capability
 from apps.core.policy import Verdict, allow, deny
-from apps.store.models import Plan, Subscription
+from apps.store.models import Plan, Review, Subscription
 
 if TYPE_CHECKING:
     from apps.accounts.models import Team, User
@@ -74,3 +74,27 @@ def may_cancel(user: User, subscription: Subscription) -> Verdict:
     """Whether a person may end a subscription: either side."""
     mine = may_use_keys(user, subscription)
     return mine or may_offer(user, subscription.capability)
+
+
+def may_review(user: User, capability: Capability) -> Verdict:
+    """Whether a person may rate a capability: whoever has or had a granted subscription to it, not its own team."""
+    if roles_of(user, capability.team):
+        return deny(_("Your own team provides it; reviews come from those who use it."))
+    mine = Subscription.objects.filter(
+        capability=capability, granted_at__isnull=False, team__memberships__user=user
+    )
+    if mine.exists():
+        return allow()
+    return deny(_("Only who has a subscription can review it. Subscribe first."))
+
+
+def may_remove_review(user: User, review: Review) -> Verdict:
+    """Whether a person may take a review away: its author, or an administrator."""
+    if review.user_id == user.pk or is_platform_admin(user):
+        return allow()
+    return deny(_("Only its author can take a review back."))
+
+
+def may_answer_review(user: User, review: Review) -> Verdict:
+    """Whether a person may answer a review: the providing team."""
+    return may_offer(user, review.capability)

@@ -10,31 +10,42 @@ from typing import TYPE_CHECKING, Any
 from django.contrib.postgres.search import SearchQuery, SearchRank
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
-from django.db.models import Count, F, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models import F, IntegerField, Q, QuerySet
 from django.db.models.functions import Cast, Coalesce, Lower
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Team
 from apps.accounts.policy import is_platform_admin
 from apps.accounts.selectors import teams_of
-from apps.catalog.models import Capability, Version
+from apps.catalog.models import Capability
 from apps.catalog.selectors import listed_capabilities, matching
 from apps.core.search import lexemes
-from apps.store.models import Subscription
+from apps.store.standing import BADGES, DATA_TYPES
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
     from apps.accounts.models import User
 
-FACETS = {"domain": _("Domain"), "framework": _("Framework"), "team": _("Team"), "site": _("Site")}
+FACETS = {
+    "domain": _("Domain"),
+    "badge": _("Badge"),
+    "data": _("Reads"),
+    "framework": _("Framework"),
+    "licence": _("Licence"),
+    "team": _("Team"),
+    "site": _("Site"),
+}
 SORTS = {
     "relevance": _("Best match"),
     "newest": _("Newest"),
-    "name": _("Name"),
+    "rating": _("Best rated"),
+    "used": _("Most called"),
     "popular": _("Most subscribed"),
+    "name": _("Name"),
 }
 _MOST_OPTIONS = 12
+_LONGEST_QUERY = 200
 _FACETS_LIVE_S = 15.0
 _MOST_REMEMBERED = 256
 _remembered: dict[tuple[Any, ...], tuple[float, dict[str, list[Option]]]] = {}
@@ -56,6 +67,8 @@ class Search:
             "newest": ("-published_at", "-pk"),
             "name": ("folded", "pk"),
             "popular": ("-subscribers", "-pk"),
+            "used": ("-calls", "-pk"),
+            "rating": ("-rating", "-reviewers", "-pk"),
         }[self.sorted_by]
 
     @property
@@ -69,11 +82,18 @@ class Search:
 
 @dataclass(frozen=True)
 class Option:
-    """One value of a facet, with how many capabilities it would leave."""
+    """One value of a facet, with how many capabilities it would leave. A word of ours is translated when shown."""
 
     value: str
-    label: str
+    label: Any
     count: int
+
+
+def search_of(asked: Mapping[str, Any]) -> Search:
+    """What a query string looks for; unknown words are left out."""
+    values = {name: str(value).replace("\x00", "").strip() for name, value in asked.items()}
+    chosen = {name: values[name][:100] for name in FACETS if values.get(name)}
+    return Search(values.get("q", "")[:_LONGEST_QUERY], chosen, values.get("sort", ""))
 
 
 def _query(words: str) -> SearchQuery:
@@ -88,7 +108,7 @@ def listed_for(user: User | AnonymousUser) -> QuerySet[Capability]:
 
 def find(user: User | AnonymousUser, search: Search) -> QuerySet[Capability]:
     """The capabilities that match, with what `search.order` needs. Not ordered yet: paging does that."""
-    found = listed_for(user).select_related("team__site").defer("card", "text")
+    found = listed_for(user).select_related("team__site", "standing").defer("card", "text")
     for facet, value in (search.chosen or {}).items():
         found = _narrow(found, facet, value)
     found = matching(found, search.words)
@@ -98,36 +118,45 @@ def find(user: User | AnonymousUser, search: Search) -> QuerySet[Capability]:
     if search.sorted_by == "name":
         return found.annotate(folded=Lower("name"))
     if search.sorted_by == "popular":
-        return found.annotate(subscribers=_subscribers())
+        return found.annotate(subscribers=_standing("subscribers"))
+    if search.sorted_by == "used":
+        return found.annotate(calls=_standing("calls"))
+    if search.sorted_by == "rating":
+        return found.annotate(rating=_standing("rating", 0.0), reviewers=_standing("reviews"))
     return found
 
 
-def _subscribers() -> Coalesce:
-    counted = (
-        Subscription.objects.filter(capability=OuterRef("pk"), status=Subscription.Status.GRANTED)
-        .order_by()
-        .values("capability")
-        .annotate(n=Count("pk"))
-        .values("n")
-    )
-    return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
+def _standing(field: str, nothing: float = 0) -> Coalesce:
+    return Coalesce(f"standing__{field}", nothing)
 
 
-def _newest(field: str) -> Subquery:
-    versions = Version.objects.filter(capability=OuterRef("pk"), status=Version.Status.PACKAGED)
-    return Subquery(versions.order_by("-packaged_at", "-pk").values(field)[:1])
+def similar_to(capability: Capability, user: User, most: int = 4) -> list[Capability]:
+    """Other capabilities that share words of the name, tags, domain and summary, the closest first. One query."""
+    about = f"{capability.name} {' '.join(capability.tags)} {capability.domain} {capability.summary}"
+    words = [word for word in dict.fromkeys(lexemes(about)) if len(word) > 3 or not word.isascii()][:24]
+    if not words:
+        return []
+    query = SearchQuery(" | ".join(f"'{word}'" for word in words), search_type="raw", config="simple")
+    found = listed_for(user).filter(text=query).exclude(pk=capability.pk)
+    ranked = found.annotate(closeness=SearchRank(F("text"), query)).select_related("standing")
+    return list(ranked.defer("card", "text").order_by("-closeness", "-pk")[:most])
+
+
+_LOOKUPS = {
+    "domain": "domain",
+    "team": "team__slug",
+    "site": "team__site__slug",
+    "framework": "standing__framework",
+    "licence": "standing__licence",
+    "badge": "standing__badges__contains",
+    "data": "standing__data_types__contains",
+}
+_SEVERAL = frozenset({"badge", "data"})
+"""Facets of which a capability has several values at once."""
 
 
 def _narrow(found: QuerySet[Capability], facet: str, value: str) -> QuerySet[Capability]:
-    if facet == "domain":
-        return found.filter(domain=value)
-    if facet == "team":
-        return found.filter(team__slug=value)
-    if facet == "site":
-        return found.filter(team__site__slug=value)
-    if facet == "framework":
-        return found.annotate(framework=_newest("framework")).filter(framework=value)
-    return found
+    return found.filter(**{_LOOKUPS[facet]: [value] if facet in _SEVERAL else value})
 
 
 def facets(user: User | AnonymousUser, search: Search) -> dict[str, list[Option]]:
@@ -154,26 +183,25 @@ def forget() -> None:
     _remembered.clear()
 
 
-_COLUMNS = {"domain": "domain", "framework": "framework", "team": "team", "site": "site"}
-
-
 def _count(user: User | AnonymousUser, words: str, chosen: Mapping[str, str]) -> dict[str, list[Option]]:
     rows = matching(listed_for(user).select_related(None).order_by(), words)
-    values = rows.values_list("domain", "team__slug", "team__site__slug", _newest("framework"))
+    fields = [_LOOKUPS[facet].removesuffix("__contains") for facet in FACETS]
     try:
-        inner, parameters = values.query.sql_with_params()
+        inner, parameters = rows.values_list(*fields).query.sql_with_params()
     except EmptyResultSet:
         return {facet: [] for facet in FACETS}
     parts, arguments = [], list(parameters)
     for facet in FACETS:
-        others = {name: value for name, value in chosen.items() if name != facet and name in _COLUMNS}
-        where = "".join(f" AND {_COLUMNS[name]} = %s" for name in others)
-        column = _COLUMNS[facet]
-        parts.append(
-            f"SELECT '{facet}', {column}, count(*) FROM base WHERE {column} <> ''{where} GROUP BY 2"  # noqa: S608
+        others = {name: value for name, value in chosen.items() if name != facet}
+        where = "".join(
+            f" AND %s = ANY({name})" if name in _SEVERAL else f" AND {name} = %s" for name in others
         )
+        source = f"base, unnest({facet}) v" if facet in _SEVERAL else "base"
+        value = "v" if facet in _SEVERAL else facet
+        columns = f"'{facet}', {value}, count(*)"
+        parts.append(f"SELECT {columns} FROM {source} WHERE {value} <> ''{where} GROUP BY 2")  # noqa: S608
         arguments += others.values()
-    sql = f"WITH base(domain, team, site, framework) AS MATERIALIZED ({inner}) " + " UNION ALL ".join(parts)
+    sql = f"WITH base({', '.join(FACETS)}) AS MATERIALIZED ({inner}) " + " UNION ALL ".join(parts)
     with connection.cursor() as cursor:
         cursor.execute(sql, arguments)
         return _options(cursor.fetchall(), chosen)
@@ -181,12 +209,13 @@ def _count(user: User | AnonymousUser, words: str, chosen: Mapping[str, str]) ->
 
 def _options(rows: list[tuple[str, str, int]], chosen: Mapping[str, str]) -> dict[str, list[Option]]:
     names = _names({value for facet, value, _n in rows if facet in {"team", "site"}})
+    words = {"badge": BADGES, "data": DATA_TYPES}
     found: dict[str, list[Option]] = {facet: [] for facet in FACETS}
     for facet, value, count in rows:
-        label = names.get((facet, value), value)
+        label = words.get(facet, {}).get(value) or names.get((facet, value), value)
         found[facet].append(Option(value, label, count))
     for facet, options in found.items():
-        options.sort(key=lambda option: (option.value != chosen.get(facet), -option.count, option.label))
+        options.sort(key=lambda option: (option.value != chosen.get(facet), -option.count, str(option.label)))
         del options[_MOST_OPTIONS:]
     return found
 

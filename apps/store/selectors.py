@@ -19,7 +19,7 @@ from apps.core import objects
 from apps.core.errors import NotFound
 from apps.core.search import Hit
 from apps.instances.models import TrafficWeight
-from apps.store.models import Plan, Subscription, SubscriptionKey
+from apps.store.models import Plan, Review, Standing, Subscription, SubscriptionKey
 from apps.store.policy import PROVIDERS, SUBSCRIBERS, may_offer, may_see_subscription
 from apps.store.search import Search, find
 
@@ -158,6 +158,34 @@ def version_to_show(capability: Capability) -> Version | None:
         .order_by("-packaged_at", "-pk")
         .first()
     )
+
+
+def standing_of(capability: Capability) -> Standing | None:
+    """What the store has computed of a capability; None until it has."""
+    return Standing.objects.filter(pk=capability.pk).first()
+
+
+def reviews_of(capability: Capability) -> QuerySet[Review]:
+    """What people say of a capability; page with `keyset(…, ("-pk",))`."""
+    return Review.objects.filter(capability=capability).select_related(
+        "user", "answered_by", "capability__team"
+    )
+
+
+def get_review(capability: Capability, pk: int) -> Review:
+    """A review of a capability. Raises NotFound."""
+    review = reviews_of(capability).filter(pk=pk).first()
+    if review is None:
+        raise NotFound(_("“%(name)s” has no review %(pk)s.") % {"name": capability.name, "pk": pk})
+    return review
+
+
+def stars_of(capability: Capability) -> dict[int, int]:
+    """{stars: how many reviews gave them}, five first."""
+    counted = dict(
+        Review.objects.filter(capability=capability).values_list("rating").annotate(n=Count("pk")).order_by()
+    )
+    return {stars: counted.get(stars, 0) for stars in (5, 4, 3, 2, 1)}
 
 
 def cases_of(version: Version | None) -> list[dict[str, Any]]:

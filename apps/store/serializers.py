@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from apps.accounts.models import Team
 from apps.catalog.models import Capability
-from apps.store.models import Plan, Subscription, SubscriptionKey
+from apps.store.models import Plan, Review, Standing, Subscription, SubscriptionKey
 
 
 def _slug(field: str = "slug") -> serializers.SlugRelatedField[Any]:
@@ -94,3 +94,70 @@ class ReasonSerializer(serializers.Serializer[None]):
     """Why; the subscriber reads it."""
 
     reason = serializers.CharField(max_length=500)
+
+
+class StandingSerializer(serializers.ModelSerializer[Standing]):
+    """What the store computed; `calls` and `availability` are of the last 30 days."""
+
+    class Meta:
+        model = Standing
+        fields = [
+            *("rating", "reviews", "subscribers", "calls", "availability", "framework", "licence"),
+            *("data_types", "badges", "computed_at"),
+        ]
+        read_only_fields = fields
+
+
+class ListingSerializer(serializers.ModelSerializer[Capability]):
+    """A capability as the store lists it."""
+
+    team = _slug()
+    site = serializers.SlugRelatedField[Any](source="team.site", slug_field="slug", read_only=True)
+    standing = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Capability
+        fields = [
+            *("slug", "name", "summary", "domain", "tags", "team", "site", "status", "published_at"),
+            *("deprecation_note", "retires_on", "standing"),
+        ]
+        read_only_fields = fields
+
+    def get_standing(self, capability: Capability) -> dict[str, Any] | None:
+        found = getattr(capability, "standing", None)
+        return dict(StandingSerializer(found).data) if found else None
+
+
+class ReviewSerializer(serializers.ModelSerializer[Review]):
+    user = _slug("username")
+    answered_by = _slug("username")
+
+    class Meta:
+        model = Review
+        fields = [
+            *(
+                "id",
+                "user",
+                "rating",
+                "text",
+                "created_at",
+                "edited_at",
+                "answer",
+                "answered_by",
+                "answered_at",
+            ),
+        ]
+        read_only_fields = fields
+
+
+class NewReviewSerializer(serializers.Serializer[None]):
+    """Stars and words."""
+
+    rating = serializers.IntegerField(min_value=1, max_value=5)
+    text = serializers.CharField(required=False, allow_blank=True, default="", max_length=4000)
+
+
+class AnswerSerializer(serializers.Serializer[None]):
+    """What the providing team says to a review."""
+
+    text = serializers.CharField(allow_blank=True, max_length=4000)

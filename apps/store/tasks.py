@@ -1,10 +1,46 @@
 """What the store does in the background."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from apps.catalog.models import Version
 from apps.core import background
-from apps.store import services
+from apps.store import services, standing
+from apps.store.models import Subscription
 
 
 @background.every(10, "store.expire_due")
 def expire_due() -> None:
     """End subscriptions whose time is over. Their keys carry the same end, so calls stop on the second."""
     services.expire_due()
+
+
+@background.every(60, "store.refresh_standings")
+def refresh_standings() -> None:
+    """Compute what the store sorts and badges by, for what has none yet and what was computed longest ago."""
+    standing.refresh_oldest()
+
+
+def _capability_changed(key: str, facts: dict[str, Any]) -> None:
+    standing.refresh([int(key)])
+
+
+def _version_changed(key: str, facts: dict[str, Any]) -> None:
+    standing.refresh(Version.objects.filter(pk=key).values_list("capability", flat=True))
+
+
+def _subscription_changed(key: str, facts: dict[str, Any]) -> None:
+    standing.refresh(Subscription.objects.filter(pk=key).values_list("capability", flat=True))
+
+
+HANDLERS = (
+    ("catalog.capability_published", _capability_changed),
+    ("catalog.capability_changed", _capability_changed),
+    ("catalog.version_packaged", _version_changed),
+    ("catalog.version_retired", _version_changed),
+    ("instances.weights_changed", _capability_changed),
+    ("store.subscription_granted", _subscription_changed),
+    ("store.subscription_ended", _subscription_changed),
+)
+"""Events of this app and those below, with who listens."""

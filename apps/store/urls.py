@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.store.views import browse, capability, subscriptions, trial
+from apps.store.views import browse, capability, quality, subscriptions, trial
 
 app_name = "store"
 
@@ -14,6 +14,9 @@ urlpatterns = [
     path("store/<slug:slug>/try/feedback/", trial.feedback, name="feedback"),
     path("store/<slug:slug>/api/", capability.api, name="api"),
     path("store/<slug:slug>/versions/", capability.versions, name="versions"),
+    path("store/<slug:slug>/quality/", quality.show_quality, name="quality"),
+    path("store/<slug:slug>/reviews/", quality.reviews, name="reviews"),
+    path("store/<slug:slug>/reviews/<int:pk>/<str:verb>/", quality.review_action, name="review-action"),
     path("store/<slug:slug>/usage/", capability.usage, name="usage"),
     path("store/<slug:slug>/usage.csv", capability.usage_csv, name="usage-csv"),
     path("store/<slug:slug>/subscribe/", subscriptions.subscribe, name="subscribe"),

@@ -94,6 +94,24 @@ class Report:
     def latency_chart(self) -> dict[str, Any]:
         return latency_figure(self.times, self.latency)
 
+    def document(self) -> dict[str, Any]:
+        """The report for the API."""
+        return {
+            "calls": self.calls,
+            "failed": self.errors,
+            "errors": dict(self.kinds),
+            "overall_ms": self.overall,
+            "periods": [
+                {
+                    "from": moment.isoformat(),
+                    "answered": self.good[at],
+                    "failed": self.bad[at],
+                    **{f"{name}_ms": values[at] for name, values in self.latency.items()},
+                }
+                for at, moment in enumerate(self.times)
+            ],
+        }
+
     def csv(self) -> str:
         """One line for each period: start, answered, refused or failed, percentiles in milliseconds."""
         out = io.StringIO()

@@ -3,6 +3,7 @@
 import pytest
 
 from apps.catalog.models import Capability
+from apps.store import search
 from apps.store.models import Plan, Subscription
 from apps.store.services import subscribe
 from tests.factories import make_plan, make_published_capability
@@ -26,3 +27,9 @@ def standard(digits, ada, ole) -> Plan:
 @pytest.fixture
 def subscription(free, transport, cy) -> Subscription:
     return subscribe(free, transport, by=cy)
+
+
+@pytest.fixture(autouse=True)
+def _no_remembered_counts() -> None:
+    """Facets are remembered for some seconds in the process; each test counts its own rows."""
+    search.forget()

@@ -6,7 +6,7 @@ from django.test import Client
 from apps.catalog.models import Version
 from apps.instances.models import TrafficWeight
 from apps.instances.services import set_weights
-from apps.store import services
+from apps.store import services, standing
 from tests.factories import make_plan, make_published_capability, make_ready_deployment
 
 SIGNATURE = {
@@ -99,6 +99,7 @@ def test_an_unpublished_or_hidden_capability_is_never_listed(as_cy, radio, ada):
     ],
 )
 def test_words_and_filters_narrow_the_list(as_cy, digits, query, found):
+    standing.refresh([digits.pk])
     page = as_cy.get(f"/store/?{query}")
     assert page.status_code == 200
     assert ("/store/digits/" in page.text) is found
@@ -113,7 +114,7 @@ def test_the_list_takes_as_many_queries_for_many_as_for_one(
         as_cy.get("/store/?sort=popular")
 
 
-@pytest.mark.parametrize("tab", ["", "try/", "api/", "versions/"])
+@pytest.mark.parametrize("tab", ["", "try/", "api/", "versions/", "quality/", "reviews/"])
 def test_every_tab_opens_for_a_reader(as_cy, live, free, tab):
     assert as_cy.get(f"/store/digits/{tab}").status_code == 200
 

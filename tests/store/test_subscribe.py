@@ -147,7 +147,7 @@ def test_revoking_twice_is_revoking_once(subscription, cy):
 
 
 def test_too_many_keys_are_refused_with_the_number(subscription, cy, monkeypatch):
-    monkeypatch.setattr(services, "MOST_KEYS", 1)
+    monkeypatch.setattr("apps.store.services.keys.MOST_KEYS", 1)
     services.issue_key(subscription, by=cy)
     with pytest.raises(Conflict, match="1 keys"):
         services.issue_key(subscription, by=cy)

@@ -6,6 +6,8 @@ from typing import Any
 
 from django import template
 from django.utils import formats
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -64,3 +66,15 @@ def approval_words(plan: Plan) -> str:
         Plan.Approval.ONE: _("one person approves"),
         Plan.Approval.FOUR_EYES: _("two people approve"),
     }[Plan.Approval(plan.approval)]
+
+
+@register.simple_tag
+def stars(rating: float) -> SafeString:
+    """A rating as five stars, read aloud as a number: `{% stars review.rating %}`."""
+    words = _("%(n)s of 5 stars") % {"n": formats.number_format(rating, 0 if rating % 1 == 0 else 1)}
+    return format_html(
+        '<span class="stars" role="img" aria-label="{}" title="{}"><i style="--share: {}%">★★★★★</i></span>',
+        words,
+        words,
+        round(rating * 20),
+    )

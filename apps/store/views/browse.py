@@ -14,10 +14,12 @@ from apps.accounts.models import User
 from apps.catalog.models import Capability, Version
 from apps.core.paging import keyset
 from apps.store import panels, selectors
-from apps.store.search import FACETS, SORTS, Option, Search, facets, find
+from apps.store.models import Standing
+from apps.store.search import FACETS, SORTS, Option, facets, find, search_of
+from apps.store.standing import badges_shown
 
 _PAGE = 24
-_LONGEST_QUERY = 200
+_ON_CARDS = ("signed", "available")
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Card:
     capability: Capability
     version: Version | None
     answering: bool
-    teams: int
+    standing: Standing | None
+    badges: list[panels.Badge]
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Facet:
 def list_capabilities(request: HttpRequest) -> HttpResponse:
     """Find a capability: words, facets, order. htmx swaps the results alone."""
     user = cast("User", request.user)
-    search = _search(request)
+    search = search_of(request.GET)
     page = keyset(find(user, search), search.order, request.GET.get("cursor", ""), _PAGE)
     counted = facets(user, search)
     chosen = dict(search.chosen or {})
@@ -67,12 +70,6 @@ def list_capabilities(request: HttpRequest) -> HttpResponse:
     return render(request, "store/_results.html" if fragment else "store/list.html", context)
 
 
-def _search(request: HttpRequest) -> Search:
-    asked = {name: str(value).replace("\x00", "").strip() for name, value in request.GET.items()}
-    chosen = {name: asked[name][:100] for name in FACETS if asked.get(name)}
-    return Search(asked.get("q", "")[:_LONGEST_QUERY], chosen, asked.get("sort", ""))
-
-
 def _label(options: list[Option], value: str) -> str:
     return next((option.label for option in options if option.value == value), value)
 
@@ -88,11 +85,13 @@ def _without(request: HttpRequest, name: str) -> str:
 def _cards(capabilities: list[Capability]) -> list[Card]:
     answering = selectors.versions_answering(capabilities)
     newest = selectors.newest_versions(capabilities)
-    teams = selectors.subscriber_counts(capabilities)
-    return [
-        Card(each, answering.get(each.pk) or newest.get(each.pk), each.pk in answering, teams.get(each.pk, 0))
-        for each in capabilities
-    ]
+    return [_card(each, answering, newest) for each in capabilities]
+
+
+def _card(capability: Capability, answering: dict[int, Version], newest: dict[int, Version]) -> Card:
+    version = answering.get(capability.pk) or newest.get(capability.pk)
+    standing = getattr(capability, "standing", None)
+    return Card(capability, version, capability.pk in answering, standing, badges_shown(standing, _ON_CARDS))
 
 
 @require_safe

@@ -21,7 +21,12 @@ from apps.store import panels, selectors, services, snippets, usage_report
 from apps.store.cards import render_card
 from apps.store.forms import PlanForm
 from apps.store.models import Plan, Subscription
+from apps.store.origins import origins_of
 from apps.store.policy import may_offer, may_see_usage, may_try
+from apps.store.search import similar_to
+from apps.store.standing import badges_shown
+
+_SHOWN = ("signed", "evaluated", "available", "fresh")
 
 
 def context_of(request: HttpRequest, slug: str, tab: str) -> dict[str, Any]:
@@ -35,7 +40,8 @@ def context_of(request: HttpRequest, slug: str, tab: str) -> dict[str, Any]:
         "tab": tab,
         f"tab_{tab}": True,
         "own": own,
-        "badges": panels.badges_of(capability),
+        "standing": (standing := selectors.standing_of(capability)),
+        "badges": badges_shown(standing, _SHOWN) + panels.badges_of(capability),
         "answering": version,
         "may_try": may_try(user, capability),
         "may_offer": may_offer(user, capability),
@@ -54,6 +60,7 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
         "plans": _offers(capability, context["own"]),
         "version": context["answering"] or selectors.version_to_show(capability),
         "panels": panels.panels_of(request, capability),
+        "similar": similar_to(capability, cast("User", request.user)),
         "teams": selectors.subscriber_counts([capability]).get(capability.pk, 0),
     }
     return render(request, "store/overview.html", context)
@@ -96,9 +103,10 @@ def versions(request: HttpRequest, slug: str) -> HttpResponse:
     """What there is, since when, and what changed."""
     context = context_of(request, slug, "versions")
     found = Version.objects.filter(capability=context["capability"], status__in=["packaged", "retired"])
-    context["versions"] = found.order_by("-packaged_at", "-pk").defer(
-        "manifest", "source_manifest", "report"
-    )[:100]
+    listed = found.order_by("-packaged_at", "-pk").select_related("created_by")
+    shown = list(listed.defer("manifest", "source_manifest", "report")[:100])
+    origins = origins_of(shown, user=cast("User", request.user))
+    context["versions"] = [(version, origins[version.pk]) for version in shown]
     return render(request, "store/versions.html", context)
 
 

@@ -1,0 +1,127 @@
+"""REST: what the store shows of a capability."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import mixins, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from apps.catalog.models import Capability
+from apps.catalog.selectors import get_capability
+from apps.core.policy import require
+from apps.store import quality, selectors, services, usage_report
+from apps.store.models import Review
+from apps.store.policy import may_see_usage
+from apps.store.search import FACETS, SORTS, facets, find, search_of, similar_to
+from apps.store.serializers import (
+    AnswerSerializer,
+    ListingSerializer,
+    NewReviewSerializer,
+    ReviewSerializer,
+)
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from rest_framework.request import Request
+
+    from apps.accounts.models import User
+
+_DOCUMENT = OpenApiResponse(response=dict)
+_SEARCH = [
+    OpenApiParameter("q", str, description="words; each has to be there"),
+    OpenApiParameter("sort", str, enum=list(SORTS)),
+    *(OpenApiParameter(name, str) for name in FACETS),
+]
+
+
+class ListingViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Capability]):
+    """What the store lists: found by words, filtered by facets, in the order that is asked for."""
+
+    serializer_class = ListingSerializer
+    lookup_field = "slug"
+
+    @property
+    def ordering(self) -> tuple[str, ...]:
+        """The keyset of the order that was asked for."""
+        return search_of(self.request.query_params).order
+
+    def get_queryset(self) -> QuerySet[Capability]:
+        if getattr(self, "swagger_fake_view", False):
+            return Capability.objects.none()
+        return find(self.request.user, search_of(self.request.query_params))
+
+    def get_object(self) -> Capability:
+        return get_capability(self.kwargs["slug"], user=self.request.user)
+
+    def _user(self) -> User:
+        return cast("User", self.request.user)
+
+    @extend_schema(parameters=_SEARCH)
+    def list(self, request: Request, *args: object, **kwargs: object) -> Response:
+        return super().list(request, *args, **kwargs)
+
+    @extend_schema(parameters=_SEARCH, responses=_DOCUMENT)
+    @action(detail=False, methods=["get"], pagination_class=None)
+    def facets(self, request: Request) -> Response:
+        """For each facet its values, with how many capabilities each would leave."""
+        counted = facets(self._user(), search_of(request.query_params))
+        return Response(
+            {
+                name: [{"value": o.value, "label": str(o.label), "count": o.count} for o in options]
+                for name, options in counted.items()
+            }
+        )
+
+    @extend_schema(responses=ListingSerializer(many=True))
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def similar(self, request: Request, slug: str = "") -> Response:
+        """Capabilities with the same words."""
+        return Response(ListingSerializer(similar_to(self.get_object(), self._user()), many=True).data)
+
+    @extend_schema(responses=_DOCUMENT)
+    @action(detail=True, methods=["get"])
+    def quality(self, request: Request, slug: str = "") -> Response:
+        """The evaluation report of the version that answers, and who signed it; null before there is one."""
+        version = selectors.version_to_show(self.get_object())
+        return Response({"report": quality.summary_of(quality.report_on(version)) if version else None})
+
+    @extend_schema(parameters=[OpenApiParameter("span", str)], responses=_DOCUMENT)
+    @action(detail=True, methods=["get"])
+    def usage(self, request: Request, slug: str = "") -> Response:
+        """Calls, errors by kind and latencies: all for the provider, the own teams' for a subscriber."""
+        capability = self.get_object()
+        require(may_see_usage(self._user(), capability))
+        span = usage_report.span_of(request.query_params.get("span", ""))
+        return Response(usage_report.for_capability(self._user(), capability, span).document())
+
+    @extend_schema(methods=["GET"], responses=ReviewSerializer(many=True))
+    @extend_schema(methods=["PUT"], request=NewReviewSerializer, responses=ReviewSerializer)
+    @extend_schema(methods=["DELETE"], responses={204: None})
+    @action(detail=True, methods=["get", "put", "delete"])
+    def reviews(self, request: Request, slug: str = "") -> Response:
+        """The newest 200 reviews; PUT writes one's own, DELETE takes it back."""
+        capability = self.get_object()
+        if request.method == "GET":
+            newest = selectors.reviews_of(capability).order_by("-pk")[:200]
+            return Response(ReviewSerializer(newest, many=True).data)
+        if request.method == "DELETE":
+            for review in Review.objects.filter(capability=capability, user=self._user()):
+                services.remove_review(review, by=self._user())
+            return Response(status=status.HTTP_204_NO_CONTENT)
+        asked = NewReviewSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        review = services.write_review(capability, by=self._user(), **asked.validated_data)
+        return Response(ReviewSerializer(review).data)
+
+    @extend_schema(request=AnswerSerializer, responses=ReviewSerializer)
+    @action(detail=True, methods=["post"], url_path=r"reviews/(?P<review>\d+)/answer")
+    def answer_review(self, request: Request, slug: str = "", review: str = "") -> Response:
+        """The providing team answers a review; an empty text takes the answer back."""
+        asked = AnswerSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        found = selectors.get_review(self.get_object(), int(review))
+        answered: Any = services.answer_review(found, text=asked.validated_data["text"], by=self._user())
+        return Response(ReviewSerializer(answered).data)

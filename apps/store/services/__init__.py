@@ -1,0 +1,43 @@
+"""What happens to plans, subscriptions, keys, reviews and follows."""
+
+from apps.store.services.keys import MOST_KEYS, OVERLAP, issue_key, revoke_key, rotate_key
+from apps.store.services.plans import create_plan, publish_plan, withdraw_plan
+from apps.store.services.reviews import answer_review, remove_review, write_review
+from apps.store.services.subscriptions import (
+    SUBSCRIPTION_REQUEST,
+    cancel_subscription,
+    close_requested,
+    expire_due,
+    grant_requested,
+    reject_requested,
+    resume_subscription,
+    subscribe,
+    suspend_subscription,
+)
+from apps.store.services.trial import TRIAL_LIMITS, trial_grant, trial_limits
+
+__all__ = [
+    "MOST_KEYS",
+    "OVERLAP",
+    "SUBSCRIPTION_REQUEST",
+    "TRIAL_LIMITS",
+    "answer_review",
+    "cancel_subscription",
+    "close_requested",
+    "create_plan",
+    "expire_due",
+    "grant_requested",
+    "issue_key",
+    "publish_plan",
+    "reject_requested",
+    "remove_review",
+    "resume_subscription",
+    "revoke_key",
+    "rotate_key",
+    "subscribe",
+    "suspend_subscription",
+    "trial_grant",
+    "trial_limits",
+    "withdraw_plan",
+    "write_review",
+]

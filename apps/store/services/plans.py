@@ -1,0 +1,106 @@
+"""What happens to plans."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from apps.accounts.models import Role, User
+from apps.accounts.selectors import users_with
+from apps.core import audit, events
+from apps.core.errors import Invalid
+from apps.core.policy import require
+from apps.requests import services as requests
+from apps.requests.services import Need, Rule
+from apps.store.limits import WrongLimit, parse_limits
+from apps.store.models import Plan
+from apps.store.policy import may_offer
+
+if TYPE_CHECKING:
+    from apps.catalog.models import Capability
+
+
+@transaction.atomic
+def create_plan(
+    capability: Capability,
+    name: str,
+    *,
+    by: User,
+    limits: Mapping[str, Any],
+    approval: str = Plan.Approval.AUTO,
+    trial: bool = False,
+    description: str = "",
+) -> Plan:
+    """Draft a plan. Raises Invalid naming the limit that cannot be used, or the name that is taken."""
+    require(may_offer(by, capability))
+    try:
+        wanted = parse_limits(limits).to_json()
+    except WrongLimit as error:
+        raise Invalid(
+            _("The limits cannot be used: %(why)s.") % {"why": error}, fields={"limits": str(error)}
+        ) from error
+    if approval not in Plan.Approval.values:
+        raise Invalid(
+            _("“%(value)s” is no kind of approval.") % {"value": approval}, fields={"approval": _("unknown")}
+        )
+    plan = Plan(
+        capability=capability,
+        name=name,
+        limits=wanted,
+        approval=approval,
+        trial=trial,
+        description=description,
+        created_by=by,
+    )
+    try:
+        with transaction.atomic():
+            plan.save()
+    except IntegrityError as error:
+        raise Invalid(
+            _("“%(capability)s” has a plan called “%(name)s” already.")
+            % {"capability": capability, "name": name},
+            fields={"name": _("is taken")},
+        ) from error
+    audit.record("store.plan.created", plan, by=by, name=name, limits=wanted, approval=approval)
+    return plan
+
+
+@transaction.atomic
+def publish_plan(plan: Plan, *, by: User) -> Plan:
+    """Offer a plan; from now on it is immutable. Refused when nobody could legally approve a subscription to it."""
+    require(may_offer(by, plan.capability))
+    if plan.approval != Plan.Approval.AUTO:
+        why = requests.why_rule_unsatisfiable(rule_of(plan, asking=None), author=User())
+        if why:
+            raise Invalid(
+                _("Nobody could approve a subscription to “%(plan)s”: %(why)s.")
+                % {"plan": plan.name, "why": why}
+            )
+    Plan.lifecycle.move(plan, Plan.Status.PUBLISHED, by=by)
+    events.publish("store.plan_published", plan.pk)
+    return plan
+
+
+@transaction.atomic
+def withdraw_plan(plan: Plan, *, by: User) -> Plan:
+    """Take a plan off the store. Existing subscriptions keep it."""
+    require(may_offer(by, plan.capability))
+    Plan.lifecycle.move(plan, Plan.Status.WITHDRAWN, by=by)
+    return plan
+
+
+def rule_of(plan: Plan, *, asking: User | None) -> Rule:
+    """Who has to agree: for four eyes an operator and a developer of the providing team, two people; else one role."""
+    team = plan.capability.team
+    if plan.approval == Plan.Approval.FOUR_EYES:
+        return Rule(
+            steps=[Need(Role.OPERATOR, team.pk), Need(Role.DEVELOPER, team.pk)],
+            exclude_user_ids=[asking.pk] if asking else [],
+            four_eyes=True,
+        )
+    operators = users_with(Role.OPERATOR, team).exclude(pk=asking.pk if asking else 0)
+    role = Role.OPERATOR if operators.exists() else Role.DEVELOPER
+    return Rule(steps=[Need(role, team.pk)])

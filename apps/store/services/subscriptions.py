@@ -1,0 +1,154 @@
+"""What happens to subscriptions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import IntegrityError, transaction
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from apps.core import audit, events
+from apps.core.errors import Invalid
+from apps.core.policy import require
+from apps.gateway import services as gateway
+from apps.requests import services as requests
+from apps.store.models import Plan, Subscription
+from apps.store.policy import may_cancel, may_subscribe, may_suspend
+from apps.store.services.keys import live_keys
+from apps.store.services.plans import rule_of
+
+if TYPE_CHECKING:
+    from apps.accounts.models import Team, User
+    from apps.requests.models import Request
+
+SUBSCRIPTION_REQUEST = "store.subscription"
+
+
+@transaction.atomic
+def subscribe(plan: Plan, team: Team, *, by: User, use_case: str = "") -> Subscription:
+    """Take a plan for a team: granted at once, or waiting for those whom the plan names.
+
+    A second request for a plan that the team has already, or waits for, returns that subscription.
+    """
+    require(may_subscribe(by, plan, team))
+    if plan.approval != Plan.Approval.AUTO and not use_case.strip():
+        raise Invalid(
+            _("Say what the team wants to use it for: somebody has to decide on it."),
+            fields={"use_case": _("is empty")},
+        )
+    try:
+        with transaction.atomic():
+            subscription = Subscription.objects.create(
+                plan=plan, capability=plan.capability, team=team, requested_by=by, use_case=use_case.strip()
+            )
+    except IntegrityError:
+        return Subscription.objects.get(plan=plan, team=team, status__in=Subscription.OPEN)
+    audit.record("store.subscription.requested", subscription, by=by, plan=plan.name, team=team.slug)
+    if plan.approval == Plan.Approval.AUTO:
+        _grant(subscription, by=by)
+    else:
+        _ask(subscription, by=by)
+    return subscription
+
+
+def _ask(subscription: Subscription, *, by: User) -> None:
+    plan = subscription.plan
+    ticket = requests.open_request(
+        SUBSCRIPTION_REQUEST,
+        subscription,
+        _("%(team)s wants to use %(capability)s (%(plan)s)")
+        % {"team": subscription.team, "capability": plan.capability.name, "plan": plan.name},
+        by=by,
+        rule=rule_of(plan, asking=by),
+        url=reverse("store:subscription", args=[subscription.pk]),
+        body=subscription.use_case,
+    )
+    subscription.ticket = ticket
+    subscription.save(update_fields=["ticket"])
+
+
+def _grant(subscription: Subscription, *, by: User | None) -> None:
+    Subscription.lifecycle.move(subscription, Subscription.Status.GRANTED, by=by, granted_at=timezone.now())
+    events.publish("store.subscription_granted", subscription.pk)
+
+
+def grant_requested(ticket: Request, by: User | None) -> None:
+    """The approvers agreed: called by the approval engine inside its transaction."""
+    _grant(Subscription.objects.get(ticket=ticket), by=by)
+
+
+def reject_requested(ticket: Request, by: User | None) -> None:
+    """The approvers refused: called by the approval engine inside its transaction."""
+    subscription = Subscription.objects.get(ticket=ticket)
+    Subscription.lifecycle.move(subscription, Subscription.Status.REJECTED, by=by, ended_at=timezone.now())
+
+
+def close_requested(ticket: Request, by: User | None) -> None:
+    """The request was withdrawn or expired: nobody waits for the subscription any more."""
+    subscription = Subscription.objects.get(ticket=ticket)
+    if subscription.status == Subscription.Status.PENDING:
+        Subscription.lifecycle.move(
+            subscription, Subscription.Status.CANCELLED, by=by, ended_at=timezone.now()
+        )
+
+
+@transaction.atomic
+def suspend_subscription(subscription: Subscription, *, by: User, reason: str) -> None:
+    """Refuse all calls of a subscription until it is resumed. Its keys stay as they are."""
+    require(may_suspend(by, subscription))
+    if not reason.strip():
+        raise Invalid(_("Say why: the subscriber reads it."), fields={"reason": _("is empty")})
+    Subscription.lifecycle.move(
+        subscription, Subscription.Status.SUSPENDED, by=by, status_reason=reason.strip()[:500]
+    )
+    for key in live_keys(subscription):
+        gateway.suspend_grant(key.grant, by=by)
+    requests.notify(
+        [subscription.requested_by],
+        _("%(name)s was suspended for %(team)s")
+        % {"name": subscription.capability.name, "team": subscription.team},
+        url=reverse("store:subscription", args=[subscription.pk]),
+        body=reason.strip(),
+    )
+
+
+@transaction.atomic
+def resume_subscription(subscription: Subscription, *, by: User) -> None:
+    """Let the calls of a suspended subscription pass again."""
+    require(may_suspend(by, subscription))
+    Subscription.lifecycle.move(subscription, Subscription.Status.GRANTED, by=by, status_reason="")
+    for key in live_keys(subscription):
+        gateway.resume_grant(key.grant, by=by)
+
+
+@transaction.atomic
+def cancel_subscription(subscription: Subscription, *, by: User) -> None:
+    """End a subscription: its keys are refused within seconds. One that waits is withdrawn by who asked for it."""
+    require(may_cancel(by, subscription))
+    if subscription.status == Subscription.Status.PENDING and subscription.ticket is not None:
+        requests.withdraw(subscription.ticket, by=by)
+        subscription.refresh_from_db()
+    else:
+        _end(subscription, Subscription.Status.CANCELLED, by=by)
+
+
+def expire_due() -> int:
+    """End the subscriptions whose time is over. Returns how many."""
+    due = Subscription.objects.filter(
+        status__in=[Subscription.Status.GRANTED, Subscription.Status.SUSPENDED],
+        expires_at__lte=timezone.now(),
+    )
+    ended = list(due[:200])
+    for subscription in ended:
+        with transaction.atomic():
+            _end(subscription, Subscription.Status.EXPIRED, by=None)
+    return len(ended)
+
+
+def _end(subscription: Subscription, status: str, *, by: User | None) -> None:
+    Subscription.lifecycle.move(subscription, status, by=by, ended_at=timezone.now())
+    for key in live_keys(subscription):
+        gateway.revoke_grant(key.grant, by=by)
+    events.publish("store.subscription_ended", subscription.pk)
