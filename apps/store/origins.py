@@ -72,4 +72,4 @@ def _data_origin(row: DatasetVersion | None, seen: set[int]) -> list[Origin]:
 def _job_origin(pk: int | None, runs: set[int]) -> list[Origin]:
     if pk is None:
         return []
-    return [Origin(_("Training job"), f"#{pk}", reverse("compute:detail", args=[pk]) if pk in runs else "")]
+    return [Origin(_("Training job"), f"#{pk}", reverse("jobs:detail", args=[pk]) if pk in runs else "")]

@@ -20,6 +20,7 @@ from apps.accounts.selectors import teams_of
 from apps.catalog.models import Capability
 from apps.catalog.selectors import listed_capabilities, matching
 from apps.core.search import lexemes
+from apps.store.models import Follow
 from apps.store.standing import BADGES, DATA_TYPES
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Search:
     words: str = ""
     chosen: Mapping[str, str] | None = None
     sort: str = ""
+    followed: bool = False
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -93,7 +95,12 @@ def search_of(asked: Mapping[str, Any]) -> Search:
     """What a query string looks for; unknown words are left out."""
     values = {name: str(value).replace("\x00", "").strip() for name, value in asked.items()}
     chosen = {name: values[name][:100] for name in FACETS if values.get(name)}
-    return Search(values.get("q", "")[:_LONGEST_QUERY], chosen, values.get("sort", ""))
+    return Search(
+        values.get("q", "")[:_LONGEST_QUERY],
+        chosen,
+        values.get("sort", ""),
+        values.get("followed") in {"1", "true"},
+    )
 
 
 def _query(words: str) -> SearchQuery:
@@ -112,6 +119,9 @@ def find(user: User | AnonymousUser, search: Search) -> QuerySet[Capability]:
     for facet, value in (search.chosen or {}).items():
         found = _narrow(found, facet, value)
     found = matching(found, search.words)
+    if search.followed:
+        mine = Follow.objects.filter(user=user.pk)
+        found = found.filter(Q(pk__in=mine.values("capability")) | Q(team__in=mine.values("team")))
     if search.sorted_by == "relevance":
         rank = Cast(SearchRank(F("text"), _query(search.words)) * 1_000_000, IntegerField())
         return found.annotate(relevance=rank)

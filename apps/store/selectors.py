@@ -19,7 +19,7 @@ from apps.core import objects
 from apps.core.errors import NotFound
 from apps.core.search import Hit
 from apps.instances.models import TrafficWeight
-from apps.store.models import Plan, Review, Standing, Subscription, SubscriptionKey
+from apps.store.models import Follow, Plan, Review, Standing, Subscription, SubscriptionKey
 from apps.store.policy import PROVIDERS, SUBSCRIBERS, may_offer, may_see_subscription
 from apps.store.search import Search, find
 
@@ -178,6 +178,13 @@ def get_review(capability: Capability, pk: int) -> Review:
     if review is None:
         raise NotFound(_("“%(name)s” has no review %(pk)s.") % {"name": capability.name, "pk": pk})
     return review
+
+
+def follows_of(user: User, capability: Capability) -> tuple[bool, bool]:
+    """Whether a person follows a capability, and its team."""
+    rows = Follow.objects.filter(user=user).filter(Q(capability=capability) | Q(team=capability.team_id))
+    found = list(rows.values_list("capability", flat=True))
+    return capability.pk in found, None in found
 
 
 def stars_of(capability: Capability) -> dict[int, int]:

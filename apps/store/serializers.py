@@ -161,3 +161,10 @@ class AnswerSerializer(serializers.Serializer[None]):
     """What the providing team says to a review."""
 
     text = serializers.CharField(allow_blank=True, max_length=4000)
+
+
+class FollowSerializer(serializers.Serializer[None]):
+    """Whether a person follows a capability, and its team."""
+
+    capability = serializers.BooleanField()
+    team = serializers.BooleanField()

@@ -34,12 +34,28 @@ def _subscription_changed(key: str, facts: dict[str, Any]) -> None:
     standing.refresh(Subscription.objects.filter(pk=key).values_list("capability", flat=True))
 
 
+def _weights_changed(key: str, facts: dict[str, Any]) -> None:
+    standing.refresh([int(key)])
+    services.tell_of_versions(int(key), [int(pk) for pk in facts.get("after", {})])
+
+
+def _deprecated(key: str, facts: dict[str, Any]) -> None:
+    standing.refresh([int(key)])
+    services.tell_of_deprecation(int(key))
+
+
+def _published(key: str, facts: dict[str, Any]) -> None:
+    standing.refresh([int(key)])
+    services.tell_of_publication(int(key))
+
+
 HANDLERS = (
-    ("catalog.capability_published", _capability_changed),
+    ("catalog.capability_published", _published),
     ("catalog.capability_changed", _capability_changed),
+    ("catalog.capability_deprecated", _deprecated),
     ("catalog.version_packaged", _version_changed),
     ("catalog.version_retired", _version_changed),
-    ("instances.weights_changed", _capability_changed),
+    ("instances.weights_changed", _weights_changed),
     ("store.subscription_granted", _subscription_changed),
     ("store.subscription_ended", _subscription_changed),
 )

@@ -17,6 +17,7 @@ urlpatterns = [
     path("store/<slug:slug>/quality/", quality.show_quality, name="quality"),
     path("store/<slug:slug>/reviews/", quality.reviews, name="reviews"),
     path("store/<slug:slug>/reviews/<int:pk>/<str:verb>/", quality.review_action, name="review-action"),
+    path("store/<slug:slug>/follow/<str:what>/<str:verb>/", capability.follow, name="follow"),
     path("store/<slug:slug>/usage/", capability.usage, name="usage"),
     path("store/<slug:slug>/usage.csv", capability.usage_csv, name="usage-csv"),
     path("store/<slug:slug>/subscribe/", subscriptions.subscribe, name="subscribe"),

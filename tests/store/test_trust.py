@@ -7,13 +7,22 @@ from django.utils import timezone
 from apps.accounts.models import Role
 from apps.catalog.models import Version
 from apps.catalog.services import edit_capability
+from apps.compute.models import Job
 from apps.core.errors import Invalid, NotAllowed
 from apps.core.models import AuditEntry
+from apps.datasets.services import create_version
 from apps.gateway.models import Usage
 from apps.requests.models import Notification
 from apps.store import panels, services, standing
 from apps.store.models import Review
-from tests.factories import make_published_capability, make_report, make_team, make_user
+from tests.factories import (
+    make_dataset,
+    make_published_capability,
+    make_report,
+    make_team,
+    make_user,
+    put_files,
+)
 
 
 @pytest.fixture
@@ -230,3 +239,31 @@ def test_similar_capabilities_share_words_and_stay_visible(as_cy, digits, radio,
     found = [row["slug"] for row in as_cy.get("/api/v1/store/digits/similar/").json()]
     assert found == ["letters"]
     assert "Letters" in as_cy.get("/store/digits/").text
+
+
+def test_versions_name_what_they_were_made_from(as_cy, digits, radio, ada):
+    dataset = make_dataset(radio, ada, "digit-scans")
+    data = create_version(dataset, files=put_files({"rows.csv": b"x,y\n1,2\n"}), by=ada)
+    Version.objects.update(
+        dataset_version_urn=f"atrium:datasets.datasetversion:{data.pk}",
+        training_job_urn="atrium:compute.job:77",
+        code_digest="d" * 64,
+    )
+    page = as_cy.get("/store/digits/versions/").text
+    assert "#77" in page
+    assert "d" * 12 in page
+    assert "/datasets/digit-scans/" not in page  # another team's data set is named by its digest alone
+
+    client = Client()
+    client.force_login(ada)
+    assert "/datasets/digit-scans/" in client.get("/store/digits/versions/").text
+
+
+def test_the_own_teams_training_job_is_linked(digits, radio, ada):
+    job = Job.objects.create(
+        kind="train", title="Train", created_by=ada, team=radio, argv=["python"], environment="base"
+    )
+    Version.objects.update(training_job_urn=f"atrium:compute.job:{job.pk}")
+    client = Client()
+    client.force_login(ada)
+    assert f"/jobs/{job.pk}/" in client.get("/store/digits/versions/").text

@@ -18,6 +18,7 @@ from apps.store.policy import may_see_usage
 from apps.store.search import FACETS, SORTS, facets, find, search_of, similar_to
 from apps.store.serializers import (
     AnswerSerializer,
+    FollowSerializer,
     ListingSerializer,
     NewReviewSerializer,
     ReviewSerializer,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _DOCUMENT = OpenApiResponse(response=dict)
 _SEARCH = [
     OpenApiParameter("q", str, description="words; each has to be there"),
+    OpenApiParameter("followed", bool, description="only what one follows"),
     OpenApiParameter("sort", str, enum=list(SORTS)),
     *(OpenApiParameter(name, str) for name in FACETS),
 ]
@@ -74,6 +76,24 @@ class ListingViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
                 for name, options in counted.items()
             }
         )
+
+    @extend_schema(methods=["GET"], responses=FollowSerializer)
+    @extend_schema(methods=["PUT"], request=FollowSerializer, responses=FollowSerializer)
+    @action(detail=True, methods=["get", "put"])
+    def follow(self, request: Request, slug: str = "") -> Response:
+        """Whether one follows the capability and its team; PUT changes what it names."""
+        capability, user = self.get_object(), self._user()
+        if request.method == "PUT":
+            asked = FollowSerializer(data=request.data, partial=True)
+            asked.is_valid(raise_exception=True)
+            wanted = asked.validated_data
+            if "capability" in wanted:
+                act = services.follow_capability if wanted["capability"] else services.unfollow_capability
+                act(capability, by=user)
+            if "team" in wanted:
+                (services.follow_team if wanted["team"] else services.unfollow_team)(capability.team, by=user)
+        one, team = selectors.follows_of(user, capability)
+        return Response({"capability": one, "team": team})
 
     @extend_schema(responses=ListingSerializer(many=True))
     @action(detail=True, methods=["get"], pagination_class=None)

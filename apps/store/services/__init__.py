@@ -1,5 +1,14 @@
 """What happens to plans, subscriptions, keys, reviews and follows."""
 
+from apps.store.services.following import (
+    follow_capability,
+    follow_team,
+    tell_of_deprecation,
+    tell_of_publication,
+    tell_of_versions,
+    unfollow_capability,
+    unfollow_team,
+)
 from apps.store.services.keys import MOST_KEYS, OVERLAP, issue_key, revoke_key, rotate_key
 from apps.store.services.plans import create_plan, publish_plan, withdraw_plan
 from apps.store.services.reviews import answer_review, remove_review, write_review
@@ -26,6 +35,8 @@ __all__ = [
     "close_requested",
     "create_plan",
     "expire_due",
+    "follow_capability",
+    "follow_team",
     "grant_requested",
     "issue_key",
     "publish_plan",
@@ -36,8 +47,13 @@ __all__ = [
     "rotate_key",
     "subscribe",
     "suspend_subscription",
+    "tell_of_deprecation",
+    "tell_of_publication",
+    "tell_of_versions",
     "trial_grant",
     "trial_limits",
+    "unfollow_capability",
+    "unfollow_team",
     "withdraw_plan",
     "write_review",
 ]

@@ -43,6 +43,7 @@ def context_of(request: HttpRequest, slug: str, tab: str) -> dict[str, Any]:
         "standing": (standing := selectors.standing_of(capability)),
         "badges": badges_shown(standing, _SHOWN) + panels.badges_of(capability),
         "answering": version,
+        "follows": selectors.follows_of(user, capability),
         "may_try": may_try(user, capability),
         "may_offer": may_offer(user, capability),
         "may_see_usage": may_see_usage(user, capability),
@@ -64,6 +65,26 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
         "teams": selectors.subscriber_counts([capability]).get(capability.pk, 0),
     }
     return render(request, "store/overview.html", context)
+
+
+@require_POST
+@login_required
+def follow(request: HttpRequest, slug: str, what: str, verb: str) -> HttpResponse:
+    """Follow a capability or its team, or stop."""
+    user = cast("User", request.user)
+    capability = get_capability(slug, user=user)
+    verbs = {
+        ("capability", "start"): lambda: services.follow_capability(capability, by=user),
+        ("capability", "stop"): lambda: services.unfollow_capability(capability, by=user),
+        ("team", "start"): lambda: services.follow_team(capability.team, by=user),
+        ("team", "stop"): lambda: services.unfollow_team(capability.team, by=user),
+    }
+    if (what, verb) not in verbs:
+        raise NotFound(_("There is nothing here that you may see."))
+    verbs[what, verb]()
+    if verb == "start":
+        messages.success(request, _("You are told of new versions and of the end in time."))
+    return redirect("store:capability", slug)
 
 
 def _offers(capability: Capability, own: list[Subscription]) -> list[tuple[Plan, Subscription | None]]:
