@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, status, viewsets
+from rest_framework.decorators import action
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
+from apps.catalog.policy import may_build
+from apps.catalog.selectors import get_capability
 from apps.core.api import IdempotencyMixin
+from apps.core.policy import require
+from apps.gateway import payloads
 from apps.gateway.asked import OUTCOMES, SPANS, narrowed
 from apps.gateway.models import Call, Outcome
+from apps.gateway.retention import days_of
 from apps.gateway.selectors import (
     calls_visible_to,
     capabilities_called,
@@ -18,8 +27,14 @@ from apps.gateway.selectors import (
     get_call,
     outcomes_of,
 )
-from apps.gateway.serializers import CallDetailSerializer, CallSerializer, OutcomeSerializer
-from apps.gateway.services import give_feedback
+from apps.gateway.serializers import (
+    CallDetailSerializer,
+    CallSerializer,
+    OutcomeSerializer,
+    RetentionSerializer,
+    UnmaskedSerializer,
+)
+from apps.gateway.services import give_feedback, set_retention, unmask_call
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -66,6 +81,21 @@ class CallViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Call]):
         call.outcomes = outcomes_of([call.request_id]).get(call.request_id, [])  # type: ignore[attr-defined]
         return Response(CallDetailSerializer(call).data)
 
+    @extend_schema(request=None, responses=UnmaskedSerializer)
+    @action(detail=True, methods=["post"])
+    def unmask(self, request: Request, request_id: str) -> Response:
+        """Its bodies with the encrypted fields read; who asked stands in the audit log."""
+        user = cast("User", request.user)
+        found = unmask_call(get_call(request_id, user=user), by=user)
+        return Response(found, headers={"Cache-Control": "no-store"})
+
+    @extend_schema(responses={(200, "application/json"): OpenApiTypes.BINARY})
+    @action(detail=True, methods=["get"], url_path="bodies/(?P<which>request|response)")
+    def bodies(self, request: Request, request_id: str, which: str) -> HttpResponse:
+        """A body above the plan's limit, which lies in a file beside the log."""
+        call = get_call(request_id, user=cast("User", request.user))
+        return HttpResponse(payloads.read(call, which), content_type="application/json")
+
 
 class FeedbackViewSet(IdempotencyMixin, mixins.ListModelMixin, viewsets.GenericViewSet[Outcome]):
     """Feedback and labels on the calls of the capabilities of one's teams, newest first."""
@@ -87,3 +117,24 @@ class FeedbackViewSet(IdempotencyMixin, mixins.ListModelMixin, viewsets.GenericV
         facts = dict(asked.validated_data)
         outcome = give_feedback(get_call(facts.pop("request_id"), user=user), **facts, by=user)
         return Response(OutcomeSerializer(outcome).data, status.HTTP_201_CREATED)
+
+
+class RetentionView(APIView):
+    """For how many days a capability's calls are kept."""
+
+    @extend_schema(responses=RetentionSerializer, operation_id="retention_retrieve")
+    def get(self, request: Request, slug: str) -> Response:
+        capability = get_capability(slug, user=request.user)
+        require(may_build(request.user, capability))
+        return Response({"capability": slug, "days": days_of(capability)})
+
+    @extend_schema(
+        request=RetentionSerializer, responses=RetentionSerializer, operation_id="retention_update"
+    )
+    def put(self, request: Request, slug: str) -> Response:
+        """Change it; older calls are deleted within the hour."""
+        asked = RetentionSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        capability = get_capability(slug, user=request.user)
+        kept = set_retention(capability, asked.validated_data["days"], by=cast("User", request.user))
+        return Response({"capability": slug, "days": kept.days})

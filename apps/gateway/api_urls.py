@@ -1,5 +1,6 @@
 """REST addresses of the call log, below /api/v1/."""
 
+from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from apps.gateway import api
@@ -8,4 +9,7 @@ router = SimpleRouter()
 router.register("calls", api.CallViewSet, basename="api-call")
 router.register("feedback", api.FeedbackViewSet, basename="api-feedback")
 
-urlpatterns = router.urls
+urlpatterns = [
+    path("retention/<slug:slug>/", api.RetentionView.as_view(), name="api-retention"),
+    *router.urls,
+]

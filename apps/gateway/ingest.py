@@ -21,8 +21,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
-from apps.gateway import partitions
+from apps.gateway import partitions, payloads
 from apps.gateway.dataplane import segments
+from apps.gateway.dataplane.sealing import plain
 from apps.gateway.histogram import SIZE, bucket
 from apps.gateway.models import Grant, Outcome, Segment
 from atrium.oip import InvalidTensor, Tensor, decode_request, decode_response, write_json
@@ -47,6 +48,7 @@ COLUMNS = (
     "response",
     "sizes",
     "digested",
+    "logged",
 )
 TYPES = [
     "uuid",
@@ -65,18 +67,11 @@ TYPES = [
     "bytea",
     "jsonb",
     "bool",
+    "jsonb",
 ]
-SIZES = (
-    "request_sha256",
-    "request_bytes",
-    "answer_sha256",
-    "answer_bytes",
-    "request_json_bytes",
-    "answer_json_bytes",
-)
 
 USUAL = 12
-"""Facts that every record has; more of them means bodies that were binary or too large to keep."""
+"""Facts that every record has; more of them means bodies that have to be looked at, or values that were logged."""
 
 UsageKey = tuple[int, datetime, int, int, str, str]
 
@@ -200,10 +195,11 @@ def _copy(records: Iterable[segments.Record]) -> None:
 def _row(record: segments.Record) -> tuple[Any, ...]:
     facts = record.facts
     request, answer = record.request, record.answer
-    sizes = {name: facts[name] for name in SIZES if name in facts} if len(facts) > USUAL else None
-    if sizes:
-        request = _as_json(request, sizes.get("request_json_bytes"), answer=False)
-        answer = _as_json(answer, sizes.get("answer_json_bytes"), answer=True)
+    sizes: dict[str, Any] | None = None
+    logged: Any = None
+    if len(facts) > USUAL:
+        request, answer, sizes = _bodies(record)
+        logged = _values(facts.get("values"))
     return (
         UUID(facts["id"]),
         datetime.fromtimestamp(facts["at"], UTC),
@@ -221,7 +217,53 @@ def _row(record: segments.Record) -> tuple[Any, ...]:
         answer or None,
         Jsonb(sizes) if sizes else None,
         not (answer and facts["status"] == 200),
+        None if logged is None else Jsonb(logged),
     )
+
+
+def _values(text: str | None) -> Any:
+    """What the model's code logged; nothing when it is no JSON, or holds what jsonb cannot."""
+    if not text or "\\u0000" in text:
+        return None
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _bodies(record: segments.Record) -> tuple[bytes, bytes, dict[str, Any]]:
+    """Both bodies as the row keeps them, and what is left to say of those that went into files."""
+    facts = record.facts
+    sizes: dict[str, Any] = {}
+    request = _unpacked(record.request, facts.get("request_coding", ""))
+    request = _as_json(request, facts.get("request_json_bytes"), answer=False)
+    answer = _as_json(record.answer, facts.get("answer_json_bytes"), answer=True)
+    sealed = facts.get("sealed") or {}
+    request = _with_sealed(request, "inputs", sealed.get("inputs"))
+    answer = _with_sealed(answer, "outputs", sealed.get("outputs"))
+    bodies = {"request": request, "answer": answer}
+    for name, body in bodies.items():
+        if "limit" in facts and len(body) > facts["limit"]:
+            sizes[f"{name}_sha256"] = payloads.keep(facts["capability"], _at(record), body)
+            sizes[f"{name}_bytes"] = len(body)
+            bodies[name] = b""
+    return bodies["request"], bodies["answer"], sizes
+
+
+def _unpacked(body: bytes, coding: str) -> bytes:
+    try:
+        return plain(body, coding.encode("latin-1"))
+    except ValueError:
+        return b""  # the runner has refused it
+
+
+def _with_sealed(body: bytes, key: str, tensors: list[dict[str, Any]] | None) -> bytes:
+    """The body with its sensitive tensors in their places' stead: encrypted, or named as dropped."""
+    if not tensors or not body:
+        return body
+    document = orjson.loads(body)
+    document[key] = [*document.get(key, []), *tensors]
+    return orjson.dumps(document)
 
 
 def _as_json(body: bytes, json_length: str | None, *, answer: bool) -> bytes:

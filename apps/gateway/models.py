@@ -68,9 +68,11 @@ class Grant(models.Model):
 
 class Call(models.Model):
     """One inference call as the data plane logged it; partitioned by day, so the key in the database is
-    (request_id, at). Bodies are what went over the wire, as JSON, or NULL when they were above the limit.
+    (request_id, at). Bodies are what went over the wire, as JSON, or NULL when they were above the limit: then
+    `sizes` has their digests, see `payloads`. Sensitive fields are encrypted in them, see `sealed`.
 
-    `parsed` and `score` are what the version's parsing rules made of the bodies.
+    `parsed` and `score` are what the version's parsing rules made of the bodies; `logged` is what the model's own
+    code attached to the call.
     """
 
     request_id = models.UUIDField(primary_key=True)
@@ -91,6 +93,7 @@ class Call(models.Model):
     digested = models.BooleanField()
     parsed = models.JSONField(null=True)
     score = models.FloatField(null=True)
+    logged = models.JSONField(null=True)
 
     class Meta:
         verbose_name = _("call")
@@ -113,6 +116,37 @@ def _document(body: bytes | memoryview | None) -> Any:
         return orjson.loads(body) if body else None
     except orjson.JSONDecodeError:
         return bytes(body or b"").decode("utf-8", "replace")
+
+
+class DataKey(models.Model):
+    """A key pair to which a capability's sensitive fields are encrypted for a day. The gateway has the public half."""
+
+    capability = models.ForeignKey("catalog.Capability", on_delete=models.CASCADE, related_name="+")
+    public = models.CharField(max_length=44)
+    private = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("data key")
+        verbose_name_plural = _("data keys")
+
+
+class Retention(models.Model):
+    """For how many days a capability's calls are kept; without a row it is `retention.DAYS`."""
+
+    capability = models.OneToOneField("catalog.Capability", on_delete=models.CASCADE, related_name="+")
+    days = models.PositiveIntegerField(_("days"))
+    set_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    set_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name = _("retention")
+        verbose_name_plural = _("retentions")
+        constraints = [
+            models.CheckConstraint(condition=models.Q(days__gte=1, days__lte=3650), name="retention_in_days"),
+        ]
 
 
 class Segment(models.Model):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 from django.db import connection
-
-KEEP_DAYS = 90
 
 
 def name_of(day: date) -> str:
@@ -27,14 +25,13 @@ def make(day: date) -> None:
             )
 
 
-def drop_old(now: datetime) -> list[str]:
-    """Drop the tables of days that are older than the retention; returns their names."""
-    oldest = name_of((now.astimezone(UTC) - timedelta(days=KEEP_DAYS)).date())
+def drop_before(day: date) -> list[str]:
+    """Drop the tables of the days before one; returns their names."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
             "WHERE i.inhparent = 'gateway_call'::regclass AND c.relname < %s",
-            [oldest],
+            [name_of(day)],
         )
         found = [row[0] for row in cursor.fetchall()]
         for table in found:

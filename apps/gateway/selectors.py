@@ -32,6 +32,8 @@ __all__ = [
     "feedback_visible_to",
     "get_call",
     "grants_of",
+    "kept_calls",
+    "keys_of",
     "outcomes_of",
     "percentile",
     "usage",
@@ -150,11 +152,12 @@ def calls_visible_to(user: User, *, shadow: bool | None = False) -> QuerySet[Cal
     if has_role(user, Role.ADMIN):
         return rows
     own = Capability.objects.filter(team__in=teams_of(user, *LOOKED_INTO)).values("pk")
-    keys = _keys_of(user).values("pk")
+    keys = keys_of(user).values("pk")
     return rows.filter(Q(capability_id__in=own) | Q(grant_id__in=keys, shadow=False))
 
 
-def _keys_of(user: User) -> QuerySet[Grant]:
+def keys_of(user: User) -> QuerySet[Grant]:
+    """The keys of a person's teams, and the person's own."""
     return Grant.objects.filter(Q(team__in=teams_of(user), kind=Grant.Kind.SUBSCRIPTION) | Q(user=user))
 
 
@@ -163,7 +166,7 @@ def capabilities_called(user: User) -> dict[str, int]:
     if has_role(user, Role.ADMIN):
         rows = Capability.objects.all()
     else:
-        keys = _keys_of(user).values("capability")
+        keys = keys_of(user).values("capability")
         rows = Capability.objects.filter(Q(team__in=teams_of(user, *LOOKED_INTO)) | Q(pk__in=keys))
     return dict(rows.values_list("slug", "pk"))
 
@@ -190,6 +193,13 @@ def get_call(request_id: UUID | str, *, user: User) -> Call:
     if found is None:
         raise NotFound(_("There is no call %(id)s that you may see.") % {"id": request_id})
     return found
+
+
+def kept_calls(capability: Capability) -> tuple[int, datetime | None]:
+    """How many calls of a capability stand in the log, shadows' too, and when the oldest was."""
+    rows = calls(capability=capability, shadow=None)
+    oldest = rows.order_by("at").values_list("at", flat=True).first()
+    return rows.count(), oldest
 
 
 def moment_of(request_id: UUID) -> datetime:

@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.gateway.models import Call, Outcome
+from apps.gateway.retention import MOST_DAYS
 
 
 class OutcomeSerializer(serializers.ModelSerializer[Outcome]):
@@ -40,4 +41,24 @@ class CallDetailSerializer(CallSerializer):
     outcomes = OutcomeSerializer(many=True, read_only=True)
 
     class Meta(CallSerializer.Meta):
-        fields = [*CallSerializer.Meta.fields, "subject", "sizes", "request", "response", "outcomes"]
+        fields = [
+            *CallSerializer.Meta.fields,
+            "subject",
+            "sizes",
+            "logged",
+            "request",
+            "response",
+            "outcomes",
+        ]
+
+
+class UnmaskedSerializer(serializers.Serializer[Any]):
+    """The bodies of a call with their encrypted fields read."""
+
+    request = serializers.JSONField()
+    response = serializers.JSONField()
+
+
+class RetentionSerializer(serializers.Serializer[Any]):
+    capability = serializers.SlugField(read_only=True)
+    days = serializers.IntegerField(min_value=1, max_value=MOST_DAYS)

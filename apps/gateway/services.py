@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import orjson
 from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.core import audit, events, secrets
-from apps.core.errors import Conflict, Invalid
-from apps.gateway import reach
-from apps.gateway.models import Call, Grant, Outcome
+from apps.core.errors import Conflict, Invalid, NotFound
+from apps.core.policy import require
+from apps.gateway import payloads, reach, sealed
+from apps.gateway.models import Call, Grant, Outcome, Retention
+from apps.gateway.policy import may_set_retention, may_unmask
+from apps.gateway.retention import MOST_DAYS, days_of
 from apps.instances.models import Deployment
 
 if TYPE_CHECKING:
@@ -27,6 +32,8 @@ if TYPE_CHECKING:
 
 CHANNEL = "atrium_routes"
 SHOWN = 8
+SHOWN_BYTES = 1 << 20
+"""A larger body is not shown in a page, but can be downloaded."""
 
 
 def announce() -> None:
@@ -239,3 +246,39 @@ def give_feedback(
         comment=comment,
         by=by,
     )
+
+
+@transaction.atomic
+def set_retention(capability: Capability, days: int, *, by: User) -> Retention:
+    """Keep a capability's calls for so many days; the next round deletes what is older. Raises NotAllowed, Invalid."""
+    require(may_set_retention(by, capability))
+    if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= MOST_DAYS:
+        raise Invalid(
+            _("Calls cannot be kept for %(days)s days: choose 1 to %(most)d.")
+            % {"days": days, "most": MOST_DAYS},
+            fields={"days": _("must be 1 to %(most)d") % {"most": MOST_DAYS}},
+        )
+    before = days_of(capability)
+    kept, _created = Retention.objects.update_or_create(
+        capability=capability, defaults={"days": days, "set_by": by}
+    )
+    audit.record("gateway.retention.set", capability, by=by, before=before, after=days)
+    return kept
+
+
+@transaction.atomic
+def unmask_call(call: Call, *, by: User) -> dict[str, Any]:
+    """{request, response} with the encrypted fields read; written into the audit log. Raises NotAllowed."""
+    require(may_unmask(by, call))
+    audit.record("gateway.call.unmasked", call, by=by, capability=call.capability_id)
+    return {which: sealed.open_document(document) for which, document in documents_of(call).items()}
+
+
+def documents_of(call: Call, most: int = SHOWN_BYTES) -> dict[str, Any]:
+    """{request, response} as logged; a body in a file is read up to `most` bytes, else None."""
+    found = {"request": call.request_document, "response": call.response_document}
+    for which, document in found.items():
+        if document is None and 0 < payloads.size_of(call, which) <= most:
+            with suppress(NotFound, orjson.JSONDecodeError):
+                found[which] = orjson.loads(payloads.read(call, which))
+    return found

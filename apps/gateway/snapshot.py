@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from apps.catalog.models import Capability, Version
 from apps.gateway.models import Grant
+from apps.gateway.sealed import public_keys, rules_of
 from apps.instances.selectors import living_deployments, shadows, weights
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def _capabilities(deployments: list[Deployment], weights: list[TrafficWeight]) -
         by_capability.setdefault(weight.capability_id, []).append(weight)
     mirrors = {shadow.capability_id: shadow for shadow in shadows()}
     found = Capability.objects.exclude(status=Capability.Status.RETIRED).values_list("id", "slug")
+    seals = public_keys({row.capability_id for row in deployments})
     pictures: dict[str, Any] = {}
     for pk, slug in found:
         rows = by_capability.get(pk, [])
@@ -108,6 +110,8 @@ def _capabilities(deployments: list[Deployment], weights: list[TrafficWeight]) -
             ],
             "salt": rows[0].salt if rows else slug,
         }
+        if pk in seals:
+            pictures[slug]["seal"] = seals[pk]
         if (mirror := mirrors.get(pk)) is not None:
             pictures[slug]["shadow"] = [
                 {
@@ -120,7 +124,8 @@ def _capabilities(deployments: list[Deployment], weights: list[TrafficWeight]) -
 
 
 def _deployment(row: Deployment) -> dict[str, Any]:
-    return {
+    sensitive = rules_of(row.version.signature)
+    return ({"sensitive": sensitive} if sensitive else {}) | {
         "capability": row.capability.slug,
         "version": row.version.number,
         "digest": row.version.digest,

@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from apps.catalog.models import Capability
+from apps.catalog.policy import may_build
+from apps.catalog.selectors import get_capability
 from apps.core.paging import keyset
+from apps.core.policy import require
+from apps.gateway import payloads
 from apps.gateway.asked import narrowed
-from apps.gateway.models import Call
-from apps.gateway.selectors import calls_visible_to, capabilities_called, get_call, outcomes_of
-from apps.gateway.services import give_feedback
+from apps.gateway.forms import RetentionForm
+from apps.gateway.models import Call, DataKey
+from apps.gateway.policy import may_set_retention, may_unmask
+from apps.gateway.retention import days_of
+from apps.gateway.sealed import has_sealed
+from apps.gateway.selectors import calls_visible_to, capabilities_called, get_call, kept_calls, outcomes_of
+from apps.gateway.services import documents_of, give_feedback, set_retention, unmask_call
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
+    from collections.abc import Mapping
+
+    from django.http import HttpRequest
 
     from apps.accounts.models import User
 
 ASKED = ("capability", "version", "since", "outcome", "score_below", "shadow")
+STEPS = "steps"
+"""Under this name a composite capability logs `[{"name", "ms", "output"}, …]`."""
 
 
 @login_required
@@ -42,6 +57,7 @@ def call_list(request: HttpRequest) -> HttpResponse:
         "rows": [(call, names.get(call.capability_id or 0, ""), outcomes.get(call.request_id)) for call in page.items],
         "asked": asked,
         "filtered": any(asked.values()),
+        "retention_url": _retention_url(asked["capability"], user),
         "capabilities": sorted(capabilities),
         "spans": [("hour", _("the last hour")), ("day", _("the last day")), ("week", _("the last week"))],
         "outcomes": [
@@ -51,26 +67,112 @@ def call_list(request: HttpRequest) -> HttpResponse:
     return render(request, "gateway/list.html", context)
 
 
+def _retention_url(slug: str, user: User) -> str:
+    """The page of a capability's retention, for those who build it."""
+    capability = Capability.objects.select_related("team").filter(slug=slug).first() if slug else None
+    return reverse("calls:retention", args=[slug]) if capability and may_build(user, capability) else ""
+
+
 @login_required
 @require_GET
 def detail(request: HttpRequest, request_id: UUID) -> HttpResponse:
-    """One call with its bodies."""
+    """One call with its bodies; what is encrypted stays so."""
     user = cast("User", request.user)
     call = get_call(request_id, user=user)
+    return render(request, "gateway/detail.html", _shown(call, user, documents_of(call)))
+
+
+@login_required
+@require_POST
+def unmask(request: HttpRequest, request_id: UUID) -> HttpResponse:
+    """The same with the encrypted fields read, this once."""
+    user = cast("User", request.user)
+    call = get_call(request_id, user=user)
+    context = _shown(call, user, unmask_call(call, by=user)) | {"is_masked": False}
+    response = render(request, "gateway/detail.html", context)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def _shown(call: Call, user: User, documents: Mapping[str, Any]) -> dict[str, Any]:
     names = {pk: slug for slug, pk in capabilities_called(user).items()}
-    context = {
+    return {
         "call": call,
         "capability": names.get(call.capability_id or 0, ""),
-        "request_text": _pretty(call.request_document),
-        "response_text": _pretty(call.response_document),
+        "request_text": _pretty(documents["request"]),
+        "response_text": _pretty(documents["response"]),
+        "request_size": payloads.size_of(call, "request"),
+        "response_size": payloads.size_of(call, "response"),
+        "is_masked": any(map(has_sealed, documents.values())),
+        "may_unmask": may_unmask(user, call),
         "parsed_text": _pretty(call.parsed),
-        "outcomes": outcomes_of([request_id]).get(request_id, []),
+        "logged_text": _pretty({name: value for name, value in _logged(call).items() if name != STEPS}),
+        "steps": _steps(call),
+        "outcomes": outcomes_of([call.request_id]).get(call.request_id, []),
     }
-    return render(request, "gateway/detail.html", context)
+
+
+def _logged(call: Call) -> dict[str, Any]:
+    return call.logged if isinstance(call.logged, dict) else {}
+
+
+def _steps(call: Call) -> list[dict[str, Any]]:
+    """The steps of a composite capability, each with its share of the time for the bar."""
+    told = _logged(call).get(STEPS)
+    steps = [step for step in told if isinstance(step, dict)] if isinstance(told, list) else []
+    times = [step["ms"] if isinstance(step.get("ms"), int | float) else 0.0 for step in steps]
+    total = sum(times) or 1.0
+    return [
+        {
+            "name": str(step.get("name", place + 1)),
+            "ms": ms,
+            "share": ms / total,
+            "output_text": _pretty(step.get("output")),
+        }
+        for place, (step, ms) in enumerate(zip(steps, times, strict=True))
+    ]
+
+
+@login_required
+@require_GET
+def payload(request: HttpRequest, request_id: UUID, which: str) -> HttpResponse:
+    """A body that lies in a file, whole; what is encrypted in it stays so."""
+    call = get_call(request_id, user=cast("User", request.user))
+    response = HttpResponse(payloads.read(call, which), content_type="application/json")
+    response["Content-Disposition"] = f'attachment; filename="{call.request_id}-{which}.json"'
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def retention(request: HttpRequest, slug: str) -> HttpResponse:
+    """For how long a capability's calls are kept."""
+    user = cast("User", request.user)
+    capability = get_capability(slug, user=user)
+    require(may_build(user, capability))
+    form = RetentionForm(request.POST or None, initial={"days": days_of(capability)})
+    if request.method == "POST" and form.is_valid():
+        set_retention(capability, form.cleaned_data["days"], by=user)
+        messages.success(request, _("It is kept; older calls are deleted within the hour."))
+        return redirect("calls:retention", slug)
+    count, oldest = kept_calls(capability)
+    context = {
+        "capability": capability,
+        "form": form,
+        "days": days_of(capability),
+        "count": count,
+        "oldest": oldest,
+        "keys": DataKey.objects.filter(capability=capability).count(),
+        "may_set": may_set_retention(user, capability),
+    }
+    return render(request, "gateway/retention.html", context)
 
 
 def _pretty(document: object) -> str:
     """JSON for reading: one line per tensor rather than one per number."""
+    if document == {}:
+        return ""
     if not isinstance(document, dict):
         return "" if document is None else json.dumps(document, ensure_ascii=False)
     lines = [f"  {json.dumps(name)}: {_value(value)}" for name, value in document.items()]

@@ -12,7 +12,7 @@ from apps.accounts.models import Team
 from apps.store.limits import WrongLimit, parse_limits
 from apps.store.models import Plan, Review
 
-_LIMITS = ("rate_per_s", "burst", "per_day", "per_month", "concurrent")
+_LIMITS = ("rate_per_s", "burst", "per_day", "per_month", "concurrent", "payload_bytes")
 
 
 class SubscribeForm(forms.Form):
@@ -41,6 +41,12 @@ class PlanForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable 
     per_day = forms.IntegerField(label=_("Calls per day"), required=False, min_value=1)
     per_month = forms.IntegerField(label=_("Calls per month"), required=False, min_value=1)
     concurrent = forms.IntegerField(label=_("Calls at the same time"), required=False, min_value=1)
+    payload_bytes = forms.IntegerField(
+        label=_("Largest body in the call log (bytes)"),
+        required=False,
+        min_value=1,
+        help_text=_("Larger ones are kept as files beside the log."),
+    )
 
     class Meta:
         model = Plan

@@ -27,6 +27,8 @@ class Limits:
     per_day: int | None = None
     per_month: int | None = None
     concurrent: int | None = None
+    payload_bytes: int | None = None
+    """Bodies up to this stand in the call log itself, larger ones as files beside it; None: the gateway's setting."""
 
     def to_json(self) -> dict[str, float]:
         """As a plan and a grant keep them: only what is limited."""

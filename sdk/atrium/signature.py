@@ -7,7 +7,9 @@
 
 -1 in a shape is a size that varies; a leading -1 is the number of items in one call. `columns` describes
 the last axis of a tabular input [-1, n]. `minimum`, `maximum` and `choices` are enforced: a call outside
-them is refused with the place and the value. NaN and infinity are refused unless `allow_missing` is true.
+them is refused with the place and the value. `sensitive` on a tensor or a column keeps its values out of the
+call log: "encrypt" (or true) writes them encrypted, "drop" not at all. NaN and infinity are refused unless
+`allow_missing` is true.
 """
 
 import math
@@ -18,6 +20,8 @@ from typing import Any
 from atrium.oip.tensors import DATATYPES, FLOATS, InvalidTensor, Tensor, show, show_shape
 
 KINDS = frozenset({"image", "text", "number", "series", "class", "probabilities", "value"})
+
+SENSITIVE = ("encrypt", "drop")
 
 
 class InvalidSignature(ValueError):
@@ -35,6 +39,7 @@ class Column:
     maximum: float | None = None
     choices: list[Any] | None = None
     description: str | None = None
+    sensitive: bool | str = False
     example: Any = None
 
 
@@ -54,7 +59,7 @@ class TensorSpec:
     choices: list[Any] | None = None
     labels: list[str] | None = None
     allow_missing: bool = False
-    sensitive: bool = False
+    sensitive: bool | str = False
     example: Any = None
 
     @property
@@ -154,6 +159,7 @@ def _read_spec(entry: Any, key: str, at: int) -> TensorSpec:
             f"{place}.kind is {show(entry['kind'])}; use one of {', '.join(sorted(KINDS))}"
         )
     _check_range(place, entry)
+    _check_sensitive(place, entry)
     labels = entry.get("labels")
     if labels is not None:
         if not isinstance(labels, list):
@@ -170,6 +176,7 @@ def _read_column(entry: Any, at: int) -> Column:
     if unknown:
         raise InvalidSignature(f"{place} has unknown fields: {', '.join(sorted(unknown))}")
     _check_range(place, entry)
+    _check_sensitive(place, entry)
     return Column(**entry)
 
 
@@ -183,6 +190,14 @@ def _check_range(place: str, entry: dict[str, Any]) -> None:
         raise InvalidSignature(f"{place}: minimum {low} is above maximum {high}")
     if entry.get("choices") is not None and not isinstance(entry["choices"], list):
         raise InvalidSignature(f"{place}.choices must be a list, got {show(entry['choices'])}")
+
+
+def _check_sensitive(place: str, entry: dict[str, Any]) -> None:
+    given = entry.get("sensitive", False)
+    if not isinstance(given, bool) and given not in SENSITIVE:
+        raise InvalidSignature(
+            f"{place}.sensitive is {show(given)}; use true, {' or '.join(map(show, SENSITIVE))}"
+        )
 
 
 def _lean(spec: TensorSpec | Column) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 import orjson
 
-from apps.gateway.dataplane import feedback
+from apps.gateway.dataplane import feedback, sealing
 from apps.gateway.dataplane.calllog import LogFull
 from apps.gateway.dataplane.http import Request, Response
 from apps.gateway.dataplane.problems import Refused
@@ -44,6 +44,7 @@ SHADOWS_AT_ONCE = 64
 BINARY_LENGTH = b"inference-header-content-length"
 FORWARDED = (b"content-type", BINARY_LENGTH, b"content-encoding", b"accept-encoding")
 RETURNED = (b"content-type", BINARY_LENGTH, b"content-encoding", b"retry-after")
+ENCODING = b"content-encoding"
 CALLER = b"atrium-caller"
 VALUES = b"atrium-values"
 
@@ -106,6 +107,7 @@ class Service:
         self.limiter = limiter
         self.calls = calls
         self.metrics = metrics
+        self.sealers = sealing.Sealers()
         self.health: Callable[[], dict[str, Any]] = dict
         self._shadows: set[asyncio.Task[None]] = set()
 
@@ -367,24 +369,53 @@ class Service:
     # --- the log
 
     def _log(self, call: Call, answer: Answer, *, kind: str = "call") -> None:
+        """Write a call down with its bodies; the ingester moves those above the plan's limit to files."""
         assert call.capability is not None
-        limit = call.capability.payload_limit
-        limit = self.config.payload_bytes if limit is None else limit
+        assert call.deployment is not None
         call.values = answer.headers.get(VALUES, b"")
         facts = call.facts(answer.status, "" if answer.status < 400 else error_of(answer.status), kind=kind)
         request, body = call.request.body, answer.body
         if binary := answer.headers.get(BINARY_LENGTH):
             facts["answer_json_bytes"] = binary.decode("latin-1")
-        if len(request) > limit:
-            facts["request_sha256"], facts["request_bytes"] = (
-                hashlib.sha256(request).hexdigest(),
-                len(request),
-            )
-            request = b""
-        if len(body) > limit:
-            facts["answer_sha256"], facts["answer_bytes"] = hashlib.sha256(body).hexdigest(), len(body)
-            body = b""
+        if coding := call.request.headers.get(ENCODING):
+            facts["request_coding"] = coding.decode("latin-1")
+        if call.deployment.sensitive:
+            request, body = self._seal(call, facts, request, body)
+        limit = self._limit(call, call.capability)
+        if len(request) > limit or len(body) > limit:
+            facts["limit"] = limit
         self._append(facts, request, body)
+
+    def _limit(self, call: Call, capability: Capability) -> int:
+        """Bodies above this are kept as files: what the plan says, else the capability, else the gateway."""
+        of_plan = call.grant.limits.payload_bytes if call.grant else None
+        limit = capability.payload_limit if of_plan is None else of_plan
+        return self.config.payload_bytes if limit is None else limit
+
+    def _seal(self, call: Call, facts: dict[str, Any], request: bytes, answer: bytes) -> tuple[bytes, bytes]:
+        """Both bodies without what the signature calls sensitive. A body that cannot be read is not kept."""
+        assert call.capability is not None
+        assert call.deployment is not None
+        rules = call.deployment.sensitive
+        refused = facts["status"] >= 400  # a refusal may quote what was sent
+        sealed: dict[str, Any] = {}
+        parts = {"inputs": (request, facts.pop("request_json_bytes", None), facts.pop("request_coding", "")),
+                 "outputs": (b"" if refused else answer, facts.pop("answer_json_bytes", None), "")}  # fmt: skip
+        kept: dict[str, bytes] = {}
+        for key, (body, json_bytes, coding) in parts.items():
+            try:
+                text = sealing.plain(body, coding.encode("latin-1"))
+                sealer = self.sealers.of(call.capability.seal)
+                found = sealing.without_sensitive(text, json_bytes, key, rules.get(key, {}), sealer)
+            except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+                kept[key] = b""
+                continue
+            kept[key] = found.body
+            sealed[key] = found.tensors
+            if found.json_bytes:
+                facts["request_json_bytes" if key == "inputs" else "answer_json_bytes"] = found.json_bytes
+        facts["sealed"] = sealed
+        return kept["inputs"], kept["outputs"]
 
     def _append(self, facts: dict[str, Any], request: bytes = b"", answer: bytes = b"") -> None:
         self.calls.append(facts, request, answer)

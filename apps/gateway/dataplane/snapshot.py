@@ -34,6 +34,7 @@ class Limits:
     per_day: int | None = None
     per_month: int | None = None
     concurrent: int | None = None
+    payload_bytes: int | None = None
 
     @classmethod
     def parse(cls, raw: dict[str, Any] | None) -> Limits:
@@ -44,6 +45,7 @@ class Limits:
             per_day=raw.get("per_day"),
             per_month=raw.get("per_month"),
             concurrent=raw.get("concurrent"),
+            payload_bytes=raw.get("payload_bytes"),
         )
 
 
@@ -110,6 +112,8 @@ class Capability:
     metadata: dict[str, Any] = field(default_factory=dict)
     payload_limit: int | None = None
     salt: str = ""
+    seal: dict[str, str] | None = None
+    """The public half of the data key: `key` is its id, `public` is base64."""
 
     @classmethod
     def parse(cls, name: str, raw: dict[str, Any]) -> Capability:
@@ -121,6 +125,7 @@ class Capability:
             metadata=raw.get("metadata") or {},
             payload_limit=raw.get("payload_limit"),
             salt=str(raw.get("salt") or name),
+            seal=raw.get("seal"),
         )
 
 
@@ -139,6 +144,8 @@ class Deployment:
     digest: str
     addresses: tuple[str, ...]
     metadata: dict[str, Any]
+    sensitive: dict[str, Any] = field(default_factory=dict)
+    """What must not stand in the log as it is: {"inputs": {tensor: rule}, "outputs": …}, see `sealing`."""
 
     @classmethod
     def parse(cls, name: str, raw: dict[str, Any]) -> Deployment:
@@ -150,6 +157,7 @@ class Deployment:
             digest=raw.get("digest", ""),
             addresses=tuple(replica["socket"] for replica in raw.get("replicas") or ()),
             metadata=raw.get("metadata") or {},
+            sensitive=raw.get("sensitive") or {},
         )
 
 

@@ -11,10 +11,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error as DatabaseError
 from django.db import connection
-from django.utils import timezone
 
 from apps.core import heartbeats
-from apps.gateway import partitions
 from apps.gateway.digest import Digester
 from apps.gateway.ingest import ingest_once
 
@@ -23,7 +21,6 @@ log = logging.getLogger(__name__)
 PAUSE_SECONDS = 0.3
 BEAT_SECONDS = 10.0
 AWAY_SECONDS = 1.0
-TIDY_SECONDS = 3600.0
 
 
 class Command(BaseCommand):
@@ -56,7 +53,7 @@ class Ingester:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._digester = Digester()
-        self._beat = self._tidy = 0.0
+        self._beat = 0.0
         self._total = 0
 
     def step(self) -> int:
@@ -68,8 +65,4 @@ class Ingester:
         if now - self._beat > BEAT_SECONDS or not self._beat:
             self._beat = now
             heartbeats.beat("ingest", records=self._total)
-        if now - self._tidy > TIDY_SECONDS or not self._tidy:
-            self._tidy = now
-            for table in partitions.drop_old(timezone.now()):
-                log.info("dropped %s: its days are over", table)
         return read + digested

@@ -1,0 +1,185 @@
+"""Data keys of capabilities, and reading what was encrypted to them in the call log.
+
+A capability's key changes every day. The private half stands encrypted in the row; when retention deletes the
+row nobody can read the calls of that day any more, wherever copies of them lie.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from copy import deepcopy
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.utils import timezone
+
+from apps.catalog.models import Capability, Version
+from apps.core import secrets
+from apps.gateway.dataplane.sealing import INFO
+from apps.gateway.models import DataKey
+
+RENEWED_AFTER = timedelta(days=1)
+KEYS = ("inputs", "outputs")
+GONE = {"unreadable": "its key has been deleted"}
+
+
+def rules_of(signature: dict[str, Any] | None) -> dict[str, Any]:
+    """What the data plane must not write as it is, from a signature; {} when nothing is sensitive."""
+    signature = signature or {}
+    rules: dict[str, Any] = {}
+    for key in KEYS:
+        found = {
+            tensor["name"]: _mode(tensor["sensitive"])
+            for tensor in signature.get(key, [])
+            if tensor.get("sensitive")
+        }
+        if found:
+            rules[key] = found
+    if (columns := _columns(signature)) is not None:
+        name, rule = columns
+        rules.setdefault("inputs", {}).setdefault(name, rule)
+    return rules
+
+
+def _mode(given: bool | str) -> str:
+    return "drop" if given == "drop" else "encrypt"
+
+
+def _columns(signature: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """The table input and the rule of its sensitive columns."""
+    columns = signature.get("columns") or []
+    modes = {column["name"]: _mode(column["sensitive"]) for column in columns if column.get("sensitive")}
+    table = [spec for spec in signature.get("inputs", []) if list(spec["shape"])[-1:] == [len(columns)]]
+    if not modes or not table:
+        return None
+    places = {column["name"]: place for place, column in enumerate(columns) if column["name"] in modes}
+    return table[0]["name"], {"names": modes, "places": places, "width": len(columns)}
+
+
+def encrypts(signature: dict[str, Any] | None) -> bool:
+    """Whether something in a signature is written encrypted, so that the capability needs a key."""
+    rules = rules_of(signature)
+    flat = [rule for key in rules.values() for rule in key.values()]
+    return any(
+        "encrypt" in rule["names"].values() if isinstance(rule, dict) else rule == "encrypt" for rule in flat
+    )
+
+
+def public_keys(capabilities: Iterable[int]) -> dict[int, dict[str, str]]:
+    """{capability: what the gateway is told of its newest key}."""
+    rows = (
+        DataKey.objects.filter(capability__in=list(capabilities))
+        .order_by("capability", "-pk")
+        .distinct("capability")
+    )
+    return {row.capability_id: {"key": str(row.pk), "public": row.public} for row in rows}
+
+
+def renew_keys(now: datetime | None = None) -> int:
+    """Make today's key for each capability that writes encrypted fields; returns how many were made."""
+    now = now or timezone.now()
+    versions = Version.objects.filter(status=Version.Status.PACKAGED).values_list("capability", "signature")
+    need = {capability for capability, signature in versions if encrypts(signature)}
+    fresh = set(
+        DataKey.objects.filter(capability__in=need, created_at__gt=now - RENEWED_AFTER).values_list(
+            "capability", flat=True
+        )
+    )
+    for pk in sorted(need - fresh):
+        make_key(Capability.objects.get(pk=pk))
+    return len(need - fresh)
+
+
+def make_key(capability: Capability) -> DataKey:
+    """A new data key; what is logged from now on is encrypted to it."""
+    private = X25519PrivateKey.generate()
+    return DataKey.objects.create(
+        capability=capability,
+        public=base64.b64encode(private.public_key().public_bytes_raw()).decode(),
+        private=secrets.encrypt(base64.b64encode(private.private_bytes_raw()).decode()),
+    )
+
+
+def has_sealed(document: Any) -> bool:
+    """Whether something in a logged body is encrypted."""
+    return any(
+        "sealed" in tensor or "sealed_columns" in tensor
+        for _key, tensors in _tensors(document)
+        for tensor in tensors
+    )
+
+
+def open_document(document: Any) -> Any:
+    """A logged body with its encrypted fields read; a field whose key is gone says so."""
+    document = deepcopy(document)
+    for _key, tensors in _tensors(document):
+        for tensor in tensors:
+            if "sealed" in tensor:
+                _open_tensor(tensor)
+            for name, column in (tensor.pop("sealed_columns", None) or {}).items():
+                _open_column(tensor, name, column)
+    return document
+
+
+def _tensors(document: Any) -> list[tuple[str, list[dict[str, Any]]]]:
+    if not isinstance(document, dict):
+        return []
+    return [(key, document[key]) for key in KEYS if isinstance(document.get(key), list)]
+
+
+def _open_tensor(tensor: dict[str, Any]) -> None:
+    plain = _open(tensor.pop("key"), tensor.pop("sealed"))
+    binary = tensor.pop("binary", False)
+    if plain is None:
+        tensor.update(GONE)
+    elif binary:
+        tensor["data"] = _decoded(tensor, plain)
+    else:
+        tensor["data"] = orjson.loads(plain)
+
+
+def _decoded(tensor: dict[str, Any], raw: bytes) -> Any:
+    """The numbers of a tensor that went over the wire as bytes."""
+    from atrium.oip import decode_request, write_json
+
+    head = {**tensor, "parameters": {"binary_data_size": len(raw)}}
+    text = orjson.dumps({"inputs": [head]})
+    return write_json(decode_request(text + raw, len(text)).inputs[0])["data"]
+
+
+def _open_column(tensor: dict[str, Any], name: str, column: dict[str, Any]) -> None:
+    plain = _open(column["key"], column["sealed"])
+    data = tensor["data"]
+    if plain is None:
+        tensor.setdefault("unreadable_columns", {})[name] = GONE["unreadable"]
+        return
+    values, at = orjson.loads(plain), column["at"]
+    if data and isinstance(data[0], list):
+        for row, value in zip(data, values, strict=False):
+            row[at] = value
+    elif values:
+        width = len(data) // len(values)
+        for place, value in enumerate(values):
+            data[place * width + at] = value
+
+
+def _open(key: str, sealed: str) -> bytes | None:
+    row = DataKey.objects.filter(pk=int(key)).first()
+    if row is None:
+        return None
+    private = X25519PrivateKey.from_private_bytes(base64.b64decode(secrets.decrypt(row.private)))
+    raw = base64.b64decode(sealed)
+    theirs, nonce, text = raw[:32], raw[32:44], raw[44:]
+    shared = private.exchange(X25519PublicKey.from_public_bytes(theirs))
+    cipher = AESGCM(HKDF(hashes.SHA256(), 32, theirs, INFO).derive(shared))
+    try:
+        return cipher.decrypt(nonce, text, key.encode())
+    except InvalidTag:
+        return None
