@@ -163,6 +163,11 @@ class Environment:
         return self.run_dir / "valkey.sock"
 
     @property
+    def fork_socket(self) -> Path:
+        """Where the supervisor asks for its processes."""
+        return self.run_dir / "fork.sock"
+
+    @property
     def broker_url(self) -> str:
         """`redis_url` as Celery spells it: a unix socket is `redis+socket://`."""
         if not self.redis_url.startswith("unix://"):

@@ -36,7 +36,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
 #: Supervised processes whose state is what they answer, not what the record says.
 ASKED_DIRECTLY = frozenset({"web", "live", "gateway", "postgres", "valkey"})
 #: Parts without which the portal still works.
-OPTIONAL = frozenset({"mlflow", "environments"})
+OPTIONAL = frozenset({"mlflow", "environments", "forkserver"})
 
 
 def _database() -> str:

@@ -14,8 +14,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-import psycopg
-
 from portal.supervisor.identity import ProcessIdentity
 
 if TYPE_CHECKING:
@@ -161,27 +159,33 @@ class Postgres:
             time.sleep(0.03)
 
     def answers(self) -> bool:
-        """Whether a connection with this instance's password succeeds now."""
-        try:
-            self.connect().close()
-        except psycopg.OperationalError as error:
-            if "password authentication failed" in str(error):
-                raise ServerFailed(
-                    f"{self.data_dir} has another password than secrets.json: put back the old one."
-                ) from error
-            return False
-        return True
+        """Whether a connection with this instance's password succeeds now.
 
-    def connect(self, database: str = "") -> psycopg.Connection[tuple[object, ...]]:
-        """A connection of its own, in autocommit; for the supervisor and tests."""
-        return psycopg.connect(
-            host=str(self.socket_dir),
-            user=self.USER,
-            password=self.password,
-            dbname=database or self.DATABASE,
-            connect_timeout=5,
-            autocommit=True,
+        By the program, not by psycopg, whose import would double the supervisor's memory and start.
+        """
+        asked = subprocess.run(
+            [str(binary("psql")), "--no-psqlrc", "--no-password", "--quiet", "--command", ""],
+            env={**os.environ, **self._client_variables()},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
         )
+        if "password authentication failed" in asked.stderr:
+            raise ServerFailed(
+                f"{self.data_dir} has another password than secrets.json: put back the old one."
+            )
+        return asked.returncode == 0
+
+    def _client_variables(self) -> dict[str, str]:
+        return {
+            "PGHOST": str(self.socket_dir),
+            "PGUSER": self.USER,
+            "PGPASSWORD": self.password,
+            "PGDATABASE": self.DATABASE,
+            "PGCONNECT_TIMEOUT": "5",
+        }
 
     def stop(self, *, grace_s: float = 8.0) -> None:
         """End the server: sessions are rolled back, nothing committed is lost."""

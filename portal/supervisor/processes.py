@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from portal.supervisor import preparation
+from portal.supervisor import forkserver, preparation
 from portal.supervisor.answers import listens, responds
 from portal.supervisor.postgres import Postgres, without_root
 from portal.supervisor.valkey import Valkey
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 #: What has to be done once before the processes that use the database's tables may start.
 PREPARED = "prepare"
+FORK_SERVER = "forkserver"
+#: The niceness of what works in the background: pages and calls go first, most of all while everything starts.
+BEHIND = 5
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,13 @@ class Process:
     before: Callable[[], None] | None = None
     """Called before each start."""
 
+    forked: bool = False
+    """`argv` is what would follow `python`: the fork server makes the process, sharing its memory with it."""
+
+    niceness: int = 0
+    early: bool = False
+    """Started at once, whatever has to be prepared."""
+
     variables: dict[str, str] = field(default_factory=dict)
 
 
@@ -60,30 +70,41 @@ def declare(environment: Environment) -> list[Process]:
     servers = frozenset({"postgres", "valkey"})
     needs = frozenset(_embedded(environment)) & servers
     prepared = needs | {PREPARED}
-    python = sys.executable
-    behind = ("nice", "-n", "5")  # pages and calls go first, most of all while everything starts
-    celery = (*behind, python, "-m", "celery", "--app", "portal", "--quiet")
+    forked = frozenset({FORK_SERVER})
+    prepared |= forked
+    celery = ("-m", "celery", "--app", "portal", "--quiet")
     processes = [
+        Process(
+            FORK_SERVER,
+            (sys.executable, "-m", "portal.supervisor.forkserver"),
+            answers=lambda: forkserver.answers(environment.fork_socket),
+            early=True,
+            essential=False,
+        ),
         Process(
             "web",
             (
-                *(python, "-m", "granian", "--interface", "wsgi", "--no-ws", "--http", "1"),
+                *("-m", "granian", "--interface", "wsgi", "--no-ws", "--http", "1"),
                 *("--host", environment.bind, "--port", str(environment.web_port)),
                 *("--workers", "1", "--blocking-threads", str(environment.web_threads)),
                 *("--respawn-failed-workers", "--workers-kill-timeout", "5", "--log-level", "warning"),
                 "portal.wsgi:application",
             ),
             answers=lambda: responds(environment.bind, environment.web_port, "/healthz?part=web"),
+            needs=forked,
+            forked=True,
         ),
         Process(
             "live",
             (
-                *(python, "-m", "uvicorn", "--host", environment.bind, "--port", str(environment.live_port)),
+                *("-m", "uvicorn", "--host", environment.bind, "--port", str(environment.live_port)),
                 *("--ws", "websockets-sansio", "--ws-max-size", str(64 << 20), "--loop", "uvloop"),
                 *("--timeout-graceful-shutdown", "3", "--log-level", "warning", "--no-access-log"),
                 *("--lifespan", "auto", "portal.asgi:application"),
             ),
             answers=lambda: listens(environment.bind, environment.live_port),
+            needs=forked,
+            forked=True,
         ),
         Process(
             "worker",
@@ -92,6 +113,8 @@ def declare(environment: Environment) -> list[Process]:
                 *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO"),
             ),
             needs=prepared,
+            forked=True,
+            niceness=BEHIND,
         ),
         Process(
             "beat",
@@ -100,19 +123,28 @@ def declare(environment: Environment) -> list[Process]:
                 *("--pidfile", "", "--loglevel", "WARNING"),
             ),
             needs=prepared,
+            forked=True,
+            niceness=BEHIND,
         ),
     ]
     processes += [
         Process(
             "gateway",
-            (python, "manage.py", "gateway"),
+            ("manage.py", "gateway"),
             answers=lambda: responds(environment.bind, environment.gateway_port, "/v2/health/live"),
             needs=prepared,
+            forked=True,
         ),
-        Process("ingest", (*behind, python, "manage.py", "ingest", "--skip-checks"), needs=prepared),
+        Process(
+            "ingest",
+            ("manage.py", "ingest", "--skip-checks"),
+            needs=prepared,
+            forked=True,
+            niceness=BEHIND,
+        ),
     ]
     if outstanding := preparation.environments_outstanding(environment):
-        build = ("nice", "-n", "10", python, "manage.py", "environments", *outstanding)
+        build = ("nice", "-n", "10", sys.executable, "manage.py", "environments", *outstanding)
         later = prepared | {process.name for process in processes}
         processes.append(Process("environments", build, needs=later, essential=False, once=True))
     return [*_embedded(environment).values(), *processes]

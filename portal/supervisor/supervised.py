@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from portal.environment import ROOT
+from portal.supervisor.forkserver import Wanted, fork
 from portal.supervisor.identity import ProcessIdentity, session_members
 from portal.supervisor.variables import child_environment
 
@@ -42,6 +43,7 @@ class Supervised:
     build: str
     """Identifies command, settings and code; a process of another build is not adopted."""
 
+    fork_socket: Path
     identity: ProcessIdentity | None = None
     state: str = "waiting"
     restarts: int = 0
@@ -59,6 +61,19 @@ class Supervised:
         with suppress(OSError):
             if self.log.stat().st_size > LARGEST_LOG:
                 self.log.replace(self.log.with_suffix(".log.1"))
+        self._begin(self._fork() if self.process.forked else self._spawn(), adopted=False)
+
+    def _fork(self) -> ProcessIdentity:
+        wanted = Wanted(
+            self.process.name,
+            self.process.argv,
+            str(self.log),
+            self.process.niceness,
+            self.process.variables,
+        )
+        return fork(self.fork_socket, wanted)
+
+    def _spawn(self) -> ProcessIdentity:
         with self.log.open("ab") as log:
             child = subprocess.Popen(
                 self.process.argv,
@@ -71,7 +86,7 @@ class Supervised:
             )
         # We wait for our children by identity, also for those we adopt, so Popen must not do it a second time.
         child.returncode = 0
-        self._begin(ProcessIdentity.of_child(child.pid), adopted=False)
+        return ProcessIdentity.of_child(child.pid)
 
     def adopt(self, identity: ProcessIdentity) -> None:
         """Take over a process that a former supervisor started."""

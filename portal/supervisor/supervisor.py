@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from portal.supervisor import preparation
+from portal.supervisor.forkserver import ForkServerAway
 from portal.supervisor.identity import ProcessIdentity
 from portal.supervisor.postgres import ServerFailed
 from portal.supervisor.preparation import PreparationFailed
@@ -221,7 +222,8 @@ class Supervisor:
     def _may_start(self, each: Supervised) -> bool:
         if each.state == "done" or time.monotonic() < each.start_again_at:
             return False
-        if PREPARED not in self.done and not each.process.last and self._web_waits:
+        waits = self._web_waits and not (each.process.last or each.process.early)
+        if waits and PREPARED not in self.done:
             return False
         up = {other.process.name for other in self.all if other.state == "up"}
         return each.process.needs <= up | self.done
@@ -230,6 +232,8 @@ class Supervisor:
         """At the first start a failure is the person's to solve; later (a full disk) we try again."""
         try:
             each.start()
+        except ForkServerAway:
+            each.postpone()
         except (OSError, ServerFailed) as problem:
             if not self.was_up:
                 raise
@@ -320,4 +324,5 @@ class Supervisor:
             process,
             self.environment.log_dir / f"{process.name}.log",
             preparation.digest_of([*process.argv, code, self.environment]),
+            self.environment.fork_socket,
         )

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import redis
 
 from portal.supervisor.valkey import Valkey
 from tests.gateway.conftest import KEY, grant, picture, until
@@ -57,7 +58,7 @@ def test_a_quota_is_exact_though_a_process_was_killed_with_a_lease(gateway, runn
     until(serving.answers)
     until(lambda: len(list(serving.calllog.glob("*/ledger"))) == 2, 20)  # siblings settled the dead ones
 
-    with valkey.connect() as counters:
+    with redis.Redis.from_url(url(valkey)) as counters:
         (key,) = counters.keys("atrium:quota:*")
         until(lambda: int(counters.hget(key, b"used")) == answered == 100)
 

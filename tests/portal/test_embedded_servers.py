@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import redis
 
 from portal.environment import read
 from portal.supervisor.identity import ProcessIdentity
@@ -73,15 +74,16 @@ def test_a_stranger_with_the_pid_in_the_lock_file_does_not_stop_postgres(postgre
     assert postgres.start().pid != os.getpid()
 
 
-def test_valkey_is_adopted_and_keeps_its_data(valkey):
+def test_valkey_is_adopted_and_keeps_its_data(valkey, instance):
+    client = redis.Redis.from_url(instance.redis_url)
     started = valkey.start()
     assert valkey.start() == started
-    valkey.connect().set("key", "value")
+    client.set("key", "value")
     valkey.stop()
     assert valkey.running() is None
 
     valkey.start()
-    assert valkey.connect().get("key") == b"value"
+    assert client.get("key") == b"value"
 
 
 def test_the_configuration_of_valkey_is_closed_to_others(valkey, instance):

@@ -60,6 +60,20 @@ def test_a_killed_process_is_started_again_and_leaves_no_child(instance, name):
     assert "/login/" not in consumer.get("/").url, "the session outlives the process"
 
 
+def test_the_end_of_the_fork_server_disturbs_nobody_whom_it_forked(instance):
+    names = ("web", "live", "gateway", "worker", "beat", "ingest")
+    before = {name: instance.process(name) for name in names}
+    old = instance.process("forkserver")
+
+    old.send(signal.SIGKILL)
+
+    assert instance.logged_in("consumer").get("/").ok
+    wait_for(lambda: replaced(instance, "forkserver", old))
+    assert {name: instance.process(name) for name in names} == before
+    before["beat"].send(signal.SIGKILL)  # the new one forks as the old one did
+    wait_for(lambda: replaced(instance, "beat", before["beat"]))
+
+
 def test_a_killed_child_of_the_web_server_is_replaced(instance):
     leader = instance.process("web")
     (child,) = [each for each in session_members(leader.pid) if each != leader and each.command()[0]][:1]
@@ -99,7 +113,7 @@ def test_pages_work_after_a_kill_of_valkey(instance):
 
 def test_after_a_kill_of_the_supervisor_the_next_start_adopts_what_runs(instance):
     supervisor = instance.process("supervisor")
-    names = ("postgres", "valkey", "web", "live", "gateway", "worker", "beat", "ingest")
+    names = ("postgres", "valkey", "forkserver", "web", "live", "gateway", "worker", "beat", "ingest")
     before = {name: instance.process(name) for name in names}
     supervisor.send(signal.SIGKILL)
     supervisor.wait(5)
