@@ -21,6 +21,7 @@ from apps.catalog.selectors import (
     capabilities_visible_to,
     get_capability,
     matching,
+    next_patch,
     side_of,
     versions_to_compare,
     versions_visible_to,
@@ -30,6 +31,7 @@ from apps.catalog.serializers import (
     CapabilitySerializer,
     ComparisonSerializer,
     DeprecationSerializer,
+    Int8Serializer,
     NewVersionSerializer,
     ObjectSerializer,
     VersionSerializer,
@@ -185,6 +187,18 @@ class VersionViewSet(
         version = self.get_object()
         services.package_version(version, by=self._user())
         return Response(VersionSerializer(version).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=Int8Serializer, responses={201: VersionSerializer})
+    @action(detail=True, methods=["post"])
+    def int8(self, request: Request, pk: str = "") -> Response:
+        """Make a version of the same upload that serves int8, where packaging offers it (`report.quantisation`)."""
+        version = self.get_object()
+        asked = Int8Serializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        number = asked.validated_data["number"] or next_patch(version)
+        made = services.create_int8_version(version, number, by=self._user())
+        services.package_version(made, by=self._user())
+        return Response(VersionSerializer(made).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=None, responses=VersionSerializer)
     @action(detail=True, methods=["post"])

@@ -106,6 +106,16 @@ def get_version(pk: int, *, user: User | AnonymousUser) -> Version:
     raise NotFound(_("There is no version %(pk)s that you may see.") % {"pk": pk})
 
 
+def next_patch(version: Version) -> str:
+    """The first free patch version after a version's number."""
+    core = version.number.split("+")[0].split("-")[0]
+    major, minor, patch = (int(part) for part in core.split("."))
+    taken = set(version.capability.versions.values_list("number", flat=True))
+    while f"{major}.{minor}.{patch}" in taken:
+        patch += 1
+    return f"{major}.{minor}.{patch}"
+
+
 def suggested_number(capability: Capability) -> str:
     """The next minor version after the highest one."""
     numbers = capability.versions.values_list("number", flat=True)

@@ -90,6 +90,12 @@ class NewVersionSerializer(serializers.Serializer[Any]):
     package = serializers.BooleanField(required=False, default=True)
 
 
+class Int8Serializer(serializers.Serializer[Any]):
+    """The number of the int8 version; the next free patch version when it is left out."""
+
+    number = serializers.CharField(required=False, allow_blank=True, default="")
+
+
 class ObjectSerializer(serializers.Serializer[Any]):
     """A stored file."""
 

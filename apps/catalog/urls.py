@@ -18,6 +18,7 @@ _pages = [
     path("catalog/<slug:slug>/versions/<str:number>/", versions.detail, name="version"),
     path("catalog/<slug:slug>/versions/<str:number>/state/", versions.state, name="version_state"),
     path("catalog/<slug:slug>/versions/<str:number>/package/", versions.package, name="package"),
+    path("catalog/<slug:slug>/versions/<str:number>/int8/", versions.quantise, name="quantise"),
     path("catalog/<slug:slug>/versions/<str:number>/retire/", versions.retire, name="retire"),
     path("catalog/<slug:slug>/versions/<str:number>/files/<path:path>", versions.file, name="file"),
 ]

@@ -28,6 +28,7 @@ TABLE = [
     Row("GET", V, (302, 200, 200, 200, 404, 200)),
     Row("GET", f"{V}state/", (302, 200, 200, 200, 404, 200)),
     Row("POST", f"{V}package/", (302, 409, 403, 403, 404, 409)),
+    Row("POST", f"{V}int8/", (302, 409, 403, 403, 404, 409)),
     Row("GET", f"{V}files/package.json", (302, 200, 200, 200, 404, 200)),
     Row("GET", f"{A}capabilities/", (401, 200, 200, 200, 200, 200)),
     Row("POST", f"{A}capabilities/", (401, 422, 422, 422, 422, 422)),
@@ -41,6 +42,7 @@ TABLE = [
     Row("POST", f"{A}versions/", (401, 422, 403, 403, 404, 422), {"capability": "digits", "number": "2.0.0"}),
     Row("GET", A + "versions/{version}/", (401, 200, 200, 200, 404, 200)),
     Row("POST", A + "versions/{version}/package/", (401, 409, 403, 403, 404, 409)),
+    Row("POST", A + "versions/{version}/int8/", (401, 409, 403, 403, 404, 409)),
     Row("GET", f"{A}objects/{SHA}/", (401, 404, 404, 403, 403, 404)),
     Row("PUT", f"{A}objects/{SHA}/", (401, 422, 422, 403, 403, 422)),
     # These end the version, so they come last; the first who may do it does.

@@ -81,10 +81,12 @@ class Packaged:
     log: str
 
 
-def package(base: Base, source: Path, work: Path, **params: Any) -> Packaged:
+def package(base: Base, source: Path, work: Path, golden: Path | None = None, **params: Any) -> Packaged:
     """Run the packaging job on a source as the portal does."""
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(source, work / "inputs" / "source", symlinks=True)
+    if golden is not None:
+        shutil.copytree(golden, work / "inputs" / "golden")
     (work / "params.json").write_text(json.dumps({"capability": source.name, "number": "1.0.0", **params}))
     done = base.run("-m", "atrium.packaging", cwd=work)
     result = json.loads((work / "result.json").read_text())

@@ -10,8 +10,9 @@ import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
 import atrium
 from atrium.frameworks.sklearn import to_onnx
@@ -130,5 +131,18 @@ def pyfunc():
     )
 
 
-for make in (forest, line, regression, bare_onnx, columns, python, pyfunc):
+def network():
+    """Matrix products, which can become int8."""
+    model = make_pipeline(MinMaxScaler(), MLPClassifier((64,), max_iter=400, random_state=1))
+    model.fit(IMAGES.reshape(200, 16), SIDES)
+    atrium.save_model(model, ROOT / "network", signature=SIDE, input_example=IMAGES[:5])
+    names = [f"p{at}" for at in range(16)]
+    table = pd.DataFrame(IMAGES.reshape(200, 16), columns=names).assign(label=SIDES)
+    table["split"] = ["train" if at < 150 else "test" for at in range(200)]
+    golden = ROOT / "golden"
+    golden.mkdir()
+    table.to_csv(golden / "rows.csv", index_label="id")
+
+
+for make in (forest, line, regression, bare_onnx, columns, python, pyfunc, network):
     make()

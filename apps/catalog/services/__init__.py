@@ -9,10 +9,11 @@ from apps.catalog.services.capabilities import (
 )
 from apps.catalog.services.packages import materialise
 from apps.catalog.services.packaging import package_version, reconcile_packaging, take_packaging_result
-from apps.catalog.services.versions import create_version, retire_version
+from apps.catalog.services.versions import create_int8_version, create_version, retire_version
 
 __all__ = [
     "create_capability",
+    "create_int8_version",
     "create_version",
     "deprecate_capability",
     "edit_capability",

@@ -18,6 +18,7 @@ from apps.core.errors import PortalError
 from apps.core.events import publish
 from apps.core.manifests import Manifest
 from apps.core.policy import require
+from apps.datasets.models import DatasetVersion
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -27,6 +28,11 @@ _ARGV = ["python", "-m", "atrium.packaging"]
 _RESOURCES = {"cpu": 1.0, "memory_mb": 2048}
 _TIMEOUT_S = 900
 _PACKAGE = "package/"
+_LARGEST_TABLE = 50_000_000
+_REPORTED = (
+    *("steps", "cases", "golden", "conversion", "quantisation", "latency", "size", "environment"),
+    "detected_by",
+)
 
 
 @transaction.atomic
@@ -41,6 +47,7 @@ def package_version(version: Version, *, by: User) -> Job:
     files: dict[str, bytes | str] = {}
     if capability.card and "card.md" not in version.source_manifest:
         files["inputs/source/card.md"] = capability.card
+    inputs |= _golden_rows(version)
     Version.lifecycle.move(version, "packaging", by=by, failure={}, report={})
     job = submit_job(
         JOB_KIND,
@@ -54,7 +61,7 @@ def package_version(version: Version, *, by: User) -> Job:
         params={
             "capability": capability.slug,
             "version": version.number,
-            **version.parameters.get("packaging", {}),
+            **_wishes(version),
         },
         resources=_RESOURCES,
         max_attempts=1,
@@ -64,6 +71,27 @@ def package_version(version: Version, *, by: User) -> Job:
     Version.objects.filter(pk=version.pk).update(job_id=job.pk)
     version.job_id = job.pk
     return job
+
+
+def _wishes(version: Version) -> dict[str, Any]:
+    """What the author asked of packaging: `parameters.packaging`, such as {"quantise": true}."""
+    asked = version.parameters.get("packaging")
+    return dict(asked) if isinstance(asked, dict) else {}
+
+
+def _golden_rows(version: Version) -> dict[str, str]:
+    """The tables of the data set version that the model names; answers are compared on their rows too."""
+    kind, _colon, key = version.dataset_version_urn.rpartition(":")
+    if kind != "atrium:datasets.datasetversion" or not key.isdigit():
+        return {}
+    dataset_version = DatasetVersion.objects.filter(pk=int(key)).first()
+    if dataset_version is None:
+        return {}
+    return {
+        f"golden/{path}": entry["sha256"]
+        for path, entry in dataset_version.manifest.items()
+        if path.endswith(".csv") and entry["size"] <= _LARGEST_TABLE
+    }
 
 
 def take_packaging_result(job_id: int) -> Version | None:
@@ -176,5 +204,4 @@ def _failed(version: Version, job: Job, result: Mapping[str, Any], failure: dict
 
 
 def _report_of(result: Mapping[str, Any]) -> dict[str, Any]:
-    kept = ("steps", "cases", "conversion", "latency", "size", "environment", "detected_by")
-    return {key: result[key] for key in kept if key in result}
+    return {key: result[key] for key in _REPORTED if key in result}

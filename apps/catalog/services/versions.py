@@ -13,7 +13,7 @@ from apps.catalog.models import SEMVER, Capability, Version
 from apps.catalog.policy import may_add_version, may_retire_version
 from apps.catalog.sources import check_source
 from apps.core import audit, lineage, manifests
-from apps.core.errors import Invalid
+from apps.core.errors import Conflict, Invalid
 from apps.core.events import publish
 from apps.core.policy import require
 
@@ -82,6 +82,39 @@ def create_version(
     audit.record("catalog.version.created", version, by=by, number=number, source_digest=digest)
     publish("catalog.version_created", version.pk)
     return version
+
+
+@transaction.atomic
+def create_int8_version(version: Version, number: str, *, by: User) -> Version:
+    """A new version of the same upload that serves int8, for a version whose packaging offers it.
+
+    It is packaged like every other one and compared again. Raises Conflict when int8 is not offered, Invalid.
+    """
+    require(may_add_version(by, version.capability))
+    offer = version.report.get("quantisation") or {}
+    if version.status != Version.Status.PACKAGED or not offer.get("offered") or offer.get("chosen"):
+        raise Conflict(
+            _("%(version)s cannot be made int8: %(reason)s.")
+            % {"version": version, "reason": offer.get("reason") or _("its packaging offers none")}
+        )
+    asked = version.parameters.get("packaging")
+    made = create_version(
+        version.capability,
+        number,
+        files={path: entry["sha256"] for path, entry in version.source_manifest.items()},
+        by=by,
+        changelog=_("%(number)s with int8 weights.") % {"number": version.number},
+        code_digest=version.code_digest,
+        training_job_urn=version.training_job_urn,
+        parameters={
+            **version.parameters,
+            "packaging": {**(asked if isinstance(asked, dict) else {}), "quantise": True},
+        },
+    )
+    Version.objects.filter(pk=made.pk).update(dataset_version_urn=version.dataset_version_urn)
+    made.dataset_version_urn = version.dataset_version_urn
+    lineage.link(version, made, "quantised")
+    return made
 
 
 @transaction.atomic

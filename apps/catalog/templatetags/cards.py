@@ -14,3 +14,9 @@ register = template.Library()
 def card(text: str) -> SafeString:
     """A Markdown card as safe HTML: `{{ capability.card|card }}`."""
     return cards.render(text)
+
+
+@register.filter
+def small(value: float | None) -> str:
+    """A difference in three significant digits: `{{ output.difference|small }}` gives `1.2e-07`; a dash for None."""
+    return "–" if value is None else f"{value:.3g}"

@@ -16,7 +16,7 @@ from apps.catalog import services
 from apps.catalog.forms import VersionForm
 from apps.catalog.models import Capability, Version
 from apps.catalog.policy import may_add_version, may_package_version, may_retire_version
-from apps.catalog.selectors import suggested_number
+from apps.catalog.selectors import next_patch, suggested_number
 from apps.catalog.views.capabilities import built, lineage_of, show_error
 from apps.compute.models import Job
 from apps.compute.selectors import job_log
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from apps.accounts.models import User
 
-STEPS = ("read", "signature", "load", "cases", "convert", "measure", "write", "check")
+STEPS = ("read", "signature", "load", "cases", "convert", "quantise", "measure", "write", "check")
 _LOG_BYTES = 16_000
 
 
@@ -89,7 +89,7 @@ def _state_of(version: Version, user: User) -> dict[str, Any]:
     job = Job.objects.filter(pk=version.job_id).first() if version.job_id else None
     log = b""
     if version.status == Version.Status.FAILED and job is not None:
-        log = job_log(job, 0, 1 << 22)[0][-_LOG_BYTES:]
+        log = log_of_step(job_log(job, 0, 1 << 22)[0], str(version.failure.get("step", "")))[-_LOG_BYTES:]
     return {
         "version": version,
         "capability": version.capability,
@@ -101,11 +101,45 @@ def _state_of(version: Version, user: User) -> dict[str, Any]:
         "can_retire": Version.lifecycle.can(version, "retired") and may_retire_version(user, version),
         "columns": version.signature.get("columns") or [],
         "conversion": version.report.get("conversion") or {},
-        "latency": version.report.get("latency") or {},
-        "sizes": version.report.get("size") or {},
+        "quantisation": version.report.get("quantisation") or {},
+        "golden": version.report.get("golden") or {},
+        "agreement": _agreement_of(version.report),
+        "variants": _variants_of(version.report),
+        "next_patch": next_patch(version),
         "cases": version.report.get("cases") or [],
         "environment": version.report.get("environment") or {},
     }
+
+
+def log_of_step(log: bytes, step: str) -> bytes:
+    """What a step wrote: packaging begins each with a line "<step>: …"; all of it when there is no such line."""
+    at = log.find(f"\n{step}: ".encode()) if step else -1
+    return log[at + 1 :] if at >= 0 else log
+
+
+def _agreement_of(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Per output what the conversion and int8 may differ by and do differ by."""
+    converted = (report.get("conversion") or {}).get("outputs") or {}
+    quantised = (report.get("quantisation") or {}).get("outputs") or {}
+    return [
+        {"name": name, "converted": converted.get(name), "quantised": quantised.get(name)}
+        for name in dict.fromkeys([*converted, *quantised])
+    ]
+
+
+def _variants_of(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Size and time of the model as handed in, as served, and as int8 where that is offered."""
+    size, latency = report.get("size") or {}, report.get("latency") or {}
+    quantised = report.get("quantisation") or {}
+    rows = [
+        {"label": _("as handed in"), "size": size.get("before"), "latency": latency.get("before") or {}},
+        {"label": _("as served"), "size": size.get("after"), "latency": latency.get("after") or {}},
+    ]
+    if quantised.get("size") and not quantised.get("chosen"):
+        rows.append(
+            {"label": _("as int8"), "size": quantised["size"], "latency": quantised.get("latency") or {}}
+        )
+    return rows if latency else []
 
 
 def _steps_of(version: Version, job: Job | None) -> list[dict[str, Any]]:
@@ -152,6 +186,20 @@ def package(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """Package it, or again after a failure."""
     services.package_version(_version_of(request, slug, number), by=cast("User", request.user))
     return redirect("catalog:version", slug=slug, number=number)
+
+
+@login_required
+@require_POST
+def quantise(request: HttpRequest, slug: str, number: str) -> HttpResponse:
+    """Make the int8 version that packaging offers."""
+    version = _version_of(request, slug, number)
+    user = cast("User", request.user)
+    made = services.create_int8_version(
+        version, request.POST.get("number", "").strip() or next_patch(version), by=user
+    )
+    services.package_version(made, by=user)
+    messages.success(request, _("The int8 version is being packaged and compared once more."))
+    return redirect("catalog:version", slug=slug, number=made.number)
 
 
 @login_required

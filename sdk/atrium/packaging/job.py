@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from atrium import jsontext, work
-from atrium.cases import CaseResult, Model, difference, run_cases
+from atrium.cases import Model, run_cases
 from atrium.frameworks import ALL, CannotConvert, CannotLoad, Framework, Source
 from atrium.frameworks.onnx import OnnxModel, probe
 from atrium.frameworks.sklearn import SciKitLearnModel, outputs_of
@@ -22,21 +22,18 @@ from atrium.mlmodel import InvalidModel, input_example, read_source, signature_o
 from atrium.oip.arrays import DTYPES, Array, from_array, to_array
 from atrium.oip.tensors import Tensor
 from atrium.package import CASES, Case, InvalidPackage, digest, manifest, parse_cases, write_manifest
+from atrium.packaging.agreement import Agreement, compare, compare_roughly, text_probes
+from atrium.packaging.golden import NoGoldenRows, golden_cases
+from atrium.packaging.quantise import QUANTISED, SAME, TOLERANCE, write_int8
 from atrium.runner.replica import CONVERTED, load_replica
 from atrium.signature import InvalidSignature, Signature, parse_signature
 
-STEPS = ("read", "signature", "load", "cases", "convert", "measure", "write", "check")
+STEPS = ("read", "signature", "load", "cases", "convert", "quantise", "measure", "write", "check")
 SIDECARS = ("cases.json", "signature.json", "card.md", "parsing.json")
 BUILT_CASE_TOLERANCE = 1e-4
 MAX_EXAMPLE_ITEMS = 20
 MEASURED_S = 1.0
 MEASURED_CALLS = 300
-TEXT_CHANGES: dict[str, Callable[[bytes], bytes]] = {
-    "in capitals": bytes.upper,
-    "with other letters": lambda text: text + " ÉCOLE naïve 光纤中断".encode(),
-    "first half": lambda text: text[: len(text) // 2],
-    "empty": lambda _: b"",
-}
 
 
 class StepFailed(Exception):
@@ -62,7 +59,19 @@ class Job:
     signature: Signature | None = None
     model: Model | None = None
     converted: Model | None = None
+    quantised: Model | None = None
+    onnx_file: Path | None = None
     cases: list[Case] = field(default_factory=list)
+    golden: list[Case] = field(default_factory=list)
+
+    def model_of(self) -> Model:
+        """The model as it was handed in; only after the step `load`."""
+        assert self.model is not None
+        return self.model
+
+    @property
+    def golden_rows(self) -> int:
+        return sum(case.inputs[0].shape[0] for case in self.golden)
 
     @contextmanager
     def step(self, name: str, doing: str) -> Iterator[dict[str, Any]]:
@@ -93,6 +102,7 @@ def package(source: Path, target: Path, params: Mapping[str, Any]) -> dict[str, 
         _load,
         _run_cases,
         _convert,
+        _quantise,
         _measure,
         _write,
         _check,
@@ -250,7 +260,23 @@ def _run_cases(job: Job) -> None:
                 "Correct the expected answers in cases.json, raise the case's tolerance, or hand in "
                 "the model that gives them.",
             )
-        step["message"] = f"{len(results)} {origin}, all pass"
+        job.golden, told = _golden(job)
+        job.result["golden"] = {"rows": job.golden_rows, "message": told}
+        step["message"] = f"{len(results)} {origin}, all pass{told and '; '}{told}"
+
+
+def _golden(job: Job) -> tuple[list[Case], str]:
+    """Golden rows that the model as handed in answers, and what to say of them."""
+    assert job.signature is not None
+    try:
+        cases = golden_cases(job.source_root.parent / "golden", job.signature)
+        for case in cases:
+            job.model_of().predict({tensor.name: to_array(tensor) for tensor in case.inputs})
+    except NoGoldenRows as error:
+        return [], f"no golden rows: {error}"
+    except Exception as error:
+        return [], f"no golden rows: the model raises {type(error).__name__} on them: {error}"
+    return cases, f"golden: {cases[0].name}" if cases else ""
 
 
 def _build_case(job: Job) -> Case:
@@ -315,6 +341,7 @@ def _try_conversion(job: Job) -> dict[str, Any]:
     assert job.model is not None
     outcome: dict[str, Any] = {"converted": False, "reason": "", "differences": {}}
     if job.framework.name == "onnx":
+        job.onnx_file = job.source.root / str(job.entry["file"])
         return outcome | {"reason": "it came as ONNX"}
     if job.params.get("convert") is False:
         return outcome | {"reason": "the author asked to keep its own framework"}
@@ -322,62 +349,82 @@ def _try_conversion(job: Job) -> dict[str, Any]:
     try:
         job.framework.convert(job.model, job.signature, target)
         converted = OnnxModel(target, job.signature)
-        differences, failed = _compare(job.model, converted, [*job.cases, *_text_probes(job.cases)])
+        golden = [replace(case, tolerance=_tolerance(job.cases)) for case in job.golden]
+        found = compare(job.model, converted, [*job.cases, *text_probes(job.cases), *golden])
     except (CannotConvert, CannotLoad) as error:
         target.unlink(missing_ok=True)
         return outcome | {"reason": f"served by {job.framework.name}: {error}"}
-    outcome["differences"] = {name: _finite(value) for name, value in differences.items()}
-    if failed is not None:
+    outcome["outputs"] = {name: output.to_json() for name, output in found.outputs.items()}
+    outcome["differences"] = {name: output["difference"] for name, output in outcome["outputs"].items()}
+    if found.too_far:
         target.unlink(missing_ok=True)
-        reason = f"the converted model answers case '{failed.name}' differently: {failed.message}"
+        reason = f"the converted model answers differently: {found.too_far}"
         return outcome | {"reason": f"served by {job.framework.name}: {reason}"}
-    job.converted = converted
-    worst = max(differences.values(), default=0.0)
-    reason = f"answers agree on {len(job.cases)} cases; largest difference {worst:.2g}"
+    job.converted, job.onnx_file = converted, target
+    rows = f" and {job.golden_rows} golden rows" if job.golden else ""
+    reason = f"answers agree on {len(job.cases)} cases{rows}; largest difference {found.worst:.2g}"
     return outcome | {"converted": True, "reason": reason}
 
 
-def _finite(value: float) -> float | None:
-    return value if value < float("inf") else None
+def _tolerance(cases: list[Case]) -> float:
+    """What golden rows may differ by: as much as the most tolerant case, at least the built one's."""
+    return max([BUILT_CASE_TOLERANCE, *(case.tolerance for case in cases)])
 
 
-def _text_probes(cases: list[Case]) -> list[Case]:
-    """Texts as people send them, made from the cases: other letters, capitals, nothing at all."""
-    probes: list[Case] = []
-    for case in cases[:5]:
-        if not any(tensor.datatype == "BYTES" for tensor in case.inputs):
-            continue
-        for word, change in TEXT_CHANGES.items():
-            inputs = [
-                replace(tensor, values=[change(text) for text in tensor.flat()])
-                if tensor.datatype == "BYTES"
-                else tensor
-                for tensor in case.inputs
-            ]
-            probes.append(Case(f"{case.name}, {word}", inputs, tolerance=case.tolerance))
-    return probes
+def _quantise(job: Job) -> None:
+    with job.step("quantise", "trying int8") as step:
+        outcome = _try_int8(job)
+        job.result["quantisation"] = outcome
+        if job.params.get("quantise") and not outcome["offered"]:
+            raise StepFailed(
+                f"int8 was asked for, but {outcome['reason']}",
+                "Package without int8, or allow a larger tolerance.",
+            )
+        step["message"] = outcome["reason"]
 
 
-def _compare(
-    original: Model, converted: Model, cases: list[Case]
-) -> tuple[dict[str, float], CaseResult | None]:
-    """The largest difference per output between the two, and the first case that the converted one fails."""
-    results = run_cases(converted, cases)
-    failed = next((result for result in results if not result.passed), None)
-    differences: dict[str, float] = {}
-    for case in cases:
-        inputs = {tensor.name: to_array(tensor) for tensor in case.inputs}
-        try:
-            answers, other = original.predict(inputs), converted.predict(inputs)
-        except Exception as error:
-            raise CannotConvert(f"the converted model raises {type(error).__name__}: {error}") from error
-        for name, array in answers.items():
-            apart = difference(np.asarray(array), np.asarray(other[name]))
-            differences[name] = max(differences.get(name, 0.0), apart)
-            if apart > case.tolerance and failed is None:
-                message = f"output '{name}' differs by {apart:.3g}, more than {case.tolerance:g}"
-                failed = CaseResult(case.name, False, apart, message)
-    return differences, failed
+def _try_int8(job: Job) -> dict[str, Any]:
+    """Make the int8 twin and compare it; it is offered where the answers hold, and served when asked for."""
+    tolerance = float(job.params.get("quantise_tolerance") or TOLERANCE)
+    outcome: dict[str, Any] = {"offered": False, "chosen": False, "reason": "", "tolerance": tolerance}
+    served = job.onnx_file
+    if served is None:
+        return outcome | {"reason": "only models that are served as ONNX can be int8"}
+    assert job.signature is not None
+    twin = job.target / QUANTISED
+    try:
+        operators = write_int8(served, twin)
+        model = OnnxModel(twin, job.signature)
+        found = compare_roughly(
+            job.converted or job.model_of(), model, job.cases, job.golden, tolerance=tolerance, same=SAME
+        )
+    except (CannotConvert, CannotLoad) as error:
+        twin.unlink(missing_ok=True)
+        return outcome | {"reason": f"no int8: {error}"}
+    outcome |= {
+        "outputs": {name: output.to_json() for name, output in found.outputs.items()},
+        "operators": operators,
+        "size": twin.stat().st_size,
+        "latency": _latency(model, _one_item(job.cases[0])),
+    }
+    if found.too_far:
+        twin.unlink(missing_ok=True)
+        return outcome | {"reason": f"int8 changes the answers: {found.too_far}"}
+    rows = f" and {job.golden_rows} golden rows" if job.golden else ""
+    reason = f"int8 holds on {len(job.cases)} cases{rows}; largest difference {found.worst:.2g}"
+    if not job.params.get("quantise"):
+        twin.unlink()
+        return outcome | {"offered": True, "reason": f"{reason}; offered"}
+    job.quantised = model
+    job.cases = [_widened(case, found) for case in job.cases]
+    (job.target / CONVERTED).unlink(missing_ok=True)
+    return outcome | {"offered": True, "chosen": True, "reason": f"{reason}; served as int8"}
+
+
+def _widened(case: Case, found: Agreement) -> Case:
+    """The case with the tolerance that int8 needs, so that the runner's own check knows of it."""
+    allowed = max((output.allowed for output in found.outputs.values()), default=0.0)
+    return replace(case, tolerance=max(case.tolerance, allowed))
 
 
 def _measure(job: Job) -> None:
@@ -388,9 +435,11 @@ def _measure(job: Job) -> None:
         size = sum(entry["size"] for entry in manifest(job.source.root).values())
         job.result["latency"] = {"before": before, "after": before}
         job.result["size"] = {"before": size, "after": size}
-        if job.converted is not None:
-            job.result["latency"]["after"] = _latency(job.converted, inputs)
-            job.result["size"]["after"] = (job.target / CONVERTED).stat().st_size
+        served = job.quantised or job.converted
+        if served is not None:
+            file = job.target / (QUANTISED if job.quantised is not None else CONVERTED)
+            job.result["latency"]["after"] = _latency(served, inputs)
+            job.result["size"]["after"] = file.stat().st_size
         after = job.result["latency"]["after"]
         step["message"] = f"one item: {before['p50_ms']} ms before, {after['p50_ms']} ms after"
 
@@ -419,6 +468,8 @@ def _write(job: Job) -> None:
         entry = dict(job.entry)
         if job.framework.name == "onnx":
             entry["onnx"] = f"model/{entry['file']}"
+        if job.quantised is not None:
+            entry["onnx"] = QUANTISED
         cases = jsontext.pretty([case.to_json() for case in job.cases])
         (job.target / CASES).write_text(cases, encoding="utf-8")
         for name in ("card.md", "parsing.json"):
