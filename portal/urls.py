@@ -20,6 +20,7 @@ api_v1: list[Any] = [
     path("", include("apps.gateway.api_urls")),
     path("", include("apps.evaluation.api_urls")),
     path("", include("apps.releases.api_urls")),
+    path("", include("apps.annotation.api_urls")),
 ]
 
 api: list[Any] = [

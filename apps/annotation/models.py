@@ -62,6 +62,7 @@ class PullRule(models.Model):
         COMPLAINED = "complained", _("Complained about")
         UNCERTAIN = "uncertain", _("Uncertain")
         RANDOM = "random", _("Random control")
+        UPLOADED = "uploaded", _("Uploaded")
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="rules")
     kind = models.CharField(_("kind"), max_length=12, choices=Kind.choices)
@@ -138,8 +139,25 @@ class Task(models.Model):
         ]
         indexes = [
             models.Index(fields=["project", "status", "-id"], name="task_list"),
+            models.Index(fields=["project", "-id"], name="task_newest"),
             models.Index(fields=["request_id"], name="task_of_call"),
         ]
+
+
+class Tally(models.Model):
+    """How many tasks a project has in a status is the sum of these rows; triggers on the tasks write them.
+
+    Rows are only added, so that writers never wait for one another; a background task folds them.
+    """
+
+    project_id = models.BigIntegerField()
+    status = models.CharField(max_length=8)
+    n = models.BigIntegerField()
+
+    class Meta:
+        verbose_name = _("tally")
+        verbose_name_plural = _("tallies")
+        indexes = [models.Index(fields=["project_id", "status"], name="tally_of_project")]
 
 
 class Slot(models.Model):
@@ -169,7 +187,10 @@ class Slot(models.Model):
         indexes = [
             models.Index(
                 fields=["project", "-priority", "id"], condition=~models.Q(status="done"), name="slot_free"
-            )
+            ),
+            models.Index(
+                fields=["project", "user", "-id"], condition=models.Q(user__isnull=False), name="slot_mine"
+            ),
         ]
 
 

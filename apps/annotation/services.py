@@ -6,10 +6,11 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from apps.annotation import claims
 from apps.annotation.agreement import majority
 from apps.annotation.models import Annotation, Project, PullRule, Slot, Task
 from apps.annotation.policy import may_create_project, may_label, may_manage, may_review
@@ -73,6 +74,32 @@ def create_project(
 
 
 @transaction.atomic
+def change_project(project: Project, *, by: User, **changes: Any) -> Project:
+    """Change what may change while people label: name, question, guideline, blind. Raises Invalid for the rest."""
+    require(may_manage(by, project))
+    fixed = sorted(set(changes) - {"name", "question", "guideline", "blind"})
+    if fixed:
+        raise Invalid(
+            _("%(names)s cannot change once a project is open; make another project for it.")
+            % {"names": ", ".join(fixed)},
+            fields=dict.fromkeys(fixed, _("cannot change")),
+        )
+    for name, value in changes.items():
+        setattr(project, name, value)
+    project.save(update_fields=[*changes])
+    audit.record("annotation.project.changed", project, by=by, **changes)
+    return project
+
+
+@transaction.atomic
+def set_status(project: Project, to: str, *, by: User) -> Project:
+    """Pause, close or open a project again. Labels of places that are held are still taken once it is open."""
+    require(may_manage(by, project))
+    Project.lifecycle.move(project, to, by=by)
+    return project
+
+
+@transaction.atomic
 def add_rule(
     project: Project,
     *,
@@ -84,6 +111,8 @@ def add_rule(
 ) -> PullRule:
     """Pull calls of a kind into the project from now on, each with probability `share`."""
     require(may_manage(by, project))
+    if kind not in PullRule.Kind.values or kind == PullRule.Kind.UPLOADED:
+        raise Invalid(_("“%(kind)s” is no kind of rule.") % {"kind": kind}, fields={"kind": _("is unknown")})
     if not 0 < share <= 1:
         raise Invalid(_("The share must lie above 0 and be at most 1."), fields={"share": _("out of range")})
     if kind == PullRule.Kind.UNCERTAIN and not (below is not None and 0 < below <= 1):
@@ -109,35 +138,34 @@ def submit(
     seconds: float = 0,
 ) -> Annotation:
     """Record what a person said. After the lease it still counts, as one more vote; twice is a Conflict."""
-    task = Task.objects.select_for_update().select_related("project").get(pk=slot.task_id)
+    task = Task.objects.select_for_update(of=("self",)).select_related("project__team").get(pk=slot.task_id)
     require(may_label(by, task.project))
     known = {item["value"] for item in task.project.labels}
     if not skipped and label not in known:
         raise Invalid(
             _("“%(label)s” is none of the labels: %(labels)s.")
-            % {"label": label, "labels": ", ".join(sorted(known))}
+            % {"label": label, "labels": ", ".join(sorted(known))},
+            fields={"label": _("is none of the labels")},
         )
     if skipped and not comment.strip():
         raise Invalid(_("Say why you skip it."), fields={"comment": _("is empty")})
-    held = Slot.objects.filter(pk=slot.pk, user=by, token=token, status="leased")
-    kept = held.update(status="done", leased_until=None)
-    try:
-        with transaction.atomic():
-            annotation = Annotation.objects.create(
-                task=task, user=by, label="" if skipped else label, skipped=skipped, comment=comment.strip(),
-                seconds=min(max(seconds, 0), 3600), extra=not kept,
-            )  # fmt: skip
-    except IntegrityError as error:
-        raise Conflict(_("You have labelled this task already.")) from error
+    annotation = Annotation(
+        task=task, user=by, label="" if skipped else label, skipped=skipped, comment=comment.strip(),
+        seconds=min(max(seconds, 0), 3600),
+    )  # fmt: skip
+    if not claims.keep(annotation, slot.pk, token):
+        raise Conflict(_("You have labelled this task already."))
     _settle(task)
     return annotation
 
 
 def _settle(task: Task) -> None:
     """When all places are done: agreed, or a disagreement for review; all skipped leaves it to review too."""
-    if task.slots.exclude(status="done").exists() or task.status != Task.Status.OPEN:
+    if task.status != Task.Status.OPEN:
         return
-    votes = list(task.annotations.filter(skipped=False).values_list("label", flat=True))
+    votes = claims.votes_when_done(task)
+    if votes is None:
+        return
     winner = votes[0] if votes and len(set(votes)) == 1 else None
     to = Task.Status.AGREED if winner else Task.Status.CONFLICT
     Task.lifecycle.move(task, to, by=None, label=winner or majority(votes) or "")
@@ -156,13 +184,14 @@ def review(task: Task, *, by: User, label: str = "", leave_out: bool = False) ->
     Task.lifecycle.move(
         task, Task.Status.ACCEPTED, by=by, label=label, reviewed_by=by, closed_at=timezone.now()
     )
-    record_outcome(
-        task.request_id,
-        kind=Outcome.Kind.LABEL,
-        correct=task.predicted == label if task.predicted else None,
-        expected={"class": label},
-        by=by,
-    )
+    if task.rule_kind != PullRule.Kind.UPLOADED:
+        record_outcome(
+            task.request_id,
+            kind=Outcome.Kind.LABEL,
+            correct=task.predicted == label if task.predicted else None,
+            expected={"class": label},
+            by=by,
+        )
     return task
 
 
@@ -202,6 +231,8 @@ def export_labels(project: Project, *, by: User) -> DatasetVersion:
         parent=parent,
     )
     for task in tasks:
+        if task.rule_kind == PullRule.Kind.UPLOADED:
+            continue
         lineage.link(f"atrium:gateway.call:{task.request_id}", version, "labelled")
     lineage.link(project, version, "labels")
     Task.objects.filter(pk__in=[task.pk for task in tasks]).update(dataset_version=version)

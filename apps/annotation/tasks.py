@@ -1,6 +1,6 @@
 """What annotation does in the background."""
 
-from apps.annotation import pulling, retraining
+from apps.annotation import pulling, retraining, selectors
 from apps.core import background
 
 
@@ -14,3 +14,9 @@ def pull_due() -> None:
 def proceed_retrainings() -> None:
     """Take up retrainings whose event was lost."""
     retraining.proceed_all()
+
+
+@background.every(20, "annotation.fold_tallies")
+def fold_tallies() -> None:
+    """Keep the counts of tasks short."""
+    selectors.fold_tallies()

@@ -1,0 +1,141 @@
+"""Rows that somebody brings become tasks: in one COPY, equal ones counted, the bad ones named by their number."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from django.db import connection, transaction
+from django.utils.translation import gettext as _
+
+from apps.annotation.models import PullRule
+from apps.annotation.policy import may_manage
+from apps.core import audit
+from apps.core.errors import Invalid
+from apps.core.policy import require
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+    from apps.annotation.models import Project
+
+LARGEST_INPUT = 1 << 20
+NAMED = 50
+
+
+@dataclass
+class Added:
+    """New tasks, rows that equal a task already there, and what is wrong with the others, by row number from 1."""
+
+    tasks: int = 0
+    merged: int = 0
+    broken: list[tuple[int, str]] = field(default_factory=list)
+
+
+@transaction.atomic
+def add_tasks(project: Project, rows: Iterable[Any], *, by: User, keep_good: bool = False) -> Added:
+    """Make tasks of rows `{"inputs": {name: value}, "predicted"?, "confidence"?, "reason"?, "priority"?}`.
+
+    Equal inputs are one task with a weight. Raises Invalid that names the broken rows, unless `keep_good`.
+    """
+    require(may_manage(by, project))
+    added = Added()
+    with connection.cursor() as cursor:
+        cursor.execute(_STAGE)
+        with cursor.copy(_COPY) as copy:
+            for number, row in enumerate(rows, 1):
+                try:
+                    copy.write_row(_checked(number, row))
+                except Invalid as error:
+                    added.broken.append((number, error.message))
+        if added.broken and not keep_good:
+            raise Invalid(broken_text(added.broken), fields={f"row {n}": t for n, t in added.broken[:NAMED]})
+        cursor.execute(_WEIGH, {"project": project.pk})
+        reason = _("Uploaded by %(name)s.") % {"name": by.get_username()}
+        told: dict[str, int | str] = {
+            "project": project.pk,
+            "overlap": project.overlap,
+            "reason": reason,
+            "kind": PullRule.Kind.UPLOADED.value,
+        }
+        cursor.execute(_MAKE, told)
+        added.tasks, good, _places = cursor.fetchone()
+        added.merged = good - added.tasks
+        cursor.execute("DROP TABLE staged")
+    audit.record(
+        "annotation.tasks.added",
+        project,
+        by=by,
+        tasks=added.tasks,
+        merged=added.merged,
+        broken=len(added.broken),
+    )
+    return added
+
+
+def broken_text(broken: list[tuple[int, str]]) -> str:
+    """What is wrong with an upload, in words."""
+    listed = "; ".join(_("row %(n)d: %(why)s") % {"n": n, "why": why} for n, why in broken[:NAMED])
+    more = len(broken) - NAMED
+    return listed + (_(" and %(n)d more") % {"n": more} if more > 0 else "")
+
+
+def _checked(number: int, row: Any) -> tuple[Any, ...]:
+    """A row for the staging table. Raises Invalid saying what is wrong with it."""
+    if isinstance(row, Invalid):
+        raise row
+    if not isinstance(row, dict) or not isinstance(row.get("inputs"), dict) or not row["inputs"]:
+        raise Invalid(_("it has no `inputs`, an object of name and value"))
+    try:
+        inputs = orjson.dumps(row["inputs"], option=orjson.OPT_SORT_KEYS)
+    except TypeError as error:
+        raise Invalid(_("its inputs are no JSON: %(why)s") % {"why": error}) from error
+    if len(inputs) > LARGEST_INPUT:
+        raise Invalid(_("its inputs are larger than 1 MiB"))
+    if b"\\u0000" in inputs:
+        raise Invalid(_("its inputs hold a NUL character, which cannot be kept"))
+    confidence, priority = row.get("confidence"), row.get("priority", 0)
+    if confidence is not None and (
+        isinstance(confidence, bool) or not isinstance(confidence, int | float) or not 0 <= confidence <= 1
+    ):
+        raise Invalid(_("its confidence %(value)s is not between 0 and 1") % {"value": repr(confidence)[:40]})
+    if isinstance(priority, bool) or not isinstance(priority, int) or not -1000 <= priority <= 1000:
+        raise Invalid(
+            _("its priority %(value)s is no whole number from -1000 to 1000") % {"value": repr(priority)[:40]}
+        )
+    texts = [str(row.get(name) or "").replace("\x00", "")[:200] for name in ("predicted", "reason")]
+    return number, hashlib.sha256(inputs).hexdigest(), inputs.decode(), *texts, confidence, priority
+
+
+_STAGE = """
+CREATE TEMPORARY TABLE staged (
+    number integer, fingerprint varchar(64), inputs jsonb, predicted varchar(200), reason varchar(200),
+    confidence double precision, priority smallint
+) ON COMMIT DROP
+"""
+_COPY = "COPY staged (number, fingerprint, inputs, predicted, reason, confidence, priority) FROM STDIN"
+_WEIGH = """
+UPDATE annotation_task t SET weight = t.weight + s.n
+FROM (SELECT fingerprint, count(*) AS n FROM staged GROUP BY 1) s
+WHERE t.project_id = %(project)s AND t.fingerprint = s.fingerprint
+"""
+_MAKE = """
+WITH one AS (
+    SELECT DISTINCT ON (fingerprint) *, count(*) OVER (PARTITION BY fingerprint) AS weight
+    FROM staged ORDER BY fingerprint, number
+), made AS (
+    INSERT INTO annotation_task (project_id, request_id, called_at, version, inputs, answer, predicted, confidence,
+        suggested, reason, rule_kind, probability, priority, fingerprint, weight, status, label, created_at)
+    SELECT %(project)s, gen_random_uuid(), now(), '', inputs, '{}', predicted, confidence, '',
+        coalesce(nullif(reason, ''), %(reason)s), %(kind)s, 1.0, priority, fingerprint, weight, 'open', '', now()
+    FROM one ORDER BY number
+    ON CONFLICT DO NOTHING RETURNING id, priority
+), places AS (
+    INSERT INTO annotation_slot (task_id, project_id, number, priority, status, token)
+    SELECT made.id, %(project)s, n - 1, made.priority, 'open', 0
+    FROM made, generate_series(1, %(overlap)s) n ORDER BY made.id, n RETURNING 1
+)
+SELECT (SELECT count(*) FROM made), (SELECT count(*) FROM staged), (SELECT count(*) FROM places)
+"""

@@ -1,0 +1,362 @@
+"""REST: annotation projects, tasks, annotations. Whatever the pages do is done here by the same services."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import mixins, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from apps.annotation import adding, claims, pulling, retraining, services
+from apps.annotation.models import Annotation, Project, PullRule, Slot, Task
+from apps.annotation.policy import may_label, may_see_project
+from apps.annotation.selectors import (
+    accuracy_of,
+    agreement_of,
+    annotations_visible_to,
+    projects_visible_to,
+    tasks_visible_to,
+)
+from apps.annotation.serializers import (
+    AddedSerializer,
+    AnnotationSerializer,
+    HeldSerializer,
+    NewAnnotationSerializer,
+    NewTasksSerializer,
+    PlaceSerializer,
+    ProjectChangeSerializer,
+    ProjectSerializer,
+    QualitySerializer,
+    RetrainingSerializer,
+    ReviewSerializer,
+    RuleSerializer,
+    StatusSerializer,
+    TaskSerializer,
+)
+from apps.catalog.selectors import get_capability
+from apps.core.api import IdempotencyMixin
+from apps.core.errors import Conflict, Invalid, NotFound
+from apps.core.policy import require
+from apps.datasets.selectors import get_dataset
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+
+    from apps.accounts.models import User
+
+_LARGEST_PK = 2**62
+
+
+def _user(request: Request) -> User:
+    return cast("User", request.user)
+
+
+def _number(text: str, name: str) -> int:
+    """A primary key from the address or the query. Raises Invalid."""
+    if not (text.isascii() and text.isdigit() and int(text) <= _LARGEST_PK):
+        raise Invalid(
+            _("%(name)s must be a whole number, not “%(text)s”.") % {"name": name, "text": text[:50]},
+            fields={name: _("is no number")},
+        )
+    return int(text)
+
+
+def _filter(name: str, kind: Any = OpenApiTypes.STR) -> OpenApiParameter:
+    return OpenApiParameter(name, kind, required=False)
+
+
+class ProjectViewSet(
+    IdempotencyMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Project]
+):
+    """Questions about the calls of a capability, and the queue of tasks that people answer."""
+
+    serializer_class = ProjectSerializer
+    ordering = ("-pk",)
+    lookup_value_regex = r"\d{1,18}"
+
+    def get_queryset(self) -> QuerySet[Project]:
+        if getattr(self, "swagger_fake_view", False):
+            return Project.objects.none()
+        return projects_visible_to(_user(self.request))
+
+    def _told(self, project: Project, code: int = 200) -> Response:
+        fresh = self.get_queryset().get(pk=project.pk)
+        return Response(ProjectSerializer(fresh).data, status=code)
+
+    def create(self, request: Request) -> Response:
+        asked = ProjectSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        values, user = dict(asked.validated_data), _user(request)
+        capability = get_capability(values.pop("capability").slug, user=user)
+        dataset = get_dataset(values.pop("dataset").slug, user=user)
+        project = services.create_project(capability, by=user, dataset=dataset, **values)
+        return self._told(project, status.HTTP_201_CREATED)
+
+    @extend_schema(request=ProjectChangeSerializer, responses=ProjectSerializer)
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Change name, question, guideline or blindness."""
+        project = self.get_object()
+        unknown = set(request.data) - set(ProjectChangeSerializer.Meta.fields)
+        asked = ProjectChangeSerializer(project, data=request.data, partial=True)
+        asked.is_valid(raise_exception=True)
+        changes = dict(asked.validated_data) | dict.fromkeys(unknown)
+        return self._told(services.change_project(project, by=_user(request), **changes))
+
+    @extend_schema(request=StatusSerializer, responses=ProjectSerializer)
+    @action(detail=True, methods=["post"], url_path="status")
+    def set_status(self, request: Request, pk: str) -> Response:
+        """Pause, close or open again."""
+        asked = StatusSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        return self._told(
+            services.set_status(self.get_object(), asked.validated_data["status"], by=_user(request))
+        )
+
+    @extend_schema(request=None, responses={200: PlaceSerializer, 204: None})
+    @action(detail=True, methods=["post"])
+    def claim(self, request: Request, pk: str) -> Response:
+        """Take the next task, for five minutes; the one that is held already comes again. 204: nothing is left."""
+        project = _light(request, pk)
+        require(may_label(_user(request), project))
+        slot = claims.claim_next(project, by=_user(request))
+        return Response(_place(slot, project)) if slot else Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(responses=RuleSerializer(many=True), methods=["GET"], filters=False)
+    @extend_schema(request=RuleSerializer, responses={201: RuleSerializer}, methods=["POST"])
+    @action(detail=True, methods=["get", "post"], pagination_class=None)
+    def rules(self, request: Request, pk: str) -> Response:
+        """The pull rules; a new one pulls at once."""
+        project = self.get_object()
+        if request.method == "GET":
+            return Response(RuleSerializer(project.rules.order_by("pk")[:200], many=True).data)
+        asked = RuleSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        rule = services.add_rule(project, by=_user(request), **asked.validated_data)
+        pulling.pull(rule)
+        return Response(RuleSerializer(rule).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses=QualitySerializer)
+    @action(detail=True, methods=["get"])
+    def quality(self, request: Request, pk: str) -> Response:
+        """How far people agree, and how often production is right."""
+        project = self.get_object()
+        found, right = agreement_of(project), accuracy_of(project)
+        told = {
+            "agreement": {"value": found.alpha, "low": found.low, "high": found.high, "n": found.items},
+            "raw_agreement": found.raw,
+            "accuracy": None
+            if right is None
+            else {"value": right.value, "low": right.low, "high": right.high, "n": right.n},
+        }
+        return Response(told)
+
+    @extend_schema(
+        request=None, responses={200: {"type": "object", "properties": {"accepted": {"type": "integer"}}}}
+    )
+    @action(detail=True, methods=["post"])
+    def accept(self, request: Request, pk: str) -> Response:
+        """Accept everything that all agreed on."""
+        return Response({"accepted": services.accept_agreed(self.get_object(), by=_user(request))})
+
+    @extend_schema(request=None, responses={201: {"type": "object"}})
+    @action(detail=True, methods=["post"])
+    def export(self, request: Request, pk: str) -> Response:
+        """Accepted labels become the data set's next version."""
+        version = services.export_labels(self.get_object(), by=_user(request))
+        told = {"dataset": version.dataset.slug, "number": version.number, "rows": version.rows}
+        return Response(told, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=None, responses={201: RetrainingSerializer})
+    @action(detail=True, methods=["post"])
+    def retrain(self, request: Request, pk: str) -> Response:
+        """Run the recorded training on the data set's newest version."""
+        project = self.get_object()
+        newest = project.dataset.versions.order_by("-number").first()
+        if newest is None:
+            raise Conflict(_("The data set has no version yet."))
+        made = retraining.retrain(project.capability, newest, by=_user(request))
+        return Response(RetrainingSerializer(made).data, status=status.HTTP_201_CREATED)
+
+
+def _light(request: Request, pk: str) -> Project:
+    """The project without its numbers, for the two addresses that are called for every single label."""
+    project = Project.objects.select_related("team").filter(pk=int(pk)).first()
+    if project is None or not may_see_project(_user(request), project):
+        raise NotFound(_("There is no annotation project %(pk)s that you may see.") % {"pk": pk})
+    return project
+
+
+def _place(slot: Slot, project: Project) -> dict[str, Any]:
+    """What PlaceSerializer would give, written out since every label waits for it; a test compares them."""
+    task, until = slot.task, slot.leased_until
+    assert until is not None
+    shown = {
+        "id": task.pk,
+        "project": project.pk,
+        "request_id": str(task.request_id),
+        "called_at": _moment(task.called_at),
+        "version": task.version,
+        "inputs": task.inputs,
+        "predicted": "" if project.blind else task.predicted,
+        "confidence": None if project.blind else task.confidence,
+        "suggested": "" if project.blind else task.suggested,
+        "reason": task.reason,
+        "rule_kind": task.rule_kind,
+        "probability": task.probability,
+        "priority": task.priority,
+        "weight": task.weight,
+        "status": task.status,
+        "label": task.label,
+        "dataset_version": None,
+        "created_at": _moment(task.created_at),
+        "closed_at": None,
+    }
+    return {"slot": slot.pk, "token": slot.token, "leased_until": _moment(until), "task": shown}
+
+
+def _moment(at: Any) -> str:
+    return str(at.isoformat()).replace("+00:00", "Z")
+
+
+class TaskViewSet(
+    IdempotencyMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Task]
+):
+    """Calls and uploaded rows to look at."""
+
+    serializer_class = TaskSerializer
+    ordering = ("-pk",)
+    lookup_value_regex = r"\d{1,18}"
+
+    def get_queryset(self) -> QuerySet[Task]:
+        if getattr(self, "swagger_fake_view", False):
+            return Task.objects.none()
+        user, asked = _user(self.request), self.request.query_params
+        project = (
+            _light(self.request, str(_number(asked["project"], "project"))) if asked.get("project") else None
+        )
+        rows = tasks_visible_to(user, project).select_related("dataset_version__dataset")
+        if asked.get("status"):
+            rows = rows.filter(status=_known(asked["status"], Task.Status.values, "status"))
+        if asked.get("kind"):
+            rows = rows.filter(rule_kind=_known(asked["kind"], PullRule.Kind.values, "kind"))
+        return rows
+
+    @extend_schema(parameters=[_filter("project", OpenApiTypes.INT), _filter("status"), _filter("kind")])
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Tasks, newest first."""
+        return super().list(request, *args, **kwargs)
+
+    @extend_schema(request=NewTasksSerializer, responses={201: AddedSerializer})
+    def create(self, request: Request) -> Response:
+        """Make tasks of rows that you bring: `{"inputs": {name: value}, "predicted"?, "confidence"?, "reason"?}`."""
+        asked = NewTasksSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        values = asked.validated_data
+        project = _light(request, str(values["project"]))
+        added = adding.add_tasks(project, values["rows"], by=_user(request), keep_good=values["keep_good"])
+        told = {"tasks": added.tasks, "merged": added.merged, "broken": _broken(added)}
+        return Response(told, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=ReviewSerializer, responses=TaskSerializer)
+    @action(detail=True, methods=["post"])
+    def review(self, request: Request, pk: str) -> Response:
+        """Accept with a label, or leave out."""
+        asked = ReviewSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        task = services.review(self.get_object(), by=_user(request), **asked.validated_data)
+        return Response(TaskSerializer(task).data)
+
+    @extend_schema(request=HeldSerializer, responses={204: None, 409: None})
+    @action(detail=True, methods=["post"])
+    def heartbeat(self, request: Request, pk: str) -> Response:
+        """Keep the place for five more minutes; 409 when it is lost."""
+        asked = HeldSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        self.get_object()
+        kept = claims.extend(asked.validated_data["slot"], asked.validated_data["token"], by=_user(request))
+        if not kept:
+            raise Conflict(
+                _("You do not hold this place any more; what you send still counts as one more vote.")
+            )
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=HeldSerializer, responses={204: None})
+    @action(detail=True, methods=["post"])
+    def release(self, request: Request, pk: str) -> Response:
+        """Give the place back unlabelled."""
+        asked = HeldSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        self.get_object()
+        claims.release(asked.validated_data["slot"], asked.validated_data["token"], by=_user(request))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _known(value: str, values: list[str], name: str) -> str:
+    if value not in values:
+        raise Invalid(
+            _("%(name)s must be one of %(values)s.") % {"name": name, "values": ", ".join(values)},
+            fields={name: _("is unknown")},
+        )
+    return value
+
+
+def _broken(added: adding.Added) -> list[dict[str, Any]]:
+    return [{"row": number, "why": why} for number, why in added.broken[:1000]]
+
+
+class AnnotationViewSet(
+    IdempotencyMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Annotation]
+):
+    """What people said: one's own, and everybody's for those who manage the project."""
+
+    serializer_class = AnnotationSerializer
+    ordering = ("-pk",)
+    lookup_value_regex = r"\d{1,18}"
+
+    def get_queryset(self) -> QuerySet[Annotation]:
+        if getattr(self, "swagger_fake_view", False):
+            return Annotation.objects.none()
+        rows, asked = annotations_visible_to(_user(self.request)), self.request.query_params
+        if asked.get("project"):
+            rows = rows.filter(task__project=_number(asked["project"], "project"))
+        if asked.get("task"):
+            rows = rows.filter(task=_number(asked["task"], "task"))
+        if asked.get("user"):
+            rows = rows.filter(user__username=asked["user"].replace("\x00", ""))
+        return rows
+
+    @extend_schema(
+        parameters=[_filter("project", OpenApiTypes.INT), _filter("task", OpenApiTypes.INT), _filter("user")]
+    )
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Annotations, newest first."""
+        return super().list(request, *args, **kwargs)
+
+    @extend_schema(request=NewAnnotationSerializer, responses={201: AnnotationSerializer})
+    def create(self, request: Request) -> Response:
+        """Say what the task is whose place you hold; 409 when you have said it already."""
+        asked = NewAnnotationSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        values = dict(asked.validated_data)
+        slot = Slot.objects.only("pk", "task_id").filter(pk=values.pop("slot")).first()
+        if slot is None:
+            raise NotFound(_("This place does not exist any more."))
+        made = services.submit(slot, values.pop("token"), by=_user(request), **values)
+        told = {
+            "id": made.pk,
+            "task": made.task_id,
+            "project": made.task.project_id,
+            "user": request.user.get_username(),
+            "label": made.label,
+            "skipped": made.skipped,
+            "comment": made.comment,
+            "seconds": made.seconds,
+            "extra": made.extra,
+            "at": _moment(made.at),
+        }
+        return Response(told, status=status.HTTP_201_CREATED)

@@ -1,0 +1,178 @@
+"""JSON forms of annotation projects, rules, tasks and annotations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.annotation.models import Annotation, Project, PullRule, Retraining, Task
+from apps.catalog.models import Capability
+from apps.datasets.models import Dataset
+
+
+class ProjectSerializer(serializers.ModelSerializer[Project]):
+    capability: Any = serializers.SlugRelatedField(slug_field="slug", queryset=Capability.objects.all())
+    dataset: Any = serializers.SlugRelatedField(slug_field="slug", queryset=Dataset.objects.all())
+    team: Any = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    labels = serializers.ListField(
+        child=serializers.CharField(max_length=200), min_length=2, max_length=200, write_only=True
+    )
+    overlap = serializers.IntegerField(min_value=1, max_value=9, default=2)
+    open_tasks = serializers.IntegerField(read_only=True)
+    to_review = serializers.IntegerField(read_only=True)
+    accepted = serializers.IntegerField(read_only=True)
+
+    class Meta:
+        model = Project
+        fields = [
+            "id",
+            "capability",
+            "team",
+            "name",
+            "question",
+            "guideline",
+            "show",
+            "labels",
+            "overlap",
+            "blind",
+            "dataset",
+            "target",
+            "status",
+            "open_tasks",
+            "to_review",
+            "accepted",
+            "created_at",
+        ]
+        read_only_fields = ["status", "created_at"]
+
+    def to_representation(self, instance: Project) -> dict[str, Any]:
+        return super().to_representation(instance) | {"labels": instance.labels}
+
+
+class ProjectChangeSerializer(serializers.ModelSerializer[Project]):
+    """What may change while people label."""
+
+    class Meta:
+        model = Project
+        fields = ["name", "question", "guideline", "blind"]
+
+
+class StatusSerializer(serializers.Serializer[Any]):
+    status = serializers.ChoiceField(choices=Project.Status.choices)
+
+
+class RuleSerializer(serializers.ModelSerializer[PullRule]):
+    share = serializers.FloatField(default=1.0)
+    below = serializers.FloatField(required=False, allow_null=True)
+    every_s = serializers.IntegerField(default=30, min_value=5, max_value=86400)
+
+    class Meta:
+        model = PullRule
+        fields = ["id", "kind", "below", "share", "every_s", "active", "pulled_at", "error"]
+        read_only_fields = ["active", "pulled_at", "error"]
+
+
+class TaskSerializer(serializers.ModelSerializer[Task]):
+    dataset_version = serializers.StringRelatedField[Any]()
+
+    class Meta:
+        model = Task
+        fields = [
+            "id",
+            "project",
+            "request_id",
+            "called_at",
+            "version",
+            "inputs",
+            "predicted",
+            "confidence",
+            "suggested",
+            "reason",
+            "rule_kind",
+            "probability",
+            "priority",
+            "weight",
+            "status",
+            "label",
+            "dataset_version",
+            "created_at",
+            "closed_at",
+        ]
+
+
+class NewTasksSerializer(serializers.Serializer[Any]):
+    """Rows that become tasks; `keep_good` keeps the good ones when some are broken."""
+
+    project = serializers.IntegerField(min_value=1, max_value=2**31)
+    rows = serializers.ListField(child=serializers.JSONField(), min_length=1, max_length=10_000)
+    keep_good = serializers.BooleanField(default=False)
+
+
+class AddedSerializer(serializers.Serializer[Any]):
+    tasks = serializers.IntegerField()
+    merged = serializers.IntegerField()
+    broken = serializers.ListField(child=serializers.JSONField())
+
+
+class AnnotationSerializer(serializers.ModelSerializer[Annotation]):
+    user: Any = serializers.SlugRelatedField(slug_field="username", read_only=True)
+    project = serializers.IntegerField(source="task.project_id", read_only=True)
+
+    class Meta:
+        model = Annotation
+        fields = ["id", "task", "project", "user", "label", "skipped", "comment", "seconds", "extra", "at"]
+
+
+class NewAnnotationSerializer(serializers.Serializer[Any]):
+    """What one person says about the task whose place they hold; `slot` and `token` come from the claim."""
+
+    slot = serializers.IntegerField(min_value=1, max_value=2**62)
+    token = serializers.IntegerField(min_value=0, max_value=2**31 - 1)
+    label: Any = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
+    skipped = serializers.BooleanField(default=False)
+    comment = serializers.CharField(max_length=10_000, required=False, allow_blank=True, default="")
+    seconds = serializers.FloatField(default=0)
+
+
+class PlaceSerializer(serializers.Serializer[Any]):
+    """A place at a task: send `slot` and `token` with the annotation, before `leased_until`."""
+
+    slot = serializers.IntegerField(source="pk")
+    token = serializers.IntegerField()
+    leased_until = serializers.DateTimeField()
+    task = TaskSerializer()
+
+
+class HeldSerializer(serializers.Serializer[Any]):
+    slot = serializers.IntegerField(min_value=1, max_value=2**62)
+    token = serializers.IntegerField(min_value=0, max_value=2**31 - 1)
+
+
+class ReviewSerializer(serializers.Serializer[Any]):
+    label: Any = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
+    leave_out = serializers.BooleanField(default=False)
+
+
+class RetrainingSerializer(serializers.ModelSerializer[Retraining]):
+    dataset_version = serializers.StringRelatedField[Any]()
+    version = serializers.StringRelatedField[Any]()
+
+    class Meta:
+        model = Retraining
+        fields = ["id", "status", "reason", "dataset_version", "version", "job", "run", "started_at"]
+
+
+class IntervalSerializer(serializers.Serializer[Any]):
+    value = serializers.FloatField(allow_null=True)
+    low = serializers.FloatField(allow_null=True)
+    high = serializers.FloatField(allow_null=True)
+    n = serializers.IntegerField()
+
+
+class QualitySerializer(serializers.Serializer[Any]):
+    """Agreement (Krippendorff's alpha) of the newest tasks, and accuracy in production from random controls."""
+
+    agreement = IntervalSerializer()
+    raw_agreement = serializers.FloatField(allow_null=True)
+    accuracy = IntervalSerializer(allow_null=True)
