@@ -9,11 +9,11 @@ class GatewayConfig(AppConfig):
     def ready(self) -> None:
         from apps.core import events, menu
         from apps.gateway import tasks
-        from apps.gateway.services import announce
+        from apps.gateway.services import announce_capability
         from apps.gateway.testkeys import make_test_key
         from apps.instances import routes, testkeys
 
-        routes.on_change(announce)
+        routes.on_change(announce_capability)
         testkeys.register(make_test_key)
         events.on("catalog.version_packaged", lambda _key, _facts: tasks.renew_keys())
         people = frozenset({"developer", "qa", "operator"})

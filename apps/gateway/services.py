@@ -36,10 +36,22 @@ SHOWN_BYTES = 1 << 20
 """A larger body is not shown in a page, but can be downloaded."""
 
 
-def announce() -> None:
-    """Tell every live process that keys or routes changed. Call it inside the transaction; told on commit."""
+def announce(what: str = "") -> None:
+    """Tell every live process that keys or routes changed. Call it inside the transaction; told on commit.
+
+    `what` is `key <SHA-256>` or `capability <id>`, so that only that is read again; empty is everything.
+    """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+        cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, what])
+
+
+def announce_capability(pk: int) -> None:
+    """A capability's routes, deployments, replicas, mirror or data key changed."""
+    announce(f"capability {pk}")
+
+
+def _announce_key(grant: Grant) -> None:
+    announce(f"key {grant.key_hash}")
 
 
 @transaction.atomic
@@ -89,7 +101,7 @@ def create_grant(
     audit.record(
         "gateway.grant.created", grant, by=by, kind=kind, capability=capability.slug, scope=scope, label=label
     )
-    announce()
+    _announce_key(grant)
     slug = capability.slug
     transaction.on_commit(lambda: reach.wait_until_known(slug, secret), robust=True)
     return grant, secret
@@ -157,14 +169,14 @@ def rotate_grant(
     grant.expires_at = min(grant.expires_at, end) if grant.expires_at else end
     grant.save(update_fields=["expires_at"])
     audit.record("gateway.grant.rotated", grant, by=by, successor=successor.pk, works_until=grant.expires_at)
-    announce()
+    _announce_key(grant)
     return successor, secret
 
 
 def _move(grant: Grant, to: str, by: User | None) -> Grant:
     with transaction.atomic():
         Grant.lifecycle.move(grant, to, by=by)
-        announce()
+        _announce_key(grant)
     return grant
 
 
@@ -191,8 +203,8 @@ def change_limits(pool: str, limits: Mapping[str, Any], *, by: User | None) -> i
         before, grant.limits = grant.limits, dict(limits)
         grant.save(update_fields=["limits"])
         audit.record("gateway.grant.limits_changed", grant, by=by, before=before, after=grant.limits)
+        _announce_key(grant)
         count += 1
-    announce()
     return count
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from apps.gateway.sealed import public_keys, rules_of
 from apps.instances.selectors import living_deployments, shadows, weights
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
     from apps.instances.models import Deployment, TrafficWeight
 
 FORGET_EXPIRED = timedelta(days=30)
@@ -26,27 +29,43 @@ def next_revision() -> int:
         return int(cursor.fetchone()[0])
 
 
-def build() -> dict[str, Any]:
-    """Keys, capabilities and deployments as of now, in one consistent read; without a revision."""
+@dataclass(frozen=True)
+class Part:
+    """The keys, by SHA-256, and the capabilities, by id, that are read again."""
+
+    keys: frozenset[str]
+    capabilities: frozenset[int]
+
+
+def build(part: Part | None = None) -> dict[str, Any]:
+    """Keys, capabilities and deployments as of now, or a part of them, in one consistent read; no revision."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        return picture()
+        return picture(part)
 
 
-def picture() -> dict[str, Any]:
-    """The same within the caller's transaction."""
-    deployments = list(living_deployments())
-    return {
-        "keys": _keys(),
-        "capabilities": _capabilities(deployments, list(weights())),
-        "deployments": {str(row.pk): _deployment(row) for row in deployments},
+def picture(part: Part | None = None) -> dict[str, Any]:
+    """The same within the caller's transaction. A part also names the `slugs` that it covers."""
+    grants = Grant.objects.all() if part is None else Grant.objects.filter(key_hash__in=part.keys)
+    capabilities = Capability.objects.all()
+    deployments, shares = living_deployments(), weights()
+    if part is not None:
+        capabilities = capabilities.filter(pk__in=part.capabilities)
+        deployments = deployments.filter(capability__in=part.capabilities)
+        shares = shares.filter(capability__in=part.capabilities)
+    rows = list(deployments)
+    found = {
+        "keys": _keys(grants),
+        "capabilities": _capabilities(capabilities, rows, list(shares)),
+        "deployments": {str(row.pk): _deployment(row) for row in rows},
     }
+    return found if part is None else {**found, "slugs": set(capabilities.values_list("slug", flat=True))}
 
 
-def _keys() -> dict[str, Any]:
+def _keys(grants: QuerySet[Grant]) -> dict[str, Any]:
     rows = (
-        Grant.objects.exclude(status=Grant.Status.REVOKED)
+        grants.exclude(status=Grant.Status.REVOKED)
         .exclude(expires_at__lt=timezone.now() - FORGET_EXPIRED)
         .values_list(
             "key_hash",
@@ -88,12 +107,14 @@ def _key(
     return told
 
 
-def _capabilities(deployments: list[Deployment], weights: list[TrafficWeight]) -> dict[str, Any]:
+def _capabilities(
+    capabilities: QuerySet[Capability], deployments: list[Deployment], weights: list[TrafficWeight]
+) -> dict[str, Any]:
     by_capability: dict[int, list[TrafficWeight]] = {}
     for weight in weights:
         by_capability.setdefault(weight.capability_id, []).append(weight)
     mirrors = {shadow.capability_id: shadow for shadow in shadows()}
-    found = Capability.objects.exclude(status=Capability.Status.RETIRED).values_list("id", "slug")
+    found = capabilities.exclude(status=Capability.Status.RETIRED).values_list("id", "slug")
     seals = public_keys({row.capability_id for row in deployments})
     pictures: dict[str, Any] = {}
     for pk, slug in found:

@@ -6,12 +6,15 @@ from collections.abc import Callable
 
 from apps.core.events import publish
 
-Callback = Callable[[], None]
+Callback = Callable[[int], None]
 _callbacks: list[Callback] = []
 
 
 def on_change(callback: Callback) -> None:
-    """Register what to do inside the transaction whenever replicas, health, deployments or weights change."""
+    """Register what to do inside the transaction whenever replicas, health, deployments or weights change.
+
+    It is given the id of the capability that they belong to.
+    """
     if callback not in _callbacks:
         _callbacks.append(callback)
 
@@ -19,5 +22,5 @@ def on_change(callback: Callback) -> None:
 def changed(capability_id: int) -> None:
     """Tell it. Call it inside the transaction that makes the change."""
     for callback in _callbacks:
-        callback()
+        callback(capability_id)
     publish("instances.routes_changed", capability_id)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 
 import pytest
 import uvicorn
 from django.conf import settings
 
+from apps.catalog.models import Capability, Version
+from apps.gateway.dataplane.snapshot import Snapshot, dump
+from apps.gateway.models import Grant
 from apps.gateway.services import create_grant, revoke_grant, suspend_grant
-from tests.factories import make_capability
+from apps.gateway.snapshot import picture
+from apps.instances import routes
+from apps.instances.models import Deployment, Replica, TrafficWeight
+from tests.factories import make_capability, make_packaged_version, make_ready_deployment
 from tests.gateway.conftest import free_port, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -61,3 +68,88 @@ def test_without_the_token_nobody_reads_the_keys(live):
 
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(f"{live}/internal/gateway/snapshot?after=-1", timeout=5)
+
+
+def test_a_gateway_gets_the_changes_alone_and_ends_where_a_whole_snapshot_would(live, gateway, radio, ada):
+    digits, other = make_capability(radio, ada, "digits"), make_capability(radio, ada, "other")
+    here = gateway(live_url=live, token=settings.ATRIUM.gateway_token)
+    until(lambda: here.get("/healthz").json["revision"] >= 0)
+    grant, secret = create_grant(kind="trial", capability=digits, user=ada, by=ada)
+    until(lambda: here.request("GET", "/v2/models/digits/ready", key=secret).status == 503)
+    kept = here.state / "changes"
+    assert until(lambda: [each.read_bytes() for each in kept.glob("*-*")])[-1].count(b"\n") == 2
+
+    deployment = make_ready_deployment(make_packaged_version(other, ada), ada, kind="test")
+    routes.changed(other.pk)
+    until(lambda: here.get("/healthz").json["deployments"] == 1)
+    Deployment.objects.filter(pk=deployment.pk).update(status="stopped")
+    revoke_grant(grant, by=ada)
+    routes.changed(other.pk)
+    until(lambda: (here.get("/healthz").json["deployments"], here.get("/healthz").json["keys"]) == (0, 0))
+
+    here.stop()
+    whole = Snapshot.parse(dump(0, picture())).counts()
+    found = Snapshot.load(here.state / "snapshot").counts()
+    assert {**found, "revision": 0} == whole
+
+
+@pytest.mark.soak
+def test_a_change_reaches_a_gateway_within_two_seconds_among_100_000_keys_and_10_000_routes(
+    live, gateway, radio, ada
+):
+    digits = make_capability(radio, ada, "digits")
+    many(radio, ada)
+    here = gateway(live_url=live, token=settings.ATRIUM.gateway_token)
+    until(lambda: here.get("/healthz").json["keys"] >= 100_000, 120)
+    assert here.get("/healthz").json["deployments"] == 10_000
+    took = []
+    for _ in range(5):
+        grant, secret = create_grant(kind="trial", capability=digits, user=ada, by=ada)
+        for change, status in ((None, 503), (suspend_grant, 403), (revoke_grant, 401)):
+            if change:
+                change(grant, by=ada)
+            began = time.monotonic()
+            until(lambda: here.request("GET", "/v2/models/digits/ready", key=secret).status == status, 20)  # noqa: B023
+            took.append(time.monotonic() - began)
+    print(
+        f"a change took {max(took):.2f} s at most; {here.get('/healthz').json['memory_bytes'] / 1e6:.0f} MB"
+    )
+    assert max(took) < 2
+
+
+def many(team, by) -> None:
+    """100,000 keys, and 5,000 capabilities with two versions that share their traffic."""
+    capabilities = Capability.objects.bulk_create(
+        Capability(slug=f"c-{n}", name=f"c {n}", team=team, created_by=by) for n in range(5000)
+    )
+    versions = Version.objects.bulk_create(
+        Version(capability=each, number=f"{n}.0.0", status="packaged", digest="d" * 64, created_by=by)
+        for each in capabilities for n in (1, 2)
+    )  # fmt: skip
+    deployments = Deployment.objects.bulk_create(
+        Deployment(capability=each.capability, version=each, kind="production", status="ready", created_by=by)
+        for each in versions
+    )
+    TrafficWeight.objects.bulk_create(
+        TrafficWeight(capability=each.capability, deployment=each, weight=50, salt="s")
+        for each in deployments
+    )
+    Replica.objects.bulk_create(
+        Replica(
+            deployment=each,
+            generation=1,
+            workload_id=f"w{each.pk}",
+            socket=f"/run/{each.pk}.sock",
+            status="ready",
+        )
+        for each in deployments
+    )
+    limits = {"rate_per_s": 10, "burst": 20, "per_day": 5000, "per_month": 100000, "concurrent": 4}
+    Grant.objects.bulk_create(
+        (
+            Grant(key_hash=hashlib.sha256(str(n).encode()).hexdigest(), prefix="atk_", kind="subscription",
+                  capability=capabilities[n % 5000], team=team, pool=f"subscription:{n}", limits=limits)
+            for n in range(100_000)
+        ),
+        batch_size=5000,
+    )  # fmt: skip

@@ -11,7 +11,17 @@ import pytest
 
 from apps.gateway.dataplane.problems import Refused
 from apps.gateway.dataplane.routing import by_weight, choose_replica, point_of
-from apps.gateway.dataplane.snapshot import BadSnapshot, Deployment, Route, Snapshot, dump
+from apps.gateway.dataplane.snapshot import (
+    BadSnapshot,
+    Deployment,
+    Route,
+    Snapshot,
+    changes,
+    dump,
+    forget_changes,
+    keep,
+    keep_changes,
+)
 from apps.gateway.dataplane.upstream import Pool
 from tests.gateway.conftest import ROOT, grant, picture
 
@@ -104,3 +114,58 @@ def test_the_least_busy_replica_that_is_up_is_chosen_and_a_full_one_is_refused()
     pool.replica("a").in_flight = 10
     with pytest.raises(Refused, match="busy"):
         choose_replica(pool, deployment, 10)
+
+
+def digest(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()
+
+
+def test_changes_lead_from_one_revision_to_the_next():
+    shot = picture(keys={"a": grant(), "b": grant(grant=2)})
+    first = Snapshot.parse(dump(5, shot))
+    assert first.grant(digest("a")).status == "active"
+    lines = {
+        b"keys " + digest("a").hex().encode(): b"-",
+        b"keys " + digest("c").hex().encode(): b'{"grant":3,"pool":"p","capability":"digits"}',
+        b"capabilities other": b'{"id":9}',
+    }
+
+    second = first.after(changes(5, 8, lines))
+
+    assert (first.grant(digest("a")).id, second.grant(digest("a"))) == (1, None)
+    assert (second.grant(digest("b")).id, second.grant(digest("c")).id) == (2, 3)
+    assert (second.capability("other").id, second.capability("digits").id) == (9, 7)
+    assert second.counts() == {"revision": 8, "keys": 2, "capabilities": 2, "deployments": 1}
+    again = Snapshot.parse(second.text())
+    assert again.counts() == second.counts()
+    assert again.grant(digest("c")).id == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"atrium-changes/1 4 8\n",
+        b"atrium-changes/1 5 8\nkeys zz {}\n",
+        b"atrium-changes/1 5 8\ncapabilities x {\n",
+        b"atrium-changes/1 5 8\nkeys",
+    ],
+)
+def test_changes_of_another_revision_or_cut_ones_are_refused(text):
+    first = Snapshot.parse(dump(5, picture()))
+    with pytest.raises(BadSnapshot):
+        first.after(text)
+    assert first.revision == 5
+
+
+def test_kept_changes_are_found_at_the_next_start(tmp_path):
+    path = tmp_path / "snapshot"
+    keep(path, dump(5, picture()))
+    for before, after, number in ((5, 6, 60), (6, 9, 90), (5, 9, 91), (3, 12, 0)):
+        keep_changes(path, changes(before, after, {b"capabilities other": b'{"id":%d}' % number}))
+
+    found = Snapshot.load(path)
+
+    assert (found.revision, found.capability("other").id) == (9, 91)
+    forget_changes(path, 9)
+    assert [each.name for each in (tmp_path / "changes").glob("*-*")] == ["3-12"]

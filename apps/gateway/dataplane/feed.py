@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from apps.gateway.dataplane.snapshot import BadSnapshot, Snapshot, keep
+from apps.gateway.dataplane.snapshot import (
+    CHANGES,
+    BadSnapshot,
+    Snapshot,
+    forget_changes,
+    keep,
+    keep_changes,
+    revision_of,
+)
 from apps.gateway.dataplane.upstream import Answer, Died, Link, TooSlow, open_link
 
 if TYPE_CHECKING:
@@ -32,6 +40,7 @@ class Feed:
         self._swap = swap
         self._file = Path(config.state_dir) / "snapshot"
         self._link: Link | None = None
+        self._snapshot: Snapshot | None = None
         self.revision = -1
         self.seen = 0.0
         """When the centre last answered, monotonic; 0 before it ever did."""
@@ -44,6 +53,7 @@ class Feed:
             log.warning("the kept snapshot is not usable: %s", problem)
 
     def _take(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
         self.revision = snapshot.revision
         self._swap(snapshot)
 
@@ -62,7 +72,7 @@ class Feed:
         if link is None or link.transport is None or link.transport.is_closing():
             link = self._link = await open_link(urlsplit(self._config.live_url).netloc)
         question = (
-            f"GET {PATH}?after={self.revision} HTTP/1.1\r\nhost: {urlsplit(self._config.live_url).netloc}\r\n"
+            f"GET {PATH}?after={self.revision}&changes=1 HTTP/1.1\r\nhost: {urlsplit(self._config.live_url).netloc}\r\n"
             f"authorization: Bearer {self._config.token}\r\naccept: text/plain\r\n\r\n"
         )
         # Link calls have their deadline ended by the pool; this one is its own.
@@ -80,10 +90,38 @@ class Feed:
             return
         if answer.status != 200:
             raise BadSnapshot(f"it answered {answer.status}")
-        snapshot = await asyncio.to_thread(Snapshot.parse, answer.body)
-        self.seen = time.monotonic()
-        self._take(snapshot)
         try:
-            await asyncio.to_thread(keep, self._file, answer.body)
+            if answer.body.startswith(CHANGES):
+                await self._change(answer.body)
+            else:
+                await self._replace(answer.body)
         except OSError as problem:
             log.warning("the snapshot could not be kept: %s", problem)
+
+    async def _replace(self, text: bytes) -> None:
+        snapshot = await asyncio.to_thread(Snapshot.parse, text)
+        self.seen = time.monotonic()
+        self._take(snapshot)
+        await asyncio.to_thread(_keep, self._file, text)
+
+    async def _change(self, text: bytes) -> None:
+        """Apply changes, and make the text anew when they have become many."""
+        assert self._snapshot is not None
+        try:
+            snapshot = self._snapshot.after(text)
+        except BadSnapshot:
+            self.revision = -1  # ask for all of it
+            raise
+        self.seen = time.monotonic()
+        self._take(snapshot)
+        await asyncio.to_thread(keep_changes, self._file, text)
+        if snapshot.is_loose:
+            await self._replace(await asyncio.to_thread(snapshot.text))
+
+
+def _keep(file: Path, text: bytes) -> None:
+    """Keep a snapshot unless a sibling has kept it; changes that it holds are not needed any more."""
+    revision = int(text[: text.index(b"\n")].split()[1])
+    if revision_of(file) != revision:
+        keep(file, text)
+    forget_changes(file, revision)

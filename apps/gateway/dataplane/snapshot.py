@@ -165,32 +165,62 @@ KINDS = ("keys", "capabilities", "deployments")
 GRANTS_AT_HAND = 20_000
 
 
-def dump(revision: int, picture: Mapping[str, Mapping[str, Any]]) -> bytes:
-    """The text of a snapshot: a line with the revision, then a line `<kind> <name> <JSON>` for each item.
+FORM = b"atrium-snapshot/1"
+CHANGES = b"atrium-changes/1"
+GONE = b"-"
+COMPACT_ABOVE = 2000
+"""With so many changed items the text is made anew."""
 
-    `picture` has keys (by SHA-256 in hex), capabilities (by name) and deployments (by id).
-    """
-    lines = [b"atrium-snapshot/1 %d" % revision]
-    for kind in KINDS:
-        start = kind.encode() + b" "
-        lines += [
-            start + name.encode() + b" " + orjson.dumps(item) for name, item in picture.get(kind, {}).items()
-        ]
-    return b"\n".join(lines) + b"\n"
+Lines = dict[bytes, bytes]
+"""`<kind> <name>` → the item's JSON."""
+
+
+def lines_of(picture: Mapping[str, Mapping[str, Any]]) -> Lines:
+    """A picture as lines: keys (by SHA-256 in hex), capabilities (by name) and deployments (by id)."""
+    return {
+        f"{kind} {name}".encode(): orjson.dumps(item)
+        for kind in KINDS
+        for name, item in picture.get(kind, {}).items()
+    }
+
+
+def join(revision: int, lines: Lines) -> bytes:
+    """The text of a snapshot: a line with the revision, then a line `<kind> <name> <JSON>` for each item."""
+    head = FORM + b" %d" % revision
+    return b"\n".join([head, *(name + b" " + item for name, item in lines.items())]) + b"\n"
+
+
+def dump(revision: int, picture: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """The text of a snapshot of this picture."""
+    return join(revision, lines_of(picture))
+
+
+def changes(before: int, after: int, lines: Lines) -> bytes:
+    """The text that leads from one revision to another; an item that is gone has `-` in place of its JSON."""
+    head = CHANGES + b" %d %d" % (before, after)
+    return b"\n".join([head, *(name + b" " + item for name, item in lines.items())]) + b"\n"
 
 
 class Snapshot:
     """All keys and routes at one revision.
 
-    It keeps the text and where each item stands in it; an item is unpacked when it is first asked for.
+    It keeps the text and where each item stands in it, and what changed since that text was made; an item is
+    unpacked when it is first asked for.
     """
 
-    __slots__ = ("_capabilities", "_deployments", "_grants", "_places", "_text", "revision")
+    __slots__ = ("_capabilities", "_changed", "_deployments", "_grants", "_places", "_text", "revision")
 
-    def __init__(self, revision: int, text: bytes, places: dict[str, dict[bytes, int]]) -> None:
+    def __init__(
+        self,
+        revision: int,
+        text: bytes,
+        places: dict[str, dict[bytes, int]],
+        changed: dict[str, dict[bytes, bytes]] | None = None,
+    ) -> None:
         self.revision = revision
         self._text = text
         self._places = places
+        self._changed = changed or {}
         self._grants: dict[bytes, Grant] = {}
         self._capabilities: dict[str, Capability] = {}
         self._deployments: dict[str, Deployment] = {}
@@ -206,14 +236,13 @@ class Snapshot:
         try:
             at = text.index(b"\n") + 1
             form, revision = text[: at - 1].split(b" ")
-            if form != b"atrium-snapshot/1" or text[-1:] != b"\n":
+            if form != FORM or text[-1:] != b"\n":
                 raise BadSnapshot("this is no snapshot, or only the beginning of one")
             while at < len(text):
                 end = text.index(b"\n", at)
                 kind, name, item = text[at:end].split(b" ", 2)
                 orjson.loads(item)
-                key = bytes.fromhex(name.decode()) if kind == b"keys" else name
-                places[kind.decode()][key] = end - len(item)
+                places[kind.decode()][_key(kind, name)] = end - len(item)
                 at = end + 1
             return cls(int(revision), text, places)
         except (ValueError, KeyError) as problem:
@@ -221,17 +250,66 @@ class Snapshot:
 
     @classmethod
     def load(cls, path: Path) -> Snapshot:
-        """The last snapshot that was kept; empty when there is none, BadSnapshot when it cannot be read."""
+        """The last snapshot that was kept, with the changes after it; empty when there is none.
+
+        Raises BadSnapshot when it cannot be read.
+        """
         try:
-            return cls.parse(path.read_bytes())
+            snapshot = cls.parse(path.read_bytes())
         except FileNotFoundError:
             return cls.empty()
+        while (following := _following(path, snapshot.revision)) is not None:
+            snapshot = snapshot.after(following.read_bytes())
+        return snapshot
+
+    def after(self, text: bytes) -> Snapshot:
+        """The snapshot that `changes` lead to from this one. Raises BadSnapshot; this one stays as it is."""
+        try:
+            head, *lines = text.split(b"\n")
+            form, before, after = head.split(b" ")
+            if form != CHANGES or int(before) != self.revision or lines[-1:] != [b""]:
+                raise BadSnapshot(f"these are no changes of revision {self.revision}")
+            changed = {kind: dict(self._changed.get(kind, {})) for kind in KINDS}
+            for line in lines[:-1]:
+                kind, name, item = line.split(b" ", 2)
+                if item != GONE:
+                    orjson.loads(item)
+                changed[kind.decode()][_key(kind, name)] = item
+        except (ValueError, KeyError) as problem:
+            raise BadSnapshot(f"no changes: {problem!r}") from problem
+        found = Snapshot(int(after), self._text, self._places, changed)
+        touched = changed["keys"].keys()
+        found._grants = {key: grant for key, grant in self._grants.items() if key not in touched}
+        return found
+
+    @property
+    def is_loose(self) -> bool:
+        """Whether so much has changed that the text should be made anew."""
+        return sum(map(len, self._changed.values())) > COMPACT_ABOVE
+
+    def text(self) -> bytes:
+        """The whole text of this revision."""
+        if not self._changed:
+            return self._text
+        lines: Lines = {}
+        for kind in KINDS:
+            start = kind.encode() + b" "
+            for key in self._places[kind].keys() | self._changed.get(kind, {}).keys():
+                if (item := self._raw(kind, key)) is not None:
+                    lines[start + (key.hex().encode() if kind == "keys" else key)] = item
+        return join(self.revision, lines)
+
+    def _raw(self, kind: str, key: bytes) -> bytes | None:
+        if self._changed and (item := self._changed[kind].get(key)) is not None:
+            return None if item == GONE else item
+        place = self._places[kind].get(key)
+        return None if place is None else self._text[place : self._text.index(b"\n", place)]
 
     def _item(self, kind: str, key: bytes) -> dict[str, Any] | None:
-        place = self._places[kind].get(key)
-        if place is None:
+        raw = self._raw(kind, key)
+        if raw is None:
             return None
-        found: dict[str, Any] = orjson.loads(self._text[place : self._text.index(b"\n", place)])
+        found: dict[str, Any] = orjson.loads(raw)
         return found
 
     def grant(self, digest: bytes) -> Grant | None:
@@ -259,7 +337,49 @@ class Snapshot:
 
     def counts(self) -> dict[str, int]:
         """How much there is of each kind."""
-        return {"revision": self.revision, **{kind: len(found) for kind, found in self._places.items()}}
+        return {"revision": self.revision, **{kind: self._count(kind) for kind in KINDS}}
+
+    def _count(self, kind: str) -> int:
+        places, changed = self._places[kind], self._changed.get(kind, {})
+        more = sum(key not in places for key, item in changed.items() if item != GONE)
+        return len(places) + more - sum(key in places for key, item in changed.items() if item == GONE)
+
+
+def _key(kind: bytes, name: bytes) -> bytes:
+    return bytes.fromhex(name.decode()) if kind == b"keys" else name
+
+
+def _following(path: Path, revision: int) -> Path | None:
+    """The kept changes that lead furthest from a revision."""
+    found = list(path.with_name("changes").glob(f"{revision}-*"))
+    return max(found, key=lambda each: int(each.name.partition("-")[2]), default=None)
+
+
+def keep_changes(path: Path, text: bytes) -> None:
+    """Keep changes beside the snapshot at `path`; all processes write the same under the same name."""
+    before, after = text[: text.index(b"\n")].split(b" ")[1:]
+    folder = path.with_name("changes")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    fresh = folder / f".{os.getpid()}"
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(text)
+    fresh.replace(folder / f"{int(before)}-{int(after)}")
+
+
+def revision_of(path: Path) -> int:
+    """The revision of the snapshot in a file, -1 when there is none."""
+    try:
+        with path.open("rb") as file:
+            return int(file.readline().split()[1])
+    except (OSError, ValueError, IndexError):
+        return -1
+
+
+def forget_changes(path: Path, revision: int) -> None:
+    """Remove the kept changes that a snapshot of this revision holds already."""
+    for each in path.with_name("changes").glob("*-*"):
+        if int(each.name.partition("-")[2]) <= revision:
+            each.unlink(missing_ok=True)
 
 
 def keep(path: Path, text: bytes) -> None:
