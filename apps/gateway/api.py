@@ -18,7 +18,7 @@ from apps.core.api import IdempotencyMixin
 from apps.core.policy import require
 from apps.gateway import payloads
 from apps.gateway.asked import OUTCOMES, SPANS, narrowed
-from apps.gateway.models import Call, Outcome
+from apps.gateway.models import Call, Outcome, Overload
 from apps.gateway.retention import days_of
 from apps.gateway.selectors import (
     calls_visible_to,
@@ -26,11 +26,13 @@ from apps.gateway.selectors import (
     feedback_visible_to,
     get_call,
     outcomes_of,
+    overloads_visible_to,
 )
 from apps.gateway.serializers import (
     CallDetailSerializer,
     CallSerializer,
     OutcomeSerializer,
+    OverloadSerializer,
     RetentionSerializer,
     UnmaskedSerializer,
 )
@@ -117,6 +119,18 @@ class FeedbackViewSet(IdempotencyMixin, mixins.ListModelMixin, viewsets.GenericV
         facts = dict(asked.validated_data)
         outcome = give_feedback(get_call(facts.pop("request_id"), user=user), **facts, by=user)
         return Response(OutcomeSerializer(outcome).data, status.HTTP_201_CREATED)
+
+
+class OverloadViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Overload]):
+    """Times in which deployments of one's teams turned calls away, newest first."""
+
+    serializer_class = OverloadSerializer
+    ordering = ("-last_at", "-pk")
+
+    def get_queryset(self) -> QuerySet[Overload]:
+        if getattr(self, "swagger_fake_view", False):
+            return Overload.objects.none()
+        return overloads_visible_to(cast("User", self.request.user))
 
 
 class RetentionView(APIView):

@@ -21,7 +21,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
-from apps.gateway import partitions, payloads
+from apps.gateway import overloads, partitions, payloads
 from apps.gateway.dataplane import segments
 from apps.gateway.dataplane.sealing import plain
 from apps.gateway.histogram import SIZE, bucket
@@ -173,6 +173,7 @@ def _commit(name: str, position: int, records: list[segments.Record]) -> None:
         partitions.make(day)
     _copy(calls)
     _add_usage(calls)
+    overloads.note(record.facts for record in calls)
     _add_feedback([record.facts for record in records if record.facts["kind"] == "feedback"])
     row.position, row.rows = records[-1].end, row.rows + len(records)
     row.save(update_fields=["position", "rows"])

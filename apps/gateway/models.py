@@ -149,6 +149,21 @@ class Retention(models.Model):
         ]
 
 
+class Overload(models.Model):
+    """A time in which a deployment had to turn calls away; a minute without one ends it."""
+
+    deployment = models.ForeignKey("instances.Deployment", on_delete=models.CASCADE, related_name="+")
+    capability = models.ForeignKey("catalog.Capability", on_delete=models.CASCADE, related_name="+")
+    started_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    refused = models.PositiveBigIntegerField(_("calls refused"))
+
+    class Meta:
+        verbose_name = _("overload")
+        verbose_name_plural = _("overloads")
+        indexes = [models.Index(fields=["capability", "-last_at"], name="overload_of_capability")]
+
+
 class Segment(models.Model):
     """How far a file of the data plane's log has been read: the identity of a row is (name, offset)."""
 

@@ -18,7 +18,7 @@ from apps.accounts.selectors import teams_of
 from apps.catalog.models import Capability
 from apps.core.errors import NotFound
 from apps.gateway.histogram import percentile
-from apps.gateway.models import Call, Grant, Outcome, Usage
+from apps.gateway.models import Call, Grant, Outcome, Overload, Usage
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -35,6 +35,7 @@ __all__ = [
     "kept_calls",
     "keys_of",
     "outcomes_of",
+    "overloads_visible_to",
     "percentile",
     "usage",
 ]
@@ -159,6 +160,14 @@ def calls_visible_to(user: User, *, shadow: bool | None = False) -> QuerySet[Cal
 def keys_of(user: User) -> QuerySet[Grant]:
     """The keys of a person's teams, and the person's own."""
     return Grant.objects.filter(Q(team__in=teams_of(user), kind=Grant.Kind.SUBSCRIPTION) | Q(user=user))
+
+
+def overloads_visible_to(user: User) -> QuerySet[Overload]:
+    """The times in which deployments of a person's teams turned calls away, newest first."""
+    rows = Overload.objects.select_related("capability", "deployment__version").order_by("-last_at", "-pk")
+    return (
+        rows if has_role(user, Role.ADMIN) else rows.filter(capability__team__in=teams_of(user, *LOOKED_INTO))
+    )
 
 
 def capabilities_called(user: User) -> dict[str, int]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.gateway.models import Call, Outcome
+from apps.gateway.models import Call, Outcome, Overload
 from apps.gateway.retention import MOST_DAYS
 
 
@@ -57,6 +57,16 @@ class UnmaskedSerializer(serializers.Serializer[Any]):
 
     request = serializers.JSONField()
     response = serializers.JSONField()
+
+
+class OverloadSerializer(serializers.ModelSerializer[Overload]):
+    capability: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="slug", read_only=True
+    )
+
+    class Meta:
+        model = Overload
+        fields = ["id", "capability", "deployment", "started_at", "last_at", "refused"]
 
 
 class RetentionSerializer(serializers.Serializer[Any]):

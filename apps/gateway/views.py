@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -26,7 +28,14 @@ from apps.gateway.models import Call, DataKey
 from apps.gateway.policy import may_set_retention, may_unmask
 from apps.gateway.retention import days_of
 from apps.gateway.sealed import has_sealed
-from apps.gateway.selectors import calls_visible_to, capabilities_called, get_call, kept_calls, outcomes_of
+from apps.gateway.selectors import (
+    calls_visible_to,
+    capabilities_called,
+    get_call,
+    kept_calls,
+    outcomes_of,
+    overloads_visible_to,
+)
 from apps.gateway.services import documents_of, give_feedback, set_retention, unmask_call
 
 if TYPE_CHECKING:
@@ -57,6 +66,7 @@ def call_list(request: HttpRequest) -> HttpResponse:
         "rows": [(call, names.get(call.capability_id or 0, ""), outcomes.get(call.request_id)) for call in page.items],
         "asked": asked,
         "filtered": any(asked.values()),
+        "overloads": overloads_visible_to(user).filter(last_at__gte=timezone.now() - timedelta(days=1))[:5],
         "retention_url": _retention_url(asked["capability"], user),
         "capabilities": sorted(capabilities),
         "spans": [("hour", _("the last hour")), ("day", _("the last day")), ("week", _("the last week"))],

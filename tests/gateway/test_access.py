@@ -32,6 +32,7 @@ TABLE = [
     Row("PUT", f"{A}retention/digits/", (401, 403, 403, 200, 404, 200), {"days": 30}),
     Row("GET", A + "calls/", (401, 200, 200, 200, 200, 200)),
     Row("GET", f"{A}calls/{CALL}/", (401, 200, 200, 200, 404, 200)),
+    Row("GET", A + "overloads/", (401, 200, 200, 200, 200, 200)),
     Row("GET", A + "feedback/", (401, 200, 200, 200, 200, 200)),
     Row("POST", A + "feedback/", (401, 422, 422, 422, 422, 422)),
 ]
