@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime
 
 from django.utils import timezone
 
@@ -14,7 +14,6 @@ def beat(part: str, **facts: object) -> None:
     Heartbeat.objects.update_or_create(part=part, defaults={"at": timezone.now(), "facts": facts})
 
 
-def age(part: str) -> timedelta | None:
-    """How long ago a part was last alive; None when it never was."""
-    row = Heartbeat.objects.filter(part=part).first()
-    return timezone.now() - row.at if row else None
+def heard(part: str) -> datetime | None:
+    """When a part was last alive; None when it never was."""
+    return Heartbeat.objects.filter(part=part).values_list("at", flat=True).first()

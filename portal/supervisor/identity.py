@@ -36,6 +36,12 @@ class ProcessIdentity:
         except OSError:
             return [b""]
 
+    def started_at(self) -> float:
+        """The moment of its start, in seconds since the epoch, exact to a second."""
+        lines = Path("/proc/stat").read_text(encoding="utf-8").splitlines()
+        booted = next(int(line.split()[1]) for line in lines if line.startswith("btime "))
+        return booted + self.start_time / os.sysconf("SC_CLK_TCK")
+
     def alive(self) -> bool:
         """Whether this very process still runs."""
         return ProcessIdentity.of(self.pid) == self

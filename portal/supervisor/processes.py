@@ -31,7 +31,7 @@ class Process:
     name: str
     argv: tuple[str, ...]
     answers: Callable[[], bool] | None = None
-    """None for a process without a port: it is up when it has lived for a second."""
+    """None for a process without a port: it is up when it has lived for a moment."""
 
     needs: frozenset[str] = frozenset()
     """Names of what must answer, or be done, before this one is started."""

@@ -28,7 +28,7 @@ HUNG_S = 45.0
 #: Seconds until the first answer.
 FIRST_ANSWER_S = 120.0
 #: A process without a port counts as up when it has lived for so long.
-SETTLED_S = 1.0
+SETTLED_S = 0.5
 #: Seconds for the children of a dead process to follow it.
 FAMILY_S = 5.0
 LARGEST_LOG = 20_000_000
