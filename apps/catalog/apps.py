@@ -23,7 +23,10 @@ class CatalogConfig(AppConfig):
 
 
 def _job_finished(key: str, facts: dict[str, Any]) -> None:
-    from apps.catalog.services.packaging import JOB_KIND, take_packaging_result
+    from apps.catalog.services import locking
+    from apps.catalog.services.packaging import JOB_KIND, take_lock_result, take_packaging_result
 
     if facts.get("kind") == JOB_KIND:
         take_packaging_result(int(key))
+    elif facts.get("kind") == locking.JOB_KIND:
+        take_lock_result(int(key))

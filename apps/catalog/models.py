@@ -111,6 +111,7 @@ class Version(models.Model):
     cases_count = models.PositiveIntegerField(default=0)
     framework = models.CharField(max_length=40, blank=True)
     runtime = models.CharField(max_length=10, blank=True)
+    environment = models.CharField(max_length=40, default="base")
     report = models.JSONField(default=dict)
     failure = models.JSONField(default=dict)
     dataset_version_urn = models.CharField(max_length=200, blank=True)
@@ -137,3 +138,16 @@ class Version(models.Model):
 
     def __str__(self) -> str:
         return f"{self.capability.slug} {self.number}"
+
+
+class EnvironmentLock(models.Model):
+    """A lock that uv made of a model's packages: kept, so that the same packages are resolved once."""
+
+    requirements_digest = models.CharField(max_length=64, unique=True)
+    environment = models.CharField(max_length=40, db_index=True)
+    lock_sha256 = models.CharField(max_length=64)
+    packages = models.PositiveIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.environment

@@ -15,7 +15,22 @@ from apps.core.manifests import Entry, Manifest
 
 MLMODEL = "MLmodel"
 MODEL_SUFFIXES = frozenset(
-    {".onnx", ".pkl", ".pickle", ".joblib", ".skops", ".ubj", ".bst", ".pt", ".pth", ".txt", ".json"}
+    {
+        ".onnx",
+        ".pkl",
+        ".pickle",
+        ".joblib",
+        ".skops",
+        ".ubj",
+        ".xgb",
+        ".lgb",
+        ".bst",
+        ".pt",
+        ".pth",
+        ".pt2",
+        ".txt",
+        ".json",
+    }
 )
 CODE_FILES = frozenset({"model.py", "predict.py", "__init__.py", "atrium.json"})
 _CERTAIN = MODEL_SUFFIXES - {".txt", ".json"}

@@ -49,6 +49,12 @@ def build_environments() -> None:
         environments.build(name)
 
 
+@background.task("compute.build_environment")
+def build_environment(name: str) -> None:
+    """Build one that a version is about to need."""
+    environments.build(name)
+
+
 @background.every(60, "compute.reap")
 def reap() -> None:
     """Clear away workloads that nothing stands for any more."""

@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from apps.catalog.services import materialise
+from apps.catalog.services import build_soon, environment_to_serve, materialise
 from apps.compute import environments
 from apps.compute.engines.base import PORT_SOCKET, Mount, Resources, Workload
 from apps.compute.services import (
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ENVIRONMENT = "base"
 ROUND_LOCK = 0x41544952
 DEPLOYMENT_LOCK = 0x41544944
 UNREADY_AFTER = 3
@@ -145,8 +144,10 @@ def _start(deployment: Deployment, replica: Replica) -> None:
     """Hand the runner to the engine; an id that runs already is left alone."""
     if replica.retry_at and replica.retry_at > timezone.now():
         return
-    if not environments.is_ready(ENVIRONMENT):
-        reason = _("waits until the environment “%(name)s” is built") % {"name": ENVIRONMENT}
+    environment = environment_to_serve(deployment.version)
+    if not environments.is_ready(environment):
+        build_soon(environment)
+        reason = _("waits until the environment “%(name)s” is built") % {"name": environment}
         _note(deployment, replica, status=Replica.Status.STARTING, reason=reason)
         return
     try:
@@ -178,7 +179,7 @@ def _workload(deployment: Deployment, replica: Replica) -> Workload:
     return Workload(
         id=replica.workload_id,
         argv=["python", "-m", "atrium.runner", "--package", "/package", "--uds", PORT_SOCKET],
-        environment=environments.path(ENVIRONMENT),
+        environment=environments.path(environment_to_serve(deployment.version)),
         resources=Resources(cpu=float(resources["cpu"]), memory_mb=int(resources["memory_mb"])),
         mounts=[Mount(materialise(deployment.version), "/package", readonly=True)],
         port=True,

@@ -52,7 +52,8 @@ def test_the_job_gets_the_source_and_the_card(version, ada):
     assert version.status == Version.Status.PACKAGING
     assert list(job.inputs) == ["source/model.onnx"]
     assert list(job.files) == ["inputs/source/card.md"]
-    assert job.params == {"capability": "digits", "version": "1.0.0"}
+    assert (job.params["capability"], job.params["version"]) == ("digits", "1.0.0")
+    assert (job.environment, job.params["environment"]) == ("base", "base")
 
 
 def test_a_good_end_makes_the_package(version, ada):

@@ -7,7 +7,18 @@ import pytest
 from atrium.package import digest, manifest, open_package
 from tests.sdk.conftest import package
 
-STEPS = ("read", "signature", "load", "cases", "convert", "quantise", "measure", "write", "check")
+STEPS = (
+    "environment",
+    "read",
+    "signature",
+    "load",
+    "cases",
+    "convert",
+    "quantise",
+    "measure",
+    "write",
+    "check",
+)
 
 KINDS = {
     "forest": ("sklearn", "onnx"),

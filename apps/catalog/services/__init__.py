@@ -7,21 +7,32 @@ from apps.catalog.services.capabilities import (
     publish_capability,
     withdraw_capability,
 )
+from apps.catalog.services.locking import build_soon, environment_to_serve
 from apps.catalog.services.packages import materialise
-from apps.catalog.services.packaging import package_version, reconcile_packaging, take_packaging_result
+from apps.catalog.services.packaging import (
+    package_in_base,
+    package_version,
+    reconcile_packaging,
+    take_lock_result,
+    take_packaging_result,
+)
 from apps.catalog.services.versions import create_int8_version, create_version, retire_version
 
 __all__ = [
+    "build_soon",
     "create_capability",
     "create_int8_version",
     "create_version",
     "deprecate_capability",
     "edit_capability",
+    "environment_to_serve",
     "materialise",
+    "package_in_base",
     "package_version",
     "publish_capability",
     "reconcile_packaging",
     "retire_version",
+    "take_lock_result",
     "take_packaging_result",
     "withdraw_capability",
 ]

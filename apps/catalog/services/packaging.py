@@ -11,6 +11,8 @@ from django.utils.translation import gettext as _
 
 from apps.catalog.models import Version
 from apps.catalog.policy import may_package_version
+from apps.catalog.services import locking
+from apps.compute import environments
 from apps.compute.models import Job
 from apps.compute.services import submit_job
 from apps.core import lineage, manifests
@@ -37,40 +39,109 @@ _REPORTED = (
 
 @transaction.atomic
 def package_version(version: Version, *, by: User) -> Job:
-    """Make the package of an uploaded version, or again of one that failed. Returns the job that does it.
+    """Make the package of an uploaded version, or again of one that failed. Returns the job that is under way.
 
-    Raises NotAllowed, IllegalMove, StaleWrite.
+    Where the base environment lacks its packages, a job locks them first. Raises NotAllowed, IllegalMove,
+    StaleWrite, Invalid (requirements.txt).
     """
     require(may_package_version(by, version))
+    missing = locking.missing_in_base(version)
+    known = locking.known_environment(version) if missing else locking.BASE
+    Version.lifecycle.move(version, "packaging", by=by, failure={}, report={})
+    lock = locking.submit_lock(version, by=by) if known is None else None
+    job = lock or _submit(version, str(known), _why(missing), by=by)
+    _follow(version, job)
+    return job
+
+
+def package_in_base(version: Version, *, by: User) -> Job:
+    """Package in the base environment although that has other versions: its cases tell whether it works there."""
+    version.parameters = {
+        **version.parameters,
+        "packaging": {**_wishes(version), "environment": locking.BASE},
+    }
+    with transaction.atomic():
+        job = package_version(version, by=by)
+        Version.objects.filter(pk=version.pk).update(parameters=version.parameters)
+    return job
+
+
+def _why(missing: list[str]) -> str:
+    """What the step `environment` says."""
+    if not missing:
+        return _("the base environment has all that the model asks for")
+    return _("an environment of its own, for %(packages)s") % {"packages": "; ".join(missing[:8])}
+
+
+def _follow(version: Version, job: Job) -> None:
+    Version.objects.filter(pk=version.pk).update(job_id=job.pk)
+    version.job_id = job.pk
+
+
+def _submit(version: Version, environment: str, why: str, *, by: User | None) -> Job:
+    """Queue the packaging in an environment; it waits there until the environment is built."""
     capability = version.capability
     inputs = {f"source/{path}": entry["sha256"] for path, entry in version.source_manifest.items()}
+    inputs |= _golden_rows(version)
     files: dict[str, bytes | str] = {}
     if capability.card and "card.md" not in version.source_manifest:
         files["inputs/source/card.md"] = capability.card
-    inputs |= _golden_rows(version)
-    Version.lifecycle.move(version, "packaging", by=by, failure={}, report={})
-    job = submit_job(
+    if environment != locking.BASE:
+        files["inputs/environment.lock"] = environments.lock_text(environment)
+        locking.build_soon(environment)
+    return submit_job(
         JOB_KIND,
         _("Package %(name)s %(number)s") % {"name": capability.name, "number": version.number},
         by=by,
         team=capability.team,
         argv=_ARGV,
-        environment="base",
+        environment=environment,
         inputs=inputs,
         files=files,
         params={
+            **_wishes(version),
             "capability": capability.slug,
             "version": version.number,
-            **_wishes(version),
+            "environment": environment,
+            "environment_note": why,
         },
         resources=_RESOURCES,
         max_attempts=1,
         timeout_s=_TIMEOUT_S,
         subject=version,
     )
-    Version.objects.filter(pk=version.pk).update(job_id=job.pk)
-    version.job_id = job.pk
-    return job
+
+
+def take_lock_result(job_id: int) -> Version | None:
+    """Go on with the packaging when a version's packages are locked, or fail it. Idempotent."""
+    job = Job.objects.filter(pk=job_id, kind=locking.JOB_KIND, status__in=Job.ENDED).first()
+    if job is None:
+        return None
+    with transaction.atomic():
+        version = (
+            Version.objects.select_for_update(of=("self",))
+            .select_related("capability__team")
+            .filter(job_id=job.pk, status=Version.Status.PACKAGING)
+            .first()
+        )
+        if version is None:
+            return None
+        if job.status == Job.Status.SUCCEEDED and locking.LOCK in job.outputs:
+            name = locking.keep_lock_of(job, version)
+            _follow(
+                version, _submit(version, name, _why(locking.missing_in_base(version)), by=job.created_by)
+            )
+            return version
+        result = job.result if isinstance(job.result, dict) else {}
+        failure = _failure_of(job, result) or {
+            "step": "environment",
+            "message": job.reason or _("The job ended without a lock."),
+            "advice": _("Package the version again."),
+        }
+        failure["step"] = failure["step"] or "environment"
+        step = {"name": "environment", "status": "failed", "seconds": 0, "message": failure["message"][:300]}
+        _failed(version, job, {"steps": [step]}, failure)
+        return version
 
 
 def _wishes(version: Version) -> dict[str, Any]:
@@ -125,7 +196,8 @@ def reconcile_packaging() -> int:
     waiting = Version.objects.filter(status=Version.Status.PACKAGING)
     for version in waiting.order_by("pk")[:200]:
         if version.job_id is not None and Job.objects.filter(pk=version.job_id).exists():
-            moved += take_packaging_result(version.job_id) is not None
+            taken = take_packaging_result(version.job_id) or take_lock_result(version.job_id)
+            moved += taken is not None
         else:
             reason = _("The packaging job vanished. Package the version again.")
             Version.lifecycle.move(
@@ -188,6 +260,7 @@ def _packaged(version: Version, job: Job, result: Mapping[str, Any]) -> None:
         cases_count=len(result.get("cases") or []),
         framework=str(result.get("framework", ""))[:40],
         runtime=str(result.get("runtime", ""))[:10],
+        environment=job.environment,
         report=_report_of(result),
         failure={},
         packaged_at=timezone.now(),

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from apps.catalog.models import SEMVER, Capability, Version
 from apps.catalog.policy import may_add_version, may_retire_version
+from apps.catalog.services.locking import requirements_of
 from apps.catalog.sources import check_source
 from apps.core import audit, lineage, manifests
 from apps.core.errors import Conflict, Invalid
@@ -50,6 +51,7 @@ def create_version(
         )
     manifest = manifests.build(files)
     check_source(manifest)
+    requirements_of(manifest)  # refuses lines that cannot be taken, before anything is stored
     digest = manifests.digest(manifest)
     if expected_digest and expected_digest != digest:
         raise Invalid(

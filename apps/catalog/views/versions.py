@@ -17,6 +17,7 @@ from apps.catalog.forms import VersionForm
 from apps.catalog.models import Capability, Version
 from apps.catalog.policy import may_add_version, may_package_version, may_retire_version
 from apps.catalog.selectors import next_patch, suggested_number
+from apps.catalog.services.locking import JOB_KIND as LOCKING
 from apps.catalog.views.capabilities import built, lineage_of, show_error
 from apps.compute.models import Job
 from apps.compute.selectors import job_log
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 
     from apps.accounts.models import User
 
-STEPS = ("read", "signature", "load", "cases", "convert", "quantise", "measure", "write", "check")
+STEPS = (
+    *("environment", "read", "signature", "load", "cases", "convert", "quantise", "measure", "write"),
+    "check",
+)
 _LOG_BYTES = 16_000
 
 
@@ -108,6 +112,8 @@ def _state_of(version: Version, user: User) -> dict[str, Any]:
         "next_patch": next_patch(version),
         "cases": version.report.get("cases") or [],
         "environment": version.report.get("environment") or {},
+        "can_use_base": version.status == Version.Status.FAILED
+        and version.failure.get("step") == "environment",
     }
 
 
@@ -148,7 +154,9 @@ def _steps_of(version: Version, job: Job | None) -> list[dict[str, Any]]:
         return list(version.report["steps"])
     if version.status != Version.Status.PACKAGING or job is None:
         return []
-    done = round(job.progress * len(STEPS)) if job.progress is not None else -1
+    done = round(job.progress * len(STEPS)) if job.progress is not None else 0
+    if job.kind == LOCKING:
+        done = 0
     steps = []
     for index, name in enumerate(STEPS):
         status = "done" if index < done else "running" if index == done else "waiting"
@@ -184,7 +192,12 @@ def state(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 @require_POST
 def package(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """Package it, or again after a failure."""
-    services.package_version(_version_of(request, slug, number), by=cast("User", request.user))
+    version = _version_of(request, slug, number)
+    user = cast("User", request.user)
+    if request.POST.get("environment") == "base":
+        services.package_in_base(version, by=user)
+    else:
+        services.package_version(version, by=user)
     return redirect("catalog:version", slug=slug, number=number)
 
 

@@ -1,4 +1,4 @@
-"""The locked environments that workloads run in: `base` for people's code, `mlflow` for the tracker."""
+"""The locked environments of workloads: `base` for people's code, `mlflow`, `own-<digest>` for a model's packages."""
 
 from __future__ import annotations
 
@@ -7,9 +7,21 @@ from pathlib import Path
 from django.conf import settings
 
 from . import builder
-from .builder import BuildError, digest, names
+from .builder import BuildError, names, uv_program
 
-__all__ = ["BuildError", "build", "digest", "is_ready", "names", "path", "root"]
+__all__ = [
+    "BuildError",
+    "build",
+    "digest",
+    "exists",
+    "is_ready",
+    "keep_lock",
+    "lock_text",
+    "names",
+    "path",
+    "root",
+    "uv_program",
+]
 
 
 def root() -> Path:
@@ -20,6 +32,30 @@ def root() -> Path:
 def path(name: str) -> Path:
     """Where environment `name` lies, built or not."""
     return builder.folder(name, root())
+
+
+def digest(name: str) -> str:
+    """What the folder of environment `name` is called after."""
+    return builder.digest(name, root())
+
+
+def keep_lock(lock: str) -> str:
+    """Keep a lock of a model's own packages; returns the environment's name. Nothing is built yet."""
+    return builder.keep_lock(lock, root())
+
+
+def lock_text(name: str) -> str:
+    """The lock of environment `name`. Raises BuildError when there is none."""
+    return builder.lock_of(name, root()).read_text(encoding="utf-8")
+
+
+def exists(name: str) -> bool:
+    """Whether there is a lock of that name, shipped or kept."""
+    try:
+        builder.lock_of(name, root())
+    except BuildError:
+        return False
+    return True
 
 
 def is_ready(name: str) -> bool:

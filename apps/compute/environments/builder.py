@@ -20,6 +20,7 @@ from pathlib import Path
 
 LOCKS = Path(__file__).parent
 MARKER = ".ready"
+OWN = "locks"
 DIGEST_LENGTH = 12
 
 Say = Callable[[str], None]
@@ -39,18 +40,39 @@ def base_python() -> str:
     return getattr(sys, "_base_executable", "") or sys.executable
 
 
-def digest(name: str) -> str:
+def lock_of(name: str, root: Path) -> Path:
+    """The lock of environment `name`: one that the portal ships, or one of its own below `root`.
+
+    Raises BuildError when there is neither.
+    """
+    for lock in (LOCKS / f"{name}.lock", root / OWN / f"{name}.lock"):
+        if lock.is_file():
+            return lock
+    raise BuildError(f"there is no environment {name!r}; there are: {', '.join(names())}")
+
+
+def keep_lock(lock: str, root: Path) -> str:
+    """Keep a lock that was made for somebody's own packages; returns the name of its environment."""
+    name = f"own-{hashlib.sha256(lock.encode()).hexdigest()[:DIGEST_LENGTH]}"
+    target = root / OWN / f"{name}.lock"
+    if not target.is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = target.with_suffix(f".{os.getpid()}")
+        scratch.write_text(lock, encoding="utf-8")
+        scratch.replace(target)
+    return name
+
+
+def digest(name: str, root: Path) -> str:
     """The first 12 digits over lock, Python version and platform of environment `name`."""
-    lock = LOCKS / f"{name}.lock"
-    if not lock.is_file():
-        raise BuildError(f"there is no environment {name!r}; there are: {', '.join(names())}")
+    lock = lock_of(name, root)
     about = f"{platform.python_version()} {sysconfig.get_platform()}\n".encode()
     return hashlib.sha256(about + lock.read_bytes()).hexdigest()[:DIGEST_LENGTH]
 
 
 def folder(name: str, root: Path) -> Path:
     """Where environment `name` of the present lock lies below `root`, built or not."""
-    return root / f"{name}-{digest(name)}"
+    return root / f"{name}-{digest(name, root)}"
 
 
 def is_built(name: str, root: Path) -> bool:
@@ -69,26 +91,34 @@ def build(name: str, root: Path, say: Say = print) -> Path:
     root.mkdir(parents=True, exist_ok=True)
     with _locked(root / f".{name}.lock"):
         if not is_built(name, root):
-            _install(name, target, say)
+            _install(name, target, root, say)
     return target
 
 
-def _install(name: str, target: Path, say: Say) -> None:
+def _install(name: str, target: Path, root: Path, say: Say) -> None:
     say(f"environment {name}: building")
     shutil.rmtree(target, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     _uv(["venv", "-q", "--python", base_python(), str(target)])
     python = str(target / "bin" / "python")
-    lock = str(LOCKS / f"{name}.lock")
+    lock = lock_of(name, root)
+    # A lock of somebody's own is never built from source: that would run its authors' code here.
+    ready_made = [] if lock.parent == LOCKS else ["--only-binary", ":all:"]
     # Workloads see the folder read-only, so nobody could write the byte code later.
-    _uv(["pip", "install", "-q", "--python", python, "--require-hashes", "--compile-bytecode", "-r", lock])
-    (target / MARKER).write_text(digest(name) + "\n", encoding="utf-8")
+    wanted = ["--require-hashes", "--compile-bytecode", *ready_made, "-r", str(lock)]
+    _uv(["pip", "install", "-q", "--python", python, *wanted])
+    (target / MARKER).write_text(digest(name, root) + "\n", encoding="utf-8")
     say(f"environment {name}: ready")
 
 
-def _uv(arguments: list[str]) -> None:
+def uv_program() -> str:
+    """The uv beside the portal's interpreter, else the one on the path."""
     beside = Path(sys.executable).with_name("uv")
-    program = str(beside) if beside.exists() else "uv"
+    return str(beside) if beside.exists() else shutil.which("uv") or "uv"
+
+
+def _uv(arguments: list[str]) -> None:
+    program = uv_program()
     environment = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
     done = subprocess.run([program, *arguments], env=environment, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -167,7 +167,7 @@ def _check(
 ) -> None:
     if not argv:
         raise Invalid(_("The job has no command."), fields={"argv": _("missing")})
-    if environment not in environments.names():
+    if not environments.exists(environment):
         raise Invalid(
             _("There is no environment “%(name)s”; there are: %(names)s.")
             % {"name": environment, "names": ", ".join(environments.names())},

@@ -1,6 +1,7 @@
 """The steps of packaging, each with its time, its outcome and, when it fails, what to do."""
 
 import json
+import platform
 import shutil
 import time
 import traceback
@@ -28,7 +29,10 @@ from atrium.packaging.quantise import QUANTISED, SAME, TOLERANCE, write_int8
 from atrium.runner.replica import CONVERTED, load_replica
 from atrium.signature import InvalidSignature, Signature, parse_signature
 
-STEPS = ("read", "signature", "load", "cases", "convert", "quantise", "measure", "write", "check")
+STEPS = (
+    *("environment", "read", "signature", "load", "cases", "convert", "quantise", "measure", "write"),
+    "check",
+)
 SIDECARS = ("cases.json", "signature.json", "card.md", "parsing.json")
 BUILT_CASE_TOLERANCE = 1e-4
 MAX_EXAMPLE_ITEMS = 20
@@ -97,6 +101,7 @@ def package(source: Path, target: Path, params: Mapping[str, Any]) -> dict[str, 
     """Package `source` into `target`; returns the document of result.json, also when it fails."""
     job = Job(source, target, dict(params))
     work_steps: list[Callable[[Job], None]] = [
+        _tell_environment,
         _read,
         _find_signature,
         _load,
@@ -127,6 +132,14 @@ def _failure(job: Job, message: str, advice: str) -> dict[str, Any]:
     ]
     failure = {"step": step["name"], "message": message, "advice": advice}
     return {"status": "failed", "failure": failure, **job.result, "steps": [*job.steps, *waiting]}
+
+
+def _tell_environment(job: Job) -> None:
+    with job.step("environment", "looking at the environment") as step:
+        name = str(job.params.get("environment") or "base")
+        note = str(job.params.get("environment_note") or "as it is here")
+        packages = len(list(metadata.distributions()))
+        step["message"] = f"{name}: {note}; {packages} packages, Python {platform.python_version()}"
 
 
 def _read(job: Job) -> None:
@@ -476,7 +489,9 @@ def _write(job: Job) -> None:
             path = _sidecar(job, name)
             if path is not None:
                 shutil.copyfile(path, job.target / name)
-        (job.target / "environment.lock").write_text(_installed(), encoding="utf-8")
+        lock = job.source_root.parent / "environment.lock"
+        text = lock.read_text(encoding="utf-8") if lock.is_file() else _installed()
+        (job.target / "environment.lock").write_text(text, encoding="utf-8")
         write_manifest(job.target, _document(job, entry))
         files = manifest(job.target)
         job.result |= {"manifest": files, "digest": digest(files)}

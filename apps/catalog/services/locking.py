@@ -1,0 +1,121 @@
+"""The environment of a version: the base where that has its packages, else one of its own that uv locks in a job."""
+
+from __future__ import annotations
+
+import os
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from apps.catalog import requirements
+from apps.catalog.models import EnvironmentLock, Version
+from apps.compute import environments
+from apps.compute.services import submit_job
+from apps.core import background, objects
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+    from apps.accounts.models import User
+    from apps.compute.models import Job
+    from apps.core.manifests import Manifest
+
+JOB_KIND = "environment"
+BASE = "base"
+LOCK = "environment.lock"
+_UV = "/opt/atrium-uv"
+_LARGEST_TEXT = 1 << 20
+_RESOURCES = {"cpu": 1.0, "memory_mb": 1024}
+_TIMEOUT_S = 600
+_PASSED_ON = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "ALL_PROXY")
+
+
+def requirements_of(manifest: Manifest) -> list[Requirement]:
+    """What an upload says it needs: requirements.txt or conda.yaml beside the model. Raises Invalid."""
+    for name, read in (("requirements.txt", requirements.read), ("conda.yaml", requirements.read_conda)):
+        found = sorted((path for path in manifest if PurePosixPath(path).name == name), key=len)
+        if found:
+            with objects.open_object(manifest[found[0]]["sha256"]) as stream:
+                return read(stream.read(_LARGEST_TEXT).decode(errors="replace"))
+    return []
+
+
+def missing_in_base(version: Version) -> list[str]:
+    """Packages of a version that the base environment does not have in a version that will do, in words."""
+    asked = version.parameters.get("packaging")
+    if isinstance(asked, dict) and asked.get("environment") == BASE:
+        return []
+    needed = requirements_of(version.source_manifest)
+    return requirements.missing_in(requirements.pins_of(environments.lock_text(BASE)), needed)
+
+
+def known_environment(version: Version) -> str | None:
+    """The environment that was locked before for the same packages, None when there is none yet."""
+    lines = requirements.to_lock(requirements_of(version.source_manifest))
+    kept = EnvironmentLock.objects.filter(requirements_digest=requirements.digest(lines)).first()
+    return kept_environment(kept) if kept else None
+
+
+def kept_environment(kept: EnvironmentLock) -> str:
+    """The name of a lock's environment, with the lock where environments are built from."""
+    if not environments.exists(kept.environment):
+        with objects.open_object(kept.lock_sha256) as stream:
+            environments.keep_lock(stream.read().decode())
+    return kept.environment
+
+
+def environment_to_serve(version: Version) -> str:
+    """The environment that runners of a version need: ONNX runs in the base."""
+    if version.runtime == "onnx" or version.environment == BASE:
+        return BASE
+    kept = EnvironmentLock.objects.filter(environment=version.environment).first()
+    return kept_environment(kept) if kept else version.environment
+
+
+def submit_lock(version: Version, *, by: User) -> Job:
+    """Let uv resolve and lock a version's packages in a job with the network of the package hosts."""
+    lines = requirements.to_lock(requirements_of(version.source_manifest))
+    passed = {name: value for name, value in os.environ.items() if name in _PASSED_ON}
+    passed |= {name: value for name, value in os.environ.items() if name.startswith("UV_")}
+    return submit_job(
+        JOB_KIND,
+        _("Lock the packages of %(name)s %(number)s")
+        % {"name": version.capability.name, "number": version.number},
+        by=by,
+        team=version.capability.team,
+        argv=["python", "-m", "atrium.packaging.lock", "--uv", _UV],
+        environment=BASE,
+        files={"inputs/requirements.in": "".join(f"{line}\n" for line in lines)},
+        mounts=[(environments.uv_program(), _UV, True)],
+        env=passed,
+        resources=_RESOURCES,
+        timeout_s=_TIMEOUT_S,
+        subject=version,
+        network="host",
+    )
+
+
+def keep_lock_of(job: Job, version: Version) -> str:
+    """Keep the lock that a job made; returns the environment's name."""
+    entry = job.outputs[LOCK]
+    lines = requirements.to_lock(requirements_of(version.source_manifest))
+    with objects.open_object(entry["sha256"]) as stream:
+        name = environments.keep_lock(stream.read().decode())
+    facts = job.result if isinstance(job.result, dict) else {}
+    EnvironmentLock.objects.get_or_create(
+        requirements_digest=requirements.digest(lines),
+        defaults={
+            "environment": name,
+            "lock_sha256": entry["sha256"],
+            "packages": int(facts.get("packages") or 0),
+        },
+    )
+    return name
+
+
+def build_soon(name: str) -> None:
+    """Let the worker build an environment after the commit; a queued job waits for it with that reason."""
+    if name != BASE and not environments.is_ready(name):
+        transaction.on_commit(lambda: background.enqueue("compute.build_environment", name))
