@@ -39,9 +39,10 @@ class Answer:
         return str(self.body.get("detail") or self.body.get("error") or "")
 
 
-def infer(capability: str, inputs: list[dict[str, Any]], *, key: str) -> Answer:
-    """One call of a capability's production route."""
-    return _post(f"/v2/models/{capability}/infer", {"inputs": inputs}, key)
+def infer(capability: str, inputs: list[dict[str, Any]], *, key: str, version: str = "") -> Answer:
+    """One call of a capability's production route, or of one version among those that it leads to."""
+    place = f"{capability}/versions/{version}" if version else capability
+    return _post(f"/v2/models/{place}/infer", {"inputs": inputs}, key)
 
 
 def send_feedback(feedback: Mapping[str, Any], *, key: str) -> Answer:

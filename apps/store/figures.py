@@ -48,6 +48,65 @@ def probabilities_figure(reading: Reading) -> dict[str, Any]:
     }
 
 
+def weights_figure(weights: Sequence[tuple[str, float]], unit: str) -> dict[str, Any]:
+    """Bars of what an answer rests on, the heaviest at the top; to the left what speaks against it."""
+    heaviest = sorted(weights, key=lambda pair: abs(pair[1]))[-_MOST_BARS:]
+    return {
+        "data": [
+            {
+                "type": "bar",
+                "orientation": "h",
+                "x": [round(weight, 6) for _label, weight in heaviest],
+                "y": [label for label, _weight in heaviest],
+                "text": [
+                    f"{weight:+.1%}" if unit == "probability" else f"{weight:+.4g}" for _l, weight in heaviest
+                ],
+                "textposition": "auto",
+                "marker": {"opacity": [1.0 if weight >= 0 else 0.45 for _label, weight in heaviest]},
+            }
+        ],
+        "layout": {
+            "xaxis": {"title": {"text": _weight_title(unit)}, "zeroline": True},
+            "yaxis": {"type": "category"},
+            "showlegend": False,
+            "bargap": 0.28,
+        },
+    }
+
+
+def _weight_title(unit: str) -> str:
+    if unit == "probability":
+        return _("probability lost without it")
+    return _("value lost without it") if unit == "value" else _("answer changes without it")
+
+
+def heat_figure(rows: Sequence[Sequence[float]]) -> dict[str, Any]:
+    """An image's weights at their places; the first row is at the top."""
+    most = max((abs(value) for row in rows for value in row), default=0) or 1
+    return {
+        "data": [
+            {
+                "type": "heatmap",
+                "x": [str(at + 1) for at in range(len(rows[0]) if rows else 0)],
+                "y": [str(at + 1) for at in range(len(rows))],
+                "z": [list(row) for row in rows],
+                "zmin": -most,
+                "zmax": most,
+                "colorscale": [[0, "#b2492f"], [0.5, "rgba(128,128,128,0.08)"], [1, "#0b7a6e"]],
+                "xgap": 1,
+                "ygap": 1,
+                "colorbar": {"thickness": 10},
+                "hovertemplate": "%{y}/%{x}: %{z:.3f}<extra></extra>",
+            }
+        ],
+        "layout": {
+            "xaxis": {"type": "category", "visible": False, "scaleanchor": "y", "constrain": "domain"},
+            "yaxis": {"type": "category", "visible": False, "autorange": "reversed"},
+            "margin": {"l": 4, "r": 4, "t": 4, "b": 4},
+        },
+    }
+
+
 def _time_axis() -> dict[str, Any]:
     return {"type": "date", "title": {"text": _("Time")}}
 

@@ -225,3 +225,21 @@ class Notice(models.Model):
     class Meta:
         verbose_name = _("notice")
         verbose_name_plural = _("notices")
+
+
+class Batch(models.Model):
+    """A file of rows that a person asked a capability about: a job under the person's own trial quota."""
+
+    capability = models.ForeignKey("catalog.Capability", on_delete=models.PROTECT, related_name="+")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    version = models.CharField(max_length=64)
+    file_name = models.CharField(max_length=200)
+    size = models.BigIntegerField()
+    job = models.OneToOneField("compute.Job", on_delete=models.PROTECT, related_name="+")
+    grant = models.OneToOneField("gateway.Grant", on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("batch")
+        verbose_name_plural = _("batches")
+        indexes = [models.Index(fields=["user", "-id"], name="batch_of_person")]

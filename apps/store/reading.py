@@ -38,7 +38,7 @@ def read_answer(signature: Mapping[str, Any], outputs: Sequence[Mapping[str, Any
     for output in outputs:
         spec = specs.get(output["name"], {})
         item = _first_item(output)
-        kind = spec.get("kind") or _guess(output["name"])
+        kind = kind_of_output(spec, output["name"])
         if kind == "class" and item:
             answer = _label(item[0], spec.get("labels") or labels)
         elif kind == "probabilities" and all(isinstance(value, int | float) for value in item):
@@ -65,7 +65,7 @@ def labels_of(signature: Mapping[str, Any]) -> list[str]:
 def expected_of(signature: Mapping[str, Any], label: str) -> dict[str, Any] | None:
     """A label that a person named as right, as the outcome of a call keeps it."""
     for spec in signature.get("outputs") or []:
-        if (spec.get("kind") or _guess(spec["name"])) != "class":
+        if kind_of_output(spec, spec["name"]) != "class":
             continue
         labels = [str(each) for each in spec.get("labels") or labels_of(signature)]
         number = spec["datatype"] != "BYTES" and label in labels
@@ -73,8 +73,13 @@ def expected_of(signature: Mapping[str, Any], label: str) -> dict[str, Any] | No
     return None
 
 
-def _guess(name: str) -> str:
-    return {"class": "class", "label": "class", "probabilities": "probabilities"}.get(name.lower(), "value")
+def kind_of_output(spec: Mapping[str, Any], name: str) -> str:
+    """`class`, `probabilities` or `value`: what the signature says, else what the name suggests."""
+    return str(spec.get("kind") or "") or {
+        "class": "class",
+        "label": "class",
+        "probabilities": "probabilities",
+    }.get(name.lower(), "value")
 
 
 def _first_item(output: Mapping[str, Any]) -> list[Any]:

@@ -14,12 +14,13 @@ from apps.accounts.models import Team
 from apps.accounts.policy import is_platform_admin
 from apps.accounts.selectors import teams_of
 from apps.catalog.models import Capability, Version
+from apps.catalog.policy import may_build
 from apps.catalog.selectors import listed_capabilities
 from apps.core import objects
 from apps.core.errors import NotFound
 from apps.core.search import Hit
-from apps.instances.models import TrafficWeight
-from apps.store.models import Follow, Plan, Review, Standing, Subscription, SubscriptionKey
+from apps.instances.models import Deployment, TrafficWeight
+from apps.store.models import Batch, Follow, Plan, Review, Standing, Subscription, SubscriptionKey
 from apps.store.policy import PROVIDERS, SUBSCRIBERS, may_offer, may_see_subscription
 from apps.store.search import Search, find
 
@@ -135,6 +136,21 @@ def versions_answering(capabilities: Iterable[Capability]) -> dict[int, Version]
     return {weight.capability_id: weight.deployment.version for weight in weights}
 
 
+def comparable(user: User, capability: Capability) -> dict[str, Deployment | None]:
+    """{version: its deployment, or None for one that takes production traffic} of what a person may ask by number.
+
+    Those who build the capability may also ask versions that run for tests.
+    """
+    routed = TrafficWeight.objects.filter(capability=capability).order_by("-weight", "-deployment_id")
+    numbers = routed.values_list("deployment__version__number", flat=True)
+    found: dict[str, Deployment | None] = dict.fromkeys(numbers)
+    if may_build(user, capability):
+        ready = Deployment.objects.filter(capability=capability, status=Deployment.Status.READY)
+        for deployment in ready.select_related("version").order_by("-pk")[:20]:
+            found.setdefault(deployment.version.number, deployment)
+    return found
+
+
 def newest_versions(capabilities: Iterable[Capability]) -> dict[int, Version]:
     """{capability id: the packaged version that was made last}, in one query."""
     versions = (
@@ -193,6 +209,19 @@ def stars_of(capability: Capability) -> dict[int, int]:
         Review.objects.filter(capability=capability).values_list("rating").annotate(n=Count("pk")).order_by()
     )
     return {stars: counted.get(stars, 0) for stars in (5, 4, 3, 2, 1)}
+
+
+def batches_of(user: User, capability: Capability) -> QuerySet[Batch]:
+    """The files that a person sent to a capability, newest first. Nobody else sees them."""
+    return Batch.objects.filter(user=user, capability=capability).select_related("job").order_by("-pk")
+
+
+def get_batch(pk: int, *, user: User) -> Batch:
+    """A batch of this person. Raises NotFound."""
+    batch = Batch.objects.select_related("job", "capability").filter(pk=pk, user=user).first()
+    if batch is None:
+        raise NotFound(_("There is no batch %(pk)s that you may see.") % {"pk": pk})
+    return batch
 
 
 def cases_of(version: Version | None) -> list[dict[str, Any]]:

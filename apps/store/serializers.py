@@ -8,7 +8,8 @@ from rest_framework import serializers
 
 from apps.accounts.models import Team
 from apps.catalog.models import Capability
-from apps.store.models import Plan, Review, Standing, Subscription, SubscriptionKey
+from apps.store.batches import state_of
+from apps.store.models import Batch, Plan, Review, Standing, Subscription, SubscriptionKey
 
 
 def _slug(field: str = "slug") -> serializers.SlugRelatedField[Any]:
@@ -168,3 +169,24 @@ class FollowSerializer(serializers.Serializer[None]):
 
     capability = serializers.BooleanField()
     team = serializers.BooleanField()
+
+
+class BatchSerializer(serializers.ModelSerializer[Batch]):
+    """A file of rows: `state` says how far it is, and why it was refused or stopped."""
+
+    capability = _slug()
+    state = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Batch
+        fields = ["id", "capability", "version", "file_name", "size", "created_at", "state"]
+        read_only_fields = fields
+
+    def get_state(self, batch: Batch) -> dict[str, Any]:
+        return state_of(batch)
+
+
+class BatchFileSerializer(serializers.Serializer[None]):
+    """A CSV file in UTF-8."""
+
+    file = serializers.FileField()

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy
 
 from apps.catalog.models import Capability, Version
 from apps.evaluation.models import Report
-from apps.gateway.models import Usage
+from apps.gateway.models import Grant, Usage
 from apps.instances.models import TrafficWeight
 from apps.store import panels
 from apps.store.models import Review, Standing, Subscription
@@ -69,12 +69,12 @@ def data_types_of(signature: Mapping[str, Any]) -> list[str]:
 def _data_type(spec: Mapping[str, Any], columns: Sequence[Any]) -> str:
     shape = list(spec.get("shape") or [])
     rest = shape[1:] if shape[:1] == [-1] else shape
+    if columns and shape[-1:] == [len(columns)]:
+        return "table"
     if spec.get("kind") in DATA_TYPES:
         return str(spec["kind"])
     if spec.get("datatype") == "BYTES":
         return "text"
-    if columns and shape[-1:] == [len(columns)]:
-        return "table"
     if not rest or rest == [1]:
         return "number"
     return "series" if len(rest) == 1 else "tensor"
@@ -198,8 +198,12 @@ def _passed(versions: Iterable[Version]) -> set[int]:
 
 
 def _outcomes(keys: Sequence[int], now: datetime) -> dict[int, dict[str, int]]:
+    """{capability: {outcome: calls}} of subscribers and of Try it; tests and evaluations say nothing of production."""
+    real = Grant.objects.filter(capability__in=keys, kind__in=[Grant.Kind.SUBSCRIPTION, Grant.Kind.TRIAL])
     counted = (
-        Usage.objects.filter(capability_id__in=keys, hour__gte=now - SPAN, grant_id__gt=0)
+        Usage.objects.filter(
+            capability_id__in=keys, hour__gte=now - SPAN, grant_id__in=real.order_by().values("pk")
+        )
         .values_list("capability_id", "outcome")
         .annotate(n=Sum("count"))
         .order_by()

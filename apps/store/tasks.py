@@ -49,7 +49,12 @@ def _published(key: str, facts: dict[str, Any]) -> None:
     services.tell_of_publication(int(key))
 
 
+def _job_finished(key: str, facts: dict[str, Any]) -> None:
+    services.end_batch(int(key))
+
+
 HANDLERS = (
+    ("compute.job_finished", _job_finished),
     ("catalog.capability_published", _published),
     ("catalog.capability_changed", _capability_changed),
     ("catalog.capability_deprecated", _deprecated),

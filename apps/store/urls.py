@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.store.views import browse, capability, quality, subscriptions, trial
+from apps.store.views import batches, browse, capability, quality, subscriptions, trial
 
 app_name = "store"
 
@@ -11,6 +11,10 @@ urlpatterns = [
     path("store/-/preparation/", browse.preparation, name="preparation"),
     path("store/<slug:slug>/", capability.overview, name="capability"),
     path("store/<slug:slug>/try/", trial.try_it, name="try"),
+    path("store/<slug:slug>/try/batch/", batches.batch, name="batch"),
+    path("store/<slug:slug>/try/batch/template.csv", batches.batch_template, name="batch-template"),
+    path("store/<slug:slug>/try/batch/<int:pk>/answers.csv", batches.batch_answers, name="batch-answers"),
+    path("store/<slug:slug>/try/why/", trial.why, name="why"),
     path("store/<slug:slug>/try/feedback/", trial.feedback, name="feedback"),
     path("store/<slug:slug>/api/", capability.api, name="api"),
     path("store/<slug:slug>/versions/", capability.versions, name="versions"),

@@ -1,5 +1,6 @@
 // Try it: the drawing board, its small picture that can be set by keyboard, and marks beside wrong fields.
 import { rasterise } from "./try-drawing.js";
+import { prepareSeries } from "./try-series.js";
 
 const ready = new WeakSet();
 
@@ -148,6 +149,7 @@ function prepare() {
     ready.add(root);
     new Board(root);
   }
+  prepareSeries();
 }
 
 function mark() {

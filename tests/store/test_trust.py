@@ -12,6 +12,7 @@ from apps.core.errors import Invalid, NotAllowed
 from apps.core.models import AuditEntry
 from apps.datasets.services import create_version
 from apps.gateway.models import Usage
+from apps.gateway.services import create_grant
 from apps.requests.models import Notification
 from apps.store import panels, services, standing
 from apps.store.models import Review
@@ -32,11 +33,13 @@ def as_cy(cy) -> Client:
     return client
 
 
-def use(capability, counts: dict[str, int]) -> None:
+def use(capability, counts: dict[str, int], kind: str = "subscription") -> None:
     """Rollups of the last hour, as the ingester keeps them."""
+    grant, _secret = create_grant(kind=kind, capability=capability, by=None)
     for outcome, count in counts.items():
         Usage.objects.create(
-            grant_id=1, capability_id=capability.pk, deployment_id=1, version="1.0.0", outcome=outcome, count=count,
+            grant_id=grant.pk, capability_id=capability.pk, deployment_id=1, version="1.0.0", outcome=outcome,
+            count=count,
             hour=timezone.now().replace(minute=0, second=0, microsecond=0), ms=1.0 * count, histogram=[0] * 64,
         )  # fmt: skip
 
@@ -55,6 +58,11 @@ def test_badges_are_earned_by_facts_alone(digits):
     assert "available" in found.badges
     assert found.availability == pytest.approx(0.999)
     assert found.calls == 1500
+
+
+def test_calls_of_tests_and_evaluations_earn_nothing(digits):
+    use(digits, {"": 5000}, kind="evaluation")
+    assert refreshed(digits).calls == 0
 
 
 def test_too_few_calls_earn_no_availability(digits):

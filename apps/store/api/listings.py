@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from django.http import FileResponse
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework import mixins, status, viewsets
+from rest_framework import mixins, parsers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from apps.catalog.models import Capability
 from apps.catalog.selectors import get_capability
+from apps.core import objects
+from apps.core.errors import Conflict, NotFound
 from apps.core.policy import require
 from apps.store import quality, selectors, services, usage_report
+from apps.store.batches import ANSWERS
 from apps.store.models import Review
 from apps.store.policy import may_see_usage
 from apps.store.search import FACETS, SORTS, facets, find, search_of, similar_to
 from apps.store.serializers import (
     AnswerSerializer,
+    BatchFileSerializer,
+    BatchSerializer,
     FollowSerializer,
     ListingSerializer,
     NewReviewSerializer,
@@ -116,6 +123,33 @@ class ListingViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         require(may_see_usage(self._user(), capability))
         span = usage_report.span_of(request.query_params.get("span", ""))
         return Response(usage_report.for_capability(self._user(), capability, span).document())
+
+    @extend_schema(methods=["GET"], responses=BatchSerializer(many=True))
+    @extend_schema(methods=["POST"], request=BatchFileSerializer, responses={201: BatchSerializer})
+    @action(detail=True, methods=["get", "post"], parser_classes=[parsers.MultiPartParser])
+    def batches(self, request: Request, slug: str = "") -> Response:
+        """One's own newest files; POST sends one as `file`, CSV in UTF-8, and a job asks about each row."""
+        capability = self.get_object()
+        if request.method == "GET":
+            found = selectors.batches_of(self._user(), capability)[:50]
+            return Response(BatchSerializer(found, many=True).data)
+        asked = BatchFileSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        version = selectors.versions_answering([capability]).get(capability.pk)
+        if version is None:
+            raise Conflict(_("No version takes production traffic."))
+        file = asked.validated_data["file"]
+        batch = services.start_batch(capability, version, file.chunks(), file.name, by=self._user())
+        return Response(BatchSerializer(batch).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses={(200, "text/csv"): bytes})
+    @action(detail=True, methods=["get"], url_path=r"batches/(?P<batch>\d+)/answers")
+    def answers(self, request: Request, slug: str = "", batch: str = "") -> FileResponse:
+        """The rows of a file with their answers."""
+        entry = (selectors.get_batch(int(batch), user=self._user()).job.outputs or {}).get(ANSWERS)
+        if entry is None:
+            raise NotFound(_("This batch has no answers."))
+        return FileResponse(objects.open_object(entry["sha256"]), content_type="text/csv")
 
     @extend_schema(methods=["GET"], responses=ReviewSerializer(many=True))
     @extend_schema(methods=["PUT"], request=NewReviewSerializer, responses=ReviewSerializer)

@@ -1,5 +1,6 @@
 """What happens to plans, subscriptions, keys, reviews and follows."""
 
+from apps.store.services.batches import end_batch, start_batch
 from apps.store.services.following import (
     follow_capability,
     follow_team,
@@ -34,6 +35,7 @@ __all__ = [
     "cancel_subscription",
     "close_requested",
     "create_plan",
+    "end_batch",
     "expire_due",
     "follow_capability",
     "follow_team",
@@ -45,6 +47,7 @@ __all__ = [
     "resume_subscription",
     "revoke_key",
     "rotate_key",
+    "start_batch",
     "subscribe",
     "suspend_subscription",
     "tell_of_deprecation",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
+from apps.catalog.policy import may_build
 from apps.core import secrets
 from apps.core.policy import require
 from apps.gateway import services as gateway
@@ -17,6 +18,7 @@ from apps.store.policy import may_try
 if TYPE_CHECKING:
     from apps.accounts.models import User
     from apps.catalog.models import Capability
+    from apps.instances.models import Deployment
 
 TRIAL_LIMITS = Limits(rate_per_s=2, burst=5, per_day=100, concurrent=2)
 
@@ -28,11 +30,18 @@ def trial_limits(capability: Capability) -> Limits:
 
 
 @transaction.atomic
-def trial_grant(user: User, capability: Capability) -> tuple[Grant, str]:
-    """The person's grant for Try it, made at first use, with its key, which is derived at need and stored nowhere."""
-    require(may_try(user, capability))
+def trial_grant(
+    user: User, capability: Capability, deployment: Deployment | None = None
+) -> tuple[Grant, str]:
+    """The person's grant for Try it, made at first use, with its key, which is derived at need and stored nowhere.
+
+    With a `deployment` it reaches that one, which only those may who build the capability. One quota for all.
+    """
+    require(may_try(user, capability) if deployment is None else may_build(user, capability))
     limits = trial_limits(capability).to_json()
+    scope = f"deployment:{deployment.pk}" if deployment else Grant.PRODUCTION
     mark = ",".join(f"{name}={value}" for name, value in sorted(limits.items()))
+    mark += f":{scope}" if deployment else ""
     secret = "atk_" + secrets.derived(f"trial:{user.pk}:{capability.pk}:{mark}")
     grant = Grant.objects.filter(key_hash=secrets.digest(secret)).first()
     if grant is not None:
@@ -45,6 +54,7 @@ def trial_grant(user: User, capability: Capability) -> tuple[Grant, str]:
         pool=f"trial:{user.pk}:{capability.pk}",
         limits=limits,
         label="Try it",
+        scope=scope,
         by=user,
         secret=secret,
     )

@@ -19,7 +19,7 @@ from apps.store.search import FACETS, SORTS, Option, facets, find, search_of
 from apps.store.standing import badges_shown
 
 _PAGE = 24
-_ON_CARDS = ("signed", "available")
+_ON_CARDS = ("signed",)
 
 
 @dataclass(frozen=True)

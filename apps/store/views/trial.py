@@ -12,9 +12,11 @@ from django.views.decorators.http import require_POST
 
 from apps.accounts.models import User
 from apps.catalog.models import Capability
+from apps.core.errors import Invalid
 from apps.core.policy import require
-from apps.store import adapters, inputs, selectors, services
-from apps.store.figures import probabilities_figure
+from apps.instances.models import Deployment
+from apps.store import adapters, attribution, inputs, selectors, services
+from apps.store.figures import heat_figure, probabilities_figure, weights_figure
 from apps.store.reading import expected_of, read_answer
 from apps.store.views.capability import context_of
 
@@ -29,6 +31,7 @@ def try_it(request: HttpRequest, slug: str) -> HttpResponse:
     if version is None:
         return render(request, "store/try.html", context)
     groups = inputs.form_of(version.signature)
+    context["comparable"] = selectors.comparable(cast("User", request.user), context["capability"])
     context |= {"groups": groups, "limits": services.trial_limits(context["capability"])}
     if request.method == "POST":
         return _answer(request, context, groups)
@@ -56,9 +59,15 @@ def _answer(request: HttpRequest, context: dict[str, Any], groups: list[inputs.G
     tensors = inputs.read(groups, request.POST.dict())
     answer = None
     if tensors is not None:
-        answer = _ask(user, context["capability"], tensors)
+        numbers = _numbers(context, request.POST.getlist("version"))
+        answers = [_ask(user, context["capability"], tensors, *number) for number in numbers]
+        answer = answers[0]
         context |= _told(answer, context["version"].signature)
-    context |= {"answer": answer, "wrong": tensors is None}
+        if len(answers) > 1:
+            context["sides"] = [
+                {"answer": each} | _told(each, context["version"].signature) for each in answers
+            ]
+    context |= {"answer": answer, "wrong": tensors is None, "explains": _explains(context)}
     fragment = bool(request.headers.get("HX-Request"))
     if not fragment:
         _prefill(request, context, groups)
@@ -66,10 +75,78 @@ def _answer(request: HttpRequest, context: dict[str, Any], groups: list[inputs.G
     return render(request, "store/_try_answer.html" if fragment else "store/try.html", context, status=status)
 
 
-def _ask(user: User, capability: Capability, tensors: list[dict[str, Any]]) -> adapters.Answer:
-    """Call as this person."""
-    _grant, key = services.trial_grant(user, capability)
-    return adapters.infer(capability.slug, tensors, key=key)
+def _explains(context: dict[str, Any]) -> bool:
+    return attribution.takes_many(context["version"].signature)
+
+
+def _numbers(context: dict[str, Any], chosen: list[str]) -> list[tuple[str, Deployment | None]]:
+    """Which versions to ask: at most two of those that a person may name; the production route without a name."""
+    known: dict[str, Deployment | None] = context["comparable"]
+    wanted = [(number, known[number]) for number in dict.fromkeys(chosen) if number in known]
+    return wanted[:2] or [("", None)]
+
+
+def _ask(
+    user: User,
+    capability: Capability,
+    tensors: list[dict[str, Any]],
+    version: str = "",
+    deployment: Deployment | None = None,
+) -> adapters.Answer:
+    """Call as this person, one version by its number where one is named."""
+    _grant, key = services.trial_grant(user, capability, deployment)
+    return adapters.infer(capability.slug, tensors, key=key, version="" if deployment else version)
+
+
+@require_POST
+@login_required
+def why(request: HttpRequest, slug: str) -> HttpResponse:
+    """What the answer rests on: one more call with every part of the input taken away in turn."""
+    user = cast("User", request.user)
+    context = context_of(request, slug, "try")
+    require(context["may_try"])
+    version = context["answering"]
+    tensors = inputs.read(inputs.form_of(version.signature), request.POST.dict()) if version else None
+    if version is None or tensors is None or not attribution.takes_many(version.signature):
+        raise Invalid(_("This input cannot be explained. Ask first, then ask why."))
+    asked = attribution.question(version.signature, tensors, selectors.cases_of(version))
+    answer = _ask(user, context["capability"], asked.tensors)
+    context |= {"answer": answer}
+    if answer.ok:
+        unit, weights = attribution.weigh(asked, version.signature, answer.body.get("outputs", []))
+        context |= _why_told(unit, weights, version.signature)
+    else:
+        context["advice"] = _advice(answer)
+    return render(request, "store/_try_why.html", context)
+
+
+def _why_told(unit: str, weights: list[attribution.Weight], signature: dict[str, Any]) -> dict[str, Any]:
+    named = [(_part_words(weight.part), weight.weight) for weight in weights]
+    told: dict[str, Any] = {
+        "unit": unit,
+        "weights": sorted(weights, key=lambda weight: -abs(weight.weight))[:20],
+        "nothing": all(abs(weight.weight) < 1e-9 for weight in weights),
+        "weights_chart": weights_figure(named, unit),
+    }
+    shapes = {spec["name"]: list(spec["shape"])[1:] for spec in signature["inputs"]}
+    image = next((name for name, shape in shapes.items() if len(shape) == 2 and min(shape) > 0), "")
+    if image:
+        told["heat"] = heat_figure(_grid([w for w in weights if w.part.tensor == image], shapes[image]))
+    return told
+
+
+def _part_words(part: attribution.Part) -> str:
+    label = part.label if len(part.label) <= 28 else part.label[:27] + "…"
+    return f"{label} = {part.value}" if part.value else label
+
+
+def _grid(weights: list[attribution.Weight], shape: list[int]) -> list[list[float]]:
+    height, width = shape
+    rows = [[0.0] * width for _row in range(height)]
+    for weight in weights:
+        for place in weight.part.places:
+            rows[place // width][place % width] = round(weight.weight, 6)
+    return rows
 
 
 def _told(answer: adapters.Answer, signature: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,89 @@
+"""What became of a batch, in words; the columns that a file needs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from django.utils.translation import gettext as _
+
+from apps.compute.models import Job
+from apps.store.inputs import flatten
+
+if TYPE_CHECKING:
+    from apps.store.models import Batch
+
+ANSWERS = "answers.csv"
+
+
+def why_refused(facts: Mapping[str, Any]) -> str:
+    """Why a file was not used: row, column, value, and what to do."""
+    values = {
+        "missing": ", ".join(facts.get("missing", [])),
+        "found": ", ".join(facts.get("found", [])),
+        **{
+            name: facts.get(name, "")
+            for name in ("row", "column", "value", "got", "wanted", "why", "low", "high")
+        },
+    }
+    number = _("a number") if facts.get("wanted") == "number" else _("a whole number")
+    told = {
+        "encoding": _("Row %(row)s is not in UTF-8. Save the file as “CSV UTF-8” and send it again."),
+        "parquet": _("This is a Parquet file. Save it as CSV in UTF-8 and send it again."),
+        "spreadsheet": _("This is a spreadsheet or an archive. Save it as CSV in UTF-8 and send it again."),
+        "empty": _(
+            "The file has no rows. The first line names the columns; each line below is one question."
+        ),
+        "twice": _("The column “%(column)s” is there twice. Rename one of them."),
+        "columns": _("These columns are missing: %(missing)s. The file has: %(found)s."),
+        "cells": _(
+            "Row %(row)s has %(got)s cells where the header has %(wanted)s. A text with commas needs quotes."
+        ),
+        "csv": _("Row %(row)s cannot be read as CSV: %(why)s."),
+        "list": _("Row %(row)s, column “%(column)s”: “%(value)s” is no list of values like [1, 2, 3]."),
+        "length": _("Row %(row)s, column “%(column)s” has %(got)s values where %(wanted)s are expected."),
+        "value": _("Row %(row)s, column “%(column)s”: “%(value)s” is not %(number)s."),
+        "range": _("Row %(row)s, column “%(column)s”: %(value)s is outside of %(low)s to %(high)s."),
+    }
+    return told.get(str(facts.get("code")), _("The file cannot be used.")) % (values | {"number": number})
+
+
+def state_of(batch: Batch) -> dict[str, Any]:
+    """For page and API: `status` is waiting, running, done, stopped, refused or failed; a sentence; how far."""
+    job, result = batch.job, batch.job.result or {}
+    facts = {"fraction": job.progress, "rows": result.get("rows", 0), "answered": result.get("answered", 0)}
+    facts |= {"failed": result.get("failed", 0), "ready": ANSWERS in (job.outputs or {})}
+    if job.status not in Job.ENDED:
+        waiting = job.status == Job.Status.QUEUED
+        return facts | {"status": "queued" if waiting else "running", "message": job.progress_message}
+    if job.status != Job.Status.SUCCEEDED:
+        return facts | {"status": "failed", "message": job.reason}
+    if result.get("refused"):
+        return facts | {"status": "refused", "message": why_refused(result["refused"]), "ready": False}
+    if result.get("stopped"):
+        words = _("%(answered)d of %(rows)d rows were answered; then: %(why)s")
+        return facts | {"status": "paused", "message": words % {**facts, "why": result["stopped"]}}
+    return facts | {"status": "done", "message": _("%(answered)d rows were answered.") % facts}
+
+
+def template_of(signature: Mapping[str, Any], examples: Sequence[Mapping[str, Any]]) -> str:
+    """A CSV file with the columns that a version needs, and its example inputs as rows."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    columns = [column["name"] for column in signature.get("columns") or []]
+    names, cells = [], []
+    given = {tensor["name"]: list(flatten(tensor["data"])) for tensor in examples}
+    for spec in signature.get("inputs") or []:
+        values = given.get(spec["name"], [])
+        if columns and list(spec["shape"])[-1:] == [len(columns)]:
+            names += columns
+            cells += values or [""] * len(columns)
+        else:
+            names.append(spec["name"])
+            cells.append(values[0] if len(values) == 1 else json.dumps(values) if values else "")
+    writer.writerow(names)
+    writer.writerow(cells)
+    return out.getvalue()

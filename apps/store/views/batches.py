@@ -1,0 +1,91 @@
+"""Many questions at once: a file in, progress, a file out."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import FileResponse, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from apps.accounts.models import User
+from apps.core import objects
+from apps.core.errors import NotFound, PortalError
+from apps.core.policy import require
+from apps.store import batches, selectors, services, snippets
+from apps.store.views.capability import context_of
+
+_MOST_SHOWN = 20
+
+
+def _context(request: HttpRequest, slug: str) -> dict[str, Any]:
+    context = context_of(request, slug, "try")
+    require(context["may_try"])
+    user = cast("User", request.user)
+    own = selectors.batches_of(user, context["capability"])[:_MOST_SHOWN]
+    shown = [(batch, batches.state_of(batch)) for batch in own]
+    running = any(state["status"] in {"queued", "running"} for _batch, state in shown)
+    return context | {"batches": shown, "running": running}
+
+
+@login_required
+def batch(request: HttpRequest, slug: str) -> HttpResponse:
+    """Send a file; see how far the sent ones are."""
+    context = _context(request, slug)
+    version = context["version"] = context["answering"]
+    if request.method == "POST" and version is not None:
+        sent = request.FILES.get("file")
+        if sent is None:
+            messages.error(request, _("Choose a file first."))
+            return redirect("store:batch", slug)
+        try:
+            services.start_batch(
+                context["capability"],
+                version,
+                sent.chunks(),
+                sent.name or "rows.csv",
+                by=cast("User", request.user),
+            )
+        except PortalError as error:
+            messages.error(request, error.message)
+        return redirect("store:batch", slug)
+    if request.headers.get("HX-Target") == "batches":
+        return render(request, "store/_batches.html", context)
+    if version is not None:
+        context["template"] = _template(version)
+        context["limits"] = services.trial_limits(context["capability"])
+    return render(request, "store/batch.html", context)
+
+
+def _template(version: Any) -> str:
+    examples = snippets.inputs_of(version.signature, selectors.cases_of(version))
+    return batches.template_of(version.signature, examples)
+
+
+@require_safe
+@login_required
+def batch_template(request: HttpRequest, slug: str) -> HttpResponse:
+    """A file with the right columns and one row."""
+    version = _context(request, slug)["answering"]
+    if version is None:
+        raise NotFound(_("No version takes production traffic."))
+    response = HttpResponse(_template(version), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{slug}-rows.csv"'
+    return response
+
+
+@require_safe
+@login_required
+def batch_answers(request: HttpRequest, slug: str, pk: int) -> FileResponse:
+    """The rows with their answers."""
+    found = selectors.get_batch(pk, user=cast("User", request.user))
+    entry = (found.job.outputs or {}).get(batches.ANSWERS)
+    if entry is None:
+        raise NotFound(_("This batch has no answers."))
+    stream = objects.open_object(entry["sha256"])
+    return FileResponse(
+        stream, content_type="text/csv", as_attachment=True, filename=f"{slug}-{pk}-answers.csv"
+    )

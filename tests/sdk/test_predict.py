@@ -1,0 +1,133 @@
+"""The batch job: a file that fits is answered row by row; one that does not is refused with the row."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from atrium.evaluation.endpoint import Answer, Refused
+from atrium.oip.arrays import to_array
+from atrium.predict import Prediction, Unusable
+
+TABLE = {
+    "inputs": [{"name": "features", "datatype": "FP32", "shape": [-1, 2]}],
+    "outputs": [
+        {"name": "class", "datatype": "INT64", "shape": [-1], "kind": "class", "labels": ["no", "yes"]},
+        {"name": "probabilities", "datatype": "FP32", "shape": [-1, 2], "kind": "probabilities"},
+    ],
+    "columns": [{"name": "age", "minimum": 0, "maximum": 120}, {"name": "size"}],
+}
+TEXT = {
+    "inputs": [{"name": "text", "datatype": "BYTES", "shape": [-1]}],
+    "outputs": [{"name": "class", "datatype": "BYTES", "shape": [-1], "kind": "class"}],
+}
+IMAGE = {
+    "inputs": [{"name": "image", "datatype": "FP32", "shape": [-1, 2, 2]}],
+    "outputs": [{"name": "class", "datatype": "INT64", "shape": [-1]}],
+}
+
+
+class Model:
+    """Answers 1 for every row, and refuses from its `calls`-th call on."""
+
+    def __init__(self, calls: int = 1000, status: int = 429) -> None:
+        self.left, self.status, self.asked = calls, status, []
+
+    def infer(self, tensors):
+        if not self.left:
+            raise Refused(self.status, "The quota of the day is used up.")
+        self.left -= 1
+        self.asked.append(tensors)
+        rows = tensors[0].shape[0]
+        outputs = {"class": np.ones(rows, dtype=np.int64), "probabilities": np.array([[0.25, 0.75]] * rows)}
+        return Answer(outputs, 0.001, "1.0", "r")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.setenv("ATRIUM_WORK", str(tmp_path))
+
+    def go(signature: dict, content: bytes | str, model: Model | None = None) -> tuple[dict, list[dict]]:
+        source, out = tmp_path / "rows.csv", tmp_path / "answers.csv"
+        source.write_bytes(content.encode() if isinstance(content, str) else content)
+        prediction = Prediction({"signature": signature}, source, model or Model())
+        result = prediction.ask(prediction.check(), out)
+        with out.open(encoding="utf-8", newline="") as file:
+            return result, list(csv.DictReader(file))
+
+    return go
+
+
+def test_answers_come_back_as_columns_beside_the_own_ones(run):
+    result, rows = run(TABLE, "id,size,age\nx,1.5,30\ny,2,40\n")
+    assert result == {"rows": 2, "answered": 2, "failed": 0, "stopped": ""}
+    assert rows[0] == {
+        "id": "x", "size": "1.5", "age": "30", "answer": "yes", "confidence": "0.75", "p_no": "0.25",
+        "p_yes": "0.75", "error": "",
+    }  # fmt: skip
+
+
+def test_columns_are_found_by_name_in_any_order_with_bom_and_semicolons(run):
+    model = Model()
+    run(TABLE, "\ufeffsize;age\n1;2\n", model)
+    assert to_array(model.asked[0][0]).tolist() == [[2.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("signature", "content", "facts"),
+    [
+        (TABLE, "age,weight\n1,2\n", {"code": "columns", "missing": ["size"], "count": 1, "found": ["age", "weight"]}),
+        (TABLE, "age,size\n1,2\n3,x\n", {"code": "value", "row": 3, "column": "size", "value": "x",
+          "wanted": "number"}),
+        (TABLE, "age,size\n1,\n", {"code": "value", "row": 2, "column": "size", "value": "", "wanted": "number"}),
+        (TABLE, "age,size\n1,nan\n", {"code": "value", "row": 2, "column": "size", "value": "nan", "wanted": "number"}),
+        (TABLE, "age,size\n1,2\n130,2\n",
+         {"code": "range", "row": 3, "column": "age", "value": "130", "low": 0, "high": 120}),
+        (TABLE, "age,size\n1,2,3\n", {"code": "cells", "row": 2, "got": 3, "wanted": 2}),
+        (TABLE, "age,size\n", {"code": "empty"}),
+        (TABLE, "", {"code": "empty"}),
+        (TABLE, "age,age,size\n1,2,3\n", {"code": "twice", "column": "age"}),
+        (TEXT, b"text\ngut\n" + "schön\n".encode("latin-1"), {"code": "encoding", "row": 3}),
+        (TABLE, b"PAR1....", {"code": "parquet"}),
+        (TABLE, b"PK\x03\x04....", {"code": "spreadsheet"}),
+        (IMAGE, 'image\n"[1,2,3]"\n', {"code": "length", "row": 2, "column": "image", "got": 3, "wanted": 4}),
+        (IMAGE, "image\nround\n", {"code": "list", "row": 2, "column": "image", "value": "round"}),
+    ],
+)  # fmt: skip
+def test_a_file_that_does_not_fit_is_refused_with_the_place(run, signature, content, facts):
+    with pytest.raises(Unusable) as caught:
+        run(signature, content)
+    assert caught.value.facts == facts
+
+
+def test_nothing_is_asked_before_every_row_was_checked(run):
+    model = Model()
+    with pytest.raises(Unusable):
+        run(TABLE, "age,size\n" + "1,2\n" * 300 + "1,x\n", model)
+    assert model.asked == []
+
+
+def test_the_end_of_the_quota_keeps_what_was_answered(run):
+    result, rows = run(TABLE, "age,size\n" + "1,2\n" * 300, Model(calls=2))
+    assert (result["rows"], result["answered"]) == (300, 256)
+    assert "quota" in result["stopped"]
+    assert len(rows) == 256
+
+
+def test_a_failed_call_is_told_beside_its_rows(run):
+    result, rows = run(TABLE, "age,size\n1,2\n", Model(calls=0, status=500))
+    assert result["failed"] == 1
+    assert "500" in rows[0]["error"]
+
+
+def test_images_come_as_a_list_or_as_numbered_columns(run):
+    for content in ('image\n"[[1,2],[3,4]]"\n', "image_0,image_1,image_2,image_3\n1,2,3,4\n"):
+        model = Model()
+        run(IMAGE, content, model)
+        assert model.asked[0][0].shape == (1, 2, 2)
+
+
+def test_texts_with_commas_and_chinese_pass(run):
+    model = Model()
+    run(TEXT, 'text\n"光缆中断，掉线"\n"a, b"\n', model)
+    assert [str(text) for text in to_array(model.asked[0][0])] == ["光缆中断，掉线", "a, b"]

@@ -1,0 +1,129 @@
+"""Many questions at once, as the page and the API see it; the job itself is tested in tests/sdk."""
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+
+from apps.compute.models import Job
+from apps.core import objects
+from apps.core.errors import Conflict, Invalid
+from apps.gateway.models import Grant
+from apps.store import services
+from apps.store.batches import state_of, why_refused
+from apps.store.models import Batch
+from tests.store.test_pages import as_ada, as_cy, live  # noqa: F401  fixtures
+
+
+@pytest.fixture
+def batch(digits, live, cy) -> Batch:  # noqa: F811
+    return services.start_batch(digits, live, iter([b"image\n", b"[1]\n"]), "rows.csv", by=cy)
+
+
+def finish(
+    batch: Batch, *, status: str = "succeeded", result: dict | None = None, outputs: bytes = b""
+) -> None:
+    files = {"answers.csv": {"sha256": objects.put([outputs])[0], "size": len(outputs)}} if outputs else {}
+    Job.objects.filter(pk=batch.job_id).update(status=status, result=result, outputs=files)
+    services.end_batch(batch.job_id)
+    batch.refresh_from_db()
+
+
+def test_a_file_becomes_a_job_under_the_persons_own_trial_quota(batch, digits, cy):
+    assert batch.grant.pool == services.trial_grant(cy, digits)[0].pool
+    assert batch.job.params["path"] == "/v2/models/digits/infer"
+    assert batch.job.team == cy.memberships.get().team
+    assert state_of(batch)["status"] == "queued"
+
+
+def test_its_key_ends_with_the_job(batch):
+    finish(batch, result={"rows": 1, "answered": 1, "failed": 0})
+    assert Grant.objects.get(pk=batch.grant_id).status == "revoked"
+
+
+def test_one_file_at_a_time(batch, digits, live, cy):  # noqa: F811
+    with pytest.raises(Conflict, match=r"rows\.csv"):
+        services.start_batch(digits, live, iter([b"x\n"]), "more.csv", by=cy)
+    finish(batch, status="failed")
+    services.start_batch(digits, live, iter([b"x\n"]), "more.csv", by=cy)
+
+
+@pytest.mark.parametrize("content", [[], [b""]])
+def test_an_empty_file_is_refused(digits, live, cy, content):  # noqa: F811
+    with pytest.raises(Invalid, match="empty"):
+        services.start_batch(digits, live, iter(content), "rows.csv", by=cy)
+
+
+def test_a_file_that_is_too_large_is_refused_while_it_streams(digits, live, cy, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("apps.store.services.batches.LARGEST", 10)
+    read = []
+
+    def chunks():
+        for _number in range(1000):
+            read.append(1)
+            yield b"12345"
+
+    with pytest.raises(Invalid, match="Split it"):
+        services.start_batch(digits, live, chunks(), "rows.csv", by=cy)
+    assert len(read) < 10
+
+
+def test_the_page_sends_shows_and_hands_out(as_cy, live, cy, digits, bo):  # noqa: F811
+    as_cy.post("/store/digits/try/batch/", {"file": SimpleUploadedFile("rows.csv", b"image\n[1]\n")})
+    batch = Batch.objects.get()
+    assert "every 2s" in as_cy.get("/store/digits/try/batch/").text
+
+    finish(batch, result={"rows": 1, "answered": 1, "failed": 0}, outputs=b"image,answer\n[1],7\n")
+    page = as_cy.get("/store/digits/try/batch/")
+    assert "every 2s" not in page.text
+    assert "1 rows were answered" in page.text
+    url = f"/store/digits/try/batch/{batch.pk}/answers.csv"
+    assert b"".join(as_cy.get(url).streaming_content) == b"image,answer\n[1],7\n"
+    other = Client()
+    other.force_login(bo)
+    assert other.get(url).status_code == 404
+
+
+def test_what_does_not_fit_is_told_with_row_and_column(as_cy, batch):  # noqa: F811
+    facts = {"code": "value", "row": 12, "column": "image", "value": "x", "wanted": "number"}
+    finish(batch, result={"rows": 0, "answered": 0, "refused": facts})
+    assert (
+        "Row 12, column “image”: “x” is not a number."
+        in as_cy.get("/store/digits/try/batch/").content.decode()
+    )
+    state = as_cy.get("/api/v1/store/digits/batches/").json()[0]["state"]
+    assert (state["status"], state["ready"]) == ("refused", False)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "encoding",
+        "parquet",
+        "spreadsheet",
+        "empty",
+        "twice",
+        "columns",
+        "cells",
+        "csv",
+        "list",
+        "length",
+        "range",
+        "new",
+    ],
+)
+def test_every_refusal_has_words(code):
+    assert "%(" not in why_refused({"code": code, "row": 3})
+
+
+def test_the_example_has_the_columns_and_a_row(as_cy, live):  # noqa: F811
+    lines = as_cy.get("/store/digits/try/batch/template.csv").text.splitlines()
+    assert lines[0] == "image"
+    assert len(lines) == 2
+
+
+def test_the_api_takes_a_file(as_cy, live):  # noqa: F811
+    file = SimpleUploadedFile("rows.csv", b"image\n[1]\n")
+    sent = as_cy.post("/api/v1/store/digits/batches/", {"file": file})
+    assert sent.status_code == 201
+    assert sent.json()["state"]["status"] == "queued"
+    assert as_cy.get(f"/api/v1/store/digits/batches/{sent.json()['id']}/answers/").status_code == 404

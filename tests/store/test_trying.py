@@ -1,0 +1,70 @@
+"""Try it beyond one question: two versions side by side, and why."""
+
+import pytest
+from django.test import Client
+
+from apps.store import adapters
+from apps.store.adapters import Answer
+from tests.store.test_pages import as_ada, as_cy, live  # noqa: F401  fixtures
+
+IMAGE = "[" + ",".join(["3"] * 64) + "]"
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list[tuple[str, int]]:
+    """What the gateway was asked; it answers 7, and 1 when the first place is blank."""
+    calls: list[tuple[str, int]] = []
+
+    def infer(capability, inputs, *, key, version=""):
+        rows = inputs[0]["shape"][0]
+        calls.append((version, rows))
+        classes = [7 if inputs[0]["data"][row * 64] else 1 for row in range(rows)]
+        body = {
+            "model_version": version or "1.0",
+            "outputs": [{"name": "class", "shape": [rows], "data": classes}],
+        }
+        return Answer(200, body, request_id="r")
+
+    monkeypatch.setattr(adapters, "infer", infer)
+    return calls
+
+
+def ask(client: Client, **fields: object):
+    return client.post("/store/digits/try/", {"in-0": IMAGE, **fields}, headers={"HX-Request": "true"})
+
+
+def test_two_versions_answer_the_same_question(as_cy, live, asked, monkeypatch):  # noqa: F811
+    from apps.store import selectors
+
+    monkeypatch.setattr(selectors, "comparable", lambda user, capability: {"1.0.0": None, "1.1.0": None})
+    page = ask(as_cy, version=["1.0.0", "1.1.0", "9.9.9"])
+    assert asked == [("1.0.0", 1), ("1.1.0", 1)]
+    assert "1.0.0" in page.text
+    assert "1.1.0" in page.text
+
+
+def test_a_version_that_is_not_on_offer_is_not_asked(as_cy, live, asked):  # noqa: F811
+    ask(as_cy, version=["9.9.9"])
+    assert asked == [("", 1)]
+
+
+def test_a_consumer_compares_what_takes_traffic_and_a_builder_also_tests(digits, live, cy, ada):  # noqa: F811
+    from apps.store.selectors import comparable
+    from tests.factories import make_packaged_version, make_ready_deployment
+
+    other = make_packaged_version(digits, ada, "2.0.0")
+    make_ready_deployment(other, ada, kind="test")
+    assert set(comparable(cy, digits)) == {live.number}
+    assert set(comparable(ada, digits)) == {live.number, "2.0.0"}
+
+
+def test_why_asks_once_for_all_places_and_shows_where(as_cy, live, asked):  # noqa: F811
+    assert "Why this answer?" in ask(as_cy).text
+    page = as_cy.post("/store/digits/try/why/", {"in-0": IMAGE})
+    assert asked[-1] == ("", 65)
+    assert "Method: occlusion" in page.text
+
+
+def test_why_without_a_question_says_so(as_cy, live, asked):  # noqa: F811
+    assert as_cy.post("/store/digits/try/why/", {"in-0": ""}).status_code == 422
+    assert asked == []
