@@ -120,9 +120,9 @@ def make_plan(capability: Capability, by: User, name: str = "", **fields: object
 
 
 def make_suite(capability: Capability, by: User, **fields: object) -> Suite:
-    """A suite on a small table: accuracy on at least 10 rows."""
+    """A suite on a small table: accuracy on all of its 10 rows."""
     dataset = make_dataset(capability.team, by)
-    files = put_files({"rows.csv": b"x,y,split\n1,a,test\n2,b,test\n"})
+    files = put_files({"rows.csv": b"x,y,split\n" + b"1,a,test\n2,b,test\n" * 5})
     version = create_dataset_version(dataset, files=files, by=by)
     gates = [{"metric": "accuracy", "threshold": 0.9, "at_least": 10}]
     asked = {"name": "Acceptance", "dataset_version": version, "target": "y", "gates": gates}

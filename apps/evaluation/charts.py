@@ -7,9 +7,13 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from apps.evaluation.gates import HIGHER_IS_BETTER
 
-def confusion(measured: dict[str, Any]) -> dict[str, Any]:
+
+def confusion(measured: dict[str, Any]) -> dict[str, Any] | None:
     """Rows: the right answer; columns: what was answered; the number of rows in each cell."""
+    if "confusion" not in measured:
+        return None
     labels, counts = measured["labels"], measured["confusion"]
     other = any(row[-1] for row in counts)
     columns = [*labels, _("other")] if other else labels
@@ -66,26 +70,114 @@ def calibration(measured: dict[str, Any]) -> dict[str, Any] | None:
     }
 
 
+def _curves(measured: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """One line a class; reports of the first format have the ROC curve of a two-class version alone."""
+    found = measured.get("curves") or []
+    if not found and name == "roc" and measured.get("roc"):
+        found = [{"label": _("this version"), "roc": measured["roc"]}]
+    return [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": entry["label"],
+            "x": [round(point[0], 4) for point in entry[name]],
+            "y": [round(point[1], 4) for point in entry[name]],
+        }
+        for entry in found
+    ]
+
+
 def roc(measured: dict[str, Any]) -> dict[str, Any] | None:
-    """The ROC curve of a two-class version."""
-    points = measured.get("roc")
+    """The ROC curve of each class against all others."""
+    lines = _curves(measured, "roc")
+    return (lines and _plain(lines, _("false positive rate"), _("true positive rate"))) or None
+
+
+def precision_recall(measured: dict[str, Any]) -> dict[str, Any] | None:
+    """Precision over recall of each class."""
+    lines = _curves(measured, "pr")
+    return (lines and _plain(lines, _("recall"), _("precision"))) or None
+
+
+def _plain(data: list[dict[str, Any]], x: str, y: str, **layout: Any) -> dict[str, Any]:
+    return {
+        "data": data,
+        "layout": {"xaxis": {"title": {"text": x}}, "yaxis": {"title": {"text": y}}, **layout},
+    }
+
+
+def scatter(measured: dict[str, Any]) -> dict[str, Any] | None:
+    """Answers of a regression over the right values; on the line they are right."""
+    points = measured.get("points")
     if not points:
         return None
-    return {
-        "data": [
-            {
-                "type": "scatter",
-                "mode": "lines",
-                "name": _("this version"),
-                "x": [round(point[0], 4) for point in points],
-                "y": [round(point[1], 4) for point in points],
-            }
-        ],
-        "layout": {
-            "xaxis": {"title": {"text": _("false positive rate")}},
-            "yaxis": {"title": {"text": _("true positive rate")}},
+    ends = [min(point[0] for point in points), max(point[0] for point in points)]
+    data: list[dict[str, Any]] = [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": _("rows"),
+            "x": [round(point[0], 4) for point in points],
+            "y": [round(point[1], 4) for point in points],
+            "text": [_("row %(row)d") % {"row": point[2]} for point in points],
+            "marker": {"size": 5, "opacity": 0.6},
         },
-    }
+        {"type": "scatter", "mode": "lines", "name": _("right"), "x": ends, "y": ends,
+         "line": {"dash": "dot", "width": 1}},
+    ]  # fmt: skip
+    return _plain(data, _("right"), _("answered"))
+
+
+def residuals(measured: dict[str, Any]) -> dict[str, Any] | None:
+    """How far answers lie from the right values, and on which side."""
+    found = measured.get("residuals")
+    if not found:
+        return None
+    middles = [round((low + high) / 2, 4) for low, high in pairwise(found["edges"])]
+    data = [{"type": "bar", "x": middles, "y": found["histogram"], "name": _("rows")}]
+    return _plain(data, _("answered minus right"), _("rows"), bargap=0.05)
+
+
+def by_step(measured: dict[str, Any]) -> dict[str, Any] | None:
+    """The mean absolute error of each step of a forecast."""
+    found = measured.get("by_step")
+    if not found:
+        return None
+    steps = list(range(1, len(found) + 1))
+    data = [
+        {"type": "scatter", "mode": "lines+markers", "x": steps, "y": [round(v, 4) for v in found],
+         "name": _("mean absolute error")}
+    ]  # fmt: skip
+    return _plain(data, _("step"), _("mean absolute error"))
+
+
+def by_label(measured: dict[str, Any]) -> dict[str, Any] | None:
+    """Precision and recall of each label of places in a text."""
+    found = measured.get("by_label")
+    if not found:
+        return None
+    labels = [entry["label"] for entry in found]
+    data = [
+        {"type": "bar", "name": words, "x": labels, "y": [round(entry[name] or 0, 4) for entry in found]}
+        for name, words in (("precision", _("precision")), ("recall", _("recall")))
+    ]
+    return _plain(data, "", _("share"), barmode="group")
+
+
+def saturation(measured: dict[str, Any]) -> dict[str, Any] | None:
+    """Calls per second and 95th percentile with more and more callers at once."""
+    steps = (measured.get("load") or {}).get("steps")
+    if not steps:
+        return None
+    callers = [step["callers"] for step in steps]
+    data: list[dict[str, Any]] = [
+        {"type": "scatter", "mode": "lines+markers", "name": _("calls per second"), "x": callers,
+         "y": [round(step["throughput"], 1) for step in steps]},
+        {"type": "scatter", "mode": "lines+markers", "name": _("p95, ms"), "x": callers, "yaxis": "y2",
+         "y": [round(step["p95_ms"], 2) for step in steps], "line": {"dash": "dot"}},
+    ]  # fmt: skip
+    second = {"title": {"text": _("p95, ms")}, "overlaying": "y", "side": "right", "rangemode": "tozero"}
+    return _plain(data, _("callers at once"), _("calls per second"), yaxis2=second)
 
 
 def latency(measured: dict[str, Any]) -> dict[str, Any] | None:
@@ -106,37 +198,48 @@ def latency(measured: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def slices(measured: dict[str, Any]) -> dict[str, Any] | None:
-    """Accuracy with its interval in each slice, the worst first."""
-    found = sorted(measured.get("slices") or [], key=lambda item: item["figures"]["accuracy"]["value"])
-    if not found:
+    """The main figure with its interval in each slice, the worst first."""
+    main = measured.get("main", "accuracy")
+    told = [
+        {"name": item["slice"], **item["figures"][main]}
+        for item in measured.get("slices") or []
+        if item["figures"].get(main, {}).get("value") is not None
+    ]
+    told.sort(key=lambda entry: entry["value"], reverse=main not in HIGHER_IS_BETTER)
+    return _with_intervals(told, main)
+
+
+def fairness(entry: dict[str, Any]) -> dict[str, Any] | None:
+    """The main figure of each group of a column, the worst first."""
+    told = [{"name": group["group"], **group} for group in entry["groups"]]
+    return _with_intervals(told, entry["metric"])
+
+
+def _with_intervals(told: list[dict[str, Any]], metric: str) -> dict[str, Any] | None:
+    if not told:
         return None
-    accuracy = [item["figures"]["accuracy"] for item in found]
+    above = [round((e["value"] if e.get("high") is None else e["high"]) - e["value"], 4) for e in told]
+    below = [round(e["value"] - (e["value"] if e.get("low") is None else e["low"]), 4) for e in told]
+    data = [
+        {
+            "type": "bar",
+            "x": [entry["name"] for entry in told],
+            "y": [round(entry["value"], 4) for entry in told],
+            "error_y": {"type": "data", "symmetric": False, "array": above, "arrayminus": below},
+            "name": metric,
+        }
+    ]
     return {
-        "data": [
-            {
-                "type": "bar",
-                "x": [item["slice"] for item in found],
-                "y": [round(figure["value"], 4) for figure in accuracy],
-                "error_y": {
-                    "type": "data",
-                    "symmetric": False,
-                    "array": [
-                        round((figure["high"] or figure["value"]) - figure["value"], 4) for figure in accuracy
-                    ],
-                    "arrayminus": [round(figure["value"] - (figure["low"] or 0), 4) for figure in accuracy],
-                },
-                "name": _("accuracy"),
-            }
-        ],
+        "data": data,
         "layout": {
-            "yaxis": {"title": {"text": _("accuracy")}, "range": [0, 1.02]},
+            "yaxis": {"title": {"text": metric}, "rangemode": "tozero"},
             "xaxis": {"type": "category"},
         },
     }
 
 
 def importance(measured: dict[str, Any]) -> dict[str, Any] | None:
-    """The accuracy lost when one input's values are shuffled: the fifteen that matter most."""
+    """What the main figure loses when one input's values are shuffled: the fifteen that matter most."""
     found = (measured.get("importance") or [])[:15]
     if not found:
         return None
@@ -148,11 +251,11 @@ def importance(measured: dict[str, Any]) -> dict[str, Any] | None:
                 "orientation": "h",
                 "x": [round(item["drop"], 4) for item in found],
                 "y": [item["input"] for item in found],
-                "name": _("accuracy lost"),
+                "name": _("lost"),
             }
         ],
         "layout": {
-            "xaxis": {"title": {"text": _("accuracy lost")}},
+            "xaxis": {"title": {"text": _("%(metric)s lost") % {"metric": measured.get("main", "accuracy")}}},
             "yaxis": {"type": "category", "automargin": True},
         },
     }
@@ -160,39 +263,28 @@ def importance(measured: dict[str, Any]) -> dict[str, Any] | None:
 
 def all_of(measured: dict[str, Any]) -> list[dict[str, Any]]:
     """The report's figures in reading order, each with its title, height and caption."""
-    candidates = [
-        (
-            _("Confusion matrix"),
-            confusion(measured),
-            380,
-            _("Each row is a right answer, each column what came back."),
-        ),
-        (
-            _("Accuracy by slice"),
-            slices(measured),
-            300,
-            _("With 95 % intervals; the worst group stands first."),
-        ),
-        (
-            _("Calibration"),
-            calibration(measured),
-            320,
-            _("A version that says 80 % should be right 8 times of 10."),
-        ),
+    intervals = _("With 95 % intervals; the worst group stands first.")
+    candidates: list[tuple[str, dict[str, Any] | None, int, str]] = [
+        (_("Confusion matrix"), confusion(measured), 380,
+         _("Each row is a right answer, each column what came back.")),
+        (_("Answered over right"), scatter(measured), 380, _("On the line an answer is right.")),
+        (_("Residuals"), residuals(measured), 300, ""),
+        (_("Error by step"), by_step(measured), 300, _("How the error grows with the distance.")),
+        (_("Found and right by label"), by_label(measured), 300, _("A place counts when both its ends are right.")),
+        (_("By slice"), slices(measured), 300, intervals),
+        *((_("Groups of %(column)s") % {"column": entry["column"]}, fairness(entry), 300, intervals)
+          for entry in measured.get("fairness") or []),
+        (_("Calibration"), calibration(measured), 320,
+         _("A version that says 80 % should be right 8 times of 10.")),
         (_("ROC curve"), roc(measured), 320, ""),
-        (
-            _("Latency of single calls"),
-            latency(measured),
-            260,
-            _("One connection, one row a call, through the gateway."),
-        ),
-        (
-            _("What the answers rest on"),
-            importance(measured),
-            360,
-            _("Permutation importance on the evaluated rows."),
-        ),
-    ]
+        (_("Precision over recall"), precision_recall(measured), 320, ""),
+        (_("Latency of single calls"), latency(measured), 260,
+         _("One connection, one row a call, through the gateway.")),
+        (_("Up to saturation"), saturation(measured), 300,
+         _("More callers at once until throughput rises by less than a tenth.")),
+        (_("What the answers rest on"), importance(measured), 360,
+         _("Permutation importance on the evaluated rows.")),
+    ]  # fmt: skip
     return [
         {"title": title, "figure": figure, "height": height, "caption": caption}
         for title, figure, height, caption in candidates

@@ -20,6 +20,14 @@ FIRST_GATES = [
 ]
 
 
+TASK_WORDS = {
+    "classification": _("Classification"),
+    "regression": _("Regression"),
+    "forecasting": _("Forecasting"),
+    "text_spans": _("Places in a text"),
+}
+
+
 class SuiteForm(forms.Form):
     """What a version is asked, and what it must reach."""
 
@@ -35,6 +43,18 @@ class SuiteForm(forms.Form):
         required=False,
         help_text=_("Separated by commas. The worst group is shown."),
     )
+    groups = forms.CharField(
+        label=_("Columns whose groups must be served alike"),
+        required=False,
+        help_text=_(
+            "Separated by commas. The gate fairness_gap with such a column as its slice limits the gap."
+        ),
+    )
+    task = forms.ChoiceField(
+        label=_("Task"),
+        required=False,
+        choices=[("", _("What the signature says")), *TASK_WORDS.items()],
+    )
     gates = forms.JSONField(
         label=_("Gates"),
         widget=forms.Textarea(attrs={"rows": 8, "class": "font-monospace", "spellcheck": "false"}),
@@ -43,6 +63,16 @@ class SuiteForm(forms.Form):
             "relative: may be worse than production by the threshold at most."
         )
         % {"metrics": ", ".join(sorted(METRICS))},
+    )
+
+    scorer = forms.CharField(
+        label=_("Scorer of your own"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 4, "class": "font-monospace", "spellcheck": "false"}),
+        help_text=_(
+            "Python, run in the sandbox: score(truth, answer, inputs) returns a dict of numbers for a row. "
+            "A gate names such a figure score:<name>, with better: higher or lower."
+        ),
     )
 
     def __init__(self, capability: Capability, *args: Any, **kwargs: Any) -> None:
@@ -54,4 +84,11 @@ class SuiteForm(forms.Form):
         field.queryset = versions.order_by("dataset__slug", "-number")
 
     def clean_slices(self) -> list[str]:
-        return [name.strip() for name in self.cleaned_data["slices"].split(",") if name.strip()]
+        return _names(self.cleaned_data["slices"])
+
+    def clean_groups(self) -> list[str]:
+        return _names(self.cleaned_data["groups"])
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]

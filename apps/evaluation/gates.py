@@ -19,23 +19,32 @@ class Verdict(StrEnum):
     UNDECIDED = "undecided"
 
 
-HIGHER_IS_BETTER = frozenset(
-    {
-        "accuracy",
-        "balanced_accuracy",
-        "f1_macro",
-        "precision_macro",
-        "recall_macro",
-        "roc_auc",
-        "r2",
-        "throughput",
-    }
-)
-LOWER_IS_BETTER = frozenset(
-    {"log_loss", "calibration_error", "latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "memory_mb", "rmse",
-     "mae", "cold_start_s", "error_rate", "cases_failed", "robustness_noise_drop", "package_mb"}
+_HIGHER_BY_TASK = {
+    "classification": frozenset(
+        {"accuracy", "balanced_accuracy", "f1_macro", "precision_macro", "recall_macro", "roc_auc"}
+    ),
+    "regression": frozenset({"r2"}),
+    "forecasting": frozenset[str](),
+    "text_spans": frozenset({"span_f1", "span_precision", "span_recall", "rows_right"}),
+}
+_LOWER_BY_TASK = {
+    "classification": frozenset({"log_loss", "brier", "calibration_error"}),
+    "regression": frozenset({"mae", "rmse", "bias"}),
+    "forecasting": frozenset({"mae", "rmse", "bias", "smape"}),
+    "text_spans": frozenset[str](),
+}
+TASKS = tuple(_HIGHER_BY_TASK)
+METRICS_BY_TASK = {task: _HIGHER_BY_TASK[task] | _LOWER_BY_TASK[task] for task in TASKS}
+_SERVING_LOWER = frozenset(
+    {"latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "memory_mb", "cpu_ms_per_call", "cold_start_s",
+     "cases_failed", "robustness_noise_drop", "robustness_missing_drop", "robustness_permuted_drop",
+     "package_mb", "fairness_gap", "robustness_failed", "parity_failed"}
 )  # fmt: skip
+HIGHER_IS_BETTER = frozenset[str]().union(*_HIGHER_BY_TASK.values()) | {"throughput"}
+LOWER_IS_BETTER = frozenset[str]().union(*_LOWER_BY_TASK.values()) | _SERVING_LOWER
 METRICS = HIGHER_IS_BETTER | LOWER_IS_BETTER
+_DROPS = frozenset({"robustness_noise_drop", "robustness_missing_drop", "robustness_permuted_drop"})
+OWN = "score:"
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,7 @@ class Gate:
 
     `relative` compares the difference to the production version: the candidate may be worse by `threshold` at
     most. `certain` asks that the whole interval is on the good side, else the estimate decides. Fewer rows than
-    `at_least` never pass.
+    `at_least` never pass. `better` says which way is better for `score:<name>`, a figure of the suite's own scorer.
     """
 
     metric: str
@@ -53,10 +62,16 @@ class Gate:
     relative: bool = False
     certain: bool = False
     at_least: int = 1
+    better: str = ""
 
     @property
     def higher_is_better(self) -> bool:
-        return self.metric in HIGHER_IS_BETTER
+        return self.better == "higher" if self.better else self.metric in HIGHER_IS_BETTER
+
+    @property
+    def absolute(self) -> bool:
+        """A bias is bad in both directions: its size is what counts."""
+        return self.metric == "bias" and not self.relative
 
     def words(self) -> str:
         """The condition as a reader would say it."""
@@ -85,8 +100,8 @@ class Result:
         }
 
 
-def read_gates(items: Any) -> tuple[list[Gate], list[str]]:
-    """Gates from JSON, with everything that is wrong with them, in words."""
+def read_gates(items: Any, task: str = "", *, own_scorer: bool = False) -> tuple[list[Gate], list[str]]:
+    """Gates from JSON, with everything that is wrong with them, in words. `task` says which metrics there are."""
     if not isinstance(items, list):
         return [], ["gates must be a list"]
     gates, problems = [], []
@@ -98,21 +113,59 @@ def read_gates(items: Any) -> tuple[list[Gate], list[str]]:
             problems.append(f"gate {number}: {error}")
             continue
         gates.append(gate)
-        problems += [f"gate {number}: {problem}" for problem in _impossible(gate)]
+        problems += [f"gate {number}: {problem}" for problem in _impossible(gate, task, own_scorer)]
     return gates, problems + _contradictions(gates)
 
 
-def _impossible(gate: Gate) -> list[str]:
-    problems = []
-    if gate.metric not in METRICS:
-        problems.append(f"there is no metric “{gate.metric}”; choose one of {', '.join(sorted(METRICS))}")
+def _impossible(gate: Gate, task: str, own_scorer: bool) -> list[str]:
+    if gate.at_least < 1:
+        return ["at_least must be 1 or more: no rows are no evidence"]
+    if gate.metric.startswith(OWN):
+        return _impossible_score(gate, own_scorer)
+    if gate.better:
+        return [f"{gate.metric} has its direction; “better” is for figures of the suite's own scorer"]
+    known = METRICS - frozenset[str]().union(*METRICS_BY_TASK.values()) | METRICS_BY_TASK.get(task, METRICS)
+    if gate.metric not in known:
+        return [f"there is no metric “{gate.metric}”; choose one of {', '.join(sorted(known))}"]
     bounded = gate.metric in HIGHER_IS_BETTER - {"throughput"}
     if bounded and not gate.relative and gate.threshold > 1:
-        problems.append(f"{gate.metric} never exceeds 1, so ≥ {gate.threshold:g} cannot be met")
-    if gate.metric in LOWER_IS_BETTER and not gate.relative and gate.threshold < 0:
-        problems.append(f"{gate.metric} is never negative, so ≤ {gate.threshold:g} cannot be met")
-    if gate.at_least < 1:
-        problems.append("at_least must be 1 or more: no rows are no evidence")
+        return [f"{gate.metric} never exceeds 1, so ≥ {gate.threshold:g} cannot be met"]
+    if gate.metric in LOWER_IS_BETTER - _DROPS and not gate.relative and gate.threshold < 0:
+        return [f"{gate.metric} is never negative, so ≤ {gate.threshold:g} cannot be met"]
+    return []
+
+
+def _impossible_score(gate: Gate, own_scorer: bool) -> list[str]:
+    problems = []
+    if not own_scorer:
+        problems.append(f"{gate.metric} needs a scorer, and the suite has none")
+    if gate.better not in ("higher", "lower"):
+        problems.append(f"say which way is better for {gate.metric}: better must be higher or lower")
+    return problems
+
+
+def unsatisfiable(
+    gates: Sequence[Gate], rows: int | None, counts: Mapping[str, Mapping[str, int]]
+) -> list[str]:
+    """Gates that these rows can never satisfy: too few of them, or of the slice, or no such slice.
+
+    `counts` maps a column to the rows of each of its values, for the columns that the suite slices by.
+    """
+    problems = []
+    for gate in gates:
+        column, _equals, value = gate.slice.partition("=")
+        fairness = gate.metric == "fairness_gap"
+        if gate.slice and column not in counts:
+            problems.append(f"{gate.words()}: the suite does not slice by “{column}”")
+            continue
+        if gate.slice and not fairness and value not in counts[column]:
+            known = ", ".join(sorted(counts[column])[:12])
+            problems.append(f"{gate.words()}: no row has {gate.slice}; there are {known}")
+            continue
+        there = counts[column][value] if gate.slice and not fairness else rows
+        serving = gate.metric not in frozenset[str]().union(*METRICS_BY_TASK.values())
+        if there is not None and not serving and gate.at_least > there:
+            problems.append(f"{gate.words()}: asks for {gate.at_least} rows, there are {there}")
     return problems
 
 
@@ -150,10 +203,13 @@ def judge(gate: Gate, figures: Mapping[str, Any], differences: Mapping[str, Any]
 
 
 def _decide(gate: Gate, figure: Mapping[str, Any]) -> Result:
+    if gate.absolute:
+        figure = _by_size(figure)
     sign = 1.0 if gate.higher_is_better else -1.0
     limit = -gate.threshold if gate.relative else sign * gate.threshold
-    value = sign * float(figure["value"])
-    ends = [sign * float(figure.get(end, figure["value"])) for end in ("low", "high")]
+    raw = float(figure["value"])
+    value = sign * raw
+    ends = [sign * float(raw if (end := figure.get(name)) is None else end) for name in ("low", "high")]
     shown = f"{float(figure['value']):.4g}"
     if not gate.certain:
         verdict = Verdict.PASSED if value >= limit else Verdict.FAILED
@@ -167,6 +223,13 @@ def _decide(gate: Gate, figure: Mapping[str, Any]) -> Result:
     return Result(
         gate, Verdict.UNDECIDED, f"{shown}, but the interval crosses the threshold: more rows decide", figure
     )
+
+
+def _by_size(figure: Mapping[str, Any]) -> dict[str, Any]:
+    """A figure that is bad in both directions, by its distance from zero."""
+    value, low, high = (float(figure.get(end) or 0) for end in ("value", "low", "high"))
+    nearest = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
+    return {**figure, "value": abs(value), "low": nearest, "high": max(abs(low), abs(high))}
 
 
 def judge_all(

@@ -21,6 +21,11 @@ class Suite(models.Model):
     dataset_version = models.ForeignKey("datasets.DatasetVersion", on_delete=models.PROTECT, related_name="+")
     target = models.CharField(_("column with the right answer"), max_length=100)
     slices = models.JSONField(_("columns to slice by"), default=list, blank=True)
+    task = models.CharField(
+        _("task"), max_length=20, blank=True, help_text="Empty: what the version's signature says."
+    )
+    groups = models.JSONField(_("columns whose groups must be served alike"), default=list, blank=True)
+    scorer = models.TextField(_("scorer of your own"), blank=True)
     gates = models.JSONField(_("gates"), default=list)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -55,6 +60,7 @@ class Run(models.Model):
     job = models.ForeignKey("compute.Job", null=True, on_delete=models.PROTECT, related_name="+")
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.DEPLOYING)
     reason = models.TextField(blank=True)
+    cpu_s_before = models.FloatField(null=True, help_text="Of the deployment, when the calls began.")
     started_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     started_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True)

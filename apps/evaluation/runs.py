@@ -14,6 +14,7 @@ from apps.compute.models import Job
 from apps.compute.services import submit_job
 from apps.core import audit, events, lineage, objects
 from apps.core.errors import IllegalMove, PortalError, StaleWrite
+from apps.evaluation import usage
 from apps.evaluation.gates import Gate, judge_all
 from apps.evaluation.models import Report, Run
 from apps.evaluation.selectors import cases_of
@@ -117,6 +118,9 @@ def _measure(run: Run) -> None:
             "signature": version.signature,
             "target": suite.target,
             "slices": suite.slices,
+            "groups": suite.groups,
+            "task": suite.task,
+            "scorer": suite.scorer,
             "cases": cases_of(version),
             **addresses,
         },
@@ -128,7 +132,8 @@ def _measure(run: Run) -> None:
     )
     lineage.link(suite.dataset_version, run, "evaluated on")
     lineage.link(version, run, "evaluated")
-    Run.lifecycle.move(run, Run.Status.MEASURING, by=None, job=job)
+    used = usage.of(run.deployment)
+    Run.lifecycle.move(run, Run.Status.MEASURING, by=None, job=job, cpu_s_before=used.cpu_s if used else None)
 
 
 def _when_measured(run: Run, job: Job) -> None:
@@ -148,6 +153,7 @@ def report_on(run: Run, job: Job) -> Report:
     measured: dict[str, Any] = job.result or {}
     figures, differences = measured["figures"], measured.get("differences")
     figures["package_mb"] = {"value": run.version.size / 1e6, "n": 1, "unit": "MB"}
+    figures |= usage.figures(run, int(measured.get("calls", 0)))
     gates = [Gate(**item) for item in run.suite.gates]
     verdict, results = judge_all(gates, figures, differences)
     content = {
@@ -161,6 +167,8 @@ def report_on(run: Run, job: Job) -> Report:
             "number": run.suite.number,
             "name": run.suite.name,
             "target": run.suite.target,
+            "groups": run.suite.groups,
+            "scorer": run.suite.scorer,
             "dataset": lineage.urn(run.suite.dataset_version),
             "dataset_digest": run.suite.dataset_version.digest,
             "author": run.suite.created_by.username,
@@ -187,7 +195,7 @@ def report_on(run: Run, job: Job) -> Report:
 
 def _headline(figures: dict[str, Any], differences: dict[str, Any] | None) -> dict[str, Any]:
     """The few figures that lists show without opening the report."""
-    shown = ("accuracy", "f1_macro", "latency_p95_ms", "throughput")
+    shown = ("accuracy", "f1_macro", "mae", "span_f1", "latency_p95_ms", "throughput", "memory_mb")
     headline = {name: figures[name]["value"] for name in shown if name in figures}
     if differences and "accuracy" in differences:
         headline["accuracy_difference"] = differences["accuracy"]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -16,6 +20,7 @@ from apps.instances.models import Deployment, TrafficWeight
 if TYPE_CHECKING:
     from apps.accounts.models import User
     from apps.catalog.models import Capability, Version
+    from apps.datasets.models import DatasetVersion
 
 _VIEWERS = (Role.DEVELOPER, Role.QA, Role.OPERATOR)
 
@@ -75,6 +80,71 @@ def cases_of(version: Version) -> list[dict[str, Any]]:
     with objects.open_object(entry["sha256"]) as file:
         cases: list[dict[str, Any]] = orjson.loads(file.read())
     return cases
+
+
+def held_out(data: DatasetVersion, columns: Sequence[str]) -> tuple[int | None, dict[str, dict[str, int]]]:
+    """How many rows an evaluation would ask, and how many of each value of some columns. Reads the table once.
+
+    The same choice of rows as the job's: test.csv, else the only CSV; its rows whose `split` says test, if any.
+    None rows when there is no such table.
+    """
+    entry = _held_out_file(data)
+    if entry is None:
+        return None, {column: {} for column in columns}
+    with objects.open_object(entry) as file:
+        reader = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", newline=""))
+        if "split" not in (reader.fieldnames or []):
+            return _count(reader, columns)
+        rows, counts = _count((row for row in reader if row["split"] == "test"), columns)
+    if rows:
+        return rows, counts
+    with objects.open_object(entry) as file:
+        return _count(csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", newline="")), columns)
+
+
+def _held_out_file(data: DatasetVersion) -> str | None:
+    found = {path: entry["sha256"] for path, entry in data.manifest.items() if path.endswith(".csv")}
+    if "test.csv" in found:
+        return str(found["test.csv"])
+    return str(next(iter(found.values()))) if len(found) == 1 else None
+
+
+def _count(rows: Iterable[Any], columns: Sequence[str]) -> tuple[int, dict[str, dict[str, int]]]:
+    counts: dict[str, dict[str, int]] = {column: {} for column in columns}
+    total = 0
+    for row in rows:
+        total += 1
+        for column in columns:
+            counts[column][row[column]] = counts[column].get(row[column], 0) + 1
+    return total, counts
+
+
+def rows_of(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every evaluated row of a report, in the data set's order: id, truth, answer, error, inputs, slices."""
+    kept = content.get("rows")
+    if not kept:
+        return
+    with objects.open_object(kept["sha256"]) as file:
+        for line in file:
+            yield orjson.loads(line)
+
+
+def chosen_rows(
+    content: dict[str, Any], wanted: Mapping[str, str], *, after: int = -1, size: int = 50
+) -> list[dict[str, Any]]:
+    """The first rows after row `after` that fit: `truth`, `answer`, `slice` (column=value), `only` = wrong."""
+    fitting = (row for row in rows_of(content) if row["row"] > after and _fits(row, wanted))
+    return list(islice(fitting, size))
+
+
+def _fits(row: dict[str, Any], wanted: Mapping[str, str]) -> bool:
+    column, _equals, value = wanted.get("slice", "").partition("=")
+    return (
+        (not wanted.get("truth") or str(row["truth"]) == wanted["truth"])
+        and (not wanted.get("answer") or str(row["answer"]) == wanted["answer"])
+        and (not column or row.get("slices", {}).get(column) == value)
+        and (wanted.get("only") != "wrong" or row.get("error", row["truth"] != row["answer"]) != 0)
+    )
 
 
 def content_of(report: Report) -> dict[str, Any]:

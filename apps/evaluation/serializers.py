@@ -16,6 +16,7 @@ class SuiteSerializer(serializers.ModelSerializer[Suite]):
     dataset_version: Any = serializers.PrimaryKeyRelatedField(queryset=DatasetVersion.objects.all())
     gates = serializers.JSONField()
     slices = serializers.ListField(child=serializers.CharField(), required=False)
+    groups = serializers.ListField(child=serializers.CharField(), required=False)
 
     class Meta:
         model = Suite
@@ -27,6 +28,9 @@ class SuiteSerializer(serializers.ModelSerializer[Suite]):
             "dataset_version",
             "target",
             "slices",
+            "groups",
+            "task",
+            "scorer",
             "gates",
             "created_at",
         ]

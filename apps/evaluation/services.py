@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
@@ -14,10 +15,10 @@ from apps.compute.services import cancel_job
 from apps.core import audit, events
 from apps.core.errors import Conflict, Invalid
 from apps.core.policy import require
-from apps.evaluation.gates import read_gates
+from apps.evaluation.gates import TASKS, read_gates, unsatisfiable
 from apps.evaluation.models import Run, Suite
 from apps.evaluation.policy import may_cancel, may_evaluate, may_write_suite
-from apps.evaluation.selectors import production_of
+from apps.evaluation.selectors import held_out, production_of
 from apps.instances.models import Deployment
 from apps.instances.services import deploy_version
 
@@ -37,18 +38,27 @@ def create_suite(
     target: str,
     gates: list[dict[str, Any]],
     slices: list[str] | None = None,
+    groups: list[str] | None = None,
+    task: str = "",
+    scorer: str = "",
 ) -> Suite:
     """Make the capability's next suite. Raises Invalid naming each gate that cannot be met and each column missing."""
     require(may_write_suite(by, capability))
-    _gates, problems = read_gates(gates)
+    slices, groups = slices or [], groups or []
+    problems = _scorer_problems(scorer) + _task_problems(task)
+    read, found = read_gates(gates, task, own_scorer=bool(scorer.strip()))
+    problems += found
     if not gates:
         problems.append(_("a suite without gates decides nothing; give at least one"))
     columns = {column["name"] for column in dataset_version.schema.get("columns", [])}
     problems += [
         _("the data set has no column “%(column)s”") % {"column": column}
-        for column in [target, *(slices or [])]
+        for column in [target, *slices, *groups]
         if column not in columns
     ]
+    if not problems:
+        rows, counts = held_out(dataset_version, [*slices, *groups])
+        problems = unsatisfiable(read, rows, counts)
     if problems:
         raise Invalid("; ".join(problems), fields={"gates": "; ".join(problems)})
     type(capability).objects.select_for_update().get(pk=capability.pk)
@@ -59,12 +69,38 @@ def create_suite(
         name=name,
         dataset_version=dataset_version,
         target=target,
-        slices=slices or [],
+        slices=slices,
+        groups=groups,
+        task=task,
+        scorer=scorer,
         gates=gates,
         created_by=by,
     )
     audit.record("evaluation.suite.created", suite, by=by, number=suite.number)
     return suite
+
+
+def _task_problems(task: str) -> list[str]:
+    if task and task not in TASKS:
+        return [
+            _("there is no task “%(task)s”; choose one of %(tasks)s")
+            % {"task": task, "tasks": ", ".join(TASKS)}
+        ]
+    return []
+
+
+def _scorer_problems(scorer: str) -> list[str]:
+    """What can be said of a scorer without running it; it runs in the sandbox alone."""
+    if not scorer.strip():
+        return []
+    try:
+        tree = ast.parse(scorer)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return [_("the scorer is no Python: %(why)s") % {"why": error}]
+    defined = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "score"]
+    if not defined or len(defined[0].args.args) != 3:
+        return [_("the scorer must define score(truth, answer, inputs) and return a dict of numbers")]
+    return []
 
 
 @transaction.atomic

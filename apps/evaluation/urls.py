@@ -12,5 +12,7 @@ urlpatterns = [
     path("evaluations/<int:pk>/cancel/", views.cancel, name="cancel"),
     path("reports/<int:pk>/", views.show_report, name="report"),
     path("reports/<int:pk>/report.json", views.report_json, name="report-json"),
+    path("reports/<int:pk>/report.html", views.report_html, name="report-html"),
+    path("reports/<int:pk>/rows/", views.report_rows, name="rows"),
     path("suites/<slug:slug>/", views.suites, name="suites"),
 ]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.contrib.staticfiles import finders
 from django.http import FileResponse, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -18,9 +21,15 @@ from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.evaluation import charts, services
 from apps.evaluation.forms import SuiteForm
-from apps.evaluation.models import Run, Suite
+from apps.evaluation.models import Report, Run, Suite
 from apps.evaluation.policy import may_cancel, may_evaluate, may_see_evaluations, may_write_suite
-from apps.evaluation.selectors import content_of, latest_report, reports_visible_to, runs_visible_to
+from apps.evaluation.selectors import (
+    chosen_rows,
+    content_of,
+    latest_report,
+    reports_visible_to,
+    runs_visible_to,
+)
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -28,20 +37,20 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
 
 PAGE_SIZE = 30
-_FIRST_FIGURES = (
-    ("accuracy", "", 4),
-    ("balanced_accuracy", "", 4),
-    ("f1_macro", "", 4),
-    ("roc_auc", "", 4),
-    ("log_loss", "", 4),
-    ("calibration_error", "", 4),
-    ("robustness_noise_drop", "", 4),
-    ("latency_p50_ms", "ms", 2),
-    ("latency_p95_ms", "ms", 2),
-    ("latency_p99_ms", "ms", 2),
-    ("throughput", "1/s", 0),
-    ("package_mb", "MB", 2),
-)
+ROWS_SIZE = 50
+_CONFUSIONS = 12
+_UNITS = {
+    "latency_p50_ms": ("ms", 2),
+    "latency_p95_ms": ("ms", 2),
+    "latency_p99_ms": ("ms", 2),
+    "throughput": ("1/s", 0),
+    "memory_mb": ("MB", 0),
+    "cpu_ms_per_call": ("ms", 2),
+    "cold_start_s": ("s", 1),
+    "package_mb": ("MB", 2),
+    "cases_failed": ("", 0),
+    "robustness_failed": ("", 0),
+}
 
 
 def _run_of(request: HttpRequest, pk: int) -> Run:
@@ -108,48 +117,103 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("evaluation:run", pk)
 
 
-@login_required
-@require_GET
-def show_report(request: HttpRequest, pk: int) -> HttpResponse:
-    """The report: verdict, gates, figures, charts, errors."""
+def _report_of(request: HttpRequest, pk: int) -> Report:
     report = reports_visible_to(cast("User", request.user)).filter(pk=pk).first()
     if report is None:
         raise NotFound(_("There is no report %(pk)d that you may see.") % {"pk": pk})
+    return report
+
+
+def _told(report: Report) -> dict[str, Any]:
+    """What the page and its export show of a report."""
     content = content_of(report)
     measured = content["measured"]
-    context = {
+    return {
         "report": report,
         "content": content,
         "measured": measured,
         "charts": charts.all_of(measured),
         "figures": _rows(measured),
+        "confusions": _confusions(measured),
         "current": report.version.digest == report.run.version_digest,
     }
-    return render(request, "evaluation/report.html", context)
+
+
+@login_required
+@require_GET
+def show_report(request: HttpRequest, pk: int) -> HttpResponse:
+    """The report: verdict, gates, figures, charts, errors."""
+    return render(request, "evaluation/report.html", _told(_report_of(request, pk)))
+
+
+@login_required
+@require_GET
+def report_html(request: HttpRequest, pk: int) -> HttpResponse:
+    """The report as one file that needs nothing else: charts, styles and data inside."""
+    report = _report_of(request, pk)
+    script = Path(finders.find("vendor/plotly-strict.min.js") or "").read_text(encoding="utf-8")
+    context = _told(report) | {"plotly": mark_safe(script.replace("</script", "<\\/script"))}  # noqa: S308  our own file
+    response = render(request, "evaluation/report_file.html", context)
+    name = f"report-{report.version.capability.slug}-{report.version.number}-{report.digest[:12]}.html"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+@login_required
+@require_GET
+def report_rows(request: HttpRequest, pk: int) -> HttpResponse:
+    """The rows behind a figure: all, the wrong ones, those of a slice, or of a cell of the confusion matrix."""
+    report = _report_of(request, pk)
+    content = content_of(report)
+    wanted = {name: request.GET.get(name, "")[:200] for name in ("truth", "answer", "slice", "only")}
+    after = request.GET.get("after", "")
+    rows = chosen_rows(content, wanted, after=int(after) if after.isdigit() else -1, size=ROWS_SIZE + 1)
+    context = {
+        "report": report,
+        "content": content,
+        "rows": rows[:ROWS_SIZE],
+        "next": rows[ROWS_SIZE - 1]["row"] if len(rows) > ROWS_SIZE else None,
+        "wanted": {name: value for name, value in wanted.items() if value},
+        "slices": [item["slice"] for item in content["measured"].get("slices") or []],
+    }
+    return render(request, "evaluation/rows.html", context)
 
 
 def _rows(measured: dict[str, Any]) -> list[dict[str, Any]]:
+    """Overall figures, those of slices left out: quality first, then how it serves."""
     differences = measured.get("differences") or {}
+    overall = [name for name in measured["figures"] if "/" not in name]
+    quality = [name for name in overall if name not in _UNITS]
     return [
         {
             "name": name,
-            "unit": unit,
-            "digits": digits,
+            "unit": _UNITS.get(name, ("", 4))[0],
+            "digits": _UNITS.get(name, ("", 4))[1],
             "difference": differences.get(name),
             **measured["figures"][name],
         }
-        for name, unit, digits in _FIRST_FIGURES
-        if measured["figures"].get(name, {}).get("value") is not None
+        for name in [*quality, *(name for name in _UNITS if name in overall)]
+        if measured["figures"][name].get("value") is not None
     ]
+
+
+def _confusions(measured: dict[str, Any]) -> list[dict[str, Any]]:
+    """The most frequent wrong answers of a classification, to be opened row by row."""
+    labels = measured.get("labels") or []
+    cells = [
+        {"truth": labels[truth], "answer": labels[answer], "count": count}
+        for truth, row in enumerate(measured.get("confusion") or [])
+        for answer, count in enumerate(row[: len(labels)])
+        if count and truth != answer
+    ]
+    return sorted(cells, key=lambda cell: -int(cell["count"]))[:_CONFUSIONS]
 
 
 @login_required
 @require_GET
 def report_json(request: HttpRequest, pk: int) -> FileResponse:
     """The very bytes that the report's digest names."""
-    report = reports_visible_to(cast("User", request.user)).filter(pk=pk).first()
-    if report is None:
-        raise NotFound(_("There is no report %(pk)d that you may see.") % {"pk": pk})
+    report = _report_of(request, pk)
     name = f"report-{report.version.capability.slug}-{report.version.number}-{report.digest[:12]}.json"
     return FileResponse(
         objects.open_object(report.digest), content_type="application/json", as_attachment=True, filename=name
@@ -196,5 +260,8 @@ def _initial(capability: Any) -> dict[str, Any]:
         "dataset_version": last.dataset_version_id,
         "target": last.target,
         "slices": ", ".join(last.slices),
+        "groups": ", ".join(last.groups),
+        "task": last.task,
+        "scorer": last.scorer,
         "gates": last.gates,
     }

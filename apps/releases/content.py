@@ -24,6 +24,7 @@ def content_of(report: Report, policy: Policy) -> dict[str, Any]:
             "gates": suite.gates,
             "target": suite.target,
             "slices": suite.slices,
+            **{name: getattr(suite, name) for name in ("task", "groups", "scorer") if getattr(suite, name)},
             "data": suite.dataset_version.digest,
         },
         "report": {"digest": report.digest, "verdict": report.verdict, "about": report.run.version_digest},

@@ -19,7 +19,7 @@ from typing import Any
 
 from atrium.oip.tensors import DATATYPES, FLOATS, InvalidTensor, Tensor, show, show_shape
 
-KINDS = frozenset({"image", "text", "number", "series", "class", "probabilities", "value"})
+KINDS = frozenset({"image", "text", "number", "series", "class", "probabilities", "value", "spans"})
 
 SENSITIVE = ("encrypt", "drop")
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from atrium.evaluation.run import Evaluation
+from atrium.evaluation.scoring import ScorerFailed
 from atrium.evaluation.table import UnusableTable
 
 
@@ -21,11 +22,12 @@ def main() -> int:
     except UnusableTable as error:
         print(f"The data set cannot be used: {error}", file=sys.stderr)
         return 2
+    except ScorerFailed as error:
+        print(f"The suite's scorer failed at {error}", file=sys.stderr)
+        return 2
     (folder / "result.json").write_text(json.dumps(result, allow_nan=False), encoding="utf-8")
-    accuracy = result["figures"]["accuracy"]
-    print(
-        f"accuracy {accuracy['value']:.4f} [{accuracy['low']:.4f}, {accuracy['high']:.4f}] on {result['rows']} rows"
-    )
+    main_figure = result["figures"][result["main"]]
+    print(f"{result['main']}: {main_figure['value']} on {result['rows']} rows")
     return 0
 
 

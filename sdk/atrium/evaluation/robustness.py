@@ -11,14 +11,19 @@ from atrium.evaluation.table import Table
 from atrium.signature import Signature
 
 Array = NDArray[Any]
-Accuracy = Callable[[dict[str, Array]], float]
+Figure = Callable[[dict[str, Array]], float]
+Loss = Callable[[float, float], float]
+SEED = 20260101
+_MISSING_SHARE = 0.1
+_MOST_COLUMNS = 100
 
 
-def _numeric(table: Table) -> str | None:
+def numeric_input(table: Table) -> str | None:
+    """The first input of numbers."""
     return next((name for name, values in table.inputs.items() if values.dtype.kind == "f"), None)
 
 
-def _row(number: float) -> Callable[[Array], Array]:
+def _first_cell(number: float) -> Callable[[Array], Array]:
     def spoil(values: Array) -> Array:
         spoiled = values.copy()
         spoiled.reshape(len(spoiled), -1)[:, 0] = number
@@ -28,9 +33,9 @@ def _row(number: float) -> Callable[[Array], Array]:
 
 
 _SPOILED_NUMBERS = {
-    "not a number": _row(float("nan")),
-    "infinity": _row(float("inf")),
-    "far out of range": _row(1e30),
+    "not a number": _first_cell(float("nan")),
+    "infinity": _first_cell(float("inf")),
+    "far out of range": _first_cell(1e30),
 }
 _SPOILED_TEXTS = {
     "empty text": lambda values: np.array([""] * len(values), dtype=object),
@@ -41,17 +46,15 @@ _SPOILED_TEXTS = {
 
 def spoiled_inputs(endpoint: Endpoint, table: Table, signature: Signature) -> list[dict[str, Any]]:
     """Each spoiled input must be refused with a clear 4xx or answered with finite numbers; never fail otherwise."""
-    name = _numeric(table)
+    name = numeric_input(table)
     spoilers = _SPOILED_NUMBERS if name else _SPOILED_TEXTS
     target = name or next(iter(table.inputs))
     first = slice(0, 1)
     found = []
     for title, spoil in spoilers.items():
-        changed = {target: spoil(table.inputs[target][first])}
-        tensors = table.tensors(
-            first, signature, {**{k: v[first] for k, v in table.inputs.items()}, **changed}
-        )
-        found.append({"check": title, **_reaction(endpoint, tensors)})
+        changed = {key: values[first] for key, values in table.inputs.items()}
+        changed[target] = spoil(changed[target])
+        found.append({"check": title, **_reaction(endpoint, table.tensors(first, signature, changed))})
     return found
 
 
@@ -68,21 +71,60 @@ def _reaction(endpoint: Endpoint, tensors: list[Any]) -> dict[str, Any]:
     return {"passed": bool(finite), "told": "answered" if finite else "answered with NaN or infinity"}
 
 
-def noise(table: Table, accuracy: Accuracy, plain: float) -> dict[str, Any] | None:
-    """How much accuracy drops with Gaussian noise of a tenth of each column's spread. None for texts."""
-    name = _numeric(table)
+def damaged(
+    table: Table, figure: Figure, loss: Loss, plain: float
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """How much the main figure loses under noise, missing values and permuted columns; nothing for texts.
+
+    Gives figures by name, and what happened to each damage, refused ones too.
+    """
+    name = numeric_input(table)
     if name is None:
-        return None
-    values = table.inputs[name]
-    rng = np.random.default_rng(20260101)
+        return {}, []
+    figures: dict[str, Any] = {}
+    checks = []
+    for key, title, spoiled in _damages(table.inputs[name]):
+        try:
+            drop = loss(plain, figure({name: spoiled}))
+        except Refused as refused:
+            checks.append({"check": title, "passed": 400 <= refused.status < 500, "told": str(refused)})
+            continue
+        figures[key] = {"value": drop, "n": len(table)}
+        finite = bool(np.isfinite(drop))
+        told = f"the main figure gets worse by {drop:.4g}" if finite else "answered with NaN or infinity"
+        if not finite:
+            figures.pop(key)
+        checks.append({"check": title, "passed": finite, "told": told})
+    return figures, checks
+
+
+def _damages(values: Array) -> list[tuple[str, str, Array]]:
+    """Noise of a tenth of each column's spread, a tenth of the cells missing, and the columns in another order."""
+    rng = np.random.default_rng(SEED)
     noisy = values + rng.normal(0, 0.1, values.shape) * values.std(0, keepdims=True)
-    noisy = np.clip(noisy, values.min(0), values.max(0)).astype(values.dtype)
-    return {"value": plain - accuracy({name: noisy}), "n": len(table)}
+    noisy = np.clip(noisy, np.nanmin(values, 0), np.nanmax(values, 0)).astype(values.dtype)
+    missing = values.copy()
+    missing[rng.random(values.shape) < _MISSING_SHARE] = np.nan
+    found = [
+        ("robustness_noise_drop", "noise", noisy),
+        ("robustness_missing_drop", "missing values", missing),
+    ]
+    flat = values.reshape(len(values), -1)
+    if flat.shape[1] > 1:
+        turned = np.roll(flat, 1, axis=1).reshape(values.shape)
+        found.append(("robustness_permuted_drop", "columns in another order", turned))
+    return found
 
 
-def importance(table: Table, signature: Signature, accuracy: Accuracy, plain: float) -> list[dict[str, Any]]:
-    """Permutation importance of each column (Breiman, 2001): the accuracy lost when its values are shuffled."""
-    name = _numeric(table)
+def importance(
+    table: Table, signature: Signature, figure: Figure, loss: Loss, plain: float
+) -> list[dict[str, Any]]:
+    """Permutation importance of each column (Breiman, 2001): what the main figure loses when it is shuffled.
+
+    Over the endpoint, so that it is the served model's; `sklearn.inspection.permutation_importance` gives the
+    same for a model in the same process, and a test compares the two.
+    """
+    name = numeric_input(table)
     if name is None:
         return []
     values = table.inputs[name]
@@ -90,12 +132,13 @@ def importance(table: Table, signature: Signature, accuracy: Accuracy, plain: fl
     titles = [column.title or column.name for column in signature.columns] or [
         str(place) for place in np.ndindex(values.shape[1:])
     ]
-    if flat.shape[1] != len(titles) or flat.shape[1] > 100:
+    if flat.shape[1] != len(titles) or flat.shape[1] > _MOST_COLUMNS:
         return []
-    rng = np.random.default_rng(20260101)
+    rng = np.random.default_rng(SEED)
     found = []
     for column, title in enumerate(titles):
         shuffled = flat.copy()
         shuffled[:, column] = rng.permutation(shuffled[:, column])
-        found.append({"input": title, "drop": plain - accuracy({name: shuffled.reshape(values.shape)})})
+        drop = loss(plain, figure({name: shuffled.reshape(values.shape)}))
+        found.append({"input": title, "drop": drop})
     return sorted(found, key=lambda item: -item["drop"])

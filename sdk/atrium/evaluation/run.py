@@ -10,16 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 import atrium
-from atrium.evaluation import figures, load, robustness
+from atrium.evaluation import fairness, load, resampling, robustness, scoring
 from atrium.evaluation.endpoint import Endpoint, Refused
 from atrium.evaluation.table import Table, read_table
+from atrium.evaluation.tasks import Answers, Task, choose
+from atrium.evaluation.tasks.classification import mcnemar
 from atrium.oip import Tensor, read_json
 from atrium.oip.arrays import to_array
-from atrium.signature import Signature, TensorSpec, parse_signature
+from atrium.signature import Signature, parse_signature
 
 Array = NDArray[Any]
-BATCH = 64
-_SHOWN_ERRORS = 200
+BATCH = 256
+_SHOWN_ROWS = 200
+_INPUT_CHARACTERS = 300
 
 
 @dataclass(frozen=True)
@@ -41,28 +44,27 @@ class Evaluation:
     def __init__(self, params: dict[str, Any], folder: Path) -> None:
         self.params, self.folder = params, folder
         self.signature: Signature = parse_signature(params["signature"])
+        groups = params.get("groups", [])
         self.table: Table = read_table(
             folder / "inputs" / "data",
             self.signature,
             target=params["target"],
-            slices=params.get("slices", []),
+            slices=list(dict.fromkeys([*params.get("slices", []), *groups])),
         )
-        self.labels = self._labels()
-        self.truth = np.array([self.labels.index(str(value)) for value in self.table.truth])
+        self.groups = groups
+        self.task: Task[Any] = choose(self.signature, params.get("task", ""))(
+            self.signature, self.table.truth
+        )
+        self.all_rows = np.arange(len(self.table))
+        self.calls = 0
         self.candidate = Side("candidate", **params["candidate"])
         self.production = Side("production", **params["production"]) if params.get("production") else None
-
-    def _labels(self) -> list[str]:
-        spec = _by_kind(self.signature.outputs, "class")
-        found = sorted({str(value) for value in self.table.truth})
-        labels = list(spec.labels or []) if spec else []
-        return labels + [value for value in found if value not in labels]
 
     def measure(self) -> dict[str, Any]:
         """The whole result; progress is told on the way."""
         atrium.progress(0.05, f"{len(self.table)} rows to the candidate")
         mine = self._ask(self.candidate)
-        result: dict[str, Any] = {"rows": len(self.table), "labels": self.labels, "task": "classification"}
+        result: dict[str, Any] = {"rows": len(self.table), "task": self.task.name, "main": self.task.main}
         result |= self._quality(mine)
         if self.production:
             atrium.progress(0.4, "the same rows to the version in production")
@@ -70,100 +72,96 @@ class Evaluation:
         atrium.progress(0.6, "latency and throughput")
         result["figures"] |= self._load(result)
         atrium.progress(0.8, "inputs that are not as they should be")
-        result |= self._robustness(result)
+        result |= self._robustness(result, mine)
+        broken = sum(not check["passed"] for check in result["robustness"])
+        result["figures"]["robustness_failed"] = {"value": broken, "n": len(result["robustness"])}
         result["cases"] = self._cases()
         failed = sum(not case["passed"] for case in result["cases"])
         result["figures"]["cases_failed"] = {"value": failed, "n": len(result["cases"])}
+        result["calls"] = self.calls
         self._write_rows(mine)
         return result
 
-    def _ask(self, side: Side) -> figures.Answers:
-        return self._answers(side, range(0, len(self.table), BATCH), {})
+    def _ask(self, side: Side, changed: dict[str, Array] | None = None, batch: int = BATCH) -> Answers:
+        return self.task.read(self._batches(side, range(0, len(self.table), batch), changed or {}, batch))
 
-    def _answers(self, side: Side, starts: Iterable[int], changed: dict[str, Array]) -> figures.Answers:
-        endpoint, classes, probabilities = side.connect(), [], []
+    def _batches(
+        self, side: Side, starts: Iterable[int], changed: dict[str, Array], batch: int
+    ) -> list[dict[str, Array]]:
+        endpoint = side.connect()
+        found = []
         for start in starts:
-            answer = endpoint.infer(self.table.tensors(slice(start, start + BATCH), self.signature, changed))
-            classes.append(self._classes(answer.outputs))
-            spread = _by_kind(self.signature.outputs, "probabilities")
-            if spread is not None and spread.name in answer.outputs:
-                probabilities.append(answer.outputs[spread.name].astype(float))
+            tensors = self.table.tensors(slice(start, start + batch), self.signature, changed)
+            found.append(endpoint.infer(tensors).outputs)
+            self.calls += 1
         endpoint.close()
-        joined = np.concatenate(probabilities) if probabilities else None
-        if joined is not None and joined.shape[1] != len(self.labels):
-            joined = None
-        return figures.Answers(np.concatenate(classes), joined)
+        return found
 
-    def _classes(self, outputs: dict[str, Array]) -> Array:
-        spec = _by_kind(self.signature.outputs, "class") or self.signature.outputs[0]
-        values = outputs[spec.name].ravel()
-        if spec.labels and values.dtype.kind in "iu":
-            return np.where((values >= 0) & (values < len(spec.labels)), values, -1).astype(int)
-        texts = [value.decode() if isinstance(value, bytes) else str(value) for value in values.tolist()]
-        return np.array([self.labels.index(text) if text in self.labels else -1 for text in texts])
+    def _figures(self, answers: Answers, rows: Array) -> dict[str, Any]:
+        return resampling.estimate(len(rows), self.task.statistic(answers, rows))
 
-    def _quality(self, mine: figures.Answers) -> dict[str, Any]:
-        classes = len(self.labels)
-        found = figures.estimate(len(self.table), figures.classification(self.truth, mine, classes))
+    def _quality(self, mine: Answers) -> dict[str, Any]:
+        found = self._figures(mine, self.all_rows) | self._scored(mine)
         slices = []
         for column, values in self.table.slices.items():
             for value in sorted(set(values.tolist())):
                 rows = np.flatnonzero(values == value)
-                part = figures.Answers(
-                    mine.predicted[rows], None if mine.probabilities is None else mine.probabilities[rows]
-                )
-                local = figures.estimate(len(rows), figures.classification(self.truth[rows], part, classes))
+                local = self._figures(mine.take(rows), rows)
                 name = f"{column}={value}"
                 slices.append({"slice": name, "n": len(rows), "figures": local})
                 found |= {f"{name}/{metric}": figure for metric, figure in local.items()}
-        quality: dict[str, Any] = {
+        groups = [
+            fairness.by_group(self.task, mine, column, self.table.slices[column]) for column in self.groups
+        ]
+        found |= {f"{entry['column']}/fairness_gap": entry["gap"] for entry in groups}
+        return {
             "figures": found,
             "slices": slices,
-            "confusion": figures.confusion(self.truth, mine.predicted, classes),
-            "errors": self._errors(mine),
+            "fairness": groups,
+            "wrong": int((self.task.errors(mine) > 0).sum()),
+            "errors": [self._row(int(row), mine) for row in self.task.wrong(mine)[:_SHOWN_ROWS]],
+            **self.task.detail(mine),
         }
-        if mine.probabilities is not None:
-            quality["calibration"] = figures.calibration(self.truth, mine.probabilities)
-            if classes == 2:
-                quality["roc"] = figures.roc(self.truth, mine.probabilities)
-        return quality
 
-    def _errors(self, mine: figures.Answers) -> list[dict[str, Any]]:
-        wrong = np.flatnonzero(mine.predicted != self.truth)
-        return [self._row(int(row), mine) for row in wrong[:_SHOWN_ERRORS]]
+    def _scored(self, mine: Answers) -> dict[str, Any]:
+        """Figures of the suite's own scorer, called `score:<name>`."""
+        source = self.params.get("scorer", "")
+        if not source.strip():
+            return {}
+        rows = [
+            {key: told[key] for key in ("truth", "answer")} | {"inputs": self._inputs(row)}
+            for row, told in ((row, self.task.row(mine, row)) for row in range(len(self.table)))
+        ]
+        scores = scoring.score_rows(source, rows, self.folder)
+        found = resampling.estimate(len(self.table), resampling.means(scores))
+        return {f"score:{name}": figure for name, figure in found.items()}
 
-    def _row(self, row: int, mine: figures.Answers) -> dict[str, Any]:
-        predicted = int(mine.predicted[row])
-        told = {
-            "row": row,
-            "id": self.table.ids[row],
-            "truth": self.labels[self.truth[row]],
-            "answer": self.labels[predicted] if predicted >= 0 else None,
-        }
-        if mine.probabilities is not None:
-            told["confidence"] = round(float(mine.probabilities[row].max()), 4)
-        return told
+    def _inputs(self, row: int) -> dict[str, Any]:
+        return {name: values[row].tolist() if isinstance(values[row], np.ndarray) else _plain_value(values[row])
+                for name, values in self.table.inputs.items()}  # fmt: skip
 
-    def _comparison(self, mine: figures.Answers, other: figures.Answers) -> dict[str, Any]:
-        classes = len(self.labels)
-        differences = figures.estimate(
+    def _row(self, row: int, mine: Answers) -> dict[str, Any]:
+        return {"row": row, "id": self.table.ids[row], **self.task.row(mine, row)}
+
+    def _comparison(self, mine: Answers, other: Answers) -> dict[str, Any]:
+        differences = resampling.estimate(
             len(self.table),
-            figures.difference(
-                figures.classification(self.truth, mine, classes),
-                figures.classification(self.truth, other, classes),
+            resampling.difference(
+                self.task.statistic(mine, self.all_rows), self.task.statistic(other, self.all_rows)
             ),
         )
-        apart = np.flatnonzero(mine.predicted != other.predicted)
-        disagreements = [
-            self._row(int(row), mine) | {"production": self.labels[int(other.predicted[row])]}
-            for row in apart[:_SHOWN_ERRORS]
-            if other.predicted[row] >= 0
+        left, right = self.task.errors(mine), self.task.errors(other)
+        apart = np.flatnonzero(~self.task.same(mine, other))
+        apart = apart[np.argsort(-np.abs(left - right)[apart], kind="stable")]
+        told = [
+            self._row(int(row), mine) | {"production": self.task.row(other, int(row))["answer"]}
+            for row in apart[:_SHOWN_ROWS]
         ]
-        test = figures.mcnemar(self.truth, mine.predicted, other.predicted)
-        return {
-            "differences": differences,
-            "comparison": {"mcnemar": test, "disagreements": disagreements, "disagreeing": len(apart)},
-        }
+        comparison: dict[str, Any] = {"disagreements": told, "disagreeing": len(apart)}
+        comparison |= {"better": int((left < right).sum()), "worse": int((left > right).sum())}
+        if self.task.higher_is_better:
+            comparison["mcnemar"] = mcnemar(left == 0, right == 0)
+        return {"differences": differences, "comparison": comparison}
 
     def _load(self, result: dict[str, Any]) -> dict[str, Any]:
         requests = [
@@ -173,26 +171,38 @@ class Evaluation:
         found = load.one_after_another(endpoint, requests)
         endpoint.close()
         result["latency"] = {"histogram": found.pop("histogram"), "edges": found.pop("edges")}
-        busy = load.at_once(self.candidate.connect, requests)
+        busy = load.saturation(self.candidate.connect, requests)
+        self.calls += load.CALLS + busy["calls"]
         result["load"] = busy
         return found | {"throughput": busy["throughput"]}
 
-    def _robustness(self, result: dict[str, Any]) -> dict[str, Any]:
-        def accuracy(changed: dict[str, Array]) -> float:
-            answers = self._answers(self.candidate, range(0, len(self.table), BATCH), changed)
-            return float((answers.predicted == self.truth).mean())
+    def _robustness(self, result: dict[str, Any], mine: Answers) -> dict[str, Any]:
+        def main_figure(changed: dict[str, Array]) -> float:
+            answers = self._ask(self.candidate, changed)
+            return float(
+                self.task.statistic(answers, self.all_rows)(np.ones((1, len(self.table))))[self.task.main][0]
+            )
 
-        plain = result["figures"]["accuracy"]["value"]
+        plain = result["figures"][self.task.main]["value"]
         endpoint = self.candidate.connect()
         checks = robustness.spoiled_inputs(endpoint, self.table, self.signature)
         endpoint.close()
-        drop = robustness.noise(self.table, accuracy, plain)
-        if drop is not None:
-            result["figures"]["robustness_noise_drop"] = drop
-        return {
-            "robustness": checks,
-            "importance": robustness.importance(self.table, self.signature, accuracy, plain),
-        }
+        if plain is None:
+            return {"robustness": checks, "importance": []}
+        figures, damages = robustness.damaged(self.table, main_figure, self.task.gain, plain)
+        result["figures"] |= figures
+        importance = robustness.importance(self.table, self.signature, main_figure, self.task.gain, plain)
+        return {"robustness": [*checks, *damages, self._alone(mine)], "importance": importance}
+
+    def _alone(self, mine: Answers) -> dict[str, Any]:
+        """Whether a row gets the same answer alone as among others."""
+        rows = self.all_rows[: min(20, len(self.table))]
+        batches = self._batches(self.candidate, (int(row) for row in rows), {}, 1)
+        joined = self.task.read(batches)
+        same = self.task.same(joined, mine.take(rows))
+        apart = int((~same).sum())
+        told = f"{apart} of {len(rows)} rows get another answer" if apart else "the same answers"
+        return {"check": "one row at a time", "passed": not apart, "told": told}
 
     def _cases(self) -> list[dict[str, Any]]:
         endpoint = self.candidate.connect()
@@ -216,12 +226,19 @@ class Evaluation:
                 }
         return {"name": case["name"], "passed": True, "message": ""}
 
-    def _write_rows(self, mine: figures.Answers) -> None:
+    def _write_rows(self, mine: Answers) -> None:
         target = self.folder / "outputs" / "rows.jsonl"
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("w", encoding="utf-8") as file:
             for row in range(len(self.table)):
-                file.write(json.dumps(self._row(row, mine), ensure_ascii=False) + "\n")
+                told = self._row(row, mine) | {"inputs": self._shown(row)}
+                told["slices"] = {column: str(values[row]) for column, values in self.table.slices.items()}
+                file.write(json.dumps(told, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def _shown(self, row: int) -> str:
+        """The inputs of a row as a short text, for a reader."""
+        text = "; ".join(f"{name}: {_brief(value)}" for name, value in self._inputs(row).items())
+        return text if len(text) <= _INPUT_CHARACTERS else text[:_INPUT_CHARACTERS] + "…"
 
 
 def _agree(expected: Array, given: Array, tolerance: float) -> bool:
@@ -238,5 +255,12 @@ def _plain(value: Any) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def _by_kind(specs: list[TensorSpec], kind: str) -> TensorSpec | None:
-    return next((spec for spec in specs if spec.kind == kind), None)
+def _plain_value(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, list):
+        flat = np.ravel(value).tolist()
+        return " ".join(f"{number:.4g}" if isinstance(number, float) else str(number) for number in flat)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

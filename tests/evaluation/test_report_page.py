@@ -1,0 +1,107 @@
+"""The report of a real measurement, of each task: every figure leads to its rows, and the file stands alone."""
+
+import pytest
+from django.test import Client
+
+from apps.compute.models import Job
+from apps.core import objects
+from apps.evaluation import runs
+from apps.evaluation.models import Run
+from apps.evaluation.selectors import chosen_rows, content_of
+from atrium.evaluation import load
+from atrium.evaluation.run import Evaluation
+from tests.evaluation.served import KINDS, serving, write_rows
+from tests.factories import make_capability, make_deployment, make_packaged_version, make_suite
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def report_of(radio, ada, tmp_path, monkeypatch):
+    monkeypatch.setattr(load, "CALLS", 20)
+    monkeypatch.setattr(load.saturation, "__kwdefaults__", {"levels": (1, 2), "seconds": 0.1})
+
+    def make(name, **params):
+        kind = KINDS[name]()
+        write_rows(tmp_path, kind.rows)
+        with serving(candidate=kind.worse, production=kind.good) as address:
+            sides = {
+                s: {"address": address, "path": f"/{s}", "key": "k"} for s in ("candidate", "production")
+            }
+            given = {"signature": kind.signature, "target": "y", "cases": [], **sides, **params}
+            measured = Evaluation(given, tmp_path).measure()
+        digest, size = objects.put([(tmp_path / "outputs" / "rows.jsonl").read_bytes()])
+        capability = make_capability(radio, ada, name.replace("_", "-"))
+        version = make_packaged_version(capability, ada, "1.0.0")
+        run = Run.objects.create(
+            suite=make_suite(capability, ada),
+            version=version,
+            version_digest=version.digest,
+            deployment=make_deployment(version, ada),
+            status=Run.Status.MEASURING,
+            started_by=ada,
+        )
+        outputs = {"rows.jsonl": {"sha256": digest, "size": size}}
+        return runs.report_on(run, Job(status=Job.Status.SUCCEEDED, result=measured, outputs=outputs))
+
+    return make
+
+
+@pytest.fixture
+def as_ada(ada):
+    client = Client()
+    client.force_login(ada)
+    return client
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_the_report_of_each_task_shows_its_figures_and_rows(name, report_of, as_ada):
+    slices = {"regression": ["group"], "text_spans": ["length"]}.get(name, [])
+    report = report_of(name, slices=slices, groups=slices)
+
+    page = as_ada.get(f"/reports/{report.pk}/").content.decode()
+    rows = as_ada.get(f"/reports/{report.pk}/rows/?only=wrong").content.decode()
+    file = as_ada.get(f"/reports/{report.pk}/report.html").content.decode()
+
+    assert content_of(report)["measured"]["main"] in page
+    assert "data-figure" in page
+    assert rows.count("<tr>") > 2
+    assert "Plotly.newPlot" in file
+    assert "src=" not in file.split("<script>", maxsplit=1)[0]
+    assert report.digest in file
+
+
+def test_a_cell_of_the_confusion_matrix_opens_exactly_its_rows(report_of):
+    content = content_of(report_of("classification"))
+    labels, counts = content["measured"]["labels"], content["measured"]["confusion"]
+
+    for truth, row in enumerate(counts):
+        for answer, count in enumerate(row[:-1]):
+            wanted = {"truth": labels[truth], "answer": labels[answer]}
+            assert len(chosen_rows(content, wanted, size=1000)) == count
+
+
+def test_a_slice_opens_exactly_its_rows(report_of):
+    content = content_of(report_of("regression", slices=["group"]))
+
+    for item in content["measured"]["slices"]:
+        assert len(chosen_rows(content, {"slice": item["slice"]}, size=1000)) == item["n"]
+
+
+def test_pages_of_rows_neither_repeat_nor_miss_one(report_of):
+    content = content_of(report_of("text_spans"))
+    seen, after = [], -1
+    while page := chosen_rows(content, {}, after=after, size=33):
+        seen += [row["row"] for row in page]
+        after = seen[-1]
+
+    assert seen == list(range(200))
+
+
+def test_rows_are_the_teams_alone(report_of, cy):
+    report = report_of("regression")
+    client = Client()
+    client.force_login(cy)
+
+    for path in ("", "rows/", "report.html", "report.json"):
+        assert client.get(f"/reports/{report.pk}/{path}").status_code == 404

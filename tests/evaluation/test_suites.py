@@ -1,0 +1,78 @@
+"""A suite that nothing could satisfy is refused when it is saved, and the gate is named."""
+
+import pytest
+
+from apps.core.errors import Invalid
+from apps.datasets.services import create_version
+from apps.evaluation.gates import Gate, judge
+from apps.evaluation.services import create_suite
+from tests.factories import make_capability, make_dataset, put_files
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def digits(radio, ada):
+    return make_capability(radio, ada, "digits")
+
+
+@pytest.fixture
+def data(radio, ada):
+    rows = "x,y,site,split\n" + "1,2,gd,train\n" * 50 + "1,2,gd,test\n" * 30 + "1,2,hn,test\n" * 5
+    return create_version(make_dataset(radio, ada), files=put_files({"rows.csv": rows.encode()}), by=ada)
+
+
+def suite(capability, by, data, *gates, **fields):
+    asked = {"name": "Acceptance", "dataset_version": data, "target": "y", "gates": list(gates)}
+    return create_suite(capability, by=by, **(asked | fields))
+
+
+@pytest.mark.parametrize(
+    ("gate", "fields", "told"),
+    [
+        ({"metric": "accuracy", "threshold": 0.9, "at_least": 36}, {}, "asks for 36 rows, there are 35"),
+        (
+            {"metric": "accuracy", "threshold": 0.9, "slice": "site=hn", "at_least": 6},
+            {"slices": ["site"]},
+            "are 5",
+        ),
+        (
+            {"metric": "accuracy", "threshold": 0.9, "slice": "site=js"},
+            {"slices": ["site"]},
+            "no row has site=js",
+        ),
+        ({"metric": "accuracy", "threshold": 0.9, "slice": "site=hn"}, {}, "does not slice by “site”"),
+        ({"metric": "roc_auc", "threshold": 0.9}, {"task": "regression"}, "no metric “roc_auc”"),
+        ({"metric": "score:cost", "threshold": 1, "better": "lower"}, {}, "the suite has none"),
+        ({"metric": "score:cost", "threshold": 1}, {"scorer": "def score(a, b, c): return {}"}, "which way"),
+        ({"metric": "accuracy", "threshold": 0.9}, {"scorer": "def score(:"}, "no Python"),
+        ({"metric": "accuracy", "threshold": 0.9}, {"scorer": "x = 1"}, "must define score"),
+        ({"metric": "accuracy", "threshold": 0.9}, {"task": "guessing"}, "no task “guessing”"),
+        ({"metric": "accuracy", "threshold": 0.9}, {"groups": ["age"]}, "no column “age”"),
+    ],
+)
+def test_what_cannot_be_satisfied_is_refused_and_named(digits, ada, data, gate, fields, told):
+    with pytest.raises(Invalid, match=told):
+        suite(digits, ada, data, gate, **fields)
+
+
+def test_a_gate_on_the_gap_between_groups_is_accepted(digits, ada, data):
+    gate = {"metric": "fairness_gap", "slice": "site", "threshold": 0.1, "at_least": 5}
+
+    assert suite(digits, ada, data, gate, groups=["site"]).groups == ["site"]
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "high", "verdict"), [(-3, -2, -1.5, "failed"), (-0.5, 0.2, 0.9, "passed")]
+)
+def test_a_bias_is_judged_by_its_size(low, value, high, verdict):
+    figures = {"bias": {"low": low, "value": value, "high": high, "n": 9}}
+
+    assert judge(Gate("bias", 1.0, certain=True), figures, None).verdict == verdict
+
+
+def test_a_figure_of_an_own_scorer_is_judged_in_its_direction():
+    figures = {"score:cost": {"value": 3.0, "low": 2.0, "high": 4.0, "n": 9}}
+
+    assert judge(Gate("score:cost", 5, better="lower"), figures, None).verdict == "passed"
+    assert judge(Gate("score:cost", 5, better="higher"), figures, None).verdict == "failed"
