@@ -68,6 +68,7 @@ class Capability(models.Model):
             GinIndex(fields=["text"], name="capability_text"),
             GinIndex(fields=["tags"], name="capability_tags"),
             models.Index(fields=["status", "visibility"], name="capability_listed"),
+            models.Index(fields=["-published_at", "-id"], name="capability_newest"),
         ]
 
     def __str__(self) -> str:

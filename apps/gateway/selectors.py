@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Sum
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import Role
@@ -17,17 +17,19 @@ from apps.accounts.policy import has_role
 from apps.accounts.selectors import teams_of
 from apps.catalog.models import Capability
 from apps.core.errors import NotFound
-from apps.gateway.histogram import percentile
+from apps.gateway.histogram import SIZE, percentile
 from apps.gateway.models import Call, Grant, Outcome, Overload, Usage
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
 
 __all__ = [
+    "PeriodRow",
     "UsageRow",
     "calls",
     "calls_visible_to",
     "capabilities_called",
+    "counted_calls",
     "counts_since",
     "feedback_visible_to",
     "get_call",
@@ -38,6 +40,7 @@ __all__ = [
     "overloads_visible_to",
     "percentile",
     "usage",
+    "usage_by_period",
 ]
 
 COUNTED = frozenset({"", "input"})
@@ -86,6 +89,55 @@ def usage(
         "hour", "grant_id", "capability_id", "deployment_id", "version", "outcome", "count", "ms", "histogram"
     )
     return [UsageRow(*row) for row in found]
+
+
+@dataclass(frozen=True)
+class PeriodRow:
+    """All calls of one period with one outcome; `error_kind` is empty for answered calls."""
+
+    at: datetime
+    error_kind: str
+    count: int
+    histogram: list[int]
+
+
+def usage_by_period(
+    *,
+    since: datetime,
+    period: timedelta,
+    grants: Iterable[int] | None = None,
+    capability: Capability | None = None,
+) -> list[PeriodRow]:
+    """The rollups summed into periods that begin at multiples of their length since 1970, whatever the keys.
+
+    The database adds the histograms up: a month of a busy capability is ten thousands of rows.
+    """
+    if grants is None and capability is None:
+        raise ValueError("name keys or a capability")
+    added = ", ".join(f"sum(histogram[{place + 1}])::bigint" for place in range(SIZE))
+    conditions: list[str] = []
+    values: list[Any] = [period, since.replace(minute=0, second=0, microsecond=0)]
+    if grants is not None:
+        conditions.append("AND grant_id = ANY(%s)")
+        values.append(list(grants))
+    if capability is not None:
+        conditions.append("AND capability_id = %s")
+        values.append(capability.pk)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT date_bin(%s, hour, 'epoch') AS at, outcome, sum(count)::bigint, ARRAY[{added}]"  # noqa: S608
+            f" FROM gateway_usage WHERE hour >= %s AND grant_id > 0 {' '.join(conditions)} GROUP BY 1, 2",
+            values,
+        )
+        return [PeriodRow(*row) for row in cursor.fetchall()]
+
+
+def counted_calls(grants: Iterable[int], since: datetime) -> int:
+    """How many calls with these keys used up quota since the hour that holds `since`."""
+    hour = since.replace(minute=0, second=0, microsecond=0)
+    rows = Usage.objects.filter(hour__gte=hour, grant_id__in=list(grants), outcome__in=COUNTED)
+    total: int | None = rows.aggregate(total=Sum("count"))["total"]
+    return int(total or 0)
 
 
 def counts_since(deployments: Iterable[int], since: datetime) -> dict[int, dict[str, Any]]:

@@ -8,7 +8,7 @@ from django.urls import NoReverseMatch, reverse
 
 from apps.accounts.policy import is_platform_admin, roles_of
 from apps.core import csp, menu
-from apps.requests.selectors import unread_count, waiting_for
+from apps.requests.selectors import unread_count, waiting_count
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -34,7 +34,7 @@ def _link(item: menu.MenuItem, path: str, counts: dict[str, int]) -> dict[str, A
 def _menu_of(request: HttpRequest) -> list[dict[str, Any]]:
     """Sections with their links, in order; the longest address that fits is the active one."""
     user = request.user
-    counts = {"requests:inbox": waiting_for(user).count()} if user.is_authenticated else {}
+    counts = {"requests:inbox": waiting_count(user)} if user.is_authenticated else {}
     roles = roles_of(user) | ({"admin"} if is_platform_admin(user) else set())
     sections: dict[str, list[dict[str, Any]]] = {}
     for item in menu.items_for(roles):

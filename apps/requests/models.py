@@ -67,6 +67,9 @@ class Step(models.Model):
         verbose_name_plural = _("steps")
         ordering = ["position"]
         constraints = [models.UniqueConstraint(fields=["request", "position"], name="request_step_once")]
+        indexes = [
+            models.Index(fields=["role", "team"], condition=models.Q(filled=False), name="request_step_open"),
+        ]
 
 
 class Decision(models.Model):

@@ -46,6 +46,11 @@ def waiting_for(user: User) -> QuerySet[Request]:
     return Request.objects.filter(Exists(_steps_open_to(user).filter(request=OuterRef("pk"))))
 
 
+def waiting_count(user: User) -> int:
+    """How many requests this person can decide now; counting stops at 100."""
+    return waiting_for(user)[:100].count()
+
+
 def requests_visible_to(user: User | AnonymousUser) -> QuerySet[Request]:
     """One's own, those of one's teams, and those that one's roles decide. An administrator: all."""
     if not user.is_authenticated:

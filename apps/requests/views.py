@@ -17,7 +17,7 @@ from apps.requests import kinds, services
 from apps.requests import notifications as bells
 from apps.requests.models import Decision, Notification, Request
 from apps.requests.policy import may_decide, may_withdraw, words_of
-from apps.requests.selectors import notifications_of, requests_visible_to, waiting_for
+from apps.requests.selectors import notifications_of, requests_visible_to, waiting_count, waiting_for
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -62,7 +62,7 @@ def inbox(request: HttpRequest) -> HttpResponse:
         "view": view,
         "state": state,
         "states": Request.Status.choices,
-        "waiting_count": waiting_for(user).count(),
+        "waiting_count": waiting_count(user),
     }
     return render(request, "requests/inbox.html", context)
 
@@ -163,7 +163,8 @@ def notifications(request: HttpRequest) -> HttpResponse:
     user = cast("User", request.user)
     rows = notifications_of(user).select_related("request", "request__owner")
     page = keyset(rows, ("-pk",), request.GET.get("cursor", ""), 30)
-    waiting = set(waiting_for(user).values_list("pk", flat=True))
+    asked = {row.request_id for row in page.items if row.request_id}
+    waiting = set(waiting_for(user).filter(pk__in=asked).values_list("pk", flat=True))
     shown: set[int] = set()
     for row in page.items:
         row.decidable = row.request_id in waiting and row.request_id not in shown  # type: ignore[attr-defined]

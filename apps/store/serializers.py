@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.functional import cached_property
 from rest_framework import serializers
 
 from apps.accounts.models import Team
@@ -126,7 +127,12 @@ class ListingSerializer(serializers.ModelSerializer[Capability]):
 
     def get_standing(self, capability: Capability) -> dict[str, Any] | None:
         found = getattr(capability, "standing", None)
-        return dict(StandingSerializer(found).data) if found else None
+        return self._standing.to_representation(found) if found else None
+
+    @cached_property
+    def _standing(self) -> StandingSerializer:
+        """One for a whole list: working out its fields takes longer than filling them."""
+        return StandingSerializer()
 
 
 class ReviewSerializer(serializers.ModelSerializer[Review]):

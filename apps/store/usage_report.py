@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -127,23 +127,24 @@ class Report:
 def for_subscription(subscription: Subscription, span: Span) -> Report:
     """The calls with any key of a subscription."""
     grants = list(subscription.keys.values_list("grant_id", flat=True))
-    since = timezone.now() - span.length
-    return _report(gateway.usage(grants=grants, since=since) if grants else [], span)
+    return _report(span, grants=grants)
 
 
 def for_capability(user: User, capability: Capability, span: Span) -> Report:
     """All calls of a capability for its provider; for others those of their own teams' subscriptions."""
-    since = timezone.now() - span.length
     if may_offer(user, capability):
-        return _report(gateway.usage(capability=capability, since=since), span)
+        return _report(span, capability=capability)
     own = Subscription.objects.filter(capability=capability, team__memberships__user=user)
     grants = list(own.values_list("keys__grant_id", flat=True).distinct())
-    return _report(gateway.usage(grants=[pk for pk in grants if pk], since=since), span)
+    return _report(span, grants=[pk for pk in grants if pk])
 
 
-def _report(rows: Iterable[gateway.UsageRow], span: Span) -> Report:
-    """Sum rollup rows into the periods of a span; every period is there, empty ones with zeros."""
+def _report(span: Span, *, grants: list[int] | None = None, capability: Capability | None = None) -> Report:
+    """The calls in each period of a span; every period is there, empty ones with zeros."""
     end = timezone.now()
+    rows = gateway.usage_by_period(
+        since=end - span.length, period=span.period, grants=grants, capability=capability
+    )
     start = _floor(end - span.length, span.period)
     times = []
     while start <= end:
@@ -152,7 +153,7 @@ def _report(rows: Iterable[gateway.UsageRow], span: Span) -> Report:
     good, bad, kinds = Counter[datetime](), Counter[datetime](), Counter[str]()
     histograms: defaultdict[datetime, list[Sequence[int]]] = defaultdict(list)
     for row in rows:
-        at = _floor(row.hour, span.period)
+        at = _floor(row.at, span.period)
         if row.error_kind:
             bad[at] += row.count
             kinds[row.error_kind] += row.count
@@ -196,7 +197,7 @@ def quotas_of(subscription: Subscription) -> list[Quota]:
     return [
         Quota(
             str(title),
-            sum(row.count for row in gateway.usage(grants=grants, since=since) if row.counted),
+            gateway.counted_calls(grants, since),
             limit,
         )
         for title, limit, since in spans

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from apps.requests import kinds, services
-from apps.requests.models import Notification
+from apps.requests.models import Notification, Request, Step
+from apps.requests.selectors import waiting_count
 from apps.requests.services import Need, Rule
 
 
@@ -85,3 +86,18 @@ def test_the_api_decides_under_the_same_rules(client, ada, bo, request_of_ada):
 
     assert answer.json()["status"] == "granted"
     assert answer.json()["steps"][0]["decisions"][0]["user"] == "bo"
+
+
+def test_the_count_of_what_waits_stops_at_a_hundred(client, bo, ada, radio, django_assert_max_num_queries):
+    kinds.register("test", "Test")
+    rows = Request.objects.bulk_create(
+        [Request(kind="test", subject_urn=f"urn:{n}", title=f"Request {n}", owner=ada) for n in range(120)]
+    )
+    Step.objects.bulk_create([Step(request=row, position=0, role="qa", team=radio) for row in rows])
+    client.force_login(bo)
+
+    with django_assert_max_num_queries(16):
+        page = client.get("/requests/").text
+
+    assert page.count("99+") == 2, "the menu and the tab"
+    assert waiting_count(bo) == 100

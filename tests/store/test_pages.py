@@ -1,12 +1,14 @@
 """The store's pages as people see them; what they look like is for the browser tests."""
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from apps.catalog.models import Version
 from apps.instances.models import TrafficWeight
 from apps.instances.services import set_weights
-from apps.store import services, standing
+from apps.store import search, services, standing
 from tests.factories import make_plan, make_published_capability, make_ready_deployment
 
 SIGNATURE = {
@@ -112,6 +114,23 @@ def test_the_list_takes_as_many_queries_for_many_as_for_one(
         make_published_capability(radio, ada, f"more-{number}")
     with django_assert_max_num_queries(16):
         as_cy.get("/store/?sort=popular")
+
+
+@pytest.mark.parametrize("path", ["/store/", "/api/v1/store/", "/api/v1/capabilities/"])
+def test_each_list_takes_the_same_queries_however_many_there_are(
+    as_cy, digits, radio, ada, path, django_assert_num_queries
+):
+    for number in range(2):
+        make_published_capability(radio, ada, f"few-{number}")
+    as_cy.get(path)
+    search.forget()
+    with CaptureQueriesContext(connection) as few:
+        as_cy.get(path)
+    for number in range(20):
+        make_published_capability(radio, ada, f"more-{number}")
+    search.forget()
+    with django_assert_num_queries(len(few)):
+        as_cy.get(path)
 
 
 @pytest.mark.parametrize("tab", ["", "try/", "api/", "versions/", "quality/", "reviews/"])

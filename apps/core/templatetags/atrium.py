@@ -141,6 +141,12 @@ def is_(value: Any, other: Any) -> bool:
 
 
 @register.filter
+def capped(count: int) -> str:
+    """A count that stops at a hundred, as `waiting_count` does: 7, or 99+."""
+    return str(count) if count < 100 else "99+"
+
+
+@register.filter
 def short(digest: str | None) -> str:
     """The first 12 characters of a digest."""
     return (digest or "")[:12]
@@ -195,7 +201,7 @@ def progress(fraction: float | None, message: str = "") -> dict[str, Any]:
 
 @register.inclusion_tag("components/tab.html")
 def tab(
-    url: str, label: str, active: Any = False, icon: str = "", count: int | None = None
+    url: str, label: str, active: Any = False, icon: str = "", count: int | str | None = None
 ) -> dict[str, Any]:
     """One tab inside `<nav class="tabs" aria-label="…">`: `{% tab url label active=… icon="…" count=3 %}`."""
     return {"url": url, "label": label, "active": active, "icon_name": icon, "count": count}

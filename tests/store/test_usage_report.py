@@ -1,0 +1,92 @@
+"""The usage report: the database adds the hours up, and the sums are those of the rows."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from apps.gateway import histogram
+from apps.gateway.models import Usage
+from apps.gateway.selectors import percentile, usage, usage_by_period
+from apps.store import usage_report
+from apps.store.services import issue_key, subscribe
+from tests.factories import make_plan
+
+pytestmark = pytest.mark.django_db
+
+
+def counts(*latencies: float) -> list[int]:
+    found = [0] * histogram.SIZE
+    for ms in latencies:
+        found[histogram.bucket(ms)] += 1
+    return found
+
+
+def make_usage(capability, *, hours_ago=0, grant_id=1, outcome="", latencies=(2.0, 3.0)) -> Usage:
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours_ago)
+    return Usage.objects.create(
+        grant_id=grant_id,
+        capability_id=capability.pk,
+        deployment_id=1,
+        version="1.0.0",
+        hour=hour,
+        outcome=outcome,
+        count=len(latencies),
+        ms=sum(latencies),
+        histogram=counts(*latencies),
+    )
+
+
+@pytest.mark.parametrize("span", usage_report.SPANS, ids=lambda span: span.name)
+def test_the_periods_add_up_to_the_rows(digits, ada, span):
+    for hours_ago in (0, 1, 5, 6, 30, 200):
+        make_usage(digits, hours_ago=hours_ago, latencies=(1.0 + hours_ago, 50.0))
+        make_usage(digits, hours_ago=hours_ago, outcome="rate_limited", latencies=(0.2,))
+    since = timezone.now() - span.length
+    rows = usage(capability=digits, since=since)
+    good = [row for row in rows if not row.error_kind]
+
+    report = usage_report.for_capability(ada, digits, span)
+
+    assert report.calls == sum(row.count for row in rows)
+    assert report.kinds == {"rate_limited": len(rows) - len(good)}
+    assert report.overall["p95"] == percentile([row.histogram for row in good], 0.95)
+
+
+def test_a_subscriber_sees_the_calls_with_the_own_keys_alone(subscription, digits, cy):
+    mine = issue_key(subscription, by=cy)[0].grant_id
+    make_usage(digits, grant_id=mine)
+    make_usage(digits, grant_id=mine + 1000)
+
+    assert usage_report.for_capability(cy, digits, usage_report.span_of("day")).calls == 2
+    assert usage_report.for_subscription(subscription, usage_report.span_of("day")).calls == 2
+
+
+def test_the_quota_counts_what_the_model_was_asked(digits, transport, cy, ada):
+    plan = make_plan(digits, ada, "monthly", limits={"per_month": 1000})
+    key, _secret = issue_key(subscribe(plan, transport, by=cy), by=cy)
+    make_usage(digits, grant_id=key.grant_id, latencies=(1.0, 2.0, 3.0))
+    make_usage(digits, grant_id=key.grant_id, outcome="rate_limited", latencies=(0.1,))
+
+    (month,) = usage_report.quotas_of(key.subscription)
+
+    assert (month.used, month.limit) == (3, 1000)
+
+
+def test_a_shadows_calls_are_nobodys(digits):
+    make_usage(digits, grant_id=0)
+
+    assert not usage_by_period(
+        since=timezone.now() - timedelta(days=1), period=timedelta(hours=1), capability=digits
+    )
+
+
+def test_a_month_of_a_busy_capability_is_one_query(digits, ada, django_assert_num_queries):
+    for hours_ago in range(40):
+        make_usage(digits, hours_ago=hours_ago)
+    since, day = timezone.now() - timedelta(days=30), timedelta(days=1)
+
+    with django_assert_num_queries(1):
+        rows = usage_by_period(since=since, period=day, capability=digits)
+
+    assert len(rows) <= 3
