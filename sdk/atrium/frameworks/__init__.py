@@ -6,9 +6,18 @@ from atrium.frameworks.onnx import Onnx
 from atrium.frameworks.pyfunc import PyFunc
 from atrium.frameworks.python import PythonFunction
 from atrium.frameworks.sklearn import SciKitLearn
+from atrium.frameworks.torch import Torch
 
 # In this order they are asked; the first that recognises the source takes it.
-ALL: tuple[Framework, ...] = (Onnx(), SciKitLearn(), XGBoost(), LightGbm(), PythonFunction(), PyFunc())
+ALL: tuple[Framework, ...] = (
+    Onnx(),
+    SciKitLearn(),
+    XGBoost(),
+    LightGbm(),
+    Torch(),
+    PythonFunction(),
+    PyFunc(),
+)
 
 
 def by_name(name: str) -> Framework:

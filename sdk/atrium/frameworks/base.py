@@ -1,7 +1,9 @@
 """The one interface behind which a framework stands.
 
-To add a framework: subclass Framework, implement `detect` and `load`, add `convert` where the models can
-become ONNX, append an instance to `frameworks.ALL`; the contract test in tests/sdk runs over all of them.
+To add a framework: subclass Framework, implement `detect` and `load`, add `complete` where the model knows
+its outputs and `convert` where models can become ONNX, append an instance to `frameworks.ALL`, and add a model
+to tests/sdk/test_framework_contract.py, which runs over all of them. Packaging then calls, in this order: detect,
+load, guess_signature (when the author gave none), complete, convert.
 A plug-in imports its framework late, inside its methods: the runner loads only what it serves.
 """
 
@@ -71,6 +73,10 @@ class Framework(ABC):
     def guess_signature(self, model: Model) -> Signature | None:
         """The signature when the model alone tells it."""
         return None
+
+    def complete(self, model: Model, signature: Signature) -> Signature:
+        """The signature with what only the loaded model tells, such as outputs that nobody named."""
+        return signature
 
     def convert(self, model: Model, signature: Signature, target: Path) -> None:
         """Write the model as ONNX with the signature's names; raises CannotConvert."""

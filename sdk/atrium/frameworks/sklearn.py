@@ -7,6 +7,7 @@ strings and numbers by column, become the columns of a data frame. Outputs are f
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,14 @@ class SciKitLearn(Framework):
         inputs = [TensorSpec("features", "FP32", (-1, features), kind="number")]
         return Signature(inputs, outputs_of(model.estimator))
 
+    def complete(self, model: Model, signature: Signature) -> Signature:
+        """The signature with the outputs that the estimator can give, unless they are named by kind."""
+        assert isinstance(model, SciKitLearnModel)
+        if not any(spec.kind for spec in signature.outputs):
+            signature = replace(signature, outputs=outputs_of(model.estimator))
+        model.signature = signature
+        return signature
+
     def convert(self, model: Model, signature: Signature, target: Path) -> None:
         assert isinstance(model, SciKitLearnModel)
         try:
@@ -142,7 +151,6 @@ def outputs_of(estimator: Any) -> list[TensorSpec]:
 
 def to_onnx(estimator: Any, signature: Signature) -> bytes:
     """The estimator as an ONNX model with the signature's names, shapes and datatypes."""
-    import onnx
     from skl2onnx import to_onnx as convert
     from skl2onnx.common import data_types
 
@@ -153,7 +161,17 @@ def to_onnx(estimator: Any, signature: Signature) -> bytes:
         width = [spec.item_count] if len(spec.shape) > 1 else ([1] if spec.datatype != "BYTES" else [])
         initial = [(spec.name, _onnx_type(data_types, spec, [None, *width]))]
     options = {id(estimator): {"zipmap": False}} if hasattr(estimator, "predict_proba") else None
-    model = convert(estimator, initial_types=initial, options=options, target_opset=OPSET)
+    return fit_to_signature(
+        convert(estimator, initial_types=initial, options=options, target_opset=OPSET), signature
+    )
+
+
+def fit_to_signature(model: Any, signature: Signature) -> bytes:
+    """A converted ONNX graph of rows and columns with the signature's names, shapes and datatypes."""
+    import onnx
+
+    if all(entry.domain for entry in model.opset_import):  # trees alone need only ai.onnx.ml
+        model.opset_import.append(onnx.helper.make_opsetid("", 15))
     model = onnx.compose.add_prefix(model, INNER)  # frees the signature's names
     _keep_locale(model.graph)
     _reshape_inputs(onnx, model, signature.inputs)

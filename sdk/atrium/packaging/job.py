@@ -18,7 +18,6 @@ from atrium import jsontext, work
 from atrium.cases import Model, run_cases
 from atrium.frameworks import ALL, CannotConvert, CannotLoad, Framework, Source
 from atrium.frameworks.onnx import OnnxModel, probe
-from atrium.frameworks.sklearn import SciKitLearnModel, outputs_of
 from atrium.mlmodel import InvalidModel, input_example, read_source, signature_of
 from atrium.oip.arrays import DTYPES, Array, from_array, to_array
 from atrium.oip.tensors import Tensor
@@ -208,8 +207,6 @@ def _load(job: Job) -> None:
             job.signature = _complete(job)
         except CannotLoad as error:
             raise StepFailed(str(error), advice) from error
-        if isinstance(job.model, SciKitLearnModel):
-            job.model.signature = job.signature
         job.result["signature"] = job.signature.to_json()
         step["message"] = f"loaded; {len(job.signature.inputs)} inputs, {len(job.signature.outputs)} outputs"
         if differences:
@@ -225,9 +222,7 @@ def _complete(job: Job) -> Signature:
             "there is no signature, and the model does not tell one",
             "Add a signature.json, or save the model with a signature (mlflow.models.infer_signature).",
         )
-    named = any(spec.kind for spec in given.outputs)
-    if isinstance(job.model, SciKitLearnModel) and not named:
-        return replace(given, outputs=outputs_of(job.model.estimator))
+    given = job.framework.complete(job.model, given)
     if not given.outputs:
         raise StepFailed("the signature names no outputs", "Name them in signature.json.")
     return given
