@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,19 @@ def is_ready(path: str, timeout: float = TIMEOUT_S) -> bool:
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False
+    finally:
+        connection.close()
+
+
+def words(path: str, timeout: float = TIMEOUT_S) -> str:
+    """Why a runner says that it is not ready; empty when it says nothing in time."""
+    connection = _UnixConnection(path, timeout)
+    try:
+        connection.request("GET", "/v2/health/ready", headers={"Connection": "close"})
+        answer = json.loads(connection.getresponse().read(4096))
+        return str(answer.get("error", "")) if isinstance(answer, dict) else ""
+    except (OSError, http.client.HTTPException, ValueError):
+        return ""
     finally:
         connection.close()
 

@@ -96,6 +96,9 @@ class Replica(models.Model):
     socket = models.CharField(max_length=200, blank=True)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.STARTING)
     reason = models.TextField(blank=True)
+    failure = models.TextField(blank=True)
+    """What the last failure was; it stays when the replica answers again."""
+    failure_at = models.DateTimeField(null=True)
     restarts = models.PositiveIntegerField(default=0)
     replaced = models.PositiveIntegerField(default=0)
     failed_checks = models.PositiveIntegerField(default=0)

@@ -199,13 +199,15 @@ def _check(deployment: Deployment, replica: Replica, observed: Observed, healthy
     failed = replica.failed_checks + 1
     facts["failed_checks"] = failed
     if failed >= (REPLACE_AFTER if replica.ready_at else START_CHECKS):
-        facts["reason"] = _("It does not answer its health check any more and is replaced.")
+        told = _("It does not answer its health check any more and is replaced.")
+        facts |= _failure(f"{told} {health.words(replica.socket)}".strip())
         _note(deployment, replica, **facts, status=Replica.Status.FAILED)
         stop_workload(replica.workload_id, 1.0)
         return
     if replica.status == Replica.Status.READY and failed >= UNREADY_AFTER:
-        reason = _("It runs, but %(count)d health checks in a row got no answer.") % {"count": failed}
-        facts |= {"status": Replica.Status.STARTING, "reason": reason}
+        told = _("It runs, but %(count)d health checks in a row got no answer.") % {"count": failed}
+        facts |= {"status": Replica.Status.STARTING}
+        facts |= _failure(f"{told} {health.words(replica.socket)}".strip())
     _note(deployment, replica, **facts)
 
 
@@ -214,7 +216,10 @@ def _wait(deployment: Deployment, replica: Replica, observed: Observed) -> None:
     facts = _measured(replica, observed)
     crashed = observed.state == "restarting"
     if crashed:
-        facts |= {"reason": _crash_reason(replica, observed), "failed_checks": 0}
+        reason = _crash_reason(replica, observed)
+        facts |= {"reason": reason, "failed_checks": 0}
+        if reason != replica.reason:
+            facts |= _failure(reason)
         often = observed.restarts >= FAILED_AFTER_RESTARTS
         facts["status"] = Replica.Status.FAILED if often else Replica.Status.STARTING
     elif replica.status == Replica.Status.READY:
@@ -227,11 +232,14 @@ def _replace_later(deployment: Deployment, replica: Replica, observed: Observed)
     now = timezone.now()
     if replica.retry_at is None:
         pause = min(2**replica.replaced, LONGEST_PAUSE_S)
+        # One that was ended for its missed checks keeps that as the reason.
+        ended_by_us = replica.status == Replica.Status.FAILED and replica.failed_checks >= REPLACE_AFTER
+        told = {} if ended_by_us else _failure(_crash_reason(replica, observed))
         _note(
             deployment,
             replica,
             status=Replica.Status.FAILED,
-            reason=_crash_reason(replica, observed),
+            **told,
             retry_at=now + timedelta(seconds=pause),
         )
     elif replica.retry_at <= now:
@@ -273,6 +281,11 @@ def _measured(replica: Replica, observed: Observed) -> dict[str, Any]:
         facts |= {"memory_mb": observed.memory_mb, "cpu_s": observed.cpu_s, "observed_at": now}
         facts["cpu_share"] = round(max(0.0, spent / span), 3) if span else 0.0
     return facts
+
+
+def _failure(reason: str) -> dict[str, Any]:
+    """What is shown now, and still when the replica answers again."""
+    return {"reason": reason, "failure": reason, "failure_at": timezone.now()}
 
 
 def _crash_reason(replica: Replica, observed: Observed) -> str:

@@ -13,7 +13,18 @@ class ReplicaSerializer(serializers.ModelSerializer[Replica]):
     class Meta:
         model = Replica
         fields = [
-            *("id", "status", "reason", "generation", "restarts", "memory_mb", "cpu_s", "cpu_share"),
+            *(
+                "id",
+                "status",
+                "reason",
+                "failure",
+                "failure_at",
+                "generation",
+                "restarts",
+                "memory_mb",
+                "cpu_s",
+                "cpu_share",
+            ),
             *("created_at", "ready_at"),
         ]
         read_only_fields = fields

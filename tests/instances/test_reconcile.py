@@ -173,7 +173,7 @@ def test_the_data_plane_hears_when_a_replica_comes_and_goes(version, ada, engine
     deployment = deploy_version(version, kind="test", by=ada)
     rounds(deployment, 1, answers=False)
     heard = []
-    monkeypatch.setattr(routes, "_callbacks", [lambda: heard.append(ready_replicas().count())])
+    monkeypatch.setattr(routes, "_callbacks", [lambda _capability: heard.append(ready_replicas().count())])
 
     rounds(deployment, 1)
     assert heard[0] == 1
