@@ -199,8 +199,9 @@ def _check(deployment: Deployment, replica: Replica, observed: Observed, healthy
     failed = replica.failed_checks + 1
     facts["failed_checks"] = failed
     if failed >= (REPLACE_AFTER if replica.ready_at else START_CHECKS):
-        told = _("It does not answer its health check any more and is replaced.")
-        facts |= _failure(f"{told} {health.words(replica.socket)}".strip())
+        if replica.status != Replica.Status.FAILED:
+            told = _("It does not answer its health check any more and is replaced.")
+            facts |= _failure(f"{told} {health.words(replica.socket)}".strip())
         _note(deployment, replica, **facts, status=Replica.Status.FAILED)
         stop_workload(replica.workload_id, 1.0)
         return
