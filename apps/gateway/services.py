@@ -209,6 +209,20 @@ def change_limits(pool: str, limits: Mapping[str, Any], *, by: User | None) -> i
 
 
 @transaction.atomic
+def change_expiry(pool: str, before: datetime | None, after: datetime | None, *, by: User | None) -> int:
+    """Move the end of those keys of a pool that end at `before`; rotated keys keep theirs. Returns how many."""
+    grants = Grant.objects.select_for_update().filter(pool=pool, expires_at=before)
+    count = 0
+    for grant in grants.exclude(status=Grant.Status.REVOKED):
+        grant.expires_at = after
+        grant.save(update_fields=["expires_at"])
+        audit.record("gateway.grant.expiry_changed", grant, by=by, before=before, after=after)
+        count += 1
+    announce()
+    return count
+
+
+@transaction.atomic
 def record_outcome(
     request_id: UUID | str,
     *,

@@ -18,6 +18,12 @@ class StoreConfig(AppConfig):
             on_rejected=services.reject_requested,
             on_closed=services.close_requested,
         )
+        kinds.register(
+            services.CHANGE_REQUEST,
+            _("Change of a subscription"),
+            on_granted=services.grant_change,
+            on_rejected=services.close_change,
+        )
         menu.register(menu.MenuItem(_("Store"), _("Store"), "store:list", "building-store", order=10))
         menu.register(menu.MenuItem(_("Store"), _("Subscriptions"), "store:subscriptions", "key", order=20))
         menu.register_landing("consumer", "store:list")

@@ -33,6 +33,18 @@ class SubscribeForm(forms.Form):
         self.fields["use_case"].required = must_explain
 
 
+class TrustedTeamsForm(forms.Form):
+    """Which teams subscribe without asking."""
+
+    teams = forms.ModelMultipleChoiceField(
+        Team.objects.none(), label=_("Teams"), required=False, widget=forms.CheckboxSelectMultiple
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["teams"].queryset = Team.objects.order_by("name")  # type: ignore[attr-defined]
+
+
 class PlanForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
     """A plan with its limits as numbers."""
 
@@ -50,7 +62,7 @@ class PlanForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable 
 
     class Meta:
         model = Plan
-        fields = ["name", "description", "approval", "trial"]
+        fields = ["name", "description", "approval", "valid_days", "trial"]
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
@@ -67,7 +79,7 @@ class PlanForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable 
         """What `create_plan` takes."""
         data = self.cleaned_data
         limits = {name: data[name] for name in _LIMITS if data.get(name) is not None}
-        return {name: data[name] for name in ("name", "description", "approval", "trial")} | {
+        return {name: data[name] for name in ("name", "description", "approval", "valid_days", "trial")} | {
             "limits": limits
         }
 

@@ -38,6 +38,13 @@ class Plan(models.Model):
         default=False,
         help_text=_("The limits of “Try it”, for each person; nobody subscribes to it."),
     )
+    valid_days = models.PositiveIntegerField(
+        _("days until it has to be renewed"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(3660)],
+        help_text=_("Empty: a subscription has no end."),
+    )
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.DRAFT, editable=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -243,3 +250,38 @@ class Batch(models.Model):
         verbose_name = _("batch")
         verbose_name_plural = _("batches")
         indexes = [models.Index(fields=["user", "-id"], name="batch_of_person")]
+
+
+class TrustedTeam(models.Model):
+    """A team that subscribes to a capability without asking, whatever approval the plans want."""
+
+    capability = models.ForeignKey("catalog.Capability", on_delete=models.CASCADE, related_name="+")
+    team = models.ForeignKey("accounts.Team", on_delete=models.CASCADE, related_name="+")
+    added_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    added_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("trusted team")
+        verbose_name_plural = _("trusted teams")
+        constraints = [models.UniqueConstraint(fields=["capability", "team"], name="trusted_once")]
+
+
+class Change(models.Model):
+    """A wish for a living subscription: another plan, or the same one for longer (renewal). One at a time."""
+
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="changes")
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+")
+    ticket = models.ForeignKey("requests.Request", null=True, on_delete=models.PROTECT, related_name="+")
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True)
+    done = models.BooleanField(default=False)
+
+    class Meta:
+        verbose_name = _("change of a subscription")
+        verbose_name_plural = _("changes of subscriptions")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscription"], condition=Q(ended_at=None), name="change_one_at_a_time"
+            )
+        ]

@@ -20,7 +20,18 @@ from apps.core import objects
 from apps.core.errors import NotFound
 from apps.core.search import Hit
 from apps.instances.models import Deployment, TrafficWeight
-from apps.store.models import Batch, Follow, Plan, Review, Standing, Subscription, SubscriptionKey
+from apps.requests.models import Step
+from apps.store.models import (
+    Batch,
+    Change,
+    Follow,
+    Plan,
+    Review,
+    Standing,
+    Subscription,
+    SubscriptionKey,
+    TrustedTeam,
+)
 from apps.store.policy import PROVIDERS, SUBSCRIBERS, may_offer, may_see_subscription
 from apps.store.search import Search, find
 
@@ -95,6 +106,31 @@ def get_key(subscription: Subscription, pk: int) -> SubscriptionKey:
 def keys_of(subscription: Subscription) -> QuerySet[SubscriptionKey]:
     """The keys, newest first."""
     return subscription.keys.select_related("grant", "created_by", "replaced_by").order_by("-pk")
+
+
+def open_change(subscription: Subscription) -> Change | None:
+    """What was asked for this subscription and is not decided yet."""
+    return subscription.changes.filter(ended_at=None).select_related("plan", "asked_by").first()
+
+
+def plans_to_change_to(subscription: Subscription) -> list[Plan]:
+    """The other plans that a subscription could move to, with its keys."""
+    return list(plans_on_offer(subscription.capability).exclude(pk=subscription.plan_id))
+
+
+def agreed(subscription: Subscription) -> tuple[int, int]:
+    """Of how many approvals that a waiting subscription needs how many are given: (given, needed)."""
+    if subscription.status != Subscription.Status.PENDING or subscription.ticket_id is None:
+        return 0, 0
+    steps = list(Step.objects.filter(request=subscription.ticket_id).prefetch_related("decisions"))
+    given = sum(sum(d.approve for d in step.decisions.all()) for step in steps)
+    return given, sum(step.count for step in steps)
+
+
+def trusted_teams(capability: Capability) -> list[Team]:
+    """The teams that subscribe without asking."""
+    ids = TrustedTeam.objects.filter(capability=capability).values("team")
+    return list(Team.objects.filter(pk__in=ids).order_by("name"))
 
 
 def own_subscriptions(user: User, capability: Capability) -> list[Subscription]:

@@ -26,8 +26,8 @@ class PlanSerializer(serializers.ModelSerializer[Plan]):
     class Meta:
         model = Plan
         fields = [
-            "id", "capability", "name", "description", "limits", "approval", "trial", "status", "created_by",
-            "created_at",
+            "id", "capability", "name", "description", "limits", "approval", "valid_days", "trial", "status",
+            "created_by", "created_at",
         ]  # fmt: skip
         read_only_fields = ["id", "status", "created_at"]
 
@@ -63,13 +63,14 @@ class KeySerializer(serializers.ModelSerializer[SubscriptionKey]):
     status = serializers.CharField(source="grant.status", read_only=True)
     expires_at = serializers.DateTimeField(source="grant.expires_at", read_only=True)
     last_used_at = serializers.DateTimeField(source="grant.last_used_at", read_only=True)
+    addresses = serializers.JSONField(source="grant.addresses", read_only=True)
     created_by = _slug("username")
 
     class Meta:
         model = SubscriptionKey
         fields = [
-            "id", "prefix", "label", "status", "expires_at", "last_used_at", "created_by", "created_at",
-            "replaced_by",
+            "id", "prefix", "label", "status", "expires_at", "last_used_at", "addresses", "created_by",
+            "created_at", "replaced_by",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -89,6 +90,9 @@ class LabelSerializer(serializers.Serializer[None]):
 
     label = serializers.CharField(  # type: ignore[assignment]
         required=False, allow_blank=True, default="", max_length=80
+    )
+    addresses = serializers.ListField(
+        child=serializers.CharField(max_length=50), required=False, default=list
     )
 
 
@@ -196,3 +200,20 @@ class BatchFileSerializer(serializers.Serializer[None]):
     """A CSV file in UTF-8."""
 
     file = serializers.FileField()
+
+
+class ChangeSerializer(serializers.Serializer[None]):
+    """Another plan, or none to renew."""
+
+    plan = serializers.IntegerField(required=False, allow_null=True)
+    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=2000)
+    done = serializers.BooleanField(read_only=True)
+    ticket = serializers.IntegerField(read_only=True, allow_null=True)
+
+
+class TrustedSerializer(serializers.Serializer[None]):
+    """Short names of teams."""
+
+    teams: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="slug", queryset=Team.objects.all(), many=True
+    )

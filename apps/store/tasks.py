@@ -16,6 +16,12 @@ def expire_due() -> None:
     services.expire_due()
 
 
+@background.every(3600, "store.tell_of_ends")
+def tell_of_ends() -> None:
+    """Tell teams in time that a subscription ends."""
+    services.tell_of_ends()
+
+
 @background.every(60, "store.refresh_standings")
 def refresh_standings() -> None:
     """Compute what the store sorts and badges by, for what has none yet and what was computed longest ago."""

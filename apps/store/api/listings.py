@@ -19,7 +19,7 @@ from apps.core.policy import require
 from apps.store import quality, selectors, services, usage_report
 from apps.store.batches import ANSWERS
 from apps.store.models import Review
-from apps.store.policy import may_see_usage
+from apps.store.policy import may_offer, may_see_usage
 from apps.store.search import FACETS, SORTS, facets, find, search_of, similar_to
 from apps.store.serializers import (
     AnswerSerializer,
@@ -29,6 +29,7 @@ from apps.store.serializers import (
     ListingSerializer,
     NewReviewSerializer,
     ReviewSerializer,
+    TrustedSerializer,
 )
 
 if TYPE_CHECKING:
@@ -123,6 +124,18 @@ class ListingViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         require(may_see_usage(self._user(), capability))
         span = usage_report.span_of(request.query_params.get("span", ""))
         return Response(usage_report.for_capability(self._user(), capability, span).document())
+
+    @extend_schema(request=TrustedSerializer, responses=TrustedSerializer)
+    @action(detail=True, methods=["get", "put"], url_path="trusted-teams")
+    def trusted_teams(self, request: Request, slug: str = "") -> Response:
+        """The teams that subscribe without asking; for the provider."""
+        capability = self.get_object()
+        require(may_offer(self._user(), capability))
+        if request.method == "PUT":
+            asked = TrustedSerializer(data=request.data)
+            asked.is_valid(raise_exception=True)
+            services.set_trusted_teams(capability, asked.validated_data["teams"], by=self._user())
+        return Response({"teams": [team.slug for team in selectors.trusted_teams(capability)]})
 
     @extend_schema(methods=["GET"], responses=BatchSerializer(many=True))
     @extend_schema(methods=["POST"], request=BatchFileSerializer, responses={201: BatchSerializer})

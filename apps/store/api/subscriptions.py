@@ -13,6 +13,7 @@ from apps.core.api import IdempotencyMixin
 from apps.store import selectors, services
 from apps.store.models import Plan, Subscription, SubscriptionKey
 from apps.store.serializers import (
+    ChangeSerializer,
     FreshKeySerializer,
     KeySerializer,
     LabelSerializer,
@@ -141,6 +142,26 @@ class SubscriptionViewSet(
         """End it."""
         return self._moved(services.cancel_subscription)
 
+    @extend_schema(request=ChangeSerializer, responses={201: ChangeSerializer})
+    @action(detail=True, methods=["post"])
+    def change(self, request: Request, pk: str = "") -> Response:
+        """Ask for another `plan`, with the same keys; without one, to renew. `done` says whether it holds already."""
+        asked = ChangeSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        user, values = cast("User", request.user), asked.validated_data
+        if values.get("plan"):
+            plan = selectors.get_plan(values["plan"], user=user)
+            made = services.change_plan(self.get_object(), plan, by=user, reason=values["reason"])
+        else:
+            made = services.renew_subscription(self.get_object(), by=user, reason=values["reason"])
+        answer = {
+            "plan": made.plan_id,
+            "reason": values["reason"],
+            "done": made.done,
+            "ticket": made.ticket_id,
+        }
+        return Response(answer, status=status.HTTP_201_CREATED)
+
     @extend_schema(methods=["GET"], responses=KeySerializer(many=True))
     @extend_schema(methods=["POST"], request=LabelSerializer, responses={201: FreshKeySerializer})
     @action(detail=True, methods=["get", "post"], pagination_class=None)
@@ -152,7 +173,10 @@ class SubscriptionViewSet(
         asked = LabelSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         key, secret = services.issue_key(
-            subscription, by=cast("User", request.user), label=asked.validated_data["label"]
+            subscription,
+            by=cast("User", request.user),
+            label=asked.validated_data["label"],
+            addresses=asked.validated_data["addresses"],
         )
         return _fresh(key, secret)
 

@@ -1,6 +1,15 @@
 """What happens to plans, subscriptions, keys, reviews and follows."""
 
 from apps.store.services.batches import end_batch, start_batch
+from apps.store.services.changes import (
+    CHANGE_REQUEST,
+    RENEWABLE,
+    change_plan,
+    close_change,
+    grant_change,
+    renew_subscription,
+    tell_of_ends,
+)
 from apps.store.services.following import (
     follow_capability,
     follow_team,
@@ -11,7 +20,13 @@ from apps.store.services.following import (
     unfollow_team,
 )
 from apps.store.services.keys import MOST_KEYS, OVERLAP, issue_key, revoke_key, rotate_key
-from apps.store.services.plans import create_plan, publish_plan, withdraw_plan
+from apps.store.services.plans import (
+    create_plan,
+    grants_at_once,
+    publish_plan,
+    set_trusted_teams,
+    withdraw_plan,
+)
 from apps.store.services.reviews import answer_review, remove_review, write_review
 from apps.store.services.subscriptions import (
     SUBSCRIPTION_REQUEST,
@@ -27,30 +42,39 @@ from apps.store.services.subscriptions import (
 from apps.store.services.trial import TRIAL_LIMITS, trial_grant, trial_limits
 
 __all__ = [
+    "CHANGE_REQUEST",
     "MOST_KEYS",
     "OVERLAP",
+    "RENEWABLE",
     "SUBSCRIPTION_REQUEST",
     "TRIAL_LIMITS",
     "answer_review",
     "cancel_subscription",
+    "change_plan",
+    "close_change",
     "close_requested",
     "create_plan",
     "end_batch",
     "expire_due",
     "follow_capability",
     "follow_team",
+    "grant_change",
     "grant_requested",
+    "grants_at_once",
     "issue_key",
     "publish_plan",
     "reject_requested",
     "remove_review",
+    "renew_subscription",
     "resume_subscription",
     "revoke_key",
     "rotate_key",
+    "set_trusted_teams",
     "start_batch",
     "subscribe",
     "suspend_subscription",
     "tell_of_deprecation",
+    "tell_of_ends",
     "tell_of_publication",
     "tell_of_versions",
     "trial_grant",

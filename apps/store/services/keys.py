@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -30,11 +31,12 @@ def live_keys(subscription: Subscription) -> list[SubscriptionKey]:
 
 @transaction.atomic
 def issue_key(
-    subscription: Subscription, *, by: User, label: str = "", once: str = ""
+    subscription: Subscription, *, by: User, label: str = "", once: str = "", addresses: Iterable[str] = ()
 ) -> tuple[SubscriptionKey, str]:
     """Make a key; the secret is returned this once and kept nowhere.
 
     `once` is a word that the form carries: a second click with the same word makes no second key (Conflict).
+    With `addresses` it is refused from any other: Raises Invalid naming one that is no address or network.
     """
     require(may_use_keys(by, subscription))
     Subscription.objects.select_for_update().get(pk=subscription.pk)
@@ -50,7 +52,7 @@ def issue_key(
             _("The subscription has %(most)d keys, which is the most. Revoke one that is not used.")
             % {"most": MOST_KEYS}
         )
-    return _issue(subscription, by=by, label=label, once=once or None)
+    return _issue(subscription, by=by, label=label, once=once or None, addresses=addresses)
 
 
 def _require_granted(subscription: Subscription) -> None:
@@ -63,7 +65,7 @@ def _require_granted(subscription: Subscription) -> None:
 
 
 def _issue(
-    subscription: Subscription, *, by: User, label: str, once: str | None
+    subscription: Subscription, *, by: User, label: str, once: str | None, addresses: Iterable[str]
 ) -> tuple[SubscriptionKey, str]:
     grant, secret = gateway.create_grant(
         kind=Grant.Kind.SUBSCRIPTION,
@@ -74,6 +76,7 @@ def _issue(
         limits=subscription.plan.limits,
         expires_at=subscription.expires_at,
         label=label.strip()[:80],
+        addresses=addresses,
         by=by,
     )
     key = SubscriptionKey.objects.create(subscription=subscription, grant=grant, created_by=by, once=once)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
@@ -16,10 +16,11 @@ from apps.core.policy import require
 from apps.requests import services as requests
 from apps.requests.services import Need, Rule
 from apps.store.limits import WrongLimit, parse_limits
-from apps.store.models import Plan
+from apps.store.models import Plan, TrustedTeam
 from apps.store.policy import may_offer
 
 if TYPE_CHECKING:
+    from apps.accounts.models import Team
     from apps.catalog.models import Capability
 
 
@@ -33,6 +34,7 @@ def create_plan(
     approval: str = Plan.Approval.AUTO,
     trial: bool = False,
     description: str = "",
+    valid_days: int | None = None,
 ) -> Plan:
     """Draft a plan. Raises Invalid naming the limit that cannot be used, or the name that is taken."""
     require(may_offer(by, capability))
@@ -42,6 +44,11 @@ def create_plan(
         raise Invalid(
             _("The limits cannot be used: %(why)s.") % {"why": error}, fields={"limits": str(error)}
         ) from error
+    if valid_days is not None and not 1 <= valid_days <= 3660:
+        raise Invalid(
+            _("A subscription lasts 1 to 3660 days; %(days)s is not possible.") % {"days": valid_days},
+            fields={"valid_days": _("must be 1 to 3660")},
+        )
     if approval not in Plan.Approval.values:
         raise Invalid(
             _("“%(value)s” is no kind of approval.") % {"value": approval}, fields={"approval": _("unknown")}
@@ -53,6 +60,7 @@ def create_plan(
         approval=approval,
         trial=trial,
         description=description,
+        valid_days=valid_days,
         created_by=by,
     )
     try:
@@ -90,6 +98,32 @@ def withdraw_plan(plan: Plan, *, by: User) -> Plan:
     require(may_offer(by, plan.capability))
     Plan.lifecycle.move(plan, Plan.Status.WITHDRAWN, by=by)
     return plan
+
+
+@transaction.atomic
+def set_trusted_teams(capability: Capability, teams: Iterable[Team], *, by: User) -> None:
+    """Say which teams subscribe without asking. What they have already stays as it is."""
+    require(may_offer(by, capability))
+    wanted = {team.pk: team for team in teams}
+    before = set(TrustedTeam.objects.filter(capability=capability).values_list("team", flat=True))
+    TrustedTeam.objects.filter(capability=capability).exclude(team__in=wanted).delete()
+    TrustedTeam.objects.bulk_create(
+        TrustedTeam(capability=capability, team=team, added_by=by)
+        for pk, team in wanted.items()
+        if pk not in before
+    )
+    slugs = sorted(team.slug for team in wanted.values())
+    audit.record("store.trusted_teams.set", capability, by=by, teams=slugs)
+
+
+def is_trusted(capability: Capability, team: Team) -> bool:
+    """Whether a team subscribes to a capability without asking."""
+    return TrustedTeam.objects.filter(capability=capability, team=team).exists()
+
+
+def grants_at_once(plan: Plan, team: Team) -> bool:
+    """Whether nobody has to agree: the plan says so, or the team is trusted."""
+    return plan.approval == Plan.Approval.AUTO or is_trusted(plan.capability, team)
 
 
 def rule_of(plan: Plan, *, asking: User | None) -> Rule:

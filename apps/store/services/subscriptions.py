@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
@@ -14,10 +15,11 @@ from apps.core.errors import Invalid
 from apps.core.policy import require
 from apps.gateway import services as gateway
 from apps.requests import services as requests
+from apps.requests.models import Decision
 from apps.store.models import Plan, Subscription
 from apps.store.policy import may_cancel, may_subscribe, may_suspend
 from apps.store.services.keys import live_keys
-from apps.store.services.plans import rule_of
+from apps.store.services.plans import grants_at_once, rule_of
 
 if TYPE_CHECKING:
     from apps.accounts.models import Team, User
@@ -33,7 +35,8 @@ def subscribe(plan: Plan, team: Team, *, by: User, use_case: str = "") -> Subscr
     A second request for a plan that the team has already, or waits for, returns that subscription.
     """
     require(may_subscribe(by, plan, team))
-    if plan.approval != Plan.Approval.AUTO and not use_case.strip():
+    at_once = grants_at_once(plan, team)
+    if not at_once and not use_case.strip():
         raise Invalid(
             _("Say what the team wants to use it for: somebody has to decide on it."),
             fields={"use_case": _("is empty")},
@@ -46,7 +49,7 @@ def subscribe(plan: Plan, team: Team, *, by: User, use_case: str = "") -> Subscr
     except IntegrityError:
         return Subscription.objects.get(plan=plan, team=team, status__in=Subscription.OPEN)
     audit.record("store.subscription.requested", subscription, by=by, plan=plan.name, team=team.slug)
-    if plan.approval == Plan.Approval.AUTO:
+    if at_once:
         _grant(subscription, by=by)
     else:
         _ask(subscription, by=by)
@@ -70,7 +73,14 @@ def _ask(subscription: Subscription, *, by: User) -> None:
 
 
 def _grant(subscription: Subscription, *, by: User | None) -> None:
-    Subscription.lifecycle.move(subscription, Subscription.Status.GRANTED, by=by, granted_at=timezone.now())
+    now, days = timezone.now(), subscription.plan.valid_days
+    Subscription.lifecycle.move(
+        subscription,
+        Subscription.Status.GRANTED,
+        by=by,
+        granted_at=now,
+        expires_at=now + timedelta(days=days) if days else None,
+    )
     events.publish("store.subscription_granted", subscription.pk)
 
 
@@ -82,7 +92,19 @@ def grant_requested(ticket: Request, by: User | None) -> None:
 def reject_requested(ticket: Request, by: User | None) -> None:
     """The approvers refused: called by the approval engine inside its transaction."""
     subscription = Subscription.objects.get(ticket=ticket)
-    Subscription.lifecycle.move(subscription, Subscription.Status.REJECTED, by=by, ended_at=timezone.now())
+    Subscription.lifecycle.move(
+        subscription,
+        Subscription.Status.REJECTED,
+        by=by,
+        ended_at=timezone.now(),
+        status_reason=_last_word(ticket),
+    )
+
+
+def _last_word(ticket: Request) -> str:
+    """What the one who refused said."""
+    refusal = Decision.objects.filter(step__request=ticket, approve=False).order_by("-at").first()
+    return refusal.comment[:500] if refusal else ""
 
 
 def close_requested(ticket: Request, by: User | None) -> None:
@@ -151,4 +173,7 @@ def _end(subscription: Subscription, status: str, *, by: User | None) -> None:
     Subscription.lifecycle.move(subscription, status, by=by, ended_at=timezone.now())
     for key in live_keys(subscription):
         gateway.revoke_grant(key.grant, by=by)
+    for change in subscription.changes.filter(ended_at=None).select_related("ticket"):
+        change.ended_at = timezone.now()
+        change.save(update_fields=["ended_at"])
     events.publish("store.subscription_ended", subscription.pk)

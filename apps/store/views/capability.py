@@ -19,7 +19,7 @@ from apps.core.errors import Invalid, NotFound, PortalError
 from apps.core.policy import require
 from apps.store import panels, selectors, services, snippets, usage_report
 from apps.store.cards import render_card
-from apps.store.forms import PlanForm
+from apps.store.forms import PlanForm, TrustedTeamsForm
 from apps.store.models import Plan, Subscription
 from apps.store.origins import origins_of
 from apps.store.policy import may_offer, may_see_usage, may_try
@@ -176,8 +176,21 @@ def plans(request: HttpRequest, slug: str) -> HttpResponse:
             messages.success(request, _("The plan is drafted. Publish it to offer it."))
             return redirect("store:plans", slug)
     found = Plan.objects.filter(capability=context["capability"]).order_by("-pk")
-    context |= {"form": form, "plans": found}
+    trusted = TrustedTeamsForm(initial={"teams": selectors.trusted_teams(context["capability"])})
+    context |= {"form": form, "plans": found, "trusted": trusted}
     return render(request, "store/plans.html", context, status=422 if form.errors else 200)
+
+
+@require_POST
+@login_required
+def trust_teams(request: HttpRequest, slug: str) -> HttpResponse:
+    """Say which teams subscribe without asking."""
+    user = cast("User", request.user)
+    form = TrustedTeamsForm(request.POST)
+    if form.is_valid():
+        services.set_trusted_teams(get_capability(slug, user=user), form.cleaned_data["teams"], by=user)
+        messages.success(request, _("Saved."))
+    return redirect("store:plans", slug)
 
 
 @require_POST

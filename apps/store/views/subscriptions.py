@@ -10,10 +10,11 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.accounts.models import User
+from apps.accounts.models import Team, User
 from apps.core.errors import Invalid, PortalError
 from apps.core.paging import keyset
 from apps.store import selectors, services, snippets, usage_report
@@ -36,7 +37,7 @@ def subscribe(request: HttpRequest, slug: str) -> HttpResponse:
     if plan is None:
         return redirect("store:capability", slug)
     teams = selectors.teams_to_subscribe_for(user)
-    must_explain = plan.approval != Plan.Approval.AUTO
+    must_explain = plan.approval != Plan.Approval.AUTO and not _all_trusted(plan, list(teams))
     form = SubscribeForm(request.POST or None, teams=teams, must_explain=must_explain)
     if request.method == "POST" and form.is_valid():
         try:
@@ -48,8 +49,13 @@ def subscribe(request: HttpRequest, slug: str) -> HttpResponse:
         else:
             _say(request, made)
             return redirect("store:subscription", made.pk)
-    context |= {"form": form, "plan": plan, "no_team": not teams.exists()}
+    context |= {"form": form, "plan": plan, "no_team": not teams.exists(), "must_explain": must_explain}
     return render(request, "store/subscribe.html", context, status=422 if form.errors else 200)
+
+
+def _all_trusted(plan: Plan, teams: list[Team]) -> bool:
+    """Whether whatever team is chosen, nobody has to be asked."""
+    return bool(teams) and all(services.grants_at_once(plan, team) for team in teams)
 
 
 def _say(request: HttpRequest, subscription: Subscription) -> None:
@@ -76,6 +82,7 @@ def list_subscriptions(request: HttpRequest) -> HttpResponse:
 def _context(request: HttpRequest, subscription: Subscription) -> dict[str, Any]:
     user = cast("User", request.user)
     span = usage_report.span_of(request.GET.get("span", ""))
+    granted = subscription.status == Subscription.Status.GRANTED
     return {
         "subscription": subscription,
         "capability": subscription.capability,
@@ -83,14 +90,48 @@ def _context(request: HttpRequest, subscription: Subscription) -> dict[str, Any]
         "may_use_keys": may_use_keys(user, subscription),
         "may_suspend": may_suspend(user, subscription),
         "may_cancel": may_cancel(user, subscription),
-        "granted": subscription.status == Subscription.Status.GRANTED,
+        "granted": granted,
         "open": subscription.status in Subscription.OPEN,
+        "agreed": selectors.agreed(subscription),
+        "change": selectors.open_change(subscription),
+        "other_plans": selectors.plans_to_change_to(subscription) if granted else [],
+        "renewable": granted and _renewable(subscription),
         "quotas": usage_report.quotas_of(subscription),
         "report": usage_report.for_subscription(subscription, span),
         "span": span,
         "spans": usage_report.SPANS,
         "once": secrets.token_urlsafe(12),
     }
+
+
+def _renewable(subscription: Subscription) -> bool:
+    ends = subscription.expires_at
+    return bool(ends and subscription.plan.valid_days and ends - timezone.now() <= services.RENEWABLE)
+
+
+@require_POST
+@login_required
+def change(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask for another plan, or for the same one longer."""
+    user = cast("User", request.user)
+    subscription = selectors.get_subscription(pk, user=user)
+    reason, wanted = request.POST.get("comment", "").strip()[:2000], request.POST.get("plan", "")
+    try:
+        if wanted.isdigit():
+            plan = selectors.get_plan(int(wanted), user=user)
+            made = services.change_plan(subscription, plan, by=user, reason=reason)
+        else:
+            made = services.renew_subscription(subscription, by=user, reason=reason)
+    except PortalError as error:
+        messages.error(request, error.message)
+    else:
+        words = (
+            _("Done. The keys stay the same.")
+            if made.done
+            else _("Asked. You are told as soon as it is decided.")
+        )
+        messages.success(request, words)
+    return redirect("store:subscription", pk)
 
 
 @require_safe
@@ -132,7 +173,11 @@ def issue(request: HttpRequest, pk: int) -> HttpResponse:
     user = cast("User", request.user)
     subscription = selectors.get_subscription(pk, user=user)
     _key, secret = services.issue_key(
-        subscription, by=user, label=request.POST.get("label", ""), once=request.POST.get("once", "")
+        subscription,
+        by=user,
+        label=request.POST.get("label", ""),
+        once=request.POST.get("once", ""),
+        addresses=request.POST.get("addresses", "").replace(",", " ").split(),
     )
     return _show_key(request, subscription, secret)
 

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0001_initial'),
-        ('catalog', '0001_capabilities_and_versions'),
+        ('catalog', '0002_own_environments'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
