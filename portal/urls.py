@@ -15,6 +15,7 @@ api_v1: list[Any] = [
     path("", include("apps.compute.api_urls")),
     path("", include("apps.store.api_urls")),
     path("", include("apps.datasets.api_urls")),
+    path("", include("apps.workbench.api_urls")),
     path("", include("apps.catalog.api_urls")),
     path("", include("apps.instances.api_urls")),
     path("", include("apps.gateway.api_urls")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import BinaryIO
 MOST_FILES = 2000
 MOST_BYTES = 256 << 20
 _SKIPPED = frozenset(("__pycache__", "node_modules"))
+_HIDDEN_BUT_MEANT = frozenset((".gitignore", ".gitattributes"))
 
 
 class TooMuch(Exception):
@@ -32,9 +34,9 @@ def walk(home: Path) -> Iterator[tuple[Found, BinaryIO]]:
     if not home.is_dir():
         return
     for where, folders, names, parent in os.fwalk(home, follow_symlinks=False):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _SKIPPED)
+        folders[:] = sorted(name for name in folders if _is_shown(name) and name not in _SKIPPED)
         for name in sorted(names):
-            if name.startswith("."):
+            if not _is_shown(name):
                 continue
             try:
                 with _regular(name, parent) as handle:
@@ -42,6 +44,21 @@ def walk(home: Path) -> Iterator[tuple[Found, BinaryIO]]:
                     yield Found(path, os.fstat(handle.fileno()).st_size), handle
             except OSError:
                 continue  # a link, a socket, or gone meanwhile
+
+
+def _is_shown(name: str) -> bool:
+    return not name.startswith(".") or name in _HIDDEN_BUT_MEANT
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy the regular files below `source` to the new folder `target`; links and hidden files stay behind."""
+    target.mkdir()
+    for file, handle in walk(source):
+        place = target / file.path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.open("xb") as copied:
+            shutil.copyfileobj(handle, copied, 1 << 20)
+        place.chmod(0o644 | (os.fstat(handle.fileno()).st_mode & 0o111))
 
 
 def runnable(home: Path) -> list[str]:

@@ -33,6 +33,25 @@ class WorkspaceForm(forms.Form):
         field.initial = teams.first()
 
 
+class SettingsForm(forms.Form):
+    """What may be changed later."""
+
+    flavour = forms.ChoiceField(
+        label=_("Size"), choices=Workspace.Flavour.choices, help_text=_("Counts from the next start on.")
+    )
+    idle_minutes = forms.ChoiceField(
+        label=_("Stop when idle"),
+        choices=Workspace.IdleLimit.choices,
+        help_text=_("Running cells and commands in terminals count as work."),
+    )
+
+
+class CloneForm(forms.Form):
+    """The name of a copy."""
+
+    name = forms.CharField(label=_("Name of the copy"), max_length=80)
+
+
 class RunForm(forms.Form):
     """A notebook or script of a workspace, and how it is to run."""
 

@@ -11,6 +11,7 @@ from django.conf import settings
 
 from apps.compute import environments
 from apps.compute.engines.base import PORT_SOCKET, WORK, Mount, Resources, Workload
+from apps.workbench import files
 from apps.workbench.identity import key_of
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 WELCOME = Path(__file__).parent / "welcome"
 CONFIG = "/etc/atrium"
 DOOR = "http://127.0.0.1:8780"
-_ANNOUNCEMENTS = "@jupyterlab/apputils-extension:announcements"
+_UNWANTED = ("@jupyterlab/apputils-extension:announcements", "@jupyter/collaboration-extension:shared-link")
+_HISTORY_KEPT_S = 86_400
+DOCUMENTS = ".jupyter/documents.db"
+"""Where the server keeps the changes of open documents, below the home."""
 _SOCKET_PING_MS = 30_000
 _OUTPUT_BYTES_PER_S = 50e6
 
@@ -40,15 +44,26 @@ def lay_out(workspace: Workspace) -> None:
     home, config = home_of(workspace), folder_of(workspace) / "etc"
     if not home.exists():
         home.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
-        shutil.copytree(WELCOME, home, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
+        _fill(home, workspace.cloned_from)
     (config / "labconfig").mkdir(parents=True, exist_ok=True)
     (config / "identity.key").write_text(key_of(workspace.workload_id), encoding="utf-8")
     for name, content in {
         "jupyter_server_config.json": _server_config(),
         "jupyter_lab_config.json": _lab_config(),
-        "labconfig/page_config.json": {"disabledExtensions": {_ANNOUNCEMENTS: True}},
+        "labconfig/page_config.json": {"disabledExtensions": dict.fromkeys(_UNWANTED, True)},
     }.items():
         (config / name).write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def _fill(home: Path, source: Workspace | None) -> None:
+    """Make the files of a new workspace, all or none: those of the one that it is a copy of, else the welcome."""
+    part = home.with_name("home.part")
+    shutil.rmtree(part, ignore_errors=True)
+    if source is None:
+        shutil.copytree(WELCOME, part, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
+    else:
+        files.copy(home_of(source), part)
+    part.rename(home)
 
 
 def _server_config() -> dict[str, Any]:
@@ -59,7 +74,11 @@ def _server_config() -> dict[str, Any]:
             "sock_mode": "0600",
             "root_dir": WORK,
             "open_browser": False,
-            "jpserver_extensions": {"jupyter_lsp": False, "notebook_shim": False},
+            "jpserver_extensions": {
+                "jupyter_lsp": False,
+                "notebook_shim": False,
+                "atrium.jupyter_pages": True,
+            },
             "allow_remote_access": True,
             "allow_unauthenticated_access": False,
             "identity_provider_class": "atrium.jupyter_auth.PortalIdentityProvider",
@@ -72,6 +91,10 @@ def _server_config() -> dict[str, Any]:
         "PortalIdentityProvider": {"key_file": f"{CONFIG}/identity.key"},
         "ZMQChannelsWebsocketConnection": {"iopub_data_rate_limit": _OUTPUT_BYTES_PER_S},
         "FileContentsManager": {"delete_to_trash": False},
+        # A document stays in the server when the last browser leaves: cells that still run write into it.
+        "YDocExtension": {"document_cleanup_delay": None},
+        "BaseFileIdManager": {"db_path": f"{WORK}/.jupyter/files.db"},
+        "SQLiteYStore": {"db_path": f"{WORK}/{DOCUMENTS}", "squash_after_inactivity_of": _HISTORY_KEPT_S},
         **_lab_config(),
     }
 
@@ -93,7 +116,8 @@ def workload_of(workspace: Workspace, token: str) -> Workload:
         id=workspace.workload_id,
         argv=["python", "-m", "jupyterlab"],
         environment=environments.path(workspace.environment),
-        resources=Resources(cpu=size.cpu, memory_mb=size.memory_mb),
+        resources=Resources(cpu=size.cpu, memory_mb=size.memory_mb, disk_mb=size.disk_mb),
+        at_quota="freeze",
         mounts=[Mount(home_of(workspace), WORK, readonly=False), Mount(folder / "etc", CONFIG)],
         port=True,
         restart="on-failure",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import models
@@ -18,6 +19,7 @@ class Size:
 
     cpu: float
     memory_mb: int
+    disk_mb: int
 
 
 class Workspace(models.Model):
@@ -36,15 +38,23 @@ class Workspace(models.Model):
         ARCHIVED = "archived", _("Archived")
 
     class Flavour(models.TextChoices):
-        SMALL = "small", _("Small: 1 core, 2 GB")
-        MEDIUM = "medium", _("Medium: 2 cores, 4 GB")
-        LARGE = "large", _("Large: 4 cores, 8 GB")
+        SMALL = "small", _("Small: 1 core, 2 GB, 5 GB of files")
+        MEDIUM = "medium", _("Medium: 2 cores, 4 GB, 10 GB of files")
+        LARGE = "large", _("Large: 4 cores, 8 GB, 20 GB of files")
 
     SIZES = {
-        Flavour.SMALL: Size(1, 2048),
-        Flavour.MEDIUM: Size(2, 4096),
-        Flavour.LARGE: Size(4, 8192),
+        Flavour.SMALL: Size(1, 2048, 5_120),
+        Flavour.MEDIUM: Size(2, 4096, 10_240),
+        Flavour.LARGE: Size(4, 8192, 20_480),
     }
+
+    class IdleLimit(models.IntegerChoices):
+        HALF_HOUR = 30, _("after 30 minutes")
+        HOUR = 60, _("after 1 hour")
+        FOUR_HOURS = 240, _("after 4 hours")
+        HALF_DAY = 720, _("after 12 hours")
+
+    LEASE = timedelta(hours=12)
 
     lifecycle = Lifecycle(
         stopped={"starting", "archived"},
@@ -67,6 +77,14 @@ class Workspace(models.Model):
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.STOPPED)
     status_reason = models.CharField(max_length=500, blank=True)
     status_at = models.DateTimeField(auto_now_add=True)
+    lease_until = models.DateTimeField(null=True, help_text=_("When it is stopped unless somebody renews."))
+    lease_warned = models.BooleanField(default=False)
+    idle_minutes = models.PositiveSmallIntegerField(
+        _("stop when idle"), choices=IdleLimit.choices, default=IdleLimit.HOUR
+    )
+    active_at = models.DateTimeField(null=True, help_text=_("When something in it was last at work."))
+    activity = models.JSONField(default=dict, help_text="What was last seen in it; see tending.Activity.")
+    cloned_from = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="+")
     last_log = models.TextField(blank=True, help_text=_("The last lines of the server that ended."))
     token = models.ForeignKey(
         "accounts.PersonalToken", on_delete=models.SET_NULL, null=True, related_name="+", editable=False

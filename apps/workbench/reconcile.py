@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
 import logging
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -18,16 +16,10 @@ from apps.compute import environments, ledger
 from apps.compute.adapters import engine
 from apps.compute.engines.base import EngineError, Observed
 from apps.compute.selectors import capacity, in_use
-from apps.compute.services import (
-    remove_workload,
-    start_workload,
-    stop_workload,
-    workload_log,
-    workload_socket,
-)
+from apps.compute.services import remove_workload, start_workload, stop_workload, workload_log
 from apps.core.errors import PortalError, Unavailable
-from apps.workbench import identity, sockets
-from apps.workbench.launch import lay_out, workload_of
+from apps.workbench import jupyter
+from apps.workbench.launch import home_of, lay_out, workload_of
 from apps.workbench.models import Workspace
 
 WORKSPACE_LOCK = 0x41545742
@@ -36,7 +28,6 @@ log = logging.getLogger(__name__)
 STARTS_WITHIN = timedelta(seconds=120)
 TOKEN_LIVES = timedelta(days=7)
 _LAST_LOG_BYTES = 6000
-_ANSWERS_WITHIN_S = 2.0
 _MOVING = ("starting", "running", "stopping")
 
 
@@ -72,6 +63,14 @@ def _alone(pk: int) -> Iterator[bool]:
                 cursor.execute("SELECT pg_advisory_unlock(%s, %s)", key)
 
 
+def copy_files(pk: int) -> None:
+    """Make the files of a copy right after it was asked for; its start does it where this was cut short."""
+    with _alone(pk) as alone:
+        workspace = Workspace.objects.select_related("cloned_from").filter(pk=pk).first() if alone else None
+        if workspace is not None and not home_of(workspace).exists():
+            lay_out(workspace)
+
+
 def _starting(workspace: Workspace) -> None:
     observed = engine().observe(workspace.workload_id)
     if observed is None:
@@ -96,7 +95,7 @@ def _running(workspace: Workspace) -> None:
 def _stopping(workspace: Workspace) -> None:
     observed = engine().observe(workspace.workload_id)
     if observed is None or observed.ended:
-        _forget(workspace, "stopped", "")
+        _forget(workspace, "stopped", workspace.status_reason)
     else:
         stop_workload(workspace.workload_id)
 
@@ -176,17 +175,4 @@ def log_of(workspace: Workspace) -> str:
 
 def answers(workspace: Workspace) -> bool:
     """Whether the Jupyter server answers its status to somebody whom the portal vouches for."""
-    wid = workspace.workload_id
-    connection = http.client.HTTPConnection("localhost", timeout=_ANSWERS_WITHIN_S)
-    connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        connection.sock.settimeout(_ANSWERS_WITHIN_S)
-        with sockets.pinned(workload_socket(wid)) as name:
-            connection.sock.connect(name)
-        header = identity.header_for(wid, user="portal", name="portal", role="viewer")
-        connection.request("GET", "/api/status", headers={identity.HEADER: header})
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+    return jupyter.ask(workspace, "/api/status") is not None

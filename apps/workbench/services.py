@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from apps.accounts.models import PersonalToken
 from apps.core import audit, background
-from apps.core.errors import Invalid
+from apps.core.errors import Conflict, Invalid
 from apps.core.policy import require
 from apps.workbench.models import Workspace
-from apps.workbench.policy import may_create_workspace, may_edit_workspace, may_stop_workspace
+from apps.workbench.policy import (
+    may_create_workspace,
+    may_edit_workspace,
+    may_stop_workspace,
+    may_view_workspace,
+)
 
 if TYPE_CHECKING:
     from apps.accounts.models import Team, User
 
 RECONCILE = "workbench.reconcile_workspace"
+COPY_FILES = "workbench.copy_files"
+_OUTLIVES_LEASE = timedelta(days=1)
 
 
 @transaction.atomic
@@ -47,9 +56,10 @@ def create_workspace(
 
 @transaction.atomic
 def start_workspace(workspace: Workspace, *, by: User) -> Workspace:
-    """Ask for the workspace's server. Progress is seen in its status."""
+    """Ask for the workspace's server, on a new lease. Progress is seen in its status."""
     require(may_edit_workspace(by, workspace))
-    _move(workspace, "starting", by=by)
+    lease = timezone.now() + Workspace.LEASE
+    _move(workspace, "starting", by=by, lease_until=lease, lease_warned=False, active_at=None, activity={})
     return workspace
 
 
@@ -77,6 +87,69 @@ def restore_workspace(workspace: Workspace, *, by: User) -> Workspace:
     return workspace
 
 
-def _move(workspace: Workspace, to: str, *, by: User) -> None:
-    Workspace.lifecycle.move(workspace, to, by=by, status_reason="", status_at=timezone.now())
+@transaction.atomic
+def renew_lease(workspace: Workspace, *, by: User) -> Workspace:
+    """Let a running workspace run for a whole lease from now on. Raises NotAllowed, Conflict."""
+    require(may_edit_workspace(by, workspace))
+    until = timezone.now() + Workspace.LEASE
+    running = Workspace.objects.filter(pk=workspace.pk, status__in=("starting", "running"))
+    if not running.update(lease_until=until, lease_warned=False):
+        raise Conflict(_("The workspace is not running. Its lease begins when you start it."))
+    late = until + _OUTLIVES_LEASE
+    if workspace.token_id is not None:
+        PersonalToken.objects.filter(pk=workspace.token_id, expires_at__lt=late).update(expires_at=late)
+    audit.record("workbench.workspace.lease_renewed", workspace, by=by, until=until.isoformat())
+    workspace.lease_until = until
+    return workspace
+
+
+@transaction.atomic
+def change_workspace(
+    workspace: Workspace, *, by: User, flavour: str | None = None, idle_minutes: int | None = None
+) -> Workspace:
+    """Change a workspace's size, which counts from its next start, or when it is stopped for being idle.
+
+    Raises NotAllowed, Invalid.
+    """
+    require(may_edit_workspace(by, workspace))
+    if flavour is not None and flavour not in Workspace.Flavour.values:
+        raise Invalid(
+            _("There is no size “%(value)s”.") % {"value": flavour}, fields={"flavour": _("unknown")}
+        )
+    if idle_minutes is not None and idle_minutes not in Workspace.IdleLimit.values:
+        allowed = ", ".join(str(value) for value in Workspace.IdleLimit.values)
+        message = _("%(value)s minutes are not offered; choose one of %(allowed)s.")
+        raise Invalid(
+            message % {"value": idle_minutes, "allowed": allowed}, fields={"idle_minutes": _("unknown")}
+        )
+    facts = {"flavour": flavour, "idle_minutes": idle_minutes}
+    changed = {name: value for name, value in facts.items() if value not in (None, getattr(workspace, name))}
+    if changed:
+        for name, value in changed.items():
+            setattr(workspace, name, value)
+        workspace.save(update_fields=list(changed))
+        audit.record("workbench.workspace.changed", workspace, by=by, **changed)
+    return workspace
+
+
+@transaction.atomic
+def clone_workspace(source: Workspace, name: str, *, by: User) -> Workspace:
+    """Make a stopped workspace of one's own with a copy of the files that `source` has now.
+
+    Links, hidden files and caches stay behind. Raises NotAllowed, Invalid.
+    """
+    require(may_view_workspace(by, source))
+    made = create_workspace(
+        name, team=source.team, by=by, flavour=source.flavour, environment=source.environment
+    )
+    made.cloned_from, made.idle_minutes = source, source.idle_minutes
+    made.save(update_fields=["cloned_from", "idle_minutes"])
+    audit.record("workbench.workspace.cloned", made, by=by, source=source.pk)
+    transaction.on_commit(lambda: background.enqueue(COPY_FILES, made.pk))
+    return made
+
+
+def _move(workspace: Workspace, to: str, *, by: User, **facts: Any) -> None:
+    now = timezone.now()
+    Workspace.lifecycle.move(workspace, to, by=by, status_reason="", status_at=now, **facts)
     transaction.on_commit(lambda: background.enqueue(RECONCILE, workspace.pk, priority=0))

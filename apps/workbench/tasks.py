@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from apps.core import background
-from apps.workbench import reconcile, tracking
+from apps.workbench import reconcile, tending, tracking
 from apps.workbench.entry import forget_expired_entries
-from apps.workbench.services import RECONCILE
+from apps.workbench.services import COPY_FILES, RECONCILE
 
 
 @background.task(RECONCILE)
@@ -18,6 +18,18 @@ def reconcile_workspace(pk: int) -> None:
 def reconcile_workspaces() -> None:
     """Follow the engine."""
     reconcile.reconcile_workspaces()
+
+
+@background.task(COPY_FILES)
+def copy_files(pk: int) -> None:
+    """Fill the copy of a workspace."""
+    reconcile.copy_files(pk)
+
+
+@background.every(10, "workbench.tend")
+def tend_workspaces() -> None:
+    """Leases, idleness, what is at work."""
+    tending.tend_workspaces()
 
 
 @background.every(3, "workbench.keep_tracker")

@@ -18,6 +18,10 @@ urlpatterns = [
     path("workspaces/<int:pk>/stop/", views.stop, name="stop"),
     path("workspaces/<int:pk>/archive/", views.archive, name="archive"),
     path("workspaces/<int:pk>/restore/", views.restore, name="restore"),
+    path("workspaces/<int:pk>/renew/", views.renew, name="renew"),
+    path("workspaces/<int:pk>/facts/", views.facts, name="facts"),
+    path("workspaces/<int:pk>/settings/", views.settings_page, name="settings"),
+    path("workspaces/<int:pk>/clone/", views.clone, name="clone"),
     path("experiments/", views.experiments, name="experiments"),
     path("experiments/enter/", views.enter_mlflow, name="enter_mlflow"),
 ]

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponseRedirect, JsonResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -22,7 +24,7 @@ from apps.core.policy import require
 from apps.core.urns import urn
 from apps.workbench import comparison, entry, files, services
 from apps.workbench.adapters import Tracker
-from apps.workbench.forms import RunForm, WorkspaceForm
+from apps.workbench.forms import CloneForm, RunForm, SettingsForm, WorkspaceForm
 from apps.workbench.launch import home_of
 from apps.workbench.live.origins import ENTER, address_of
 from apps.workbench.models import Workspace
@@ -73,9 +75,19 @@ def workspaces(request: HttpRequest) -> HttpResponse:
 
 
 def _add_usage(workspace: Workspace) -> None:
-    observed = engine().observe(workspace.workload_id) if workspace.status == "running" else None
-    workspace.memory_mb = observed.memory_mb if observed else None  # type: ignore[attr-defined]
-    workspace.cpu_s = observed.cpu_s if observed else None  # type: ignore[attr-defined]
+    """What its server uses now, as attributes for the template; None while it does not run."""
+    running = workspace.status == "running"
+    observed = engine().observe(workspace.workload_id) if running else None
+    until = workspace.lease_until
+    facts = {
+        "memory_mb": observed.memory_mb if observed else None,
+        "disk_mb": observed.disk_mb if observed else None,
+        "frozen": bool(observed and observed.frozen),
+        "cores": workspace.activity.get("cores") if observed else None,
+        "lease_left": max(0.0, (until - timezone.now()).total_seconds()) if running and until else None,
+    }
+    for name, value in facts.items():
+        setattr(workspace, name, value)
 
 
 @login_required
@@ -122,6 +134,56 @@ def state(request: HttpRequest, pk: int) -> HttpResponse:
     if found.status not in _MOVING:
         response["HX-Refresh"] = "true"
     return response
+
+
+@login_required
+@require_GET
+@never_cache
+def facts(request: HttpRequest, pk: int) -> HttpResponse:
+    """The fragment with what the workspace uses, what is at work in it and how long its lease lasts."""
+    found = workspace_for(_user(request), pk)
+    response = render(request, "workbench/_facts.html", _context(request, found))
+    if found.status != "running":
+        response["HX-Refresh"] = "true"
+    return response
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def settings_page(request: HttpRequest, pk: int) -> HttpResponse:
+    """Size, idle limit, and the copy of a workspace."""
+    found = workspace_for(_user(request), pk)
+    may_edit = may_edit_workspace(_user(request), found)
+    now = {"flavour": found.flavour, "idle_minutes": found.idle_minutes}
+    form = SettingsForm(request.POST or None, initial=now)
+    if request.method == "POST":
+        require(may_edit)
+        if form.is_valid():
+            asked = form.cleaned_data
+            services.change_workspace(
+                found, by=_user(request), flavour=asked["flavour"], idle_minutes=int(asked["idle_minutes"])
+            )
+            messages.success(request, _("The settings are saved."))
+            return redirect("workbench:settings", found.pk)
+    copy = CloneForm(initial={"name": _("%(name)s copy") % {"name": found.name}})
+    context = {**_context(request, found), "form": form, "copy": copy, "tab_settings": True}
+    return render(request, "workbench/settings.html", context, status=422 if form.errors else 200)
+
+
+@login_required
+@require_POST
+def clone(request: HttpRequest, pk: int) -> HttpResponse:
+    """Make a workspace of one's own with a copy of this one's files."""
+    found = workspace_for(_user(request), pk)
+    copy = CloneForm(request.POST)
+    if copy.is_valid():
+        try:
+            return redirect(services.clone_workspace(found, copy.cleaned_data["name"], by=_user(request)))
+        except Invalid as error:
+            copy.add_error("name", error.message)
+    now = {"flavour": found.flavour, "idle_minutes": found.idle_minutes}
+    context = {"form": SettingsForm(initial=now), "copy": copy, "tab_settings": True}
+    return render(request, "workbench/settings.html", {**_context(request, found), **context}, status=422)
 
 
 @login_required
@@ -209,6 +271,7 @@ start = _act(services.start_workspace)
 stop = _act(services.stop_workspace)
 archive = _act(services.archive_workspace)
 restore = _act(services.restore_workspace)
+renew = _act(services.renew_lease)
 
 
 @login_required

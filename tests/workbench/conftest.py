@@ -15,6 +15,7 @@ import uvicorn
 from django.db import connection
 from websockets.sync.client import connect
 
+from apps.accounts.models import Role
 from apps.compute import environments
 from apps.compute.adapters import engine
 from apps.workbench import entry
@@ -22,6 +23,7 @@ from apps.workbench.launch import lay_out, workload_of
 from apps.workbench.live.app import LiveApplication
 from apps.workbench.models import Workspace
 from apps.workbench.reconcile import answers
+from tests.factories import make_user
 
 LIVE = "portal.localhost:8001"
 RECHECK_S = 0.4
@@ -58,6 +60,11 @@ def lab(lab_pk):
 def workspace(lab, transactional_db, ada, radio):
     """Ada's running workspace."""
     return Workspace.objects.create(pk=lab.pk, name="lab", owner=ada, team=radio, status="running")
+
+
+@pytest.fixture
+def dan(radio):
+    return make_user("dan", team=radio, role=Role.DEVELOPER)
 
 
 async def portal_stub(scope, receive, send):

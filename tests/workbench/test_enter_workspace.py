@@ -8,19 +8,13 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from apps.accounts.models import Membership, Role
+from apps.accounts.models import Membership
 from apps.compute.adapters import engine
 from apps.compute.services import workload_socket
 from apps.workbench import identity, sockets
 from apps.workbench.models import Entry
-from tests.factories import make_user
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("workbench")]
-
-
-@pytest.fixture
-def dan(radio):
-    return make_user("dan", team=radio, role=Role.DEVELOPER)
 
 
 def test_the_owner_enters_with_a_ticket_and_is_known_by_name(inside, ada):
@@ -91,6 +85,21 @@ def test_a_team_mate_reads_but_starts_no_kernel_and_no_terminal(inside, dan):
     assert guest.post("/api/terminals").status == 403
     with pytest.raises(InvalidStatus) as refused:
         guest.socket("/terminals/websocket/1")
+    assert refused.value.response.status_code == 403
+
+
+def test_a_team_mate_gets_the_lab_that_only_reads_files(inside, ada, dan):
+    of_owner, of_mate = inside(ada).get("/lab").text, inside(dan).get("/lab").text
+    assert "jupyter-server-nbmodel" in of_owner
+    assert "jupyter-server-nbmodel" not in of_mate
+    assert '"@jupyterlab/filebrowser-extension:defaultFileBrowser"' not in of_mate
+
+
+def test_a_team_mate_neither_runs_cells_nor_shares_a_document(inside, dan):
+    guest = inside(dan)
+    assert guest.post("/api/kernels/00000000-0000-0000-0000-000000000000/execute").status == 403
+    with pytest.raises(InvalidStatus) as refused:
+        guest.socket("/api/collaboration/room/json:notebook:0")
     assert refused.value.response.status_code == 403
 
 

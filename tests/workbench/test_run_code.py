@@ -6,6 +6,9 @@ import uuid
 
 import pytest
 
+from tests.workbench.conftest import wait_for
+
+CELL = "import time; time.sleep(2); print('alone')"
 BINARY = "v1.kernel.websocket.jupyter.org"
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("workbench")]
 
@@ -86,6 +89,35 @@ def test_a_terminal_echoes(guest):
         while "42" not in seen:
             kind, *rest = json.loads(terminal.recv(timeout=20))
             seen += rest[0] if kind == "stdout" else ""
+
+
+def test_a_cell_runs_with_nobody_there_and_its_output_is_in_the_file(guest, kernel, workspace):
+    """What the Lab does, without a browser: share the notebook, ask the server to run the cell, and leave."""
+    cell = {"cell_type": "code", "id": "c1", "metadata": {}, "outputs": [], "execution_count": None}
+    notebook = {"cells": [{**cell, "source": CELL}], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    as_json = {"X-XSRFToken": guest.cookies["_xsrf"], "Content-Type": "application/json"}
+
+    def put(path, body):
+        answer = guest.request("PUT", path, body=json.dumps(body), headers=as_json)
+        assert answer.status in (200, 201), answer.text
+        return json.loads(answer.text)
+
+    put("/api/contents/alone.ipynb", {"type": "notebook", "format": "json", "content": notebook})
+    shared = put("/api/collaboration/session/alone.ipynb", {"format": "json", "type": "notebook"})
+    room = f"json:notebook:{shared['fileId']}"
+    with guest.socket(f"/api/collaboration/room/{room}?sessionId={shared['sessionId']}") as document:
+        document.send(bytes([0, 0, 1, 0]))  # "what do you have?", see the Yjs sync protocol
+        document.recv(timeout=20)
+        asked = {"code": CELL, "metadata": {"document_id": room, "cell_id": "c1"}}
+        assert guest.post(f"/api/kernels/{kernel}/execute", json.dumps(asked)).status == 202
+
+    from apps.workbench.launch import home_of
+
+    def on_disk():
+        [cell] = json.loads((home_of(workspace) / "alone.ipynb").read_text())["cells"]
+        return ["".join(one.get("text", [])) for one in cell["outputs"] if one["output_type"] == "stream"]
+
+    wait_for(lambda: on_disk() == ["alone\n"], 30)
 
 
 def test_files_travel_both_ways_and_stay_outside(guest, workspace):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 Restart = Literal["never", "on-failure", "always"]
 Network = Literal["none", "forwarder", "host"]
+AtQuota = Literal["end", "freeze"]
 State = Literal["starting", "running", "restarting", "succeeded", "failed", "stopped", "lost"]
 
 ENDED: frozenset[State] = frozenset({"succeeded", "failed", "stopped", "lost"})
@@ -76,6 +77,8 @@ class Workload:
     network: Network = "none"
     timeout_s: float | None = None
     nice: int = 0
+    at_quota: AtQuota = "end"
+    """What happens when /work holds more than `disk_mb`: the run ends, or only deleting is possible."""
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id):
@@ -97,6 +100,7 @@ class Observed:
     peak_memory_mb: float = 0.0
     cpu_s: float = 0.0
     disk_mb: float = 0.0
+    frozen: bool = False
     restarts: int = 0
     started_at: float | None = None
     finished_at: float | None = None

@@ -168,6 +168,7 @@ class LocalEngine:
             "limits": _limits(workload, level),
             "memory_mb": needs.memory_mb,
             "disk_mb": needs.disk_mb,
+            "at_quota": workload.at_quota,
             "processes": needs.processes,
             "timeout_s": workload.timeout_s,
             "restart": workload.restart,

@@ -20,6 +20,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 HEAD_BYTES = 4 << 20
@@ -346,7 +347,7 @@ class Shim:
         elif self.stop_at is not None and now > self.stop_at:
             self.kill()
         if now >= self.next_disk:
-            self._watch_disk(now)
+            self._watch_disk(now, pids)
         self._report(now, memory, cpu)
         soonest = (limit - memory) / FASTEST_MB_PER_S
         pause = WATCH_CLOSELY_S if self.stopping else min(WATCH_S, max(WATCH_CLOSELY_S, soonest))
@@ -388,12 +389,37 @@ class Shim:
                 continue
         return total / 1024
 
-    def _watch_disk(self, now: float) -> None:
+    def _watch_disk(self, now: float, pids: list[int]) -> None:
         used = _used(self.launch["work"]) / MB
         self.status["disk_mb"] = round(used, 1)
-        if used > self.launch["disk_mb"]:
+        most = self.launch["disk_mb"]
+        if self.launch.get("at_quota") == "freeze":
+            self._freeze(pids, frozen=used > most)
+            most += most // 2  # code that lifted its own limit again is ended
+        if used > most:
             self.end(f"out of disk space at {self.launch['disk_mb']:,} MB")
         self.next_disk = now + max(2.0, 20 * (time.monotonic() - now))
+
+    def _freeze(self, pids: list[int], *, frozen: bool) -> None:
+        """Let no file grow while the folder is over its quota; deleting goes on, and what is deleted thaws it."""
+        was = self.status.get("frozen", False)
+        if not frozen and not was:
+            return
+        usual = self.launch["limits"]["RLIMIT_FSIZE"]
+        refused = [
+            pid for pid in pids if not _limit_files(pid, 0 if frozen else usual, 0 if frozen else usual)
+        ]
+        if refused and self.launch["uid"]:
+            # Without CAP_SYS_RESOURCE only its own user may, and only the soft limit could be raised again.
+            _as_user(
+                self.launch["uid"],
+                lambda: [_limit_files(pid, 0 if frozen else usual, usual) for pid in refused],
+            )
+        elif refused:
+            for pid in refused:
+                _limit_files(pid, 0 if frozen else usual, usual)
+        if frozen != was:
+            self.say(frozen=frozen)
 
     def _report(self, now: float, memory: float, cpu: float) -> None:
         self.status["peak_memory_mb"] = round(max(memory, self.status["peak_memory_mb"]), 1)
@@ -503,6 +529,31 @@ class Shim:
             if select.select([self.wakeup], [], [], max(0.0, until - time.monotonic()))[0]:
                 os.read(self.wakeup, 4096)
         self.backoff = min(self.backoff * 2, BACKOFF_S[1])
+
+
+def _limit_files(pid: int, soft: int, hard: int) -> bool:
+    """Set how large a process may make files; False when that is not ours to do."""
+    try:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
+    except ProcessLookupError:
+        return True
+    except (PermissionError, ValueError):
+        return False
+    return True
+
+
+def _as_user(uid: int, work: Callable[[], object]) -> None:
+    """Do something with another user's rights, in a process of its own."""
+    child = os.fork()
+    if not child:
+        try:
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+            work()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
 
 
 def _used(folder: str) -> int:

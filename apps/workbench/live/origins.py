@@ -22,6 +22,7 @@ from apps.workbench.entry import Access
 from apps.workbench.live import pages, proxy
 from apps.workbench.live.proxy import Headers, Receive, Scope, Send
 from apps.workbench.live.upstream import Upstreams
+from atrium.identity import EDITOR
 
 COOKIE = "atrium_entry"
 ENTER = "/atrium/enter"
@@ -29,6 +30,9 @@ RECHECK_S = 30.0
 _WORKSPACE = re.compile(r"w[1-9][0-9]{0,17}")
 _NEVER_UPSTREAM = frozenset(("authorization", "cookie", "forwarded", "x-real-ip"))
 _BLOCKED = re.compile(r"/+api/+shutdown/*$")
+_WRITES = re.compile(r"/+(api/+collaboration|api/+kernels|terminals)/")
+"""Sockets by which documents, kernels and terminals are written to."""
+_READS = ("GET", "HEAD", "OPTIONS")
 _KNOWN_AT_MOST = 10_000
 
 
@@ -95,6 +99,8 @@ class Workspaces:
             await pages.terminal(scope, send, origin)
         elif _BLOCKED.match(scope["path"]):
             await proxy.answer(send, 403, _("A workspace is stopped in the portal."))
+        elif access.role != EDITOR and scope["method"] not in _READS:
+            await proxy.answer(send, 403, _("You may only read in this workspace."))
         else:
             session = self._upstreams.session(workload_socket(access.workload_id))
             try:
@@ -112,6 +118,9 @@ class Workspaces:
             await proxy.refuse_socket(scope, receive, send, 403, "Enter through the portal.")
             return
         role = access.role
+        if role != EDITOR and _WRITES.match(scope["path"]):
+            await proxy.refuse_socket(scope, receive, send, 403, "You may only read in this workspace.")
+            return
 
         async def still_allowed() -> bool:
             now = await self._doorkeeper.access(cookie, origin)

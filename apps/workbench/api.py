@@ -1,0 +1,130 @@
+"""REST: workspaces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import mixins, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from apps.accounts.models import Team
+from apps.core.api import IdempotencyMixin
+from apps.core.errors import Invalid
+from apps.workbench import services
+from apps.workbench.models import Workspace
+from apps.workbench.selectors import workspace_for, workspaces_visible_to
+from apps.workbench.serializers import (
+    CloneSerializer,
+    NewWorkspaceSerializer,
+    WorkspaceChangeSerializer,
+    WorkspaceSerializer,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.db.models import QuerySet
+    from rest_framework.request import Request
+
+    from apps.accounts.models import User
+
+
+class WorkspaceViewSet(
+    IdempotencyMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Workspace]
+):
+    """One's own workspaces and those of one's teams."""
+
+    serializer_class = WorkspaceSerializer
+    ordering = ("name", "pk")
+    lookup_value_regex = r"\d+"
+
+    def get_queryset(self) -> QuerySet[Workspace]:
+        if getattr(self, "swagger_fake_view", False):
+            return Workspace.objects.none()
+        rows, asked = workspaces_visible_to(cast("User", self.request.user)), self.request.query_params
+        for name, field in (("status", "status"), ("team", "team__slug"), ("owner", "owner__username")):
+            if asked.get(name):
+                rows = rows.filter(**{field: asked[name]})
+        return rows
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("status", enum=Workspace.Status.values),
+            OpenApiParameter("team", str),
+            OpenApiParameter("owner", str),
+        ]
+    )
+    def list(self, request: Request, *args: object, **kwargs: object) -> Response:
+        return super().list(request, *args, **kwargs)
+
+    @extend_schema(request=NewWorkspaceSerializer, responses={201: WorkspaceSerializer})
+    def create(self, request: Request) -> Response:
+        """Make a stopped workspace."""
+        asked = NewWorkspaceSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        facts = dict(asked.validated_data)
+        team = Team.objects.filter(slug=facts["team"]).first()
+        if team is None:
+            raise Invalid(
+                _("There is no team “%(slug)s”.") % {"slug": facts["team"]}, fields={"team": _("unknown")}
+            )
+        facts["team"] = team
+        made = services.create_workspace(facts.pop("name"), by=cast("User", request.user), **facts)
+        return Response(WorkspaceSerializer(made).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=WorkspaceChangeSerializer, responses=WorkspaceSerializer)
+    def partial_update(self, request: Request, pk: str = "") -> Response:
+        """Change its size (from the next start on) or when it is stopped for being idle."""
+        asked = WorkspaceChangeSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        facts = dict(asked.validated_data)
+        changed = services.change_workspace(self.get_object(), by=cast("User", request.user), **facts)
+        return Response(WorkspaceSerializer(changed).data)
+
+    @extend_schema(request=None, responses=WorkspaceSerializer)
+    @action(detail=True, methods=["post"])
+    def start(self, request: Request, pk: str = "") -> Response:
+        """Ask for its server."""
+        return self._after(services.start_workspace)
+
+    @extend_schema(request=None, responses=WorkspaceSerializer)
+    @action(detail=True, methods=["post"])
+    def stop(self, request: Request, pk: str = "") -> Response:
+        """Ask for its server's end."""
+        return self._after(services.stop_workspace)
+
+    @extend_schema(request=None, responses=WorkspaceSerializer)
+    @action(detail=True, methods=["post"])
+    def renew(self, request: Request, pk: str = "") -> Response:
+        """Begin its lease anew."""
+        return self._after(services.renew_lease)
+
+    @extend_schema(request=None, responses=WorkspaceSerializer)
+    @action(detail=True, methods=["post"])
+    def archive(self, request: Request, pk: str = "") -> Response:
+        """Put it away."""
+        return self._after(services.archive_workspace)
+
+    @extend_schema(request=None, responses=WorkspaceSerializer)
+    @action(detail=True, methods=["post"])
+    def restore(self, request: Request, pk: str = "") -> Response:
+        """Bring it back."""
+        return self._after(services.restore_workspace)
+
+    @extend_schema(request=CloneSerializer, responses={201: WorkspaceSerializer})
+    @action(detail=True, methods=["post"])
+    def clone(self, request: Request, pk: str = "") -> Response:
+        """Make a workspace of one's own with a copy of its files."""
+        asked = CloneSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        name = asked.validated_data["name"]
+        made = services.clone_workspace(self.get_object(), name, by=cast("User", request.user))
+        return Response(WorkspaceSerializer(made).data, status=status.HTTP_201_CREATED)
+
+    def _after(self, verb: Callable[..., Workspace]) -> Response:
+        person = cast("User", self.request.user)
+        changed = verb(self.get_object(), by=person)
+        return Response(WorkspaceSerializer(workspace_for(person, changed.pk)).data)

@@ -1,0 +1,10 @@
+"""REST addresses of the workbench, below /api/v1/."""
+
+from rest_framework.routers import SimpleRouter
+
+from apps.workbench import api
+
+router = SimpleRouter()
+router.register("workspaces", api.WorkspaceViewSet, basename="api-workspace")
+
+urlpatterns = router.urls

@@ -1,0 +1,45 @@
+"""What the Lab's page loads for whom; a Jupyter server extension that the portal switches on in each workspace.
+
+Editors share each document with the server, which runs the cells and writes their outputs down, browser or not
+(jupyter-collaboration, jupyter-server-nbmodel). Those extensions write as soon as a document is opened, so people
+who may only read get the plain Lab, which reads the file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from atrium.identity import EDITOR, VIEWER
+
+SHARING = frozenset(
+    (
+        "@datalayer/jupyter-server-nbmodel",
+        "@jupyter/collaboration-extension",
+        "@jupyter/docprovider-extension",
+        "@jupyterlab/git",
+    )
+)
+REPLACED = frozenset(
+    ("@jupyterlab/filebrowser-extension:defaultFileBrowser", "@jupyterlab/notebook-extension:cell-executor")
+)
+"""Parts of the plain Lab that the sharing extensions switch off in favour of their own."""
+
+
+def page_for(handler: Any, page: dict[str, Any]) -> dict[str, Any]:
+    """The page's configuration for the person of this request; see `page_config_hook` of jupyterlab_server."""
+    if getattr(handler, "atrium_role", VIEWER) == EDITOR:
+        return page
+    return {
+        **page,
+        "federated_extensions": [
+            one for one in page.get("federated_extensions", []) if one["name"] not in SHARING
+        ],
+        "disabledExtensions": [name for name in page.get("disabledExtensions", []) if name not in REPLACED],
+    }
+
+
+def _load_jupyter_server_extension(server: Any) -> None:
+    # Extensions are loaded by name: those that keep their databases there come after this one.
+    (Path(server.root_dir) / ".jupyter").mkdir(exist_ok=True)
+    server.web_app.settings["page_config_hook"] = page_for
