@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
 from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import PASSWORD, digit_call
+from tests.journeys.walking import look_everywhere
+from tests.ui.looking import chromium
 
 # Journeys change what runs in production, so they follow one another.
 pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.xdist_group("journeys")]
@@ -235,3 +238,26 @@ def test_the_whole_loop_on_digits(ready, new_page, api, key):
     it_is_evaluated_signed_by_two_and_released_in_stages(ready, new_page, api, key)
     one_click_brings_back_what_ran_before(ready, new_page, api, key)
     complaints_become_labels_and_labels_become_the_next_version(ready, new_page, key)
+
+
+#: Apps whose pages the loop has filled; the others' are looked at where their own tests are.
+FILLED = ("annotation:", "evaluation:", "releases:", "calls:", "workbench:", "instances:")
+
+
+@pytest.mark.parametrize(
+    ("apps", "once"),
+    [pytest.param(FILLED, True, id="of-the-loop"), pytest.param((), False, id="all", marks=pytest.mark.soak)],
+)
+def test_no_link_is_dead_and_each_kind_of_page_is_without_faults(ready, apps, once):
+    """After the loop, so that the pages have something to show: links, axe, overflow, the console."""
+
+    def look():
+        with chromium() as browser:
+            return look_everywhere(browser, ready.url(""), ready.environment.web_url, apps=apps, once=once)
+
+    with ThreadPoolExecutor(1) as thread:  # Playwright keeps a running loop in its thread
+        dead, findings = thread.submit(look).result()
+
+    assert dead == []
+    assert [f"{found.page}: {found.problems}" for found in findings if found.problems] == []
+    assert len(findings) >= 15

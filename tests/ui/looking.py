@@ -117,13 +117,16 @@ def look_at(
     to: Path | None = None,
     *,
     quick: bool = False,
+    only: str = "",
     password: str = SAMPLE_PASSWORD,
 ) -> list[Findings]:
-    """Look at each page in both widths and both themes; `quick` takes wide light and narrow dark only."""
+    """Look at each page in both widths and both themes; `quick`: wide light and narrow dark; `only`: that width."""
     if to is not None:
         to.mkdir(parents=True, exist_ok=True)
     findings = []
     for number, (name, (width, height)) in enumerate(WIDTHS.items()):
+        if only and name != only:
+            continue
         context = browser.new_context(viewport={"width": width, "height": height}, bypass_csp=False)
         if user:
             log_in(context, base_url, user, password)
