@@ -26,6 +26,9 @@ from portal.supervisor.identity import ProcessIdentity
 from portal.supervisor.system import browser as chromium_path
 
 STARTS_WITHIN_S = 180
+#: Generous, because a loaded machine runs the tests too: what is promised to people is tested where it is promised.
+ENDS_WITHIN_S = 90
+TAKES_THE_LOCK_S = 60
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -123,7 +126,7 @@ class Stack:
         began = time.monotonic()
         while self.health().get("status") != "up":
             waited = time.monotonic() - began
-            assert waited < 20 or self.supervised(), f"the supervisor ended:\n{self.output()}"
+            assert waited < TAKES_THE_LOCK_S or self.supervised(), f"the supervisor ended:\n{self.output()}"
             assert waited < timeout_s, f"not up after {waited:.0f} s: {self.health()}\n{self.output()}"
             time.sleep(0.1)
         return time.monotonic() - began
@@ -191,7 +194,7 @@ class Stack:
         began = time.monotonic()
         supervisor = self.process("supervisor")
         if supervisor is not None:
-            supervisor.end(signal.SIGTERM, grace_s=30)
+            supervisor.end(signal.SIGTERM, grace_s=ENDS_WITHIN_S)
         return time.monotonic() - began
 
     def output(self) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from apps.compute.engines.sockets import real_socket
 from apps.core.errors import NotFound, Unavailable
-from apps.workbench import sockets
 from apps.workbench.tracking import PREFIX, tracker_socket
 
 _ANSWERS_WITHIN_S = 10.0
@@ -64,7 +64,7 @@ class Tracker:
         try:
             connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             connection.sock.settimeout(_ANSWERS_WITHIN_S)
-            with sockets.pinned(tracker_socket()) as name:
+            with real_socket(tracker_socket()) as name:
                 connection.sock.connect(name)
             connection.request("POST", f"{PREFIX}/api/2.0/mlflow/{what}", json.dumps(body), headers)
             answer = connection.getresponse()

@@ -7,8 +7,9 @@ import json
 import socket
 from typing import TYPE_CHECKING, Any
 
+from apps.compute.engines.sockets import real_socket
 from apps.compute.services import workload_socket
-from apps.workbench import identity, sockets
+from apps.workbench import identity
 from atrium.identity import VIEWER
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def ask(workspace: Workspace, path: str) -> Any:
     connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.sock.settimeout(_ANSWERS_WITHIN_S)
-        with sockets.pinned(workload_socket(wid)) as name:
+        with real_socket(workload_socket(wid)) as name:
             connection.sock.connect(name)
         header = identity.header_for(wid, user="portal", name="portal", role=VIEWER)
         connection.request("GET", path, headers={identity.HEADER: header})

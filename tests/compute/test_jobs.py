@@ -1,10 +1,12 @@
 """Jobs on the real engine and the real database; tasks are called as the worker would call them."""
 
+import errno
 import json
 
 import pytest
 
 from apps.compute import adapters, environments
+from apps.compute.engines.local import LocalEngine
 from apps.compute.models import Attempt, Job, Reservation
 from apps.compute.selectors import in_use, job_log, jobs_visible_to
 from apps.compute.services import attempts, cancel_job, retry_job
@@ -213,6 +215,20 @@ def test_kill_between_admission_and_start_loses_nothing(ada, radio, fake, monkey
     job.refresh_from_db()
     assert run(job).status == "succeeded"
     assert job.attempt == 1
+
+
+def test_a_job_that_the_machine_cannot_start_fails_with_the_reason(ada, radio, engine, monkeypatch):
+    def full(*_args):
+        raise OSError(errno.ENOSPC, "No space left on device", "/var/workloads")
+
+    monkeypatch.setattr(LocalEngine, "_prepare", full)
+    job = submit(radio, ada, "true")
+
+    attempts.start_job(job.pk)
+
+    job.refresh_from_db()
+    assert job.status == "failed"
+    assert "No space left on device" in job.reason
 
 
 def test_killed_supervisor_repeats_the_job_without_counting_the_attempt(ada, radio, engine):

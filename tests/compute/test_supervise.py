@@ -7,7 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-from apps.compute.engines.base import Workload
+import pytest
+
+from apps.compute.engines.base import EngineError, File, Workload
 from apps.compute.engines.local import LocalEngine
 from apps.compute.engines.shim import read_json
 
@@ -105,6 +107,15 @@ def test_start_cut_short_for_long_is_told_as_lost(local_engine):
     observed = local_engine.observe("w1")
 
     assert (observed.state, observed.reason) == ("lost", "its supervisor process never started")
+
+
+def test_start_that_the_machine_refuses_is_told_with_the_reason(local_engine, tmp_path):
+    gone = File("inputs/rows.csv", tmp_path / "gone.csv")
+
+    with pytest.raises(EngineError, match=r"w1 cannot be started: .*gone\.csv"):
+        local_engine.start(Workload("w1", ["true"], files=[gone]))
+
+    assert local_engine.observe("w1") is None
 
 
 def test_signal_is_told_by_name(local_engine):

@@ -37,7 +37,7 @@ def test_a_second_start_on_the_same_folder_says_so_and_changes_nothing(stack):
 
     second = stack.start()
 
-    assert second.wait(20) == 1
+    assert second.wait(90) == 1
     assert "already runs" in (stack.environment.log_dir / "supervisor.log").read_text()
     assert stack.process("web") == before
 

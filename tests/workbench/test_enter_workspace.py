@@ -10,8 +10,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from apps.accounts.models import Membership
 from apps.compute.adapters import engine
+from apps.compute.engines.sockets import real_socket
 from apps.compute.services import workload_socket
-from apps.workbench import identity, sockets
+from apps.workbench import identity
 from apps.workbench.models import Entry
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("workbench")]
@@ -159,7 +160,7 @@ def test_open_sockets_are_dropped_when_the_right_is_gone(inside, ada):
 def test_a_link_in_place_of_the_socket_is_not_followed(tmp_path, workspace):
     trap = tmp_path / "port.sock"
     trap.symlink_to(workload_socket(workspace.workload_id))
-    with pytest.raises(OSError), sockets.pinned(trap):
+    with pytest.raises(OSError), real_socket(trap):
         pass
 
 

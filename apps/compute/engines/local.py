@@ -63,12 +63,15 @@ class LocalEngine:
     def start(self, workload: Workload) -> None:
         """See Engine.start."""
         folder = self.root / workload.id
-        if not folder.exists():
-            with self._locked():
-                if not folder.exists():
-                    self._prepare(workload, folder)
-        if not (folder / "status.json").exists():
-            self._launch(folder)
+        try:
+            if not folder.exists():
+                with self._locked():
+                    if not folder.exists():
+                        self._prepare(workload, folder)
+            if not (folder / "status.json").exists():
+                self._launch(folder)
+        except OSError as error:  # a full disk, a file that is gone: trying again would not end
+            raise EngineError(f"workload {workload.id} cannot be started: {error}") from error
 
     def _launch(self, folder: Path) -> None:
         with (folder / "shim.err").open("ab") as errors:

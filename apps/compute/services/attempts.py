@@ -110,7 +110,7 @@ def _launch(job: Job) -> None:
     """Hand the admitted attempt to the engine; repeating it is harmless."""
     try:
         engine().start(_workload(job))
-    except (EngineError, PortalError) as error:
+    except (EngineError, PortalError, OSError) as error:
         _end(job, "failed", None, reason=str(error))
         return
     try:

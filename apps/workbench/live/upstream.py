@@ -12,17 +12,17 @@ from aiohttp.client_exceptions import UnixClientConnectorError
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import UnixConnector
 
-from apps.workbench import sockets
+from apps.compute.engines.sockets import real_socket
 
 _CONNECTS_WITHIN_S = 10.0
 
 
 class _PinnedConnector(UnixConnector):
-    """Opens each connection to the socket itself, never through a link in its place (see `sockets`)."""
+    """Opens each connection to the socket itself, never through a link in its place (see `real_socket`)."""
 
     async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> ResponseHandler:
         try:
-            with sockets.pinned(Path(self._path)) as name:
+            with real_socket(Path(self._path)) as name:
                 factory = cast("Callable[[], ResponseHandler]", self._factory)
                 _transport, protocol = await asyncio.wait_for(
                     self._loop.create_unix_connection(factory, name),
