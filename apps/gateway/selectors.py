@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Max, Q, QuerySet, Sum
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import Role
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
 
 __all__ = [
+    "KeyRow",
     "PeriodRow",
     "UsageRow",
+    "asked_by_hour",
     "calls",
     "calls_visible_to",
     "capabilities_called",
@@ -36,10 +38,12 @@ __all__ = [
     "grants_of",
     "kept_calls",
     "keys_of",
+    "moments_of",
     "outcomes_of",
     "overloads_visible_to",
     "percentile",
     "usage",
+    "usage_by_key",
     "usage_by_period",
 ]
 
@@ -130,6 +134,42 @@ def usage_by_period(
             values,
         )
         return [PeriodRow(*row) for row in cursor.fetchall()]
+
+
+@dataclass(frozen=True)
+class KeyRow:
+    """All calls of one key at one version; `failed` are those without an answer, `last` is the last such hour."""
+
+    grant_id: int
+    version: str
+    count: int
+    failed: int
+    last: datetime
+
+
+def usage_by_key(capability: Capability, *, since: datetime) -> list[KeyRow]:
+    """Who called which version of a capability how much, from the rollups."""
+    rows = (
+        Usage.objects.filter(capability_id=capability.pk, hour__gte=since, grant_id__gt=0)
+        .values_list("grant_id", "version")
+        .annotate(n=Sum("count"), failed=Sum("count", filter=~Q(outcome=""), default=0), last=Max("hour"))
+        .order_by()
+    )
+    return [KeyRow(*row) for row in rows]
+
+
+def asked_by_hour(grants: Iterable[int], since: datetime) -> list[tuple[datetime, int]]:
+    """Calls with these keys in each hour, whatever came of them, in the order of time."""
+    rows = Usage.objects.filter(grant_id__in=list(grants), hour__gte=since).values_list("hour")
+    return [(hour, int(count)) for hour, count in rows.annotate(n=Sum("count")).order_by("hour")]
+
+
+def moments_of(grants: Iterable[int], capability: Capability, since: datetime) -> list[datetime]:
+    """When each call with these keys was made, in the order of time, from the log."""
+    rows = Call.objects.filter(
+        capability_id=capability.pk, at__gte=since, grant_id__in=list(grants), shadow=False
+    )
+    return list(rows.order_by("at").values_list("at", flat=True))
 
 
 def counted_calls(grants: Iterable[int], since: datetime) -> int:

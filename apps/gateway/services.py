@@ -217,8 +217,8 @@ def change_expiry(pool: str, before: datetime | None, after: datetime | None, *,
         grant.expires_at = after
         grant.save(update_fields=["expires_at"])
         audit.record("gateway.grant.expiry_changed", grant, by=by, before=before, after=after)
+        _announce_key(grant)
         count += 1
-    announce()
     return count
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
@@ -114,10 +114,12 @@ def _capabilities(
     for weight in weights:
         by_capability.setdefault(weight.capability_id, []).append(weight)
     mirrors = {shadow.capability_id: shadow for shadow in shadows()}
-    found = capabilities.exclude(status=Capability.Status.RETIRED).values_list("id", "slug")
+    found = capabilities.exclude(status=Capability.Status.RETIRED).values_list(
+        "id", "slug", "status", "deprecated_at", "retires_on"
+    )
     seals = public_keys({row.capability_id for row in deployments})
     pictures: dict[str, Any] = {}
-    for pk, slug in found:
+    for pk, slug, status, deprecated_at, retires_on in found:
         rows = by_capability.get(pk, [])
         pictures[slug] = {
             "id": pk,
@@ -131,6 +133,8 @@ def _capabilities(
             ],
             "salt": rows[0].salt if rows else slug,
         }
+        if status == Capability.Status.DEPRECATED and deprecated_at:
+            pictures[slug] |= _end_of_life(deprecated_at, retires_on)
         if pk in seals:
             pictures[slug]["seal"] = seals[pk]
         if (mirror := mirrors.get(pk)) is not None:
@@ -142,6 +146,14 @@ def _capabilities(
                 }
             ]
     return pictures
+
+
+def _end_of_life(deprecated_at: datetime, retires_on: date | None) -> dict[str, Any]:
+    """Since when callers are told to leave, and the midnight (UTC) from which on nobody answers, as seconds."""
+    told: dict[str, Any] = {"deprecated": int(deprecated_at.timestamp())}
+    if retires_on:
+        told["sunset"] = int(datetime.combine(retires_on, time(), UTC).timestamp())
+    return told
 
 
 def _deployment(row: Deployment) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Built without importing plotly, which costs each web process a second and 60 MB;
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -124,6 +124,22 @@ def calls_figure(times: Sequence[datetime], good: Sequence[int], bad: Sequence[i
             "xaxis": _time_axis(),
             "yaxis": {"title": {"text": _("calls")}, "rangemode": "tozero"},
             "bargap": 0.15,
+        },
+    }
+
+
+def replay_figure(days: Sequence[tuple[date, int, int]]) -> dict[str, Any]:
+    """Stacked bars for each day: what would have passed, and what would have been refused."""
+    at = [day.isoformat() for day, _passed, _refused in days]
+    return {
+        "data": [
+            {"type": "bar", "name": _("passed"), "x": at, "y": [passed for _day, passed, _refused in days]},
+            {"type": "bar", "name": _("refused"), "x": at, "y": [refused for _day, _passed, refused in days]},
+        ],
+        "layout": {
+            "barmode": "stack",
+            "xaxis": _time_axis(),
+            "yaxis": {"title": {"text": _("calls")}, "rangemode": "tozero"},
         },
     }
 

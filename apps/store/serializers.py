@@ -217,3 +217,9 @@ class TrustedSerializer(serializers.Serializer[None]):
     teams: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         slug_field="slug", queryset=Team.objects.all(), many=True
     )
+
+
+class RetireSerializer(serializers.Serializer[None]):
+    """For how many days nobody must have called it."""
+
+    quiet_days = serializers.IntegerField()

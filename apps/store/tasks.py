@@ -6,6 +6,7 @@ from typing import Any
 
 from apps.catalog.models import Version
 from apps.core import background
+from apps.gateway.services import announce_capability
 from apps.store import services, standing
 from apps.store.models import Subscription
 
@@ -47,11 +48,13 @@ def _weights_changed(key: str, facts: dict[str, Any]) -> None:
 
 def _deprecated(key: str, facts: dict[str, Any]) -> None:
     standing.refresh([int(key)])
+    announce_capability(int(key))  # answers carry Deprecation and Sunset from now on
     services.tell_of_deprecation(int(key))
 
 
 def _published(key: str, facts: dict[str, Any]) -> None:
     standing.refresh([int(key)])
+    announce_capability(int(key))
     services.tell_of_publication(int(key))
 
 

@@ -7,17 +7,21 @@ import io
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
+from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.gateway import selectors as gateway
+from apps.gateway.models import Grant
 from apps.store.figures import calls_figure, errors_figure, latency_figure
+from apps.store.limits import Limits
 from apps.store.models import Subscription
 from apps.store.policy import may_offer
+from apps.store.replay import Replay, replay_calls, replay_hours
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -53,10 +57,26 @@ class Quota:
     title: str
     used: int
     limit: int
+    start: datetime
+    end: datetime
 
     @property
     def fraction(self) -> float:
         return min(self.used / self.limit, 1.0)
+
+    @property
+    def forecast(self) -> int | None:
+        """How many calls there will be at the end, if it goes on as since the start; None in the first twentieth."""
+        gone = (timezone.now() - self.start) / (self.end - self.start)
+        return round(self.used / gone) if self.used and 0.05 <= gone <= 1 else None
+
+    @property
+    def runs_out_at(self) -> datetime | None:
+        """When the limit is reached at this pace; None when it is not, or too little is known."""
+        forecast = self.forecast
+        if forecast is None or forecast <= self.limit:
+            return None
+        return self.start + (self.end - self.start) * (self.limit / forecast)
 
 
 @dataclass
@@ -187,11 +207,11 @@ def _floor(moment: datetime, period: timedelta) -> datetime:
 def quotas_of(subscription: Subscription) -> list[Quota]:
     """How much of the plan's day and month is used, over all keys."""
     limits = subscription.plan.allowed
-    now = timezone.now()
-    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    day = timezone.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    month = day.replace(day=1)
     spans = [
-        (_("today"), limits.per_day, day),
-        (_("this month"), limits.per_month, day.replace(day=1)),
+        (_("today"), limits.per_day, day, day + timedelta(days=1)),
+        (_("this month"), limits.per_month, month, (month + timedelta(days=32)).replace(day=1)),
     ]
     grants = list(subscription.keys.values_list("grant_id", flat=True))
     return [
@@ -199,7 +219,87 @@ def quotas_of(subscription: Subscription) -> list[Quota]:
             str(title),
             gateway.counted_calls(grants, since),
             limit,
+            since,
+            until,
         )
-        for title, limit, since in spans
+        for title, limit, since, until in spans
         if limit is not None
     ]
+
+
+@dataclass(frozen=True)
+class Caller:
+    """How much one team calls one version, or one version answers for all."""
+
+    team: str
+    site: str
+    version: str
+    calls: int
+    failed: int
+    last: datetime
+
+
+def callers(capability: Capability, span: Span) -> list[Caller]:
+    """Who calls which version and how much, the most first: subscribers and Try it, from the rollups."""
+    rows = gateway.usage_by_key(capability, since=timezone.now() - span.length)
+    grants = Grant.objects.filter(pk__in={row.grant_id for row in rows}).select_related("team__site", "user")
+    known = {grant.pk: grant for grant in grants}
+    found: dict[tuple[str, str, str], list[Any]] = {}
+    for row in rows:
+        grant = known.get(row.grant_id)
+        if grant is None or grant.kind not in (Grant.Kind.SUBSCRIPTION, Grant.Kind.TRIAL):
+            continue
+        trial = grant.kind == Grant.Kind.TRIAL
+        team = _("Try it") if trial or grant.team is None else grant.team.name
+        site = "" if trial or grant.team is None else grant.team.site.name
+        sums = found.setdefault((team, site, row.version), [0, 0, row.last])
+        sums[0] += row.count
+        sums[1] += row.failed
+        sums[2] = max(sums[2], row.last)
+    listed = [Caller(*key, *sums) for key, sums in found.items()]
+    return sorted(listed, key=lambda caller: (-caller.calls, caller.team))
+
+
+MOST_REPLAYED = 200_000
+
+
+def what_if(subscription: Subscription, limits: Limits) -> Replay:
+    """The last 30 days of a subscription under other limits: call by call, or by hours where there are very many."""
+    since = timezone.now() - timedelta(days=30)
+    grants = list(subscription.keys.values_list("grant_id", flat=True))
+    hours = gateway.asked_by_hour(grants, since)
+    if sum(count for _at, count in hours) > MOST_REPLAYED:
+        return replay_hours(hours, limits)
+    return replay_calls(gateway.moments_of(grants, subscription.capability, since), limits)
+
+
+def replay_days(found: Replay) -> list[tuple[date, int, int]]:
+    """(day, passed, refused) of each day with calls."""
+    return [
+        (day, found.passed[day], found.refused[day]) for day in sorted(set(found.passed) | set(found.refused))
+    ]
+
+
+def replay_words(found: Replay) -> str:
+    """The result in a sentence: how often, because of what, mostly when."""
+    if not found.calls:
+        return _("There were no calls in the last 30 days.")
+    if not found.refused.total():
+        return _("All %(calls)d calls would have passed.") % {"calls": found.calls}
+    total, (weekday, most) = found.refused.total(), found.weekdays.most_common(1)[0]
+    names = {
+        "rate_per_s": _("the rate"),
+        "per_day": _("the day's quota"),
+        "per_month": _("the month's quota"),
+    }
+    limits = ", ".join(names[name] for name, _count in found.by_limit.most_common())
+    told = _("%(refused)d of %(calls)d calls would have been refused, because of %(limits)s.") % {
+        "refused": total,
+        "calls": found.calls,
+        "limits": limits,
+    }
+    if most * 2 > total:
+        told += " " + _("Mostly on %(day)s.") % {"day": WEEKDAYS[weekday]}
+    if not found.exact:
+        told += " " + _("For the rate this is the least that is possible: it was counted by hours.")
+    return told

@@ -344,6 +344,7 @@ class Service:
             (b"x-request-id", call.id.encode()),
             (b"atrium-version", call.deployment.version.encode()),
             *limits,
+            *(call.capability.farewell if call.capability else ()),
         ]
         content_type = b"application/json"
         for name in RETURNED:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +115,8 @@ class Capability:
     salt: str = ""
     seal: dict[str, str] | None = None
     """The public half of the data key: `key` is its id, `public` is base64."""
+    farewell: tuple[tuple[bytes, bytes], ...] = ()
+    """Headers that tell callers that it is deprecated (RFC 9745), and when it ends (RFC 8594)."""
 
     @classmethod
     def parse(cls, name: str, raw: dict[str, Any]) -> Capability:
@@ -126,7 +129,15 @@ class Capability:
             payload_limit=raw.get("payload_limit"),
             salt=str(raw.get("salt") or name),
             seal=raw.get("seal"),
+            farewell=_farewell(raw.get("deprecated"), raw.get("sunset")),
         )
+
+
+def _farewell(deprecated: int | None, sunset: int | None) -> tuple[tuple[bytes, bytes], ...]:
+    headers = [(b"deprecation", f"@{int(deprecated)}".encode())] if deprecated else []
+    if sunset:
+        headers.append((b"sunset", formatdate(sunset, usegmt=True).encode()))
+    return tuple(headers)
 
 
 def _route(raw: dict[str, Any]) -> Route:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 from django.http import FileResponse
@@ -28,6 +29,7 @@ from apps.store.serializers import (
     FollowSerializer,
     ListingSerializer,
     NewReviewSerializer,
+    RetireSerializer,
     ReviewSerializer,
     TrustedSerializer,
 )
@@ -124,6 +126,24 @@ class ListingViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         require(may_see_usage(self._user(), capability))
         span = usage_report.span_of(request.query_params.get("span", ""))
         return Response(usage_report.for_capability(self._user(), capability, span).document())
+
+    @extend_schema(parameters=[OpenApiParameter("span", str)], responses=_DOCUMENT)
+    @action(detail=True, methods=["get"])
+    def callers(self, request: Request, slug: str = "") -> Response:
+        """Who calls which version and how much; for the provider."""
+        capability = self.get_object()
+        require(may_offer(self._user(), capability))
+        span = usage_report.span_of(request.query_params.get("span", ""))
+        return Response({"callers": [asdict(row) for row in usage_report.callers(capability, span)]})
+
+    @extend_schema(request=RetireSerializer, responses={204: None})
+    @action(detail=True, methods=["post"])
+    def retire(self, request: Request, slug: str = "") -> Response:
+        """Take a deprecated capability away, once nobody has called it for `quiet_days`."""
+        asked = RetireSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        services.retire_capability(self.get_object(), by=self._user(), **asked.validated_data)
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=TrustedSerializer, responses=TrustedSerializer)
     @action(detail=True, methods=["get", "put"], url_path="trusted-teams")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from apps.core.api import IdempotencyMixin
-from apps.store import selectors, services
+from apps.store import selectors, services, usage_report
 from apps.store.models import Plan, Subscription, SubscriptionKey
 from apps.store.serializers import (
     ChangeSerializer,
@@ -141,6 +141,27 @@ class SubscriptionViewSet(
     def cancel(self, request: Request, pk: str = "") -> Response:
         """End it."""
         return self._moved(services.cancel_subscription)
+
+    @extend_schema(parameters=[OpenApiParameter("plan", int)], responses=OpenApiResponse(response=dict))
+    @action(detail=True, methods=["get"], url_path="what-if")
+    def what_if(self, request: Request, pk: str = "") -> Response:
+        """The last 30 days under the limits of another `plan` of the same capability."""
+        subscription, user = self.get_object(), cast("User", request.user)
+        wanted = request.query_params.get("plan", "")
+        plan = selectors.get_plan(int(wanted), user=user) if wanted.isdigit() else subscription.plan
+        found = usage_report.what_if(subscription, plan.allowed)
+        days = [{"day": day, "passed": p, "refused": r} for day, p, r in usage_report.replay_days(found)]
+        return Response(
+            {
+                "plan": plan.pk,
+                "calls": found.calls,
+                "refused": found.refused.total(),
+                "by_limit": dict(found.by_limit),
+                "exact": found.exact,
+                "words": usage_report.replay_words(found),
+                "days": days,
+            }
+        )
 
     @extend_schema(request=ChangeSerializer, responses={201: ChangeSerializer})
     @action(detail=True, methods=["post"])

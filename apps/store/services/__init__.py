@@ -27,6 +27,7 @@ from apps.store.services.plans import (
     set_trusted_teams,
     withdraw_plan,
 )
+from apps.store.services.retirement import retire_capability
 from apps.store.services.reviews import answer_review, remove_review, write_review
 from apps.store.services.subscriptions import (
     SUBSCRIPTION_REQUEST,
@@ -67,6 +68,7 @@ __all__ = [
     "remove_review",
     "renew_subscription",
     "resume_subscription",
+    "retire_capability",
     "revoke_key",
     "rotate_key",
     "set_trusted_teams",

@@ -156,6 +156,12 @@ def cancel_subscription(subscription: Subscription, *, by: User) -> None:
         _end(subscription, Subscription.Status.CANCELLED, by=by)
 
 
+def end_subscription(subscription: Subscription, *, by: User | None, reason: str) -> None:
+    """End a subscription because of what it was for. The caller has asked the policy; call it in its transaction."""
+    Subscription.objects.filter(pk=subscription.pk).update(status_reason=reason[:500])
+    _end(subscription, Subscription.Status.CANCELLED, by=by)
+
+
 def expire_due() -> int:
     """End the subscriptions whose time is over. Returns how many."""
     due = Subscription.objects.filter(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from dataclasses import astuple
 from typing import Any, cast
 
 from django.conf import settings
@@ -140,7 +143,43 @@ def usage(request: HttpRequest, slug: str) -> HttpResponse:
     span = usage_report.span_of(request.GET.get("span", ""))
     report = usage_report.for_capability(cast("User", request.user), context["capability"], span)
     context |= {"report": report, "span": span, "spans": usage_report.SPANS}
+    if context["may_offer"]:
+        context["callers"] = usage_report.callers(context["capability"], span)
+        context["deprecated"] = context["capability"].status == Capability.Status.DEPRECATED
     return render(request, "store/usage.html", context)
+
+
+@require_safe
+@login_required
+def callers_csv(request: HttpRequest, slug: str) -> HttpResponse:
+    """Who calls which version, for the provider."""
+    context = context_of(request, slug, "usage")
+    require(context["may_offer"])
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["team", "site", "version", "calls", "failed", "last"])
+    span = usage_report.span_of(request.GET.get("span", ""))
+    for caller in usage_report.callers(context["capability"], span):
+        writer.writerow([*astuple(caller)[:5], caller.last.isoformat()])
+    response = HttpResponse(out.getvalue(), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{slug}-callers.csv"'
+    return response
+
+
+@require_POST
+@login_required
+def retire(request: HttpRequest, slug: str) -> HttpResponse:
+    """Take a deprecated capability away for good, once nobody has called it for so many days."""
+    user = cast("User", request.user)
+    capability = get_capability(slug, user=user)
+    days = request.POST.get("quiet_days", "")
+    try:
+        services.retire_capability(capability, quiet_days=int(days) if days.isdigit() else 0, by=user)
+    except PortalError as error:
+        messages.error(request, error.message)
+        return redirect("store:usage", slug)
+    messages.success(request, _("It is retired: calls are refused from now on."))
+    return redirect("store:list")
 
 
 @require_safe

@@ -18,6 +18,7 @@ from apps.accounts.models import Team, User
 from apps.core.errors import Invalid, PortalError
 from apps.core.paging import keyset
 from apps.store import selectors, services, snippets, usage_report
+from apps.store.figures import replay_figure
 from apps.store.forms import SubscribeForm
 from apps.store.models import Plan, Subscription
 from apps.store.policy import may_cancel, may_suspend, may_use_keys
@@ -94,6 +95,7 @@ def _context(request: HttpRequest, subscription: Subscription) -> dict[str, Any]
         "open": subscription.status in Subscription.OPEN,
         "agreed": selectors.agreed(subscription),
         "change": selectors.open_change(subscription),
+        "all_plans": list(selectors.plans_on_offer(subscription.capability)),
         "other_plans": selectors.plans_to_change_to(subscription) if granted else [],
         "renewable": granted and _renewable(subscription),
         "quotas": usage_report.quotas_of(subscription),
@@ -140,6 +142,27 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One subscription."""
     subscription = selectors.get_subscription(pk, user=cast("User", request.user))
     return render(request, "store/subscription.html", _context(request, subscription))
+
+
+@require_safe
+@login_required
+def what_if(request: HttpRequest, pk: int) -> HttpResponse:
+    """The last 30 days under another plan, as a fragment of the subscription's page."""
+    user = cast("User", request.user)
+    subscription = selectors.get_subscription(pk, user=user)
+    wanted = request.GET.get("plan", "")
+    plan = selectors.get_plan(int(wanted), user=user) if wanted.isdigit() else subscription.plan
+    if plan.capability_id != subscription.capability_id:
+        raise Invalid(_("“%(plan)s” is a plan of another capability.") % {"plan": plan.name})
+    found = usage_report.what_if(subscription, plan.allowed)
+    days = usage_report.replay_days(found)
+    context = {
+        "plan": plan,
+        "found": found,
+        "words": usage_report.replay_words(found),
+        "figure": replay_figure(days) if days else None,
+    }
+    return render(request, "store/_what_if.html", context)
 
 
 @require_safe

@@ -125,7 +125,7 @@ def _why_told(unit: str, weights: list[attribution.Weight], signature: dict[str,
     told: dict[str, Any] = {
         "unit": unit,
         "weights": sorted(weights, key=lambda weight: -abs(weight.weight))[:20],
-        "nothing": all(abs(weight.weight) < 1e-9 for weight in weights),
+        "nothing": all(abs(weight.weight) < (1e-9 if unit == "value" else 5e-4) for weight in weights),
         "weights_chart": weights_figure(named, unit),
     }
     shapes = {spec["name"]: list(spec["shape"])[1:] for spec in signature["inputs"]}
