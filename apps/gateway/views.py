@@ -27,7 +27,7 @@ from apps.gateway.forms import RetentionForm
 from apps.gateway.models import Call, DataKey
 from apps.gateway.policy import may_set_retention, may_unmask
 from apps.gateway.retention import days_of
-from apps.gateway.sealed import has_sealed
+from apps.gateway.sealed import has_sealed, masked
 from apps.gateway.selectors import (
     calls_visible_to,
     capabilities_called,
@@ -109,8 +109,8 @@ def _shown(call: Call, user: User, documents: Mapping[str, Any]) -> dict[str, An
     return {
         "call": call,
         "capability": names.get(call.capability_id or 0, ""),
-        "request_text": _pretty(documents["request"]),
-        "response_text": _pretty(documents["response"]),
+        "request_text": _pretty(masked(documents["request"])),
+        "response_text": _pretty(masked(documents["response"])),
         "request_size": payloads.size_of(call, "request"),
         "response_size": payloads.size_of(call, "response"),
         "is_masked": any(map(has_sealed, documents.values())),

@@ -201,14 +201,14 @@ def _check(deployment: Deployment, replica: Replica, observed: Observed, healthy
     if failed >= (REPLACE_AFTER if replica.ready_at else START_CHECKS):
         if replica.status != Replica.Status.FAILED:
             told = _("It does not answer its health check any more and is replaced.")
-            facts |= _failure(f"{told} {health.words(replica.socket)}".strip())
+            facts |= _failure(_with_words(told, replica))
         _note(deployment, replica, **facts, status=Replica.Status.FAILED)
         stop_workload(replica.workload_id, 1.0)
         return
     if replica.status == Replica.Status.READY and failed >= UNREADY_AFTER:
         told = _("It runs, but %(count)d health checks in a row got no answer.") % {"count": failed}
         facts |= {"status": Replica.Status.STARTING}
-        facts |= _failure(f"{told} {health.words(replica.socket)}".strip())
+        facts |= _failure(_with_words(told, replica))
     _note(deployment, replica, **facts)
 
 
@@ -282,6 +282,12 @@ def _measured(replica: Replica, observed: Observed) -> dict[str, Any]:
         facts |= {"memory_mb": observed.memory_mb, "cpu_s": observed.cpu_s, "observed_at": now}
         facts["cpu_share"] = round(max(0.0, spent / span), 3) if span else 0.0
     return facts
+
+
+def _with_words(told: str, replica: Replica) -> str:
+    """What is wrong, with what the runner itself says to that."""
+    words = health.words(replica.socket)
+    return f"{told} {_('It says: %(words)s') % {'words': words}}" if words else told
 
 
 def _failure(reason: str) -> dict[str, Any]:
