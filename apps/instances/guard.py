@@ -13,12 +13,24 @@ from apps.catalog.models import Version
 from apps.core.policy import Verdict, allow, deny
 
 Check = Callable[[Version], Verdict]
+Limit = Callable[[Version], int]
+_limits: list[Limit] = []
 _checks: dict[str, Check] = {}
 
 
 def register(name: str, check: Check) -> None:
     """Add a check under a name; the same name replaces. For an app's `ready()`."""
     _checks[name] = check
+
+
+def register_limit(limit: Limit) -> None:
+    """Set what says how much of the traffic a version may have at most. For an app's `ready()`."""
+    _limits[:] = [limit]
+
+
+def most_percent(version: Version) -> int:
+    """The largest share that a version may have; 100 unless a limit is registered and says less."""
+    return min((limit(version) for limit in _limits), default=100)
 
 
 def may_take_production_traffic(version: Version) -> Verdict:

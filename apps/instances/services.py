@@ -14,7 +14,7 @@ from apps.core import audit, background
 from apps.core.errors import Conflict, Invalid, NotAllowed
 from apps.core.events import publish
 from apps.core.policy import require
-from apps.instances import routes
+from apps.instances import guard, routes
 from apps.instances.guard import may_take_production_traffic
 from apps.instances.models import Deployment, Shadow, TrafficWeight
 from apps.instances.policy import may_change, may_deploy, may_set_weights
@@ -158,8 +158,9 @@ def set_weights(capability: Capability, weights: Mapping[int, int], *, by: User 
         )
     }
     before = dict(TrafficWeight.objects.filter(capability=capability).values_list("deployment_id", "weight"))
-    for pk in wanted:
+    for pk, percent in wanted.items():
         _check_target(pk, found.get(pk), already=pk in before)
+        _check_share(found[pk], percent, before.get(pk, 0))
     _write_weights(capability, wanted, by)
     for shadow in Shadow.objects.filter(deployment_id__in=wanted):
         _end_shadow(shadow, by)
@@ -269,6 +270,16 @@ def _percent(value: int) -> int:
             fields={"weights": _("must be whole percents")},
         )
     return value
+
+
+def _check_share(deployment: Deployment, percent: int, before: int) -> None:
+    """What has more than its limit already may keep or lose share, but gain none."""
+    most = guard.most_percent(deployment.version)
+    if percent > max(most, before):
+        raise NotAllowed(
+            _("Version %(number)s may have at most %(most)d %% of the traffic: a finding about it is open.")
+            % {"number": deployment.version.number, "most": most}
+        )
 
 
 def _check_target(pk: int, deployment: Deployment | None, *, already: bool) -> None:

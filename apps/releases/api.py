@@ -6,17 +6,34 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from django.http import HttpResponse
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from apps.catalog.selectors import get_version
 from apps.core.api import IdempotencyMixin
-from apps.releases import rollout, signing
-from apps.releases.models import Release
-from apps.releases.selectors import releases_visible_to
-from apps.releases.serializers import ReasonSerializer, ReleaseSerializer, SigningSerializer
+from apps.core.errors import Invalid, NotFound
+from apps.core.policy import require
+from apps.releases import bypass, findings, rollout, signing
+from apps.releases.blockers import blockers_of
+from apps.releases.dossier import export_dossier
+from apps.releases.models import Bypass, Release
+from apps.releases.policy import may_see_releases
+from apps.releases.selectors import bypasses_visible_to, releases_visible_to
+from apps.releases.serializers import (
+    BlockerSerializer,
+    BypassSerializer,
+    ConditionalSigningSerializer,
+    FindingSerializer,
+    PasswordSerializer,
+    ReasonSerializer,
+    ReleaseSerializer,
+    ResolutionSerializer,
+    SigningSerializer,
+)
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -38,7 +55,7 @@ class ReleaseViewSet(
 
     def get_queryset(self) -> QuerySet[Release]:
         return releases_visible_to(cast("User", self.request.user)).prefetch_related(
-            "stages", "signatures__user"
+            "stages", "signatures__user", "findings__raised_by"
         )
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -53,11 +70,51 @@ class ReleaseViewSet(
         verb(self.get_object(), by=cast("User", self.request.user), **facts)
         return Response(self.get_serializer(self.get_object()).data)
 
-    @extend_schema(request=SigningSerializer)
+    @extend_schema(request=ConditionalSigningSerializer)
     @action(detail=True, methods=["post"])
     def sign(self, request: Request, pk: str | None = None) -> Response:
-        """Sign exactly the content of this release; the password proves who signs."""
-        return self._act(signing.sign_release, **_read(SigningSerializer, request))
+        """Sign exactly the content of this release, perhaps on a condition; the password proves who signs."""
+        return self._act(signing.sign_release, **_read(ConditionalSigningSerializer, request))
+
+    @extend_schema(request=FindingSerializer, responses=FindingSerializer)
+    @action(detail=True, methods=["post"])
+    def findings(self, request: Request, pk: str | None = None) -> Response:
+        """Limit the release until something is resolved."""
+        user = cast("User", request.user)
+        made = findings.raise_finding(self.get_object(), by=user, **_read(FindingSerializer, request))
+        return Response(FindingSerializer(made).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=ResolutionSerializer, responses=FindingSerializer)
+    @action(detail=True, methods=["post"], url_path=r"findings/(?P<finding>[0-9]+)/close")
+    def close_finding(self, request: Request, finding: str, pk: str | None = None) -> Response:
+        """Say how a finding was resolved."""
+        row = self.get_object().findings.filter(pk=finding).first()
+        if row is None:
+            raise NotFound(_("This release has no finding %(pk)s.") % {"pk": finding})
+        closed = findings.close_finding(
+            row, by=cast("User", request.user), **_read(ResolutionSerializer, request)
+        )
+        return Response(FindingSerializer(closed).data)
+
+    @extend_schema(
+        parameters=[OpenApiParameter("version", int, required=True)], responses=BlockerSerializer(many=True)
+    )
+    @action(detail=False, pagination_class=None)
+    def check(self, request: Request) -> Response:
+        """What blocks the release of a version, in the order in which it has to be removed."""
+        asked = request.query_params.get("version", "")
+        if not asked.isdigit():
+            raise Invalid(_("Name the version by its id."), fields={"version": _("must be a number")})
+        version = get_version(int(asked), user=cast("User", request.user))
+        require(may_see_releases(cast("User", request.user), version.capability))
+        return Response(BlockerSerializer(blockers_of(version), many=True).data)
+
+    @extend_schema(request=None, responses={(200, "application/zip"): bytes})
+    @action(detail=True, methods=["post"])
+    def dossier(self, request: Request, pk: str | None = None) -> HttpResponse:
+        """Everything about the release as one archive; `atrium verify` checks it offline."""
+        archive = export_dossier(self.get_object(), by=cast("User", request.user))
+        return HttpResponse(archive, content_type="application/zip")
 
     @extend_schema(request=SigningSerializer)
     @action(detail=True, methods=["post"])
@@ -101,3 +158,42 @@ def _read(serializer: Any, request: Request) -> dict[str, Any]:
     read.is_valid(raise_exception=True)
     found: dict[str, Any] = read.validated_data
     return found
+
+
+class BypassViewSet(
+    IdempotencyMixin,
+    mixins.CreateModelMixin,
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    viewsets.GenericViewSet[Bypass],
+):
+    """Emergency bypasses of sign-off: two people, some hours, back by itself."""
+
+    serializer_class = BypassSerializer
+    ordering = ("-pk",)
+
+    def get_queryset(self) -> QuerySet[Bypass]:
+        return bypasses_visible_to(cast("User", self.request.user))
+
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        user, asked = cast("User", request.user), dict(serializer.validated_data)
+        version = get_version(asked.pop("version").pk, user=user)
+        made = bypass.ask_for_bypass(version, by=user, **asked)
+        return Response(self.get_serializer(made).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=PasswordSerializer)
+    @action(detail=True, methods=["post"])
+    def agree(self, request: Request, pk: str | None = None) -> Response:
+        """The second person; the version takes all the traffic until the bypass expires."""
+        user = cast("User", request.user)
+        agreed = bypass.agree_to_bypass(self.get_object(), by=user, **_read(PasswordSerializer, request))
+        return Response(self.get_serializer(agreed).data)
+
+    @extend_schema(request=None)
+    @action(detail=True, methods=["post"])
+    def withdraw(self, request: Request, pk: str | None = None) -> Response:
+        """Take it back; traffic that moved goes back at once."""
+        ended = bypass.withdraw_bypass(self.get_object(), by=cast("User", request.user))
+        return Response(self.get_serializer(ended).data)

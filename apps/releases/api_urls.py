@@ -2,8 +2,9 @@
 
 from rest_framework.routers import SimpleRouter
 
-from apps.releases.api import ReleaseViewSet
+from apps.releases.api import BypassViewSet, ReleaseViewSet
 
 router = SimpleRouter()
 router.register("releases", ReleaseViewSet, basename="release")
+router.register("bypasses", BypassViewSet, basename="bypass")
 urlpatterns = router.urls

@@ -9,12 +9,13 @@ class ReleasesConfig(AppConfig):
     def ready(self) -> None:
         from apps.core import events
         from apps.instances import guard
-        from apps.releases import navigation, rollout, signing, storefront, tasks  # noqa: F401  registers the tasks
+        from apps.releases import findings, navigation, rollout, signing, storefront, tasks  # noqa: F401  registers the tasks
         from apps.requests import kinds
 
         navigation.register()
         storefront.register()
         guard.register("sign-off", signing.may_take_production_traffic)
+        guard.register_limit(findings.most_percent_of)
         kinds.register(
             signing.KIND,
             _("Release"),

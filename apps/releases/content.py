@@ -34,6 +34,7 @@ def content_of(report: Report, policy: Policy) -> dict[str, Any]:
             "four_eyes": policy.four_eyes,
             "stages": policy.stages,
             "promote_by_gate": policy.promote_by_gate,
+            **({"shadow_calls": policy.shadow_calls} if policy.shadow_calls else {}),
         },
     }
 

@@ -146,6 +146,17 @@ def judge_bad_answers(
     return Judgement(Outcome.SUCCESS, evidence, needed, 0, f"no rise of {worse_by:.1%} was found")
 
 
+def judge_shadow(candidate: Counts, baseline: Counts, *, calls: int, alpha: float = ALPHA) -> Judgement:
+    """Judge mirrored calls: so many of them must have come, without the evidence speaking against the candidate."""
+    evidence = evidence_against(candidate, baseline)
+    missing = max(0, calls - candidate.calls)
+    if evidence >= 1 / alpha:
+        return Judgement(Outcome.FAILURE, evidence, calls, missing, "the candidate answers badly more often")
+    if missing:
+        return Judgement(Outcome.UNDECIDED, evidence, calls, missing, f"{missing} more mirrored calls")
+    return Judgement(Outcome.SUCCESS, evidence, calls, 0, "the mirrored calls were answered as well")
+
+
 def hours_left(missing: int, calls: int, elapsed_s: float) -> float | None:
     """Hours until `missing` more calls have come at the pace of the `calls` in `elapsed_s` seconds; None unknown."""
     if not calls or elapsed_s <= 0:

@@ -10,7 +10,7 @@ from apps.accounts.models import Role
 from apps.accounts.policy import may_act_as
 from apps.core.policy import Verdict, deny
 from apps.evaluation.gates import Verdict as Gates
-from apps.releases.models import Release, Stage
+from apps.releases.models import Bypass, Finding, Release, Stage
 from apps.requests.policy import may_decide
 
 if TYPE_CHECKING:
@@ -54,8 +54,13 @@ def may_steer(actor: User, release: Release) -> Verdict:
     return may_act_as(actor, release.capability.team, Role.OPERATOR)
 
 
-def may_promote(actor: User, release: Release, stage: Stage | None) -> Verdict:
-    """An operator, once the stage's evidence is a success. Too little data never passes."""
+def may_promote(
+    actor: User, release: Release, stage: Stage | None, *, limit: int | None = None, after: int = 100
+) -> Verdict:
+    """An operator, once the stage's evidence is a success. Too little data never passes.
+
+    `limit` is the share that open findings leave, `after` the share of the next stage.
+    """
     if release.status != Release.Status.ROLLING or stage is None:
         return deny(_("There is no stage under way."))
     if stage.outcome != "success":
@@ -67,9 +72,50 @@ def may_promote(actor: User, release: Release, stage: Stage | None) -> Verdict:
             if missing
             else _("The stage has not been judged yet.")
         )
+    if limit is not None and after > limit:
+        return deny(
+            _("A finding limits this release to %(most)d %% of the traffic. QA has to close it first.")
+            % {"most": limit}
+        )
     return may_steer(actor, release)
 
 
 def may_write_policy(actor: User, team_holder: Capability) -> Verdict:
     """QA of the team and administrators."""
     return may_act_as(actor, team_holder.team, Role.QA)
+
+
+def may_raise_finding(actor: User, release: Release) -> Verdict:
+    """QA of the team, while the release can still be limited."""
+    if release.ended_at is not None and release.status != Release.Status.RELEASED:
+        return deny(_("This release is %(status)s.") % {"status": release.get_status_display().lower()})
+    return may_act_as(actor, release.capability.team, Role.QA)
+
+
+def may_close_finding(actor: User, finding: Finding) -> Verdict:
+    """QA of the team, never the version's author."""
+    if actor.pk == finding.release.version.created_by_id:
+        return deny(_("Nobody closes a finding about a version of their own."))
+    return may_act_as(actor, finding.release.capability.team, Role.QA)
+
+
+def may_ask_for_bypass(actor: User, version: Version) -> Verdict:
+    """Operators and QA, for a packaged version."""
+    if version.status != version.Status.PACKAGED:
+        return deny(_("Only a packaged version can run."))
+    return may_act_as(actor, version.capability.team, Role.OPERATOR, Role.QA)
+
+
+def may_agree_to_bypass(actor: User, bypass: Bypass) -> Verdict:
+    """Another person than who asked, not the version's author; one of the two is an operator."""
+    if bypass.status != Bypass.Status.ASKED:
+        return deny(_("This bypass is %(status)s.") % {"status": bypass.get_status_display().lower()})
+    if actor.pk == bypass.asked_by_id:
+        return deny(_("A second person has to agree."))
+    if actor.pk == bypass.version.created_by_id:
+        return deny(_("The version's author cannot agree to its bypass."))
+    team = bypass.capability.team
+    verdict = may_act_as(actor, team, Role.OPERATOR, Role.QA)
+    if verdict and not any(may_act_as(one, team, Role.OPERATOR) for one in (actor, bypass.asked_by)):
+        return deny(_("One of the two must be an operator."))
+    return verdict

@@ -17,15 +17,17 @@ from django.utils.translation import gettext as _
 from apps.accounts.models import Role
 from apps.accounts.selectors import users_with
 from apps.core import audit, events
-from apps.core.errors import Conflict, IllegalMove, PortalError, StaleWrite
+from apps.core.errors import Conflict, IllegalMove, NotAllowed, PortalError, StaleWrite
 from apps.core.policy import require
 from apps.evaluation.selectors import production_of
 from apps.instances.models import Deployment
-from apps.instances.services import deploy_version, set_weights, stop_deployment
+from apps.instances.services import deploy_version, set_shadow, set_weights, stop_deployment
 from apps.releases.evidence import Observed, observe
-from apps.releases.judgement import Judgement, Outcome, hours_left, judge_bad_answers
-from apps.releases.models import Release, Stage
+from apps.releases.findings import most_percent
+from apps.releases.judgement import Judgement, Outcome, hours_left, judge_bad_answers, judge_shadow
+from apps.releases.models import Bypass, Release, Stage
 from apps.releases.policy import may_promote, may_steer
+from apps.releases.shipped import run_cases
 from apps.releases.signing import may_take_production_traffic
 from apps.requests.services import notify
 
@@ -48,21 +50,57 @@ def start_rollout(release: Release, *, by: User) -> Release:
     require(may_take_production_traffic(release.version))
     if Release.objects.filter(capability=release.capability, status__in=UNDER_WAY).exists():
         raise Conflict(_("Another release of this capability is in gray. Finish it or roll it back first."))
+    if Bypass.objects.filter(capability=release.capability, status=Bypass.Status.ACTIVE).exists():
+        raise Conflict(_("An emergency bypass is in force. It ends by itself once its version is signed."))
     baseline = production_of(release.capability)
+    _check_findings(release, alone=baseline is None)
     running = Deployment.objects.filter(
         version=release.version, kind=Deployment.Kind.PRODUCTION, desired="running"
     )
     candidate = running.first() or deploy_version(release.version, kind=Deployment.Kind.PRODUCTION, by=by)
     if baseline is not None and baseline.pk == candidate.pk:
         raise Conflict(_("This version takes all the traffic already."))
-    stages = release.policy.stages if baseline is not None else []
-    Stage.objects.bulk_create(
-        Stage(release=release, position=position, weight=stage["weight"], worse_by=stage["worse_by"])
-        for position, stage in enumerate(stages)
-    )
+    if baseline is not None:
+        Stage.objects.bulk_create(_stages_of(release))
     Release.lifecycle.move(release, Release.Status.ROLLING, by=by, baseline=baseline, deployment=candidate)
     events.publish("releases.rolling", release.pk)
     return release
+
+
+def _stages_of(release: Release) -> list[Stage]:
+    """The policy's stages, with the shadow before them if it asks for one."""
+    asked = list(release.policy.stages)
+    if release.policy.shadow_calls:
+        asked.insert(0, {"weight": 0, "worse_by": asked[0]["worse_by"] if asked else 0.05})
+    return [
+        Stage(
+            release=release,
+            position=position,
+            weight=stage["weight"],
+            worse_by=stage["worse_by"],
+            slow_ms=stage.get("slow_ms"),
+            memory_mb=stage.get("memory_mb"),
+        )
+        for position, stage in enumerate(asked)
+    ]
+
+
+def _check_findings(release: Release, *, alone: bool) -> None:
+    """A finding that leaves nothing forbids the start; one that leaves a part needs something to share with."""
+    most = most_percent(release)
+    if most == 0 or (alone and most < FULL):
+        raise NotAllowed(
+            _("A finding limits this release to %(most)d %% of the traffic. QA has to close it first.")
+            % {"most": most}
+        )
+
+
+@transaction.atomic
+def adopt(release: Release, deployment: Deployment, baseline: Deployment | None) -> None:
+    """Take over what an emergency bypass brought into production, now that it is signed."""
+    release = _locked(release)
+    Release.lifecycle.move(release, Release.Status.ROLLING, by=None, baseline=baseline, deployment=deployment)
+    _finish(release, by=None)
 
 
 def on_deployment_settled(key: str, _facts: dict[str, Any]) -> None:
@@ -80,6 +118,7 @@ def proceed_all() -> None:
 def proceed(release: Release) -> None:
     """Take the step that is due. Harmless when repeated or done twice at the same time."""
     try:
+        _ask_shipped_cases(release)
         with transaction.atomic():
             locked = (
                 Release.objects.select_for_update(skip_locked=True, of=("self",))
@@ -96,6 +135,17 @@ def proceed(release: Release) -> None:
         Release.objects.filter(pk=release.pk).update(reason=error.message)
 
 
+def _ask_shipped_cases(release: Release) -> None:
+    """Once the candidate answers, before any traffic. Over the network, so outside of a transaction."""
+    fresh = Release.objects.select_related("deployment__version", "deployment__capability__team").get(
+        pk=release.pk
+    )
+    waiting = fresh.status == Release.Status.ROLLING and fresh.cases is None
+    if waiting and fresh.deployment and fresh.deployment.status == Deployment.Status.READY:
+        cases = run_cases(fresh.deployment)
+        Release.objects.filter(pk=fresh.pk, cases__isnull=True).update(cases=cases)
+
+
 def _step(release: Release) -> None:
     assert release.deployment is not None
     status = release.deployment.status
@@ -108,7 +158,12 @@ def _step(release: Release) -> None:
         return
     active = active_stage(release)
     if active is None and status == Deployment.Status.READY:
-        _enter_next(release, by=None)
+        failed = [case["name"] for case in release.cases or [] if not case["passed"]]
+        if failed:
+            why = _("Shipped cases give other answers on the served endpoint: %(names)s")
+            _back(release, by=None, reason=why % {"names": ", ".join(failed[:5])})
+        elif release.cases is not None:
+            _enter_next(release, by=None)
     elif active is not None:
         _judge(release, active)
 
@@ -124,7 +179,10 @@ def _enter_next(release: Release, *, by: User | None) -> None:
         _finish(release, by=by)
         return
     Stage.lifecycle.move(stage, Stage.Status.ACTIVE, by=by, started_at=timezone.now())
-    _divide(release, stage.weight)
+    if stage.weight:
+        _divide(release, stage.weight)
+    else:
+        set_shadow(release.capability, release.deployment, FULL, by=None)
 
 
 def _divide(release: Release, share: int) -> None:
@@ -139,27 +197,46 @@ def _divide(release: Release, share: int) -> None:
 def _judge(release: Release, stage: Stage) -> None:
     assert release.deployment is not None
     assert stage.started_at is not None
-    seen = observe([release.deployment, release.baseline], since=stage.started_at)
+    seen = observe([release.deployment, release.baseline], since=stage.started_at, slow_ms=stage.slow_ms)
     mine = seen[release.deployment.pk]
     other = seen[release.baseline.pk] if release.baseline else Observed()
-    judgement = judge_bad_answers(
-        mine.counts, other.counts, worse_by=stage.worse_by, share=stage.weight / FULL
-    )
+    judgement = _judgement(release, stage, mine, other)
     before = stage.outcome
     stage.outcome, stage.evidence = str(judgement.outcome), _told(stage, judgement, mine, other)
     stage.save(update_fields=["outcome", "evidence"])
     if judgement.outcome is Outcome.FAILURE:
-        told = {"weight": stage.weight, "mine": mine.words(), "other": other.words()}
-        why = _(
-            "Stage of %(weight)d %%: the candidate answers badly more often (%(mine)s against %(other)s)."
-        )
-        _back(release, by=None, reason=why % told)
+        _back(release, by=None, reason=_why_back(stage, judgement, mine, other))
     elif judgement.outcome is Outcome.SUCCESS and release.policy.promote_by_gate:
+        if next_weight(release) > most_percent(release):
+            return
         _leave(release, stage, by=None)
     elif judgement.outcome is Outcome.SUCCESS and before != Outcome.SUCCESS:
         told = {"version": release.version, "weight": stage.weight}
         words = _("%(version)s: the stage of %(weight)d %% is a success and can be promoted") % told
         _call_operators(release, words)
+
+
+def _judgement(release: Release, stage: Stage, mine: Observed, other: Observed) -> Judgement:
+    if stage.memory_mb and mine.memory_mb > stage.memory_mb:
+        return Judgement(Outcome.FAILURE, 0.0, 0, 0, "a replica uses more memory than the stage allows")
+    if not stage.weight:
+        return judge_shadow(mine.counts, other.counts, calls=release.policy.shadow_calls)
+    return judge_bad_answers(mine.counts, other.counts, worse_by=stage.worse_by, share=stage.weight / FULL)
+
+
+def _why_back(stage: Stage, judgement: Judgement, mine: Observed, other: Observed) -> str:
+    if judgement.needed == 0:
+        used = {"weight": stage.weight, "mine": round(mine.memory_mb), "most": round(stage.memory_mb or 0)}
+        return _("Stage of %(weight)d %%: a replica uses %(mine)d MB, the stage allows %(most)d.") % used
+    told = {"weight": stage.weight, "mine": mine.words(), "other": other.words()}
+    words = _("Stage of %(weight)d %%: the candidate answers badly more often (%(mine)s against %(other)s).")
+    return words % told
+
+
+def next_weight(release: Release) -> int:
+    """The share after the present stage."""
+    following = release.stages.filter(status=Stage.Status.PENDING).first()
+    return following.weight if following is not None else FULL
 
 
 def _told(stage: Stage, judgement: Judgement, mine: Observed, other: Observed) -> dict[str, Any]:
@@ -195,7 +272,8 @@ def promote(release: Release, *, by: User) -> Release:
     """Go to the next stage. Raises NotAllowed while the evidence of this one is no success."""
     release = _locked(release)
     stage = active_stage(release)
-    require(may_promote(by, release, stage))
+    limit, after = most_percent(release), next_weight(release)
+    require(may_promote(by, release, stage, limit=limit, after=after))
     require(may_take_production_traffic(release.version))
     assert stage is not None
     _leave(release, stage, by=by)

@@ -8,14 +8,15 @@ from django.db.models import QuerySet
 
 from apps.accounts.models import Role
 from apps.accounts.selectors import teams_of
+from apps.catalog.models import Version
 from apps.core.models import AuditEntry
 from apps.core.urns import urn
-from apps.releases.models import Release
+from apps.releases.models import Bypass, Release
 from apps.requests.selectors import waiting_for
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
-    from apps.catalog.models import Capability, Version
+    from apps.catalog.models import Capability
 
 _VIEWERS = (Role.DEVELOPER, Role.QA, Role.OPERATOR)
 
@@ -33,6 +34,19 @@ def releases_visible_to(user: User) -> QuerySet[Release]:
         "baseline__version",
         "deployment__version",
     )
+
+
+def bypasses_visible_to(user: User) -> QuerySet[Bypass]:
+    """Emergency bypasses of the person's teams."""
+    found = Bypass.objects.filter(capability__team__in=teams_of(user, *_VIEWERS))
+    return found.select_related("version__capability", "capability__team", "asked_by", "agreed_by")
+
+
+def versions_for_bypass(user: User) -> QuerySet[Version]:
+    """Packaged versions of the teams where the person operates or is QA."""
+    teams = teams_of(user, Role.OPERATOR, Role.QA)
+    found = Version.objects.filter(capability__team__in=teams, status=Version.Status.PACKAGED)
+    return found.select_related("capability").order_by("capability__slug", "-pk")
 
 
 def waiting_for_signature(user: User) -> QuerySet[Release]:

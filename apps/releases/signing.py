@@ -16,7 +16,8 @@ from apps.core.errors import Conflict, Invalid, NotAllowed
 from apps.core.policy import Verdict, allow, deny, require
 from apps.evaluation.selectors import latest_report
 from apps.releases.content import content_of, digest_of, present_digest
-from apps.releases.models import Policy, Release, Signature
+from apps.releases.findings import raise_finding
+from apps.releases.models import Bypass, Policy, Release, Signature
 from apps.releases.policy import may_open_release, may_sign, may_write_policy
 from apps.requests import services as requests
 
@@ -33,7 +34,6 @@ DEFAULT_STAGES = [
     {"weight": 20, "worse_by": 0.02},
     {"weight": 50, "worse_by": 0.01},
 ]
-_DEADLINE = timedelta(days=14)
 STANDING = (
     Release.Status.SIGNED,
     Release.Status.ROLLING,
@@ -59,6 +59,8 @@ def _problems(signers: Any, stages: Any) -> list[str]:
         problems.append(_("stages must grow from 1 % to at most 99 %; 100 % follows by itself"))
     if any(not 0 < float(stage.get("worse_by", 0)) <= 0.5 for stage in stages):
         problems.append(_("each stage says which rise of bad answers it must notice: above 0, at most 0.5"))
+    if any(float(stage.get("slow_ms") or 1) <= 0 for stage in stages):
+        problems.append(_("slow_ms is the time after which an answer is a bad one: above 0"))
     return problems
 
 
@@ -71,10 +73,14 @@ def create_policy(
     stages: list[dict[str, Any]],
     four_eyes: bool = True,
     promote_by_gate: bool = False,
+    shadow_calls: int = 0,
+    deadline_days: int = 14,
 ) -> Policy:
     """Make the capability's next release policy. Raises Invalid when nobody could ever sign under it."""
     require(may_write_policy(by, capability))
     problems = _problems(signers, stages)
+    if not 1 <= deadline_days <= 365:
+        problems.append(_("there must be 1 to 365 days to sign"))
     if problems:
         raise Invalid("; ".join(problems), fields={"policy": "; ".join(problems)})
     # Somebody outside the signers is taken as the author; opening a release asks again about the real one.
@@ -91,6 +97,8 @@ def create_policy(
         four_eyes=four_eyes,
         stages=stages,
         promote_by_gate=promote_by_gate,
+        shadow_calls=shadow_calls,
+        deadline_days=deadline_days,
         created_by=by,
     )
     audit.record("releases.policy.created", policy, by=by, number=policy.number)
@@ -142,7 +150,7 @@ def open_release(version: Version, *, by: User, report: Report | None = None) ->
         by=by,
         rule=_rule(policy.signers, version.capability.team_id, policy.four_eyes, [version.created_by_id]),
         url=reverse("releases:detail", args=[release.pk]),
-        deadline=timezone.now() + _DEADLINE,
+        deadline=timezone.now() + timedelta(days=policy.deadline_days),
         team=version.capability.team,
     )
     release.save(update_fields=["request"])
@@ -155,14 +163,23 @@ def open_release(version: Version, *, by: User, report: Report | None = None) ->
 
 
 @transaction.atomic
-def sign_release(release: Release, *, by: User, password: str, comment: str = "") -> Release:
+def sign_release(
+    release: Release,
+    *,
+    by: User,
+    password: str,
+    comment: str = "",
+    condition: str = "",
+    most_percent: int | None = None,
+) -> Release:
     """Sign exactly the content that the release was opened with. `password` proves who signs.
 
+    With a `condition` the release gets at most `most_percent` of the traffic until it is closed.
     Raises NotAllowed, Invalid for a wrong password, Conflict when the content is another one by now.
     """
     release = _locked(release)
     require(may_sign(by, release))
-    _prove(by, password)
+    prove(by, password)
     if present_digest(release) != release.content_digest:
         raise Conflict(_("What this release consists of has changed since it was opened. Open a new one."))
     assert release.request is not None
@@ -171,17 +188,19 @@ def sign_release(release: Release, *, by: User, password: str, comment: str = ""
         release=release, user=by, role=role, content_digest=release.content_digest, comment=comment.strip()
     )
     audit.record("releases.release.signature", release, by=by, content_digest=release.content_digest)
+    if condition.strip():
+        raise_finding(release, by=by, text=condition, most_percent=most_percent or 0)
     requests.decide(release.request, True, comment, by=by)
     release.refresh_from_db()
     return release
 
 
 @transaction.atomic
-def reject_release(release: Release, *, by: User, password: str, comment: str) -> Release:
+def reject_release(release: Release, *, by: User, password: str, comment: str, **_condition: Any) -> Release:
     """Refuse to sign; the release ends. The comment tells its author what to change."""
     release = _locked(release)
     require(may_sign(by, release))
-    _prove(by, password)
+    prove(by, password)
     if not comment.strip():
         raise Invalid(_("Say why you reject it."), fields={"comment": _("is empty")})
     assert release.request is not None
@@ -196,7 +215,8 @@ def _locked(release: Release) -> Release:
     )
 
 
-def _prove(by: User, password: str) -> None:
+def prove(by: User, password: str) -> None:
+    """Ask again who somebody is, before an act that is theirs alone. Raises Invalid for a wrong password."""
     if not by.check_password(password):
         raise Invalid(_("The password is wrong. Nothing was signed."), fields={"password": _("is wrong")})
 
@@ -231,7 +251,28 @@ def on_rejected(request: Request, by: User | None) -> None:
 
 
 def may_take_production_traffic(version: Version) -> Verdict:
-    """The guard: whether enough people have signed exactly what this version consists of now. Fails closed."""
+    """The guard: whether enough people have signed exactly what this version consists of now. Fails closed.
+
+    An emergency bypass in force, which two people agreed to for exactly these bytes, stands in for it until it ends.
+    """
+    verdict = is_signed(version)
+    if not verdict and _bypassed(version):
+        return allow()
+    return verdict
+
+
+def _bypassed(version: Version) -> bool:
+    in_force = Bypass.objects.filter(
+        version=version,
+        version_digest=version.digest,
+        status=Bypass.Status.ACTIVE,
+        expires_at__gt=timezone.now(),
+    )
+    return in_force.exists()
+
+
+def is_signed(version: Version) -> Verdict:
+    """Whether a release with this version's present content carries all its signatures."""
     why = _("Version %(number)s is not signed. Evaluate it, open a release, and have QA sign it.") % {
         "number": version.number
     }

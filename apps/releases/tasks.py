@@ -1,13 +1,14 @@
 """What releases do in the background."""
 
 from apps.core import background
-from apps.releases import rollout, signing
+from apps.releases import bypass, rollout, signing
 
 
 @background.every(2, "releases.proceed_all")
 def proceed_all() -> None:
-    """Judge the stages that are under way."""
+    """Judge the stages that are under way; end the bypasses that expired."""
     rollout.proceed_all()
+    bypass.proceed_all()
 
 
 @background.every(10, "releases.void_changed")

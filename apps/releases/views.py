@@ -6,29 +6,49 @@ from typing import TYPE_CHECKING, cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.catalog.selectors import get_capability, get_version
-from apps.core.errors import Invalid, NotFound
+from apps.core.errors import Conflict, Invalid, NotFound
 from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.instances.models import Deployment
-from apps.releases import charts, rollout, signing
+from apps.releases import bypass, charts, findings, rollout, signing
+from apps.releases.blockers import blockers_of
 from apps.releases.content import content_of, present_digest
-from apps.releases.forms import PolicyForm, SignForm
+from apps.releases.dossier import export_dossier
+from apps.releases.findings import most_percent
+from apps.releases.forms import BypassForm, PolicyForm, SignForm
 from apps.releases.models import Release
-from apps.releases.policy import may_promote, may_see_releases, may_sign, may_steer, may_write_policy
-from apps.releases.selectors import production_history, releases_visible_to, waiting_for_signature
+from apps.releases.policy import (
+    may_agree_to_bypass,
+    may_close_finding,
+    may_promote,
+    may_raise_finding,
+    may_see_releases,
+    may_sign,
+    may_steer,
+    may_write_policy,
+)
+from apps.releases.selectors import (
+    bypasses_visible_to,
+    production_history,
+    releases_visible_to,
+    versions_for_bypass,
+    waiting_for_signature,
+)
 from apps.requests.services import who_can_still_decide
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
+    from django.http import HttpRequest
 
     from apps.accounts.models import User
 
 PAGE_SIZE = 30
+_POLICY_FIELDS = ("signers", "stages", "shadow_calls", "deadline_days", "four_eyes", "promote_by_gate")
 _STEERING = {
     "start": rollout.start_rollout,
     "promote": rollout.promote,
@@ -89,7 +109,9 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "active": active,
         "stages": list(release.stages.all()),
         "figure": charts.stages(release),
-        "may_promote": may_promote(user, release, active),
+        "may_promote": may_promote(
+            user, release, active, limit=most_percent(release), after=rollout.next_weight(release)
+        ),
         "may_steer": may_steer(user, release),
         "final_step": active is not None and not release.stages.filter(status="pending").exists(),
     }
@@ -104,6 +126,12 @@ def _paper(user: User, release: Release) -> dict[str, object]:
     return {
         "content": content_of(release.report, release.policy),
         "intact": present_digest(release) == release.content_digest,
+        "findings": [
+            {"row": finding, "may_close": may_close_finding(user, finding)}
+            for finding in release.findings.select_related("raised_by", "closed_by").order_by("pk")
+        ],
+        "may_raise": may_raise_finding(user, release),
+        "blockers": blockers_of(release.version),
         "signatures": release.signatures.select_related("user").order_by("pk"),
         "may_sign": signable,
         "form": SignForm() if signable else None,
@@ -160,7 +188,7 @@ def policy(request: HttpRequest, slug: str) -> HttpResponse:
     capability = get_capability(slug, user=user)
     require(may_see_releases(user, capability))
     current = signing.policy_for(capability)
-    initial = {name: getattr(current, name) for name in ("signers", "stages", "four_eyes", "promote_by_gate")}
+    initial = {name: getattr(current, name) for name in _POLICY_FIELDS}
     form = PolicyForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
@@ -179,3 +207,83 @@ def policy(request: HttpRequest, slug: str) -> HttpResponse:
         "may_write": may_write_policy(user, capability),
     }
     return render(request, "releases/policy.html", context, status=422 if form.errors else 200)
+
+
+@login_required
+@require_POST
+def raise_finding(request: HttpRequest, pk: int) -> HttpResponse:
+    """Limit a release until something is resolved."""
+    most = request.POST.get("most_percent", "0")
+    findings.raise_finding(
+        _release_of(request, pk),
+        by=cast("User", request.user),
+        text=request.POST.get("text", ""),
+        most_percent=int(most) if most.isdigit() else 0,
+    )
+    messages.success(request, _("The release is limited until this is closed."))
+    return redirect("releases:detail", pk)
+
+
+@login_required
+@require_POST
+def close_finding(request: HttpRequest, pk: int, finding: int) -> HttpResponse:
+    """Say how a finding was resolved."""
+    found = _release_of(request, pk).findings.filter(pk=finding).first()
+    if found is None:
+        raise NotFound(_("This release has no finding %(pk)d.") % {"pk": finding})
+    findings.close_finding(found, by=cast("User", request.user), resolution=request.POST.get("comment", ""))
+    messages.success(request, _("Closed."))
+    return redirect("releases:detail", pk)
+
+
+@login_required
+@require_POST
+def dossier(request: HttpRequest, pk: int) -> HttpResponse:
+    """The release's dossier as one archive."""
+    release = _release_of(request, pk)
+    archive = export_dossier(release, by=cast("User", request.user))
+    response = HttpResponse(archive, content_type="application/zip")
+    name = f"dossier-{release.capability.slug}-{release.version.number}-{release.pk}.zip"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def emergency(request: HttpRequest) -> HttpResponse:
+    """Emergency bypasses: ask for one, agree to one, end one."""
+    user = cast("User", request.user)
+    versions = versions_for_bypass(user)
+    form = BypassForm(versions, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            bypass.ask_for_bypass(**form.cleaned_data, by=user)
+        except (Invalid, Conflict) as error:
+            form.add_error(None, error.message)
+        else:
+            messages.success(request, _("Asked. A second person has to agree before anything moves."))
+            return redirect("releases:emergency")
+    rows = [
+        {"row": row, "may_agree": may_agree_to_bypass(user, row)}
+        for row in bypasses_visible_to(user).order_by("-pk")[:PAGE_SIZE]
+    ]
+    context = {"form": form, "rows": rows, "may_ask": versions.exists()}
+    return render(request, "releases/emergency.html", context, status=422 if form.errors else 200)
+
+
+@login_required
+@require_POST
+def settle_bypass(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
+    """Agree to a bypass, or take it back."""
+    user = cast("User", request.user)
+    row = bypasses_visible_to(user).filter(pk=pk).first()
+    if row is None:
+        raise NotFound(_("There is no bypass %(pk)d that you may see.") % {"pk": pk})
+    if verb == "agree":
+        try:
+            bypass.agree_to_bypass(row, by=user, password=request.POST.get("password", ""))
+        except Invalid as error:
+            messages.error(request, error.message)
+    else:
+        bypass.withdraw_bypass(row, by=user)
+    return redirect("releases:emergency")

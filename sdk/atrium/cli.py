@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from atrium import errors, settings
+from atrium import dossier, errors, settings
 from atrium.client import Client
 from atrium.portal import ENDED, Portal, submit
+from atrium.releasing import check_release
 
 BATCH = 256
 
@@ -157,6 +158,28 @@ def _follow(portal: Portal, number: int) -> int:
     return 0 if job["status"] == "succeeded" else 1
 
 
+def release_check(given: argparse.Namespace) -> int:
+    """List what blocks a release."""
+    found = check_release(Portal(), given.capability, given.version)
+    for number, blocker in enumerate(found, 1):
+        print(f"{number}. {blocker['words']}\n   {blocker['url']}")
+    if not found:
+        print(f"Nothing blocks {given.capability} {given.version}.")
+    return 1 if found else 0
+
+
+def verify_dossier(given: argparse.Namespace) -> int:
+    """Check a release's dossier without the portal."""
+    found = dossier.verify(given.file)
+    for fact in found.facts:
+        print(fact)
+    for problem in found.problems:
+        print(f"NOT INTACT: {problem}", file=sys.stderr)
+    if not found.problems:
+        print("intact")
+    return 1 if found.problems else 0
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(prog="atrium", description="The AI portal from the command line.")
@@ -203,6 +226,17 @@ def parser() -> argparse.ArgumentParser:
     one = commands.add_parser("follow", help="print a job's log until it ends")
     one.add_argument("job", type=int)
     one.set_defaults(run=follow)
+
+    one = commands.add_parser("release", help="ask about a release")
+    verbs = one.add_subparsers(dest="verb", required=True)
+    one = verbs.add_parser("check", help="list what blocks it")
+    one.add_argument("capability")
+    one.add_argument("version", help="for example 1.2.0")
+    one.set_defaults(run=release_check)
+
+    one = commands.add_parser("verify", help="check a release's dossier without the portal")
+    one.add_argument("file", type=Path)
+    one.set_defaults(run=verify_dossier)
     return top
 
 

@@ -1,0 +1,137 @@
+"""What stands between a version and production: each with where to go, and a cell that does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from apps.catalog.models import Version
+from apps.evaluation.gates import Verdict
+from apps.evaluation.models import Run
+from apps.evaluation.selectors import content_of, latest_report, latest_suite
+from apps.releases.content import present_digest
+from apps.releases.findings import EVERYTHING, most_percent
+from apps.releases.models import Release
+from apps.releases.rollout import active_stage
+from apps.requests.services import who_can_still_decide
+
+if TYPE_CHECKING:
+    from apps.evaluation.models import Report
+
+
+@dataclass(frozen=True)
+class Blocker:
+    """`code` for programs, `words` for people, `url` of the page, `cell` as a line of Python or empty."""
+
+    code: str
+    words: str
+    url: str
+    cell: str = ""
+
+
+def blockers_of(version: Version) -> list[Blocker]:
+    """In the order in which they have to be removed; empty when the version is released."""
+    if version.status != Version.Status.PACKAGED:
+        words = _("Version %(number)s is %(status)s; it has to be packaged.") % {
+            "number": version.number,
+            "status": version.get_status_display().lower(),
+        }
+        return [Blocker("packaging", words, f"/versions/{version.pk}/")]
+    release = Release.objects.filter(version=version).order_by("-pk").select_related("request").first()
+    if release is not None and release.status not in (Release.Status.REJECTED, Release.Status.VOIDED):
+        return _of_release(release)
+    return _of_report(version, latest_report(version), release)
+
+
+def _of_report(version: Version, report: Report | None, release: Release | None) -> list[Blocker]:
+    start = reverse("evaluation:start", args=[version.pk])
+    again = f'atrium.Portal().post("evaluations/", {{"version": {version.pk}}})'
+    if latest_suite(version.capability) is None:
+        words = _("The capability has no suite: nobody has said what its versions must reach.")
+        return [Blocker("suite", words, reverse("evaluation:suites", args=[version.capability.slug]))]
+    if report is None:
+        run = Run.objects.filter(version=version).order_by("-pk").first()
+        if run is not None and run.status in (Run.Status.DEPLOYING, Run.Status.MEASURING):
+            return [
+                Blocker(
+                    "evaluating", _("The evaluation is under way."), reverse("evaluation:run", args=[run.pk])
+                )
+            ]
+        return [Blocker("evaluation", _("There is no report about exactly these bytes."), start, again)]
+    if report.verdict != Verdict.PASSED:
+        page = reverse("evaluation:report", args=[report.pk])
+        return [
+            Blocker(f"gate-{gate['verdict']}", f"{gate['words']}: {gate['reason']}", page)
+            for gate in content_of(report)["gates"]
+            if gate["verdict"] != Verdict.PASSED
+        ]
+    words = _("No release is open.")
+    if release is not None:
+        words = _("The last release was %(status)s: %(why)s") % {
+            "status": release.get_status_display().lower(),
+            "why": release.reason,
+        }
+    page = reverse("evaluation:report", args=[report.pk])
+    return [
+        Blocker("release", words, page, f'atrium.Portal().post("releases/", {{"version": {version.pk}}})')
+    ]
+
+
+def _of_release(release: Release) -> list[Blocker]:
+    page = reverse("releases:detail", args=[release.pk])
+    found = [
+        Blocker(
+            "finding",
+            _("%(who)s found: %(text)s (at most %(most)d %% of the traffic)")
+            % {"who": finding.raised_by.username, "text": finding.text, "most": finding.most_percent},
+            page,
+        )
+        for finding in release.findings.filter(closed_at=None).select_related("raised_by")
+    ]
+    if release.status == Release.Status.SIGNING:
+        return [_signatures(release, page), *found]
+    if release.status == Release.Status.SIGNED:
+        if present_digest(release) != release.content_digest:
+            return [Blocker("void", _("What was signed has changed; the signature is void."), page)]
+        cell = f'atrium.Portal().post("releases/{release.pk}/start/", {{}})'
+        return [*found, Blocker("start", _("Signed. An operator has to start it."), page, cell)]
+    if release.status in (Release.Status.ROLLING, Release.Status.PAUSED):
+        return [*found, _stage(release, page)]
+    if release.status == Release.Status.ROLLED_BACK:
+        return [Blocker("rolled-back", _("It was rolled back: %(why)s") % {"why": release.reason}, page)]
+    return found if most_percent(release) < EVERYTHING else []
+
+
+def _signatures(release: Release, page: str) -> Blocker:
+    people = who_can_still_decide(release.request) if release.request else []
+    there = release.signatures.count()
+    wanted = sum(int(item.get("count", 1)) for item in release.policy.signers)
+    words = _("%(there)d of %(wanted)d signatures; these can still sign: %(people)s") % {
+        "there": there,
+        "wanted": wanted,
+        "people": ", ".join(user.username for user in people) or _("nobody"),
+    }
+    return Blocker("signatures", words, page)
+
+
+def _stage(release: Release, page: str) -> Blocker:
+    stage = active_stage(release)
+    if release.status == Release.Status.PAUSED:
+        return Blocker("paused", _("The release is paused."), page)
+    if stage is None:
+        return Blocker("starting", _("The candidate is starting."), page)
+    if stage.outcome == "success":
+        words = _("The stage of %(weight)d %% is a success; an operator promotes it.") % {
+            "weight": stage.weight
+        }
+        return Blocker(
+            "promote", words, page, f'atrium.Portal().post("releases/{release.pk}/promote/", {{}})'
+        )
+    words = _("Stage of %(weight)d %%: %(missing)s more calls") % {
+        "weight": stage.weight,
+        "missing": stage.evidence.get("missing", "?"),
+    }
+    return Blocker("samples", words, page)

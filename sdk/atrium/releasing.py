@@ -1,0 +1,47 @@
+"""What blocks a release: for the command line, and as `%release check` in a notebook (`%load_ext atrium.releasing`)."""
+
+from typing import Any
+
+from atrium import errors
+from atrium.portal import Portal
+
+
+def check_release(portal: Portal, capability: str, number: str) -> list[dict[str, Any]]:
+    """The blockers of a version, first things first; `url` is complete. Raises NotFound for an unknown version."""
+    page = portal.get("versions/", capability=capability, number=number)
+    rows = page["results"] if isinstance(page, dict) else page
+    wanted = [row for row in rows if row["number"] == number and _slug(row) in (capability, None)]
+    if not wanted:
+        raise errors.NotFound(f"there is no version {number} of {capability!r} that you may see")
+    found = portal.get("releases/check/", version=wanted[0]["id"])
+    return [{**blocker, "url": f"{portal.url}{blocker['url']}"} for blocker in found]
+
+
+def _slug(row: dict[str, Any]) -> Any:
+    named = row.get("capability")
+    return named.get("slug") if isinstance(named, dict) else named if isinstance(named, str) else None
+
+
+def _cells(blockers: list[dict[str, Any]]) -> str:
+    return "\n".join(f"# {blocker['words']}\n{blocker['cell']}" for blocker in blockers if blocker["cell"])
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Register `%release`; IPython calls it for `%load_ext atrium.releasing`."""
+
+    def release(line: str) -> None:
+        words = line.split()
+        if len(words) != 3 or words[0] != "check":
+            print("Write: %release check <capability> <version>")
+            return
+        blockers = check_release(Portal(), words[1], words[2])
+        if not blockers:
+            print(f"Nothing blocks {words[1]} {words[2]}.")
+            return
+        for number, blocker in enumerate(blockers, 1):
+            print(f"{number}. {blocker['words']}\n   {blocker['url']}")
+        cells = _cells(blockers)
+        if cells:
+            shell.set_next_input(cells)
+
+    shell.register_magic_function(release, "line", "release")

@@ -1,0 +1,129 @@
+"""An emergency: two people, some hours, and back by itself unless it was signed meanwhile."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from apps.catalog.models import Version
+from apps.core.errors import Conflict, Invalid, NotAllowed
+from apps.core.models import AuditEntry
+from apps.instances.guard import may_take_production_traffic
+from apps.instances.selectors import weights_of
+from apps.releases.bypass import agree_to_bypass, ask_for_bypass, proceed, withdraw_bypass
+from apps.releases.models import Bypass, Release
+from apps.releases.rollout import proceed as proceed_release
+from apps.releases.rollout import start_rollout
+from tests.factories import make_packaged_version, make_ready_deployment
+from tests.releases.conftest import PASSWORD, sign
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def running(signed, ole):
+    """1.0.0 has all the traffic."""
+    deployment = make_ready_deployment(signed.version, ole)
+    proceed_release(start_rollout(signed, by=ole))
+    return deployment
+
+
+@pytest.fixture
+def hotfix(digits, ada):
+    return make_packaged_version(digits, ada, "1.0.1")
+
+
+@pytest.fixture
+def asked(running, hotfix, ole):
+    return ask_for_bypass(hotfix, by=ole, reason="all answers are wrong", hours=2, password=PASSWORD)
+
+
+@pytest.fixture
+def in_force(asked, hotfix, bo, ole):
+    candidate = make_ready_deployment(hotfix, ole)
+    bypass = agree_to_bypass(asked, by=bo, password=PASSWORD)
+    proceed(bypass)
+    assert weights_of(bypass.capability) == {candidate.pk: 100}
+    return bypass
+
+
+def expire(bypass):
+    Bypass.objects.filter(pk=bypass.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+
+
+def test_one_person_moves_nothing(asked, hotfix, running, ole):
+    with pytest.raises(NotAllowed, match="second person"):
+        agree_to_bypass(asked, by=ole, password=PASSWORD)
+
+    assert not may_take_production_traffic(hotfix)
+    assert weights_of(hotfix.capability) == {running.pk: 100}
+
+
+def test_neither_the_author_nor_an_outsider_agrees(asked, ada, cy):
+    for person in (ada, cy):
+        with pytest.raises(NotAllowed):
+            agree_to_bypass(asked, by=person, password=PASSWORD)
+
+
+def test_a_wrong_password_agrees_to_nothing(asked, bo):
+    with pytest.raises(Invalid, match="password"):
+        agree_to_bypass(asked, by=bo, password="guess")
+
+
+def test_it_rolls_back_by_itself_when_it_expires(in_force, running, hotfix):
+    expire(in_force)
+    assert not may_take_production_traffic(hotfix)  # at once, before anybody cleans up
+    proceed(in_force)
+
+    in_force.refresh_from_db()
+    assert in_force.status == Bypass.Status.ENDED
+    assert weights_of(hotfix.capability) == {running.pk: 100}
+    assert AuditEntry.objects.filter(action="releases.bypass.back").exists()
+
+
+def test_what_is_signed_meanwhile_stays(in_force, running, hotfix, ada, bo, bea):
+    release = sign(hotfix, ada, bo, bea)
+    expire(in_force)
+    proceed(in_force)
+
+    in_force.refresh_from_db()
+    release.refresh_from_db()
+    assert (in_force.status, release.status) == (Bypass.Status.SIGNED, Release.Status.RELEASED)
+    assert weights_of(hotfix.capability) == {in_force.deployment_id: 100}
+    assert release.baseline == running
+
+
+def test_other_bytes_end_it(in_force, running, hotfix):
+    Version.objects.filter(pk=hotfix.pk).update(digest="f" * 64)
+    proceed(in_force)
+
+    assert weights_of(hotfix.capability) == {running.pk: 100}
+
+
+def test_it_can_be_ended_at_once(in_force, running, bo):
+    withdraw_bypass(in_force, by=bo)
+
+    assert weights_of(in_force.capability) == {running.pk: 100}
+
+
+def test_one_at_a_time_and_not_beside_a_gray_release(asked, hotfix, ole, digits, ada):
+    other = make_packaged_version(digits, ada, "1.0.2")
+    with pytest.raises(Conflict):
+        ask_for_bypass(other, by=ole, reason="me too", hours=1, password=PASSWORD)
+
+
+def test_a_gray_release_forbids_it(rolling, digits, ada, ole):
+    with pytest.raises(Conflict, match="in gray"):
+        ask_for_bypass(
+            make_packaged_version(digits, ada, "2.0.0"), by=ole, reason="x", hours=1, password=PASSWORD
+        )
+
+
+def test_the_page_shows_it_and_takes_the_second_password(asked, bo, client):
+    client.force_login(bo)
+
+    assert "all answers are wrong" in client.get("/releases/emergency/").content.decode()
+    client.post(f"/releases/emergency/{asked.pk}/agree/", {"password": PASSWORD})
+
+    asked.refresh_from_db()
+    assert asked.status == Bypass.Status.ACTIVE

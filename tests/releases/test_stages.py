@@ -1,0 +1,204 @@
+"""Before and inside the stages: shipped cases, the shadow, slow answers, memory; each stops a bad candidate."""
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import orjson
+import pytest
+from django.conf import settings
+
+from apps.catalog.models import Version
+from apps.core import objects
+from apps.gateway.models import Call, Grant
+from apps.instances.models import Replica, Shadow
+from apps.releases import shipped
+from apps.releases.models import Policy, Release, Stage
+from apps.releases.rollout import active_stage, proceed, promote, start_rollout
+from apps.releases.shipped import agree
+from tests.factories import make_calls, make_packaged_version, make_ready_deployment
+from tests.releases.conftest import sign
+from tests.releases.test_rollout import weights
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def released(signed, ole):
+    make_ready_deployment(signed.version, ole)
+    proceed(start_rollout(signed, by=ole))
+    return signed
+
+
+@pytest.fixture
+def start(released, digits, ada, bo, bea, ole):
+    """Sign 1.1.0 under a policy with these fields and start it; `cases` are shipped with it."""
+
+    def go(cases=None, **policy):
+        Policy.objects.create(
+            team=digits.team, capability=digits, number=2, signers=[{"role": "qa", "count": 2}],
+            **({"stages": [{"weight": 5, "worse_by": 0.05}]} | policy),
+        )  # fmt: skip
+        version = make_packaged_version(digits, ada, "1.1.0")
+        if cases is not None:
+            digest, size = objects.put([orjson.dumps(cases)])
+            version.manifest["cases.json"] = {"sha256": digest, "size": size}
+            Version.objects.filter(pk=version.pk).update(manifest=version.manifest)
+            version.refresh_from_db()
+        release = sign(version, ada, bo, bea)
+        make_ready_deployment(version, ole)
+        release = start_rollout(release, by=ole)
+        proceed(release)
+        release.refresh_from_db()
+        return release
+
+    return go
+
+
+@pytest.fixture
+def gateway(settings, monkeypatch):
+    """A gateway that answers every call with class 3, and notes what it was asked."""
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            asked.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+            body = orjson.dumps(
+                {"outputs": [{"name": "class", "datatype": "INT64", "shape": [1], "data": [3]}]}
+            )
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(type(settings.ATRIUM), "gateway_url", f"http://127.0.0.1:{server.server_port}")
+    yield asked
+    server.shutdown()
+    server.server_close()
+
+
+def case(expected):
+    inputs = [{"name": "image", "datatype": "FP32", "shape": [1], "data": [0.0]}]
+    return {"name": f"says {expected}", "inputs": inputs, "expected": [{"name": "class", "data": [expected]}]}
+
+
+def test_shipped_cases_that_hold_let_the_first_stage_begin(start, gateway):
+    release = start(cases=[case(3), case(3)])
+
+    assert [one["passed"] for one in release.cases] == [True, True]
+    assert gateway[0][0] == "/v2/models/digits/versions/1.1.0/infer"
+    assert weights(release) == (5, 95)
+    assert not Grant.objects.filter(label__startswith="shipped", status="active").exists()
+
+
+def test_a_shipped_case_that_does_not_hold_stops_the_rollout_before_any_call(start, gateway):
+    release = start(cases=[case(3), case(8)])
+
+    assert release.status == Release.Status.ROLLED_BACK
+    assert "says 8" in release.reason
+    assert weights(release)[1] == 100
+
+
+def test_with_the_gateway_away_the_rollout_waits_and_goes_on_later(start, monkeypatch, request):
+    monkeypatch.setattr(type(settings.ATRIUM), "gateway_url", "http://127.0.0.1:9")
+    monkeypatch.setattr(shipped, "TIME_LIMIT_S", 0.2)
+    release = start(cases=[case(3)])
+    assert (release.status, release.cases, weights(release)) == (Release.Status.ROLLING, None, (0, 100))
+
+    request.getfixturevalue("gateway")
+    proceed(release)
+
+    assert weights(release) == (5, 95)
+
+
+@pytest.mark.parametrize(
+    ("expected", "given", "same"),
+    [
+        ([1.0, 2.0], [1.0, 2.000001], True),
+        ([1.0], [1.1], False),
+        ([1.0], [float("nan")], False),
+        ([[1], [2]], [1, 2], True),
+        (["a"], ["b"], False),
+        ([1], [1, 1], False),
+    ],
+)
+def test_values_agree_within_the_tolerance(expected, given, same):
+    assert agree(expected, given, 1e-5) is same
+
+
+def test_the_shadow_comes_before_the_first_call_is_answered(start, ole):
+    release = start(shadow_calls=50)
+    assert Shadow.objects.get().deployment == release.deployment
+    assert weights(release) == (0, 100)
+
+    make_calls(release.deployment, good=49, bad=0)
+    make_calls(release.baseline, good=49, bad=0)
+    proceed(release)
+    assert active_stage(release).outcome == "undecided"
+    make_calls(release.deployment, good=1, bad=0)
+    proceed(release)
+    promote(release, by=ole)
+
+    assert weights(release) == (5, 95)
+    assert not Shadow.objects.exists()
+
+
+def test_a_candidate_that_fails_in_the_shadow_answers_nobody(start):
+    release = start(shadow_calls=50)
+    make_calls(release.deployment, good=10, bad=20)
+    make_calls(release.baseline, good=30, bad=0)
+    proceed(release)
+
+    release.refresh_from_db()
+    assert release.status == Release.Status.ROLLED_BACK
+    assert weights(release) == (0, 100)
+    assert not Shadow.objects.exists()
+
+
+def test_a_candidate_that_gets_slow_is_rolled_back(start):
+    release = start(stages=[{"weight": 5, "worse_by": 0.05, "slow_ms": 20}])
+    make_calls(release.deployment, good=60, bad=0)
+    Call.objects.filter(deployment_id=release.deployment_id).update(latency_ms=80)
+    make_calls(release.baseline, good=1000, bad=0)
+    proceed(release)
+
+    release.refresh_from_db()
+    stage = release.stages.get()
+    assert (release.status, stage.status) == (Release.Status.ROLLED_BACK, Stage.Status.FAILED)
+    assert (stage.evidence["candidate"]["slow"], stage.evidence["baseline"]["slow"]) == (60, 0)
+
+
+def test_a_call_that_is_slow_and_failed_counts_once(start):
+    release = start(stages=[{"weight": 5, "worse_by": 0.05, "slow_ms": 20}])
+    make_calls(release.deployment, good=0, bad=3)
+    Call.objects.filter(deployment_id=release.deployment_id).update(latency_ms=80)
+    proceed(release)
+
+    assert active_stage(release).evidence["candidate"]["bad"] == 3
+
+
+def test_a_candidate_that_leaks_is_rolled_back(start):
+    release = start(stages=[{"weight": 5, "worse_by": 0.05, "memory_mb": 500}])
+    Replica.objects.filter(deployment=release.deployment).update(memory_mb=900)
+    proceed(release)
+
+    release.refresh_from_db()
+    assert release.status == Release.Status.ROLLED_BACK
+    assert "900 MB" in release.reason
+
+
+def test_a_candidate_that_crashes_on_one_percent_of_inputs_is_found(start):
+    release = start(stages=[{"weight": 50, "worse_by": 0.01}])
+    make_calls(release.deployment, good=2970, bad=30)
+    make_calls(release.baseline, good=3000, bad=0)
+    proceed(release)
+
+    release.refresh_from_db()
+    assert release.status == Release.Status.ROLLED_BACK
