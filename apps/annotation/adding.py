@@ -11,8 +11,11 @@ import orjson
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
+from apps.annotation.label_types import type_named
+from apps.annotation.label_types.base import short
 from apps.annotation.models import PullRule
 from apps.annotation.policy import may_manage
+from apps.annotation.selectors import setting_of
 from apps.core import audit
 from apps.core.errors import Invalid
 from apps.core.policy import require
@@ -36,9 +39,11 @@ class Added:
 
 @transaction.atomic
 def add_tasks(project: Project, rows: Iterable[Any], *, by: User, keep_good: bool = False) -> Added:
-    """Make tasks of rows `{"inputs": {name: value}, "predicted"?, "confidence"?, "reason"?, "priority"?}`.
+    """Make tasks of rows `{"inputs": {name: value}, "predicted"?, "confidence"?, "reason"?, "priority"?, "value"?}`.
 
-    Equal inputs are one task with a weight. Raises Invalid that names the broken rows, unless `keep_good`.
+    Equal inputs are one task with a weight. A `value` of the label type is a decision: its task is accepted at once.
+    An Invalid among the rows stands for one that could not be read. Raises Invalid that names the broken rows,
+    unless `keep_good`.
     """
     require(may_manage(by, project))
     added = Added()
@@ -47,7 +52,7 @@ def add_tasks(project: Project, rows: Iterable[Any], *, by: User, keep_good: boo
         with cursor.copy(_COPY) as copy:
             for number, row in enumerate(rows, 1):
                 try:
-                    copy.write_row(_checked(number, row))
+                    copy.write_row(_checked(number, row, project))
                 except Invalid as error:
                     added.broken.append((number, error.message))
         if added.broken and not keep_good:
@@ -59,6 +64,7 @@ def add_tasks(project: Project, rows: Iterable[Any], *, by: User, keep_good: boo
             "overlap": project.overlap,
             "reason": reason,
             "kind": PullRule.Kind.UPLOADED.value,
+            "by": by.pk,
         }
         cursor.execute(_MAKE, told)
         added.tasks, good, _places = cursor.fetchone()
@@ -82,7 +88,7 @@ def broken_text(broken: list[tuple[int, str]]) -> str:
     return listed + (_(" and %(n)d more") % {"n": more} if more > 0 else "")
 
 
-def _checked(number: int, row: Any) -> tuple[Any, ...]:
+def _checked(number: int, row: Any, project: Project) -> tuple[Any, ...]:
     """A row for the staging table. Raises Invalid saying what is wrong with it."""
     if isinstance(row, Invalid):
         raise row
@@ -106,16 +112,28 @@ def _checked(number: int, row: Any) -> tuple[Any, ...]:
             _("its priority %(value)s is no whole number from -1000 to 1000") % {"value": repr(priority)[:40]}
         )
     texts = [str(row.get(name) or "").replace("\x00", "")[:200] for name in ("predicted", "reason")]
-    return number, hashlib.sha256(inputs).hexdigest(), inputs.decode(), *texts, confidence, priority
+    label, value = _decision(row, project)
+    return (
+        *(number, hashlib.sha256(inputs).hexdigest(), inputs.decode(), *texts),
+        *(confidence, priority, label, value),
+    )
+
+
+def _decision(row: dict[str, Any], project: Project) -> tuple[str, str | None]:
+    if "value" not in row:
+        return "", None
+    kind = type_named(project.kind)
+    value = kind.clean(row["value"], setting_of(project, row["inputs"]))
+    return short(kind.text(value)), orjson.dumps(value).decode()
 
 
 _STAGE = """
 CREATE TEMPORARY TABLE staged (
     number integer, fingerprint varchar(64), inputs jsonb, predicted varchar(200), reason varchar(200),
-    confidence double precision, priority smallint
+    confidence double precision, priority smallint, label varchar(200), value jsonb
 ) ON COMMIT DROP
 """
-_COPY = "COPY staged (number, fingerprint, inputs, predicted, reason, confidence, priority) FROM STDIN"
+_COPY = "COPY staged (number, fingerprint, inputs, predicted, reason, confidence, priority, label, value) FROM STDIN"
 _WEIGH = """
 UPDATE annotation_task t SET weight = t.weight + s.n
 FROM (SELECT fingerprint, count(*) AS n FROM staged GROUP BY 1) s
@@ -127,15 +145,18 @@ WITH one AS (
     FROM staged ORDER BY fingerprint, number
 ), made AS (
     INSERT INTO annotation_task (project_id, request_id, called_at, version, inputs, answer, predicted, confidence,
-        suggested, reason, rule_kind, probability, priority, fingerprint, weight, status, label, created_at)
+        suggested, reason, rule_kind, probability, priority, fingerprint, weight, status, label, value, created_at,
+        reviewed_by_id, closed_at)
     SELECT %(project)s, gen_random_uuid(), now(), '', inputs, '{}', predicted, confidence, '',
-        coalesce(nullif(reason, ''), %(reason)s), %(kind)s, 1.0, priority, fingerprint, weight, 'open', '', now()
+        coalesce(nullif(reason, ''), %(reason)s), %(kind)s, 1.0, priority, fingerprint, weight,
+        CASE WHEN value IS NULL THEN 'open' ELSE 'accepted' END, label, value, now(),
+        CASE WHEN value IS NULL THEN NULL ELSE %(by)s END, CASE WHEN value IS NULL THEN NULL ELSE now() END
     FROM one ORDER BY number
-    ON CONFLICT DO NOTHING RETURNING id, priority
+    ON CONFLICT DO NOTHING RETURNING id, priority, status
 ), places AS (
     INSERT INTO annotation_slot (task_id, project_id, number, priority, status, token)
     SELECT made.id, %(project)s, n - 1, made.priority, 'open', 0
-    FROM made, generate_series(1, %(overlap)s) n ORDER BY made.id, n RETURNING 1
+    FROM made, generate_series(1, %(overlap)s) n WHERE made.status = 'open' ORDER BY made.id, n RETURNING 1
 )
 SELECT (SELECT count(*) FROM made), (SELECT count(*) FROM staged), (SELECT count(*) FROM places)
 """

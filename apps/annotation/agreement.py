@@ -6,9 +6,10 @@ Source: Krippendorff, "Content Analysis" (2004); the coefficient itself comes fr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
 
 from apps.core.later import later
 
@@ -48,6 +49,15 @@ def agreement(votes: Sequence[Sequence[str]]) -> Agreement:
     known = [value for value in spread if value is not None]
     low, high = np.percentile(known, [2.5, 97.5]) if alpha is not None and known else (None, None)
     return Agreement(alpha, _float(low), _float(high), _raw(counts), len(several))
+
+
+def likeness(votes: Sequence[Sequence[Any]], alike: Callable[[Any, Any], float]) -> Agreement:
+    """How alike the values of two people are on average, over items of two values or more; no alpha for regions."""
+    several = [values for values in votes if len(values) > 1]
+    if not several:
+        return Agreement(None, None, None, None, 0)
+    means = [np.mean([alike(a, b) for a, b in combinations(values, 2)]) for values in several]
+    return Agreement(None, None, None, float(np.mean(means)), len(several))
 
 
 def _alpha(counts: np.ndarray) -> float | None:

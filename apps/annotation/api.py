@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from django.db.models import QuerySet
+from django.http import FileResponse
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import mixins, status, viewsets
+from rest_framework import mixins, parsers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from apps.annotation import adding, claims, pulling, retraining, services
+from apps.annotation import adding, claims, pulling, quick, retraining, services, transfers
 from apps.annotation.models import Annotation, Project, PullRule, Slot, Task
-from apps.annotation.policy import may_label, may_see_project
+from apps.annotation.policy import may_label, may_manage, may_see_project
 from apps.annotation.selectors import (
     accuracy_of,
     agreement_of,
@@ -26,8 +27,10 @@ from apps.annotation.serializers import (
     AddedSerializer,
     AnnotationSerializer,
     HeldSerializer,
+    LabelsSerializer,
     NewAnnotationSerializer,
     NewTasksSerializer,
+    NewTransferSerializer,
     PlaceSerializer,
     ProjectChangeSerializer,
     ProjectSerializer,
@@ -37,6 +40,7 @@ from apps.annotation.serializers import (
     RuleSerializer,
     StatusSerializer,
     TaskSerializer,
+    TransferSerializer,
 )
 from apps.catalog.selectors import get_capability
 from apps.core.api import IdempotencyMixin
@@ -75,6 +79,11 @@ class ProjectViewSet(
 ):
     """Questions about the calls of a capability, and the queue of tasks that people answer."""
 
+    @classmethod
+    def as_view(cls, actions: Any = None, **initkwargs: Any) -> Any:
+        view = super().as_view(actions, **initkwargs)
+        return quick.first(view, quick.claim) if (actions or {}).get("post") == "claim" else view
+
     serializer_class = ProjectSerializer
     ordering = ("-pk",)
     lookup_value_regex = r"\d{1,18}"
@@ -106,6 +115,16 @@ class ProjectViewSet(
         asked.is_valid(raise_exception=True)
         changes = dict(asked.validated_data) | dict.fromkeys(unknown)
         return self._told(services.change_project(project, by=_user(request), **changes))
+
+    @extend_schema(request=LabelsSerializer, responses=ProjectSerializer)
+    @action(detail=True, methods=["post"])
+    def labels(self, request: Request, pk: str) -> Response:
+        """Give it other labels; refused when one goes that is in use."""
+        asked = LabelsSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        return self._told(
+            services.change_labels(self.get_object(), asked.validated_data["labels"], by=_user(request))
+        )
 
     @extend_schema(request=StatusSerializer, responses=ProjectSerializer)
     @action(detail=True, methods=["post"], url_path="status")
@@ -163,6 +182,42 @@ class ProjectViewSet(
         """Accept everything that all agreed on."""
         return Response({"accepted": services.accept_agreed(self.get_object(), by=_user(request))})
 
+    @extend_schema(responses=TransferSerializer(many=True), methods=["GET"], filters=False)
+    @extend_schema(request=NewTransferSerializer, responses={202: TransferSerializer}, methods=["POST"])
+    @action(
+        detail=True,
+        methods=["get", "post"],
+        pagination_class=None,
+        parser_classes=[parsers.JSONParser, parsers.MultiPartParser],
+    )
+    def transfers(self, request: Request, pk: str) -> Response:
+        """Files in and out. A `file` with the POST is an import, none is an export; both run in the background."""
+        project, user = self.get_object(), _user(request)
+        require(may_manage(user, project))
+        if request.method == "GET":
+            return Response(TransferSerializer(project.transfers.order_by("-pk")[:100], many=True).data)
+        asked = NewTransferSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        values = asked.validated_data
+        if values.get("file") is None:
+            made = transfers.start_export(project, values["format"], by=user)
+        else:
+            made = transfers.start_import(
+                project, values["format"], values["file"].file, by=user, keep_good=values["keep_good"]
+            )
+        return Response(TransferSerializer(made).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY}, filters=False)
+    @action(
+        detail=True, methods=["get"], url_path=r"transfers/(?P<transfer>\d{1,18})/file", pagination_class=None
+    )
+    def transfer_file(self, request: Request, pk: str, transfer: str) -> FileResponse:
+        """The file of an export, or the one that came in."""
+        project = self.get_object()
+        require(may_manage(_user(request), project))
+        stream, name = transfers.open_file(project, int(transfer))
+        return FileResponse(stream, as_attachment=True, filename=name)
+
     @extend_schema(request=None, responses={201: {"type": "object"}})
     @action(detail=True, methods=["post"])
     def export(self, request: Request, pk: str) -> Response:
@@ -212,6 +267,7 @@ def _place(slot: Slot, project: Project) -> dict[str, Any]:
         "weight": task.weight,
         "status": task.status,
         "label": task.label,
+        "value": task.value,
         "dataset_version": None,
         "created_at": _moment(task.created_at),
         "closed_at": None,
@@ -271,6 +327,17 @@ class TaskViewSet(
         task = services.review(self.get_object(), by=_user(request), **asked.validated_data)
         return Response(TaskSerializer(task).data)
 
+    @extend_schema(request=None, responses={200: PlaceSerializer, 409: None})
+    @action(detail=True, methods=["post"])
+    def undo(self, request: Request, pk: str) -> Response:
+        """Take one's label back and hold the place again; 409 when others have finished the task since."""
+        task = self.get_object()
+        require(may_label(_user(request), task.project))
+        slot = claims.take_back(task, by=_user(request))
+        if slot is None:
+            raise Conflict(_("This label cannot be taken back any more."))
+        return Response(_place(slot, task.project))
+
     @extend_schema(request=HeldSerializer, responses={204: None, 409: None})
     @action(detail=True, methods=["post"])
     def heartbeat(self, request: Request, pk: str) -> Response:
@@ -314,6 +381,11 @@ class AnnotationViewSet(
 ):
     """What people said: one's own, and everybody's for those who manage the project."""
 
+    @classmethod
+    def as_view(cls, actions: Any = None, **initkwargs: Any) -> Any:
+        view = super().as_view(actions, **initkwargs)
+        return quick.first(view, quick.say) if (actions or {}).get("post") == "create" else view
+
     serializer_class = AnnotationSerializer
     ordering = ("-pk",)
     lookup_value_regex = r"\d{1,18}"
@@ -353,7 +425,9 @@ class AnnotationViewSet(
             "project": made.task.project_id,
             "user": request.user.get_username(),
             "label": made.label,
+            "value": made.value,
             "skipped": made.skipped,
+            "flagged": made.flagged,
             "comment": made.comment,
             "seconds": made.seconds,
             "extra": made.extra,

@@ -1,61 +1,27 @@
-"""Who labels what next: one statement takes a free place, and a token fences off whoever came too late."""
+"""Who labels what next: one call takes a free place, and a token fences off whoever came too late.
+
+The statements themselves are functions of the database (migration 0006), so that they are planned once.
+"""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import orjson
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from apps.annotation.models import Annotation, Project, Slot, Task
+from apps.core.errors import Conflict
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
 
 LEASE = timedelta(minutes=5)
 
-_FREE = """
-    SELECT s.id FROM annotation_slot s
-    WHERE s.project_id = %(project)s AND s.status <> 'done'
-      AND (s.status = 'open' OR s.leased_until < now())
-      AND NOT EXISTS (SELECT 1 FROM annotation_slot o
-                      WHERE o.task_id = s.task_id AND o.user_id = %(user)s AND o.id <> s.id)
-      AND NOT EXISTS (SELECT 1 FROM annotation_annotation a
-                      WHERE a.task_id = s.task_id AND a.user_id = %(user)s)
-      {beyond}
-    ORDER BY s.priority DESC, s.id
-    FOR UPDATE OF s SKIP LOCKED LIMIT 1
-"""
-
-# A person who has done much would pass over all of it at each claim, so the search begins behind the last place
-# taken: first what is more urgent, then what follows; whatever was given back before comes last.
-_CLAIM = """
-WITH held AS MATERIALIZED (
-    SELECT id FROM annotation_slot
-    WHERE project_id = %(project)s AND user_id = %(user)s AND status = 'leased' AND leased_until > now()
-    ORDER BY leased_until DESC LIMIT 1
-), last AS MATERIALIZED (
-    SELECT priority, id FROM annotation_slot
-    WHERE project_id = %(project)s AND user_id = %(user)s ORDER BY id DESC LIMIT 1
-), taken AS (
-    UPDATE annotation_slot SET status = 'leased', user_id = %(user)s,
-           leased_until = now() + make_interval(secs => %(lease)s), token = token + 1
-    WHERE NOT EXISTS (SELECT 1 FROM held) AND id = COALESCE(
-        ({more_urgent}),
-        ({behind}),
-        ({any_free}))
-    RETURNING id
-)
-SELECT id FROM held UNION ALL SELECT id FROM taken
-""".format(  # noqa: S608  only the constants of this module
-    more_urgent=_FREE.format(beyond="AND s.priority > (SELECT priority FROM last)"),
-    behind=_FREE.format(
-        beyond="AND s.priority = (SELECT priority FROM last) AND s.id > (SELECT id FROM last)"
-    ),
-    any_free=_FREE.format(beyond=""),
-)
 _ATTEMPTS = 5
 
 
@@ -64,17 +30,22 @@ def claim_next(project: Project, *, by: User) -> Slot | None:
 
     A place whose lease has run out is free again; its former holder's token does not fit any more.
     """
-    asked = {"user": by.pk, "project": project.pk, "lease": LEASE.total_seconds()}
+    asked: dict[str, Any] = {"user": by.pk, "project": project.pk, "lease": LEASE}
     for _attempt in range(_ATTEMPTS):
         try:
             with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute(_CLAIM, asked)
-                row = cursor.fetchone()
+                cursor.execute("SELECT annotation_claim(%(project)s, %(user)s, %(lease)s)", asked)
+                taken = cursor.fetchone()[0]
         except IntegrityError:  # two tabs of one person reached for two places of one task
             continue
-        # What was taken is read again, since the statement itself saw it as it was before.
-        return Slot.objects.select_related("task").get(pk=row[0]) if row else None
+        return Slot.objects.select_related("task").get(pk=taken) if taken else None
     return None
+
+
+def held(project: Project, *, by: User) -> Slot | None:
+    """The place that a person holds in a project, if any."""
+    mine = Slot.objects.filter(project=project, user=by, status="leased", leased_until__gt=timezone.now())
+    return mine.order_by("-leased_until").first()
 
 
 def extend(slot_id: int, token: int, *, by: User) -> bool:
@@ -89,27 +60,18 @@ def release(slot_id: int, token: int, *, by: User) -> None:
     mine.update(status="open", user=None, leased_until=None, token=F("token") + 1)
 
 
-_KEEP = """
-WITH kept AS (
-    UPDATE annotation_slot SET status = 'done', leased_until = NULL
-    WHERE id = %(slot)s AND user_id = %(user)s AND token = %(token)s AND status = 'leased' RETURNING id
-)
-INSERT INTO annotation_annotation (task_id, user_id, label, skipped, comment, seconds, extra, at)
-VALUES (%(task)s, %(user)s, %(label)s, %(skipped)s, %(comment)s, %(seconds)s,
-        NOT EXISTS (SELECT 1 FROM kept), now())
-ON CONFLICT (task_id, user_id) DO NOTHING RETURNING id, extra, at
-"""
-_DONE = """
-SELECT array_agg(a.label ORDER BY a.id) FILTER (WHERE NOT a.skipped)
-FROM annotation_annotation a WHERE a.task_id = %(task)s
-HAVING NOT EXISTS (SELECT 1 FROM annotation_slot s WHERE s.task_id = %(task)s AND s.status <> 'done')
+_SAY = """
+SELECT id, extra, at, votes FROM annotation_say(%(slot)s, %(token)s, %(user)s, %(task)s, %(label)s, %(value)s,
+    %(skipped)s, %(flagged)s, %(comment)s, %(seconds)s)
 """
 
 
-def keep(annotation: Annotation, slot_id: int, token: int) -> bool:
-    """Write an annotation and mark its place done, in one statement; False when this person has said it before.
+def keep(annotation: Annotation, slot_id: int, token: int) -> list[Any] | None:
+    """Write an annotation and mark its place done; call it inside a transaction.
 
-    A token that does not fit any more makes it an extra vote and leaves the place to whoever has it now.
+    A token that does not fit any more makes it an extra vote and leaves the place to whoever has it now. Returns
+    the values of all people when this was the last place of an open task, else None. Raises Conflict when this
+    person has said it before.
     """
     told: dict[str, int | float | str | bool] = {
         "slot": slot_id,
@@ -117,22 +79,31 @@ def keep(annotation: Annotation, slot_id: int, token: int) -> bool:
         "task": annotation.task_id,
         "user": annotation.user_id,
         "label": annotation.label,
+        "value": orjson.dumps(annotation.value).decode(),
         "skipped": annotation.skipped,
+        "flagged": annotation.flagged,
         "comment": annotation.comment,
         "seconds": annotation.seconds,
     }
     with connection.cursor() as cursor:
-        cursor.execute(_KEEP, told)
+        cursor.execute(_SAY, told)
         row = cursor.fetchone()
     if row is None:
-        return False
-    annotation.pk, annotation.extra, annotation.at = row
-    return True
+        raise Conflict(_("You have labelled this task already."))
+    annotation.pk, annotation.extra, annotation.at, votes = row
+    return None if votes is None else list(orjson.loads(votes))
 
 
-def votes_when_done(task: Task) -> list[str] | None:
-    """The labels of a task whose every place is done, in their order; None while one is not."""
-    with connection.cursor() as cursor:
-        cursor.execute(_DONE, {"task": task.pk})
-        row = cursor.fetchone()
-    return None if row is None else list(row[0] or [])
+@transaction.atomic
+def take_back(task: Task, *, by: User) -> Slot | None:
+    """Undo: the person's label goes and they hold their place again, while the task is still open; else None."""
+    locked = Task.objects.select_for_update().filter(pk=task.pk, status=Task.Status.OPEN).first()
+    if locked is None:
+        return None
+    gone, _rows = Annotation.objects.filter(task=locked, user=by).delete()
+    mine = Slot.objects.filter(task=locked, user=by, status=Slot.Status.DONE)
+    changes = {"status": Slot.Status.LEASED, "leased_until": timezone.now() + LEASE, "token": F("token") + 1}
+    if not gone or not mine.update(**changes):
+        transaction.set_rollback(True)
+        return None
+    return Slot.objects.select_related("task").get(task=locked, user=by)

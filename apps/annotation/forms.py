@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from apps.annotation.label_types import TYPES
 from apps.annotation.models import Project, PullRule
 from apps.catalog.models import Capability
 from apps.datasets.models import Dataset
@@ -20,8 +21,23 @@ class ProjectForm(forms.Form):
     question = forms.CharField(
         label=_("Question"), max_length=200, help_text=_("What the annotator is asked.")
     )
+    kind = forms.ChoiceField(
+        label=_("Asked for"),
+        choices=[(slug, kind.title) for slug, kind in TYPES.items()],
+        initial="single",
+    )
     show = forms.ChoiceField(label=_("Input shown as"), choices=Project.Show.choices)
-    labels = forms.CharField(label=_("Labels"), help_text=_("Separated by commas; the first gets the key 1."))
+    labels = forms.CharField(
+        label=_("Labels"),
+        required=False,
+        help_text=_(
+            "Separated by commas; the first gets the key 1. A place in a tree is written Radio / Antenna."
+        ),
+    )
+    most = forms.IntegerField(
+        label=_("Best rating"), min_value=2, max_value=9, initial=5, required=False,
+        help_text=_("Only for ratings."),
+    )  # fmt: skip
     overlap = forms.IntegerField(label=_("People per task"), min_value=1, max_value=9, initial=2)
     dataset = forms.ModelChoiceField(
         label=_("Data set that grows"),
@@ -45,13 +61,26 @@ class ProjectForm(forms.Form):
             field.queryset = rows
 
     def clean_labels(self) -> list[str]:
-        return [label.strip() for label in self.cleaned_data["labels"].split(",") if label.strip()]
+        return split_labels(self.cleaned_data["labels"])
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or {}
+        most = values.pop("most", None)
+        return values | {"options": {"most": most} if values.get("kind") == "rating" and most else {}}
+
+
+def split_labels(text: str) -> list[str]:
+    """Labels as people write them in one line."""
+    return [label.strip() for label in text.split(",") if label.strip()]
 
 
 class RuleForm(forms.Form):
     """Which calls become tasks."""
 
-    kind = forms.ChoiceField(label=_("Calls that are"), choices=PullRule.Kind.choices)
+    kind = forms.ChoiceField(
+        label=_("Calls that are"),
+        choices=[choice for choice in PullRule.Kind.choices if choice[0] != "uploaded"],
+    )
     below = forms.FloatField(
         label=_("Confidence below"), required=False, min_value=0.01, max_value=1, initial=0.6
     )

@@ -12,13 +12,17 @@ from apps.core.lifecycle import Lifecycle
 class Project(models.Model):
     """One question about the calls of one capability, and the people who answer it.
 
-    `labels` is [{"value", "title", "hotkey"}]; `show` says how an input is shown: image, text or row.
+    `kind` names a label type (`label_types`), `options` are what that type keeps; `labels` is
+    [{"value", "title", "hotkey"}]; `show` says how an input is shown.
     """
 
     class Show(models.TextChoices):
         IMAGE = "image", _("Image")
         TEXT = "text", _("Text")
         ROW = "row", _("Table row")
+        SERIES = "series", _("Series")
+        TABLE = "table", _("Table")
+        PAIR = "pair", _("Two side by side")
 
     class Status(models.TextChoices):
         OPEN = "open", _("Open")
@@ -33,6 +37,8 @@ class Project(models.Model):
     question = models.CharField(_("question"), max_length=200)
     guideline = models.TextField(_("guideline"), blank=True)
     show = models.CharField(_("shown as"), max_length=8, choices=Show.choices)
+    kind = models.CharField(_("asked for"), max_length=12, default="single")
+    options = models.JSONField(default=dict)
     labels = models.JSONField(_("labels"), default=list)
     overlap = models.PositiveSmallIntegerField(_("people per task"), default=2)
     blind = models.BooleanField(_("hide the model's answer"), default=False)
@@ -120,7 +126,8 @@ class Task(models.Model):
     fingerprint = models.CharField(max_length=64)
     weight = models.PositiveIntegerField(default=1, help_text="How many equal calls this task stands for.")
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.OPEN)
-    label = models.CharField(max_length=200, blank=True)
+    label = models.CharField(max_length=200, blank=True, help_text="What was decided, in words.")
+    value = models.JSONField(null=True, help_text="What was decided, as the project's label type has it.")
     reviewed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
     )
@@ -199,8 +206,10 @@ class Annotation(models.Model):
 
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="annotations")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
-    label = models.CharField(max_length=200, blank=True)
+    label = models.CharField(max_length=200, blank=True, help_text="The value in words.")
+    value = models.JSONField(null=True)
     skipped = models.BooleanField(default=False)
+    flagged = models.BooleanField(default=False, help_text="The annotator asks others to look at it.")
     comment = models.TextField(blank=True)
     seconds = models.FloatField(default=0)
     extra = models.BooleanField(default=False)
@@ -210,6 +219,40 @@ class Annotation(models.Model):
         verbose_name = _("annotation")
         verbose_name_plural = _("annotations")
         constraints = [models.UniqueConstraint(fields=["task", "user"], name="annotation_once")]
+
+
+class Transfer(models.Model):
+    """A file that labels or tasks came in with, or went out by. `sha256` is the file; an export's when it is done."""
+
+    class Direction(models.TextChoices):
+        IMPORT = "import", _("Import")
+        EXPORT = "export", _("Export")
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", _("Under way")
+        DONE = "done", _("Done")
+        FAILED = "failed", _("Failed")
+
+    lifecycle = Lifecycle(waiting={"done", "failed"}, done=set(), failed=set())
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="transfers")
+    direction = models.CharField(max_length=6, choices=Direction.choices)
+    format = models.CharField(_("format"), max_length=12)
+    keep_good = models.BooleanField(_("keep the good rows when some are broken"), default=False)
+    status = models.CharField(max_length=7, choices=Status.choices, default=Status.WAITING)
+    sha256 = models.CharField(max_length=64, blank=True)
+    rows = models.PositiveIntegerField(default=0)
+    merged = models.PositiveIntegerField(default=0)
+    broken = models.JSONField(default=list, help_text="[[row number, why], …], at most a thousand")
+    reason = models.TextField(blank=True)
+    started_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    started_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("transfer")
+        verbose_name_plural = _("transfers")
+        indexes = [models.Index(fields=["id"], condition=models.Q(status="waiting"), name="transfer_waiting")]
 
 
 class Retraining(models.Model):

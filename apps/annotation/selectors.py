@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection
@@ -10,12 +11,15 @@ from django.db.models.functions import Coalesce
 
 from apps.accounts.models import Role
 from apps.accounts.selectors import teams_of
-from apps.annotation.agreement import Agreement, agreement
+from apps.annotation.agreement import Agreement, agreement, likeness
 from apps.annotation.estimate import Estimate, accuracy
+from apps.annotation.label_types import Setting, type_named
 from apps.annotation.models import Annotation, Project, PullRule, Tally, Task
 from apps.annotation.policy import MEMBERS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from apps.accounts.models import User
 
 _MOST = 5000
@@ -82,12 +86,15 @@ def left_for(user: User, project: Project) -> int:
 
 
 def agreement_of(project: Project) -> Agreement:
-    """Agreement over the newest tasks."""
-    votes: dict[int, list[str]] = {}
+    """Agreement over the newest tasks: alpha of labels; of regions how alike two people's are, on average."""
+    votes: dict[int, list[Any]] = {}
     rows = Annotation.objects.filter(task__project=project, skipped=False).order_by("-task_id")
-    for task_id, label in rows.values_list("task_id", "label")[: _MOST * 3]:
-        votes.setdefault(task_id, []).append(label)
-    return agreement(list(votes.values()))
+    for task_id, label, value in rows.values_list("task_id", "label", "value")[: _MOST * 3]:
+        votes.setdefault(task_id, []).append(label if value is None else value)
+    kind = type_named(project.kind)
+    if kind.is_regions:
+        return likeness(list(votes.values()), kind.likeness)
+    return agreement([[kind.text(value) for value in values] for values in votes.values()])
 
 
 def accuracy_of(project: Project) -> Estimate | None:
@@ -107,17 +114,64 @@ def accuracy_of(project: Project) -> Estimate | None:
     return accuracy([predicted == label for predicted, label, _p in rows], [p for _a, _b, p in rows])
 
 
-def shown(task: Task, project: Project) -> dict[str, Any]:
-    """How a task's input is drawn: pixels by row for an image, a text, or (column, value) pairs."""
-    value = next(iter(task.inputs.values()), None)
-    if project.show == Project.Show.IMAGE and isinstance(value, list):
-        side = round(len(value) ** 0.5)
-        top = max(value) or 1
-        rows = [value[at : at + side] for at in range(0, len(value), side)]
-        return {"rows": [[round(100 * cell / top) for cell in row] for row in rows], "side": side}
-    if project.show == Project.Show.ROW and isinstance(value, list):
+def setting_of(project: Project, inputs: Mapping[str, Any]) -> Setting:
+    """What an answer to a task is checked against."""
+    return Setting(tuple(item["value"] for item in project.labels), project.options, inputs)
+
+
+def shown(inputs: Mapping[str, Any], project: Project) -> dict[str, Any]:
+    """How an input is drawn: pixels by row or the address of an image, a text, pairs, a table, a series, two texts."""
+    value = next(iter(inputs.values()), None)
+    if project.show == Project.Show.IMAGE:
+        return _image(value)
+    if project.show == Project.Show.PAIR:
+        sides = [str(part) for part in inputs.values()]
+        return {"sides": [*sides, "", ""][:2]}
+    if not isinstance(value, list):
+        return {"text": str(value)}
+    if project.show == Project.Show.ROW:
         return {"pairs": list(zip(_columns(project, len(value)), value, strict=False))}
+    if project.show == Project.Show.TABLE:
+        rows = [row if isinstance(row, dict) else {"value": row} for row in value]
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        return {"columns": columns, "table": [[row.get(name, "") for name in columns] for row in rows]}
+    if project.show == Project.Show.SERIES:
+        return _series(value)
     return {"text": str(value)}
+
+
+def _image(value: Any) -> dict[str, Any]:
+    if isinstance(value, str):
+        good = re.match(r"data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=]+$", value)
+        return {"image": value} if good else {"broken": value[:100]}
+    flat = _numbers(value)
+    side = round(len(flat) ** 0.5)
+    if not flat or side * side != len(flat):
+        return {"broken": str(value)[:100]}
+    top = max(flat) or 1
+    rows = [flat[at : at + side] for at in range(0, len(flat), side)]
+    return {"rows": [[round(100 * cell / top) for cell in row] for row in rows], "side": side}
+
+
+def _numbers(value: Any) -> list[float]:
+    """The pixels of an image, row after row, however they are nested; empty when something else is among them."""
+    parts = value if isinstance(value, list) else []
+    flat = [cell for part in parts for cell in (part if isinstance(part, list) else [part])]
+    return flat if all(isinstance(cell, int | float) for cell in flat) else []
+
+
+def _series(value: list[Any]) -> dict[str, Any]:
+    """A line in a box of 1000 by 300, and its smallest and largest value."""
+    points = _numbers(value)
+    if len(points) < 2:
+        return {"broken": str(value)[:100]}
+    low, high = min(points), max(points)
+    scale = (high - low) or 1
+    line = " ".join(
+        f"{1000 * at / (len(points) - 1):.1f},{300 - 290 * (point - low) / scale - 5:.1f}"
+        for at, point in enumerate(points)
+    )
+    return {"line": line, "low": low, "high": high, "last": len(points) - 1}
 
 
 def _columns(project: Project, count: int) -> list[str]:

@@ -6,7 +6,9 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.annotation.models import Annotation, Project, PullRule, Retraining, Task
+from apps.annotation.formats import FORMATS
+from apps.annotation.label_types import TYPES
+from apps.annotation.models import Annotation, Project, PullRule, Retraining, Task, Transfer
 from apps.catalog.models import Capability
 from apps.datasets.models import Dataset
 
@@ -16,8 +18,10 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
     dataset: Any = serializers.SlugRelatedField(slug_field="slug", queryset=Dataset.objects.all())
     team: Any = serializers.SlugRelatedField(slug_field="slug", read_only=True)
     labels = serializers.ListField(
-        child=serializers.CharField(max_length=200), min_length=2, max_length=200, write_only=True
+        child=serializers.CharField(max_length=200), default=list, max_length=200, write_only=True
     )
+    kind = serializers.ChoiceField(choices=sorted(TYPES), default="single")
+    options = serializers.DictField(default=dict)
     overlap = serializers.IntegerField(min_value=1, max_value=9, default=2)
     open_tasks = serializers.IntegerField(read_only=True)
     to_review = serializers.IntegerField(read_only=True)
@@ -32,6 +36,8 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
             "name",
             "question",
             "guideline",
+            "kind",
+            "options",
             "show",
             "labels",
             "overlap",
@@ -56,6 +62,10 @@ class ProjectChangeSerializer(serializers.ModelSerializer[Project]):
     class Meta:
         model = Project
         fields = ["name", "question", "guideline", "blind"]
+
+
+class LabelsSerializer(serializers.Serializer[Any]):
+    labels = serializers.ListField(child=serializers.CharField(max_length=200), max_length=200)
 
 
 class StatusSerializer(serializers.Serializer[Any]):
@@ -95,6 +105,7 @@ class TaskSerializer(serializers.ModelSerializer[Task]):
             "weight",
             "status",
             "label",
+            "value",
             "dataset_version",
             "created_at",
             "closed_at",
@@ -121,7 +132,20 @@ class AnnotationSerializer(serializers.ModelSerializer[Annotation]):
 
     class Meta:
         model = Annotation
-        fields = ["id", "task", "project", "user", "label", "skipped", "comment", "seconds", "extra", "at"]
+        fields = [
+            "id",
+            "task",
+            "project",
+            "user",
+            "label",
+            "value",
+            "skipped",
+            "flagged",
+            "comment",
+            "seconds",
+            "extra",
+            "at",
+        ]
 
 
 class NewAnnotationSerializer(serializers.Serializer[Any]):
@@ -130,7 +154,9 @@ class NewAnnotationSerializer(serializers.Serializer[Any]):
     slot = serializers.IntegerField(min_value=1, max_value=2**62)
     token = serializers.IntegerField(min_value=0, max_value=2**31 - 1)
     label: Any = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
+    value = serializers.JSONField(required=False, allow_null=True, default=None)
     skipped = serializers.BooleanField(default=False)
+    flagged = serializers.BooleanField(default=False)
     comment = serializers.CharField(max_length=10_000, required=False, allow_blank=True, default="")
     seconds = serializers.FloatField(default=0)
 
@@ -151,7 +177,31 @@ class HeldSerializer(serializers.Serializer[Any]):
 
 class ReviewSerializer(serializers.Serializer[Any]):
     label: Any = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
+    value = serializers.JSONField(required=False, allow_null=True, default=None)
     leave_out = serializers.BooleanField(default=False)
+
+
+class TransferSerializer(serializers.ModelSerializer[Transfer]):
+    class Meta:
+        model = Transfer
+        fields = [
+            "id",
+            "direction",
+            "format",
+            "status",
+            "rows",
+            "merged",
+            "broken",
+            "reason",
+            "started_at",
+            "ended_at",
+        ]
+
+
+class NewTransferSerializer(serializers.Serializer[Any]):
+    format = serializers.ChoiceField(choices=sorted(FORMATS))
+    file = serializers.FileField(required=False)
+    keep_good = serializers.BooleanField(default=False)
 
 
 class RetrainingSerializer(serializers.ModelSerializer[Retraining]):

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.annotation import claims
-from apps.annotation.agreement import majority
+from apps.annotation.label_types import TYPES
+from apps.annotation.label_types.base import consensus, short
 from apps.annotation.models import Annotation, Project, PullRule, Slot, Task
 from apps.annotation.policy import may_create_project, may_label, may_manage, may_review
+from apps.annotation.selectors import setting_of
 from apps.core import audit, events, lineage, objects
 from apps.core.errors import Conflict, Invalid
 from apps.core.policy import require
@@ -23,7 +27,10 @@ from apps.gateway.models import Outcome
 from apps.gateway.services import record_outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from apps.accounts.models import User
+    from apps.annotation.label_types import LabelType
     from apps.catalog.models import Capability
     from apps.datasets.models import Dataset
 
@@ -41,6 +48,8 @@ def create_project(
     labels: list[str],
     dataset: Dataset,
     target: str,
+    kind: str = "single",
+    options: Mapping[str, Any] | None = None,
     overlap: int = 2,
     guideline: str = "",
     blind: bool = False,
@@ -48,8 +57,14 @@ def create_project(
     """Ask a question about a capability's calls. `dataset` is what accepted labels are added to, under `target`."""
     require(may_create_project(by, capability.team))
     cleaned = list(dict.fromkeys(label.strip() for label in labels if label.strip()))
-    if len(cleaned) < 2:
-        raise Invalid(_("Give at least two labels to choose from."), fields={"labels": _("too few")})
+    asked = _type(kind)
+    if show not in asked.shows:
+        raise Invalid(
+            _("“%(kind)s” cannot be asked about an input shown as %(show)s.")
+            % {"kind": asked.title, "show": show},
+            fields={"show": _("does not fit")},
+        )
+    kept = asked.configure(cleaned, options or {})
     if not 1 <= overlap <= 9:
         raise Invalid(_("One to nine people can label a task."), fields={"overlap": _("out of range")})
     project = Project.objects.create(
@@ -59,10 +74,9 @@ def create_project(
         question=question,
         guideline=guideline,
         show=show,
-        labels=[
-            {"value": label, "title": label, "hotkey": _KEYS[at] if at < len(_KEYS) else ""}
-            for at, label in enumerate(cleaned)
-        ],
+        kind=kind,
+        options=kept,
+        labels=keyed(cleaned),
         overlap=overlap,
         blind=blind,
         dataset=dataset,
@@ -70,6 +84,50 @@ def create_project(
         created_by=by,
     )
     audit.record("annotation.project.created", project, by=by, name=name)
+    return project
+
+
+def keyed(labels: Sequence[str]) -> list[dict[str, str]]:
+    """Labels with the keys that choose them."""
+    return [
+        {"value": label, "title": label, "hotkey": _KEYS[at] if at < len(_KEYS) else ""}
+        for at, label in enumerate(labels)
+    ]
+
+
+def _type(slug: str) -> LabelType:
+    if slug not in TYPES:
+        raise Invalid(
+            _("“%(kind)s” is no label type; there are %(kinds)s.")
+            % {"kind": slug, "kinds": ", ".join(TYPES)},
+            fields={"kind": _("is unknown")},
+        )
+    return TYPES[slug]
+
+
+@transaction.atomic
+def change_labels(project: Project, labels: Sequence[str], *, by: User) -> Project:
+    """Give a project other labels to choose from. Raises Invalid when one goes that somebody has used."""
+    require(may_manage(by, project))
+    project = Project.objects.select_for_update().get(pk=project.pk)
+    kind = _type(project.kind)
+    cleaned = list(dict.fromkeys(label.strip() for label in labels if label.strip()))
+    kind.configure(cleaned, project.options)
+    gone = {item["value"] for item in project.labels} - set(cleaned)
+    used: Counter[str] = Counter()
+    if gone:
+        rows = Annotation.objects.filter(task__project=project, skipped=False)
+        for label, value in rows.values_list("label", "value").iterator(chunk_size=2000):
+            used.update(kind.labels_in(label if value is None else value) & gone)
+    if used:
+        told = ", ".join(f"{label} ({n})" for label, n in sorted(used.items()))
+        raise Invalid(
+            _("These labels are in use and cannot go: %(labels)s.") % {"labels": told},
+            fields={"labels": _("in use")},
+        )
+    before, project.labels = [item["value"] for item in project.labels], keyed(cleaned)
+    project.save(update_fields=["labels"])
+    audit.record("annotation.project.labels_changed", project, by=by, before=before, after=cleaned)
     return project
 
 
@@ -133,63 +191,61 @@ def submit(
     *,
     by: User,
     label: str = "",
+    value: Any = None,
     skipped: bool = False,
+    flagged: bool = False,
     comment: str = "",
     seconds: float = 0,
 ) -> Annotation:
-    """Record what a person said. After the lease it still counts, as one more vote; twice is a Conflict."""
+    """Record what a person said: a `value` of the project's label type, or a `label` where that is all.
+
+    After the lease it still counts, as one more vote; twice is a Conflict."""
     task = Task.objects.select_for_update(of=("self",)).select_related("project__team").get(pk=slot.task_id)
     require(may_label(by, task.project))
-    known = {item["value"] for item in task.project.labels}
-    if not skipped and label not in known:
-        raise Invalid(
-            _("“%(label)s” is none of the labels: %(labels)s.")
-            % {"label": label, "labels": ", ".join(sorted(known))},
-            fields={"label": _("is none of the labels")},
-        )
     if skipped and not comment.strip():
         raise Invalid(_("Say why you skip it."), fields={"comment": _("is empty")})
+    kind, clean = _type(task.project.kind), None
+    if not skipped:
+        clean = kind.clean(label if value is None else value, setting_of(task.project, task.inputs))
     annotation = Annotation(
-        task=task, user=by, label="" if skipped else label, skipped=skipped, comment=comment.strip(),
-        seconds=min(max(seconds, 0), 3600),
+        task=task, user=by, label="" if skipped else short(kind.text(clean)), value=clean, skipped=skipped,
+        flagged=flagged, comment=comment.strip()[:10_000], seconds=min(max(seconds, 0), 3600),
     )  # fmt: skip
-    if not claims.keep(annotation, slot.pk, token):
-        raise Conflict(_("You have labelled this task already."))
-    _settle(task)
+    votes = claims.keep(annotation, slot.pk, token)
+    if votes is not None:
+        settle_on(task, votes)
     return annotation
 
 
-def _settle(task: Task) -> None:
-    """When all places are done: agreed, or a disagreement for review; all skipped leaves it to review too."""
-    if task.status != Task.Status.OPEN:
-        return
-    votes = claims.votes_when_done(task)
-    if votes is None:
-        return
-    winner = votes[0] if votes and len(set(votes)) == 1 else None
-    to = Task.Status.AGREED if winner else Task.Status.CONFLICT
-    Task.lifecycle.move(task, to, by=None, label=winner or majority(votes) or "")
+def settle_on(task: Task, votes: Sequence[Any]) -> None:
+    """All places are done: agreed, or a disagreement for review; all skipped leaves it to review too."""
+    kind = _type(task.project.kind)
+    value, all_agree = consensus(kind, votes)
+    to = Task.Status.AGREED if all_agree else Task.Status.CONFLICT
+    said = "" if value is None else short(kind.text(value))
+    Task.lifecycle.move(task, to, by=None, label=said, value=value)
 
 
 @transaction.atomic
-def review(task: Task, *, by: User, label: str = "", leave_out: bool = False) -> Task:
-    """Decide: accept with a label, or leave it out. The label becomes an outcome of the call."""
+def review(task: Task, *, by: User, label: str = "", value: Any = None, leave_out: bool = False) -> Task:
+    """Decide: accept with a value of the label type, or leave it out. It becomes an outcome of the call."""
     task = Task.objects.select_for_update(of=("self",)).select_related("project__team").get(pk=task.pk)
     require(may_review(by, task))
     if leave_out:
         Task.lifecycle.move(task, Task.Status.REJECTED, by=by, reviewed_by=by, closed_at=timezone.now())
         return task
-    if label not in {item["value"] for item in task.project.labels}:
-        raise Invalid(_("Choose one of the labels."), fields={"label": _("is none of the labels")})
+    kind = _type(task.project.kind)
+    clean = kind.clean(label if value is None else value, setting_of(task.project, task.inputs))
+    said = short(kind.text(clean))
     Task.lifecycle.move(
-        task, Task.Status.ACCEPTED, by=by, label=label, reviewed_by=by, closed_at=timezone.now()
+        task, Task.Status.ACCEPTED, by=by, label=said, value=clean, reviewed_by=by, closed_at=timezone.now()
     )
     if task.rule_kind != PullRule.Kind.UPLOADED:
         record_outcome(
             task.request_id,
             kind=Outcome.Kind.LABEL,
-            correct=task.predicted == label if task.predicted else None,
-            expected={"class": label},
+            correct=task.predicted == said if task.predicted and kind.slug == "single" else None,
+            expected={"class": said} if kind.slug == "single" else {"value": clean},
             by=by,
         )
     return task
@@ -200,7 +256,7 @@ def accept_agreed(project: Project, *, by: User) -> int:
     """Accept everything that all agreed on. Returns how many."""
     require(may_manage(by, project))
     agreed = Task.objects.filter(project=project, status=Task.Status.AGREED).order_by("pk")[:1000]
-    return len([review(task, by=by, label=task.label) for task in agreed])
+    return len([review(task, by=by, label=task.label, value=task.value) for task in agreed])
 
 
 @transaction.atomic
@@ -271,4 +327,11 @@ def _row(task: Task, project: Project, features: list[str]) -> dict[str, Any]:
             % {"task": task.pk, "got": len(values), "want": len(features)}
         )
     named = dict(zip(features, values, strict=True))
-    return named | {project.target: task.label, "split": "train", "id": str(task.request_id)}
+    return named | {project.target: _cell(task), "split": "train", "id": str(task.request_id)}
+
+
+def _cell(task: Task) -> Any:
+    """The decision as one cell: a text or a number as it is, anything else as JSON."""
+    if task.value is None:
+        return task.label
+    return task.value if isinstance(task.value, str | int) else orjson.dumps(task.value).decode()

@@ -1,6 +1,6 @@
 """What annotation does in the background."""
 
-from apps.annotation import pulling, retraining, selectors
+from apps.annotation import pulling, retraining, selectors, transfers
 from apps.core import background
 
 
@@ -20,3 +20,15 @@ def proceed_retrainings() -> None:
 def fold_tallies() -> None:
     """Keep the counts of tasks short."""
     selectors.fold_tallies()
+
+
+@background.task("annotation.transfer")
+def transfer(pk: int) -> None:
+    """Read or write one file."""
+    transfers.run(pk)
+
+
+@background.every(5, "annotation.run_transfers")
+def run_transfers() -> None:
+    """Take up files that a killed worker left, or whose task was lost."""
+    transfers.run_waiting()

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+import orjson
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse
+from django.http import FileResponse, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.accounts.models import Role
 from apps.accounts.selectors import teams_of
-from apps.annotation import claims, pulling, retraining, services
-from apps.annotation.forms import ProjectForm, RuleForm
-from apps.annotation.models import Project, PullRule, Retraining, Slot, Task
+from apps.annotation import claims, pulling, retraining, services, transfers
+from apps.annotation.forms import ProjectForm, RuleForm, split_labels
+from apps.annotation.label_types import TYPES, type_named
+from apps.annotation.models import Annotation, Project, PullRule, Retraining, Slot, Task, Transfer
 from apps.annotation.policy import may_label, may_manage, may_review
-from apps.annotation.selectors import accuracy_of, agreement_of, left_for, projects_visible_to, shown
-from apps.core.errors import Invalid, NotFound
+from apps.annotation.selectors import (
+    accuracy_of,
+    agreement_of,
+    annotations_visible_to,
+    left_for,
+    projects_visible_to,
+    shown,
+)
+from apps.core.errors import Conflict, Invalid, NotFound
 from apps.core.paging import keyset
 from apps.core.policy import require
 
@@ -103,6 +112,8 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "kinds": PullRule.Kind,
         "may_label": may_label(user, project),
         "may_manage": may_manage(user, project),
+        "labels_text": ", ".join(item["value"] for item in project.labels),
+        "kind_title": type_named(project.kind).title,
         "fresh": Task.objects.filter(
             project=project, status=Task.Status.ACCEPTED, dataset_version=None
         ).count(),
@@ -138,17 +149,34 @@ def label(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _next(request: HttpRequest, project: Project, template: str) -> HttpResponse:
-    slot = claims.claim_next(project, by=_user(request))
+    return _screen(request, project, claims.claim_next(project, by=_user(request)), template)
+
+
+def _screen(request: HttpRequest, project: Project, slot: Slot | None, template: str) -> HttpResponse:
     context: dict[str, Any] = {"project": project, "slot": slot, "left": left_for(_user(request), project)}
+    before = Annotation.objects.filter(user=_user(request), task__project=project).order_by("-pk").first()
+    if before is not None and before.task.status == Task.Status.OPEN:
+        context["before"] = before.task_id
     if slot is not None:
-        context |= {"task": slot.task, "shown": shown(slot.task, project)}
+        context |= _asked(project, slot.task.inputs) | {"task": slot.task}
     return render(request, template, context)
+
+
+def _asked(project: Project, inputs: dict[str, Any]) -> dict[str, Any]:
+    """What the fragments of a label type need to draw an input and ask about it."""
+    return {
+        "project": project,
+        "shown": shown(inputs, project),
+        "type_template": f"annotation/types/{project.kind}.html",
+        "ratings": range(1, project.options.get("most", 5) + 1),
+        "table_rows": range(len(next(iter(inputs.values()), None) or [])) if project.kind == "rows" else [],
+    }
 
 
 @login_required
 @require_POST
 def submit(request: HttpRequest, pk: int, slot_pk: int) -> HttpResponse:
-    """Keep the label, and answer with the next task."""
+    """Keep the answer, and show the next task."""
     project = _project_of(request, pk)
     slot = Slot.objects.filter(pk=slot_pk, project=project).first()
     if slot is None:
@@ -157,14 +185,73 @@ def submit(request: HttpRequest, pk: int, slot_pk: int) -> HttpResponse:
         slot,
         _whole(request.POST.get("token", "")),
         by=_user(request),
-        label=request.POST.get("label", ""),
+        value=type_named(project.kind).parse(request.POST),
         skipped="skip" in request.POST,
+        flagged="flag" in request.POST,
         comment=request.POST.get("comment", ""),
         seconds=_seconds(request.POST.get("seconds", "0")),
     )
     if not request.headers.get("HX-Request"):
         return redirect("annotation:label", pk)
     return _next(request, project, "annotation/_task.html")
+
+
+@login_required
+@require_POST
+def undo(request: HttpRequest, pk: int, task_pk: int) -> HttpResponse:
+    """Take the last answer back: its task is shown again."""
+    project, task = _project_of(request, pk), _task_of(request, task_pk)
+    require(may_label(_user(request), project))
+    held = claims.held(project, by=_user(request))
+    slot = claims.take_back(task, by=_user(request))
+    if slot is None:
+        raise Conflict(_("This label cannot be taken back any more."))
+    if held is not None:
+        claims.release(held.pk, held.token, by=_user(request))
+    return _screen(request, project, slot, "annotation/_task.html")
+
+
+@login_required
+@require_POST
+def preview(request: HttpRequest) -> HttpResponse:
+    """How a project would look, with an example of its label type; nothing is kept."""
+    kind = TYPES.get(request.POST.get("kind", ""))
+    if kind is None:
+        return HttpResponse(status=204)
+    example = kind.example
+    typed = split_labels(request.POST.get("labels", ""))
+    labels = typed if len(typed) >= kind.fewest_labels else list(example.setting.labels)
+    most = _whole(request.POST.get("most", ""))
+    project = Project(
+        kind=kind.slug,
+        show=example.show,
+        labels=services.keyed(labels),
+        question=request.POST.get("question", "") or _("Your question"),
+        options={"most": most} if 2 <= most <= 9 else {},
+    )
+    return render(request, "annotation/_preview.html", _asked(project, dict(example.setting.inputs)))
+
+
+@login_required
+@require_POST
+def change_labels(request: HttpRequest, pk: int) -> HttpResponse:
+    """Other labels to choose from; refused when one goes that is in use."""
+    labels = split_labels(request.POST.get("labels", ""))
+    services.change_labels(_project_of(request, pk), labels, by=_user(request))
+    messages.success(request, _("The labels were changed."))
+    return redirect("annotation:detail", pk)
+
+
+@login_required
+@require_POST
+def set_status(request: HttpRequest, pk: int) -> HttpResponse:
+    """Pause, close or open again."""
+    project = _project_of(request, pk)
+    services.set_status(project, request.POST.get("status", ""), by=_user(request))
+    messages.success(
+        request, _("The project is %(status)s now.") % {"status": project.get_status_display().lower()}
+    )
+    return redirect("annotation:detail", pk)
 
 
 @login_required
@@ -195,7 +282,10 @@ def review(request: HttpRequest, task_pk: int) -> HttpResponse:
     user = _user(request)
     if request.method == "POST":
         services.review(
-            task, by=user, label=request.POST.get("label", ""), leave_out="leave_out" in request.POST
+            task,
+            by=user,
+            value=_reviewed_value(task, request),
+            leave_out="leave_out" in request.POST,
         )
         messages.success(request, _("Decided."))
         waiting = (
@@ -206,14 +296,61 @@ def review(request: HttpRequest, task_pk: int) -> HttpResponse:
             if waiting
             else redirect("annotation:detail", task.project_id)
         )
-    context = {
+    said = annotations_visible_to(user).filter(task=task).order_by("pk")
+    context = _asked(task.project, task.inputs) | {
         "task": task,
-        "project": task.project,
-        "shown": shown(task, task.project),
-        "annotations": task.annotations.select_related("user").order_by("pk"),
+        "annotations": said,
+        "values": [(item, orjson.dumps(item.value).decode()) for item in said if item.value is not None],
         "may_review": may_review(user, task),
     }
     return render(request, "annotation/review.html", context)
+
+
+def _reviewed_value(task: Task, request: HttpRequest) -> Any:
+    """What the reviewer chose: somebody's answer as it is, or an answer of their own."""
+    taken = request.POST.get("take", "")
+    if taken.isdigit():
+        row = task.annotations.filter(pk=int(taken)).first()
+        if row is not None:
+            return row.label if row.value is None else row.value
+    return type_named(task.project.kind).parse(request.POST)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def transfers_of(request: HttpRequest, pk: int) -> HttpResponse:
+    """Files in and out: start one, see what became of the last ones."""
+    project = _project_of(request, pk)
+    require(may_manage(_user(request), project))
+    if request.method == "POST":
+        sent, form = request.FILES.get("file"), request.POST.get("format", "")
+        if "import" in request.POST:
+            if sent is None or sent.file is None:
+                raise Invalid(_("Choose a file."), fields={"file": _("is missing")})
+            keep = "keep_good" in request.POST
+            transfers.start_import(project, form, sent.file, by=_user(request), keep_good=keep)
+        else:
+            transfers.start_export(project, form, by=_user(request))
+        return redirect("annotation:transfers", pk)
+    rows = list(project.transfers.select_related("started_by").order_by("-pk")[:30])
+    context = {
+        "project": project,
+        "transfers": rows,
+        "formats": transfers.formats_of(project),
+        "under_way": any(row.status == Transfer.Status.WAITING for row in rows),
+    }
+    fragment = request.headers.get("HX-Request") and "list" in request.GET
+    return render(request, f"annotation/{'_transfers' if fragment else 'transfers'}.html", context)
+
+
+@login_required
+@require_GET
+def transfer_file(request: HttpRequest, pk: int, transfer_pk: int) -> FileResponse:
+    """The file of an export, or the one that came in."""
+    project = _project_of(request, pk)
+    require(may_manage(_user(request), project))
+    stream, name = transfers.open_file(project, transfer_pk)
+    return FileResponse(stream, as_attachment=True, filename=name)
 
 
 @login_required

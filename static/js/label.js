@@ -1,48 +1,138 @@
-// The labelling screen without a mouse: hotkeys, a heartbeat that keeps the place, a draft of the comment.
+// The labelling screen without a mouse: hotkeys, a draft of everything that is kept over a crash, a heartbeat.
+import { bindRegions } from './label-regions.js';
+
 const HEARTBEAT_MS = 60_000;
+const TYPING = "textarea, select, input:not([type=checkbox]):not([type=hidden])";
 let started = performance.now();
+let row = 0;
 
 const task = () => document.getElementById("task");
-const draftKey = () => `atrium-label-${task()?.dataset.task}`;
+const draftKey = () => `atrium-label-${task().dataset.task}`;
+const fields = () => [...task().querySelectorAll("textarea, select, input[type=checkbox], input[name=value]")];
 
-function restore() {
+function begin() {
   started = performance.now();
-  const comment = task()?.querySelector("textarea[name=comment]");
-  const kept = comment && sessionStorage.getItem(draftKey());
-  if (kept) {
-    comment.value = kept;
-    comment.closest("details").open = true;
-  }
+  row = 0;
+  for (const image of document.querySelectorAll("img.label-image")) if (image.complete && !image.naturalWidth) imageFailed(image);
+  for (const place of document.querySelectorAll("[data-regions]")) bindRegions(place);
+  if (task()?.dataset.task) restore();
+  markRow();
+  task()?.querySelector("[data-typing]")?.focus();
 }
 
-document.addEventListener("input", (event) => {
-  if (event.target.matches("#task textarea[name=comment]")) sessionStorage.setItem(draftKey(), event.target.value);
-});
+function restore() {
+  const kept = localStorage.getItem(draftKey());
+  if (!kept) return;
+  const values = JSON.parse(kept);
+  fields().forEach((field, at) => {
+    const value = values[at];
+    if (value === undefined) return;
+    if (field.type === "checkbox") field.checked = value;
+    else field.value = value;
+    field.dispatchEvent(new Event("restored", { bubbles: true }));
+  });
+  const comment = task().querySelector("[data-comment]");
+  if (comment?.querySelector("textarea").value) comment.open = true;
+}
+
+function keep() {
+  if (!task()?.dataset.task) return;
+  const values = fields().map((field) => (field.type === "checkbox" ? field.checked : field.value));
+  localStorage.setItem(draftKey(), JSON.stringify(values));
+}
+
+function markRow() {
+  for (const line of document.querySelectorAll("[data-table-row]"))
+    line.classList.toggle("table-active", Number(line.dataset.tableRow) === row);
+  for (const [at, line] of document.querySelectorAll("[data-rows] .label-row").entries())
+    line.classList.toggle("is-current", at === row);
+}
+
+function rowKey(key) {
+  const selects = document.querySelectorAll("[data-rows] select");
+  if (!selects.length) return false;
+  if (key === "ArrowDown" || key === "ArrowUp") {
+    row = Math.max(0, Math.min(selects.length - 1, row + (key === "ArrowDown" ? 1 : -1)));
+  } else {
+    const option = selects[row].querySelector(`[data-row-key="${CSS.escape(key)}"]`);
+    if (!option) return false;
+    option.selected = true;
+    row = Math.min(selects.length - 1, row + 1);
+    keep();
+  }
+  markRow();
+  return true;
+}
+
+function openComment() {
+  const comment = task()?.querySelector("[data-comment]");
+  if (!comment) return false;
+  comment.open = true;
+  comment.querySelector("textarea").focus();
+  return true;
+}
+
+function press(selector) {
+  const button = document.querySelector(selector);
+  button?.click();
+  return Boolean(button);
+}
+
+function typed(event) {
+  if (event.key === "Escape") event.target.blur();
+  if (!(event.ctrlKey || event.metaKey)) return false;
+  if (event.key === "Enter") return press("#task [data-done]");
+  return event.key === "x" && event.target.name === "comment" && event.target.selectionStart === event.target.selectionEnd
+    ? press("#task [data-skip]") : false;
+}
+
+function pressed(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return false;
+  if (rowKey(event.key)) return true;
+  if (event.key === "x" || event.key === "c") return openComment();
+  if (event.key === "Enter" && !event.target.closest("button, a, summary")) return press("#task [data-done]");
+  return press(`#task [data-hotkey="${CSS.escape(event.key)}"], #preview [data-hotkey="${CSS.escape(event.key)}"]`);
+}
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, dialog")) return;
-  if (event.key === "x") {
-    const skip = task()?.querySelector("[data-skip]");
-    if (!skip) return;
-    event.preventDefault();
-    skip.open = true;
-    skip.querySelector("textarea").focus();
-    return;
-  }
-  const choice = task()?.querySelector(`[data-hotkey="${CSS.escape(event.key)}"]`);
-  if (choice) {
-    event.preventDefault();
-    choice.click();
-  }
+  if (event.defaultPrevented || event.target.closest("dialog")) return;
+  if (event.target.closest(TYPING) ? typed(event) : pressed(event)) event.preventDefault();
+});
+
+document.addEventListener("input", (event) => { if (event.target.closest("#task")) keep(); });
+document.addEventListener("regions", keep);
+
+document.addEventListener("click", (event) => {
+  const start = event.target.closest("[data-load-value]");
+  const place = document.querySelector("#task input[name=value]");
+  if (!start || !place) return;
+  place.value = start.dataset.loadValue;
+  place.dispatchEvent(new Event("restored", { bubbles: true }));
 });
 
 document.addEventListener("submit", (event) => {
+  if (event.target.matches("[data-nowhere]")) { event.preventDefault(); return; }
   const seconds = event.target.querySelector("input[name=seconds]");
   if (seconds) seconds.value = ((performance.now() - started) / 1000).toFixed(1);
 }, true);
 
-document.addEventListener("htmx:afterSwap", restore);
-restore();
+// A draft goes when the answer has been taken, not before: a submission that fails leaves it where it is.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.xhr?.status === 200 && task()?.dataset.task && event.detail.target?.id === "task")
+    localStorage.removeItem(draftKey());
+});
+
+function imageFailed(image) {
+  const note = document.getElementById("image-failed");
+  if (note) image.replaceWith(note.content.cloneNode(true));
+}
+
+document.addEventListener("error", (event) => {
+  if (event.target.matches?.("img.label-image")) imageFailed(event.target);
+}, true);
+
+document.addEventListener("htmx:afterSwap", begin);
+begin();
 
 setInterval(async () => {
   const { heartbeat, token } = task()?.dataset ?? {};

@@ -5,11 +5,13 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from apps.annotation.claims import claim_next, extend, release
-from apps.annotation.models import Annotation, Slot, Task
-from apps.annotation.services import export_labels, review, submit
+from apps.annotation.claims import claim_next, extend, release, take_back
+from apps.annotation.label_types import TYPES
+from apps.annotation.models import Annotation, Project, Slot, Task
+from apps.annotation.services import change_labels, export_labels, keyed, review, submit
 from apps.core.errors import Conflict, Invalid, NotAllowed
 from apps.gateway.models import Outcome
+from tests.annotation.conftest import make_task
 
 pytestmark = pytest.mark.django_db
 
@@ -119,3 +121,64 @@ def test_an_annotator_does_not_review(project, tasks, ann, abe):
 
     with pytest.raises(NotAllowed):
         review(task, by=ann, label="8")
+
+
+def test_an_answer_is_taken_back_while_the_task_is_open(project, tasks, ann, abe):
+    task = say(project, ann, "8")
+
+    again = take_back(task, by=ann)
+
+    assert (again.task_id, again.user_id, again.status) == (task.pk, ann.pk, "leased")
+    assert not Annotation.objects.exists()
+    submit(again, again.token, by=ann, label="3")
+    say(project, abe, "3")
+    assert take_back(task, by=ann) is None
+    assert Annotation.objects.count() == 2
+
+
+def test_labels_in_use_do_not_go(project, tasks, ann, ada):
+    say(project, ann, "8")
+
+    with pytest.raises(Invalid, match=r"8 \(1\)"):
+        change_labels(project, ["3", "5"], by=ada)
+    assert [item["value"] for item in change_labels(project, ["8", "5"], by=ada).labels] == ["8", "5"]
+
+
+def test_the_screen_takes_every_label_type(project, tasks, ann, client):
+    client.force_login(ann)
+    for kind in TYPES.values():
+        example = kind.example
+        Project.objects.update(
+            kind=kind.slug, show=example.show, options=example.setting.options,
+            labels=keyed(example.setting.labels),
+        )  # fmt: skip
+        task = make_task(project, 100 + list(TYPES).index(kind.slug))
+        Slot.objects.exclude(task=task).update(status="done")
+        Task.objects.filter(pk=task.pk).update(inputs=example.setting.inputs)
+        page = client.get(f"/annotation/{project.pk}/label/")
+        slot = claim_next(project, by=ann)
+        submit(slot, slot.token, by=ann, value=example.good[0])
+
+        assert page.status_code == 200
+        assert f"annotation/{project.pk}/slots/{slot.pk}/" in page.content.decode()
+        assert Annotation.objects.get(task=task).value == kind.clean(example.good[0], example.setting)
+
+
+def test_the_preview_shows_the_type_that_is_chosen(ada, client):
+    client.force_login(ada)
+    for kind in TYPES.values():
+        page = client.post(
+            "/annotation/preview/", {"kind": kind.slug, "labels": "red, blue", "question": "Q?"}
+        )
+
+        assert page.status_code == 200
+        assert "Q?" in page.content.decode()
+
+
+@pytest.mark.parametrize("value", ["https://elsewhere.example/x.png", [1, 2, 3], "data:image/png;base64,<"])
+def test_an_image_that_cannot_be_shown_is_said(project, tasks, ann, client, value):
+    Project.objects.update(show="image")
+    Task.objects.update(inputs={"image": value})
+    client.force_login(ann)
+
+    assert "cannot be shown" in client.get(f"/annotation/{project.pk}/label/").content.decode()

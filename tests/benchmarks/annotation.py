@@ -91,7 +91,7 @@ def _project(slug: str) -> tuple:
         create_capability(mark, team=team, by=people[0]), by=people[0], name=mark, question="Which?", show="row",
         labels=["a", "b"], dataset=create_dataset(mark, team=team, by=people[0]), target="y", overlap=1,
     )  # fmt: skip
-    return project, [create_token(person, "bench")[1] for person in people[1:]], people[0]
+    return project, [create_token(person, "bench", by=person)[1] for person in people[1:]], people[0]
 
 
 def _add(project: object, by: object, count: int) -> int:

@@ -1,0 +1,309 @@
+"""Types whose value is a list of regions with labels: spans of text, boxes, polygons, ranges of a series.
+
+Coordinates on images are shares of width and height (0 to 1), so that they hold at any size on the screen.
+Likeness is the mean intersection over union of the best matching (Hungarian method), labels and counts included.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from apps.annotation.label_types.base import Example, LabelType, Setting, one_of, wrong
+from apps.annotation.label_types.choices import DIGIT, TICKET
+from apps.core.later import later
+
+if TYPE_CHECKING:
+    import numpy as np
+    import scipy.optimize as optimize
+else:
+    np, optimize = later("numpy"), later("scipy.optimize")
+
+MOST_REGIONS = 1000
+MOST_POINTS = 500
+_DIGITS = 6
+_RASTER = 128
+
+
+class Regions(LabelType):
+    """What the region types share. A region is an object with a label and its place."""
+
+    fewest_labels = 1
+    agree_at = 0.8
+    is_regions = True
+
+    def clean(self, value: Any, setting: Setting) -> list[dict[str, Any]]:
+        if not isinstance(value, list) or not all(isinstance(region, dict) for region in value):
+            raise wrong(_("A list of regions is needed."))
+        if len(value) > MOST_REGIONS:
+            raise wrong(_("At most %(n)d regions can be kept.") % {"n": MOST_REGIONS})
+        cleaned = [
+            self.place(region, setting) | {"label": one_of(region.get("label"), setting.labels)}
+            for region in value
+        ]
+        unique = {repr(region): region for region in cleaned}
+        return sorted(unique.values(), key=repr)
+
+    def text(self, value: Any) -> str:
+        counted: dict[str, int] = {}
+        for region in value:
+            counted[region["label"]] = counted.get(region["label"], 0) + 1
+        return ", ".join(f"{n} × {label}" for label, n in sorted(counted.items())) or "–"
+
+    def labels_in(self, value: Any) -> set[str]:
+        return {region["label"] for region in value}
+
+    def likeness(self, one: Any, other: Any) -> float:
+        if not one or not other:
+            return float(not one and not other)
+        overlaps = np.array(
+            [[self.overlap(a, b) if a["label"] == b["label"] else 0.0 for b in other] for a in one]
+        )
+        rows, columns = optimize.linear_sum_assignment(overlaps, maximize=True)
+        return float(overlaps[rows, columns].sum() / max(len(one), len(other)))
+
+    def to_label_studio(self, value: Any, setting: Setting) -> list[dict[str, Any]]:
+        return [
+            {"id": f"r{number}", "from_name": "label", "to_name": "input", "type": self.studio_type}
+            | ({"original_width": 100, "original_height": 100, "image_rotation": 0} if self.on_image else {})
+            | {"value": self.to_studio(region) | {self.studio_type: [region["label"]]}}
+            for number, region in enumerate(value)
+        ]
+
+    def from_label_studio(self, result: Sequence[Mapping[str, Any]], setting: Setting) -> Any:
+        found = []
+        for part in result:
+            if part.get("type") != self.studio_type:
+                continue
+            value = part.get("value", {})
+            labels = value.get(self.studio_type) or [None]
+            try:
+                found.append(self.from_studio(value) | {"label": labels[0]})
+            except (KeyError, TypeError, ValueError) as error:
+                raise wrong(_("a region of the result cannot be read: %(why)s") % {"why": error}) from error
+        return found
+
+    studio_type: str
+    on_image = False
+
+    @abstractmethod
+    def place(self, region: Mapping[str, Any], setting: Setting) -> dict[str, Any]:
+        """The region's checked place. Raises Invalid."""
+
+    @abstractmethod
+    def overlap(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+        """Intersection over union of two places."""
+
+    @abstractmethod
+    def to_studio(self, region: Mapping[str, Any]) -> dict[str, Any]:
+        """The place as Label Studio writes it."""
+
+    @abstractmethod
+    def from_studio(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        """The place that Label Studio wrote."""
+
+
+def _number(region: Mapping[str, Any], name: str, low: float, high: float) -> float:
+    value = region.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise wrong(_("A region's %(name)s must be a number.") % {"name": name})
+    if not low - 1e-6 <= value <= high + 1e-6:
+        raise wrong(
+            _("A region's %(name)s is %(value)s; it must lie from %(low)s to %(high)s.")
+            % {"name": name, "value": value, "low": low, "high": high}
+        )
+    return round(min(max(float(value), low), high), _DIGITS)
+
+
+def _shared(a: float, b: float, c: float, d: float) -> float:
+    """Intersection over union of the intervals [a, b] and [c, d]."""
+    both = min(b, d) - max(a, c)
+    return max(0.0, both) / (max(b, d) - min(a, c)) if max(b, d) > min(a, c) else 0.0
+
+
+class Spans(Regions):
+    """Stretches of a text. Value: [{start, end, label}], in characters, the end not included."""
+
+    slug, title, shows = "spans", gettext_lazy("Stretches of text"), ("text",)
+    studio_type = "labels"
+
+    def place(self, region: Mapping[str, Any], setting: Setting) -> dict[str, Any]:
+        length = len(str(setting.first))
+        start, end = (int(_number(region, name, 0, length)) for name in ("start", "end"))
+        if end <= start:
+            raise wrong(_("A stretch of text must end after it starts."))
+        return {"start": start, "end": end}
+
+    def overlap(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+        return _shared(one["start"], one["end"], other["start"], other["end"])
+
+    def to_studio(self, region: Mapping[str, Any]) -> dict[str, Any]:
+        return {"start": region["start"], "end": region["end"]}
+
+    def from_studio(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        return {"start": int(value["start"]), "end": int(value["end"])}
+
+    @property
+    def example(self) -> Example:
+        good: tuple[Any, ...] = (
+            [{"start": 0, "end": 9, "label": "cell"}, {"start": 13, "end": 22, "label": "place"}],
+            [{"start": 13, "end": 22, "label": "place"}],
+            [],
+        )
+        bad = (
+            [{"start": 9, "end": 9, "label": "cell"}],
+            [{"start": 0, "end": 900, "label": "cell"}],
+            [{"start": 0, "end": 4, "label": "none"}],
+            [{"start": "0", "end": 4, "label": "cell"}],
+            None, "cell", [3],
+        )  # fmt: skip
+        return Example(Setting(("cell", "place"), {}, {"text": TICKET}), good, bad, "text")
+
+
+class Ranges(Regions):
+    """Stretches of a series. Value: [{start, end, label}], positions in the series, ends included."""
+
+    slug, title, shows = "ranges", gettext_lazy("Ranges of a series"), ("series",)
+    studio_type = "timeserieslabels"
+
+    def place(self, region: Mapping[str, Any], setting: Setting) -> dict[str, Any]:
+        last = len(setting.first) - 1 if isinstance(setting.first, list) else 0
+        start, end = (_number(region, name, 0, last) for name in ("start", "end"))
+        if end <= start:
+            raise wrong(_("A range must end after it starts."))
+        return {"start": start, "end": end}
+
+    def overlap(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+        return _shared(one["start"], one["end"], other["start"], other["end"])
+
+    def to_studio(self, region: Mapping[str, Any]) -> dict[str, Any]:
+        return {"start": region["start"], "end": region["end"], "instant": False}
+
+    def from_studio(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        return {"start": float(value["start"]), "end": float(value["end"])}
+
+    @property
+    def example(self) -> Example:
+        series = [round(50 + 30 * math.sin(n / 6) + (40 if 40 <= n < 48 else 0), 1) for n in range(96)]
+        good: tuple[Any, ...] = ([{"start": 40.0, "end": 48.0, "label": "surge"}], [])
+        bad = (
+            [{"start": 5, "end": 4, "label": "surge"}],
+            [{"start": 5, "end": 400, "label": "surge"}],
+            [{"start": float("nan"), "end": 4, "label": "surge"}],
+            None, {"start": 1},
+        )  # fmt: skip
+        return Example(Setting(("surge", "outage"), {}, {"series": series}), good, bad, "series")
+
+
+class Boxes(Regions):
+    """Rectangles on an image. Value: [{x, y, width, height, label}], shares of the image, from its upper left."""
+
+    slug, title, shows = "boxes", gettext_lazy("Boxes on an image"), ("image",)
+    studio_type, on_image = "rectanglelabels", True
+
+    def place(self, region: Mapping[str, Any], setting: Setting) -> dict[str, Any]:
+        x, y = _number(region, "x", 0, 1), _number(region, "y", 0, 1)
+        width, height = _number(region, "width", 0, 1 - x), _number(region, "height", 0, 1 - y)
+        if width <= 0 or height <= 0:
+            raise wrong(_("A box needs a width and a height."))
+        return {"x": x, "y": y, "width": width, "height": height}
+
+    def overlap(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+        wide = min(one["x"] + one["width"], other["x"] + other["width"]) - max(one["x"], other["x"])
+        high = min(one["y"] + one["height"], other["y"] + other["height"]) - max(one["y"], other["y"])
+        both = max(0.0, wide) * max(0.0, high)
+        return float(both / (one["width"] * one["height"] + other["width"] * other["height"] - both))
+
+    def to_studio(self, region: Mapping[str, Any]) -> dict[str, Any]:
+        return {n: round(100 * region[n], _DIGITS - 2) for n in ("x", "y", "width", "height")} | {
+            "rotation": 0
+        }
+
+    def from_studio(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        if value.get("rotation"):
+            raise ValueError(_("turned boxes are not known here"))
+        return {name: float(value[name]) / 100 for name in ("x", "y", "width", "height")}
+
+    @property
+    def example(self) -> Example:
+        good: tuple[Any, ...] = (
+            [{"x": 0.1, "y": 0.0, "width": 0.6, "height": 0.5, "label": "loop"}],
+            [{"x": 0.1, "y": 0.5, "width": 0.6, "height": 0.5, "label": "loop"}],
+            [],
+        )
+        bad = (
+            [{"x": 0.5, "y": 0, "width": 0.6, "height": 0.5, "label": "loop"}],
+            [{"x": 0.5, "y": 0, "width": 0, "height": 0.5, "label": "loop"}],
+            [{"x": "0", "y": 0, "width": 0.1, "height": 0.5, "label": "loop"}],
+            [{"x": 0.5}], None,
+        )  # fmt: skip
+        return Example(Setting(("loop", "stroke"), {}, {"image": DIGIT}), good, bad, "image")
+
+
+class Polygons(Regions):
+    """Outlines on an image. Value: [{points: [[x, y], …], label}], shares of the image, three points or more."""
+
+    slug, title, shows = "polygons", gettext_lazy("Outlines on an image"), ("image",)
+    studio_type, on_image = "polygonlabels", True
+
+    def place(self, region: Mapping[str, Any], setting: Setting) -> dict[str, Any]:
+        points = region.get("points")
+        if not isinstance(points, list) or not 3 <= len(points) <= MOST_POINTS:
+            raise wrong(_("An outline needs from 3 to %(n)d points.") % {"n": MOST_POINTS})
+        if not all(isinstance(point, list | tuple) and len(point) == 2 for point in points):
+            raise wrong(_("A point of an outline is a pair of numbers."))
+        return {
+            "points": [
+                [_number({"x": x}, "x", 0, 1), _number({"y": y}, "y", 0, 1)] for x, y in points
+            ]
+        }  # fmt: skip
+
+    def overlap(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+        """By counting the points of a raster: exact to about a hundredth for outlines that matter."""
+        inside = [_raster(region["points"]) for region in (one, other)]
+        union = (inside[0] | inside[1]).sum()
+        return (
+            float((inside[0] & inside[1]).sum() / union) if union else float(one["points"] == other["points"])
+        )
+
+    def to_studio(self, region: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "points": [[round(100 * x, 4), round(100 * y, 4)] for x, y in region["points"]],
+            "closed": True,
+        }
+
+    def from_studio(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        return {"points": [[float(x) / 100, float(y) / 100] for x, y in value["points"]]}
+
+    @property
+    def example(self) -> Example:
+        good: tuple[Any, ...] = (
+            [{"points": [[0.1, 0.1], [0.9, 0.1], [0.5, 0.8]], "label": "loop"}],
+            [{"points": [[0.1, 0.9], [0.9, 0.9], [0.5, 0.1]], "label": "loop"}],
+            [],
+        )
+        bad = (
+            [{"points": [[0.1, 0.1], [0.9, 0.1]], "label": "loop"}],
+            [{"points": [[0.1, 0.1], [0.9, 0.1], [2, 2]], "label": "loop"}],
+            [{"points": [1, 2, 3], "label": "loop"}],
+            [{"label": "loop"}], None,
+        )  # fmt: skip
+        return Example(Setting(("loop", "stroke"), {}, {"image": DIGIT}), good, bad, "image")
+
+
+def _raster(points: Sequence[Sequence[float]]) -> np.ndarray:
+    """Which points of a grid lie inside, by the even-odd rule."""
+    at = (np.arange(_RASTER) + 0.5) / _RASTER
+    x, y = np.meshgrid(at, at)
+    inside = np.zeros_like(x, dtype=bool)
+    for (ax, ay), (bx, by) in zip(points, [*points[1:], points[0]], strict=True):
+        if ay == by:
+            continue
+        crosses = (ay > y) != (by > y)
+        inside ^= crosses & (x < (bx - ax) * (y - ay) / (by - ay) + ax)
+    return inside

@@ -1,0 +1,190 @@
+"""Files in and out, run in the worker.
+
+A transfer is worked on inside one transaction that holds its row: a worker that is killed lets go of it, nothing of
+an import was kept, and the reconciler takes it up again. So nothing is doubled and nothing is lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
+
+from django.db import transaction
+from django.db.models import Prefetch
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import override
+
+from apps.annotation import adding
+from apps.annotation.formats import FORMATS
+from apps.annotation.formats.base import NOTHING, Format, Item, Said, Shape
+from apps.annotation.label_types import type_named
+from apps.annotation.models import Annotation, Task, Transfer
+from apps.annotation.policy import may_manage
+from apps.core import audit, background, objects
+from apps.core.errors import Conflict, Invalid, NotFound, PortalError
+from apps.core.policy import require
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+    from apps.annotation.models import Project
+
+log = logging.getLogger(__name__)
+_PAGE = 1000
+_NAMED = 1000
+_IN_MEMORY = 8 << 20
+_CHUNK = 1 << 20
+_DECIDED = (Task.Status.ACCEPTED, Task.Status.AGREED)
+
+
+def formats_of(project: Project) -> list[Format]:
+    """The formats that can carry a project's labels."""
+    kind = type_named(project.kind)
+    return [form for form in FORMATS.values() if form.carries(kind)]
+
+
+def _format(project: Project, slug: str) -> Format:
+    fitting = {form.slug: form for form in formats_of(project)}
+    if slug not in fitting:
+        raise Invalid(
+            _("“%(format)s” cannot carry these labels; %(formats)s can.")
+            % {"format": slug, "formats": ", ".join(fitting)},
+            fields={"format": _("does not fit")},
+        )
+    return fitting[slug]
+
+
+@transaction.atomic
+def start_export(project: Project, form: str, *, by: User) -> Transfer:
+    """Write the project's tasks and labels to a file, in the background."""
+    require(may_manage(by, project))
+    _format(project, form)
+    return _start(project, form, Transfer.Direction.EXPORT, by)
+
+
+@transaction.atomic
+def start_import(
+    project: Project, form: str, source: IO[bytes], *, by: User, keep_good: bool = False
+) -> Transfer:
+    """Make tasks of a file, in the background. Labels in it count as decided."""
+    require(may_manage(by, project))
+    _format(project, form)
+    sha256, _size = objects.put(cast("BinaryIO", source))
+    return _start(project, form, Transfer.Direction.IMPORT, by, sha256=sha256, keep_good=keep_good)
+
+
+def _start(project: Project, form: str, direction: str, by: User, **fields: object) -> Transfer:
+    made = Transfer.objects.create(project=project, format=form, direction=direction, started_by=by, **fields)
+    audit.record(f"annotation.{direction}.started", made, by=by, project=project.pk, format=form)
+    transaction.on_commit(lambda: background.enqueue("annotation.transfer", made.pk))
+    return made
+
+
+def open_file(project: Project, pk: int) -> tuple[BinaryIO, str]:
+    """A transfer's file and a name for it. Raises NotFound, Conflict when it is not there yet."""
+    found = Transfer.objects.filter(project=project, pk=pk).first()
+    if found is None:
+        raise NotFound(_("There is no transfer %(pk)d in this project.") % {"pk": pk})
+    if not found.sha256:
+        raise Conflict(_("The file is not written yet."))
+    form = FORMATS[found.format]
+    return objects.open_object(found.sha256), f"annotation-{project.pk}-{found.pk}.{form.suffix}"
+
+
+def run_waiting() -> None:
+    """Work on whatever waits, one after the other."""
+    for pk in list(
+        Transfer.objects.filter(status="waiting").order_by("pk").values_list("pk", flat=True)[:20]
+    ):
+        run(pk)
+
+
+def run(pk: int) -> None:
+    """Work on one transfer, unless somebody else does."""
+    try:
+        with transaction.atomic():
+            found = _locked(pk)
+            if found is not None:
+                with override(found.started_by.language):
+                    (_write if found.direction == Transfer.Direction.EXPORT else _read)(found)
+    except (PortalError, OSError) as error:
+        with transaction.atomic():
+            found = _locked(pk)
+            if found is not None:
+                log.warning("transfer %s failed: %s", pk, error)
+                Transfer.lifecycle.move(
+                    found, Transfer.Status.FAILED, by=None, reason=str(error)[:5000], ended_at=timezone.now()
+                )
+
+
+def _locked(pk: int) -> Transfer | None:
+    return (
+        Transfer.objects.select_for_update(skip_locked=True, of=("self",))
+        .select_related("project__team", "started_by")
+        .filter(pk=pk, status=Transfer.Status.WAITING)
+        .first()
+    )
+
+
+def _shape(project: Project) -> Shape:
+    labels = tuple(item["value"] for item in project.labels)
+    return Shape(type_named(project.kind), labels, project.options)
+
+
+def _write(found: Transfer) -> None:
+    project = found.project
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as out:
+        count = FORMATS[found.format].write(lambda: items_of(project), _shape(project), out)
+        out.seek(0)
+        sha256, _size = objects.put(iter(lambda: out.read(_CHUNK), b""))
+    Transfer.lifecycle.move(
+        found, Transfer.Status.DONE, by=None, sha256=sha256, rows=count, ended_at=timezone.now()
+    )
+
+
+def _read(found: Transfer) -> None:
+    project = found.project
+    with objects.open_object(found.sha256) as source:
+        rows = FORMATS[found.format].read(source, _shape(project))
+        added = adding.add_tasks(project, rows, by=found.started_by, keep_good=found.keep_good)
+    Transfer.lifecycle.move(
+        found, Transfer.Status.DONE, by=None, rows=added.tasks, merged=added.merged,
+        broken=added.broken[:_NAMED], ended_at=timezone.now(),
+    )  # fmt: skip
+
+
+def items_of(project: Project) -> Iterator[Item]:
+    """A project's tasks in their order, a thousand in memory at a time."""
+    last = 0
+    people = Prefetch("annotations", Annotation.objects.select_related("user").order_by("pk"))
+    while True:
+        page = list(
+            Task.objects.filter(project=project, pk__gt=last)
+            .exclude(status=Task.Status.REJECTED)
+            .order_by("pk")
+            .prefetch_related(people)[:_PAGE]
+        )
+        for task in page:
+            yield _item(task)
+        if len(page) < _PAGE:
+            return
+        last = page[-1].pk
+
+
+def _item(task: Task) -> Item:
+    value = NOTHING
+    if task.status in _DECIDED:
+        value = task.label if task.value is None else task.value
+    said = tuple(
+        Said(
+            entry.pk,
+            entry.user.get_username(),
+            entry.label if entry.value is None else entry.value,
+            entry.skipped,
+            entry.seconds,
+        )
+        for entry in task.annotations.all()
+    )
+    return Item(task.pk, task.inputs, value, task.predicted, task.confidence, task.version, said)
