@@ -2,6 +2,7 @@
 
 from apps.core import background
 from apps.instances import reconcile
+from apps.instances.packages import remove_unused_packages
 from apps.instances.services import RECONCILE
 
 
@@ -15,3 +16,9 @@ def reconcile_deployment(pk: int) -> None:
 def reconcile_all() -> None:
     """The loop that makes deployments true, one round at a time."""
     reconcile.reconcile()
+
+
+@background.every(3600, "instances.remove_unused_packages")
+def tidy_packages() -> None:
+    """Stored objects stay; a package is laid out again when it is needed."""
+    remove_unused_packages()

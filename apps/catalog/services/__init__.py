@@ -8,7 +8,7 @@ from apps.catalog.services.capabilities import (
     withdraw_capability,
 )
 from apps.catalog.services.locking import build_soon, environment_to_serve
-from apps.catalog.services.packages import materialise
+from apps.catalog.services.packages import collect_packages, materialise
 from apps.catalog.services.packaging import (
     package_in_base,
     package_version,
@@ -20,6 +20,7 @@ from apps.catalog.services.versions import create_int8_version, create_version, 
 
 __all__ = [
     "build_soon",
+    "collect_packages",
     "create_capability",
     "create_int8_version",
     "create_version",

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Container
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 from django.conf import settings
@@ -28,7 +31,8 @@ def materialise(version: Version) -> Path:
         raise Conflict(_("%(version)s has no package yet. Package it first.") % {"version": version})
     root = settings.ATRIUM.data_dir / "packages"
     target: Path = root / version.digest
-    if target.is_dir():
+    with suppress(FileNotFoundError):
+        os.utime(target)  # what was asked for lately is not collected
         return target
     root.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=root, prefix=".making-"))
@@ -38,6 +42,35 @@ def materialise(version: Version) -> Path:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return target
+
+
+def collect_packages(in_use: Container[str], unused_since: datetime) -> list[str]:
+    """Remove the directories that nobody uses or has asked for since; returns their digests.
+
+    Nothing is lost: `materialise` makes them again from the stored objects. One that is asked for meanwhile is
+    put back, or made anew by whoever asked.
+    """
+    root: Path = settings.ATRIUM.data_dir / "packages"
+    removed = []
+    for folder in root.iterdir() if root.is_dir() else ():
+        if folder.name in in_use or not _older(folder, unused_since):
+            continue
+        gone = root / f".gone-{folder.name.lstrip('.')}"
+        with suppress(OSError):
+            folder.rename(gone)
+            if not _older(gone, unused_since):
+                gone.rename(folder)
+                continue
+            shutil.rmtree(gone)
+            removed.append(folder.name)
+    return [name for name in removed if not name.startswith(".")]
+
+
+def _older(folder: Path, moment: datetime) -> bool:
+    try:
+        return folder.stat().st_mtime < moment.timestamp()
+    except OSError:
+        return False
 
 
 def _fill(folder: Path, manifest: manifests.Manifest) -> None:
