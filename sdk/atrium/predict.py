@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from atrium.oip.tensors import Tensor
 ROWS_PER_CALL = 128
 VALUES_PER_CALL = 100_000
 LONGEST_CELL = 1_000_000
+MOST_FAILED_FIRST = 10 * ROWS_PER_CALL
 FLOATS = {"FP16": np.float16, "FP32": np.float32, "FP64": np.float64}
 _DELIMITERS = ",;\t"
 
@@ -242,6 +243,42 @@ def _plain(value: Any) -> Any:
     return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
+class Answers:
+    """Writes rows with their answers. The first answer tells the columns: rows that failed before wait for it."""
+
+    def __init__(self, file: TextIO, header: list[str]) -> None:
+        self._file, self._header = file, header
+        self._writer: csv.DictWriter[str] | None = None
+        self._waiting: list[dict[str, Any]] = []
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether so much failed before any answer that asking on only uses up the quota."""
+        return len(self._waiting) >= MOST_FAILED_FIRST
+
+    def write(self, rows: list[dict[str, str]], answers: list[dict[str, Any]], *, failed: bool) -> None:
+        told = [row | answer for row, answer in zip(rows, answers, strict=True)]
+        if self._writer is None and failed:
+            self._waiting += told
+            return
+        if self._writer is None:
+            self._begin(answers[0])
+        assert self._writer is not None
+        self._writer.writerows(told)
+
+    def finish(self) -> None:
+        """Write what still waits, when nothing was answered at all."""
+        if self._waiting:
+            self._begin({})
+
+    def _begin(self, answer: dict[str, Any]) -> None:
+        names = [name for name in dict.fromkeys([*answer, "error"]) if name not in self._header]
+        self._writer = csv.DictWriter(self._file, [*self._header, *names], extrasaction="ignore")
+        self._writer.writeheader()
+        self._writer.writerows(self._waiting)
+        self._waiting = []
+
+
 class Prediction:
     """One file, asked row by row."""
 
@@ -268,8 +305,9 @@ class Prediction:
         answered = failed = 0
         stopped = ""
         with out.open("w", encoding="utf-8", newline="") as file:
-            writer: csv.DictWriter[str] | None = None
+            told = Answers(file, self.rows.header)
             for first, rows in self._batches():
+                refused = False
                 try:
                     answers = self._answers(rows, first)
                 except Refused as error:
@@ -278,18 +316,15 @@ class Prediction:
                         break
                     answers = [{"error": str(error)[:300]}] * len(rows)
                     failed += len(rows)
-                if writer is None:
-                    names = self._names(answers[0])
-                    writer = csv.DictWriter(file, [*self.rows.header, *names], extrasaction="ignore")
-                    writer.writeheader()
-                writer.writerows(row | answer for row, answer in zip(rows, answers, strict=True))
+                    refused = True
+                told.write(rows, answers, failed=refused)
                 answered += len(rows)
                 work.progress(answered / total, f"{answered} / {total}")
+                if told.hopeless:
+                    stopped = answers[0]["error"]
+                    break
+            told.finish()
         return {"rows": total, "answered": answered - failed, "failed": failed, "stopped": stopped}
-
-    def _names(self, answer: dict[str, Any]) -> list[str]:
-        taken = set(self.rows.header)
-        return [name for name in dict.fromkeys([*answer, "error"]) if name not in taken]
 
     def _batches(self) -> Iterator[tuple[int, list[dict[str, str]]]]:
         width = sum(max(1, _item_size(source.spec)) for source in self.sources)

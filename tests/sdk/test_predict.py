@@ -120,6 +120,27 @@ def test_a_failed_call_is_told_beside_its_rows(run):
     assert "500" in rows[0]["error"]
 
 
+def test_a_first_call_that_fails_does_not_cost_the_columns_of_the_others(run):
+    class Waking(Model):
+        def infer(self, tensors):
+            if not self.asked:
+                self.asked.append(tensors)
+                raise Refused(503, "not ready")
+            return super().infer(tensors)
+
+    result, rows = run(TABLE, "age,size\n" + "1,2\n" * 200, Waking())
+
+    assert (result["answered"], result["failed"], len(rows)) == (72, 128, 200)
+    assert ("503" in rows[0]["error"], rows[0]["answer"], rows[-1]["answer"]) == (True, "", "yes")
+
+
+def test_where_nothing_is_answered_asking_ends(run):
+    result, rows = run(TABLE, "age,size\n" + "1,2\n" * 3000, Model(calls=0, status=500))
+
+    assert (result["answered"], result["failed"], len(rows)) == (0, 1280, 1280)
+    assert "500" in result["stopped"]
+
+
 def test_images_come_as_a_list_or_as_numbered_columns(run):
     for content in ('image\n"[[1,2],[3,4]]"\n', "image_0,image_1,image_2,image_3\n1,2,3,4\n"):
         model = Model()
