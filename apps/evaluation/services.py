@@ -15,6 +15,7 @@ from apps.compute.services import cancel_job
 from apps.core import audit, events
 from apps.core.errors import Conflict, Invalid
 from apps.core.policy import require
+from apps.datasets.policy import may_view
 from apps.evaluation.gates import TASKS, read_gates, unsatisfiable
 from apps.evaluation.models import Run, Suite
 from apps.evaluation.policy import may_cancel, may_evaluate, may_write_suite
@@ -42,8 +43,12 @@ def create_suite(
     task: str = "",
     scorer: str = "",
 ) -> Suite:
-    """Make the capability's next suite. Raises Invalid naming each gate that cannot be met and each column missing."""
+    """Make the capability's next suite. Raises Invalid naming each gate that cannot be met and each column missing.
+
+    NotAllowed too for a data set that its author may not read: reports show rows of it.
+    """
     require(may_write_suite(by, capability))
+    require(may_view(by, dataset_version.dataset))
     slices, groups = slices or [], groups or []
     problems = _scorer_problems(scorer) + _task_problems(task)
     read, found = read_gates(gates, task, own_scorer=bool(scorer.strip()))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps.core.errors import Invalid
+from apps.core.errors import Invalid, NotAllowed
 from apps.datasets.services import create_version
 from apps.evaluation.gates import Gate, judge
 from apps.evaluation.services import create_suite
@@ -54,6 +54,14 @@ def suite(capability, by, data, *gates, **fields):
 def test_what_cannot_be_satisfied_is_refused_and_named(digits, ada, data, gate, fields, told):
     with pytest.raises(Invalid, match=told):
         suite(digits, ada, data, gate, **fields)
+
+
+def test_a_data_set_of_another_team_cannot_be_asked(digits, ada, transport, root):
+    rows = put_files({"rows.csv": b"x,y\n1,2\n"})
+    theirs = create_version(make_dataset(transport, root, "theirs"), files=rows, by=root)
+
+    with pytest.raises(NotAllowed, match="sees this data set"):
+        suite(digits, ada, theirs, {"metric": "accuracy", "threshold": 0.9})
 
 
 def test_a_gate_on_the_gap_between_groups_is_accepted(digits, ada, data):
