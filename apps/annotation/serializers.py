@@ -112,6 +112,14 @@ class TaskSerializer(serializers.ModelSerializer[Task]):
         ]
 
 
+    def to_representation(self, instance: Task) -> dict[str, Any]:
+        """A blind project shows what the model said when its people have said what they think."""
+        told = super().to_representation(instance)
+        if instance.status == Task.Status.OPEN and instance.project.blind:
+            told |= {"predicted": "", "confidence": None, "suggested": ""}
+        return told
+
+
 class NewTasksSerializer(serializers.Serializer[Any]):
     """Rows that become tasks; `keep_good` keeps the good ones when some are broken."""
 

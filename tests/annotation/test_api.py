@@ -71,7 +71,12 @@ def test_what_a_claim_says_is_what_its_schema_says(project, tasks, ann):
 def test_a_blind_project_hides_the_models_answer(project, tasks, api, ann):
     Project.objects.update(blind=True)
 
-    assert claim(api(ann), project).json()["task"]["predicted"] == ""
+    place = claim(api(ann), project).json()
+    listed = api(ann).get(f"{A}tasks/?project={project.pk}").json()["results"]
+    looked_up = api(ann).get(f"{A}tasks/{place['task']['id']}/").json()
+
+    for task in (place["task"], looked_up, *listed):
+        assert (task["predicted"], task["confidence"], task["suggested"]) == ("", None, "")
 
 
 def test_nothing_left_is_no_content(project, api, ann):
