@@ -111,7 +111,6 @@ class TaskSerializer(serializers.ModelSerializer[Task]):
             "closed_at",
         ]
 
-
     def to_representation(self, instance: Task) -> dict[str, Any]:
         """A blind project shows what the model said when its people have said what they think."""
         told = super().to_representation(instance)

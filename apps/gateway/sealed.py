@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from copy import deepcopy
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import orjson
 from cryptography.exceptions import InvalidTag
@@ -22,7 +23,7 @@ from django.utils import timezone
 
 from apps.catalog.models import Capability, Version
 from apps.core import secrets
-from apps.gateway.dataplane.sealing import INFO
+from apps.gateway.dataplane.sealing import INFO, bound_to
 from apps.gateway.models import DataKey
 
 RENEWED_AFTER = timedelta(days=1)
@@ -126,31 +127,37 @@ def masked(document: Any) -> Any:
                 tensor.pop("key", None)
                 tensor.pop("binary", None)
                 tensor["data"] = MASK
-            if columns := tensor.pop("sealed_columns", None):
+            columns = tensor.pop("sealed_columns", None)
+            if isinstance(columns, dict):
                 tensor["encrypted_columns"] = sorted(columns)
     return document
 
 
-def open_document(document: Any) -> Any:
-    """A logged body with its encrypted fields read; a field whose key is gone says so."""
+def open_document(document: Any, call: UUID) -> Any:
+    """A call's logged body with its encrypted fields read; a field says so whose key is gone.
+
+    Callers can write what looks sealed: only what the gateway sealed for this very call is opened.
+    """
     document = deepcopy(document)
     for _key, tensors in _tensors(document):
         for tensor in tensors:
             if "sealed" in tensor:
-                _open_tensor(tensor)
-            for name, column in (tensor.pop("sealed_columns", None) or {}).items():
-                _open_column(tensor, name, column)
+                _open_tensor(tensor, call)
+            columns = tensor.pop("sealed_columns", None)
+            for name, column in columns.items() if isinstance(columns, dict) else ():
+                _open_column(tensor, name, column, call)
     return document
 
 
 def _tensors(document: Any) -> list[tuple[str, list[dict[str, Any]]]]:
     if not isinstance(document, dict):
         return []
-    return [(key, document[key]) for key in KEYS if isinstance(document.get(key), list)]
+    lists = {key: document[key] for key in KEYS if isinstance(document.get(key), list)}
+    return [(key, [each for each in found if isinstance(each, dict)]) for key, found in lists.items()]
 
 
-def _open_tensor(tensor: dict[str, Any]) -> None:
-    plain = _open(tensor.pop("key"), tensor.pop("sealed"))
+def _open_tensor(tensor: dict[str, Any], call: UUID) -> None:
+    plain = _open({"key": tensor.pop("key", ""), "sealed": tensor.pop("sealed")}, call)
     binary = tensor.pop("binary", False)
     if plain is None:
         tensor.update(GONE)
@@ -169,13 +176,12 @@ def _decoded(tensor: dict[str, Any], raw: bytes) -> Any:
     return write_json(decode_request(text + raw, len(text)).inputs[0])["data"]
 
 
-def _open_column(tensor: dict[str, Any], name: str, column: dict[str, Any]) -> None:
-    plain = _open(column["key"], column["sealed"])
-    data = tensor["data"]
+def _open_column(tensor: dict[str, Any], name: str, column: Any, call: UUID) -> None:
+    plain = _open(column, call)
     if plain is None:
         tensor.setdefault("unreadable_columns", {})[name] = GONE["unreadable"]
         return
-    values, at = orjson.loads(plain), column["at"]
+    data, values, at = tensor["data"], orjson.loads(plain), column["at"]
     if data and isinstance(data[0], list):
         for row, value in zip(data, values, strict=False):
             row[at] = value
@@ -185,16 +191,17 @@ def _open_column(tensor: dict[str, Any], name: str, column: dict[str, Any]) -> N
             data[place * width + at] = value
 
 
-def _open(key: str, sealed: str) -> bytes | None:
-    row = DataKey.objects.filter(pk=int(key)).first()
-    if row is None:
-        return None
-    private = X25519PrivateKey.from_private_bytes(base64.b64decode(secrets.decrypt(row.private)))
-    raw = base64.b64decode(sealed)
-    theirs, nonce, text = raw[:32], raw[32:44], raw[44:]
-    shared = private.exchange(X25519PublicKey.from_public_bytes(theirs))
-    cipher = AESGCM(HKDF(hashes.SHA256(), 32, theirs, INFO).derive(shared))
+def _open(told: Any, call: UUID) -> bytes | None:
+    """The plain text; None when the key is gone, or when this is not what the gateway sealed for the call."""
     try:
-        return cipher.decrypt(nonce, text, key.encode())
-    except InvalidTag:
+        key, raw = str(told["key"]), base64.b64decode(told["sealed"])
+        row = DataKey.objects.filter(pk=int(key)).first()
+        if row is None:
+            return None
+        private = X25519PrivateKey.from_private_bytes(base64.b64decode(secrets.decrypt(row.private)))
+        theirs, nonce, text = raw[:32], raw[32:44], raw[44:]
+        shared = private.exchange(X25519PublicKey.from_public_bytes(theirs))
+        cipher = AESGCM(HKDF(hashes.SHA256(), 32, theirs, INFO).derive(shared))
+        return cipher.decrypt(nonce, text, bound_to(key, str(call)))
+    except (KeyError, TypeError, ValueError, InvalidTag):
         return None

@@ -297,7 +297,10 @@ def unmask_call(call: Call, *, by: User) -> dict[str, Any]:
     """{request, response} with the encrypted fields read; written into the audit log. Raises NotAllowed."""
     require(may_unmask(by, call))
     audit.record("gateway.call.unmasked", call, by=by, capability=call.capability_id)
-    return {which: sealed.open_document(document) for which, document in documents_of(call).items()}
+    return {
+        which: sealed.open_document(document, call.request_id)
+        for which, document in documents_of(call).items()
+    }
 
 
 def documents_of(call: Call, most: int = SHOWN_BYTES) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from uuid import UUID
 
 import orjson
 import pytest
@@ -17,7 +18,7 @@ from apps.gateway.dataplane import segments
 from apps.gateway.dataplane.sealing import Sealers, without_sensitive
 from apps.gateway.ingest import ingest_once
 from apps.gateway.models import Call, DataKey, Outcome
-from apps.gateway.sealed import make_key, open_document, public_keys, renew_keys, rules_of
+from apps.gateway.sealed import has_sealed, make_key, masked, open_document, public_keys, renew_keys, rules_of
 from apps.gateway.selectors import get_call
 from apps.gateway.services import documents_of, set_retention, unmask_call
 from apps.gateway.snapshot import picture
@@ -40,12 +41,13 @@ SIGNATURE = {
 }
 BODY = {
     "inputs": [
-        {"name": "x", "shape": [2, 3], "datatype": "FP32", "data": [30, 1234, 7, 40, 5678, 8]},
+        {"name": "x", "shape": [2, 3], "datatype": "FP32", "data": [30, 7654321, 7, 40, 8765432, 8]},
         {"name": "name", "shape": [2], "datatype": "BYTES", "data": ["Ada Lovelace", "Bo"]},
         {"name": "note", "shape": [2], "datatype": "BYTES", "data": ["very private", "too"]},
     ]
 }
-SECRETS = (b"Ada Lovelace", b"1234", b"5678", b"very private")
+CALL = UUID(int=1)
+SECRETS = (b"Ada Lovelace", b"7654321", b"8765432", b"very private")
 
 
 @pytest.fixture
@@ -75,10 +77,10 @@ def test_sensitive_fields_never_touch_the_disk_as_they_are_and_are_read_again_by
     serving = gateway(shot)
 
     answer = serving.infer(orjson.dumps(BODY))
-    assert (answer.status, answer.json["outputs"][0]["data"]) == (200, [1271.0, 5726.0])
+    assert (answer.status, answer.json["outputs"][0]["data"]) == (200, [7654358.0, 8765480.0])
     serving.stop()
     written = b"".join(path.read_bytes() for path in serving.calllog.glob("*/*.seg"))
-    assert not any(secret in written for secret in (*SECRETS, b"1271", b"5726"))
+    assert not any(secret in written for secret in (*SECRETS, b"7654358", b"8765480"))
 
     ingest_once(serving.calllog)
     call = get_call(answer.getheader("X-Request-Id"), user=ole)
@@ -90,9 +92,9 @@ def test_sensitive_fields_never_touch_the_disk_as_they_are_and_are_read_again_by
             unmask_call(call, by=stranger)
 
     found = unmask_call(call, by=bo)
-    assert found["request"]["inputs"][0]["data"] == [30, 1234, None, 40, 5678, None]
+    assert found["request"]["inputs"][0]["data"] == [30, 7654321, None, 40, 8765432, None]
     assert found["request"]["inputs"][1]["data"] == ["Ada Lovelace", "Bo"]
-    assert found["response"]["outputs"][0]["data"] == [1271.0, 5726.0]
+    assert found["response"]["outputs"][0]["data"] == [7654358.0, 8765480.0]
     assert AuditEntry.objects.filter(action="gateway.call.unmasked", actor=bo).count() == 1
     assert unmask_call(call, by=cy) == found  # it was cy's team that called
 
@@ -105,17 +107,44 @@ def test_binary_tensors_are_sealed_whole(capability):
             {"name": "plain", "shape": [2], "datatype": "UINT8", "parameters": {"binary_data_size": 2}},
         ]
     }
-    raw = b"\x00\x00\xf0A\x00@\x9aD\x00\x00\xe0@"  # 30, 1234, 7
+    raw = b"\x00\x00\xf0A\x00@\x9aD\x00\x00\xe0@"  # 30, 7654321, 7
     text = orjson.dumps(head)
     rules = rules_of(SIGNATURE)["inputs"]
-    sealer = Sealers().of(public_keys([capability.pk])[capability.pk])
+    sealer = Sealers().of(public_keys([capability.pk])[capability.pk], str(CALL))
 
     found = without_sensitive(text + raw + b"\x01\x02", str(len(text)), "inputs", rules, sealer)
 
     assert raw not in found.body
     assert found.body.endswith(b"\x01\x02")
     assert found.body[: int(found.json_bytes or 0)].endswith(b"}")
-    assert open_document({"inputs": found.tensors})["inputs"][0]["data"] == [30.0, 1234.0, 7.0]
+    assert open_document({"inputs": found.tensors}, CALL)["inputs"][0]["data"] == [30.0, 1234.0, 7.0]
+
+
+@pytest.mark.django_db
+def test_what_is_sealed_opens_in_its_own_call_alone(capability):
+    sealer = Sealers().of(public_keys([capability.pk])[capability.pk], str(CALL))
+    found = without_sensitive(orjson.dumps(BODY), None, "inputs", rules_of(SIGNATURE)["inputs"], sealer)
+    sent_again = {"inputs": [5, *orjson.loads(found.body)["inputs"], *found.tensors, {"sealed": 1}]}
+
+    opened = open_document(sent_again, UUID(int=2))
+
+    assert not any(secret in orjson.dumps(opened) for secret in SECRETS)
+    assert has_sealed(sent_again)
+    assert b"sealed" not in orjson.dumps(masked({"inputs": [*sent_again["inputs"], {"sealed_columns": 5}]}))
+
+
+def test_a_refused_body_is_not_kept_where_something_is_sensitive(gateway, runner):
+    shot = snapshot(sockets={"1.0.0": [runner()]})
+    shot["deployments"]["10"]["sensitive"] = {"inputs": {"x": "drop"}}
+    serving = gateway(shot)
+
+    body = orjson.dumps(
+        {"inputs": [{"name": "X", "shape": [1], "datatype": "BYTES", "data": ["Ada Lovelace"]}]}
+    )
+    status = serving.infer(body).status
+
+    assert 400 <= status < 500
+    assert all(b"Ada Lovelace" not in record.request for record in serving.records())
 
 
 def test_without_a_key_what_should_be_encrypted_is_dropped():
@@ -136,11 +165,11 @@ def test_a_body_that_cannot_be_read_is_not_kept(gateway, runner):
 
 @pytest.mark.django_db
 def test_a_deleted_key_leaves_a_call_that_says_so(capability):
-    sealer = Sealers().of(public_keys([capability.pk])[capability.pk])
+    sealer = Sealers().of(public_keys([capability.pk])[capability.pk], str(CALL))
     found = without_sensitive(orjson.dumps(BODY), None, "inputs", rules_of(SIGNATURE)["inputs"], sealer)
     DataKey.objects.all().delete()
 
-    opened = open_document({"inputs": [*orjson.loads(found.body)["inputs"], *found.tensors]})
+    opened = open_document({"inputs": [*orjson.loads(found.body)["inputs"], *found.tensors]}, CALL)
 
     assert opened["inputs"][0]["unreadable_columns"] == {"income": "its key has been deleted"}
     assert opened["inputs"][1]["unreadable"] == "its key has been deleted"

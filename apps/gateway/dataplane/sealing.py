@@ -4,7 +4,8 @@ The gateway knows only the public half of a capability's data key (X25519), so i
 Each process agrees on an AES-256-GCM key with it by a key pair of its own, made anew every hour.
 
 A sealed value is base64 of: our public key (32 bytes), nonce (12), ciphertext. Its plain text is the JSON of
-`data`, or the raw bytes of a binary tensor. Sealed tensors leave the body and stand in the record's facts.
+`data`, or the raw bytes of a binary tensor. Sealed tensors leave the body and stand in the record's facts. A value
+is bound to its call: sent again in another one, by somebody who read it sealed, it cannot be opened there.
 """
 
 from __future__ import annotations
@@ -41,10 +42,26 @@ class Sealer:
         self._public = ours.public_key().public_bytes_raw()
         self._cipher = AESGCM(HKDF(hashes.SHA256(), 32, self._public, INFO).derive(shared))
 
-    def seal(self, plain: bytes) -> str:
+    def seal(self, plain: bytes, call: str) -> str:
         nonce = os.urandom(12)
-        sealed = self._cipher.encrypt(nonce, plain, self.key.encode())
+        sealed = self._cipher.encrypt(nonce, plain, bound_to(self.key, call))
         return base64.b64encode(self._public + nonce + sealed).decode()
+
+
+def bound_to(key: str, call: str) -> bytes:
+    """What a sealed value is authenticated with beside itself: the id of the data key, and of the call."""
+    return f"{key} {call}".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class CallSealer:
+    """Encrypts the values of one call."""
+
+    sealer: Sealer
+    call: str
+
+    def seal(self, plain: bytes) -> dict[str, str]:
+        return {"sealed": self.sealer.seal(plain, self.call), "key": self.sealer.key}
 
 
 class Sealers:
@@ -53,14 +70,14 @@ class Sealers:
     def __init__(self) -> None:
         self._kept: dict[str, Sealer] = {}
 
-    def of(self, seal: dict[str, str] | None) -> Sealer | None:
-        """The sealer of a capability; None when it has no key, and then everything sensitive is dropped."""
+    def of(self, seal: dict[str, str] | None, call: str) -> CallSealer | None:
+        """The sealer of a capability's call; None when it has no key, and then everything sensitive is dropped."""
         if not seal:
             return None
         found = self._kept.get(seal["key"])
         if found is None or found.until < time.monotonic():
             found = self._kept[seal["key"]] = Sealer(seal["key"], seal["public"])
-        return found
+        return CallSealer(found, call)
 
 
 @dataclass(slots=True)
@@ -90,7 +107,7 @@ def plain(body: bytes, coding: bytes) -> bytes:
 
 
 def without_sensitive(
-    body: bytes, json_bytes: str | None, key: str, rules: dict[str, Any], sealer: Sealer | None
+    body: bytes, json_bytes: str | None, key: str, rules: dict[str, Any], sealer: CallSealer | None
 ) -> Body:
     """Take the sensitive tensors and columns out of a body; `key` is inputs or outputs.
 
@@ -149,20 +166,17 @@ def _whole(rule: Any) -> str:
     return str(rule)
 
 
-def _sealed(tensor: dict[str, Any], raw: bytes | None, mode: str, sealer: Sealer | None) -> dict[str, Any]:
+def _sealed(
+    tensor: dict[str, Any], raw: bytes | None, mode: str, sealer: CallSealer | None
+) -> dict[str, Any]:
     told: dict[str, Any] = {name: tensor[name] for name in ("name", "shape", "datatype") if name in tensor}
     if mode == DROP or sealer is None:
         return {**told, "dropped": True}
     value = orjson.dumps(tensor.get("data")) if raw is None else raw
-    return {
-        **told,
-        "sealed": sealer.seal(value),
-        "key": sealer.key,
-        **({"binary": True} if raw is not None else {}),
-    }
+    return {**told, **sealer.seal(value), **({"binary": True} if raw is not None else {})}
 
 
-def _take_columns(tensor: dict[str, Any], rule: dict[str, Any], sealer: Sealer | None) -> None:
+def _take_columns(tensor: dict[str, Any], rule: dict[str, Any], sealer: CallSealer | None) -> None:
     """Replace sensitive columns by null, and keep the encrypted ones beside the data."""
     data, width = tensor["data"], rule["width"]
     nested = bool(data) and isinstance(data[0], list)
@@ -174,7 +188,7 @@ def _take_columns(tensor: dict[str, Any], rule: dict[str, Any], sealer: Sealer |
         for row in rows:
             row[place] = None
         if mode != DROP and sealer is not None:
-            sealed[name] = {"at": place, "sealed": sealer.seal(orjson.dumps(values)), "key": sealer.key}
+            sealed[name] = {"at": place, **sealer.seal(orjson.dumps(values))}
     tensor["data"] = rows if nested else [value for row in rows for value in row]
     if sealed:
         tensor["sealed_columns"] = sealed

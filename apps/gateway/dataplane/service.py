@@ -394,19 +394,23 @@ class Service:
         return self.config.payload_bytes if limit is None else limit
 
     def _seal(self, call: Call, facts: dict[str, Any], request: bytes, answer: bytes) -> tuple[bytes, bytes]:
-        """Both bodies without what the signature calls sensitive. A body that cannot be read is not kept."""
+        """Both bodies without what the signature calls sensitive. A body that cannot be read is not kept, nor one
+        that was refused: its tensors need not be where the signature has them.
+        """
         assert call.capability is not None
         assert call.deployment is not None
         rules = call.deployment.sensitive
-        refused = facts["status"] >= 400  # a refusal may quote what was sent
+        failed = facts["status"] >= 400  # its answer may quote what was sent
+        refused = failed and facts["status"] < 500
         sealed: dict[str, Any] = {}
+        request = b"" if refused else request
         parts = {"inputs": (request, facts.pop("request_json_bytes", None), facts.pop("request_coding", "")),
-                 "outputs": (b"" if refused else answer, facts.pop("answer_json_bytes", None), "")}  # fmt: skip
+                 "outputs": (b"" if failed else answer, facts.pop("answer_json_bytes", None), "")}  # fmt: skip
         kept: dict[str, bytes] = {}
         for key, (body, json_bytes, coding) in parts.items():
             try:
                 text = sealing.plain(body, coding.encode("latin-1"))
-                sealer = self.sealers.of(call.capability.seal)
+                sealer = self.sealers.of(call.capability.seal, call.id)
                 found = sealing.without_sensitive(text, json_bytes, key, rules.get(key, {}), sealer)
             except (ValueError, KeyError, TypeError, IndexError, AttributeError):
                 kept[key] = b""

@@ -263,14 +263,18 @@ class Snapshot:
     def load(cls, path: Path) -> Snapshot:
         """The last snapshot that was kept, with the changes after it; empty when there is none.
 
-        Raises BadSnapshot when it cannot be read.
+        Changes that are damaged, or that a sibling has just removed, end it there: the centre has what follows.
+        Raises BadSnapshot when the snapshot itself cannot be read.
         """
         try:
             snapshot = cls.parse(path.read_bytes())
         except FileNotFoundError:
             return cls.empty()
         while (following := _following(path, snapshot.revision)) is not None:
-            snapshot = snapshot.after(following.read_bytes())
+            try:
+                snapshot = snapshot.after(following.read_bytes())
+            except (BadSnapshot, FileNotFoundError):
+                break
         return snapshot
 
     def after(self, text: bytes) -> Snapshot:
