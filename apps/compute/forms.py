@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from apps.compute import environments
+from apps.compute.environments.offered import offered_to
 from apps.compute.selectors import teams_to_submit_for
 
 if TYPE_CHECKING:
@@ -54,4 +54,4 @@ class ScriptForm(forms.Form):
         field.queryset, field.initial = teams, teams.first()
         chosen = self.fields["environment"]
         assert isinstance(chosen, forms.ChoiceField)
-        chosen.choices = [(name, name) for name in environments.names() if name != "mlflow"]
+        chosen.choices = offered_to(user)

@@ -1,4 +1,4 @@
-"""REST: workspaces."""
+"""REST: workspaces and environments."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from rest_framework.response import Response
 from apps.accounts.models import Team
 from apps.core.api import IdempotencyMixin
 from apps.core.errors import Invalid
-from apps.workbench import services
-from apps.workbench.models import Workspace
-from apps.workbench.selectors import workspace_for, workspaces_visible_to
+from apps.workbench import packages, services
+from apps.workbench.models import Environment, Workspace
+from apps.workbench.selectors import environments_visible_to, workspace_for, workspaces_visible_to
 from apps.workbench.serializers import (
     CloneSerializer,
+    EnvironmentSerializer,
+    NewEnvironmentSerializer,
     NewWorkspaceSerializer,
     WorkspaceChangeSerializer,
     WorkspaceSerializer,
@@ -30,6 +32,13 @@ if TYPE_CHECKING:
     from rest_framework.request import Request
 
     from apps.accounts.models import User
+
+
+def _team(slug: str) -> Team:
+    team = Team.objects.filter(slug=slug).first()
+    if team is None:
+        raise Invalid(_("There is no team “%(slug)s”.") % {"slug": slug}, fields={"team": _("unknown")})
+    return team
 
 
 class WorkspaceViewSet(
@@ -66,12 +75,7 @@ class WorkspaceViewSet(
         asked = NewWorkspaceSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         facts = dict(asked.validated_data)
-        team = Team.objects.filter(slug=facts["team"]).first()
-        if team is None:
-            raise Invalid(
-                _("There is no team “%(slug)s”.") % {"slug": facts["team"]}, fields={"team": _("unknown")}
-            )
-        facts["team"] = team
+        facts["team"] = _team(facts["team"])
         made = services.create_workspace(facts.pop("name"), by=cast("User", request.user), **facts)
         return Response(WorkspaceSerializer(made).data, status=status.HTTP_201_CREATED)
 
@@ -128,3 +132,36 @@ class WorkspaceViewSet(
         person = cast("User", self.request.user)
         changed = verb(self.get_object(), by=person)
         return Response(WorkspaceSerializer(workspace_for(person, changed.pk)).data)
+
+
+class EnvironmentViewSet(
+    IdempotencyMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Environment]
+):
+    """The environments of one's teams."""
+
+    serializer_class = EnvironmentSerializer
+    ordering = ("name", "pk")
+    lookup_value_regex = r"\d+"
+
+    def get_queryset(self) -> QuerySet[Environment]:
+        if getattr(self, "swagger_fake_view", False):
+            return Environment.objects.none()
+        return environments_visible_to(cast("User", self.request.user))
+
+    @extend_schema(request=NewEnvironmentSerializer, responses={201: EnvironmentSerializer})
+    def create(self, request: Request) -> Response:
+        """Ask for an environment; its job locks the packages."""
+        asked = NewEnvironmentSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        facts = asked.validated_data
+        made = packages.create_environment(
+            facts["name"], facts["requirements"], team=_team(facts["team"]), by=cast("User", request.user)
+        )
+        return Response(EnvironmentSerializer(made).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=None, responses=EnvironmentSerializer)
+    @action(detail=True, methods=["post"])
+    def retry(self, request: Request, pk: str = "") -> Response:
+        """Try a failed one again."""
+        person = cast("User", request.user)
+        return Response(EnvironmentSerializer(packages.retry_environment(self.get_object(), by=person)).data)

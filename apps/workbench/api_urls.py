@@ -6,5 +6,6 @@ from apps.workbench import api
 
 router = SimpleRouter()
 router.register("workspaces", api.WorkspaceViewSet, basename="api-workspace")
+router.register("environments", api.EnvironmentViewSet, basename="api-environment")
 
 urlpatterns = router.urls

@@ -14,11 +14,19 @@ class WorkbenchConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.compute import job_environment
+        from apps.compute.environments import offered
         from apps.core import events
-        from apps.workbench import job_tokens, tasks  # noqa: F401  tasks registers the background work
+        from apps.workbench import (
+            job_tokens,
+            packages,
+            selectors,
+            tasks,  # noqa: F401  registers the background work
+        )
 
         job_environment.register(job_tokens.variables_of)
         events.on("compute.job_finished", job_tokens.revoke_tokens)
+        events.on("compute.job_finished", packages.when_locked)
+        offered.register(selectors.environments_offered_to)
         develop = frozenset({"developer"})
         menu.register(
             menu.MenuItem(_("Develop"), _("Workspaces"), "workbench:workspaces", "code", develop, order=20)
@@ -28,6 +36,12 @@ class WorkbenchConfig(AppConfig):
                 _("Develop"), _("Experiments"), "workbench:experiments", "chart-line", develop, order=22
             )
         )
+        menu.register(
+            menu.MenuItem(
+                _("Develop"), _("Environments"), "workbench:environments", "package", develop, order=21
+            )
+        )
+        statuses.register("busy", "loader", "locking", "building")
         statuses.register("good", "circle-check", "finished")
         statuses.register("idle", "circle-minus", "killed")
         statuses.register("wait", "clock", "scheduled")

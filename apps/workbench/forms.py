@@ -9,10 +9,24 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Role, Team
 from apps.accounts.selectors import teams_of
+from apps.compute.environments.offered import offered_to
 from apps.workbench.models import Workspace
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
+
+
+def _offer_teams(form: forms.Form, user: User) -> None:
+    teams = teams_of(user, Role.DEVELOPER)
+    field = form.fields["team"]
+    assert isinstance(field, forms.ModelChoiceField)
+    field.queryset, field.initial = teams, teams.first()
+
+
+def _offer_environments(form: forms.Form, user: User) -> None:
+    field = form.fields["environment"]
+    assert isinstance(field, forms.ChoiceField)
+    field.choices = offered_to(user)
 
 
 class WorkspaceForm(forms.Form):
@@ -23,14 +37,12 @@ class WorkspaceForm(forms.Form):
         label=_("Team"), queryset=Team.objects.none(), help_text=_("Its developers may read along.")
     )
     flavour = forms.ChoiceField(label=_("Size"), choices=Workspace.Flavour.choices)
+    environment = forms.ChoiceField(label=_("Environment"))
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        teams = teams_of(user, Role.DEVELOPER)
-        field = self.fields["team"]
-        assert isinstance(field, forms.ModelChoiceField)
-        field.queryset = teams
-        field.initial = teams.first()
+        _offer_teams(self, user)
+        _offer_environments(self, user)
 
 
 class SettingsForm(forms.Form):
@@ -39,11 +51,39 @@ class SettingsForm(forms.Form):
     flavour = forms.ChoiceField(
         label=_("Size"), choices=Workspace.Flavour.choices, help_text=_("Counts from the next start on.")
     )
+    environment = forms.ChoiceField(label=_("Environment"), help_text=_("Counts from the next start on."))
     idle_minutes = forms.ChoiceField(
         label=_("Stop when idle"),
         choices=Workspace.IdleLimit.choices,
         help_text=_("Running cells and commands in terminals count as work."),
     )
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _offer_environments(self, user)
+
+
+class EnvironmentForm(forms.Form):
+    """Packages beside those of the base."""
+
+    name = forms.SlugField(label=_("Name"), max_length=40, help_text=_("Such as “forecasting”."))
+    team = forms.ModelChoiceField(label=_("Team"), queryset=Team.objects.none())
+    requirements = forms.CharField(
+        label=_("Packages"),
+        max_length=20_000,
+        widget=forms.Textarea(attrs={"rows": 8, "class": "font-monospace", "spellcheck": "false"}),
+        help_text=_("One per line, such as lightgbm==4.6.0. What the base has comes along."),
+    )
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _offer_teams(self, user)
+
+
+class SaveForm(forms.Form):
+    """The name of the environment that a workspace's packages become."""
+
+    name = forms.SlugField(label=_("Name of the environment"), max_length=40)
 
 
 class CloneForm(forms.Form):

@@ -115,6 +115,49 @@ class Workspace(models.Model):
         return self.SIZES[Workspace.Flavour(self.flavour)]
 
 
+class Environment(models.Model):
+    """Packages that a team chose beside those of the base: locked by uv in a job, built once, used by name.
+
+    `lock_name` is what compute knows it by (own-<digest of the lock>); it never changes once it is there.
+    """
+
+    class Status(models.TextChoices):
+        LOCKING = "locking", _("Choosing versions")
+        BUILDING = "building", _("Installing")
+        READY = "ready", _("Ready")
+        FAILED = "failed", _("Failed")
+
+    lifecycle = Lifecycle(
+        locking={"building", "failed"}, building={"ready", "failed"}, ready=set(), failed={"locking"}
+    )
+
+    name = models.SlugField(_("name"), max_length=40, unique=True)
+    team = models.ForeignKey(
+        "accounts.Team", on_delete=models.PROTECT, related_name="+", verbose_name=_("team")
+    )
+    requirements = models.TextField(_("packages"), help_text=_("One package per line."))
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.LOCKING)
+    reason = models.TextField(blank=True)
+    job_id = models.BigIntegerField(null=True, help_text="The job that locked it last.")
+    lock_name = models.CharField(max_length=60, blank=True)
+    lock_sha256 = models.CharField(max_length=64, blank=True)
+    workspace = models.ForeignKey(
+        Workspace, on_delete=models.SET_NULL, null=True, related_name="+", verbose_name=_("workspace")
+    )
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("environment")
+        verbose_name_plural = _("environments")
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("workbench:environment", args=[self.pk])
+
+
 class Entry(models.Model):
     """A person's way into an origin of the live process: a ticket of 30 s, used once, becomes a cookie.
 

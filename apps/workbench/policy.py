@@ -43,6 +43,11 @@ def may_view_workspace(user: User | AnonymousUser, workspace: Workspace) -> Verd
     return may_act_as(user, workspace.team, Role.DEVELOPER)
 
 
+def may_make_environment(user: User, team: Team) -> Verdict:
+    """Developers of a team choose packages for it."""
+    return may_act_as(user, team, Role.DEVELOPER)
+
+
 def may_see_experiments(user: User | AnonymousUser) -> Verdict:
     """Developers of any team."""
     if has_role(user, Role.DEVELOPER) or is_platform_admin(user):

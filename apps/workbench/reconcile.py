@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 
-from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -18,11 +15,10 @@ from apps.compute.engines.base import EngineError, Observed
 from apps.compute.selectors import capacity, in_use
 from apps.compute.services import remove_workload, start_workload, stop_workload, workload_log
 from apps.core.errors import PortalError, Unavailable
-from apps.workbench import jupyter
+from apps.workbench import jupyter, turns
 from apps.workbench.launch import home_of, lay_out, workload_of
 from apps.workbench.models import Workspace
 
-WORKSPACE_LOCK = 0x41545742
 log = logging.getLogger(__name__)
 
 STARTS_WITHIN = timedelta(seconds=120)
@@ -42,30 +38,16 @@ def reconcile_workspaces() -> None:
 
 def reconcile_workspace(pk: int) -> None:
     """Bring one workspace a step further, unless somebody else is at it. Call it outside a transaction."""
-    with _alone(pk) as alone:
+    with turns.only_one(turns.WORKSPACE, pk) as alone:
         workspace = Workspace.objects.filter(pk=pk, status__in=_MOVING).first() if alone else None
         if workspace is not None:
             step = {"starting": _starting, "running": _running, "stopping": _stopping}[workspace.status]
             step(workspace)
 
 
-@contextmanager
-def _alone(pk: int) -> Iterator[bool]:
-    """Whether this is the only reconciler of this workspace."""
-    key = [WORKSPACE_LOCK, pk % (1 << 31)]
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", key)
-        got = bool(cursor.fetchone()[0])
-        try:
-            yield got
-        finally:
-            if got:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", key)
-
-
 def copy_files(pk: int) -> None:
     """Make the files of a copy right after it was asked for; its start does it where this was cut short."""
-    with _alone(pk) as alone:
+    with turns.only_one(turns.WORKSPACE, pk) as alone:
         workspace = Workspace.objects.select_related("cloned_from").filter(pk=pk).first() if alone else None
         if workspace is not None and not home_of(workspace).exists():
             lay_out(workspace)
@@ -101,6 +83,10 @@ def _stopping(workspace: Workspace) -> None:
 
 
 def _launch(workspace: Workspace) -> None:
+    if not environments.exists(workspace.environment):
+        reason = _("Its environment “%(name)s” is gone. Choose another one in the settings and start again.")
+        _forget(workspace, "failed", reason % {"name": workspace.environment})
+        return
     if why := why_it_waits(workspace):
         _wait(workspace, why)
         return

@@ -10,9 +10,11 @@ from django.utils.translation import gettext as _
 from apps.accounts.models import Role
 from apps.accounts.selectors import teams_of
 from apps.core.errors import NotFound
-from apps.workbench.models import Workspace
+from apps.workbench.models import Environment, Workspace
 
 if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
     from apps.accounts.models import User
 
 
@@ -20,6 +22,28 @@ def workspaces_visible_to(user: User) -> QuerySet[Workspace]:
     """A person's own workspaces and those of the teams in which they develop, own ones first by name."""
     visible = Q(team__in=teams_of(user, Role.DEVELOPER))
     return Workspace.objects.filter(visible).select_related("owner", "team").order_by("name", "pk")
+
+
+def environments_visible_to(user: User | AnonymousUser) -> QuerySet[Environment]:
+    """The environments of the teams in which a person develops, by name."""
+    teams = teams_of(user, Role.DEVELOPER)
+    return (
+        Environment.objects.filter(team__in=teams).select_related("team", "created_by").order_by("name", "pk")
+    )
+
+
+def environment_for(user: User, pk: int) -> Environment:
+    """One environment. Raises NotFound, which also hides that it exists."""
+    found = environments_visible_to(user).filter(pk=pk).first()
+    if found is None:
+        raise NotFound(_("There is no environment %(pk)s that you may see.") % {"pk": pk})
+    return found
+
+
+def environments_offered_to(user: User | AnonymousUser) -> list[tuple[str, str]]:
+    """Those that can be used, as compute offers them."""
+    ready = environments_visible_to(user).filter(status=Environment.Status.READY)
+    return list(ready.values_list("lock_name", "name")[:200])
 
 
 def workspace_for(user: User, pk: int) -> Workspace:

@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.workbench.models import Workspace
+from apps.workbench.models import Environment, Workspace
 
 
 class WorkspaceSerializer(serializers.ModelSerializer[Workspace]):
@@ -43,6 +43,29 @@ class WorkspaceSerializer(serializers.ModelSerializer[Workspace]):
         read_only_fields = fields
 
 
+class EnvironmentSerializer(serializers.ModelSerializer[Environment]):
+    team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    created_by: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="username", read_only=True
+    )
+
+    class Meta:
+        model = Environment
+        fields = [
+            *("id", "name", "team", "requirements", "status", "reason", "job_id", "lock_name"),
+            *("lock_sha256", "workspace", "created_by", "created_at"),
+        ]
+        read_only_fields = fields
+
+
+class NewEnvironmentSerializer(serializers.Serializer[dict[str, Any]]):
+    """Packages beside those of the base."""
+
+    name = serializers.SlugField(max_length=40)
+    team = serializers.SlugField(help_text="Short name of the team.")
+    requirements = serializers.CharField(max_length=20_000, help_text="One package per line.")
+
+
 class NewWorkspaceSerializer(serializers.Serializer[dict[str, Any]]):
     """What a new workspace needs."""
 
@@ -57,6 +80,7 @@ class WorkspaceChangeSerializer(serializers.Serializer[dict[str, Any]]):
 
     flavour = serializers.ChoiceField(choices=Workspace.Flavour.choices, required=False)
     idle_minutes = serializers.ChoiceField(choices=Workspace.IdleLimit.choices, required=False)
+    environment = serializers.CharField(max_length=60, required=False)
 
 
 class CloneSerializer(serializers.Serializer[dict[str, Any]]):

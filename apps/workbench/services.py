@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import PersonalToken
+from apps.compute.environments.offered import offered_to
 from apps.core import audit, background
 from apps.core.errors import Conflict, Invalid
 from apps.core.policy import require
@@ -42,6 +43,7 @@ def create_workspace(
         raise Invalid(
             _("There is no size “%(value)s”.") % {"value": flavour}, fields={"flavour": _("unknown")}
         )
+    _check_environment(environment, by)
     try:
         with transaction.atomic():
             workspace = Workspace.objects.create(
@@ -105,9 +107,14 @@ def renew_lease(workspace: Workspace, *, by: User) -> Workspace:
 
 @transaction.atomic
 def change_workspace(
-    workspace: Workspace, *, by: User, flavour: str | None = None, idle_minutes: int | None = None
+    workspace: Workspace,
+    *,
+    by: User,
+    flavour: str | None = None,
+    idle_minutes: int | None = None,
+    environment: str | None = None,
 ) -> Workspace:
-    """Change a workspace's size, which counts from its next start, or when it is stopped for being idle.
+    """Change size and environment, which count from the next start, or when it is stopped for being idle.
 
     Raises NotAllowed, Invalid.
     """
@@ -122,7 +129,9 @@ def change_workspace(
         raise Invalid(
             message % {"value": idle_minutes, "allowed": allowed}, fields={"idle_minutes": _("unknown")}
         )
-    facts = {"flavour": flavour, "idle_minutes": idle_minutes}
+    if environment is not None and environment != workspace.environment:
+        _check_environment(environment, by)
+    facts = {"flavour": flavour, "idle_minutes": idle_minutes, "environment": environment}
     changed = {name: value for name, value in facts.items() if value not in (None, getattr(workspace, name))}
     if changed:
         for name, value in changed.items():
@@ -147,6 +156,14 @@ def clone_workspace(source: Workspace, name: str, *, by: User) -> Workspace:
     audit.record("workbench.workspace.cloned", made, by=by, source=source.pk)
     transaction.on_commit(lambda: background.enqueue(COPY_FILES, made.pk))
     return made
+
+
+def _check_environment(name: str, by: User) -> None:
+    known = dict(offered_to(by))
+    if name not in known:
+        words = _("There is no environment “%(name)s”; there are: %(names)s.")
+        names = ", ".join(f"{label} ({key})" if key != label else key for key, label in known.items())
+        raise Invalid(words % {"name": name, "names": names}, fields={"environment": _("unknown")})
 
 
 def _move(workspace: Workspace, to: str, *, by: User, **facts: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from apps.core import background
-from apps.workbench import reconcile, tending, tracking
+from apps.workbench import packages, reconcile, tending, tracking
 from apps.workbench.entry import forget_expired_entries
 from apps.workbench.services import COPY_FILES, RECONCILE
 
@@ -24,6 +24,18 @@ def reconcile_workspaces() -> None:
 def copy_files(pk: int) -> None:
     """Fill the copy of a workspace."""
     reconcile.copy_files(pk)
+
+
+@background.task(packages.INSTALL)
+def install_environment(pk: int) -> None:
+    """Install what has just been locked."""
+    packages.install_environment(pk)
+
+
+@background.every(30, "workbench.install_environments")
+def install_environments() -> None:
+    """Install what a restart left."""
+    packages.install_environments()
 
 
 @background.every(10, "workbench.tend")

@@ -22,6 +22,11 @@ urlpatterns = [
     path("workspaces/<int:pk>/facts/", views.facts, name="facts"),
     path("workspaces/<int:pk>/settings/", views.settings_page, name="settings"),
     path("workspaces/<int:pk>/clone/", views.clone, name="clone"),
+    path("workspaces/<int:pk>/environment/", views.save_environment, name="save_environment"),
+    path("environments/", views.environments, name="environments"),
+    path("environments/new/", views.new_environment, name="new_environment"),
+    path("environments/<int:pk>/", views.environment, name="environment"),
+    path("environments/<int:pk>/retry/", views.retry_environment, name="retry_environment"),
     path("experiments/", views.experiments, name="experiments"),
     path("experiments/enter/", views.enter_mlflow, name="enter_mlflow"),
 ]

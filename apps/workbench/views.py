@@ -22,9 +22,16 @@ from apps.core.errors import Conflict, Invalid, NotFound, Unavailable
 from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.core.urns import urn
-from apps.workbench import comparison, entry, files, services
+from apps.workbench import comparison, entry, files, packages, services
 from apps.workbench.adapters import Tracker
-from apps.workbench.forms import CloneForm, RunForm, SettingsForm, WorkspaceForm
+from apps.workbench.forms import (
+    CloneForm,
+    EnvironmentForm,
+    RunForm,
+    SaveForm,
+    SettingsForm,
+    WorkspaceForm,
+)
 from apps.workbench.launch import home_of
 from apps.workbench.live.origins import ENTER, address_of
 from apps.workbench.models import Workspace
@@ -36,7 +43,12 @@ from apps.workbench.policy import (
 )
 from apps.workbench.reconcile import log_of
 from apps.workbench.runs import run_file
-from apps.workbench.selectors import workspace_for, workspaces_visible_to
+from apps.workbench.selectors import (
+    environment_for,
+    environments_visible_to,
+    workspace_for,
+    workspaces_visible_to,
+)
 from apps.workbench.tracking import PREFIX, team_for, tracked_teams
 
 if TYPE_CHECKING:
@@ -99,7 +111,11 @@ def new_workspace(request: HttpRequest) -> HttpResponse:
         fields = form.cleaned_data
         try:
             made = services.create_workspace(
-                fields["name"], team=fields["team"], flavour=fields["flavour"], by=_user(request)
+                fields["name"],
+                team=fields["team"],
+                flavour=fields["flavour"],
+                environment=fields["environment"],
+                by=_user(request),
             )
         except Invalid as error:
             form.add_error("name" if "name" in error.fields else None, error.message)
@@ -154,20 +170,42 @@ def settings_page(request: HttpRequest, pk: int) -> HttpResponse:
     """Size, idle limit, and the copy of a workspace."""
     found = workspace_for(_user(request), pk)
     may_edit = may_edit_workspace(_user(request), found)
-    now = {"flavour": found.flavour, "idle_minutes": found.idle_minutes}
-    form = SettingsForm(request.POST or None, initial=now)
+    form = SettingsForm(request.POST or None, initial=_settings_of(found), user=_user(request))
     if request.method == "POST":
         require(may_edit)
         if form.is_valid():
             asked = form.cleaned_data
             services.change_workspace(
-                found, by=_user(request), flavour=asked["flavour"], idle_minutes=int(asked["idle_minutes"])
+                found,
+                by=_user(request),
+                flavour=asked["flavour"],
+                idle_minutes=int(asked["idle_minutes"]),
+                environment=asked["environment"],
             )
             messages.success(request, _("The settings are saved."))
             return redirect("workbench:settings", found.pk)
-    copy = CloneForm(initial={"name": _("%(name)s copy") % {"name": found.name}})
-    context = {**_context(request, found), "form": form, "copy": copy, "tab_settings": True}
-    return render(request, "workbench/settings.html", context, status=422 if form.errors else 200)
+    return _settings(request, found, form=form)
+
+
+def _settings_of(workspace: Workspace) -> dict[str, Any]:
+    names = ("flavour", "idle_minutes", "environment")
+    return {name: getattr(workspace, name) for name in names}
+
+
+def _settings(request: HttpRequest, found: Workspace, **forms: Any) -> HttpResponse:
+    """The settings page; a form that was just filled in wrongly stands in `forms`."""
+    user = _user(request)
+    shown = {
+        "form": SettingsForm(initial=_settings_of(found), user=user),
+        "copy": CloneForm(initial={"name": _("%(name)s copy") % {"name": found.name}}),
+        "save": SaveForm(),
+        **forms,
+    }
+    edit = may_edit_workspace(user, found)
+    installed = packages.installed_in(home_of(found)) if edit else []
+    context = {**_context(request, found), **shown, "installed": installed, "tab_settings": True}
+    wrong = any(form.errors for form in forms.values())
+    return render(request, "workbench/settings.html", context, status=422 if wrong else 200)
 
 
 @login_required
@@ -181,9 +219,22 @@ def clone(request: HttpRequest, pk: int) -> HttpResponse:
             return redirect(services.clone_workspace(found, copy.cleaned_data["name"], by=_user(request)))
         except Invalid as error:
             copy.add_error("name", error.message)
-    now = {"flavour": found.flavour, "idle_minutes": found.idle_minutes}
-    context = {"form": SettingsForm(initial=now), "copy": copy, "tab_settings": True}
-    return render(request, "workbench/settings.html", {**_context(request, found), **context}, status=422)
+    return _settings(request, found, copy=copy)
+
+
+@login_required
+@require_POST
+def save_environment(request: HttpRequest, pk: int) -> HttpResponse:
+    """Make an environment of what was installed in a workspace."""
+    found = workspace_for(_user(request), pk)
+    save = SaveForm(request.POST)
+    if save.is_valid():
+        name = save.cleaned_data["name"]
+        try:
+            return redirect(packages.save_environment(found, name, home=home_of(found), by=_user(request)))
+        except Invalid as error:
+            save.add_error("name", error.message)
+    return _settings(request, found, save=save)
 
 
 @login_required
@@ -272,6 +323,58 @@ stop = _act(services.stop_workspace)
 archive = _act(services.archive_workspace)
 restore = _act(services.restore_workspace)
 renew = _act(services.renew_lease)
+
+
+@login_required
+@require_GET
+def environments(request: HttpRequest) -> HttpResponse:
+    """The environments of my teams."""
+    rows = environments_visible_to(_user(request))
+    page = keyset(rows, ("name", "pk"), request.GET.get("cursor", ""), 30)
+    moving = any(row.status in ("locking", "building") for row in page.items)
+    context = {"page": page, "moving": moving}
+    fragment = bool(request.headers.get("HX-Request"))
+    template = "workbench/_environments.html" if fragment else "workbench/environments.html"
+    return render(request, template, context)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def new_environment(request: HttpRequest) -> HttpResponse:
+    """Choose packages."""
+    form = EnvironmentForm(request.POST or None, user=_user(request))
+    if request.method == "POST" and form.is_valid():
+        asked = form.cleaned_data
+        try:
+            return redirect(
+                packages.create_environment(
+                    asked["name"], asked["requirements"], team=asked["team"], by=_user(request)
+                )
+            )
+        except Invalid as error:
+            form.add_error("name" if "name" in error.fields else "requirements", error.message)
+    status = 422 if form.errors else 200
+    return render(request, "workbench/new_environment.html", {"form": form}, status=status)
+
+
+@login_required
+@require_GET
+def environment(request: HttpRequest, pk: int) -> HttpResponse:
+    """One environment: what it was made of, how far it is, what it has."""
+    found = environment_for(_user(request), pk)
+    context = {
+        "environment": found,
+        "pins": packages.pins_of(found),
+        "moving": found.status in ("locking", "building"),
+    }
+    return render(request, "workbench/environment.html", context)
+
+
+@login_required
+@require_POST
+def retry_environment(request: HttpRequest, pk: int) -> HttpResponse:
+    """Try a failed environment again."""
+    return redirect(packages.retry_environment(environment_for(_user(request), pk), by=_user(request)))
 
 
 @login_required

@@ -47,16 +47,25 @@ def test_a_team_mate_gets_a_copy_of_their_own_and_outsiders_none(source, dan, cy
 def test_the_settings_page_changes_and_copies(client, source, ada, dan):
     client.force_login(ada)
     page = f"/workspaces/{source.pk}/settings/"
-    assert client.post(page, {"flavour": "medium", "idle_minutes": "240"}).status_code == 302
+    assert (
+        client.post(page, {"flavour": "medium", "idle_minutes": "240", "environment": "base"}).status_code
+        == 302
+    )
     source.refresh_from_db()
     assert (source.flavour, source.idle_minutes) == ("medium", 240)
-    assert client.post(page, {"flavour": "huge", "idle_minutes": "240"}).status_code == 422
+    assert (
+        client.post(page, {"flavour": "huge", "idle_minutes": "240", "environment": "base"}).status_code
+        == 422
+    )
     answer = client.post(f"/workspaces/{source.pk}/clone/", {"name": "signals"})
     assert answer.status_code == 422
     assert "already" in answer.content.decode()
 
     client.force_login(dan)
-    assert client.post(page, {"flavour": "small", "idle_minutes": "60"}).status_code == 403
+    assert (
+        client.post(page, {"flavour": "small", "idle_minutes": "60", "environment": "base"}).status_code
+        == 403
+    )
     answer = client.post(f"/workspaces/{source.pk}/clone/", {"name": "dans"})
     assert answer.url == Workspace.objects.get(name="dans").get_absolute_url()
 

@@ -71,6 +71,13 @@ def test_a_server_that_dies_at_once_says_why(stopped, ada, monkeypatch):
     assert "no Lab here" in workspace.last_log
 
 
+def test_a_broken_environment_is_named(stopped, ada):
+    workspace = services.start_workspace(stopped, by=ada)
+    Workspace.objects.update(environment="own-000000000000")
+    assert status_after_a_look(workspace) == "failed"
+    assert "own-000000000000" in workspace.status_reason
+
+
 def test_it_waits_for_room_and_says_so(stopped, ada):
     environments.build("base", say=lambda words: None)
     Reservation.objects.create(workload_id="all", cpu=10_000, memory_mb=0)
@@ -112,7 +119,9 @@ def test_the_list_shows_mine_and_hides_the_others(client, stopped, ada, cy):
 
 def test_a_new_workspace_starts_from_the_form(client, ada, radio):
     client.force_login(ada)
-    answer = client.post("/workspaces/new/", {"name": "alarms", "team": radio.pk, "flavour": "small"})
+    answer = client.post(
+        "/workspaces/new/", {"name": "alarms", "team": radio.pk, "flavour": "small", "environment": "base"}
+    )
     made = Workspace.objects.get(name="alarms")
     assert answer["Location"] == f"/workspaces/{made.pk}/"
     assert made.status == "starting"

@@ -1,0 +1,215 @@
+"""Environments of a team's own: what is asked for, locked by uv in a job, installed by the worker."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from apps.catalog import requirements
+from apps.compute import environments
+from apps.compute.environments.builder import LOCKS
+from apps.compute.models import Job
+from apps.compute.services import submit_job
+from apps.core import audit, background, objects
+from apps.core.errors import Invalid, PortalError
+from apps.core.policy import require
+from apps.core.urns import urn
+from apps.workbench import turns
+from apps.workbench.models import Environment
+from apps.workbench.policy import may_edit_workspace, may_make_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apps.accounts.models import Team, User
+    from apps.workbench.models import Workspace
+
+log = logging.getLogger(__name__)
+
+JOB_KIND = "packages"
+INSTALL = "workbench.install_environment"
+LOCK = "environment.lock"
+_UV = "/opt/atrium-uv"
+_PASSED_ON = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "ALL_PROXY")
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,39}")
+_INSTALLED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._]*)-([0-9][A-Za-z0-9.!+]*)\.dist-info")
+_REASON_LENGTH = 4000
+
+
+def create_environment(
+    name: str, text: str, *, team: Team, by: User, workspace: Workspace | None = None
+) -> Environment:
+    """Ask for the base's packages and those of `text`, one per line. Raises NotAllowed, Invalid."""
+    require(may_make_environment(by, team))
+    if not _NAME.fullmatch(name):
+        message = _("“%(name)s” is no name: use 2 to 40 small letters, digits and hyphens.") % {
+            "name": name[:60]
+        }
+        raise Invalid(message, fields={"name": message})
+    if not requirements.read(text):
+        message = _("Name at least one package that the base does not have.")
+        raise Invalid(message, fields={"requirements": message})
+    try:
+        with transaction.atomic():
+            made = Environment.objects.create(
+                name=name, team=team, requirements=text.strip(), created_by=by, workspace=workspace
+            )
+            audit.record("workbench.environment.created", made, by=by, team=team.slug)
+    except IntegrityError as error:
+        message = _("There is an environment named “%(name)s” already.") % {"name": name}
+        raise Invalid(message, fields={"name": message}) from error
+    _submit(made, by=by)
+    return made
+
+
+def save_environment(workspace: Workspace, name: str, *, home: Path, by: User) -> Environment:
+    """Make an environment of what the workspace's owner has installed with pip. Raises NotAllowed, Invalid."""
+    require(may_edit_workspace(by, workspace))
+    found = installed_in(home)
+    if not found:
+        raise Invalid(
+            _(
+                "Nothing was installed in this workspace. `pip install` in a terminal or notebook adds packages."
+            ),
+            fields={"name": _("nothing to save")},
+        )
+    text = "\n".join(found)
+    return create_environment(name, text, team=workspace.team, by=by, workspace=workspace)
+
+
+def installed_in(home: Path) -> list[str]:
+    """What pip installed below a workspace's home, as name==version; never through a link that lies there."""
+    found: set[str] = set()
+    for version in _names(home, ".local", "lib"):
+        if version.startswith("python3."):
+            matches = (
+                _INSTALLED.fullmatch(name) for name in _names(home, ".local", "lib", version, "site-packages")
+            )
+            found |= {f"{match[1]}=={match[2]}" for match in matches if match}
+    return sorted(found)
+
+
+def _names(home: Path, *parts: str) -> list[str]:
+    handle = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if home.is_dir() else -1
+    try:
+        for part in parts:
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            inner = os.open(part, flags, dir_fd=handle)
+            os.close(handle)
+            handle = inner
+        with os.scandir(handle) as entries:
+            return sorted(entry.name for entry in entries)[:5000]
+    except OSError:
+        return []
+    finally:
+        if handle >= 0:
+            os.close(handle)
+
+
+def retry_environment(environment: Environment, *, by: User) -> Environment:
+    """Lock and install a failed environment anew. Raises NotAllowed, IllegalMove, StaleWrite."""
+    require(may_make_environment(by, environment.team))
+    Environment.lifecycle.move(environment, "locking", by=by, reason="")
+    _submit(environment, by=by)
+    return environment
+
+
+def _submit(environment: Environment, *, by: User) -> None:
+    passed = {
+        name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith("UV_")
+    }
+    try:
+        job = submit_job(
+            JOB_KIND,
+            _("Lock the packages of %(name)s") % {"name": environment.name},
+            by=by,
+            team=environment.team,
+            argv=["python", "-m", "atrium.packaging.lock", "--uv", _UV],
+            environment="base",
+            files={
+                "inputs/requirements.in": f"{environment.requirements}\n{_base()}",
+                # uv keeps the versions that a lock names as long as nothing speaks against them.
+                f"outputs/{LOCK}": environments.lock_text("base"),
+            },
+            mounts=[(environments.uv_program(), _UV, True)],
+            env=passed,
+            resources={"cpu": 1.0, "memory_mb": 1024},
+            timeout_s=600,
+            subject=environment,
+            network="host",
+        )
+    except PortalError as error:
+        Environment.lifecycle.move(environment, "failed", by=None, reason=error.message)
+        return
+    Environment.objects.filter(pk=environment.pk).update(job_id=job.pk)
+    environment.job_id = job.pk
+
+
+def _base() -> str:
+    """What the base was made of; every environment has it, so that notebooks and jobs run in each."""
+    return (LOCKS / "base.in").read_text(encoding="utf-8")
+
+
+def when_locked(key: str, facts: dict[str, Any]) -> None:
+    """A locking job has ended: keep its lock and install, or say why there is none. May be told twice."""
+    if facts.get("kind") != JOB_KIND:
+        return
+    job = Job.objects.filter(pk=int(key)).first()
+    environment = Environment.objects.filter(job_id=int(key), status="locking").first()
+    if job is None or environment is None or urn(environment) != job.subject:
+        return
+    if job.status != Job.Status.SUCCEEDED or LOCK not in job.outputs:
+        Environment.lifecycle.move(environment, "failed", by=None, reason=_why(job)[:_REASON_LENGTH])
+        return
+    sha256 = job.outputs[LOCK]["sha256"]
+    with objects.open_object(sha256) as stream:
+        name = environments.keep_lock(stream.read().decode())
+    with transaction.atomic():
+        Environment.lifecycle.move(environment, "building", by=None, lock_name=name, lock_sha256=sha256)
+        transaction.on_commit(lambda: background.enqueue(INSTALL, environment.pk))
+
+
+def _why(job: Job) -> str:
+    failure = job.result.get("failure") if isinstance(job.result, dict) else None
+    said = str(failure.get("message", "")) if isinstance(failure, dict) else ""
+    return said or job.reason or _("The job that chooses the versions was ended.")
+
+
+def install_environments() -> None:
+    """The safety net: whatever still waits to be installed."""
+    for pk in Environment.objects.filter(status="building").values_list("pk", flat=True):
+        install_environment(pk)
+
+
+def install_environment(pk: int) -> None:
+    """Install one environment, unless somebody else is at it."""
+    with turns.only_one(turns.ENVIRONMENT, pk) as alone:
+        environment = Environment.objects.filter(pk=pk, status="building").first() if alone else None
+        if environment is not None:
+            _install(environment)
+
+
+def _install(environment: Environment) -> None:
+    if not environments.exists(environment.lock_name):
+        with objects.open_object(environment.lock_sha256) as stream:
+            environments.keep_lock(stream.read().decode())
+    try:
+        environments.build(environment.lock_name, say=log.info)
+    except environments.BuildError as error:
+        Environment.lifecycle.move(environment, "failed", by=None, reason=str(error)[:_REASON_LENGTH])
+    else:
+        Environment.lifecycle.move(environment, "ready", by=None)
+
+
+def pins_of(environment: Environment) -> Iterable[tuple[str, str]]:
+    """(package, version) of a locked environment, by name."""
+    if not environment.lock_sha256:
+        return []
+    with objects.open_object(environment.lock_sha256) as stream:
+        return sorted(requirements.pins_of(stream.read().decode()).items())
