@@ -31,6 +31,11 @@ ROUNDS = int(os.environ.get("ATRIUM_BENCH_ROUNDS", "5"))
 SECONDS = float(os.environ.get("ATRIUM_BENCH_SECONDS", "2"))
 PEERS = os.environ.get("ATRIUM_BENCH_PEERS", "fastapi,litserve,mlserver,mlserver-inline").split(",")
 KEY = "atk_of-the-benchmark"
+METADATA = {
+    "platform": "sklearn_onnx",
+    "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 64]}],
+    "outputs": [{"name": "class", "datatype": "INT64", "shape": [-1]}],
+}
 V2 = "/v2/models/digits/infer"
 GOALS = {
     ("forest", 1): ">= 8", ("forest", 16): ">= 20", ("forest", 64): ">= 20",
@@ -229,7 +234,8 @@ def snapshot(socket: Path) -> dict[str, dict[str, object]]:
             "digits": {"id": 1, "routes": [{"deployment": "1", "version": "1.0.0", "weight": 100}]}
         },
         "deployments": {
-            "1": {"capability": "digits", "version": "1.0.0", "replicas": [{"id": 1, "socket": str(socket)}]}
+            "1": {"capability": "digits", "version": "1.0.0", "metadata": METADATA,
+                  "replicas": [{"id": 1, "socket": str(socket)}]}
         },
     }  # fmt: skip
 

@@ -20,9 +20,10 @@ from django.conf import settings
 from django.db import connection
 
 from apps.gateway.dataplane import segments
+from apps.gateway.dataplane.snapshot import dump
 from apps.gateway.models import Call
 from apps.gateway.selectors import usage
-from tests.gateway.conftest import BODY, KEY, ROOT, Started, picture, until
+from tests.gateway.conftest import BODY, KEY, ROOT, Gateway, Started, free_port, picture, until
 from tests.gateway.test_ingest import ANSWER, REQUEST, facts, served  # noqa: F401 - a fixture
 
 
@@ -244,3 +245,29 @@ def test_a_wrong_setting_stops_the_start_with_one_line_that_names_it(tmp_path):
     assert done.returncode == 2
     assert "port is 'eighty'" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_manage_py_gateway_serves_alone_with_processes_that_share_one_port(folder, runner):
+    """No database, no Valkey, no centre: what was kept is enough."""
+    port = free_port()
+    data = folder / "var"
+    (data / "gateway").mkdir(parents=True)
+    shot = picture(sockets={"1.0.0": [runner()]})
+    (data / "gateway" / "snapshot").write_bytes(dump(1, shot))
+    here = Gateway(folder / "unused")
+    here.port, here.calllog = port, data / "calllog"
+    nowhere = {
+        "ATRIUM_DATA_DIR": str(data), "DATABASE_URL": "postgresql://a:b@127.0.0.1:9/none",
+        "REDIS_URL": "redis://127.0.0.1:9/0", "DJANGO_SETTINGS_MODULE": "portal.settings",
+    }  # fmt: skip
+    words = ("manage.py", "gateway", "--processes", "2", "--port", str(port))
+    here.started = Started(*words, log=folder / "alone.log", **nowhere)
+    try:
+        until(here.answers, 30)
+        until(lambda: len({here.get("/healthz").json["pid"] for _ in range(20)}) == 2)
+        assert {here.infer().status for _ in range(20)} == {200}
+        assert len(here.records()) == 20
+        counted = 'atrium_gateway_call_seconds_count{capability="digits",version="1.0.0",status="200"} 20'
+        until(lambda: counted in here.get("/metrics").text.decode())
+    finally:
+        here.stop()

@@ -14,6 +14,7 @@ from apps.gateway.dataplane.routing import by_weight, choose_replica, point_of
 from apps.gateway.dataplane.snapshot import (
     BadSnapshot,
     Deployment,
+    Grant,
     Route,
     Snapshot,
     changes,
@@ -169,3 +170,19 @@ def test_kept_changes_are_found_at_the_next_start(tmp_path):
     assert (found.revision, found.capability("other").id) == (9, 91)
     forget_changes(path, 9)
     assert [each.name for each in (tmp_path / "changes").glob("*-*")] == ["3-12"]
+
+
+@pytest.mark.parametrize(
+    ("address", "admitted"),
+    [
+        ("10.1.2.3", True),
+        ("::ffff:10.1.2.3", True),
+        ("11.0.0.1", False),
+        ("::1", False),
+        ("fd00::7", True),
+        ("", True),
+    ],
+)
+def test_a_key_bound_to_addresses_admits_those_in_either_spelling(address, admitted):
+    bound = Grant.parse(grant(addresses=["10.0.0.0/8", "fd00::/8"]))
+    assert bound.admits(address) is admitted

@@ -90,6 +90,7 @@ class Grant:
         if not self.addresses or not address:
             return True
         caller = ipaddress.ip_address(address)
+        caller = getattr(caller, "ipv4_mapped", None) or caller  # how a socket for both families shows IPv4
         return any(caller in ipaddress.ip_network(net, strict=False) for net in self.addresses)
 
 

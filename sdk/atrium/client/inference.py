@@ -89,13 +89,16 @@ class Client:
         parameters: Mapping[str, Any] | None = None,
         binary: bool = False,
     ) -> Prediction:
-        """Call with values by input name: nested lists, arrays, or one item without the leading axis.
+        """Call with values by input name: nested lists, arrays, tensors, or one item without the leading axis.
 
         `binary` sends and asks for tensors as bytes, which is worth it from about a thousand numbers on.
         """
         specs = {spec["name"]: spec for spec in self.metadata()["inputs"]}
         request = Request(
-            [as_tensor(name, value, specs.get(name)) for name, value in inputs.items()],
+            [
+                value if isinstance(value, Tensor) else as_tensor(name, value, specs.get(name))
+                for name, value in inputs.items()
+            ],
             request_id,
             dict(parameters or {}),
             [OutputRequest(name) for name in outputs or []],
