@@ -136,11 +136,14 @@ def scale_deployment(deployment: Deployment, replicas: int, *, by: User | None) 
 
 
 @transaction.atomic
-def set_weights(capability: Capability, weights: Mapping[int, int], *, by: User | None) -> dict[int, int]:
+def set_weights(
+    capability: Capability, weights: Mapping[int, int], *, by: User | None, going_back: bool = False
+) -> dict[int, int]:
     """Divide a capability's production traffic: {deployment id: percent}, 100 together, or {} for none.
 
     Every version that gains traffic passes the guard. `by=None` is the portal itself (gray stages, roll-back),
-    which passes the same guard. Raises NotAllowed with the guard's reason, Invalid, Conflict.
+    which passes the same guard; `going_back` lets what ran before have all of it whatever finding is open about it.
+    Raises NotAllowed with the guard's reason, Invalid, Conflict.
     """
     if by is not None:
         require(may_set_weights(by, capability))
@@ -160,7 +163,8 @@ def set_weights(capability: Capability, weights: Mapping[int, int], *, by: User 
     before = dict(TrafficWeight.objects.filter(capability=capability).values_list("deployment_id", "weight"))
     for pk, percent in wanted.items():
         _check_target(pk, found.get(pk), already=pk in before)
-        _check_share(found[pk], percent, before.get(pk, 0))
+        if not going_back:
+            _check_share(found[pk], percent, before.get(pk, 0))
     _write_weights(capability, wanted, by)
     for shadow in Shadow.objects.filter(deployment_id__in=wanted):
         _end_shadow(shadow, by)

@@ -162,13 +162,24 @@ def _end(bypass: Bypass, *, by: User | None, why: str) -> None:
     assert bypass.deployment is not None
     back = bypass.baseline if bypass.baseline_id != bypass.deployment_id else None
     if bypass.deployment.pk in weights_of(bypass.capability):
-        set_weights(bypass.capability, {back.pk: FULL} if back else {}, by=None)
+        _give_back(bypass, back)
     if bypass.deployment.desired == Deployment.Desired.RUNNING:
         stop_deployment(bypass.deployment, by=None, reason=why)
     Bypass.lifecycle.move(bypass, Bypass.Status.ENDED, by=by, ended_at=timezone.now())
     audit.record("releases.bypass.back", bypass, by=by, why=why)
     events.publish("releases.bypass_ended", bypass.pk, why=why)
     _tell(bypass, _("%(version)s: %(why)s") % {"version": bypass.version, "why": why})
+
+
+def _give_back(bypass: Bypass, back: Deployment | None) -> None:
+    """All the traffic to what ran before; to nobody where that cannot take it, since the bypass ends in any case."""
+    try:
+        with transaction.atomic():
+            weights = {back.pk: FULL} if back else {}
+            set_weights(bypass.capability, weights, by=None, going_back=True)
+    except PortalError as error:
+        log.warning("bypass %s: what ran before takes no traffic: %s", bypass.pk, error.message)
+        set_weights(bypass.capability, {}, by=None)
 
 
 def _nothing_in_gray(version: Version) -> None:

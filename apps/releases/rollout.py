@@ -315,7 +315,7 @@ def roll_back(release: Release, *, by: User, reason: str = "") -> Release:
 def _back(release: Release, *, by: User | None, reason: str) -> None:
     """The shared end of every rollback, by hand or by itself."""
     if release.baseline is not None:
-        set_weights(release.capability, {release.baseline.pk: FULL}, by=None)
+        set_weights(release.capability, {release.baseline.pk: FULL}, by=None, going_back=True)
     for stage in release.stages.filter(status__in=[Stage.Status.ACTIVE, Stage.Status.PENDING]):
         ended = Stage.Status.FAILED if stage.status == Stage.Status.ACTIVE else Stage.Status.SKIPPED
         Stage.lifecycle.move(stage, ended, by=by, ended_at=timezone.now())
@@ -339,7 +339,7 @@ def on_voided(key: str, _facts: dict[str, Any]) -> None:
     release = Release.objects.select_related("deployment", "baseline").get(pk=key)
     if release.deployment is None or release.baseline is None:
         return
-    set_weights(release.capability, {release.baseline.pk: FULL}, by=None)
+    set_weights(release.capability, {release.baseline.pk: FULL}, by=None, going_back=True)
 
 
 def _call_operators(release: Release, words: str) -> None:

@@ -10,7 +10,9 @@ from apps.core.errors import Conflict, Invalid, NotAllowed
 from apps.core.models import AuditEntry
 from apps.instances.guard import may_take_production_traffic
 from apps.instances.selectors import weights_of
+from apps.instances.services import stop_deployment
 from apps.releases.bypass import agree_to_bypass, ask_for_bypass, proceed, withdraw_bypass
+from apps.releases.findings import raise_finding
 from apps.releases.models import Bypass, Release
 from apps.releases.rollout import proceed as proceed_release
 from apps.releases.rollout import start_rollout
@@ -79,6 +81,27 @@ def test_it_rolls_back_by_itself_when_it_expires(in_force, running, hotfix):
     assert in_force.status == Bypass.Status.ENDED
     assert weights_of(hotfix.capability) == {running.pk: 100}
     assert AuditEntry.objects.filter(action="releases.bypass.back").exists()
+
+
+def test_it_ends_even_where_what_ran_before_cannot_come_back(in_force, running, hotfix, ole):
+    stop_deployment(running, by=ole)
+    expire(in_force)
+    proceed(in_force)
+
+    in_force.refresh_from_db()
+    assert in_force.status == Bypass.Status.ENDED
+    assert weights_of(hotfix.capability) == {}
+
+
+def test_a_finding_about_what_ran_before_does_not_keep_it_from_coming_back(
+    in_force, running, hotfix, signed, bo
+):
+    signed.refresh_from_db()
+    raise_finding(signed, by=bo, text="slow at night")
+    expire(in_force)
+    proceed(in_force)
+
+    assert weights_of(hotfix.capability) == {running.pk: 100}
 
 
 def test_what_is_signed_meanwhile_stays(in_force, running, hotfix, ada, bo, bea):
