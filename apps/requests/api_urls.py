@@ -2,10 +2,11 @@
 
 from rest_framework.routers import SimpleRouter
 
-from apps.requests import api
+from apps.requests import api, webhook_api
 
 router = SimpleRouter()
 router.register("requests", api.RequestViewSet, basename="api-request")
 router.register("notifications", api.NotificationViewSet, basename="api-notification")
+router.register("webhooks", webhook_api.WebhookViewSet, basename="api-webhook")
 
 urlpatterns = router.urls

@@ -13,4 +13,5 @@ class RequestsConfig(AppConfig):
 
         menu.register(menu.MenuItem("", _("Start"), "home", "home", order=1))
         menu.register(menu.MenuItem("", _("Requests"), "requests:inbox", "inbox", order=5))
+        menu.register(menu.MenuItem(_("Store"), _("Webhooks"), "requests:webhooks", "webhook", order=30))
         search.register("requests", find_requests)

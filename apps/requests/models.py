@@ -120,3 +120,54 @@ class Notification(models.Model):
             models.Index(fields=["user", "-id"], name="notification_list"),
             models.Index(fields=["user"], condition=models.Q(read_at=None), name="notification_unread"),
         ]
+
+
+class Webhook(models.Model):
+    """An address that a team wants to be told at. The secret is kept encrypted: each message is signed with it."""
+
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="+", verbose_name=_("team"))
+    url = models.URLField(_("address"), max_length=500)
+    events = ArrayField(models.CharField(max_length=60), verbose_name=_("events"))
+    secret = models.TextField(editable=False)
+    active = models.BooleanField(default=True)
+    why_off = models.CharField(max_length=300, blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("webhook")
+        verbose_name_plural = _("webhooks")
+
+
+class Delivery(models.Model):
+    """One message to one webhook, until it is taken or given up. `key` says what it is about, so it is made once."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending", _("Waiting")
+        DELIVERED = "delivered", _("Delivered")
+        FAILED = "failed", _("Given up")
+
+    webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")
+    key = models.CharField(max_length=120)
+    message_id = models.CharField(max_length=40, unique=True)
+    event = models.CharField(max_length=60)
+    payload = models.JSONField()
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True)
+    answer_status = models.PositiveSmallIntegerField(null=True)
+    error = models.CharField(max_length=300, blank=True)
+    took_ms = models.FloatField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    delivered_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("delivery")
+        verbose_name_plural = _("deliveries")
+        constraints = [models.UniqueConstraint(fields=["webhook", "key"], name="delivery_once")]
+        indexes = [
+            models.Index(
+                fields=["next_attempt_at"], condition=models.Q(status="pending"), name="delivery_due"
+            ),
+            models.Index(fields=["webhook", "-id"], name="delivery_of_webhook"),
+        ]

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.requests import views
+from apps.requests import views, webhook_views
 
 app_name = "requests"
 urlpatterns = [
@@ -11,6 +11,10 @@ urlpatterns = [
     path("requests/<int:pk>/decide/", views.decide, name="decide"),
     path("requests/<int:pk>/withdraw/", views.withdraw, name="withdraw"),
     path("requests/<int:pk>/comment/", views.comment, name="comment"),
+    path("webhooks/", webhook_views.list_webhooks, name="webhooks"),
+    path("webhooks/<int:pk>/", webhook_views.show_webhook, name="webhook"),
+    path("webhooks/<int:pk>/<str:verb>/", webhook_views.webhook_action, name="webhook-action"),
+    path("webhooks/<int:pk>/messages/<int:delivery>/", webhook_views.redeliver, name="webhook-redeliver"),
     path("notifications/", views.notifications, name="notifications"),
     path("notifications/bell/", views.bell, name="bell"),
     path("notifications/read/", views.mark_read, name="mark_read"),

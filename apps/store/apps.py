@@ -9,7 +9,7 @@ class StoreConfig(AppConfig):
     def ready(self) -> None:
         from apps.core import events, menu, search
         from apps.requests import kinds
-        from apps.store import selectors, services, tasks
+        from apps.store import announcing, selectors, services, tasks
 
         kinds.register(
             services.SUBSCRIPTION_REQUEST,
@@ -28,5 +28,6 @@ class StoreConfig(AppConfig):
         menu.register(menu.MenuItem(_("Store"), _("Subscriptions"), "store:subscriptions", "key", order=20))
         menu.register_landing("consumer", "store:list")
         search.register("store", selectors.search_hits)
+        announcing.register()
         for name, handler in tasks.HANDLERS:
             events.on(name, handler)

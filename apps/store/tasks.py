@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from apps.catalog.models import Version
 from apps.core import background
 from apps.gateway.services import announce_capability
-from apps.store import services, standing
+from apps.store import announcing, services, standing
 from apps.store.models import Subscription
 
 
@@ -37,19 +38,26 @@ def _version_changed(key: str, facts: dict[str, Any]) -> None:
     standing.refresh(Version.objects.filter(pk=key).values_list("capability", flat=True))
 
 
-def _subscription_changed(key: str, facts: dict[str, Any]) -> None:
-    standing.refresh(Subscription.objects.filter(pk=key).values_list("capability", flat=True))
+def _subscription(what: str) -> Callable[[str, dict[str, Any]], None]:
+    def told(key: str, facts: dict[str, Any]) -> None:
+        standing.refresh(Subscription.objects.filter(pk=key).values_list("capability", flat=True))
+        announcing.tell_of_subscription(int(key), what, str(facts.get("at", "")))
+
+    return told
 
 
 def _weights_changed(key: str, facts: dict[str, Any]) -> None:
     standing.refresh([int(key)])
-    services.tell_of_versions(int(key), [int(pk) for pk in facts.get("after", {})])
+    deployments = [int(pk) for pk in facts.get("after", {})]
+    services.tell_of_versions(int(key), deployments)
+    announcing.tell_of_versions(int(key), deployments)
 
 
 def _deprecated(key: str, facts: dict[str, Any]) -> None:
     standing.refresh([int(key)])
     announce_capability(int(key))  # answers carry Deprecation and Sunset from now on
     services.tell_of_deprecation(int(key))
+    announcing.tell_of_deprecation(int(key))
 
 
 def _published(key: str, facts: dict[str, Any]) -> None:
@@ -62,6 +70,8 @@ def _job_finished(key: str, facts: dict[str, Any]) -> None:
     services.end_batch(int(key))
 
 
+_SUBSCRIPTION_EVENTS = ("granted", "rejected", "changed", "suspended", "resumed", "ended")
+
 HANDLERS = (
     ("compute.job_finished", _job_finished),
     ("catalog.capability_published", _published),
@@ -70,7 +80,6 @@ HANDLERS = (
     ("catalog.version_packaged", _version_changed),
     ("catalog.version_retired", _version_changed),
     ("instances.weights_changed", _weights_changed),
-    ("store.subscription_granted", _subscription_changed),
-    ("store.subscription_ended", _subscription_changed),
+    *((f"store.subscription_{what}", _subscription(what)) for what in _SUBSCRIPTION_EVENTS),
 )
 """Events of this app and those below, with who listens."""

@@ -123,7 +123,9 @@ def _apply(change: Change, *, by: User | None) -> None:
     change.done, change.ended_at = True, timezone.now()
     change.save(update_fields=["done", "ended_at"])
     audit.record("store.change.done", change, by=by, plan=change.plan.name, until=after)
-    events.publish("store.subscription_changed", subscription.pk, renewed=renewed)
+    events.publish(
+        "store.subscription_changed", subscription.pk, renewed=renewed, at=change.ended_at.isoformat()
+    )
 
 
 def _new_end(subscription: Subscription, plan: Plan) -> datetime | None:

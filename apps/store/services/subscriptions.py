@@ -99,6 +99,7 @@ def reject_requested(ticket: Request, by: User | None) -> None:
         ended_at=timezone.now(),
         status_reason=_last_word(ticket),
     )
+    events.publish("store.subscription_rejected", subscription.pk)
 
 
 def _last_word(ticket: Request) -> str:
@@ -134,6 +135,7 @@ def suspend_subscription(subscription: Subscription, *, by: User, reason: str) -
         url=reverse("store:subscription", args=[subscription.pk]),
         body=reason.strip(),
     )
+    events.publish("store.subscription_suspended", subscription.pk, at=timezone.now().isoformat())
 
 
 @transaction.atomic
@@ -143,6 +145,7 @@ def resume_subscription(subscription: Subscription, *, by: User) -> None:
     Subscription.lifecycle.move(subscription, Subscription.Status.GRANTED, by=by, status_reason="")
     for key in live_keys(subscription):
         gateway.resume_grant(key.grant, by=by)
+    events.publish("store.subscription_resumed", subscription.pk, at=timezone.now().isoformat())
 
 
 @transaction.atomic

@@ -1,0 +1,124 @@
+"""One signed message over HTTP, as Standard Webhooks has it (standardwebhooks.com). No Django here.
+
+The name is resolved once and the connection goes to exactly that address, so that a name cannot lead elsewhere after it
+was checked. Redirects are not followed. Addresses of this machine are refused: behind them are the portal's own parts.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import http.client
+import ipaddress
+import os
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+TIMEOUT_S = 10.0
+PREFIX = "whsec_"
+
+
+class BadAddress(ValueError):
+    """An address to which nothing is sent; the text says why."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back. `status` is 0 when nothing did; `error` then says why."""
+
+    status: int
+    error: str
+    took_ms: float
+
+    @property
+    def taken(self) -> bool:
+        return 200 <= self.status < 300
+
+
+def new_secret() -> str:
+    """A secret in the form that the libraries of Standard Webhooks take."""
+    return PREFIX + base64.b64encode(os.urandom(32)).decode()
+
+
+def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
+    """The value of the header `webhook-signature`: HMAC-SHA256 over id, timestamp and body."""
+    key = base64.b64decode(secret.removeprefix(PREFIX))
+    signed = f"{message_id}.{timestamp}.".encode() + body
+    return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+
+
+def is_refused(address: str) -> bool:
+    """Whether an IP address is this machine's own, or no single host's."""
+    ip = ipaddress.ip_address(address)
+    mapped = getattr(ip, "ipv4_mapped", None)
+    ip = mapped or ip
+    return ip.is_loopback or ip.is_link_local or ip.is_unspecified or ip.is_multicast or ip.is_reserved
+
+
+def checked(url: str) -> tuple[str, str, int, str]:
+    """(scheme, host, port, path) of an address. Raises BadAddress for one that cannot be a webhook."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError as error:
+        raise BadAddress(str(error)) from error
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise BadAddress("use an address like https://host/path")
+    if parts.username or parts.password:
+        raise BadAddress("leave name and password out; messages are signed")
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return parts.scheme, parts.hostname, port, path
+
+
+def resolve(host: str, port: int) -> str:
+    """The IP address to connect to. Raises BadAddress for one of this machine, OSError for an unknown name."""
+    found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    refused = [address for address in found if is_refused(address)]
+    if refused or not found:
+        raise BadAddress(
+            f"{host} is {', '.join(refused) or 'nowhere'}, an address that messages are not sent to"
+        )
+    return found[0]
+
+
+class _Pinned(http.client.HTTPConnection):
+    """A connection to one IP address under the name that it was asked for."""
+
+    def __init__(self, host: str, port: int, address: str, *, secure: bool) -> None:
+        super().__init__(host, port, timeout=TIMEOUT_S)
+        self._address, self._secure = address, secure
+
+    def connect(self) -> None:
+        plain = socket.create_connection((self._address, self.port), TIMEOUT_S)
+        context = ssl.create_default_context() if self._secure else None
+        self.sock = context.wrap_socket(plain, server_hostname=self.host) if context else plain
+
+
+def post(url: str, secret: str, message_id: str, body: bytes) -> Answer:
+    """Send one message, signed. Every failure is an Answer; nothing is raised."""
+    began, timestamp = time.perf_counter(), int(time.time())
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "Atrium-Webhooks/1",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": signature(secret, message_id, timestamp, body),
+    }
+    status, error = 0, ""
+    try:
+        scheme, host, port, path = checked(url)
+        connection = _Pinned(host, port, resolve(host, port), secure=scheme == "https")
+        try:
+            connection.request("POST", path, body, headers)
+            response = connection.getresponse()
+            status = response.status
+            response.read(10_000)
+        finally:
+            connection.close()
+    except (OSError, http.client.HTTPException, BadAddress) as problem:
+        error = f"{type(problem).__name__}: {problem}"[:300]
+    return Answer(status, error, (time.perf_counter() - began) * 1000)

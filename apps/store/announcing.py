@@ -1,0 +1,77 @@
+"""What webhooks of subscribers and providers are told: subscriptions, versions, the end of a capability."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from apps.catalog.models import Capability, Version
+from apps.instances.models import Deployment
+from apps.requests import webhooks
+from apps.store.models import Subscription
+
+EVENTS = {
+    "subscription.granted": _("A subscription is granted"),
+    "subscription.rejected": _("A subscription is rejected"),
+    "subscription.changed": _("A subscription is renewed or gets another plan"),
+    "subscription.suspended": _("A subscription is suspended"),
+    "subscription.resumed": _("A subscription is resumed"),
+    "subscription.ended": _("A subscription has ended"),
+    "version.live": _("A version starts to answer"),
+    "capability.deprecated": _("A capability is deprecated"),
+}
+
+
+def register() -> None:
+    """Offer the events; called once when the app is ready."""
+    for name, label in EVENTS.items():
+        webhooks.register_event(name, label)
+
+
+def tell_of_subscription(pk: int, what: str, moment: str = "") -> None:
+    """Tell both sides' webhooks. `moment` tells two of the same kind apart."""
+    found = Subscription.objects.select_related("plan", "capability", "team").filter(pk=pk).first()
+    if found is None:
+        return
+    data = {
+        "subscription": found.pk,
+        "capability": found.capability.slug,
+        "team": found.team.slug,
+        "plan": found.plan.name,
+        "status": found.status,
+        "reason": found.status_reason,
+        "expires_at": found.expires_at.isoformat() if found.expires_at else None,
+    }
+    teams = {found.team_id, found.capability.team_id}
+    webhooks.emit(teams, f"subscription.{what}", f"subscription.{what}:{pk}:{moment}", data)
+
+
+def _teams_of(capability: Capability) -> set[int]:
+    living = Subscription.objects.filter(capability=capability, status__in=Subscription.OPEN)
+    return {capability.team_id, *living.values_list("team", flat=True)}
+
+
+def tell_of_versions(capability_id: int, deployments: Iterable[int]) -> None:
+    """Tell provider's and subscribers' webhooks, once for each version, that it answers now."""
+    capability = Capability.objects.get(pk=capability_id)
+    running = Deployment.objects.filter(pk__in=list(deployments), capability=capability).values("version")
+    for version in Version.objects.filter(pk__in=running):
+        data = {"capability": capability.slug, "version": version.number, "digest": version.digest}
+        data["changelog"] = version.changelog[:2000]
+        webhooks.emit(_teams_of(capability), "version.live", f"version.live:{version.pk}", data)
+
+
+def tell_of_deprecation(capability_id: int) -> None:
+    """Tell provider's and subscribers' webhooks that a capability will go."""
+    found = Capability.objects.get(pk=capability_id)
+    if found.status != Capability.Status.DEPRECATED or found.deprecated_at is None:
+        return
+    data: dict[str, Any] = {
+        "capability": found.slug,
+        "note": found.deprecation_note,
+        "retires_on": found.retires_on.isoformat() if found.retires_on else None,
+    }
+    key = f"capability.deprecated:{found.pk}:{found.deprecated_at.isoformat()}"
+    webhooks.emit(_teams_of(found), "capability.deprecated", key, data)
