@@ -13,8 +13,9 @@ from django.utils.translation import gettext as _
 
 from apps.annotation.label_types import type_named
 from apps.annotation.label_types.base import short
-from apps.annotation.models import PullRule
+from apps.annotation.models import Project, PullRule
 from apps.annotation.policy import may_manage
+from apps.annotation.queue import put_in_order
 from apps.annotation.selectors import setting_of
 from apps.core import audit
 from apps.core.errors import Invalid
@@ -22,7 +23,6 @@ from apps.core.policy import require
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
-    from apps.annotation.models import Project
 
 LARGEST_INPUT = 1 << 20
 NAMED = 50
@@ -70,6 +70,8 @@ def add_tasks(project: Project, rows: Iterable[Any], *, by: User, keep_good: boo
         added.tasks, good, _places = cursor.fetchone()
         added.merged = good - added.tasks
         cursor.execute("DROP TABLE staged")
+    if project.order != Project.Order.PRIORITY:
+        put_in_order(project)
     audit.record(
         "annotation.tasks.added",
         project,

@@ -6,7 +6,7 @@ Source: Krippendorff, "Content Analysis" (2004); the coefficient itself comes fr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -49,6 +49,26 @@ def agreement(votes: Sequence[Sequence[str]]) -> Agreement:
     known = [value for value in spread if value is not None]
     low, high = np.percentile(known, [2.5, 97.5]) if alpha is not None and known else (None, None)
     return Agreement(alpha, _float(low), _float(high), _raw(counts), len(several))
+
+
+def by_label(votes: Sequence[Sequence[str]]) -> dict[str, Agreement]:
+    """Agreement on each label against all others; most disagreement first."""
+    labels = sorted({label for item in votes if len(item) > 1 for label in item})
+    found = {
+        label: agreement([["yes" if v == label else "no" for v in item] for item in votes])
+        for label in labels
+    }
+    return dict(sorted(found.items(), key=lambda entry: entry[1].raw or 0))
+
+
+def by_pair(votes: Sequence[Mapping[str, str]]) -> dict[tuple[str, str], Agreement]:
+    """Agreement of each two people, over items as {person: label}; most disagreement first."""
+    pairs: dict[tuple[str, str], list[list[str]]] = {}
+    for item in votes:
+        for one, other in combinations(sorted(item), 2):
+            pairs.setdefault((one, other), []).append([item[one], item[other]])
+    found = {pair: agreement(rows) for pair, rows in pairs.items()}
+    return dict(sorted(found.items(), key=lambda entry: entry[1].raw or 0))
 
 
 def likeness(votes: Sequence[Sequence[Any]], alike: Callable[[Any, Any], float]) -> Agreement:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 from django.db.models import QuerySet
@@ -13,7 +14,8 @@ from rest_framework import mixins, parsers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from apps.annotation import adding, claims, pulling, quick, retraining, services, transfers
+from apps.annotation import adding, claims, pulling, queue, quick, retraining, services, transfers
+from apps.annotation.label_types import type_named
 from apps.annotation.models import Annotation, Project, PullRule, Slot, Task
 from apps.annotation.policy import may_label, may_manage, may_see_project
 from apps.annotation.selectors import (
@@ -21,6 +23,7 @@ from apps.annotation.selectors import (
     agreement_of,
     annotations_visible_to,
     projects_visible_to,
+    quality_of,
     tasks_visible_to,
 )
 from apps.annotation.serializers import (
@@ -35,6 +38,7 @@ from apps.annotation.serializers import (
     ProjectChangeSerializer,
     ProjectSerializer,
     QualitySerializer,
+    QueueSerializer,
     RetrainingSerializer,
     ReviewSerializer,
     RuleSerializer,
@@ -126,6 +130,15 @@ class ProjectViewSet(
             services.change_labels(self.get_object(), asked.validated_data["labels"], by=_user(request))
         )
 
+    @extend_schema(request=QueueSerializer, responses=ProjectSerializer)
+    @action(detail=True, methods=["post"])
+    def queue(self, request: Request, pk: str) -> Response:
+        """In which order, to whom, how many for each, until when."""
+        project = self.get_object()
+        asked = QueueSerializer(data=request.data, context={"project": project})
+        asked.is_valid(raise_exception=True)
+        return self._told(queue.change_queue(project, by=_user(request), **asked.validated_data))
+
     @extend_schema(request=StatusSerializer, responses=ProjectSerializer)
     @action(detail=True, methods=["post"], url_path="status")
     def set_status(self, request: Request, pk: str) -> Response:
@@ -164,8 +177,17 @@ class ProjectViewSet(
     def quality(self, request: Request, pk: str) -> Response:
         """How far people agree, and how often production is right."""
         project = self.get_object()
+        require(may_manage(_user(request), project))
         found, right = agreement_of(project), accuracy_of(project)
+        more = None if type_named(project.kind).is_regions else quality_of(project)
         told = {
+            "people": more.people if more else [],
+            "labels": [
+                {"label": label, **asdict(item)} for label, item in (more.labels if more else {}).items()
+            ],
+            "pairs": [
+                {"people": list(pair), **asdict(item)} for pair, item in (more.pairs if more else {}).items()
+            ],
             "agreement": {"value": found.alpha, "low": found.low, "high": found.high, "n": found.items},
             "raw_agreement": found.raw,
             "accuracy": None

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from apps.accounts.models import User
 from apps.annotation.label_types import TYPES
 from apps.annotation.models import Project, PullRule
 from apps.catalog.models import Capability
@@ -91,3 +92,25 @@ class RuleForm(forms.Form):
         initial=1.0,
         help_text=_("1 takes every one, 0.1 a tenth."),
     )
+
+
+class QueueForm(forms.Form):
+    """How the queue hands out tasks, and when it stops."""
+
+    order = forms.ChoiceField(label=_("Order"), choices=Project.Order.choices)
+    per_person = forms.IntegerField(label=_("Tasks per person at most"), required=False, min_value=1)
+    gate = forms.FloatField(
+        label=_("Stop when it is decided whether accuracy reaches"),
+        required=False, min_value=0.01, max_value=0.999,
+        help_text=_("0.9, say; rests on random controls. Empty: it does not stop by itself."),
+    )  # fmt: skip
+    assignees = forms.ModelMultipleChoiceField(
+        label=_("Only these people"), required=False, queryset=User.objects.none(),
+        help_text=_("None chosen: everybody of the team."),
+    )  # fmt: skip
+
+    def __init__(self, project: Project, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["assignees"]
+        assert isinstance(field, forms.ModelMultipleChoiceField)
+        field.queryset = User.objects.filter(memberships__team=project.team).distinct().order_by("username")

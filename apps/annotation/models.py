@@ -29,6 +29,12 @@ class Project(models.Model):
         PAUSED = "paused", _("Paused")
         CLOSED = "closed", _("Closed")
 
+    class Order(models.TextChoices):
+        PRIORITY = "priority", _("The most urgent first")
+        SEQUENTIAL = "sequential", _("As they came")
+        UNIFORM = "uniform", _("Shuffled")
+        UNCERTAINTY = "uncertainty", _("The least certain first")
+
     lifecycle = Lifecycle(open={"paused", "closed"}, paused={"open", "closed"}, closed={"open"})
 
     capability = models.ForeignKey("catalog.Capability", on_delete=models.PROTECT, related_name="+")
@@ -42,6 +48,10 @@ class Project(models.Model):
     labels = models.JSONField(_("labels"), default=list)
     overlap = models.PositiveSmallIntegerField(_("people per task"), default=2)
     blind = models.BooleanField(_("hide the model's answer"), default=False)
+    order = models.CharField(_("order"), max_length=12, choices=Order.choices, default=Order.PRIORITY)
+    per_person = models.PositiveIntegerField(_("tasks per person at most"), null=True, blank=True)
+    gate = models.FloatField(_("accuracy to decide on"), null=True, blank=True)
+    assignees = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="+", blank=True)
     dataset = models.ForeignKey("datasets.Dataset", on_delete=models.PROTECT, related_name="+")
     target = models.CharField(_("column for the label"), max_length=100)
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.OPEN)

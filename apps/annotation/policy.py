@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.models import Role
 from apps.accounts.policy import may_act_as
-from apps.annotation.models import Project, Task
+from apps.annotation.models import Annotation, Project, Task
 from apps.core.policy import Verdict, deny
 
 if TYPE_CHECKING:
@@ -36,6 +36,12 @@ def may_label(actor: User, project: Project) -> Verdict:
     """Members label while the project is open."""
     if project.status != Project.Status.OPEN:
         return deny(_("This project is %(status)s.") % {"status": project.get_status_display().lower()})
+    if project.assignees.exists() and not project.assignees.filter(pk=actor.pk).exists():
+        return deny(_("This project is assigned to other people."))
+    if project.per_person is not None:
+        done = Annotation.objects.filter(user_id=actor.pk, task__project=project).count()
+        if done >= project.per_person:
+            return deny(_("You have done your share of this project: %(n)d tasks.") % {"n": done})
     return may_act_as(actor, project.team, *MEMBERS)
 
 

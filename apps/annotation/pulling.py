@@ -19,6 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.annotation.models import Project, PullRule, Slot, Task
+from apps.annotation.queue import put_in_order
 from apps.annotation.reading import Unreadable, read_call
 from apps.gateway.models import Call, Outcome
 from apps.gateway.selectors import calls, outcomes_of
@@ -136,6 +137,8 @@ def _take(rule: PullRule, call: Call, outcome: Outcome | None) -> bool:
         Slot(task=task, project=project, number=number, priority=task.priority)
         for number in range(project.overlap)
     )
+    if project.order != Project.Order.PRIORITY:
+        put_in_order(project, [task.pk])
     return True
 
 

@@ -33,6 +33,8 @@ _WHO = """
 FROM accounts_personaltoken k JOIN accounts_user u ON u.id = k.user_id
 WHERE k.digest = %(digest)s AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
   AND k.last_used_at > now() - interval '1 minute' AND u.is_active AND p.status = 'open'
+  AND p.per_person IS NULL
+  AND NOT EXISTS (SELECT 1 FROM annotation_project_assignees a WHERE a.project_id = p.id)
   AND EXISTS (SELECT 1 FROM accounts_membership m
               WHERE m.user_id = u.id AND m.team_id = p.team_id AND m.role = ANY(%(roles)s))
 """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection
@@ -11,11 +13,12 @@ from django.db.models.functions import Coalesce
 
 from apps.accounts.models import Role
 from apps.accounts.selectors import teams_of
-from apps.annotation.agreement import Agreement, agreement, likeness
+from apps.annotation.agreement import Agreement, agreement, by_label, by_pair, likeness
 from apps.annotation.estimate import Estimate, accuracy
 from apps.annotation.label_types import Setting, type_named
 from apps.annotation.models import Annotation, Project, PullRule, Tally, Task
 from apps.annotation.policy import MEMBERS
+from apps.annotation.reliability import reliability
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,6 +98,50 @@ def agreement_of(project: Project) -> Agreement:
     if kind.is_regions:
         return likeness(list(votes.values()), kind.likeness)
     return agreement([[kind.text(value) for value in values] for values in votes.values()])
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Who can be trusted how far, which labels and which pairs of people disagree."""
+
+    people: list[dict[str, Any]]
+    labels: dict[str, Agreement]
+    pairs: dict[tuple[str, str], Agreement]
+
+
+def quality_of(project: Project) -> Quality:
+    """From the newest labels. Only for nominal labels; regions have their likeness in `agreement_of`."""
+    rows = list(_newest_votes(project))
+    found = reliability([(task, person, label) for task, person, label, _s in rows])
+    items: dict[int, dict[str, str]] = {}
+    for task, person, label, _seconds in rows:
+        items.setdefault(task, {})[person] = label
+    people = [
+        {
+            "name": person,
+            "labels": sum(row[1] == person for row in rows),
+            "reliability": right,
+            "seconds": median(row[3] for row in rows if row[1] == person),
+        }
+        for person, right in sorted(found.people.items(), key=lambda entry: entry[1])
+    ]
+    several = [list(item.values()) for item in items.values()]
+    return Quality(people, by_label(several), by_pair(list(items.values())))
+
+
+def _newest_votes(project: Project) -> QuerySet[Any, tuple[int, str, str, float]]:
+    rows = Annotation.objects.filter(task__project=project, skipped=False).order_by("-task_id")
+    return rows.values_list("task_id", "user__username", "label", "seconds")[:_MOST]
+
+
+def weighted_vote(task: Task) -> tuple[str, float] | None:
+    """The likeliest label of a task with its probability, people weighted by their reliability; None without votes."""
+    if type_named(task.project.kind).is_regions:
+        return None
+    rows = [(pk, person, label) for pk, person, label, _s in _newest_votes(task.project) if pk != task.pk]
+    mine = task.annotations.filter(skipped=False).values_list("user__username", "label")
+    odds = reliability([*rows, *((task.pk, person, label) for person, label in mine)]).items.get(task.pk)
+    return max(odds.items(), key=lambda entry: entry[1]) if odds else None
 
 
 def accuracy_of(project: Project) -> Estimate | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 
+from apps.accounts.models import User
 from apps.annotation.formats import FORMATS
 from apps.annotation.label_types import TYPES
 from apps.annotation.models import Annotation, Project, PullRule, Retraining, Task, Transfer
@@ -42,6 +44,9 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
             "labels",
             "overlap",
             "blind",
+            "order",
+            "per_person",
+            "gate",
             "dataset",
             "target",
             "status",
@@ -50,7 +55,7 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
             "accepted",
             "created_at",
         ]
-        read_only_fields = ["status", "created_at"]
+        read_only_fields = ["status", "order", "per_person", "gate", "created_at"]
 
     def to_representation(self, instance: Project) -> dict[str, Any]:
         return super().to_representation(instance) | {"labels": instance.labels}
@@ -66,6 +71,28 @@ class ProjectChangeSerializer(serializers.ModelSerializer[Project]):
 
 class LabelsSerializer(serializers.Serializer[Any]):
     labels = serializers.ListField(child=serializers.CharField(max_length=200), max_length=200)
+
+
+class QueueSerializer(serializers.Serializer[Any]):
+    """Order, most tasks per person, the accuracy that the labels have to decide on, and the people it is for."""
+
+    order = serializers.ChoiceField(choices=Project.Order.choices)
+    per_person = serializers.IntegerField(min_value=1, max_value=2**31 - 1, required=False, allow_null=True)
+    gate = serializers.FloatField(required=False, allow_null=True)
+    assignees: Any = serializers.SlugRelatedField(
+        slug_field="username", queryset=User.objects.all(), many=True, required=False
+    )
+
+    def validate_assignees(self, people: list[User]) -> list[User]:
+        team = self.context["project"].team
+        outside = [
+            person.get_username() for person in people if not person.memberships.filter(team=team).exists()
+        ]
+        if outside:
+            raise serializers.ValidationError(
+                _("Not in the team %(team)s: %(names)s.") % {"team": team.name, "names": ", ".join(outside)}
+            )
+        return people
 
 
 class StatusSerializer(serializers.Serializer[Any]):
@@ -233,3 +260,6 @@ class QualitySerializer(serializers.Serializer[Any]):
     agreement = IntervalSerializer()
     raw_agreement = serializers.FloatField(allow_null=True)
     accuracy = IntervalSerializer(allow_null=True)
+    people = serializers.ListField(child=serializers.DictField())
+    labels = serializers.ListField(child=serializers.DictField())
+    pairs = serializers.ListField(child=serializers.DictField())

@@ -1,6 +1,6 @@
 """What annotation does in the background."""
 
-from apps.annotation import pulling, retraining, selectors, transfers
+from apps.annotation import pulling, queue, retraining, selectors, transfers
 from apps.core import background
 
 
@@ -32,3 +32,9 @@ def transfer(pk: int) -> None:
 def run_transfers() -> None:
     """Take up files that a killed worker left, or whose task was lost."""
     transfers.run_waiting()
+
+
+@background.every(30, "annotation.stop_decided")
+def stop_decided() -> None:
+    """Pause the queues that have reached their purpose."""
+    queue.stop_decided()

@@ -14,8 +14,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts.models import Role
 from apps.accounts.selectors import teams_of
-from apps.annotation import claims, pulling, retraining, services, transfers
-from apps.annotation.forms import ProjectForm, RuleForm, split_labels
+from apps.annotation import claims, pulling, queue, retraining, services, transfers
+from apps.annotation.forms import ProjectForm, QueueForm, RuleForm, split_labels
 from apps.annotation.label_types import TYPES, type_named
 from apps.annotation.models import Annotation, Project, PullRule, Retraining, Slot, Task, Transfer
 from apps.annotation.policy import may_label, may_manage, may_review
@@ -25,7 +25,9 @@ from apps.annotation.selectors import (
     annotations_visible_to,
     left_for,
     projects_visible_to,
+    quality_of,
     shown,
+    weighted_vote,
 )
 from apps.core.errors import Conflict, Invalid, NotFound
 from apps.core.paging import keyset
@@ -95,7 +97,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """Progress, agreement, accuracy, rules, and the way out."""
     project = _project_of(request, pk)
     user = _user(request)
-    state = request.GET.get("status", "")
+    state, right = request.GET.get("status", ""), accuracy_of(project)
     tasks = Task.objects.filter(project=project)
     if state in Task.Status.values:
         tasks = tasks.filter(status=state)
@@ -106,7 +108,8 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "state": state,
         "left": left_for(user, project),
         "agreement": agreement_of(project),
-        "accuracy": accuracy_of(project),
+        "accuracy": right,
+        "to_go": None if project.gate is None else queue.labels_to_go(right, project.gate),
         "rules": project.rules.order_by("pk"),
         "rule_form": RuleForm(),
         "kinds": PullRule.Kind,
@@ -302,6 +305,9 @@ def review(request: HttpRequest, task_pk: int) -> HttpResponse:
         "annotations": said,
         "values": [(item, orjson.dumps(item.value).decode()) for item in said if item.value is not None],
         "may_review": may_review(user, task),
+        "weighted": weighted_vote(task)
+        if may_review(user, task) and task.status == Task.Status.CONFLICT
+        else None,
     }
     return render(request, "annotation/review.html", context)
 
@@ -351,6 +357,38 @@ def transfer_file(request: HttpRequest, pk: int, transfer_pk: int) -> FileRespon
     require(may_manage(_user(request), project))
     stream, name = transfers.open_file(project, transfer_pk)
     return FileResponse(stream, as_attachment=True, filename=name)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def queue_of(request: HttpRequest, pk: int) -> HttpResponse:
+    """In which order, to whom, how many, until when."""
+    project = _project_of(request, pk)
+    require(may_manage(_user(request), project))
+    kept = {name: getattr(project, name) for name in ("order", "per_person", "gate")}
+    form = QueueForm(project, request.POST or None, initial=kept | {"assignees": project.assignees.all()})
+    if request.method == "POST" and form.is_valid():
+        queue.change_queue(project, by=_user(request), **form.cleaned_data)
+        messages.success(request, _("The queue was changed."))
+        return redirect("annotation:detail", pk)
+    context = {"project": project, "form": form}
+    return render(request, "annotation/queue.html", context, status=422 if form.errors else 200)
+
+
+@login_required
+@require_GET
+def quality(request: HttpRequest, pk: int) -> HttpResponse:
+    """Reliability of people, agreement by label and by pair, and the disagreements to look at."""
+    project = _project_of(request, pk)
+    require(may_manage(_user(request), project))
+    disagreeing = Task.objects.filter(project=project, status=Task.Status.CONFLICT).order_by("-pk")
+    context = {
+        "project": project,
+        "agreement": agreement_of(project),
+        "found": None if type_named(project.kind).is_regions else quality_of(project),
+        "disagreeing": disagreeing[:PAGE_SIZE],
+    }
+    return render(request, "annotation/quality.html", context)
 
 
 @login_required

@@ -171,6 +171,21 @@ def test_rules_and_quality(project, tasks, api, bo):
     assert api(bo).get(address + "quality/").json()["agreement"]["n"] == 0
 
 
+def test_the_queue_is_steered_and_people_are_told_apart(project, tasks, api, ann, abe, ada, cy):
+    for person, label in ((ann, "3"), (abe, "8")):
+        say(api(person), project, label)
+    address = f"{A}annotation-projects/{project.pk}/"
+    told = {"order": "sequential", "per_person": 5, "gate": 0.9, "assignees": ["ann"]}
+
+    assert api(ada).post(address + "queue/", told).json()["order"] == "sequential"
+    assert api(ada).post(address + "queue/", told | {"assignees": ["cy"]}).status_code == 422
+    assert api(ann).post(address + "queue/", told).status_code == 403
+    found = api(ada).get(address + "quality/").json()
+    assert [person["labels"] for person in found["people"]] == [1, 1]
+    assert found["pairs"][0]["people"] == ["abe", "ann"]
+    assert api(ann).get(address + "quality/").status_code == 403
+
+
 def rows_of_the_table(project, task):
     a_project, a_task = f"{A}annotation-projects/{project}/", f"{A}tasks/{task}/"
     everybody = (401, 200, 200, 200, 200, 200)
@@ -180,6 +195,7 @@ def rows_of_the_table(project, task):
         Row("POST", A + "annotation-projects/", (401, 422, 422, 422, 422, 422)),
         Row("GET", a_project, team),
         Row("PATCH", a_project, team),
+        Row("POST", a_project + "queue/", (401, 422, 422, 404, 404, 422)),
         Row("POST", a_project + "labels/", (401, 422, 422, 422, 422, 422)),
         Row("POST", a_project + "status/", (401, 422, 422, 422, 422, 422)),
         Row("POST", a_project + "claim/", team),
