@@ -26,6 +26,7 @@ MODEST = {
     "max_worker_processes": "4",
     "io_method": "sync",
     "jit": "off",
+    "random_page_cost": "1.1",  # no disk turns here: at 4 a search reads every card instead of the index
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "max_wal_size": "512MB",

@@ -1,0 +1,62 @@
+"""What a first visit to a page moves over the wire, in a real browser with an empty cache.
+
+Plotly is apart: only pages with charts load it, after the page is there. So is the interactive API reference, whose
+library alone is larger than the limit.
+"""
+
+import re
+
+import pytest
+
+LIMIT = 350_000
+APART = ("plotly", "swagger-ui")
+PEOPLE = ("dev", "qa", "ops", "consumer", "annotator", "admin")
+ALSO = ("/store/digits/", "/store/digits/try/", "/store/digits/api/", "/store/digits/usage/", "/jobs/1/")
+
+pytestmark = [pytest.mark.stack, pytest.mark.browser]
+
+
+def weigh(page, path: str) -> dict[str, int]:
+    """{address: bytes over the wire} of everything that the browser loads for a page."""
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.send("Network.setCacheDisabled", {"cacheDisabled": True})
+    addresses, moved = {}, {}
+    session.on(
+        "Network.responseReceived",
+        lambda event: addresses.update({event["requestId"]: event["response"]["url"]}),
+    )
+    session.on(
+        "Network.loadingFinished",
+        lambda event: moved.update({event["requestId"]: event["encodedDataLength"]}),
+    )
+    page.goto(path)
+    page.wait_for_load_state("networkidle")
+    session.detach()
+    return {addresses.get(request, "?"): int(size) for request, size in moved.items()}
+
+
+@pytest.mark.parametrize("person", PEOPLE)
+def test_no_page_of_the_menu_is_heavy(new_page, person):
+    page = new_page(person)
+    page.goto("/home/")
+    paths = dict.fromkeys(
+        re.sub(r"^https?://[^/]*", "", link)
+        for link in page.eval_on_selector_all(".side-link", "e => e.map(a => a.href)")
+    )
+    assert len(paths) > 3
+
+    heavy = {}
+    for path in [*paths, *(ALSO if person == "dev" else ())]:
+        found = {
+            url: size for url, size in weigh(page, path).items() if not any(word in url for word in APART)
+        }
+        assert len(found) > 4, f"{path} loaded {list(found)}"
+        if sum(found.values()) > LIMIT:
+            heavy[path] = sorted(found.items(), key=lambda each: -each[1])[:5]
+
+    assert heavy == {}
+
+
+def test_pages_are_sent_compressed(stack):
+    assert stack.logged_in("consumer").get("/store/").headers["Content-Encoding"] == "gzip"
