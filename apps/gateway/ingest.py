@@ -25,7 +25,7 @@ from apps.gateway import overloads, partitions, payloads
 from apps.gateway.dataplane import segments
 from apps.gateway.dataplane.sealing import plain
 from apps.gateway.histogram import SIZE, bucket
-from apps.gateway.models import Grant, Outcome, Segment
+from apps.gateway.models import STEPS, Grant, Outcome, Segment
 from atrium.oip import InvalidTensor, Tensor, decode_request, decode_response, write_json
 
 log = logging.getLogger(__name__)
@@ -223,13 +223,23 @@ def _row(record: segments.Record) -> tuple[Any, ...]:
 
 
 def _values(text: str | None) -> Any:
-    """What the model's code logged; nothing when it is no JSON, or holds what jsonb cannot."""
+    """What the model's code logged; nothing when it is no JSON, or holds what jsonb cannot.
+
+    The steps of a composite capability become a list, since jsonb does not keep the order of names.
+    """
     if not text or "\\u0000" in text:
         return None
     try:
-        return orjson.loads(text)
+        values = orjson.loads(text)
     except orjson.JSONDecodeError:
         return None
+    if not isinstance(values, dict) or STEPS in values:
+        return values
+    steps = {name: value for name, value in values.items() if isinstance(value, dict) and "ms" in value}
+    if not steps:
+        return values
+    others = {name: value for name, value in values.items() if name not in steps}
+    return {**others, STEPS: [{"name": name, **value} for name, value in steps.items()]}
 
 
 def _bodies(record: segments.Record) -> tuple[bytes, bytes, dict[str, Any]]:

@@ -12,6 +12,9 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core.lifecycle import Lifecycle
 
+STEPS = "steps"
+"""Under this name a call's `logged` has the steps of a composite capability: `[{"name", "ms", "outputs"}, …]`."""
+
 
 class Grant(models.Model):
     """A key. Only its SHA-256 is kept. Keys of one `pool` share their limits.

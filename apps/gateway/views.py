@@ -24,7 +24,7 @@ from apps.core.policy import require
 from apps.gateway import payloads
 from apps.gateway.asked import narrowed
 from apps.gateway.forms import RetentionForm
-from apps.gateway.models import Call, DataKey
+from apps.gateway.models import STEPS, Call, DataKey
 from apps.gateway.policy import may_set_retention, may_unmask
 from apps.gateway.retention import days_of
 from apps.gateway.sealed import has_sealed, masked
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
 
 ASKED = ("capability", "version", "since", "outcome", "score_below", "shadow")
-STEPS = "steps"
-"""Under this name a composite capability logs `[{"name", "ms", "output"}, …]`."""
 
 
 @login_required
@@ -137,7 +135,7 @@ def _steps(call: Call) -> list[dict[str, Any]]:
             "name": str(step.get("name", place + 1)),
             "ms": ms,
             "share": ms / total,
-            "output_text": _pretty(step.get("output")),
+            "output_text": _pretty(step.get("outputs")),
         }
         for place, (step, ms) in enumerate(zip(steps, times, strict=True))
     ]
