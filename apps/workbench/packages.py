@@ -42,6 +42,7 @@ _INSTALLED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._]*)-([0-9][A-Za-z0-9.!+]*)\.di
 _REASON_LENGTH = 4000
 
 
+@transaction.atomic
 def create_environment(
     name: str, text: str, *, team: Team, by: User, workspace: Workspace | None = None
 ) -> Environment:
@@ -112,6 +113,7 @@ def _names(home: Path, *parts: str) -> list[str]:
             os.close(handle)
 
 
+@transaction.atomic
 def retry_environment(environment: Environment, *, by: User) -> Environment:
     """Lock and install a failed environment anew. Raises NotAllowed, IllegalMove, StaleWrite."""
     require(may_make_environment(by, environment.team))
@@ -125,7 +127,17 @@ def _submit(environment: Environment, *, by: User) -> None:
         name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith("UV_")
     }
     try:
-        job = submit_job(
+        job = _locking_job(environment, passed, by=by)
+    except PortalError as error:
+        Environment.lifecycle.move(environment, "failed", by=None, reason=error.message)
+        return
+    Environment.objects.filter(pk=environment.pk).update(job_id=job.pk)
+    environment.job_id = job.pk
+
+
+def _locking_job(environment: Environment, passed: dict[str, str], *, by: User) -> Job:
+    with transaction.atomic():
+        return submit_job(
             JOB_KIND,
             _("Lock the packages of %(name)s") % {"name": environment.name},
             by=by,
@@ -144,11 +156,6 @@ def _submit(environment: Environment, *, by: User) -> None:
             subject=environment,
             network="host",
         )
-    except PortalError as error:
-        Environment.lifecycle.move(environment, "failed", by=None, reason=error.message)
-        return
-    Environment.objects.filter(pk=environment.pk).update(job_id=job.pk)
-    environment.job_id = job.pk
 
 
 def _base() -> str:
@@ -182,7 +189,10 @@ def _why(job: Job) -> str:
 
 
 def install_environments() -> None:
-    """The safety net: whatever still waits to be installed."""
+    """The safety net: what was locked without anybody being told, and whatever still waits to be installed."""
+    locking = Environment.objects.filter(status="locking").values_list("job_id", flat=True)
+    for pk in Job.objects.filter(pk__in=list(locking), status__in=Job.ENDED).values_list("pk", flat=True):
+        when_locked(str(pk), {"kind": JOB_KIND})
     for pk in Environment.objects.filter(status="building").values_list("pk", flat=True):
         install_environment(pk)
 

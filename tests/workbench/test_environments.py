@@ -121,3 +121,13 @@ def test_the_pages_and_the_api_are_for_the_team(client, ada, radio, transport):
     assert client.get(made.url).status_code == 404
     assert client.get(f"/api/v1/environments/{by_api.json()['id']}/").status_code == 404
     assert "own-1" not in client.get("/workspaces/new/").content.decode()
+
+
+def test_a_lost_end_of_the_locking_job_is_found_by_the_next_round(ada, radio):
+    environment = packages.create_environment("forecasting", "lightgbm==4.6.0", team=radio, by=ada)
+    Job.objects.filter(pk=environment.job_id).update(status=Job.Status.FAILED, reason="killed")
+
+    packages.install_environments()
+
+    environment.refresh_from_db()
+    assert (environment.status, environment.reason) == ("failed", "killed")
