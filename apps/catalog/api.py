@@ -20,6 +20,7 @@ from apps.catalog.policy import may_add_version
 from apps.catalog.selectors import (
     capabilities_visible_to,
     get_capability,
+    get_version,
     matching,
     next_patch,
     side_of,
@@ -30,12 +31,14 @@ from apps.catalog.serializers import (
     CapabilityChangeSerializer,
     CapabilitySerializer,
     ComparisonSerializer,
+    CompositeSerializer,
     DeprecationSerializer,
     Int8Serializer,
     NewVersionSerializer,
     ObjectSerializer,
     VersionSerializer,
 )
+from apps.catalog.services import composites
 from apps.core import archives, objects
 from apps.core.api import IdempotencyMixin
 from apps.core.errors import Invalid, NotAllowed
@@ -187,6 +190,36 @@ class VersionViewSet(
         version = self.get_object()
         services.package_version(version, by=self._user())
         return Response(VersionSerializer(version).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=CompositeSerializer, responses={201: VersionSerializer})
+    @action(detail=False, methods=["post"])
+    def composite(self, request: Request) -> Response:
+        """Make a version of other versions: a sequence, an ensemble, a switch, or any graph (`atrium-graph/1`)."""
+        asked = CompositeSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        values, user = asked.validated_data, self._user()
+        capability = get_capability(values["capability"], user=user)
+        require(may_add_version(user, capability))
+        chosen = [get_version(member["version"], user=user) for member in values["members"]]
+        named = composites.name_members(chosen)
+        names = [member["name"] or name for member, name in zip(values["members"], named, strict=True)]
+        members = dict(zip(names, chosen, strict=True))
+        document = values.get("graph") or composites.graph_of_shape(
+            values.get("shape", ""),
+            composites.check_members(members, by=user),
+            on=values["on"],
+            values=[member["value"] for member in values["members"]],
+        )
+        made = services.create_composite(
+            capability,
+            values["number"],
+            members=members,
+            document=_object_of(document),
+            by=user,
+            changelog=values["changelog"],
+        )
+        services.package_version(made, by=user)
+        return Response(VersionSerializer(made).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=Int8Serializer, responses={201: VersionSerializer})
     @action(detail=True, methods=["post"])

@@ -86,3 +86,31 @@ class VersionForm(forms.Form):
     changelog = forms.CharField(
         label=_("What is new"), required=False, widget=forms.Textarea(attrs={"rows": 3}), max_length=20_000
     )
+
+
+class CompositeForm(VersionForm):
+    """What a composite is besides its members, which come as rows beside the form."""
+
+    shape = forms.ChoiceField(
+        label=_("Shape"),
+        choices=[
+            ("sequence", _("Sequence: each step takes what the one before gives")),
+            ("average", _("Ensemble: the scores are averaged")),
+            ("vote", _("Ensemble: the classes are voted on")),
+            ("switch", _("Switch: a field says which member answers")),
+        ],
+    )
+    on = forms.CharField(
+        label=_("Field to switch on"),
+        required=False,
+        max_length=63,
+        help_text=_("Only for a switch: an input such as region, with one text per item."),
+    )
+    graph = forms.CharField(
+        label=_("Graph as JSON"),
+        required=False,
+        max_length=100_000,
+        widget=forms.Textarea(attrs={"rows": 8, "class": "mono", "spellcheck": "false"}),
+        help_text=_("Only for other shapes; it replaces the choice above. Members go by their short names."),
+    )
+    field_order = ["shape", "on", "graph", "number", "changelog"]

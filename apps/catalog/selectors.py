@@ -106,6 +106,12 @@ def get_version(pk: int, *, user: User | AnonymousUser) -> Version:
     raise NotFound(_("There is no version %(pk)s that you may see.") % {"pk": pk})
 
 
+def possible_members(capability: Capability, *, user: User | AnonymousUser) -> QuerySet[Version]:
+    """Packaged versions of other capabilities that a composite of this one can be made of, newest first."""
+    found = versions_visible_to(user).filter(status=Version.Status.PACKAGED)
+    return found.exclude(capability=capability).order_by("capability__slug", "-pk")[:500]
+
+
 def next_patch(version: Version) -> str:
     """The first free patch version after a version's number."""
     core = version.number.split("+")[0].split("-")[0]

@@ -96,6 +96,26 @@ class Int8Serializer(serializers.Serializer[Any]):
     number = serializers.CharField(required=False, allow_blank=True, default="")
 
 
+class MemberSerializer(serializers.Serializer[Any]):
+    """A member of a composite; `value` is the field's value that leads to it in a switch."""
+
+    version = serializers.IntegerField(help_text="The id of a packaged version")
+    name = serializers.CharField(required=False, allow_blank=True, default="")
+    value = serializers.CharField(required=False, allow_blank=True, default="")
+
+
+class CompositeSerializer(serializers.Serializer[Any]):
+    """A composite: members, and either a shape that is wired by names, or the graph itself."""
+
+    capability = serializers.SlugField()
+    number = serializers.CharField()
+    members = MemberSerializer(many=True)
+    shape = serializers.ChoiceField(choices=["sequence", "average", "vote", "switch"], required=False)
+    on = serializers.CharField(required=False, allow_blank=True, default="")
+    graph = serializers.JSONField(required=False)
+    changelog = serializers.CharField(required=False, allow_blank=True, default="")
+
+
 class ObjectSerializer(serializers.Serializer[Any]):
     """A stored file."""
 

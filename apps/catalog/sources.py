@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from apps.core import objects
 from apps.core.errors import Invalid
 from apps.core.manifests import Entry, Manifest
+from atrium.graph import FILE as GRAPH
 
 MLMODEL = "MLmodel"
 MODEL_SUFFIXES = frozenset(
@@ -40,6 +41,8 @@ _FILE_KEYS = ("pickled_model", "data", "model_path", "model_data", "python_model
 
 def check_source(manifest: Manifest) -> None:
     """Raises Invalid that names what is missing for this to be a model, and what to do."""
+    if GRAPH in manifest:
+        return  # a composite: its members are packages that were checked before
     described = sorted((path for path in manifest if PurePosixPath(path).name == MLMODEL), key=len)
     if described:
         _check_mlmodel(manifest, described[0])

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from apps.catalog.views import capabilities, comparison, versions
+from apps.catalog.views import capabilities, comparison, composites, versions
 
 _pages = [
     path("catalog/", capabilities.capability_list, name="list"),
@@ -14,6 +14,8 @@ _pages = [
     path("catalog/<slug:slug>/withdraw/", capabilities.withdraw, name="withdraw"),
     path("catalog/<slug:slug>/deprecate/", capabilities.deprecate, name="deprecate"),
     path("catalog/<slug:slug>/compare/", comparison.compare_versions, name="compare"),
+    path("catalog/<slug:slug>/compose/", composites.compose, name="compose"),
+    path("catalog/<slug:slug>/compose/picture/", composites.picture, name="compose_picture"),
     path("catalog/<slug:slug>/upload/", versions.upload, name="upload"),
     path("catalog/<slug:slug>/versions/<str:number>/", versions.detail, name="version"),
     path("catalog/<slug:slug>/versions/<str:number>/state/", versions.state, name="version_state"),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from atrium.frameworks.base import Source
+from atrium.graph import FILE as GRAPH
 from atrium.oip.arrays import DTYPES, Array
 from atrium.signature import Column, Signature, TensorSpec
 
@@ -32,6 +33,8 @@ class InvalidModel(ValueError):
 
 def read_source(root: Path) -> Source:
     """The model in a folder: its MLmodel file may lie at the top or in one folder below."""
+    if (root / GRAPH).is_file():
+        return Source(root)  # the MLmodel files below are its members' own
     found = sorted(root.rglob(MLMODEL), key=lambda path: (len(path.parts), str(path)))
     if not found:
         return Source(_descend(root))

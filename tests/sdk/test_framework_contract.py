@@ -6,12 +6,14 @@ boosting.lock, PyTorch where ATRIUM_TEST_TORCH names a Python that has it.
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from apps.compute.environments import builder
 from atrium.frameworks import ALL
+from atrium.graph import draw_up
 from atrium.package import open_package
 from tests.sdk.conftest import ROOT, Base, Packaged, package, running
 
@@ -24,6 +26,7 @@ MODELS = {
     "sklearn": {"forest": "onnx", "columns": "onnx"},
     "onnx": {"bare-onnx": "onnx"},
     "python": {"twice": "python"},
+    "composite": {"pair": "python"},
     "mlflow": {"pyfunc": "python"},
     "xgboost": {"xgboost-two": "onnx", "xgboost-three": "onnx", "xgboost-price": "onnx"},
     "lightgbm": {"lightgbm-two": "onnx", "lightgbm-three": "onnx", "lightgbm-price": "onnx"},
@@ -61,11 +64,24 @@ class Made:
     def source(self, framework: str, model: str) -> Path:
         if (self._sources / model).is_dir():
             return self._sources / model
+        if framework == "composite":
+            return self._pair()
         folder = self._work / "models" / framework
         if not folder.is_dir():
             done = self.environments.of(framework).run(MAKE, folder, framework, cwd=self._work)
             assert done.returncode == 0, done.stderr
         return folder / model
+
+    def _pair(self) -> Path:
+        """A composite of the same forest twice."""
+        folder = self._work / "models" / "composite" / "pair"
+        if not folder.is_dir():
+            forest = self.packaged("sklearn", "forest").folder
+            members = [(name, open_package(forest).signature) for name in ("one", "two")]
+            for name, _ in members:
+                shutil.copytree(forest, folder / "members" / name)
+            (folder / "graph.json").write_text(json.dumps(draw_up("average", members)), encoding="utf-8")
+        return folder
 
     def packaged(self, framework: str, model: str, *, convert: bool = True) -> Packaged:
         if (model, convert) not in self._packaged:

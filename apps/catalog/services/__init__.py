@@ -7,6 +7,7 @@ from apps.catalog.services.capabilities import (
     publish_capability,
     withdraw_capability,
 )
+from apps.catalog.services.composites import create_composite
 from apps.catalog.services.locking import build_soon, environment_to_serve
 from apps.catalog.services.packages import collect_packages, materialise
 from apps.catalog.services.packaging import (
@@ -22,6 +23,7 @@ __all__ = [
     "build_soon",
     "collect_packages",
     "create_capability",
+    "create_composite",
     "create_int8_version",
     "create_version",
     "deprecate_capability",

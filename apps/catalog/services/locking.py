@@ -14,6 +14,8 @@ from apps.catalog.models import EnvironmentLock, Version
 from apps.compute import environments
 from apps.compute.services import submit_job
 from apps.core import background, objects
+from atrium.graph import FILE as GRAPH
+from atrium.graph import MEMBERS
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -34,8 +36,9 @@ _PASSED_ON = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "HTTP_PROXY", "NO_
 
 def requirements_of(manifest: Manifest) -> list[Requirement]:
     """What an upload says it needs: requirements.txt or conda.yaml beside the model. Raises Invalid."""
+    own = [path for path in manifest if GRAPH not in manifest or not path.startswith(f"{MEMBERS}/")]
     for name, read in (("requirements.txt", requirements.read), ("conda.yaml", requirements.read_conda)):
-        found = sorted((path for path in manifest if PurePosixPath(path).name == name), key=len)
+        found = sorted((path for path in own if PurePosixPath(path).name == name), key=len)
         if found:
             with objects.open_object(manifest[found[0]]["sha256"]) as stream:
                 return read(stream.read(_LARGEST_TEXT).decode(errors="replace"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import messages
@@ -12,11 +13,11 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from apps.catalog import services
+from apps.catalog import pictures, services
 from apps.catalog.forms import VersionForm
 from apps.catalog.models import Capability, Version
 from apps.catalog.policy import may_add_version, may_package_version, may_retire_version
-from apps.catalog.selectors import next_patch, suggested_number
+from apps.catalog.selectors import next_patch, suggested_number, text_of
 from apps.catalog.services.locking import JOB_KIND as LOCKING
 from apps.catalog.views.capabilities import built, lineage_of, show_error
 from apps.compute.models import Job
@@ -25,6 +26,9 @@ from apps.core import archives, objects
 from apps.core.errors import Invalid, NotFound
 from apps.core.policy import require
 from apps.datasets.forms import uploads_of
+from atrium.graph import FILE as GRAPH
+from atrium.graph import read_graph
+from atrium.signature import parse_signature
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -148,6 +152,23 @@ def _variants_of(report: dict[str, Any]) -> list[dict[str, Any]]:
     return rows if latency else []
 
 
+def _composite_of(version: Version) -> dict[str, Any] | None:
+    """The picture of a composite's graph and its pinned members; None for any other version."""
+    facts = version.parameters.get("composite")
+    if not isinstance(facts, dict) or GRAPH not in version.source_manifest:
+        return None
+    pinned = facts.get("members") or {}
+    found = {each.pk: each for each in Version.objects.filter(pk__in=[m["version"] for m in pinned.values()])}
+    members = {name: found[entry["version"]] for name, entry in pinned.items() if entry["version"] in found}
+    try:
+        signatures = {name: parse_signature(member.signature) for name, member in members.items()}
+        graph = read_graph(json.loads(text_of(version, GRAPH)), signatures)
+    except ValueError:
+        return {"members": pinned, "picture": None}
+    names = {name: f"{entry['capability']} {entry['number']}" for name, entry in pinned.items()}
+    return {"members": pinned, "picture": pictures.draw(graph, names)}
+
+
 def _steps_of(version: Version, job: Job | None) -> list[dict[str, Any]]:
     """The steps as reported, or, while the job runs, as far as its progress tells."""
     if version.report.get("steps"):
@@ -172,6 +193,7 @@ def detail(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     version = _version_of(request, slug, number)
     context = _state_of(version, cast("User", request.user)) | {
         "lineage": lineage_of(version),
+        "composite": _composite_of(version),
         "files": sorted((version.manifest or version.source_manifest).items())[:500],
     }
     return render(request, "catalog/version.html", context)

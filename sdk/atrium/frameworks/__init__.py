@@ -2,6 +2,7 @@
 
 from atrium.frameworks.base import CannotConvert, CannotLoad, Detection, Framework, Source
 from atrium.frameworks.boosting import LightGbm, XGBoost
+from atrium.frameworks.composite import Composite
 from atrium.frameworks.onnx import Onnx
 from atrium.frameworks.pyfunc import PyFunc
 from atrium.frameworks.python import PythonFunction
@@ -10,6 +11,7 @@ from atrium.frameworks.torch import Torch
 
 # In this order they are asked; the first that recognises the source takes it.
 ALL: tuple[Framework, ...] = (
+    Composite(),
     Onnx(),
     SciKitLearn(),
     XGBoost(),

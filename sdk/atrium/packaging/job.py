@@ -471,8 +471,7 @@ def _latency(model: Model, inputs: Mapping[str, Array]) -> dict[str, float]:
 def _write(job: Job) -> None:
     assert job.signature is not None
     with job.step("write", "writing the package") as step:
-        ignore = shutil.ignore_patterns("__pycache__", ".git", *SIDECARS)
-        shutil.copytree(job.source.root, job.target / "model", ignore=ignore, dirs_exist_ok=True)
+        shutil.copytree(job.source.root, job.target / "model", ignore=_left_out(job), dirs_exist_ok=True)
         entry = dict(job.entry)
         if job.framework.name == "onnx":
             entry["onnx"] = f"model/{entry['file']}"
@@ -491,6 +490,18 @@ def _write(job: Job) -> None:
         files = manifest(job.target)
         job.result |= {"manifest": files, "digest": digest(files)}
         step["message"] = f"{len(files)} files, digest {job.result['digest'][:12]}"
+
+
+def _left_out(job: Job) -> Callable[[str, list[str]], set[str]]:
+    """What does not go into model/: caches everywhere, and at the top what the package has a place of its own for."""
+    top = str(job.source.root)
+
+    def ignored(folder: str, names: list[str]) -> set[str]:
+        return {
+            name for name in names if name in ("__pycache__", ".git") or (folder == top and name in SIDECARS)
+        }
+
+    return ignored
 
 
 def _document(job: Job, entry: dict[str, Any]) -> dict[str, Any]:
