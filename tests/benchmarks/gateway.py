@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -37,6 +38,7 @@ METADATA = {
     "outputs": [{"name": "class", "datatype": "INT64", "shape": [-1]}],
 }
 V2 = "/v2/models/digits/infer"
+MEMORY: list[float] = []
 GOALS = {
     ("forest", 1): ">= 8", ("forest", 16): ">= 20", ("forest", 64): ">= 20",
     ("lr", 1): ">= 2", ("lr", 16): ">= 4", ("lr", 64): ">= 4",
@@ -90,6 +92,8 @@ def rounds(contestants: list[Contestant]) -> dict[tuple[str, str, int], list[Loa
                         for connections in CONNECTIONS:
                             found = load(url, connections, SECONDS, each.body, each.headers)
                             seen[each.name, model, connections].append(found)
+                        if each.name == "gateway":
+                            MEMORY.append(memory_mb(url))
                 except Left as reason:
                     print(f"{each.name} is left out: {reason}", flush=True)
                     contestants.remove(each)
@@ -128,6 +132,38 @@ def results(seen: dict[tuple[str, str, int], list[Load]]) -> Iterator[Result]:
         - median([x.p50_ms for x in seen["direct", "forest", 1]])
     ]
     yield Result("gateway.added_p50_ms", round(added[0], 3), "ms", "<= 0.4", "forest, 1 connection")
+    yield Result(
+        "gateway.process_mb", round(max(MEMORY), 1), "MB", "<= 120", "resident, after the load, the largest"
+    )
+    yield snapshot_load()
+
+
+def memory_mb(url: str) -> float:
+    """What a gateway process holds, by its own word."""
+    with urllib.request.urlopen(f"{url.removesuffix(V2)}/healthz", timeout=10) as answer:
+        return float(json.load(answer)["memory_bytes"]) / 1e6
+
+
+def snapshot_load() -> Result:
+    """100,000 keys and 10,000 routes from the disk, in a process of its own."""
+    from tests.gateway.test_snapshot import MEASURE, large
+
+    with tempfile.TemporaryDirectory(prefix="atrium-bench-") as folder:
+        path = Path(folder) / "snapshot"
+        path.write_bytes(large())
+        found = [
+            subprocess.run(
+                [sys.executable, "-c", MEASURE, str(path)],
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout.split()
+            for _ in range(3)
+        ]
+    seconds, megabytes = (median([float(each[at]) for each in found]) for at in (0, 1))
+    said = f"100,000 keys, 10,000 routes; the process then holds {megabytes:.0f} MB"
+    return Result("gateway.snapshot_load_s", round(seconds, 2), "s", "<= 2", said)
 
 
 # --- ours
