@@ -6,7 +6,9 @@ import base64
 import hashlib
 import hmac
 import json
+import socket
 import threading
+import time
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -139,6 +141,35 @@ def test_410_switches_the_webhook_off(hook, receiver):
     hook[0].refresh_from_db()
     assert not hook[0].active
     assert "410" in hook[0].why_off
+
+
+def test_a_receiver_that_answers_a_byte_at_a_time_keeps_no_worker(monkeypatch):
+    monkeypatch.setattr(posting, "is_refused", lambda address: False)
+    monkeypatch.setattr(posting, "IN_ALL_S", 0.5)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def drip():
+        line, _ = listener.accept()
+        for _byte in range(100):
+            try:
+                line.sendall(b"H")
+            except OSError:
+                return
+            time.sleep(0.1)
+
+    threading.Thread(target=drip, daemon=True).start()
+    began = time.monotonic()
+    answer = posting.post(
+        f"http://127.0.0.1:{listener.getsockname()[1]}/", posting.new_secret(), "msg_1", b"{}"
+    )
+    listener.close()
+    assert (answer.status, time.monotonic() - began < 3) == (0, True)
+
+
+def test_an_address_that_cannot_be_sent_to_is_an_answer_too(monkeypatch):
+    monkeypatch.setattr(posting, "is_refused", lambda address: False)
+    for url in ("http://127.0.0.1:1/straße", "http://a..b/"):
+        assert posting.post(url, posting.new_secret(), "msg_1", b"{}").error
 
 
 def test_nobody_listening_is_a_failure_with_words(hook, receiver):
