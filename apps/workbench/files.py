@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -63,13 +64,17 @@ def copy(source: Path, target: Path) -> None:
 
 def runnable(home: Path) -> list[str]:
     """The notebooks and scripts, at most the first 200."""
-    found: list[str] = []
-    for file, _handle in walk(home):
-        if PurePosixPath(file.path).suffix in (".ipynb", ".py"):
-            found.append(file.path)
-        if len(found) >= 200:
-            break
-    return found
+    return [file.path for file in _ending(home, ".ipynb", ".py")]
+
+
+def notebooks(home: Path) -> list[Found]:
+    """The notebooks, at most the first 200."""
+    return list(_ending(home, ".ipynb"))
+
+
+def _ending(home: Path, *suffixes: str) -> Iterator[Found]:
+    matching = (file for file, _handle in walk(home) if PurePosixPath(file.path).suffix in suffixes)
+    return islice(matching, 200)
 
 
 def within_limits(home: Path) -> Iterator[tuple[Found, BinaryIO]]:
@@ -82,6 +87,25 @@ def within_limits(home: Path) -> Iterator[tuple[Found, BinaryIO]]:
         if total > MOST_BYTES:
             raise TooMuch(f"{total >> 20:,} MB > {MOST_BYTES >> 20:,} MB ({file.path})")
         yield file, handle
+
+
+@contextmanager
+def opened(home: Path, path: str) -> Iterator[BinaryIO]:
+    """One regular file below `home`, reached through real folders only. Raises OSError."""
+    *folders, name = PurePosixPath(path).parts or ("",)
+    if not name or ".." in (*folders, name) or path.startswith("/"):
+        raise FileNotFoundError(path)
+    parent = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for folder in folders:
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            inner = os.open(folder, flags, dir_fd=parent)
+            os.close(parent)
+            parent = inner
+        with _regular(name, parent) as handle:
+            yield handle
+    finally:
+        os.close(parent)
 
 
 @contextmanager

@@ -121,7 +121,7 @@ def workload_of(workspace: Workspace, token: str) -> Workload:
         mounts=[Mount(home_of(workspace), WORK, readonly=False), Mount(folder / "etc", CONFIG)],
         port=True,
         restart="on-failure",
-        env={**door_environment(token), **_jupyter_environment()},
+        env={**door_environment(token), **_jupyter_environment(), **_author_of(workspace)},
         network="forwarder",
     )
 
@@ -133,6 +133,20 @@ def door_environment(token: str) -> dict[str, str]:
         # Without a tracker, runs are noted down in the workload's own files, so that the same code works.
         return door | {"MLFLOW_TRACKING_URI": f"file://{WORK}/mlruns", "MLFLOW_ALLOW_FILE_STORE": "true"}
     return door | {"MLFLOW_TRACKING_URI": f"{DOOR}/mlflow", "MLFLOW_TRACKING_TOKEN": token}
+
+
+def _author_of(workspace: Workspace) -> dict[str, str]:
+    """Who commits in the workspace's repository, for git."""
+    if workspace.owner_id is None:
+        return {}
+    owner = workspace.owner
+    name, mail = owner.get_full_name() or owner.username, owner.email or f"{owner.username}@atrium.invalid"
+    return {
+        "GIT_AUTHOR_NAME": name,
+        "GIT_COMMITTER_NAME": name,
+        "GIT_AUTHOR_EMAIL": mail,
+        "GIT_COMMITTER_EMAIL": mail,
+    }
 
 
 def _jupyter_environment() -> dict[str, str]:

@@ -110,6 +110,11 @@ class Workspace(models.Model):
         return f"w{self.pk}"
 
     @property
+    def size_name(self) -> str:
+        """The name of its size without the figures, for tables that have those in columns."""
+        return str(self.get_flavour_display()).replace("：", ":").partition(":")[0]
+
+    @property
     def size(self) -> Size:
         """What it may use."""
         return self.SIZES[Workspace.Flavour(self.flavour)]

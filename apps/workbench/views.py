@@ -22,7 +22,7 @@ from apps.core.errors import Conflict, Invalid, NotFound, Unavailable
 from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.core.urns import urn
-from apps.workbench import comparison, entry, files, packages, services
+from apps.workbench import comparison, entry, files, notebooks, packages, services
 from apps.workbench.adapters import Tracker
 from apps.workbench.forms import (
     CloneForm,
@@ -162,6 +162,36 @@ def facts(request: HttpRequest, pk: int) -> HttpResponse:
     if found.status != "running":
         response["HX-Refresh"] = "true"
     return response
+
+
+@login_required
+@require_GET
+def notebook_list(request: HttpRequest, pk: int) -> HttpResponse:
+    """The notebooks of a workspace, to be read whether it runs or not."""
+    found = workspace_for(_user(request), pk)
+    rows = files.notebooks(home_of(found))
+    context = {**_context(request, found), "notebooks": rows, "tab_notebooks": True}
+    return render(request, "workbench/notebooks.html", context)
+
+
+@login_required
+@require_GET
+def notebook(request: HttpRequest, pk: int, path: str) -> HttpResponse:
+    """One notebook with its outputs."""
+    found = workspace_for(_user(request), pk)
+    try:
+        with files.opened(home_of(found), path) as handle:
+            data = handle.read(notebooks.LARGEST + 1)
+    except OSError as error:
+        raise NotFound(_("There is no notebook “%(path)s” in this workspace.") % {"path": path}) from error
+    context = {**_context(request, found), "path": path, "tab_notebooks": True}
+    try:
+        if len(data) > notebooks.LARGEST:
+            raise Invalid(_("The notebook is larger than 32 MB. Open it in JupyterLab."))
+        context["cells"] = notebooks.cells_of(data)
+    except Invalid as error:
+        context["problem"] = error.message
+    return render(request, "workbench/notebook.html", context)
 
 
 @login_required

@@ -7,6 +7,8 @@ who may only read get the plain Lab, which reads the file.
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ SHARING = frozenset(
         "@jupyterlab/git",
     )
 )
+IGNORED = """.*\n!.gitignore\n!.gitattributes\n__pycache__/\n*.pyc\nmlruns/\n"""
+
 REPLACED = frozenset(
     ("@jupyterlab/filebrowser-extension:defaultFileBrowser", "@jupyterlab/notebook-extension:cell-executor")
 )
@@ -39,7 +43,18 @@ def page_for(handler: Any, page: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _begin_repository(home: Path) -> None:
+    """Give a workspace without one a repository of its own; caches and other hidden files are not in it."""
+    if shutil.which("git") is None or (home / ".git").exists():
+        return
+    if not (home / ".gitignore").exists():
+        (home / ".gitignore").write_text(IGNORED, encoding="utf-8")
+    subprocess.run(["git", "init", "-q", "-b", "main", str(home)], check=False, capture_output=True)
+
+
 def _load_jupyter_server_extension(server: Any) -> None:
     # Extensions are loaded by name: those that keep their databases there come after this one.
-    (Path(server.root_dir) / ".jupyter").mkdir(exist_ok=True)
+    home = Path(server.root_dir)
+    (home / ".jupyter").mkdir(exist_ok=True)
+    _begin_repository(home)
     server.web_app.settings["page_config_hook"] = page_for

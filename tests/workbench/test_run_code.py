@@ -120,6 +120,16 @@ def test_a_cell_runs_with_nobody_there_and_its_output_is_in_the_file(guest, kern
     wait_for(lambda: on_disk() == ["alone\n"], 30)
 
 
+def test_the_workspace_is_a_repository_in_which_the_lab_commits(guest, workspace):
+    as_json = {"X-XSRFToken": guest.cookies["_xsrf"], "Content-Type": "application/json"}
+    body = json.dumps({"type": "file", "format": "text", "content": "x = 1\n"})
+    assert guest.request("PUT", "/api/contents/kept.py", body=body, headers=as_json).status in (200, 201)
+    status = json.loads(guest.post("/git/status").text)
+    assert {"kept.py", ".gitignore"} <= {one["to"] for one in status["files"]}
+    assert not any(one["to"].startswith((".jupyter", ".local")) for one in status["files"])
+    assert guest.post("/git/add", json.dumps({"add_all": False, "filename": "kept.py"})).status == 200
+
+
 def test_files_travel_both_ways_and_stay_outside(guest, workspace):
     from apps.workbench.launch import home_of
 
