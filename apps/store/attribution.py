@@ -19,6 +19,8 @@ from apps.store.inputs import flatten
 from apps.store.reading import kind_of_output
 
 MOST_PARTS = 128
+MOST_VALUES = 8_000_000
+"""In all variants together; more would fill a web process's memory."""
 _WORD = re.compile(r"[\u4e00-\u9fff]{1,2}|[^\s\u4e00-\u9fff]+")
 
 
@@ -59,13 +61,18 @@ def takes_many(signature: Mapping[str, Any]) -> bool:
 def question(
     signature: Mapping[str, Any], tensors: Sequence[Mapping[str, Any]], cases: Sequence[Mapping[str, Any]]
 ) -> Question:
-    """The variants of one item's tensors. Shipped cases say what is ordinary for a column of a table."""
+    """The variants of one item's tensors. Shipped cases say what is ordinary for a column of a table.
+
+    Raises ValueError for an input that is too large to be asked about so often.
+    """
     given = {tensor["name"]: list(flatten(tensor["data"])) for tensor in tensors}
     specs = [spec for spec in signature["inputs"] if spec["name"] in given]
     parts: list[Part] = []
     for spec in specs:
         parts += _parts(spec, given[spec["name"]], signature.get("columns") or [])
     parts = parts[:MOST_PARTS]
+    if (len(parts) + 1) * sum(map(len, given.values())) > MOST_VALUES:
+        raise ValueError("too many values")
     rows = {name: [values] for name, values in given.items()}
     neutrals = []
     for part in parts:

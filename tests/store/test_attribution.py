@@ -27,6 +27,12 @@ def test_a_column_is_set_to_the_median_of_the_cases_or_the_middle_of_its_range()
     assert asked.neutrals == ["50", "0"]
 
 
+def test_an_input_that_would_fill_the_memory_is_refused():
+    image = {"inputs": [{"name": "image", "datatype": "FP32", "shape": [-1, 1000, 1000]}], "outputs": []}
+    with pytest.raises(ValueError, match="too many"):
+        question(image, [{"name": "image", "data": [0.0] * 1_000_000}], [])
+
+
 def test_weights_are_what_the_answer_loses():
     asked = question(TABLE, [{"name": "features", "data": [80.0, 5.0]}], [])
     unit, weights = weigh(asked, TABLE, answered([[0.1, 0.9], [0.6, 0.4], [0.05, 0.95]]))

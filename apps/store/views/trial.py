@@ -109,7 +109,10 @@ def why(request: HttpRequest, slug: str) -> HttpResponse:
     tensors = inputs.read(inputs.form_of(version.signature), request.POST.dict()) if version else None
     if version is None or tensors is None or not attribution.takes_many(version.signature):
         raise Invalid(_("This input cannot be explained. Ask first, then ask why."))
-    asked = attribution.question(version.signature, tensors, selectors.cases_of(version))
+    try:
+        asked = attribution.question(version.signature, tensors, selectors.cases_of(version))
+    except ValueError as error:
+        raise Invalid(_("This input is too large to be explained.")) from error
     answer = _ask(user, context["capability"], asked.tensors)
     context |= {"answer": answer}
     if answer.ok:
