@@ -184,7 +184,7 @@ def report_on(run: Run, job: Job) -> Report:
     }
     digest, _size = objects.put([orjson.dumps(content, option=orjson.OPT_SORT_KEYS)])
     report = Report.objects.create(
-        run=run, version=run.version, digest=digest, verdict=verdict, headline=_headline(figures, differences)
+        run=run, version=run.version, digest=digest, verdict=verdict, headline=_headline(measured)
     )
     lineage.link(run, report, "reported")
     Run.lifecycle.move(run, Run.Status.REPORTED, by=None, ended_at=timezone.now())
@@ -193,11 +193,16 @@ def report_on(run: Run, job: Job) -> Report:
     return report
 
 
-def _headline(figures: dict[str, Any], differences: dict[str, Any] | None) -> dict[str, Any]:
+def _headline(measured: dict[str, Any]) -> dict[str, Any]:
     """The few figures that lists show without opening the report."""
+    figures, differences = measured["figures"], measured.get("differences") or {}
+    main = measured.get("main", "accuracy")
     shown = ("accuracy", "f1_macro", "mae", "span_f1", "latency_p95_ms", "throughput", "memory_mb")
     headline = {name: figures[name]["value"] for name in shown if name in figures}
-    if differences and "accuracy" in differences:
+    headline |= {"main": main, "value": figures.get(main, {}).get("value"), "rows": measured.get("rows")}
+    if main in differences:
+        headline["difference"] = differences[main]
+    if "accuracy" in differences:
         headline["accuracy_difference"] = differences["accuracy"]
     return headline
 

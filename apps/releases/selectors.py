@@ -50,9 +50,17 @@ def versions_for_bypass(user: User) -> QuerySet[Version]:
 
 
 def waiting_for_signature(user: User) -> QuerySet[Release]:
-    """What this person can sign now, for the QA inbox."""
+    """What this person can sign now, for the QA inbox: with what its rows show and nothing heavier."""
     open_requests = waiting_for(user).filter(kind="release").values("pk")
-    return releases_visible_to(user).filter(status=Release.Status.SIGNING, request__in=open_requests)
+    rows = Release.objects.filter(
+        capability__team__in=teams_of(user, *_VIEWERS),
+        status=Release.Status.SIGNING,
+        request__in=open_requests,
+    )
+    shown = ("status", "opened_at", "version__number", "report__verdict", "report__headline")
+    names = ("capability__name", "capability__team__name", "opened_by__username")
+    related = rows.select_related("version", "capability__team", "report", "opened_by")
+    return related.only(*shown, *names).prefetch_related("findings")
 
 
 def release_of(version: Version) -> Release | None:

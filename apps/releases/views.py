@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -15,6 +15,7 @@ from apps.catalog.selectors import get_capability, get_version
 from apps.core.errors import Conflict, Invalid, NotFound
 from apps.core.paging import keyset
 from apps.core.policy import require
+from apps.evaluation.gates import HIGHER_IS_BETTER
 from apps.instances.models import Deployment
 from apps.releases import bypass, charts, findings, rollout, signing
 from apps.releases.blockers import blockers_of
@@ -33,6 +34,7 @@ from apps.releases.policy import (
     may_steer,
     may_write_policy,
 )
+from apps.releases.risk import risk_of
 from apps.releases.selectors import (
     bypasses_visible_to,
     production_history,
@@ -70,7 +72,21 @@ def inbox(request: HttpRequest) -> HttpResponse:
     """What waits for my signature, oldest first."""
     waiting = waiting_for_signature(cast("User", request.user))
     page = keyset(waiting, ("pk",), request.GET.get("cursor", ""), PAGE_SIZE)
-    return render(request, "releases/inbox.html", {"page": page})
+    rows = [{"release": release, **_weighed(release)} for release in page.items]
+    return render(request, "releases/inbox.html", {"page": page, "rows": rows})
+
+
+def _weighed(release: Release) -> dict[str, Any]:
+    headline = release.report.headline
+    main = headline.get("main", "accuracy")
+    difference = headline.get("difference") or headline.get("accuracy_difference")
+    return {
+        "main": main,
+        "value": headline.get("value", headline.get("accuracy")),
+        "difference": difference,
+        "risk": risk_of(release.report.verdict, difference, higher_is_better=main in HIGHER_IS_BETTER),
+        "open": sum(finding.closed_at is None for finding in release.findings.all()),
+    }
 
 
 @login_required
