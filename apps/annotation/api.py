@@ -35,6 +35,7 @@ from apps.annotation.serializers import (
     NewTasksSerializer,
     NewTransferSerializer,
     PlaceSerializer,
+    PreviewSerializer,
     ProjectChangeSerializer,
     ProjectSerializer,
     QualitySerializer,
@@ -43,6 +44,7 @@ from apps.annotation.serializers import (
     ReviewSerializer,
     RuleSerializer,
     StatusSerializer,
+    SwitchSerializer,
     TaskSerializer,
     TransferSerializer,
 )
@@ -171,6 +173,32 @@ class ProjectViewSet(
         rule = services.add_rule(project, by=_user(request), **asked.validated_data)
         pulling.pull(rule)
         return Response(RuleSerializer(rule).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=RuleSerializer, responses=PreviewSerializer)
+    @action(detail=True, methods=["post"], url_path="rules/preview", pagination_class=None)
+    def preview_rule(self, request: Request, pk: str) -> Response:
+        """What a rule would take now, and why; nothing is kept."""
+        project = self.get_object()
+        require(may_manage(_user(request), project))
+        asked = RuleSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        values = {name: asked.validated_data.get(name) for name in ("kind", "share", "below")}
+        found = pulling.preview(project, **values)
+        some = [{"request_id": call.request_id, "at": call.at, "why": why} for call, why in found.some]
+        told = {"looked_at": found.looked_at, "taken": found.taken, "some": some, "unread": found.unread}
+        return Response(told)
+
+    @extend_schema(request=SwitchSerializer, responses=RuleSerializer)
+    @action(detail=True, methods=["post"], url_path=r"rules/(?P<rule>\d{1,18})", pagination_class=None)
+    def switch_rule(self, request: Request, pk: str, rule: str) -> Response:
+        """Let a rule rest, or pull again."""
+        asked = SwitchSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        found = self.get_object().rules.filter(pk=int(rule)).first()
+        if found is None:
+            raise NotFound(_("This rule does not exist any more."))
+        switched = services.switch_rule(found, by=_user(request), active=asked.validated_data["active"])
+        return Response(RuleSerializer(switched).data)
 
     @extend_schema(responses=QualitySerializer)
     @action(detail=True, methods=["get"])

@@ -83,7 +83,12 @@ class RuleForm(forms.Form):
         choices=[choice for choice in PullRule.Kind.choices if choice[0] != "uploaded"],
     )
     below = forms.FloatField(
-        label=_("Confidence below"), required=False, min_value=0.01, max_value=1, initial=0.6
+        label=_("Confidence"),
+        required=False,
+        min_value=0.01,
+        max_value=1,
+        initial=0.6,
+        help_text=_("Uncertain is what lies below it, sure what reaches it."),
     )
     share = forms.FloatField(
         label=_("Share"),

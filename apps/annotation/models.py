@@ -77,6 +77,9 @@ class PullRule(models.Model):
     class Kind(models.TextChoices):
         COMPLAINED = "complained", _("Complained about")
         UNCERTAIN = "uncertain", _("Uncertain")
+        CONFIDENT = "confident", _("Sure, but complained about")
+        DISAGREEING = "disagreeing", _("Answered otherwise by the shadow version")
+        OUTSIDE = "outside", _("Out of range")
         RANDOM = "random", _("Random control")
         UPLOADED = "uploaded", _("Uploaded")
 
@@ -159,6 +162,19 @@ class Task(models.Model):
             models.Index(fields=["project", "-id"], name="task_newest"),
             models.Index(fields=["request_id"], name="task_of_call"),
         ]
+
+
+class Merged(models.Model):
+    """A further call that equals a task's input; it counts once, however often a pull is repeated."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="merged")
+    request_id = models.UUIDField()
+
+    class Meta:
+        verbose_name = _("merged call")
+        verbose_name_plural = _("merged calls")
+        constraints = [models.UniqueConstraint(fields=["project", "request_id"], name="call_merged_once")]
 
 
 class Tally(models.Model):

@@ -18,9 +18,9 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from apps.annotation.models import Project, PullRule, Slot, Task
+from apps.annotation.models import Merged, Project, PullRule, Slot, Task
 from apps.annotation.queue import put_in_order
-from apps.annotation.reading import Unreadable, read_call
+from apps.annotation.reading import Unreadable, out_of_range, read_call
 from apps.gateway.models import Call, Outcome
 from apps.gateway.selectors import calls, outcomes_of
 from apps.requests.services import notify
@@ -28,7 +28,18 @@ from apps.requests.services import notify
 log = logging.getLogger(__name__)
 MOST_PER_PULL = 500
 _OVERLAPPING = timedelta(minutes=2)
-_PRIORITY = {PullRule.Kind.COMPLAINED: 20, PullRule.Kind.UNCERTAIN: 10, PullRule.Kind.RANDOM: 0}
+_NEAR = timedelta(minutes=1)
+_SCANNED = MOST_PER_PULL * 4
+_PRIORITY = {
+    PullRule.Kind.CONFIDENT: 25,
+    PullRule.Kind.COMPLAINED: 20,
+    PullRule.Kind.DISAGREEING: 15,
+    PullRule.Kind.OUTSIDE: 10,
+    PullRule.Kind.UNCERTAIN: 10,
+    PullRule.Kind.RANDOM: 0,
+}
+_OF_COMPLAINTS = (PullRule.Kind.COMPLAINED, PullRule.Kind.CONFIDENT)
+SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -56,32 +67,89 @@ def pull(rule: PullRule) -> Pulled:
     started = timezone.now()
     made = merged = 0
     failures: list[str] = []
-    for call in _matching(rule):
-        outcome = _complaint(call)
+    scanned = _scanned(rule)
+    for call in _chosen_of(rule, scanned):
         try:
-            new = _take(rule, call, outcome)
+            if not _fits(rule, call):
+                continue
+            new = _take(rule, call, _complaint(call))
         except Unreadable as error:
             failures.append(_("call %(id)s: %(why)s") % {"id": call.request_id, "why": error})
             continue
         made, merged = made + new, merged + (not new)
+    # What lies beyond a full scan is the next pull's: complaints come in the order of their calls, so those wait.
+    if len(scanned) == _SCANNED:
+        full = rule.kind in _OF_COMPLAINTS
+        started = (rule.pulled_at if full else scanned[-1].at) or started
     _conclude(rule, started, failures)
     return Pulled(made, merged, len(failures))
 
 
-def _matching(rule: PullRule) -> list[Call]:
-    since = rule.pulled_at - _OVERLAPPING if rule.pulled_at else rule.project.created_at - timedelta(days=7)
+@dataclass(frozen=True)
+class Preview:
+    """What a rule would take now: how many of how many calls that were looked at, some of them, and why."""
+
+    looked_at: int
+    taken: int
+    some: list[tuple[Call, str]]
+    unread: list[str]
+
+
+def preview(project: Project, *, kind: str, share: float, below: float | None = None) -> Preview:
+    """Try a rule on the calls of the last week without keeping anything."""
+    rule = PullRule(project=project, kind=kind, share=share, below=below)
+    scanned, fitting, unread = _scanned(rule), [], []
+    for call in scanned:
+        try:
+            if _fits(rule, call):
+                read_call(call, project)
+                fitting.append(call)
+        except Unreadable as error:
+            unread.append(_("call %(id)s: %(why)s") % {"id": call.request_id, "why": error})
+    some = [(call, _reason(rule, call)) for call in fitting[:SHOWN]]
+    return Preview(len(scanned), round(len(fitting) * share), some, unread[:SHOWN])
+
+
+def _scanned(rule: PullRule) -> list[Call]:
+    """The calls of a rule's kind since the last pull that are no task yet, at most `_SCANNED`, oldest first."""
+    first = timezone.now() if rule.project.pk is None else rule.project.created_at
+    since = rule.pulled_at - _OVERLAPPING if rule.pulled_at else first - timedelta(days=7)
     known = Task.objects.filter(project=rule.project).values("request_id")
+    counted = Merged.objects.filter(project=rule.project).values("request_id")
     capability = rule.project.capability
-    if rule.kind == PullRule.Kind.COMPLAINED:
+    if rule.kind in _OF_COMPLAINTS:
         # A complaint may come days after its call: what counts is when it came.
         wrong = Outcome.objects.filter(kind=Outcome.Kind.FEEDBACK, correct=False, at__gte=since)
         rows = calls(capability=capability, failed=False).filter(request_id__in=wrong.values("request_id"))
     else:
         rows = calls(capability=capability, failed=False, since=since).filter(digested=True)
+    limit = rule.below if rule.below is not None else 0.6
     if rule.kind == PullRule.Kind.UNCERTAIN:
-        rows = rows.filter(score__lt=rule.below if rule.below is not None else 0.6)
-    found = rows.exclude(request_id__in=known).defer(None).order_by("at")[: MOST_PER_PULL * 4]
-    return [call for call in found if _chosen(rule, call)][:MOST_PER_PULL]
+        rows = rows.filter(score__lt=limit)
+    elif rule.kind == PullRule.Kind.CONFIDENT:
+        rows = rows.filter(score__gte=limit)
+    rows = rows.exclude(request_id__in=known).exclude(request_id__in=counted)
+    return list(rows.defer(None).order_by("at")[:_SCANNED])
+
+
+def _chosen_of(rule: PullRule, scanned: list[Call]) -> list[Call]:
+    return [call for call in scanned if _chosen(rule, call)]
+
+
+def _fits(rule: PullRule, call: Call) -> bool:
+    """What the database cannot tell of a call. Raises Unreadable."""
+    if rule.kind == PullRule.Kind.OUTSIDE:
+        return bool(out_of_range(read_call(call, rule.project)))
+    if rule.kind == PullRule.Kind.DISAGREEING:
+        # A shadow's call has an id of its own; it is the one of the same bytes at the same time.
+        near = (call.at - _NEAR, call.at + _NEAR)
+        same = calls(capability=rule.project.capability, failed=False, shadow=True).filter(at__range=near)
+        shadow = same.defer(None).filter(request=call.request).first()
+        if shadow is None:
+            return False
+        answers = [read_call(each, rule.project).predicted for each in (call, shadow)]
+        return answers[0] != answers[1]
+    return True
 
 
 def _chosen(rule: PullRule, call: Call) -> bool:
@@ -100,6 +168,15 @@ def _complaint(call: Call) -> Outcome | None:
 def _reason(rule: PullRule, call: Call) -> str:
     if rule.kind == PullRule.Kind.COMPLAINED:
         return _("A caller said that the answer was wrong.")
+    if rule.kind == PullRule.Kind.CONFIDENT:
+        return _("A caller said that the answer was wrong, of which the model was %(score).0f %% sure.") % {
+            "score": 100 * (call.score or 0)
+        }
+    if rule.kind == PullRule.Kind.DISAGREEING:
+        return _("The shadow version answered otherwise.")
+    if rule.kind == PullRule.Kind.OUTSIDE:
+        names = ", ".join(out_of_range(read_call(call, rule.project))[:5])
+        return (_("Outside the range that the version names: %(names)s.") % {"names": names})[:200]
     if rule.kind == PullRule.Kind.UNCERTAIN:
         return _("The model was only %(score).0f %% sure.") % {"score": 100 * (call.score or 0)}
     return _("Drawn at random, as a control.")
@@ -131,7 +208,10 @@ def _take(rule: PullRule, call: Call, outcome: Outcome | None) -> bool:
     )
     if not new:
         if task.request_id != call.request_id:
-            Task.objects.filter(pk=task.pk).update(weight=F("weight") + 1)
+            _row, first = Merged.objects.get_or_create(
+                project=project, request_id=call.request_id, defaults={"task": task}
+            )
+            Task.objects.filter(pk=task.pk).update(weight=F("weight") + int(first))
         return False
     Slot.objects.bulk_create(
         Slot(task=task, project=project, number=number, priority=task.priority)

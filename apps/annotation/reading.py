@@ -21,12 +21,13 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Read:
-    """`inputs` and `answer` by tensor name, one item each."""
+    """`inputs` and `answer` by tensor name, one item each; `signature` is the version's that answered."""
 
     inputs: dict[str, Any]
     answer: dict[str, Any]
     predicted: str
     confidence: float | None
+    signature: dict[str, Any]
 
 
 def read_call(call: Call, project: Project) -> Read:
@@ -42,7 +43,7 @@ def read_call(call: Call, project: Project) -> Read:
         raise Unreadable(_("its bodies are no JSON (binary tensors are not shown yet)")) from error
     inputs = _items(request.get("inputs", []), version.signature.get("inputs", []))
     answer = _items(response.get("outputs", []), version.signature.get("outputs", []))
-    return Read(inputs, answer, _predicted(answer, version.signature), call.score)
+    return Read(inputs, answer, _predicted(answer, version.signature), call.score, version.signature)
 
 
 def _items(tensors: list[dict[str, Any]], specs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -78,3 +79,24 @@ def _predicted(answer: dict[str, Any], signature: dict[str, Any]) -> str:
                 else str(value)
             )
     return ""
+
+
+def out_of_range(read: Read) -> list[str]:
+    """The names of the inputs or columns whose value lies outside what the signature says of them."""
+    found = []
+    for spec in read.signature.get("inputs", []):
+        value = read.inputs.get(spec["name"])
+        values = value if isinstance(value, list) else [value]
+        columns = read.signature.get("columns") or []
+        specs = columns if len(columns) == len(values) else [spec] * len(values)
+        found += [
+            str(bounds.get("name", spec["name"]))
+            for bounds, each in zip(specs, values, strict=True)
+            if isinstance(each, int | float) and not _inside(each, bounds)
+        ]
+    return list(dict.fromkeys(found))
+
+
+def _inside(value: float, bounds: dict[str, Any]) -> bool:
+    low, high = bounds.get("minimum"), bounds.get("maximum")
+    return (low is None or value >= low) and (high is None or value <= high)

@@ -110,6 +110,17 @@ class RuleSerializer(serializers.ModelSerializer[PullRule]):
         read_only_fields = ["active", "pulled_at", "error"]
 
 
+class SwitchSerializer(serializers.Serializer[Any]):
+    active = serializers.BooleanField()
+
+
+class PreviewSerializer(serializers.Serializer[Any]):
+    looked_at = serializers.IntegerField()
+    taken = serializers.IntegerField()
+    some = serializers.ListField(child=serializers.DictField())
+    unread = serializers.ListField(child=serializers.CharField())
+
+
 class TaskSerializer(serializers.ModelSerializer[Task]):
     dataset_version = serializers.StringRelatedField[Any]()
 

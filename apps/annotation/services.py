@@ -173,7 +173,9 @@ def add_rule(
         raise Invalid(_("“%(kind)s” is no kind of rule.") % {"kind": kind}, fields={"kind": _("is unknown")})
     if not 0 < share <= 1:
         raise Invalid(_("The share must lie above 0 and be at most 1."), fields={"share": _("out of range")})
-    if kind == PullRule.Kind.UNCERTAIN and not (below is not None and 0 < below <= 1):
+    if kind in (PullRule.Kind.UNCERTAIN, PullRule.Kind.CONFIDENT) and not (
+        below is not None and 0 < below <= 1
+    ):
         raise Invalid(
             _("Say below which confidence an answer is uncertain."), fields={"below": _("is missing")}
         )
@@ -181,6 +183,16 @@ def add_rule(
         project=project, kind=kind, share=share, below=below, every_s=max(5, every_s), created_by=by
     )
     audit.record("annotation.rule.added", rule, by=by, kind=kind, share=share)
+    return rule
+
+
+@transaction.atomic
+def switch_rule(rule: PullRule, *, by: User, active: bool) -> PullRule:
+    """Let a rule pull, or rest. What it has pulled stays."""
+    require(may_manage(by, rule.project))
+    rule.active = active
+    rule.save(update_fields=["active"])
+    audit.record("annotation.rule.switched", rule, by=by, active=active)
     return rule
 
 

@@ -143,6 +143,27 @@ def add_rule(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @login_required
+@require_POST
+def preview_rule(request: HttpRequest, pk: int) -> HttpResponse:
+    """What a rule would take now: how many, which, why. Nothing is kept."""
+    project, form = _project_of(request, pk), RuleForm(request.POST)
+    require(may_manage(_user(request), project))
+    found = pulling.preview(project, **form.cleaned_data) if form.is_valid() else None
+    return render(request, "annotation/_rule_preview.html", {"found": found, "form": form})
+
+
+@login_required
+@require_POST
+def switch_rule(request: HttpRequest, pk: int, rule_pk: int) -> HttpResponse:
+    """Let a rule rest, or pull again."""
+    rule = _project_of(request, pk).rules.filter(pk=rule_pk).first()
+    if rule is None:
+        raise NotFound(_("This rule does not exist any more."))
+    services.switch_rule(rule, by=_user(request), active="active" in request.POST)
+    return redirect("annotation:detail", pk)
+
+
+@login_required
 @require_GET
 def label(request: HttpRequest, pk: int) -> HttpResponse:
     """The labelling screen: the next task, claimed for this person."""

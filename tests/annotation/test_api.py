@@ -200,6 +200,8 @@ def rows_of_the_table(project, task):
         Row("POST", a_project + "status/", (401, 422, 422, 422, 422, 422)),
         Row("POST", a_project + "claim/", team),
         Row("GET", a_project + "rules/", team),
+        Row("POST", a_project + "rules/preview/", (401, 422, 422, 404, 404, 422)),
+        Row("POST", a_project + "rules/1/", (401, 422, 422, 422, 422, 422)),
         Row("GET", a_project + "transfers/", team),
         Row("POST", a_project + "transfers/", (401, 422, 422, 404, 404, 422)),
         Row("GET", a_project + "transfers/1/file/", (401, 404, 404, 404, 404, 404)),

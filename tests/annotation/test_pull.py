@@ -1,0 +1,142 @@
+"""Logged calls become tasks by rule: once, whatever is repeated, with their reason; and a rule is tried before."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import uuid4
+
+import orjson
+import pytest
+from django.utils import timezone
+
+from apps.annotation import pulling
+from apps.annotation.models import Merged, PullRule, Task
+from apps.annotation.services import add_rule, switch_rule
+from apps.catalog.models import Version
+from apps.gateway import partitions
+from apps.gateway.models import Call, Outcome
+from apps.requests.models import Notification
+from tests.factories import make_packaged_version
+
+pytestmark = pytest.mark.django_db
+
+SIGNATURE = {
+    "inputs": [{"name": "features", "datatype": "FP32", "shape": [-1, 2]}],
+    "outputs": [{"name": "class", "datatype": "INT64", "shape": [-1], "kind": "class"}],
+    "columns": [{"name": "load", "minimum": 0, "maximum": 10}, {"name": "drops", "minimum": 0}],
+}
+
+
+@pytest.fixture
+def logged(project, ada):
+    """Logs a call of the project's capability."""
+    version = make_packaged_version(project.capability, ada, "1.0.0")
+    Version.objects.filter(pk=version.pk).update(signature=SIGNATURE)
+    partitions.make(timezone.now().date())
+
+    def log(values, answer=3, **fields):
+        request = {"inputs": [{"name": "features", "shape": [1, 2], "datatype": "FP32", "data": values}]}
+        response = {"outputs": [{"name": "class", "shape": [1], "datatype": "INT64", "data": [answer]}]}
+        facts = {
+            "request_id": uuid4(), "at": timezone.now(), "capability_id": project.capability_id, "version": "1.0.0",
+            "status": 200, "latency_ms": 1.0, "stage_weight": 100.0, "shadow": False, "digested": True,
+            "request": orjson.dumps(request), "response": orjson.dumps(response), "score": 0.9,
+        }  # fmt: skip
+        return Call.objects.create(**(facts | fields))
+
+    return log
+
+
+def complain(call):
+    Outcome.objects.create(request_id=call.request_id, kind="feedback", correct=False, at=timezone.now())
+
+
+def test_equal_inputs_are_one_task_and_count_once_however_often_it_is_pulled(project, logged, ada):
+    for _number in range(3):
+        logged([1.0, 2.0])
+    rule = add_rule(project, by=ada, kind="random")
+
+    for _number in range(3):
+        pulling.pull(rule)
+
+    assert Task.objects.get().weight == 3
+    assert Merged.objects.count() == 2
+
+
+def test_each_kind_takes_its_calls_and_says_why(project, logged, ada):
+    sure, unsure, outside, split = (
+        logged([1.0, 1.0]), logged([2.0, 2.0], score=0.3), logged([30.0, 1.0]), logged([4.0, 4.0]),
+    )  # fmt: skip
+    logged([4.0, 4.0], answer=8, shadow=True)
+    logged([1.0, 1.0], answer=3, shadow=True)
+    complain(sure)
+    complain(unsure)
+    expected = {
+        "complained": {sure, unsure},
+        "confident": {sure},
+        "uncertain": {unsure},
+        "outside": {outside},
+        "disagreeing": {split},
+        "random": {sure, unsure, outside, split},
+    }
+    for kind, calls in expected.items():
+        found = pulling.preview(project, kind=kind, share=1.0, below=0.6)
+        assert {call.request_id for call, _why in found.some} == {call.request_id for call in calls}, kind
+        assert all(why for _call, why in found.some)
+        assert found.taken == len(calls)
+    assert not Task.objects.exists()
+
+    pulling.pull(add_rule(project, by=ada, kind="outside"))
+    task = Task.objects.get()
+    assert (task.rule_kind, task.reason) == ("outside", "Outside the range that the version names: load.")
+
+
+def test_more_calls_than_one_pull_looks_at_wait_for_the_next(project, logged, ada, monkeypatch):
+    monkeypatch.setattr(pulling, "_SCANNED", 4)
+    start = timezone.now() - timedelta(minutes=30)
+    for number in range(10):
+        logged([float(number), 1.0], at=start + timedelta(minutes=number * 3))
+    rule = add_rule(project, by=ada, kind="random")
+
+    for _number in range(4):
+        pulling.pull(rule)
+
+    assert Task.objects.count() == 10
+
+
+def test_a_call_that_cannot_be_read_is_told_to_the_rules_author_with_its_id(project, logged, ada):
+    broken = logged([1.0, 2.0], response=b"\x00 no json")
+    pulling.pull(add_rule(project, by=ada, kind="random"))
+
+    assert str(broken.request_id) in Notification.objects.get(user=ada).body
+    assert str(broken.request_id) in PullRule.objects.get().error
+
+
+def test_a_rule_that_rests_pulls_nothing(project, logged, ada):
+    logged([1.0, 2.0])
+    rule = add_rule(project, by=ada, kind="random")
+    switch_rule(rule, by=ada, active=False)
+
+    pulling.pull_due()
+
+    assert not Task.objects.exists()
+
+
+def test_a_rule_is_tried_on_the_page_and_over_the_api(project, logged, ada, ann, client):
+    logged([1.0, 2.0])
+    rule = add_rule(project, by=ada, kind="random")
+    client.force_login(ada)
+    told = {"kind": "random", "share": "1"}
+
+    page = client.post(f"/annotation/{project.pk}/rules/preview/", told).content.decode()
+    api = f"/api/v1/annotation-projects/{project.pk}/rules/"
+    answer = client.post(api + "preview/", told, "application/json")
+    rests = client.post(f"{api}{rule.pk}/", {"active": False}, "application/json")
+    switched = client.post(f"/annotation/{project.pk}/rules/{rule.pk}/", {"active": "1"})
+
+    assert "1 of the 1 calls" in page
+    assert (answer.json()["taken"], rests.json()["active"], switched.status_code) == (1, False, 302)
+    assert PullRule.objects.get().active
+    client.force_login(ann)
+    assert client.post(f"/annotation/{project.pk}/rules/preview/", told).status_code == 403
+    assert client.post(api + "preview/", told, "application/json").status_code == 403
