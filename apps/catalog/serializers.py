@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.accounts.models import Team
+from apps.catalog import cards
 from apps.catalog.models import Capability, Version
 
 
@@ -18,17 +19,33 @@ class CapabilitySerializer(serializers.ModelSerializer[Capability]):
     )
     tags = serializers.ListField(child=serializers.CharField(), required=False)
     name = serializers.CharField(required=False)
+    card_missing = serializers.SerializerMethodField(help_text="Sections of a model card that the card lacks")
 
     class Meta:
         model = Capability
         fields = [
-            *("id", "slug", "name", "summary", "card", "domain", "tags", "team", "visibility", "status"),
+            *(
+                "card_missing",
+                "id",
+                "slug",
+                "name",
+                "summary",
+                "card",
+                "domain",
+                "tags",
+                "team",
+                "visibility",
+                "status",
+            ),
             *("published_at", "deprecated_at", "deprecation_note", "retires_on", "created_at", "changed_at"),
         ]
         read_only_fields = [
             *("status", "published_at", "deprecated_at", "deprecation_note", "created_at", "changed_at"),
         ]
         extra_kwargs: dict[str, Any] = {"slug": {"validators": []}}
+
+    def get_card_missing(self, capability: Capability) -> list[str]:
+        return cards.missing_sections(capability.card)
 
 
 class CapabilityChangeSerializer(serializers.Serializer[Any]):

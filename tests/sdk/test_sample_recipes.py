@@ -25,8 +25,9 @@ def test_a_recipe_trains_a_capability_that_converts(base, tmp_path, name):
     card = (job / "outputs" / "model" / "card.md").read_text()
     assert f"{metrics['accuracy']:.4f}" in card
 
-    packaged = package(base, job / "outputs" / "model", tmp_path / "packaging")
+    packaged = package(base, job / "outputs" / "model", tmp_path / "packaging", golden=job / "inputs")
     assert packaged.code == 0, packaged.log
+    assert packaged.result["golden"]["rows"] > 100, packaged.result["golden"]
     assert packaged.result["conversion"]["converted"], packaged.result["conversion"]
     assert {"card.md", "parsing.json", "cases.json"} <= set(packaged.result["manifest"])
 

@@ -107,6 +107,7 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
     context: dict[str, Any] = {
         "capability": capability,
         "page": page,
+        "card_missing": cards.missing_sections(capability.card),
         "may_edit": may_edit_capability(user, capability),
         "may_publish": may_publish_capability(user, capability),
         "may_add_version": may_add_version(user, capability),
