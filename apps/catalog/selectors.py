@@ -108,7 +108,9 @@ def get_version(pk: int, *, user: User | AnonymousUser) -> Version:
 
 def possible_members(capability: Capability, *, user: User | AnonymousUser) -> QuerySet[Version]:
     """Packaged versions of other capabilities that a composite of this one can be made of, newest first."""
-    found = versions_visible_to(user).filter(status=Version.Status.PACKAGED)
+    found = versions_visible_to(user).filter(
+        status=Version.Status.PACKAGED, capability__in=capabilities_built_by(user)
+    )
     return found.exclude(capability=capability).order_by("capability__slug", "-pk")[:500]
 
 

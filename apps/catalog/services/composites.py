@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from apps.catalog.models import Capability, Version
-from apps.catalog.policy import may_add_version, may_view_capability
+from apps.catalog.policy import may_add_version, may_build
 from apps.catalog.services.locking import BASE, environment_to_serve
 from apps.catalog.services.versions import create_version
 from apps.core import lineage, objects
@@ -45,7 +45,7 @@ def check_members(members: Mapping[str, Version], *, by: User) -> dict[str, Sign
         )
     found = {}
     for name, version in members.items():
-        require(may_view_capability(by, version.capability))
+        require(may_build(by, version.capability))
         if version.status != Version.Status.PACKAGED:
             raise Invalid(_("%(version)s is not packaged, so it cannot be a member.") % {"version": version})
         if environment_to_serve(version) != BASE:
