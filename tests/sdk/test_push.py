@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import os
+import socket
 import threading
 import uuid
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -91,6 +94,40 @@ def test_only_files_that_the_portal_lacks_are_sent(portal, radio, tmp_path, monk
     portal.push(folder, name="twice", version="1.0.0", team=radio.slug)
     assert ("PUT", f"/api/v1/objects/{stored}/") not in sent
     assert ("PUT", f"/api/v1/objects/{hashlib.sha256(new).hexdigest()}/") in sent
+
+
+def test_a_large_file_that_was_cut_leaves_nothing_and_is_sent_by_the_next_push(
+    portal, live_server, radio, tmp_path, monkeypatch
+):
+    folder = atrium.save_model(predict, tmp_path / "m", signature=SIGNATURE)
+    large = os.urandom(1 << 20) * 48
+    (folder / "weights.bin").write_bytes(large)
+    (folder / "earlier.bin").write_bytes(uuid.uuid4().bytes)
+    sha256 = hashlib.sha256(large).hexdigest()
+    address = urlsplit(live_server.url)
+    head = (
+        f"PUT /api/v1/objects/{sha256}/ HTTP/1.1\r\nHost: {address.netloc}\r\n"
+        f"Authorization: Bearer {os.environ['ATRIUM_TOKEN']}\r\nContent-Length: {len(large)}\r\n"
+        "Content-Type: application/octet-stream\r\n\r\n"
+    )
+    with socket.create_connection((address.hostname, address.port)) as cut:
+        cut.sendall(head.encode() + large[: 8 << 20])
+    assert not objects.exists(sha256)
+    sent = []
+    send = portal._http.request
+
+    def listen(method, path, *arguments, **named):
+        sent.append((method, path))
+        return send(method, path, *arguments, **named)
+
+    monkeypatch.setattr(portal._http, "request", listen)
+    portal.push(folder, name="twice", version="1.0.0", team=radio.slug)
+    again = len(sent)
+    portal.push(folder, name="twice", version="1.0.1", team=radio.slug)
+
+    assert objects.path(sha256).stat().st_size == len(large)
+    assert [method for method, _ in sent[again:]].count("PUT") == 0  # the second push sends no file again
+    assert Version.objects.get(number="1.0.0").source_manifest["weights.bin"]["sha256"] == sha256
 
 
 def test_a_push_to_a_capability_that_is_not_there_says_so(portal, tmp_path):
