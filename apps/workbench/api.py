@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from django.db.models import Prefetch
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, status, viewsets
@@ -13,9 +14,15 @@ from rest_framework.response import Response
 from apps.accounts.models import Team
 from apps.core.api import IdempotencyMixin
 from apps.core.errors import Invalid
+from apps.datasets.models import DatasetVersion
 from apps.workbench import packages, services
 from apps.workbench.models import Environment, Workspace
-from apps.workbench.selectors import environments_visible_to, workspace_for, workspaces_visible_to
+from apps.workbench.selectors import (
+    dataset_versions_offered_to,
+    environments_visible_to,
+    workspace_for,
+    workspaces_visible_to,
+)
 from apps.workbench.serializers import (
     CloneSerializer,
     EnvironmentSerializer,
@@ -57,7 +64,7 @@ class WorkspaceViewSet(
         for name, field in (("status", "status"), ("team", "team__slug"), ("owner", "owner__username")):
             if asked.get(name):
                 rows = rows.filter(**{field: asked[name]})
-        return rows
+        return rows.prefetch_related(Prefetch("datasets", DatasetVersion.objects.only("pk")))
 
     @extend_schema(
         parameters=[
@@ -85,7 +92,14 @@ class WorkspaceViewSet(
         asked = WorkspaceChangeSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         facts = dict(asked.validated_data)
-        changed = services.change_workspace(self.get_object(), by=cast("User", request.user), **facts)
+        person, wanted = cast("User", request.user), facts.pop("datasets", None)
+        changed = services.change_workspace(self.get_object(), by=person, **facts)
+        if wanted is not None:
+            found = list(dataset_versions_offered_to(person).filter(pk__in=wanted))
+            if missing := set(wanted) - {version.pk for version in found}:
+                message = _("There is no data set version %(id)s that you may see.") % {"id": min(missing)}
+                raise Invalid(message, fields={"datasets": message})
+            services.mount_datasets(changed, found, by=person)
         return Response(WorkspaceSerializer(changed).data)
 
     @extend_schema(request=None, responses=WorkspaceSerializer)

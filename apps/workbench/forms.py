@@ -10,7 +10,9 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Role, Team
 from apps.accounts.selectors import teams_of
 from apps.compute.environments.offered import offered_to
+from apps.datasets.models import DatasetVersion
 from apps.workbench.models import Workspace
+from apps.workbench.selectors import dataset_versions_offered_to
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -58,9 +60,22 @@ class SettingsForm(forms.Form):
         help_text=_("Running cells and commands in terminals count as work."),
     )
 
+    datasets = forms.ModelMultipleChoiceField(
+        label=_("Data sets"),
+        required=False,
+        queryset=DatasetVersion.objects.none(),
+        help_text=_(
+            "Read-only at /datasets/<name>/<version> from the next start on, and in jobs of this workspace; "
+            "atrium.dataset(“name”) finds them."
+        ),
+    )
+
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _offer_environments(self, user)
+        field = self.fields["datasets"]
+        assert isinstance(field, forms.ModelMultipleChoiceField)
+        field.queryset = dataset_versions_offered_to(user)
 
 
 class EnvironmentForm(forms.Form):

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from apps.compute import environments
 from apps.compute.engines.base import PORT_SOCKET, WORK, Mount, Resources, Workload
-from apps.workbench import files
+from apps.workbench import files, mounted
 from apps.workbench.identity import key_of
 
 if TYPE_CHECKING:
@@ -118,10 +118,19 @@ def workload_of(workspace: Workspace, token: str) -> Workload:
         environment=environments.path(workspace.environment),
         resources=Resources(cpu=size.cpu, memory_mb=size.memory_mb, disk_mb=size.disk_mb),
         at_quota="freeze",
-        mounts=[Mount(home_of(workspace), WORK, readonly=False), Mount(folder / "etc", CONFIG)],
+        mounts=[
+            Mount(home_of(workspace), WORK, readonly=False),
+            Mount(folder / "etc", CONFIG),
+            *(mounted.mounts_of(workspace, workspace.owner) if workspace.owner_id else ()),
+        ],
         port=True,
         restart="on-failure",
-        env={**door_environment(token), **_jupyter_environment(), **_author_of(workspace)},
+        env={
+            **door_environment(token),
+            **mounted.ENVIRONMENT,
+            **_jupyter_environment(),
+            **_author_of(workspace),
+        },
         network="forwarder",
     )
 

@@ -84,6 +84,9 @@ class Workspace(models.Model):
     )
     active_at = models.DateTimeField(null=True, help_text=_("When something in it was last at work."))
     activity = models.JSONField(default=dict, help_text="What was last seen in it; see tending.Activity.")
+    datasets = models.ManyToManyField(
+        "datasets.DatasetVersion", related_name="+", blank=True, verbose_name=_("data sets")
+    )
     cloned_from = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="+")
     last_log = models.TextField(blank=True, help_text=_("The last lines of the server that ended."))
     token = models.ForeignKey(

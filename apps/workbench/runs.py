@@ -12,6 +12,7 @@ from apps.compute.services import submit_job
 from apps.core import objects
 from apps.core.errors import Invalid
 from apps.core.policy import require
+from apps.workbench import mounted
 from apps.workbench.files import TooMuch, within_limits
 from apps.workbench.launch import home_of
 from apps.workbench.policy import may_edit_workspace
@@ -62,6 +63,8 @@ def run_file(
         timeout_s=timeout_s,
         subject=workspace,
         network="forwarder",
+        mounts=mounted.mounts_of(workspace, by),
+        env=mounted.ENVIRONMENT,
     )
 
 

@@ -10,6 +10,8 @@ from django.utils.translation import gettext as _
 from apps.accounts.models import Role
 from apps.accounts.selectors import teams_of
 from apps.core.errors import NotFound
+from apps.datasets.models import DatasetVersion
+from apps.datasets.selectors import datasets_visible_to
 from apps.workbench.models import Environment, Workspace
 
 if TYPE_CHECKING:
@@ -38,6 +40,13 @@ def environment_for(user: User, pk: int) -> Environment:
     if found is None:
         raise NotFound(_("There is no environment %(pk)s that you may see.") % {"pk": pk})
     return found
+
+
+def dataset_versions_offered_to(user: User) -> QuerySet[DatasetVersion]:
+    """Data set versions that a person may read, by name and newest first."""
+    visible = datasets_visible_to(user).values("pk")
+    found = DatasetVersion.objects.filter(dataset__in=visible).select_related("dataset__team")
+    return found.defer("manifest", "schema", "statistics").order_by("dataset__slug", "-number")
 
 
 def environments_offered_to(user: User | AnonymousUser) -> list[tuple[str, str]]:

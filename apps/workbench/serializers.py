@@ -38,6 +38,7 @@ class WorkspaceSerializer(serializers.ModelSerializer[Workspace]):
             "active_at",
             "activity",
             "cloned_from",
+            "datasets",
             "created_at",
         ]
         read_only_fields = fields
@@ -81,6 +82,12 @@ class WorkspaceChangeSerializer(serializers.Serializer[dict[str, Any]]):
     flavour = serializers.ChoiceField(choices=Workspace.Flavour.choices, required=False)
     idle_minutes = serializers.ChoiceField(choices=Workspace.IdleLimit.choices, required=False)
     environment = serializers.CharField(max_length=60, required=False)
+    datasets: serializers.ListField = serializers.ListField(
+        child=serializers.IntegerField(),
+        required=False,
+        max_length=50,
+        help_text="Numbers (id) of data set versions to have read-only at /datasets/<name>/<version>.",
+    )
 
 
 class CloneSerializer(serializers.Serializer[dict[str, Any]]):

@@ -14,6 +14,7 @@ from apps.compute.environments.offered import offered_to
 from apps.core import audit, background
 from apps.core.errors import Conflict, Invalid
 from apps.core.policy import require
+from apps.datasets.policy import may_view as may_view_dataset
 from apps.workbench.models import Workspace
 from apps.workbench.policy import (
     may_create_workspace,
@@ -23,7 +24,10 @@ from apps.workbench.policy import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from apps.accounts.models import Team, User
+    from apps.datasets.models import DatasetVersion
 
 RECONCILE = "workbench.reconcile_workspace"
 COPY_FILES = "workbench.copy_files"
@@ -138,6 +142,23 @@ def change_workspace(
             setattr(workspace, name, value)
         workspace.save(update_fields=list(changed))
         audit.record("workbench.workspace.changed", workspace, by=by, **changed)
+    return workspace
+
+
+@transaction.atomic
+def mount_datasets(workspace: Workspace, versions: Iterable[DatasetVersion], *, by: User) -> Workspace:
+    """Choose the data set versions that are read-only in the workspace from its next start on, and in its jobs.
+
+    Raises NotAllowed.
+    """
+    require(may_edit_workspace(by, workspace))
+    chosen = list(versions)
+    for version in chosen:
+        require(may_view_dataset(by, version.dataset))
+    before = set(workspace.datasets.values_list("pk", flat=True))
+    if before != {version.pk for version in chosen}:
+        workspace.datasets.set(chosen)
+        audit.record("workbench.workspace.datasets", workspace, by=by, datasets=[str(one) for one in chosen])
     return workspace
 
 

@@ -212,6 +212,7 @@ def settings_page(request: HttpRequest, pk: int) -> HttpResponse:
                 idle_minutes=int(asked["idle_minutes"]),
                 environment=asked["environment"],
             )
+            services.mount_datasets(found, asked["datasets"], by=_user(request))
             messages.success(request, _("The settings are saved."))
             return redirect("workbench:settings", found.pk)
     return _settings(request, found, form=form)
@@ -219,7 +220,7 @@ def settings_page(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _settings_of(workspace: Workspace) -> dict[str, Any]:
     names = ("flavour", "idle_minutes", "environment")
-    return {name: getattr(workspace, name) for name in names}
+    return {name: getattr(workspace, name) for name in names} | {"datasets": workspace.datasets.all()}
 
 
 def _settings(request: HttpRequest, found: Workspace, **forms: Any) -> HttpResponse:

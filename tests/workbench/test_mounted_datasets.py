@@ -1,0 +1,90 @@
+"""Data set versions are read-only inside a workspace, and only those that its owner may read."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from apps.compute import environments
+from apps.compute.adapters import engine
+from apps.core.errors import NotAllowed
+from apps.datasets.models import DatasetVersion
+from apps.datasets.services import create_version
+from apps.workbench import mounted, services
+from apps.workbench.launch import folder_of, lay_out, workload_of
+from tests.factories import make_dataset, make_user, put_files
+from tests.workbench.conftest import wait_for
+
+pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("workbench")]
+
+SCRIPT = """
+import atrium
+frame = atrium.dataset("towers")
+print("rows", len(frame), "version", frame.attrs["version"])
+try:
+    open("/datasets/towers/1/towers.csv", "a")
+except OSError as error:
+    print(type(error).__name__, error.strerror)
+"""
+
+
+@pytest.fixture
+def version(ada, radio):
+    """The first version of a data set of Ada's team."""
+    files = put_files({"towers.csv": b"name,height\nwest,30\neast,45\n"})
+    made = create_version(make_dataset(radio, ada, "towers"), files, by=ada)
+    shutil.rmtree(mounted.settings.ATRIUM.data_dir / "mounted" / str(made.pk), ignore_errors=True)
+    return made
+
+
+@pytest.fixture
+def workspace(ada, radio):
+    made = services.create_workspace("signals", team=radio, by=ada)
+    shutil.rmtree(folder_of(made), ignore_errors=True)
+    yield made
+    engine().remove(made.workload_id)
+    shutil.rmtree(folder_of(made), ignore_errors=True)
+
+
+def test_code_in_the_workspace_reads_it_and_cannot_write_it(workspace, version, ada):
+    environments.build("base", say=lambda words: None)
+    services.mount_datasets(workspace, [version], by=ada)
+    lay_out(workspace)
+    script = replace(
+        workload_of(workspace, "none"), argv=["python", "-c", SCRIPT], port=False, network="none"
+    )
+    engine().start(replace(script, restart="never"))
+    wait_for(lambda: engine().observe(workspace.workload_id).ended, 60)
+    said = engine().log(workspace.workload_id)[0].decode()
+    assert "rows 2 version" in said
+    assert "Read-only file system" in said or "Permission denied" in said
+    assert DatasetVersion.objects.get(pk=version.pk).digest == version.digest
+
+
+def test_only_the_owner_chooses_and_only_what_they_may_read(workspace, version, dan, ada, transport):
+    with pytest.raises(NotAllowed):
+        services.mount_datasets(workspace, [version], by=dan)
+    zoe = make_user("zoe", team=transport, role="developer")
+    foreign = services.create_workspace("theirs", team=transport, by=zoe)
+    with pytest.raises(NotAllowed):
+        services.mount_datasets(foreign, [version], by=zoe)
+
+
+def test_a_right_that_ended_takes_the_data_away_at_the_next_start(workspace, version, ada):
+    services.mount_datasets(workspace, [version], by=ada)
+    assert [mount.target for mount in mounted.mounts_of(workspace, ada)] == ["/datasets/towers/1"]
+    ada.memberships.all().delete()
+    ada = type(ada).objects.get(pk=ada.pk)
+    assert mounted.mounts_of(workspace, ada) == []
+
+
+def test_they_are_chosen_on_the_page_and_through_the_api(client, workspace, version, ada):
+    client.force_login(ada)
+    page = f"/workspaces/{workspace.pk}/settings/"
+    fields = {"flavour": "small", "idle_minutes": "60", "environment": "base", "datasets": [version.pk]}
+    assert client.post(page, fields).status_code == 302
+    assert "towers v1" in client.get(page).content.decode()
+    here, as_json = f"/api/v1/workspaces/{workspace.pk}/", {"content_type": "application/json"}
+    assert client.get(here).json()["datasets"] == [version.pk]
+    assert client.patch(here, {"datasets": []}, **as_json).json()["datasets"] == []
+    assert client.patch(here, {"datasets": [999_999]}, **as_json).status_code == 422
