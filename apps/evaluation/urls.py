@@ -10,6 +10,7 @@ urlpatterns = [
     path("evaluations/new/<int:version_pk>/", views.start, name="start"),
     path("evaluations/<int:pk>/", views.show_run, name="run"),
     path("evaluations/<int:pk>/cancel/", views.cancel, name="cancel"),
+    path("reports/compare/", views.compare_reports, name="compare"),
     path("reports/<int:pk>/", views.show_report, name="report"),
     path("reports/<int:pk>/report.json", views.report_json, name="report-json"),
     path("reports/<int:pk>/report.html", views.report_html, name="report-html"),

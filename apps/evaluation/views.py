@@ -20,6 +20,7 @@ from apps.core.errors import Invalid, NotFound
 from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.evaluation import charts, services
+from apps.evaluation.comparison import side_by_side
 from apps.evaluation.forms import SuiteForm
 from apps.evaluation.models import Report, Run, Suite
 from apps.evaluation.policy import may_cancel, may_evaluate, may_see_evaluations, may_write_suite
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 30
 ROWS_SIZE = 50
+MOST_COMPARED = 5
 _CONFUSIONS = 12
 _UNITS = {
     "latency_p50_ms": ("ms", 2),
@@ -144,6 +146,22 @@ def _told(report: Report) -> dict[str, Any]:
 def show_report(request: HttpRequest, pk: int) -> HttpResponse:
     """The report: verdict, gates, figures, charts, errors."""
     return render(request, "evaluation/report.html", _told(_report_of(request, pk)))
+
+
+@login_required
+@require_GET
+def compare_reports(request: HttpRequest) -> HttpResponse:
+    """Several candidates side by side: the figures and gates of their reports, on the same rows or said otherwise."""
+    asked = [int(pk) for pk in request.GET.getlist("report")[:MOST_COMPARED] if pk.isdigit()]
+    reports = [_report_of(request, pk) for pk in dict.fromkeys(asked)]
+    contents = [content_of(report) for report in reports]
+    context = {
+        "reports": list(zip(reports, contents, strict=True)),
+        "rows": side_by_side([content["measured"]["figures"] for content in contents]),
+        "same_rows": len({content["suite"]["dataset_digest"] for content in contents}) < 2,
+        "most": MOST_COMPARED,
+    }
+    return render(request, "evaluation/compare.html", context)
 
 
 @login_required

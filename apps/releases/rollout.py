@@ -143,7 +143,8 @@ def _ask_shipped_cases(release: Release) -> None:
     waiting = fresh.status == Release.Status.ROLLING and fresh.cases is None
     if waiting and fresh.deployment and fresh.deployment.status == Deployment.Status.READY:
         cases = run_cases(fresh.deployment)
-        Release.objects.filter(pk=fresh.pk, cases__isnull=True).update(cases=cases)
+        # What kept them from being asked before is over.
+        Release.objects.filter(pk=fresh.pk, cases__isnull=True).update(cases=cases, reason="")
 
 
 def _step(release: Release) -> None:

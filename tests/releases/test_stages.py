@@ -112,10 +112,12 @@ def test_with_the_gateway_away_the_rollout_waits_and_goes_on_later(start, monkey
     release = start(cases=[case(3)])
     assert (release.status, release.cases, weights(release)) == (Release.Status.ROLLING, None, (0, 100))
 
+    assert "gateway" in release.reason
     request.getfixturevalue("gateway")
     proceed(release)
 
-    assert weights(release) == (5, 95)
+    release.refresh_from_db()
+    assert (weights(release), release.reason) == ((5, 95), "")
 
 
 @pytest.mark.parametrize(
