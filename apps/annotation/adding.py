@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LARGEST_INPUT = 1 << 20
 NAMED = 50
+MANY = 1000
 
 
 @dataclass
@@ -70,6 +71,8 @@ def add_tasks(project: Project, rows: Iterable[Any], *, by: User, keep_good: boo
         added.tasks, good, _places = cursor.fetchone()
         added.merged = good - added.tasks
         cursor.execute("DROP TABLE staged")
+        if added.tasks >= MANY:  # else the first claims are planned for an empty table, and read all of it
+            cursor.execute("ANALYZE annotation_task, annotation_slot")
     if project.order != Project.Order.PRIORITY:
         put_in_order(project)
     audit.record(

@@ -14,7 +14,7 @@ from rest_framework import mixins, parsers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from apps.annotation import adding, claims, pulling, queue, quick, retraining, services, transfers
+from apps.annotation import adding, claims, pulling, queue, quick, receipts, retraining, services, transfers
 from apps.annotation.label_types import type_named
 from apps.annotation.models import Annotation, Project, PullRule, Slot, Task
 from apps.annotation.policy import may_label, may_manage, may_see_project
@@ -40,6 +40,7 @@ from apps.annotation.serializers import (
     ProjectSerializer,
     QualitySerializer,
     QueueSerializer,
+    ReceiptSerializer,
     RetrainingSerializer,
     ReviewSerializer,
     RuleSerializer,
@@ -53,6 +54,7 @@ from apps.core.api import IdempotencyMixin
 from apps.core.errors import Conflict, Invalid, NotFound
 from apps.core.policy import require
 from apps.datasets.selectors import get_dataset
+from apps.gateway.models import Outcome
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -484,3 +486,30 @@ class AnnotationViewSet(
             "at": _moment(made.at),
         }
         return Response(told, status=status.HTTP_201_CREATED)
+
+
+class ReceiptViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Outcome]):
+    """What became of feedback: received, looked at, accepted, in which data, in which model, in production."""
+
+    serializer_class = ReceiptSerializer
+    ordering = ("-at", "-pk")
+
+    def get_queryset(self) -> QuerySet[Outcome]:
+        if getattr(self, "swagger_fake_view", False):
+            return Outcome.objects.none()
+        return receipts.feedback_of(_user(self.request))
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Receipts, newest feedback first."""
+        rows = self.paginate_queryset(self.get_queryset()) or []
+        told = [
+            {
+                "request_id": entry.outcome.request_id,
+                "at": entry.outcome.at,
+                "correct": entry.outcome.correct,
+                "state": entry.state,
+                "steps": entry.steps,
+            }
+            for entry in receipts.receipts(rows)
+        ]
+        return self.get_paginated_response(told)

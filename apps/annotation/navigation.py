@@ -10,4 +10,6 @@ def register() -> None:
     """Add the entries; called once when the app is ready."""
     roles = frozenset({"annotator", "developer", "qa"})
     register_item(MenuItem(_("Quality"), _("Annotation"), "annotation:list", "tags", roles, 120))
+    told = frozenset({"consumer", "developer", "qa"})
+    register_item(MenuItem(_("Store"), _("Feedback"), "annotation:feedback", "message-check", told, 60))
     register_landing("annotator", "annotation:list")

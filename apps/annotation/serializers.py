@@ -274,3 +274,13 @@ class QualitySerializer(serializers.Serializer[Any]):
     people = serializers.ListField(child=serializers.DictField())
     labels = serializers.ListField(child=serializers.DictField())
     pairs = serializers.ListField(child=serializers.DictField())
+
+
+class ReceiptSerializer(serializers.Serializer[Any]):
+    request_id = serializers.UUIDField()
+    at = serializers.DateTimeField()
+    correct = serializers.BooleanField(allow_null=True)
+    state = serializers.ChoiceField(
+        choices=["received", "looked_at", "left_out", "accepted", "in_data", "in_model", "in_production"]
+    )
+    steps = serializers.ListField(child=serializers.CharField())

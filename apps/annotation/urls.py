@@ -7,6 +7,7 @@ from apps.annotation import views
 app_name = "annotation"
 urlpatterns = [
     path("annotation/", views.list_projects, name="list"),
+    path("feedback/", views.feedback, name="feedback"),
     path("annotation/new/", views.create, name="create"),
     path("annotation/preview/", views.preview, name="preview"),
     path("annotation/<int:pk>/", views.detail, name="detail"),

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts.models import Role
 from apps.accounts.selectors import teams_of
-from apps.annotation import claims, pulling, queue, retraining, services, transfers
+from apps.annotation import claims, pulling, queue, receipts, retraining, services, transfers
 from apps.annotation.forms import ProjectForm, QueueForm, RuleForm, split_labels
 from apps.annotation.label_types import TYPES, type_named
 from apps.annotation.models import Annotation, Project, PullRule, Retraining, Slot, Task, Transfer
@@ -441,3 +441,14 @@ def retrain(request: HttpRequest, pk: int) -> HttpResponse:
     retraining.retrain(project.capability, newest, by=_user(request))
     messages.success(request, _("Retraining has started; its result goes on to evaluation by itself."))
     return redirect("annotation:detail", pk)
+
+
+@login_required
+@require_GET
+def feedback(request: HttpRequest) -> HttpResponse:
+    """Feedback on the calls that one may see, each with its receipt."""
+    page = keyset(
+        receipts.feedback_of(_user(request)), ("-at", "-pk"), request.GET.get("cursor", ""), PAGE_SIZE
+    )
+    context = {"page": page, "receipts": receipts.receipts(page.items)}
+    return render(request, "annotation/feedback.html", context)

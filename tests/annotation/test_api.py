@@ -209,6 +209,7 @@ def rows_of_the_table(project, task):
         Row("POST", a_project + "accept/", team),
         Row("POST", a_project + "export/", (401, 409, 409, 404, 404, 409)),
         Row("POST", a_project + "retrain/", (401, 409, 403, 404, 404, 409)),
+        Row("GET", A + "feedback-receipts/", everybody),
         Row("GET", A + "tasks/", everybody),
         Row("GET", a_task, team),
         Row("POST", a_task + "review/", (401, 403, 403, 404, 404, 403)),
