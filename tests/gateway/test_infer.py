@@ -199,6 +199,15 @@ def test_a_model_that_hangs_is_given_up_after_the_deadline(gateway, runner):
     assert time.monotonic() - started < 2
 
 
+def test_a_caller_says_how_long_it_waits(serving):
+    began = time.monotonic()
+    late = serving.infer(b"SLEEP5", X_Atrium_Timeout_Ms="200")
+
+    assert (late.status, "0.2 s" in late.json["error"]) == (504, True)
+    assert time.monotonic() - began < 4
+    assert serving.infer(X_Atrium_Timeout_Ms="soon").status == 200
+
+
 def test_callers_keep_their_version_and_spread_by_weight(gateway, runner):
     sockets = {"1.0.0": [runner("1.0.0")], "2.0.0": [runner("2.0.0")]}
     serving = gateway(picture(routes={"1.0.0": 80, "2.0.0": 20}, sockets=sockets))

@@ -42,7 +42,8 @@ VERSION = "0.1.0"
 EXTENSIONS = ["binary_tensor_data", "model_repository"]
 SHADOWS_AT_ONCE = 64
 BINARY_LENGTH = b"inference-header-content-length"
-FORWARDED = (b"content-type", BINARY_LENGTH, b"content-encoding", b"accept-encoding")
+TIMEOUT = b"x-atrium-timeout-ms"
+FORWARDED = (b"content-type", BINARY_LENGTH, b"content-encoding", b"accept-encoding", TIMEOUT)
 RETURNED = (b"content-type", BINARY_LENGTH, b"content-encoding", b"retry-after")
 ENCODING = b"content-encoding"
 CALLER = b"atrium-caller"
@@ -310,7 +311,8 @@ class Service:
         deployment = call.deployment
         assert deployment is not None
         head = request_head(call, deployment)
-        deadline = time.monotonic() + self.config.call_seconds
+        seconds = seconds_given(call.request, self.config.call_seconds)
+        deadline = time.monotonic() + seconds
         limit = self.config.in_flight_per_replica
         call.replica = choose_replica(self.pool, deployment, limit)
         try:
@@ -335,7 +337,7 @@ class Service:
             raise Refused(
                 504,
                 f"The model {deployment.capability} {deployment.version} did not answer within "
-                f"{self.config.call_seconds:g} s; send fewer rows per call.",
+                f"{seconds:g} s; send fewer rows per call, or give it more time.",
             ) from slow
 
     def _answer(self, call: Call, answer: Answer, limits: Headers) -> Response:
@@ -484,6 +486,12 @@ def caller_of(request: Request, grant: Grant) -> str:
     """Who sticks to a version: the key's subject, or the end user that a system names in Atrium-Caller."""
     named = request.headers.get(CALLER)
     return f"{grant.subject}/{named.decode('latin-1')}" if named else grant.subject
+
+
+def seconds_given(request: Request, most: float) -> float:
+    """How long the caller waits at most: X-Atrium-Timeout-Ms, by which the runner sheds what would come too late."""
+    given = request.headers.get(TIMEOUT, b"")
+    return min(int(given) / 1000, most) if given.isdigit() and len(given) < 10 and int(given) else most
 
 
 def check_body(request: Request) -> None:
