@@ -3,8 +3,11 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
+from atrium import logged
+from atrium.frameworks.composite import CompositeModel
 from atrium.graph import InvalidGraph, draw_up, read_graph
 from atrium.package import manifest, open_package
 from atrium.signature import parse_signature
@@ -140,3 +143,22 @@ def test_a_switch_sends_each_row_to_its_member_and_keeps_their_order(base, packa
     assert shares[0:2] != shares[2:4]
     assert lost[0] == 422
     assert "region" in lost[1]["error"]
+
+
+def test_what_a_member_calls_sensitive_stays_out_of_the_log():
+    members = {"a": SIDE, "b": SIDE}
+    graph = read_graph(draw_up("average", list(members.items())), members)
+
+    class Even:
+        def predict(self, inputs):
+            rows = len(inputs["image"])
+            return {"class": np.zeros(rows, np.int64), "probabilities": np.full((rows, 2), 0.5, np.float32)}
+
+    sealed = frozenset({"a.probabilities"})
+    model = CompositeModel(graph, {"a": Even(), "b": Even()}, {"a": ["image"], "b": ["image"]}, sealed=sealed)
+    values = logged.start()
+
+    model.predict({"image": np.zeros((1, 4, 4), np.float32)})
+
+    assert set(values["a"]["outputs"]) == {"class"}
+    assert set(values["b"]["outputs"]) == {"class", "probabilities"}

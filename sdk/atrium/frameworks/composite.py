@@ -35,11 +35,13 @@ class CompositeModel:
         members: Mapping[str, AnyModel],
         inputs: Mapping[str, list[str]],
         signature: Signature | None = None,
+        sealed: frozenset[str] = frozenset(),
     ) -> None:
         self.graph = graph
         self.signature = signature or graph.signature
         self._members = members
         self._inputs = inputs
+        self._sealed = sealed  # outputs, as "<node>.<output>", that no log may hold
 
     def predict(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         values: dict[str, Array] = {f"{REQUEST}.{name}": array for name, array in inputs.items()}
@@ -49,7 +51,11 @@ class CompositeModel:
                 answers = self._run(node, values)
             except Exception as error:
                 raise RuntimeError(f"step '{node.name}' raised {type(error).__name__}: {error}") from error
-            _log(node.name, (time.perf_counter() - started) * 1000, answers)
+            took_ms = (time.perf_counter() - started) * 1000
+            shown = {
+                name: array for name, array in answers.items() if f"{node.name}.{name}" not in self._sealed
+            }
+            _log(node.name, took_ms, shown)
             values |= {f"{node.name}.{name}": array for name, array in answers.items()}
         return {
             spec.name: _as(spec, values[self.graph.outputs[spec.name]]) for spec in self.signature.outputs
@@ -162,7 +168,7 @@ class Composite(Framework):
         inputs = {
             name: [spec.name for spec in package.signature.inputs] for name, package in packages.items()
         }
-        return CompositeModel(graph, members, inputs, signature)
+        return CompositeModel(graph, members, inputs, signature, _sealed(graph, packages))
 
     def guess_signature(self, model: Model) -> Signature | None:
         assert isinstance(model, CompositeModel)
@@ -170,6 +176,18 @@ class Composite(Framework):
 
     def joins_calls(self) -> bool:
         return False  # each call's log has the times of its own steps
+
+
+def _sealed(graph: Graph, packages: Mapping[str, Package]) -> frozenset[str]:
+    """Outputs that a member's signature calls sensitive, and what is made of them by averaging, voting, picking."""
+    found: set[str] = set()
+    for node in graph.nodes:
+        for member in node.members:
+            specs = packages[member].signature.outputs
+            found |= {f"{node.name}.{spec.name}" for spec in specs if spec.sensitive}
+        if found & set(node.of):
+            found.add(f"{node.name}.value")
+    return frozenset(found)
 
 
 def _with_examples(graph: Graph, packages: Mapping[str, Package]) -> Signature:
