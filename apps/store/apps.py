@@ -7,7 +7,7 @@ class StoreConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from apps.core import events, menu, search
+        from apps.core import events, menu, search, statuses
         from apps.requests import kinds
         from apps.store import announcing, selectors, services, tasks
 
@@ -26,8 +26,11 @@ class StoreConfig(AppConfig):
         )
         menu.register(menu.MenuItem(_("Store"), _("Store"), "store:list", "building-store", order=10))
         menu.register(menu.MenuItem(_("Store"), _("Subscriptions"), "store:subscriptions", "key", order=20))
+        menu.register(menu.MenuItem(_("Store"), _("Wanted"), "store:demands", "bulb", order=25))
         menu.register_landing("consumer", "store:list")
         search.register("store", selectors.search_hits)
         announcing.register()
+        statuses.register("busy", "hammer", "taken")
+        statuses.register("good", "circle-check", "answered")
         for name, handler in tasks.HANDLERS:
             events.on(name, handler)

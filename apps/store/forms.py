@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Team
 from apps.store.limits import WrongLimit, parse_limits
-from apps.store.models import Plan, Review
+from apps.store.models import Demand, Plan, Review
 
 _LIMITS = ("rate_per_s", "burst", "per_day", "per_month", "concurrent", "payload_bytes")
 
@@ -104,3 +104,12 @@ class ReviewForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
         model = Review
         fields = ["rating", "text"]
         widgets = {"text": forms.Textarea(attrs={"rows": 4, "maxlength": 4000})}
+
+
+class DemandForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
+    """What is wanted, and what for."""
+
+    class Meta:
+        model = Demand
+        fields = ["title", "need"]
+        widgets = {"need": forms.Textarea(attrs={"rows": 5, "maxlength": 4000})}

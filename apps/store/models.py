@@ -285,3 +285,50 @@ class Change(models.Model):
                 fields=["subscription"], condition=Q(ended_at=None), name="change_one_at_a_time"
             )
         ]
+
+
+class Demand(models.Model):
+    """A capability that somebody wants and that nobody offers yet."""
+
+    class Status(models.TextChoices):
+        OPEN = "open", _("Open")
+        TAKEN = "taken", _("Taken")
+        ANSWERED = "answered", _("Answered")
+        WITHDRAWN = "withdrawn", _("Withdrawn")
+
+    lifecycle = Lifecycle(
+        open={"taken", "answered", "withdrawn"},
+        taken={"open", "answered", "withdrawn"},
+        answered=set(),
+        withdrawn=set(),
+    )
+
+    title = models.CharField(_("what is wanted"), max_length=120)
+    need = models.TextField(_("what for, on which data, how good"), max_length=4000)
+    posted_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.OPEN, editable=False)
+    team = models.ForeignKey("accounts.Team", null=True, on_delete=models.PROTECT, related_name="+")
+    capability = models.ForeignKey(
+        "catalog.Capability", null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    version = models.ForeignKey("catalog.Version", null=True, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("demand")
+        verbose_name_plural = _("demands")
+        indexes = [models.Index(fields=["status", "-id"], name="demand_by_status")]
+
+
+class DemandNeed(models.Model):
+    """Somebody else has the same need, and says which."""
+
+    demand = models.ForeignKey(Demand, on_delete=models.CASCADE, related_name="needs")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    text = models.TextField(_("your need"), max_length=2000, blank=True)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("need")
+        verbose_name_plural = _("needs")
+        constraints = [models.UniqueConstraint(fields=["demand", "user"], name="need_once")]

@@ -24,6 +24,7 @@ from apps.requests.models import Step
 from apps.store.models import (
     Batch,
     Change,
+    Demand,
     Follow,
     Plan,
     Review,
@@ -258,6 +259,28 @@ def get_batch(pk: int, *, user: User) -> Batch:
     if batch is None:
         raise NotFound(_("There is no batch %(pk)s that you may see.") % {"pk": pk})
     return batch
+
+
+def demands(status: str = "") -> QuerySet[Demand]:
+    """What is wanted; everybody sees it. Withdrawn ones only when they are asked for."""
+    found = Demand.objects.select_related("posted_by", "team", "capability", "version")
+    found = found.annotate(others=Count("needs"))
+    if status in Demand.Status.values:
+        return found.filter(status=status)
+    return found.exclude(status=Demand.Status.WITHDRAWN)
+
+
+def get_demand(pk: int) -> Demand:
+    """A demand by its key. Raises NotFound."""
+    found = (
+        Demand.objects.select_related("posted_by", "team__site", "capability", "version")
+        .annotate(others=Count("needs"))
+        .filter(pk=pk)
+        .first()
+    )
+    if found is None:
+        raise NotFound(_("There is no demand %(pk)s.") % {"pk": pk})
+    return found
 
 
 def cases_of(version: Version | None) -> list[dict[str, Any]]:

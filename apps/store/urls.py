@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.store.views import batches, browse, capability, quality, subscriptions, trial
+from apps.store.views import batches, browse, capability, demands, quality, subscriptions, trial
 
 app_name = "store"
 
@@ -30,6 +30,9 @@ urlpatterns = [
     path("store/<slug:slug>/plans/", capability.plans, name="plans"),
     path("store/<slug:slug>/plans/trusted/", capability.trust_teams, name="plans-trusted"),
     path("store/<slug:slug>/plans/<int:pk>/<str:verb>/", capability.move_plan, name="plan-move"),
+    path("demands/", demands.list_demands, name="demands"),
+    path("demands/<int:pk>/", demands.show_demand, name="demand"),
+    path("demands/<int:pk>/<str:verb>/", demands.demand_action, name="demand-action"),
     path("subscriptions/", subscriptions.list_subscriptions, name="subscriptions"),
     path("subscriptions/<int:pk>/", subscriptions.detail, name="subscription"),
     path("subscriptions/<int:pk>/what-if/", subscriptions.what_if, name="subscription-what-if"),

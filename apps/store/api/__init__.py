@@ -1,6 +1,7 @@
-"""REST: the store's listings, plans, subscriptions, keys."""
+"""REST: the store's listings, plans, subscriptions, keys, demands."""
 
+from apps.store.api.demands import DemandViewSet
 from apps.store.api.listings import ListingViewSet
 from apps.store.api.subscriptions import PlanViewSet, SubscriptionViewSet
 
-__all__ = ["ListingViewSet", "PlanViewSet", "SubscriptionViewSet"]
+__all__ = ["DemandViewSet", "ListingViewSet", "PlanViewSet", "SubscriptionViewSet"]

@@ -19,6 +19,7 @@ from apps.core.errors import Conflict, NotFound
 from apps.core.policy import require
 from apps.store import quality, selectors, services, usage_report
 from apps.store.batches import ANSWERS
+from apps.store.checklist import checklist_of
 from apps.store.models import Review
 from apps.store.policy import may_offer, may_see_usage
 from apps.store.search import FACETS, SORTS, facets, find, search_of, similar_to
@@ -135,6 +136,18 @@ class ListingViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         require(may_offer(self._user(), capability))
         span = usage_report.span_of(request.query_params.get("span", ""))
         return Response({"callers": [asdict(row) for row in usage_report.callers(capability, span)]})
+
+    @extend_schema(responses=_DOCUMENT)
+    @action(detail=True, methods=["get"])
+    def checklist(self, request: Request, slug: str = "") -> Response:
+        """What it still lacks before others can find, trust and use it; for the provider."""
+        capability = self.get_object()
+        require(may_offer(self._user(), capability))
+        version, standing = selectors.version_to_show(capability), selectors.standing_of(capability)
+        items = checklist_of(capability, version, standing)
+        return Response(
+            {"items": [asdict(item) for item in items], "ready": all(item.done for item in items)}
+        )
 
     @extend_schema(request=RetireSerializer, responses={204: None})
     @action(detail=True, methods=["post"])

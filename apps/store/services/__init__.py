@@ -10,6 +10,14 @@ from apps.store.services.changes import (
     renew_subscription,
     tell_of_ends,
 )
+from apps.store.services.demands import (
+    add_need,
+    answer_demand,
+    give_back,
+    post_demand,
+    take_demand,
+    withdraw_demand,
+)
 from apps.store.services.following import (
     follow_capability,
     follow_team,
@@ -49,6 +57,8 @@ __all__ = [
     "RENEWABLE",
     "SUBSCRIPTION_REQUEST",
     "TRIAL_LIMITS",
+    "add_need",
+    "answer_demand",
     "answer_review",
     "cancel_subscription",
     "change_plan",
@@ -59,10 +69,12 @@ __all__ = [
     "expire_due",
     "follow_capability",
     "follow_team",
+    "give_back",
     "grant_change",
     "grant_requested",
     "grants_at_once",
     "issue_key",
+    "post_demand",
     "publish_plan",
     "reject_requested",
     "remove_review",
@@ -75,6 +87,7 @@ __all__ = [
     "start_batch",
     "subscribe",
     "suspend_subscription",
+    "take_demand",
     "tell_of_deprecation",
     "tell_of_ends",
     "tell_of_publication",
@@ -83,6 +96,7 @@ __all__ = [
     "trial_limits",
     "unfollow_capability",
     "unfollow_team",
+    "withdraw_demand",
     "withdraw_plan",
     "write_review",
 ]

@@ -22,6 +22,7 @@ from apps.core.errors import Invalid, NotFound, PortalError
 from apps.core.policy import require
 from apps.store import panels, selectors, services, snippets, usage_report
 from apps.store.cards import render_card
+from apps.store.checklist import checklist_of
 from apps.store.forms import PlanForm, TrustedTeamsForm
 from apps.store.models import Plan, Subscription
 from apps.store.origins import origins_of
@@ -215,6 +216,9 @@ def plans(request: HttpRequest, slug: str) -> HttpResponse:
             messages.success(request, _("The plan is drafted. Publish it to offer it."))
             return redirect("store:plans", slug)
     found = Plan.objects.filter(capability=context["capability"]).order_by("-pk")
+    standing = context["standing"]
+    items = checklist_of(context["capability"], selectors.version_to_show(context["capability"]), standing)
+    context |= {"items": items, "lacking": sum(not item.done for item in items)}
     trusted = TrustedTeamsForm(initial={"teams": selectors.trusted_teams(context["capability"])})
     context |= {"form": form, "plans": found, "trusted": trusted}
     return render(request, "store/plans.html", context, status=422 if form.errors else 200)
