@@ -62,26 +62,33 @@ class World:
         self.folder, self.runner = folder, runner
         self.postgres = Postgres(folder / "pg", folder / "s", folder / "pg.log", "of-the-tests")
         self.valkey = Valkey(folder / "valkey", folder / "v.sock", folder / "valkey.log", "of-the-tests")
-        self.postgres.start()
-        self.valkey.start()
+        self.started: list[Gateway | Started | Postgres | Valkey] = [self.postgres, self.valkey]
+        self.own = 0
         self.variables = {
             "ATRIUM_DATA_DIR": str(folder), "DJANGO_SETTINGS_MODULE": "portal.settings", "PYTHONPATH": "sdk",
             "DATABASE_URL": self.database_url, "REDIS_URL": self.redis_url, "ATRIUM_SAMPLES": "0",
         }  # fmt: skip
+
+    def begin(self) -> None:
+        """Start everything; `end` ends what was started, however far this came."""
+        folder, runner = self.folder, self.runner
+        self.postgres.start()
+        self.valkey.start()
         self.sockets = [runner(name="a"), runner(name="b")]
         self.manage("migrate", "-v0")
         self.make(MAKE.format(sockets=self.sockets, key=KEY))
         self.live = free_port()
         serve = f"uvicorn.run(feed.application, port={self.live}, lifespan='off', log_level='warning')"
         self.feed = Started("-c", FEED + serve, log=folder / "feed.log", **self.variables)
+        self.started.append(self.feed)
         self.ingester = self.start_ingester()
         self.gateway = Gateway(
             folder / "gw", processes=2, live_url=f"http://127.0.0.1:{self.live}", token=self.token(),
             valkey_url=self.redis_url, calllog_dir=str(folder / "calllog"),
         )  # fmt: skip
         self.gateway.calllog = folder / "calllog"
+        self.started.append(self.gateway)
         self.gateway.start()
-        self.own = 0
         until(lambda: self.asked(KEY) == 200, 60)
 
     def asked(self, key: str) -> int:
@@ -114,7 +121,9 @@ class World:
         return self.manage("shell", "-v0", "--no-imports", "-c", told).strip().splitlines()[-1]
 
     def start_ingester(self) -> Started:
-        return Started("manage.py", "ingest", log=self.folder / "ingest.log", **self.variables)
+        started = Started("manage.py", "ingest", log=self.folder / "ingest.log", **self.variables)
+        self.started.append(started)
+        return started
 
     # --- who dies
 
@@ -139,7 +148,7 @@ class World:
         _kill(self.valkey)
 
     def end(self) -> None:
-        for each in (self.gateway, self.ingester, self.feed, self.postgres, self.valkey):
+        for each in reversed(self.started):
             each.stop()
 
     # --- what must hold
@@ -180,8 +189,11 @@ def _kill(server: Postgres | Valkey) -> None:
 @pytest.fixture
 def world(folder, runner):
     found = World(folder, runner)
-    yield found
-    found.end()
+    try:
+        found.begin()
+        yield found
+    finally:
+        found.end()
 
 
 def test_everything_is_killed_in_turn_and_nothing_acknowledged_is_lost(world):
