@@ -13,6 +13,7 @@ from atrium.graph import REQUEST, Graph, Node
 
 BOX_WIDTH, BOX_HEIGHT = 168, 58
 COLUMN, ROW, MARGIN = 232, 82, 12
+TOP, LIFT = 30, 64  # room above the boxes, and how far a curve that passes a box bends away from it
 _ANSWER = "answer"
 
 
@@ -57,7 +58,7 @@ def draw(graph: Graph, members: Mapping[str, str]) -> Picture:
         columns[depth].append(name)
     tallest = max(len(names) for names in columns.values())
     places = {
-        name: (MARGIN + depth * COLUMN, MARGIN + int((at + (tallest - len(names)) / 2) * ROW))
+        name: (MARGIN + depth * COLUMN, TOP + int((at + (tallest - len(names)) / 2) * ROW))
         for depth, names in columns.items()
         for at, name in enumerate(names)
     }
@@ -67,7 +68,7 @@ def draw(graph: Graph, members: Mapping[str, str]) -> Picture:
         boxes=boxes,
         curves=[_curve(places[start], places[end], label) for start, end, label in _edges(graph)],
         width=2 * MARGIN + max(columns) * COLUMN + BOX_WIDTH,
-        height=2 * MARGIN + (tallest - 1) * ROW + BOX_HEIGHT,
+        height=2 * TOP + (tallest - 1) * ROW + BOX_HEIGHT,
         words="; ".join(f"{start} → {end} ({label})" for start, end, label in _edges(graph)),
     )
 
@@ -139,6 +140,6 @@ def _curve(start: tuple[int, int], end: tuple[int, int], label: str) -> Curve:
     x1, y1 = start[0] + BOX_WIDTH, start[1] + BOX_HEIGHT // 2
     x2, y2 = end[0], end[1] + BOX_HEIGHT // 2
     middle = (x1 + x2) // 2
-    return Curve(
-        f"M{x1} {y1} C{middle} {y1} {middle} {y2} {x2} {y2}", _cut(label, 14), middle, (y1 + y2) // 2 - 5
-    )
+    lift = LIFT if x2 - x1 > COLUMN else 0
+    path = f"M{x1} {y1} C{middle} {y1 - lift} {middle} {y2 - lift} {x2} {y2}"
+    return Curve(path, _cut(label, 14), middle, (y1 + y2) // 2 - 5 - lift * 3 // 4)
