@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from django.db import transaction
-from django.db.models import Prefetch
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import override
@@ -158,33 +157,34 @@ def _read(found: Transfer) -> None:
 def items_of(project: Project) -> Iterator[Item]:
     """A project's tasks in their order, a thousand in memory at a time."""
     last = 0
-    people = Prefetch("annotations", Annotation.objects.select_related("user").order_by("pk"))
     while True:
         page = list(
             Task.objects.filter(project=project, pk__gt=last)
             .exclude(status=Task.Status.REJECTED)
-            .order_by("pk")
-            .prefetch_related(people)[:_PAGE]
+            .order_by("pk")[:_PAGE]
         )
+        said = _said([task.pk for task in page])
         for task in page:
-            yield _item(task)
+            yield _item(task, tuple(said.get(task.pk, ())))
         if len(page) < _PAGE:
             return
         last = page[-1].pk
 
 
-def _item(task: Task) -> Item:
+def _said(tasks: list[int]) -> dict[int, list[Said]]:
+    """What people said, as plain values: rows that know one another would wait for the garbage collector."""
+    rows = Annotation.objects.filter(task__in=tasks).order_by("pk")
+    names = ("task_id", "pk", "user__username", "label", "value", "skipped", "seconds")
+    found: dict[int, list[Said]] = {}
+    for task, pk, person, label, value, skipped, seconds in rows.values_list(*names):
+        found.setdefault(task, []).append(
+            Said(pk, person, label if value is None else value, skipped, seconds)
+        )
+    return found
+
+
+def _item(task: Task, said: tuple[Said, ...]) -> Item:
     value = NOTHING
     if task.status in _DECIDED:
         value = task.label if task.value is None else task.value
-    said = tuple(
-        Said(
-            entry.pk,
-            entry.user.get_username(),
-            entry.label if entry.value is None else entry.value,
-            entry.skipped,
-            entry.seconds,
-        )
-        for entry in task.annotations.all()
-    )
     return Item(task.pk, task.inputs, value, task.predicted, task.confidence, task.version, said)
