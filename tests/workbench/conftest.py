@@ -44,7 +44,7 @@ def lab_pk():
 
 
 @pytest.fixture(scope="session")
-def lab(lab_pk):
+def lab(lab_pk, servers):  # torn down before the folder that it runs in is removed
     """A workspace's Jupyter server that runs for the whole session; its row is made by `workspace`."""
     environments.build("base", say=lambda words: None)
     workspace = Workspace(pk=lab_pk, name="lab")
