@@ -52,7 +52,7 @@ def origin_of(capability: Capability) -> Version:
 
 def _training_job(version: Version) -> Job:
     pk = version.training_job_urn.rpartition(":")[2]
-    job = Job.objects.filter(pk=pk).first() if pk.isdigit() else None
+    job = Job.objects.filter(pk=pk).first() if pk.isdecimal() else None
     if job is None:
         raise Conflict(
             _("The job that trained version %(number)s is not recorded.") % {"number": version.number}

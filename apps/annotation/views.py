@@ -288,7 +288,7 @@ def heartbeat(request: HttpRequest, pk: int, slot_pk: int) -> HttpResponse:
 
 
 def _whole(text: str) -> int:
-    return int(text) if text.isdigit() else -1
+    return int(text) if text.isdecimal() else -1
 
 
 def _seconds(text: str) -> float:
@@ -336,7 +336,7 @@ def review(request: HttpRequest, task_pk: int) -> HttpResponse:
 def _reviewed_value(task: Task, request: HttpRequest) -> Any:
     """What the reviewer chose: somebody's answer as it is, or an answer of their own."""
     taken = request.POST.get("take", "")
-    if taken.isdigit():
+    if taken.isdecimal():
         row = task.annotations.filter(pk=int(taken)).first()
         if row is not None:
             return row.label if row.value is None else row.value

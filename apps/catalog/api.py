@@ -271,7 +271,7 @@ def _dataset_version(name: str, user: User) -> DatasetVersion | None:
     if not name:
         return None
     slug, _slash, number = name.partition("/")
-    if not number.isdigit():
+    if not number.isdecimal():
         raise Invalid(
             _("“%(name)s” is no data set version. Write it as <data set>/<number>.") % {"name": name[:80]},
             fields={"dataset_version": _("must be <data set>/<number>")},

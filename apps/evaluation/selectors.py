@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from apps.accounts.models import Role
 from apps.accounts.selectors import teams_of
 from apps.core import objects
+from apps.core.errors import Invalid
 from apps.evaluation.models import Report, Run, Suite
 from apps.instances.models import Deployment, TrafficWeight
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from apps.catalog.models import Capability, Version
     from apps.datasets.models import DatasetVersion
 
+#: A column with more values than this makes no groups or slices.
+MOST_VALUES = 1000
 _VIEWERS = (Role.DEVELOPER, Role.QA, Role.OPERATOR)
 
 
@@ -86,11 +90,20 @@ def held_out(data: DatasetVersion, columns: Sequence[str]) -> tuple[int | None, 
     """How many rows an evaluation would ask, and how many of each value of some columns. Reads the table once.
 
     The same choice of rows as the job's: test.csv, else the only CSV; its rows whose `split` says test, if any.
-    None rows when there is no such table.
+    None rows when there is no such table. Raises Invalid for a table that cannot be read or a column that it lacks.
     """
     entry = _held_out_file(data)
     if entry is None:
         return None, {column: {} for column in columns}
+    try:
+        return _read_held_out(entry, columns)
+    except (UnicodeDecodeError, csv.Error) as problem:
+        raise Invalid(
+            _("The rows of %(data)s cannot be read: %(problem)s") % {"data": data, "problem": problem}
+        ) from problem
+
+
+def _read_held_out(entry: str, columns: Sequence[str]) -> tuple[int, dict[str, dict[str, int]]]:
     with objects.open_object(entry) as file:
         reader = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", newline=""))
         if "split" not in (reader.fieldnames or []):
@@ -115,7 +128,14 @@ def _count(rows: Iterable[Any], columns: Sequence[str]) -> tuple[int, dict[str, 
     for row in rows:
         total += 1
         for column in columns:
+            if row.get(column) is None:
+                raise Invalid(_("Row %(row)d has no column “%(column)s”.") % {"row": total, "column": column})
             counts[column][row[column]] = counts[column].get(row[column], 0) + 1
+            if len(counts[column]) > MOST_VALUES:
+                raise Invalid(
+                    _("“%(column)s” has more than %(most)d values; a group needs a column with few.")
+                    % {"column": column, "most": MOST_VALUES}
+                )
     return total, counts
 
 

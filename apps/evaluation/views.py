@@ -185,7 +185,7 @@ def report_rows(request: HttpRequest, pk: int) -> HttpResponse:
     content = content_of(report)
     wanted = {name: request.GET.get(name, "")[:200] for name in ("truth", "answer", "slice", "only")}
     after = request.GET.get("after", "")
-    rows = chosen_rows(content, wanted, after=int(after) if after.isdigit() else -1, size=ROWS_SIZE + 1)
+    rows = chosen_rows(content, wanted, after=int(after) if after.isdecimal() else -1, size=ROWS_SIZE + 1)
     context = {
         "report": report,
         "content": content,

@@ -220,7 +220,7 @@ async def _answer(scope: MutableMapping[str, Any]) -> tuple[int, bytes]:
         return 401, b'{"error": "this is for gateways, which know the token"}'
     asked = parse_qs(scope["query_string"].decode("latin-1"))
     after = asked.get("after", ["-1"])[0]
-    if not after.lstrip("-").isdigit():
+    if not after.lstrip("-").isdecimal():
         return 400, b'{"error": "after must be a revision"}'
     here = feed()
     here.start()

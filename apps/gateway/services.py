@@ -113,7 +113,7 @@ def _check_scope(scope: str, capability: Capability) -> None:
     word, _colon, number = scope.partition(":")
     found = (
         word == "deployment"
-        and number.isdigit()
+        and number.isdecimal()
         and Deployment.objects.filter(pk=int(number), capability=capability).exists()
     )
     if not found:

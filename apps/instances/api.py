@@ -59,7 +59,7 @@ class DeploymentViewSet(
         }
         for name, lookup in names.items():
             if asked.get(name):
-                if name == "version" and not asked[name].isdigit():
+                if name == "version" and not asked[name].isdecimal():
                     raise Invalid(_("`version` must be the id of a version."), fields={"version": _("no id")})
                 found = found.filter(**{lookup: asked[name]})
         return found
@@ -133,7 +133,7 @@ class DeploymentViewSet(
         if not found:
             raise NotFound(_("No such replica runs."))
         offset = request.query_params.get("offset", "0")
-        data, following = workload_log(found[-1].workload_id, int(offset) if offset.isdigit() else 0)
+        data, following = workload_log(found[-1].workload_id, int(offset) if offset.isdecimal() else 0)
         return Response({"replica": found[-1].pk, "text": data.decode(errors="replace"), "next": following})
 
 
@@ -158,7 +158,7 @@ class WeightsView(APIView):
 
 
 def _weights(given: dict[str, Any]) -> dict[int, int]:
-    if not all(str(key).isdigit() for key in given):
+    if not all(str(key).isdecimal() for key in given):
         raise Invalid(
             _("The keys of `weights` must be ids of deployments."), fields={"weights": _("must be ids")}
         )

@@ -103,7 +103,7 @@ class ReleaseViewSet(
     def check(self, request: Request) -> Response:
         """What blocks the release of a version, in the order in which it has to be removed."""
         asked = request.query_params.get("version", "")
-        if not asked.isdigit():
+        if not asked.isdecimal():
             raise Invalid(_("Name the version by its id."), fields={"version": _("must be a number")})
         version = get_version(int(asked), user=cast("User", request.user))
         require(may_see_releases(cast("User", request.user), version.capability))

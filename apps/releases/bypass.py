@@ -22,7 +22,7 @@ from apps.instances.selectors import weights_of
 from apps.instances.services import deploy_version, set_weights, stop_deployment
 from apps.releases.models import Bypass, Release
 from apps.releases.policy import may_agree_to_bypass, may_ask_for_bypass
-from apps.releases.rollout import adopt
+from apps.releases.rollout import adopt, give_back
 from apps.releases.signing import is_signed, prove
 from apps.requests.services import notify
 
@@ -162,24 +162,13 @@ def _end(bypass: Bypass, *, by: User | None, why: str) -> None:
     assert bypass.deployment is not None
     back = bypass.baseline if bypass.baseline_id != bypass.deployment_id else None
     if bypass.deployment.pk in weights_of(bypass.capability):
-        _give_back(bypass, back)
+        give_back(bypass.capability, back)
     if bypass.deployment.desired == Deployment.Desired.RUNNING:
         stop_deployment(bypass.deployment, by=None, reason=why)
     Bypass.lifecycle.move(bypass, Bypass.Status.ENDED, by=by, ended_at=timezone.now())
     audit.record("releases.bypass.back", bypass, by=by, why=why)
     events.publish("releases.bypass_ended", bypass.pk, why=why)
     _tell(bypass, _("%(version)s: %(why)s") % {"version": bypass.version, "why": why})
-
-
-def _give_back(bypass: Bypass, back: Deployment | None) -> None:
-    """All the traffic to what ran before; to nobody where that cannot take it, since the bypass ends in any case."""
-    try:
-        with transaction.atomic():
-            weights = {back.pk: FULL} if back else {}
-            set_weights(bypass.capability, weights, by=None, going_back=True)
-    except PortalError as error:
-        log.warning("bypass %s: what ran before takes no traffic: %s", bypass.pk, error.message)
-        set_weights(bypass.capability, {}, by=None)
 
 
 def _nothing_in_gray(version: Version) -> None:

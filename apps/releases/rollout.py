@@ -21,6 +21,7 @@ from apps.core.errors import Conflict, IllegalMove, NotAllowed, PortalError, Sta
 from apps.core.policy import require
 from apps.evaluation.selectors import production_of
 from apps.instances.models import Deployment
+from apps.instances.selectors import weights_of
 from apps.instances.services import deploy_version, set_shadow, set_weights, stop_deployment
 from apps.releases.evidence import Observed, observe
 from apps.releases.findings import most_percent
@@ -33,6 +34,7 @@ from apps.requests.services import notify
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
+    from apps.catalog.models import Capability
 
 log = logging.getLogger(__name__)
 FULL = 100
@@ -338,9 +340,23 @@ def _back(release: Release, *, by: User | None, reason: str) -> None:
 def on_voided(key: str, _facts: dict[str, Any]) -> None:
     """A release whose signature became void takes no production traffic any more."""
     release = Release.objects.select_related("deployment", "baseline").get(pk=key)
-    if release.deployment is None or release.baseline is None:
+    if release.deployment is None or release.deployment.pk not in weights_of(release.capability):
         return
-    set_weights(release.capability, {release.baseline.pk: FULL}, by=None, going_back=True)
+    give_back(release.capability, release.baseline)
+    _call_operators(
+        release,
+        _("%(version)s takes no production traffic: its signatures are void.") % {"version": release.version},
+    )
+
+
+def give_back(capability: Capability, before: Deployment | None) -> None:
+    """All the traffic to what ran before; to nobody where that cannot take it, since going back never waits."""
+    try:
+        with transaction.atomic():
+            set_weights(capability, {before.pk: FULL} if before else {}, by=None, going_back=True)
+    except PortalError as error:
+        log.warning("%s: what ran before takes no traffic: %s", capability, error.message)
+        set_weights(capability, {}, by=None)
 
 
 def _call_operators(release: Release, words: str) -> None:

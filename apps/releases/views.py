@@ -234,7 +234,7 @@ def raise_finding(request: HttpRequest, pk: int) -> HttpResponse:
         _release_of(request, pk),
         by=cast("User", request.user),
         text=request.POST.get("text", ""),
-        most_percent=int(most) if most.isdigit() else 0,
+        most_percent=int(most) if most.isdecimal() else 0,
     )
     messages.success(request, _("The release is limited until this is closed."))
     return redirect("releases:detail", pk)

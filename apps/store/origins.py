@@ -29,7 +29,7 @@ class Origin:
 
 def _key(urn: str, model: str) -> int | None:
     kind, _colon, key = urn.removeprefix("atrium:").partition(":")
-    return int(key) if kind == model and key.isdigit() else None
+    return int(key) if kind == model and key.isdecimal() else None
 
 
 def origins_of(versions: Iterable[Version], *, user: User) -> dict[int, list[Origin]]:

@@ -11,6 +11,7 @@ from apps.core.errors import Conflict, NotAllowed, PortalError
 from apps.evaluation.models import Suite
 from apps.instances.guard import may_take_production_traffic
 from apps.instances.models import Deployment
+from apps.instances.selectors import weights_of
 from apps.releases import rollout, signing
 from apps.releases.models import Release, Stage
 from apps.releases.rollout import proceed, promote, roll_back, start_rollout
@@ -157,6 +158,16 @@ def test_a_signature_that_is_voided_in_gray_takes_the_traffic_back(rolling):
     rollout.on_voided(str(rolling.pk), {})
 
     assert weights(rolling) == (0, 100)
+
+
+@pytest.mark.django_db
+def test_a_void_signature_ends_the_traffic_also_where_nothing_can_take_it_over(rolling):
+    Deployment.objects.filter(pk=rolling.baseline_id).update(status=Deployment.Status.STOPPED)
+    Version.objects.filter(pk=rolling.version_id).update(digest="f" * 64)
+    void_changed()
+    rollout.on_voided(str(rolling.pk), {})
+
+    assert weights_of(rolling.capability) == {}
 
 
 @pytest.mark.django_db

@@ -248,7 +248,7 @@ def _yolo_row(archive: zipfile.ZipFile, name: str, classes: list[str]) -> Any:
 
 def _from_yolo(line: str, classes: list[str]) -> dict[str, Any]:
     number, *places = line.split()
-    if not number.isdigit():
+    if not number.isdecimal():
         raise ValueError(line[:60])
     x, y, wide, high = (float(place) for place in places)
     return {

@@ -153,7 +153,7 @@ def _wishes(version: Version) -> dict[str, Any]:
 def _golden_rows(version: Version) -> dict[str, str]:
     """The tables of the data set version that the model names; answers are compared on their rows too."""
     kind, _colon, key = version.dataset_version_urn.rpartition(":")
-    if kind != "atrium:datasets.datasetversion" or not key.isdigit():
+    if kind != "atrium:datasets.datasetversion" or not key.isdecimal():
         return {}
     dataset_version = DatasetVersion.objects.filter(pk=int(key)).first()
     if dataset_version is None:

@@ -148,7 +148,7 @@ class SubscriptionViewSet(
         """The last 30 days under the limits of another `plan` of the same capability."""
         subscription, user = self.get_object(), cast("User", request.user)
         wanted = request.query_params.get("plan", "")
-        plan = selectors.get_plan(int(wanted), user=user) if wanted.isdigit() else subscription.plan
+        plan = selectors.get_plan(int(wanted), user=user) if wanted.isdecimal() else subscription.plan
         found = usage_report.what_if(subscription, plan.allowed)
         days = [{"day": day, "passed": p, "refused": r} for day, p, r in usage_report.replay_days(found)]
         return Response(

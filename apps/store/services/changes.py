@@ -62,12 +62,7 @@ def change_plan(subscription: Subscription, plan: Plan, *, by: User, reason: str
         raise Invalid(_("“%(plan)s” is a plan of another capability.") % {"plan": plan.name})
     if plan.pk == subscription.plan_id:
         raise Conflict(_("The subscription has this plan already."))
-    taken = Subscription.objects.filter(plan=plan, team=subscription.team, status__in=Subscription.OPEN)
-    if taken.exists():
-        raise Conflict(
-            _("%(team)s has a subscription to “%(plan)s” already.")
-            % {"team": subscription.team, "plan": plan.name}
-        )
+    _require_free(subscription, plan)
     return _ask(subscription, plan, by=by, reason=reason)
 
 
@@ -77,6 +72,16 @@ def _require_granted(subscription: Subscription) -> None:
         raise Conflict(
             _("Only a granted subscription can be changed; this one is: %(status)s.")
             % {"status": subscription.get_status_display()}
+        )
+
+
+def _require_free(subscription: Subscription, plan: Plan) -> None:
+    """A team has one open subscription to a plan."""
+    others = Subscription.objects.filter(plan=plan, team=subscription.team, status__in=Subscription.OPEN)
+    if others.exclude(pk=subscription.pk).exists():
+        raise Conflict(
+            _("%(team)s has a subscription to “%(plan)s” already.")
+            % {"team": subscription.team, "plan": plan.name}
         )
 
 
@@ -112,6 +117,7 @@ def _apply(change: Change, *, by: User | None) -> None:
         Subscription.objects.select_for_update().select_related("plan").get(pk=change.subscription_id)
     )
     _require_granted(subscription)
+    _require_free(subscription, change.plan)
     before, after = subscription.expires_at, _new_end(subscription, change.plan)
     renewed = change.plan_id == subscription.plan_id
     subscription.plan, subscription.expires_at = change.plan, after

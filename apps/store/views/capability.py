@@ -175,7 +175,7 @@ def retire(request: HttpRequest, slug: str) -> HttpResponse:
     capability = get_capability(slug, user=user)
     days = request.POST.get("quiet_days", "")
     try:
-        services.retire_capability(capability, quiet_days=int(days) if days.isdigit() else 0, by=user)
+        services.retire_capability(capability, quiet_days=int(days) if days.isdecimal() else 0, by=user)
     except PortalError as error:
         messages.error(request, error.message)
         return redirect("store:usage", slug)

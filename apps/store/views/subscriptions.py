@@ -119,7 +119,7 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
     subscription = selectors.get_subscription(pk, user=user)
     reason, wanted = request.POST.get("comment", "").strip()[:2000], request.POST.get("plan", "")
     try:
-        if wanted.isdigit():
+        if wanted.isdecimal():
             plan = selectors.get_plan(int(wanted), user=user)
             made = services.change_plan(subscription, plan, by=user, reason=reason)
         else:
@@ -151,7 +151,7 @@ def what_if(request: HttpRequest, pk: int) -> HttpResponse:
     user = cast("User", request.user)
     subscription = selectors.get_subscription(pk, user=user)
     wanted = request.GET.get("plan", "")
-    plan = selectors.get_plan(int(wanted), user=user) if wanted.isdigit() else subscription.plan
+    plan = selectors.get_plan(int(wanted), user=user) if wanted.isdecimal() else subscription.plan
     if plan.capability_id != subscription.capability_id:
         raise Invalid(_("“%(plan)s” is a plan of another capability.") % {"plan": plan.name})
     found = usage_report.what_if(subscription, plan.allowed)

@@ -44,7 +44,7 @@ def _prefill(request: HttpRequest, context: dict[str, Any], groups: list[inputs.
     cases = selectors.cases_of(context["version"])
     context["cases"] = [(number, case.get("name") or str(number + 1)) for number, case in enumerate(cases)]
     wanted = request.GET.get("case", "")
-    if wanted.isdigit() and int(wanted) < len(cases):
+    if wanted.isdecimal() and int(wanted) < len(cases):
         inputs.fill(groups, cases[int(wanted)]["inputs"])
         context["case"] = int(wanted)
     elif not cases and wanted == "example":
