@@ -162,7 +162,7 @@ def test_a_signature_that_is_voided_in_gray_takes_the_traffic_back(rolling):
 
 @pytest.mark.django_db
 def test_a_void_signature_ends_the_traffic_also_where_nothing_can_take_it_over(rolling):
-    Deployment.objects.filter(pk=rolling.baseline_id).update(status=Deployment.Status.STOPPED)
+    Deployment.objects.filter(pk=rolling.baseline_id).update(desired=Deployment.Desired.STOPPED)
     Version.objects.filter(pk=rolling.version_id).update(digest="f" * 64)
     void_changed()
     rollout.on_voided(str(rolling.pk), {})
