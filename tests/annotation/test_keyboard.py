@@ -83,7 +83,10 @@ def test_every_label_type_is_answered_by_keys_alone(live_server, projects, ann):
             task = page.locator("#task").get_attribute("data-task")
             for key in KEYS[slug]:
                 page.keyboard.press(key)
-            page.wait_for_function("was => document.getElementById('task').dataset.task !== was", arg=task)
+            page.wait_for_function(
+                "was => { const t = document.getElementById('task'); return t && t.dataset.task !== was; }",
+                arg=task,
+            )
 
     in_a_browser(live_server, errand)
 
@@ -112,9 +115,12 @@ def test_what_was_begun_is_there_again_after_a_crash_and_can_be_taken_back(live_
         task = page.locator("#task").get_attribute("data-task")
         page.keyboard.press("Escape")
         page.keyboard.press("Enter")
-        page.wait_for_function("was => document.getElementById('task').dataset.task !== was", arg=task)
+        page.wait_for_function(
+            "was => { const t = document.getElementById('task'); return t && t.dataset.task !== was; }",
+            arg=task,
+        )
         page.keyboard.press("u")
-        page.wait_for_function("was => document.getElementById('task').dataset.task === was", arg=task)
+        page.wait_for_function("was => document.getElementById('task')?.dataset.task === was", arg=task)
         return found
 
     value, comment = in_a_browser(live_server, errand)
