@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from django.test import Client
@@ -69,7 +70,5 @@ def uncovered(module_urls: list, rows: list[Row]) -> set[str]:
 
 
 def _filled(path: str) -> str:
-    """Any path of that shape; what stands in braces is a number or a word that fits."""
-    for name in ("deployment", "version", "job"):
-        path = path.replace("{" + name + "}", "1")
-    return path
+    """A path of that shape: a number in place of each name in braces."""
+    return re.sub(r"\{\w+\}", "1", path).partition("?")[0]

@@ -131,7 +131,7 @@ def test_production_is_for_operators_and_outsiders_get_nothing(version, ada, cy)
 
 def test_the_data_plane_hears_of_changes_inside_the_transaction(version, running, ole, monkeypatch):
     heard = []
-    monkeypatch.setattr(routes, "_callbacks", [lambda: heard.append(1)])
+    monkeypatch.setattr(routes, "_callbacks", [lambda *_: heard.append(1)])
 
     stop_deployment(running, by=ole)
 

@@ -1,0 +1,73 @@
+"""Every address of releases: who gets in, who does not."""
+
+import pytest
+
+from apps.releases import api_urls, urls
+from apps.releases.bypass import ask_for_bypass
+from apps.releases.findings import raise_finding
+from tests.access import PEOPLE, Row, uncovered
+from tests.factories import make_packaged_version
+from tests.releases.conftest import PASSWORD
+
+R = "/releases/{release}/"
+A = "/api/v1/releases/"
+B = "/api/v1/bypasses/"
+
+TABLE = [
+    Row("GET", "/qa/", (302, 200, 200, 200, 200, 200)),
+    Row("GET", "/releases/", (302, 200, 200, 200, 200, 200)),
+    Row("GET", "/releases/open/{version}/", (302, 405, 405, 405, 405, 405)),
+    Row("POST", "/releases/open/{version}/", (302, 403, 403, 403, 404, 403)),
+    Row("GET", "/releases/policy/digits/", (302, 200, 200, 200, 404, 200)),
+    Row("POST", "/releases/policy/digits/", (302, 200, 200, 200, 404, 200)),
+    Row("GET", R, (302, 200, 200, 200, 404, 200)),
+    Row("GET", f"{R}dossier.zip", (302, 405, 405, 405, 405, 405)),
+    Row("POST", f"{R}findings/", (302, 403, 422, 403, 404, 422)),
+    Row("POST", f"{R}findings/{{finding}}/", (302, 403, 422, 403, 404, 422)),
+    Row("POST", f"{R}sign/", (302, 302, 302, 302, 404, 302)),
+    Row("POST", f"{R}start/", (302, 403, 403, 403, 404, 403)),
+    Row("POST", f"{R}pause/", (302, 403, 403, 409, 404, 409)),
+    Row("POST", f"{R}promote/", (302, 403, 403, 403, 404, 403)),
+    Row("GET", "/releases/emergency/", (302, 200, 200, 200, 200, 200)),
+    Row("POST", "/releases/emergency/", (302, 200, 200, 200, 200, 200)),
+    Row("POST", "/releases/emergency/{bypass}/agree/", (302, 403, 302, 403, 404, 302)),
+    Row("GET", A, (401, 200, 200, 200, 200, 200)),
+    Row("POST", A, (401, 422, 422, 422, 422, 422)),
+    Row("GET", f"{A}{{release}}/", (401, 200, 200, 200, 404, 200)),
+    Row("GET", f"{A}check/?version={{version}}", (401, 200, 200, 200, 404, 200)),
+    Row("POST", f"{A}{{release}}/sign/", (401, 422, 422, 422, 422, 422)),
+    Row("POST", f"{A}{{release}}/findings/", (401, 422, 422, 422, 404, 422)),
+    Row("POST", f"{A}{{release}}/findings/{{finding}}/close/", (401, 422, 422, 422, 404, 422)),
+    Row("POST", f"{A}{{release}}/dossier/", (401, 200, 200, 200, 404, 200)),
+    Row("POST", f"{A}{{release}}/reject/", (401, 422, 422, 422, 422, 422)),
+    Row("POST", f"{A}{{release}}/start/", (401, 403, 403, 403, 404, 403)),
+    Row("POST", f"{A}{{release}}/promote/", (401, 403, 403, 403, 404, 403)),
+    Row("POST", f"{A}{{release}}/pause/", (401, 403, 403, 409, 404, 409)),
+    Row("POST", f"{A}{{release}}/resume/", (401, 403, 403, 200, 404, 409)),
+    Row("POST", f"{A}{{release}}/roll-back/", (401, 403, 403, 200, 404, 409)),
+    Row("GET", B, (401, 200, 200, 200, 200, 200)),
+    Row("POST", B, (401, 422, 422, 422, 422, 422)),
+    Row("GET", f"{B}{{bypass}}/", (401, 200, 200, 200, 404, 200)),
+    Row("POST", f"{B}{{bypass}}/agree/", (401, 422, 422, 422, 404, 422)),
+    Row("POST", f"{B}{{bypass}}/withdraw/", (401, 403, 200, 409, 404, 409)),
+]
+
+
+def test_each_address_lets_in_whom_it_should(signed, digits, ada, bo, ole, cy, root):
+    people = dict(zip(PEOPLE, (None, ada, bo, ole, cy, root), strict=True))
+    finding = raise_finding(signed, by=bo, text="Look at sevens.", most_percent=5)
+    urgent = make_packaged_version(digits, ada, "1.0.1")
+    bypass = ask_for_bypass(urgent, by=ole, reason="The old one is down.", hours=2, password=PASSWORD)
+    names = {"release": signed.pk, "finding": finding.pk, "version": urgent.pk, "bypass": bypass.pk}
+    wrong = {}
+    for row in TABLE:
+        found, expected = row.ask(people, **names), dict(zip(PEOPLE, row.statuses, strict=True))
+        if found != expected:
+            wrong[str(row)] = tuple(found.values())
+
+    assert wrong == {}
+
+
+@pytest.mark.django_db
+def test_the_table_names_every_address():
+    assert uncovered([*urls.urlpatterns, *api_urls.urlpatterns], TABLE) == set()
