@@ -20,6 +20,7 @@ from apps.evaluation.selectors import production_of
 from apps.instances.models import Deployment
 from apps.instances.selectors import weights_of
 from apps.instances.services import deploy_version, set_weights, stop_deployment
+from apps.releases.findings import most_percent_of
 from apps.releases.models import Bypass, Release
 from apps.releases.policy import may_agree_to_bypass, may_ask_for_bypass
 from apps.releases.rollout import adopt, give_back
@@ -137,14 +138,19 @@ def proceed(bypass: Bypass) -> None:
 def _step(bypass: Bypass) -> None:
     assert bypass.deployment is not None
     assert bypass.expires_at is not None
-    if is_signed(bypass.version):
+    # A signature on a condition leaves less than a bypass takes; it goes on as a release once the bypass has ended.
+    if is_signed(bypass.version) and most_percent_of(bypass.version) == FULL:
         Bypass.lifecycle.move(bypass, Bypass.Status.SIGNED, by=None, ended_at=timezone.now())
         signed = Release.objects.filter(version=bypass.version, status=Release.Status.SIGNED).first()
         if signed is not None:
             adopt(signed, bypass.deployment, bypass.baseline)
         return
     if bypass.expires_at <= timezone.now():
-        _end(bypass, by=None, why=_("The emergency bypass expired and the version was not signed."))
+        _end(
+            bypass,
+            by=None,
+            why=_("The emergency bypass expired and the version was not signed for all the traffic."),
+        )
         return
     if bypass.version.digest != bypass.version_digest:
         _end(bypass, by=None, why=_("The version has other bytes now than were agreed to."))

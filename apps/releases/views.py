@@ -300,6 +300,8 @@ def settle_bypass(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
             bypass.agree_to_bypass(row, by=user, password=request.POST.get("password", ""))
         except Invalid as error:
             messages.error(request, error.message)
-    else:
+    elif verb == "withdraw":
         bypass.withdraw_bypass(row, by=user)
+    else:
+        raise NotFound(_("A bypass is agreed to or withdrawn."))
     return redirect("releases:emergency")

@@ -116,6 +116,21 @@ def test_what_is_signed_meanwhile_stays(in_force, running, hotfix, ada, bo, bea)
     assert release.baseline == running
 
 
+def test_a_signature_on_a_condition_does_not_keep_all_the_traffic(in_force, running, hotfix, ada, bo, bea):
+    release = sign(hotfix, ada, bo, bea)
+    raise_finding(release, by=bo, text="only a little at first", most_percent=5)
+    proceed(in_force)
+    in_force.refresh_from_db()
+    assert in_force.status == Bypass.Status.ACTIVE
+
+    expire(in_force)
+    proceed(in_force)
+
+    in_force.refresh_from_db()
+    assert in_force.status == Bypass.Status.ENDED
+    assert weights_of(hotfix.capability) == {running.pk: 100}
+
+
 def test_other_bytes_end_it(in_force, running, hotfix):
     Version.objects.filter(pk=hotfix.pk).update(digest="f" * 64)
     proceed(in_force)

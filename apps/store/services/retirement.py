@@ -39,7 +39,8 @@ def retire_capability(capability: Capability, *, quiet_days: int, by: User) -> N
         )
     if capability.status != Capability.Status.DEPRECATED:
         raise Conflict(_("Deprecate it first, so that its callers are told."))
-    span = Span("quiet", "", timedelta(days=quiet_days), SPANS[0].period)
+    # Usage is kept by the hour: the hour in which the time began counts as a whole.
+    span = Span("quiet", "", timedelta(days=quiet_days, hours=1), SPANS[0].period)
     calling = callers(capability, span)
     if calling:
         names = ", ".join(sorted({f"{caller.team} ({caller.calls})" for caller in calling})[:5])
