@@ -232,6 +232,8 @@ def undo(request: HttpRequest, pk: int, task_pk: int) -> HttpResponse:
         raise Conflict(_("This label cannot be taken back any more."))
     if held is not None:
         claims.release(held.pk, held.token, by=_user(request))
+    if not request.headers.get("HX-Request"):
+        return redirect("annotation:label", pk)
     return _screen(request, project, slot, "annotation/_task.html")
 
 

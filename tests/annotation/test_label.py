@@ -182,3 +182,14 @@ def test_an_image_that_cannot_be_shown_is_said(project, tasks, ann, client, valu
     client.force_login(ann)
 
     assert "cannot be shown" in client.get(f"/annotation/{project.pk}/label/").content.decode()
+
+
+def test_a_plain_form_takes_an_answer_back_before_the_page_is_live(client, project, tasks, ann):
+    task = say(project, ann, "3")
+    client.force_login(ann)
+
+    answer = client.post(f"/annotation/{project.pk}/undo/{task.pk}/")
+
+    assert answer.url == f"/annotation/{project.pk}/label/"
+    assert not Annotation.objects.exists()
+    assert claim_next(project, by=ann).task == task
