@@ -45,6 +45,18 @@ def _json(body: object) -> bytes:
     return json.dumps(body).encode()
 
 
+def differences(
+    table: list[Row], people: dict[str, object], **names: object
+) -> dict[str, dict[str, tuple[int, int]]]:
+    """{address: {person: (status found, status in the table)}} where the two are not the same."""
+    found = {}
+    for row in table:
+        pairs = zip(row.ask(people, **names).items(), row.statuses, strict=True)
+        if wrong := {who: (status, expected) for (who, status), expected in pairs if status != expected}:
+            found[str(row)] = wrong
+    return found
+
+
 def uncovered(module_urls: list, rows: list[Row]) -> set[str]:
     """Routes of an app's URL modules that no row of the table names."""
     from django.urls import URLPattern, URLResolver

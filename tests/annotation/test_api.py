@@ -9,7 +9,7 @@ from apps.annotation.api import _place
 from apps.annotation.claims import claim_next
 from apps.annotation.models import Annotation, Project, Slot, Task
 from apps.annotation.serializers import PlaceSerializer
-from tests.access import PEOPLE, Row, uncovered
+from tests.access import PEOPLE, Row, differences, uncovered
 from tests.annotation.conftest import make_task
 
 pytestmark = pytest.mark.django_db
@@ -224,12 +224,7 @@ def rows_of_the_table(project, task):
 
 def test_each_address_lets_in_whom_it_should(project, tasks, ada, bo, ole, cy, root):
     people = dict(zip(PEOPLE, (None, ada, bo, ole, cy, root), strict=True))
-    wrong = {}
-    for row in rows_of_the_table(project.pk, tasks[0].pk):
-        found, expected = row.ask(people), dict(zip(PEOPLE, row.statuses, strict=True))
-        if found != expected:
-            wrong[str(row)] = {w: (found[w], expected[w]) for w in PEOPLE if found[w] != expected[w]}
-    assert wrong == {}
+    assert differences(rows_of_the_table(project.pk, tasks[0].pk), people) == {}
 
 
 def test_the_table_names_every_address():

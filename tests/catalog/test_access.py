@@ -3,7 +3,7 @@
 import pytest
 
 from apps.catalog import api_urls, urls
-from tests.access import PEOPLE, Row, uncovered
+from tests.access import PEOPLE, Row, differences, uncovered
 from tests.factories import make_capability, make_packaged_version
 
 C = "/catalog/digits/"
@@ -66,16 +66,8 @@ def people(ada, bo, ole, cy, root):
 
 def test_each_address_lets_in_whom_it_should(people, radio, ada):
     version = make_packaged_version(make_capability(radio, ada, "digits"), ada, "1.0.0")
-    wrong = {}
-    for row in TABLE:
-        found = row.ask(people, version=version.pk)
-        expected = dict(zip(PEOPLE, row.statuses, strict=True))
-        if found != expected:
-            wrong[str(row)] = {
-                who: (found[who], expected[who]) for who in PEOPLE if found[who] != expected[who]
-            }
 
-    assert wrong == {}
+    assert differences(TABLE, people, version=version.pk) == {}
 
 
 def test_the_table_names_every_address():

@@ -4,7 +4,7 @@ import pytest
 
 from apps.datasets import api_urls, urls
 from apps.datasets.services import create_version
-from tests.access import PEOPLE, Row, uncovered
+from tests.access import PEOPLE, Row, differences, uncovered
 from tests.factories import make_dataset, put_files
 
 D = "/datasets/faults/"
@@ -32,15 +32,8 @@ TABLE = [
 def test_each_address_lets_in_whom_it_should(ada, bo, ole, cy, root, radio):
     people = dict(zip(PEOPLE, (None, ada, bo, ole, cy, root), strict=True))
     create_version(make_dataset(radio, ada, "faults"), put_files({"a.csv": b"a\n1\n"}), by=ada)
-    wrong = {}
-    for row in TABLE:
-        found, expected = row.ask(people), dict(zip(PEOPLE, row.statuses, strict=True))
-        if found != expected:
-            wrong[str(row)] = {
-                who: (found[who], expected[who]) for who in PEOPLE if found[who] != expected[who]
-            }
 
-    assert wrong == {}
+    assert differences(TABLE, people) == {}
 
 
 @pytest.mark.django_db

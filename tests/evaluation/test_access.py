@@ -3,7 +3,7 @@
 import pytest
 
 from apps.evaluation import api_urls, urls
-from tests.access import PEOPLE, Row, uncovered
+from tests.access import PEOPLE, Row, differences, uncovered
 from tests.factories import make_capability, make_packaged_version, make_report
 
 TABLE = [
@@ -37,13 +37,8 @@ def test_each_address_lets_in_whom_it_should(radio, ada, bo, ole, cy, root):
     version = make_packaged_version(make_capability(radio, ada, "digits"), ada)
     report = make_report(version, ada)
     names = {"version": version.pk, "report": report.pk, "run": report.run.pk, "suite": report.run.suite.pk}
-    wrong = {}
-    for row in TABLE:
-        found, expected = row.ask(people, **names), dict(zip(PEOPLE, row.statuses, strict=True))
-        if found != expected:
-            wrong[str(row)] = tuple(found.values())
 
-    assert wrong == {}
+    assert differences(TABLE, people, **names) == {}
 
 
 @pytest.mark.django_db

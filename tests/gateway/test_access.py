@@ -11,7 +11,7 @@ from apps.gateway.dataplane import segments
 from apps.gateway.ingest import ingest_once
 from apps.gateway.models import Outcome
 from apps.gateway.selectors import moment_of
-from tests.access import PEOPLE, Row, uncovered
+from tests.access import PEOPLE, Row, differences, uncovered
 from tests.gateway.test_ingest import ANSWER, REQUEST, facts, log, served  # noqa: F401 - fixtures
 
 A = "/api/v1/"
@@ -49,15 +49,8 @@ def call(log, served):  # noqa: F811
 
 def test_each_address_lets_in_whom_it_should(call, ada, bo, ole, cy, root):
     people = dict(zip(PEOPLE, (None, ada, bo, ole, cy, root), strict=True))
-    wrong = {}
-    for row in TABLE:
-        found = row.ask(people)
-        expected = dict(zip(PEOPLE, row.statuses, strict=True))
-        if found != expected:
-            wrong[str(row)] = {
-                who: (found[who], expected[who]) for who in PEOPLE if found[who] != expected[who]
-            }
-    assert wrong == {}
+
+    assert differences(TABLE, people) == {}
 
 
 def test_the_table_names_every_address():

@@ -1,7 +1,7 @@
 """Every address of operations: who gets in, who does not."""
 
 from apps.instances import api_urls, urls
-from tests.access import PEOPLE, Row, uncovered
+from tests.access import PEOPLE, Row, differences, uncovered
 from tests.factories import make_capability, make_packaged_version, make_ready_deployment
 
 D = "/operations/{deployment}/"
@@ -45,16 +45,8 @@ def test_each_address_lets_in_whom_it_should(ada, bo, ole, cy, root, radio, monk
     people = dict(zip(PEOPLE, (None, ada, bo, ole, cy, root), strict=True))
     version = make_packaged_version(make_capability(radio, ada, "digits"), ada, "1.0.0")
     deployment = make_ready_deployment(version, ole)
-    wrong = {}
-    for row in TABLE:
-        found = row.ask(people, version=version.pk, deployment=deployment.pk)
-        expected = dict(zip(PEOPLE, row.statuses, strict=True))
-        if found != expected:
-            wrong[str(row)] = {
-                who: (found[who], expected[who]) for who in PEOPLE if found[who] != expected[who]
-            }
 
-    assert wrong == {}
+    assert differences(TABLE, people, version=version.pk, deployment=deployment.pk) == {}
 
 
 def test_the_table_names_every_address():
