@@ -22,6 +22,7 @@ from apps.annotation.selectors import (
     accuracy_of,
     agreement_of,
     annotations_visible_to,
+    decision_of,
     projects_visible_to,
     quality_of,
     tasks_visible_to,
@@ -208,7 +209,7 @@ class ProjectViewSet(
         """How far people agree, and how often production is right."""
         project = self.get_object()
         require(may_manage(_user(request), project))
-        found, right = agreement_of(project), accuracy_of(project)
+        found, right, decision = agreement_of(project), accuracy_of(project), decision_of(project)
         more = None if type_named(project.kind).is_regions else quality_of(project)
         told = {
             "people": more.people if more else [],
@@ -223,6 +224,7 @@ class ProjectViewSet(
             "accuracy": None
             if right is None
             else {"value": right.value, "low": right.low, "high": right.high, "n": right.n},
+            "decision": None if decision is None else asdict(decision),
         }
         return Response(told)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from django.utils.translation import override
 
 from apps.annotation.models import Project
 from apps.annotation.policy import may_manage
-from apps.annotation.selectors import accuracy_of
+from apps.annotation.selectors import decision_of
 from apps.core import audit
 from apps.core.errors import IllegalMove, Invalid, StaleWrite
 from apps.core.policy import require
@@ -20,15 +19,15 @@ from apps.requests.services import notify
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
-    from apps.annotation.estimate import Estimate
+    from apps.annotation.sequential import Decision
 
-_Z = 1.959964
 _RANK = """
 UPDATE annotation_slot s SET priority = r.rank FROM (
     SELECT t.id, CASE %(order)s
         WHEN 'sequential' THEN 0
         WHEN 'uniform' THEN (hashtext(t.id::text) %% 1000)
-        WHEN 'uncertainty' THEN round(1000 * (1 - coalesce(t.confidence, 1)))
+        WHEN 'uncertainty' THEN CASE t.rule_kind WHEN 'random' THEN (hashtext(t.id::text) %% 1000)
+            ELSE round(1000 * (1 - coalesce(t.confidence, 1))) END
         ELSE t.priority END::smallint AS rank
     FROM annotation_task t WHERE t.project_id = %(project)s AND (%(tasks)s::bigint[] IS NULL OR t.id = ANY(%(tasks)s))
 ) r WHERE s.task_id = r.id AND s.status <> 'done' AND s.priority <> r.rank
@@ -54,7 +53,8 @@ def change_queue(
 ) -> Project:
     """Say in which order tasks come, to whom, how many each person does at most, and what the labels have to decide.
 
-    `gate` is an accuracy in production: once the interval lies on one side of it, the queue pauses by itself.
+    `gate` is an accuracy in production: once it is decided whether it is reached, the queue pauses by itself. The
+    order does not look at how certain the model was of random controls: the first of them would be the hard ones.
     """
     require(may_manage(by, project))
     if order not in Project.Order.values:
@@ -75,29 +75,12 @@ def change_queue(
     return project
 
 
-def labels_to_go(found: Estimate | None, gate: float) -> int | None:
-    """About how many more labels decide whether the accuracy reaches the gate; 0: decided, None: cannot be told.
-
-    From n labels with the interval's half width h, the width shrinks with the root of their number.
-    """
-    if found is None:
-        return None
-    distance = abs(found.value - gate)
-    if found.low > gate or found.high < gate:
-        return 0
-    half = (found.high - found.low) / 2
-    if distance < 1e-3 or half == 0:
-        return None
-    return max(1, math.ceil(found.n * (half / distance) ** 2) - found.n)
-
-
 def stop_decided() -> None:
     """Pause the projects whose labels have decided what they were asked for, and tell who opened them."""
     rows = Project.objects.filter(status=Project.Status.OPEN, gate__isnull=False).select_related("created_by")
     for project in rows.order_by("pk")[:200]:
-        assert project.gate is not None
-        found = accuracy_of(project)
-        if found is None or labels_to_go(found, project.gate) != 0:
+        found = decision_of(project)
+        if found is None or found.reached is None:
             continue
         try:
             with transaction.atomic(), override(project.created_by.language):
@@ -107,7 +90,7 @@ def stop_decided() -> None:
             continue
 
 
-def _told(project: Project, found: Estimate) -> str:
+def _told(project: Project, found: Decision) -> str:
     assert project.gate is not None
     facts = {
         "project": project.name,
@@ -115,6 +98,6 @@ def _told(project: Project, found: Estimate) -> str:
         "low": round(100 * found.low, 1),
         "high": round(100 * found.high, 1),
     }
-    if found.low > project.gate:
+    if found.reached:
         return _("“%(project)s” is paused: accuracy lies above %(gate)s %% (%(low)s to %(high)s).") % facts
     return _("“%(project)s” is paused: accuracy lies below %(gate)s %% (%(low)s to %(high)s).") % facts

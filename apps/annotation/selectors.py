@@ -8,7 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection
-from django.db.models import BigIntegerField, Exists, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import BigIntegerField, Exists, Min, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from apps.accounts.models import Role
@@ -19,6 +19,7 @@ from apps.annotation.label_types import Setting, type_named
 from apps.annotation.models import Annotation, Project, PullRule, Tally, Task
 from apps.annotation.policy import MEMBERS
 from apps.annotation.reliability import reliability
+from apps.annotation.sequential import Decision, decide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _MOST = 5000
 FEWEST = 30
 MOST_LEFT = 1000
+_MOST_DECIDING = 20_000
 
 
 def projects_visible_to(user: User) -> QuerySet[Project]:
@@ -159,6 +161,36 @@ def accuracy_of(project: Project) -> Estimate | None:
     if len(rows) < FEWEST:
         return None
     return accuracy([predicted == label for predicted, label, _p in rows], [p for _a, _b, p in rows])
+
+
+def decision_of(project: Project) -> Decision | None:
+    """Whether the accuracy in production reaches the project's gate; None without one.
+
+    Random controls count in the order in which somebody first said something of them: that depends on nobody's
+    answer, unlike the order in which they are accepted, since what all agree on is accepted sooner.
+    """
+    if project.gate is None:
+        return None
+    rows = (
+        Task.objects.filter(project=project, rule_kind=PullRule.Kind.RANDOM)
+        .exclude(predicted="")
+        .exclude(status=Task.Status.REJECTED)
+        .annotate(first=Min("annotations__pk"))
+        .filter(first__isnull=False)
+        .order_by("first")
+        .values_list("status", "predicted", "label", "probability")[:_MOST_DECIDING]
+    )
+    found = [
+        (predicted == label if status == Task.Status.ACCEPTED else None, 1 / chance)
+        for status, predicted, label, chance in rows
+    ]
+    least = project.rules.filter(kind=PullRule.Kind.RANDOM).aggregate(least=Min("share"))["least"]
+    return decide(
+        [right for right, _weight in found],
+        [weight for _right, weight in found],
+        project.gate,
+        1 / (least or 1),
+    )
 
 
 def setting_of(project: Project, inputs: Mapping[str, Any]) -> Setting:

@@ -265,12 +265,24 @@ class IntervalSerializer(serializers.Serializer[Any]):
     n = serializers.IntegerField()
 
 
+class DecisionSerializer(serializers.Serializer[Any]):
+    """Whether accuracy reaches the gate, by a test that may be looked at at any time; `to_go` labels decide it."""
+
+    reached = serializers.BooleanField(allow_null=True)
+    to_go = serializers.IntegerField(allow_null=True)
+    low = serializers.FloatField()
+    high = serializers.FloatField()
+    n = serializers.IntegerField()
+    waiting = serializers.IntegerField()
+
+
 class QualitySerializer(serializers.Serializer[Any]):
     """Agreement (Krippendorff's alpha) of the newest tasks, and accuracy in production from random controls."""
 
     agreement = IntervalSerializer()
     raw_agreement = serializers.FloatField(allow_null=True)
     accuracy = IntervalSerializer(allow_null=True)
+    decision = DecisionSerializer(allow_null=True)
     people = serializers.ListField(child=serializers.DictField())
     labels = serializers.ListField(child=serializers.DictField())
     pairs = serializers.ListField(child=serializers.DictField())

@@ -23,6 +23,7 @@ from apps.annotation.selectors import (
     accuracy_of,
     agreement_of,
     annotations_visible_to,
+    decision_of,
     left_for,
     projects_visible_to,
     quality_of,
@@ -97,7 +98,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """Progress, agreement, accuracy, rules, and the way out."""
     project = _project_of(request, pk)
     user = _user(request)
-    state, right = request.GET.get("status", ""), accuracy_of(project)
+    state = request.GET.get("status", "")
     tasks = Task.objects.filter(project=project)
     if state in Task.Status.values:
         tasks = tasks.filter(status=state)
@@ -108,8 +109,8 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "state": state,
         "left": left_for(user, project),
         "agreement": agreement_of(project),
-        "accuracy": right,
-        "to_go": None if project.gate is None else queue.labels_to_go(right, project.gate),
+        "accuracy": accuracy_of(project),
+        "decision": decision_of(project),
         "rules": project.rules.order_by("pk"),
         "rule_form": RuleForm(),
         "kinds": PullRule.Kind,

@@ -8,11 +8,10 @@ import pytest
 from apps.annotation import queue
 from apps.annotation.agreement import by_label, by_pair
 from apps.annotation.claims import claim_next
-from apps.annotation.estimate import Estimate
-from apps.annotation.models import Project, Slot, Task
+from apps.annotation.models import Annotation, Project, Slot, Task
 from apps.annotation.policy import may_label
 from apps.annotation.reliability import reliability
-from apps.annotation.selectors import weighted_vote
+from apps.annotation.selectors import decision_of, weighted_vote
 from apps.core.errors import Invalid
 from apps.requests.models import Notification
 from tests.annotation.conftest import make_task
@@ -61,20 +60,6 @@ def test_agreement_is_told_by_label_and_by_pair():
     assert pairs["abe", "ann"].raw == pytest.approx(0.75)
 
 
-@pytest.mark.parametrize(
-    ("found", "gate", "to_go"),
-    [
-        (None, 0.9, None),
-        (Estimate(0.95, 0.92, 0.98, 100), 0.9, 0),
-        (Estimate(0.85, 0.80, 0.89, 100), 0.9, 0),
-        (Estimate(0.93, 0.87, 0.99, 50), 0.9, 150),
-        (Estimate(0.9, 0.85, 0.95, 50), 0.9, None),
-    ],
-)
-def test_how_many_more_labels_decide(found, gate, to_go):
-    assert queue.labels_to_go(found, gate) == to_go
-
-
 @pytest.mark.django_db
 class TestQueue:
     def test_each_order_hands_out_as_it_says(self, project, ada, ann):
@@ -110,11 +95,12 @@ class TestQueue:
         with pytest.raises(Invalid):
             queue.change_queue(project, by=ada, **{"order": "priority", **wrong})
 
-    def test_the_queue_stops_by_itself_when_its_purpose_is_reached(self, project, ada):
+    def test_the_queue_stops_by_itself_when_its_purpose_is_reached(self, project, ada, ann):
         queue.change_queue(project, by=ada, order="priority", gate=0.7)
         for number in range(40):
             task = make_task(project, number)
             Task.objects.filter(pk=task.pk).update(status="accepted", label="3", rule_kind="random")
+            Annotation.objects.create(task=task, user=ann, label="3")
         Task.objects.filter(pk=task.pk).update(label="8")
 
         queue.stop_decided()
@@ -122,6 +108,20 @@ class TestQueue:
 
         assert Project.objects.get().status == "paused"
         assert Notification.objects.filter(user=ada).count() == 1
+
+    def test_what_waits_for_review_keeps_the_queue_open(self, project, ada, ann):
+        queue.change_queue(project, by=ada, order="priority", gate=0.7)
+        for number in range(40):
+            task = make_task(project, number)
+            state = "conflict" if number % 3 == 0 else "accepted"
+            Task.objects.filter(pk=task.pk).update(status=state, label="3", rule_kind="random")
+            Annotation.objects.create(task=task, user=ann, label="3")
+
+        queue.stop_decided()
+
+        found = decision_of(Project.objects.get())
+        assert Project.objects.get().status == "open"
+        assert (found.reached, found.n, found.waiting) == (None, 40, 14)
 
     def test_votes_are_weighted_by_reliability(self, project, ada, ann, abe, bo):
         for number in range(12):
