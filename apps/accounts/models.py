@@ -30,6 +30,9 @@ class User(AbstractUser):
     language = models.CharField(_("language"), max_length=10, default="en", choices=settings.LANGUAGES)
     theme = models.CharField(_("theme"), max_length=5, choices=Theme.choices, default=Theme.AUTO)
     time_zone = models.CharField(_("time zone"), max_length=50, default="UTC")
+    looks = models.JSONField(
+        default=dict, blank=True, editable=False, help_text=_("How the person looks at lists: {list: look}.")
+    )
     sample = models.BooleanField(default=False, editable=False, help_text=_("Made with the sample content."))
 
     class Meta:

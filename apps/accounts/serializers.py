@@ -51,6 +51,9 @@ class RoleSerializer(serializers.ModelSerializer[Membership]):
 
 class MeSerializer(serializers.ModelSerializer[User]):
     memberships = RoleSerializer(many=True, read_only=True)
+    looks: serializers.DictField = serializers.DictField(
+        child=serializers.CharField(max_length=20), required=False
+    )
 
     class Meta:
         model = User
@@ -63,6 +66,7 @@ class MeSerializer(serializers.ModelSerializer[User]):
             "language",
             "theme",
             "time_zone",
+            "looks",
             "memberships",
         ]
         read_only_fields = ["id", "username"]

@@ -158,3 +158,12 @@ def save_preferences(user: User, *, language: str = "", theme: str = "", time_zo
     changed = {name: value for name, value in wanted.items() if value}
     if changed:
         User.objects.filter(pk=user.pk).update(**changed)
+
+
+@transaction.atomic
+def remember_look(user: User, page: str, look: str) -> None:
+    """Keep how a person looks at a list, such as `table` or `grid`; the other lists stay as they are."""
+    person = User.objects.select_for_update().only("pk", "looks").get(pk=user.pk)
+    person.looks[page] = look
+    person.save(update_fields=["looks"])
+    user.looks = person.looks

@@ -51,7 +51,7 @@ def capabilities_built_by(user: User | AnonymousUser) -> QuerySet[Capability]:
 
 
 def matching(capabilities: QuerySet[Capability], words: str) -> QuerySet[Capability]:
-    """Those whose name, summary, tags or card have every word; the last word may be a beginning."""
+    """Those whose name, summary, tags, signature or card have every word; the last word may be a beginning."""
     parts = lexemes(words)
     if not parts:
         return capabilities if not words.strip() else capabilities.none()

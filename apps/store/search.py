@@ -45,7 +45,7 @@ SORTS = {
     "popular": _("Most subscribed"),
     "name": _("Name"),
 }
-_MOST_OPTIONS = 12
+_MOST_OPTIONS = 60
 _LONGEST_QUERY = 200
 _FACETS_LIVE_S = 15.0
 _MOST_REMEMBERED = 256

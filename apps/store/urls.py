@@ -8,6 +8,7 @@ app_name = "store"
 
 urlpatterns = [
     path("store/", browse.list_capabilities, name="list"),
+    path("store/-/look/", browse.look, name="look"),
     path("store/-/preparation/", browse.preparation, name="preparation"),
     path("store/<slug:slug>/", capability.overview, name="capability"),
     path("store/<slug:slug>/try/", trial.try_it, name="try"),

@@ -6,6 +6,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.catalog.models import Version
+from apps.catalog.services.capabilities import index_words
 from apps.instances.models import TrafficWeight
 from apps.instances.services import set_weights
 from apps.store import search, services, standing
@@ -240,3 +241,31 @@ def test_the_trial_plan_is_not_offered_to_subscribers(as_cy, digits, ada, transp
     assert "trial-plan" not in as_cy.get("/store/digits/").text
     page = as_cy.get(f"/store/digits/subscribe/?plan={plan.pk}")
     assert page.status_code == 302
+
+
+def test_the_store_is_a_table_for_who_wants_one_on_every_device(as_cy, live, cy):
+    assert "capability-table" not in as_cy.get("/store/").text
+
+    answer = as_cy.post("/store/-/look/", {"look": "table", "query": "q=digits&sort=name"})
+    assert (answer.status_code, answer["Location"]) == (303, "/store/?q=digits&sort=name")
+    elsewhere = Client()
+    elsewhere.force_login(cy)
+    page = elsewhere.get("/store/?sort=name")
+    assert 'aria-sort="ascending"' in page.text
+    assert "Reads handwritten digits" in page.text
+
+    as_cy.post("/store/-/look/", {"look": "nonsense", "query": "next=//elsewhere"})
+    assert as_cy.get("/api/v1/users/me/").json()["looks"] == {"store": "table"}
+    as_cy.patch("/api/v1/users/me/", {"looks": {"store": "grid"}}, "application/json")
+    assert "capability-table" not in elsewhere.get("/store/").text
+
+
+@pytest.mark.parametrize("words", ["occupancy", "dBm", "小区负荷", "小区", "handover failed"])
+def test_what_a_capability_takes_and_gives_is_found(as_cy, radio, ada, words):
+    made = make_published_capability(radio, ada, "load", name="Forecast", summary="Looks ahead")
+    assert "/store/load/" not in as_cy.get("/store/", {"q": words}).text
+    spec = {"name": "cell_occupancy", "title": "小区负荷", "unit": "dBm", "datatype": "FP32", "shape": [-1]}
+    gives = {"name": "why", "datatype": "BYTES", "shape": [-1], "labels": ["handover failed"]}
+    Version.objects.filter(capability=made).update(signature={"inputs": [spec], "outputs": [gives]})
+    index_words(made)
+    assert "/store/load/" in as_cy.get("/store/", {"q": words}).text

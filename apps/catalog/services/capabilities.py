@@ -14,12 +14,13 @@ from django.db.models import Value
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from apps.catalog.models import Capability
+from apps.catalog.models import Capability, Version
 from apps.catalog.policy import (
     may_create_capability,
     may_edit_capability,
     may_publish_capability,
 )
+from apps.catalog.words import signature_words
 from apps.core import audit
 from apps.core.errors import Invalid
 from apps.core.events import publish
@@ -68,7 +69,7 @@ def create_capability(
             _("The short name “%(slug)s” is taken. Choose another one.") % {"slug": slug},
             fields={"slug": _("is taken")},
         ) from error
-    _index(capability)
+    index_words(capability)
     audit.record("catalog.capability.created", capability, by=by, slug=slug, team=team.slug)
     return capability
 
@@ -88,7 +89,7 @@ def edit_capability(capability: Capability, *, by: User, **changes: Any) -> Capa
     for name, value in changed.items():
         setattr(capability, name, value)
     capability.save(update_fields=[*changed, "changed_at"])
-    _index(capability)
+    index_words(capability)
     told = {name: value for name, value in changed.items() if name != "card"}
     audit.record("catalog.capability.edited", capability, by=by, fields=sorted(changed), after=told)
     publish("catalog.capability_changed", capability.pk)
@@ -183,8 +184,10 @@ def _clean_tags(tags: Iterable[str]) -> list[str]:
     return [tag for tag in seen if tag]
 
 
-def _index(capability: Capability) -> None:
-    """Write the words that search finds the capability by."""
+def index_words(capability: Capability) -> None:
+    """Write the words that search finds the capability by: what is said of it, and what it takes and gives."""
+    newest = capability.versions.filter(status=Version.Status.PACKAGED).order_by("-packaged_at", "-pk")
+    signature = newest.values_list("signature", flat=True).first() or {}
 
     def vector(text: str, weight: str) -> SearchVector:
         return SearchVector(Value(" ".join(lexemes(text))), config="simple", weight=weight)
@@ -192,5 +195,6 @@ def _index(capability: Capability) -> None:
     Capability.objects.filter(pk=capability.pk).update(
         text=vector(f"{capability.name} {capability.slug} {' '.join(capability.tags)}", "A")
         + vector(f"{capability.summary} {capability.domain}", "B")
+        + vector(" ".join(signature_words(signature)), "C")
         + vector(capability.card[:50_000], "D")
     )

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from apps.catalog.models import Version
 from apps.catalog.policy import may_package_version
 from apps.catalog.services import locking
+from apps.catalog.services.capabilities import index_words
 from apps.compute import environments
 from apps.compute.models import Job
 from apps.compute.services import submit_job
@@ -265,6 +266,7 @@ def _packaged(version: Version, job: Job, result: Mapping[str, Any]) -> None:
         failure={},
         packaged_at=timezone.now(),
     )
+    index_words(version.capability)
     lineage.link(job, version, "packaged")
     if version.dataset_version_urn:
         lineage.link(version.dataset_version_urn, version, "trained on")

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from apps.catalog.models import SEMVER, Capability, Version
 from apps.catalog.policy import may_add_version, may_retire_version
+from apps.catalog.services.capabilities import index_words
 from apps.catalog.services.locking import requirements_of
 from apps.catalog.sources import check_source
 from apps.core import audit, lineage, manifests
@@ -124,6 +125,7 @@ def retire_version(version: Version, *, by: User) -> Version:
     """Take a version out of use: it cannot be deployed any more. What runs is stopped by its operators."""
     require(may_retire_version(by, version))
     Version.lifecycle.move(version, "retired", by=by)
+    index_words(version.capability)
     publish("catalog.version_retired", version.pk)
     return version
 

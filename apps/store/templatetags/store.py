@@ -14,6 +14,7 @@ from django.utils.translation import ngettext
 from apps.catalog.models import Capability
 from apps.store.limits import Limits, parse_limits
 from apps.store.models import Plan
+from apps.store.standing import DATA_TYPES
 
 register = template.Library()
 
@@ -56,6 +57,12 @@ def limit_words(plan: Plan | Limits | dict[str, Any]) -> list[str]:
             % {"n": _n(limits.concurrent)}
         )
     return words
+
+
+@register.filter
+def data_type_words(names: list[str]) -> str:
+    """What a capability reads: `Image, Text`."""
+    return ", ".join(str(DATA_TYPES[name]) for name in names if name in DATA_TYPES)
 
 
 @register.filter

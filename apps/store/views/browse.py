@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.models import User
+from apps.accounts.services import remember_look
 from apps.catalog.models import Capability, Version
 from apps.core.paging import keyset
 from apps.store import panels, selectors
@@ -18,13 +21,19 @@ from apps.store.models import Standing
 from apps.store.search import FACETS, SORTS, Option, facets, find, search_of
 from apps.store.standing import badges_shown
 
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as StrPromise
+
 _PAGE = 24
+_SHOWN_OPTIONS = 8
 _ON_CARDS = ("signed",)
+_LIST = "store"
+LOOKS = {"grid": ("layout-grid", _("As cards")), "table": ("list-details", _("As a table"))}
 
 
 @dataclass(frozen=True)
 class Card:
-    """One capability in the grid."""
+    """One capability in the grid, or a row of the table."""
 
     capability: Capability
     version: Version | None
@@ -35,18 +44,50 @@ class Card:
 
 @dataclass(frozen=True)
 class Facet:
-    """One group of filters."""
+    """One group of filters; beyond the first few values wait to be opened."""
 
     name: str
     title: str
     options: list[Option]
     chosen: str
 
+    @property
+    def more(self) -> int:
+        """How many values are behind “more”."""
+        return max(0, len(self.options) - _SHOWN_OPTIONS)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading of the table; one that the list can be sorted by names that order."""
+
+    title: StrPromise
+    sort: str = ""
+    numeric: bool = False
+
+    @property
+    def arrow(self) -> str:
+        """The icon that tells the direction."""
+        return "arrow-up" if self.sort == "name" else "arrow-down"
+
+
+COLUMNS = (
+    Column(_("Name"), "name"),
+    Column(_("Domain")),
+    Column(_("Team")),
+    Column(_("Version")),
+    Column(_("Rating"), "rating", numeric=True),
+    Column(_("Calls"), "used", numeric=True),
+    Column(_("Answered"), numeric=True),
+    Column(_("Teams"), "popular", numeric=True),
+    Column(_("Published"), "newest"),
+)
+
 
 @require_safe
 @login_required
 def list_capabilities(request: HttpRequest) -> HttpResponse:
-    """Find a capability: words, facets, order. htmx swaps the results alone."""
+    """Find a capability: words, facets, order, as cards or as a table. htmx swaps the results alone."""
     user = cast("User", request.user)
     search = search_of(request.GET)
     page = keyset(find(user, search), search.order, request.GET.get("cursor", ""), _PAGE)
@@ -64,10 +105,31 @@ def list_capabilities(request: HttpRequest) -> HttpResponse:
             for name, value in chosen.items()
         ],
         "sorts": [(name, title) for name, title in SORTS.items() if name != "relevance" or search.words],
+        "look": look_of(user),
+        "columns": COLUMNS,
+        "looks": [(name, icon, title) for name, (icon, title) in LOOKS.items()],
         "preparation": panels.preparation(user),
     }
     fragment = request.headers.get("HX-Target") == "results"
     return render(request, "store/_results.html" if fragment else "store/list.html", context)
+
+
+def look_of(user: User) -> str:
+    """How a person looks at the store: `grid` or `table`."""
+    look = user.looks.get(_LIST)
+    return look if look in LOOKS else "grid"
+
+
+@require_POST
+@login_required
+def look(request: HttpRequest) -> HttpResponse:
+    """Look at the store as cards or as a table from now on, and go on where one was."""
+    if request.POST.get("look") in LOOKS:
+        remember_look(cast("User", request.user), _LIST, request.POST["look"])
+    query = QueryDict(request.POST.get("query", "")).urlencode()
+    response = redirect(reverse("store:list") + (f"?{query}" if query else ""))
+    response.status_code = 303
+    return response
 
 
 def _label(options: list[Option], value: str) -> str:
