@@ -15,14 +15,16 @@ from apps.accounts.models import PersonalToken, Role
 from apps.accounts.selectors import teams_of
 from apps.catalog import services
 from apps.catalog.comparison import compare
+from apps.catalog.examples import Example, examples_of
 from apps.catalog.models import Capability, Version
-from apps.catalog.policy import may_add_version
+from apps.catalog.policy import may_add_version, may_build
 from apps.catalog.selectors import (
     capabilities_visible_to,
     get_capability,
     get_version,
     matching,
     next_patch,
+    rules_of,
     side_of,
     versions_to_compare,
     versions_visible_to,
@@ -36,9 +38,14 @@ from apps.catalog.serializers import (
     Int8Serializer,
     NewVersionSerializer,
     ObjectSerializer,
+    ParsingChangeSerializer,
+    ParsingSerializer,
+    ParsingTrialSerializer,
+    TriedSerializer,
     VersionSerializer,
 )
 from apps.catalog.services import composites
+from apps.catalog.trying import try_rules
 from apps.core import archives, objects
 from apps.core.api import IdempotencyMixin
 from apps.core.errors import Invalid, NotAllowed
@@ -159,6 +166,12 @@ class VersionViewSet(
     def _user(self) -> User:
         return cast("User", self.request.user)
 
+    def _built(self) -> Version:
+        """The version, for those who build it: what its calls hold is theirs."""
+        version = self.get_object()
+        require(may_build(self.request.user, version.capability))
+        return version
+
     @extend_schema(request=NewVersionSerializer, responses={201: VersionSerializer})
     def create(self, request: Request) -> Response:
         """Upload a version: multipart with `file`, or JSON with `files` by digest. Packaged at once by default."""
@@ -214,7 +227,7 @@ class VersionViewSet(
             capability,
             values["number"],
             members=members,
-            document=_object_of(document),
+            document=_object_of(document, "graph"),
             by=user,
             changelog=values["changelog"],
         )
@@ -232,6 +245,42 @@ class VersionViewSet(
         made = services.create_int8_version(version, number, by=self._user())
         services.package_version(made, by=self._user())
         return Response(VersionSerializer(made).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses=ParsingSerializer)
+    @action(detail=True, methods=["get"])
+    def parsing(self, request: Request, pk: str = "") -> Response:
+        """The parsing rules by which logged calls are read."""
+        version = self._built()
+        return Response(ParsingSerializer(rules_of(version)).data)
+
+    @extend_schema(request=ParsingChangeSerializer, responses=ParsingSerializer)
+    @parsing.mapping.put
+    def set_parsing(self, request: Request, pk: str = "") -> Response:
+        """Read calls by these rules from now on, as a new revision; the package stays as it is."""
+        version = self._built()
+        asked = ParsingChangeSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        values = asked.validated_data
+        services.set_parsing_rules(
+            version, values["rules"], by=self._user(), note=values["note"], seen=values["revision"]
+        )
+        return Response(ParsingSerializer(rules_of(version)).data)
+
+    @extend_schema(request=ParsingTrialSerializer, responses=TriedSerializer(many=True))
+    @action(detail=True, methods=["post"], url_path="parsing/preview", pagination_class=None)
+    def parsing_preview(self, request: Request, pk: str = "") -> Response:
+        """What rules would find, rule by rule, with what is wrong with each. Nothing is kept."""
+        version = self._built()
+        asked = ParsingTrialSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        values = asked.validated_data
+        given = values.get("document")
+        examples = (
+            [Example("", _object_of(given, "document"))] if given else examples_of(version, user=self._user())
+        )
+        return Response(
+            TriedSerializer(try_rules(_object_of(values["rules"], "rules"), examples), many=True).data
+        )
 
     @extend_schema(request=None, responses=VersionSerializer)
     @action(detail=True, methods=["post"])
@@ -259,11 +308,13 @@ def _files_of(values: dict[str, Any]) -> dict[str, str]:
     return dict(files)
 
 
-def _object_of(value: Any) -> dict[str, Any]:
+def _object_of(value: Any, name: str = "parameters") -> dict[str, Any]:
     if value in (None, ""):
         return {}
     if not isinstance(value, dict):
-        raise Invalid(_("`parameters` must be a JSON object."), fields={"parameters": _("is no object")})
+        raise Invalid(
+            _("`%(name)s` must be a JSON object.") % {"name": name}, fields={name: _("is no object")}
+        )
     return value
 
 

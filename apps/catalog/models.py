@@ -152,3 +152,27 @@ class EnvironmentLock(models.Model):
 
     def __str__(self) -> str:
         return self.environment
+
+
+class ParsingRules(models.Model):
+    """A revision of a version's parsing rules. The package ships the first ones, under revision 0, and never
+    changes; each later set is a row that stays, and counts for the calls that are digested after it.
+    """
+
+    version = models.ForeignKey(Version, on_delete=models.CASCADE, related_name="parsing_rules")
+    revision = models.PositiveIntegerField(_("revision"))
+    rules = models.JSONField(_("rules"), default=dict)
+    note = models.CharField(_("why"), max_length=240, blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("parsing rules")
+        verbose_name_plural = _("parsing rules")
+        constraints = [
+            models.UniqueConstraint(fields=["version", "revision"], name="parsing_revision_once"),
+            models.CheckConstraint(condition=models.Q(revision__gte=1), name="parsing_revision_from_one"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version} r{self.revision}"

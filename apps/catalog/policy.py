@@ -77,3 +77,13 @@ def may_package_version(actor: User | AnonymousUser, version: Version) -> Verdic
 def may_retire_version(actor: User | AnonymousUser, version: Version) -> Verdict:
     """The team's developers and operators."""
     return may_act_as(actor, version.capability.team, Role.DEVELOPER, Role.OPERATOR)
+
+
+def may_edit_parsing_rules(actor: User | AnonymousUser, version: Version) -> Verdict:
+    """The team's developers, for a version that can be called."""
+    if version.status != Version.Status.PACKAGED:
+        return deny(
+            _("%(version)s is not packaged, so it has no calls to read. Ship parsing.json with the upload.")
+            % {"version": version}
+        )
+    return may_edit_capability(actor, version.capability)

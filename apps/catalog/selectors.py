@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.contrib.postgres.search import SearchQuery
@@ -12,11 +14,13 @@ from django.utils.translation import gettext as _
 from apps.accounts.policy import is_platform_admin
 from apps.accounts.selectors import teams_of
 from apps.catalog.comparison import Side
-from apps.catalog.models import Capability, Version
+from apps.catalog.models import Capability, ParsingRules, Version
 from apps.catalog.policy import BUILDERS, LISTED, may_build, may_view_capability
 from apps.core import objects
 from apps.core.errors import Invalid, NotFound
 from apps.core.search import lexemes
+from atrium.parsing import FILE as PARSING
+from atrium.parsing import InvalidRules, read_rules
 
 MOST_COMPARED = 6
 _LARGEST_TEXT = 1 << 20
@@ -191,3 +195,38 @@ def text_of(version: Version, path: str) -> str:
         return ""
     with objects.open_object(entry["sha256"]) as stream:
         return stream.read(_LARGEST_TEXT).decode(errors="replace")
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """The parsing rules of a version that count now; `row` is the revision's, None for those of the package."""
+
+    revision: int
+    rules: dict[str, str]
+    row: ParsingRules | None = None
+
+
+def rules_of(version: Version) -> RuleSet:
+    """The newest revision of a version's parsing rules, else what its package ships."""
+    row = version.parsing_rules.select_related("created_by").order_by("-revision").first()
+    return RuleSet(row.revision, dict(row.rules), row) if row else RuleSet(0, shipped_rules(version))
+
+
+def shipped_rules(version: Version) -> dict[str, str]:
+    """The rules in a version's package; none where it ships none that can be read, which packaging refuses."""
+    try:
+        return read_rules(json.loads(text_of(version, PARSING) or "{}"))
+    except (InvalidRules, ValueError):
+        return {}
+
+
+def newest_revisions(versions: Iterable[int]) -> dict[int, int]:
+    """{version: its newest revision of parsing rules}; versions that have none are left out."""
+    rows = ParsingRules.objects.filter(version__in=list(versions)).order_by("version", "-revision")
+    return dict(rows.distinct("version").values_list("version", "revision"))
+
+
+def rules_for_next(capability: Capability) -> dict[str, str]:
+    """The rules that a new version begins with when it ships none: those of the version packaged last."""
+    newest = latest_version(capability)
+    return rules_of(newest).rules if newest else {}

@@ -133,6 +133,42 @@ class CompositeSerializer(serializers.Serializer[Any]):
     changelog = serializers.CharField(required=False, allow_blank=True, default="")
 
 
+class ParsingSerializer(serializers.Serializer[Any]):
+    """The parsing rules that count now: JMESPath expressions by name. Revision 0 is what the package ships."""
+
+    revision = serializers.IntegerField()
+    rules = serializers.DictField(child=serializers.CharField())
+    note = serializers.CharField(source="row.note", default="")
+    created_by = serializers.CharField(source="row.created_by.username", default=None, allow_null=True)
+    created_at = serializers.DateTimeField(source="row.created_at", default=None, allow_null=True)
+
+
+class ParsingChangeSerializer(serializers.Serializer[Any]):
+    """New rules. `revision` is the one that they were made from; with it a write that comes late is refused."""
+
+    rules = serializers.JSONField(help_text="{name: JMESPath expression}")
+    note = serializers.CharField(required=False, allow_blank=True, default="")
+    revision = serializers.IntegerField(required=False, allow_null=True, default=None, min_value=0)
+
+
+class ParsingTrialSerializer(serializers.Serializer[Any]):
+    """Rules to try: on `document`, else on the version's newest logged calls and shipped cases."""
+
+    rules = serializers.JSONField(help_text="{name: JMESPath expression}")
+    document = serializers.JSONField(required=False, help_text='{"inputs": […], "outputs": […]}')
+
+
+class TriedSerializer(serializers.Serializer[Any]):
+    """One rule on one call: `error` says what is wrong, `value` is null where it finds nothing."""
+
+    name = serializers.CharField()
+    expression = serializers.CharField()
+    error = serializers.CharField()
+    value = serializers.JSONField()
+    found = serializers.IntegerField(help_text="In how many of `of` calls the rule finds something")
+    of = serializers.IntegerField()
+
+
 class ObjectSerializer(serializers.Serializer[Any]):
     """A stored file."""
 

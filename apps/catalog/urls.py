@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from apps.catalog.views import capabilities, comparison, composites, versions
+from apps.catalog.views import capabilities, comparison, composites, parsing, versions
 
 _pages = [
     path("catalog/", capabilities.capability_list, name="list"),
@@ -22,6 +22,10 @@ _pages = [
     path("catalog/<slug:slug>/versions/<str:number>/package/", versions.package, name="package"),
     path("catalog/<slug:slug>/versions/<str:number>/int8/", versions.quantise, name="quantise"),
     path("catalog/<slug:slug>/versions/<str:number>/retire/", versions.retire, name="retire"),
+    path("catalog/<slug:slug>/versions/<str:number>/parsing/", parsing.edit, name="parsing"),
+    path(
+        "catalog/<slug:slug>/versions/<str:number>/parsing/preview/", parsing.preview, name="parsing_preview"
+    ),
     path("catalog/<slug:slug>/versions/<str:number>/files/<path:path>", versions.file, name="file"),
 ]
 

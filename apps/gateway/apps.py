@@ -7,14 +7,16 @@ class GatewayConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from apps.catalog import examples
         from apps.core import events, menu
-        from apps.gateway import tasks
+        from apps.gateway import selectors, tasks
         from apps.gateway.services import announce_capability
         from apps.gateway.testkeys import make_test_key
         from apps.instances import routes, testkeys
 
         routes.on_change(announce_capability)
         testkeys.register(make_test_key)
+        examples.register(selectors.examples)
         events.on("catalog.version_packaged", lambda _key, _facts: tasks.renew_keys())
         people = frozenset({"developer", "qa", "operator"})
         menu.register(menu.MenuItem(_("Operations"), _("Calls"), "calls:list", "activity", people, order=320))

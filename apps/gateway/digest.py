@@ -1,41 +1,32 @@
 """The second step after ingestion: apply the version's parsing rules to each answered call, once.
 
-Rules are JMESPath expressions over one document that holds the request's `inputs` and the answer's `outputs`;
-each gives a field of `parsed`, and the one called `score` the score. A rule that fails gives nothing.
+What rules are stands in `atrium.parsing`. The revision that is the newest when a batch begins counts for all of it.
 """
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Iterable
 from typing import Any
 
-import jmespath
 import orjson
 from django.db import connection, transaction
-from jmespath.exceptions import JMESPathError
-from jmespath.parser import ParsedResult
 
 from apps.catalog.models import Version
-from apps.core import objects
-from apps.core.errors import PortalError
+from apps.catalog.selectors import newest_revisions, rules_of
 from apps.gateway.models import Call
 from apps.instances.models import Deployment
-
-log = logging.getLogger(__name__)
+from atrium.parsing import SCORE, Rules, apply_rules, compile_rules
 
 BATCH = 500
-RULES_BYTES = 64 << 10
 PARSED_BYTES = 64 << 10
-SCORE = "score"
-
-Rules = dict[str, ParsedResult]
 
 
 class Digester:
-    """Keeps the compiled rules of the versions that it has met."""
+    """Keeps the compiled rules of the versions that it has met, by revision."""
 
     def __init__(self) -> None:
-        self._rules: dict[int, Rules] = {}
+        self._versions: dict[int, int] = {}
+        self._rules: dict[int, tuple[int, Rules]] = {}
 
     @transaction.atomic
     def digest_some(self) -> int:
@@ -48,6 +39,7 @@ class Digester:
         )
         if not rows:
             return 0
+        self._learn({row.deployment_id for row in rows if row.deployment_id is not None})
         found = [(row, *self._parse(row)) for row in rows]
         with connection.cursor() as cursor:
             cursor.execute(
@@ -63,72 +55,34 @@ class Digester:
             )
         return len(rows)
 
+    def _learn(self, deployments: Iterable[int]) -> None:
+        """Read the rules of the deployments' versions that are new here, or have a newer revision."""
+        unknown = [pk for pk in deployments if pk not in self._versions]
+        self._versions |= dict(Deployment.objects.filter(pk__in=unknown).values_list("pk", "version_id"))
+        versions = {self._versions[pk] for pk in deployments if pk in self._versions}
+        newest = newest_revisions(versions)
+        stale = [pk for pk in versions if self._rules.get(pk, (-1,))[0] != newest.get(pk, 0)]
+        for version in Version.objects.filter(pk__in=stale):
+            found = rules_of(version)
+            self._rules[version.pk] = (found.revision, compile_rules(found.rules))
+
     def _parse(self, row: Call) -> tuple[str | None, float | None]:
-        rules = self._rules_of(row.deployment_id)
+        version = self._versions.get(row.deployment_id or 0)
+        _revision, rules = self._rules.get(version or 0, (0, None))
         if not rules:
             return None, None
         try:
             document = {**_object(row.request), **_object(row.response)}
         except orjson.JSONDecodeError:
             return None, None
-        parsed = apply(rules, document)
+        parsed = apply_rules(rules, document)
         score = parsed.get(SCORE)
         text = orjson.dumps(parsed)
         if len(text) > PARSED_BYTES or b"\\u0000" in text:  # jsonb holds no NUL
             return None, score
         return text.decode(), score
 
-    def _rules_of(self, deployment_id: int | None) -> Rules:
-        if deployment_id is None:
-            return {}
-        if deployment_id not in self._rules:
-            deployment = Deployment.objects.select_related("version").filter(pk=deployment_id).first()
-            self._rules[deployment_id] = rules_of(deployment.version) if deployment else {}
-        return self._rules[deployment_id]
-
 
 def _object(body: bytes | memoryview | None) -> dict[str, Any]:
     document = orjson.loads(body) if body else {}
     return document if isinstance(document, dict) else {}
-
-
-def rules_of(version: Version) -> Rules:
-    """The compiled parsing rules that the package ships; none when it ships none that can be read."""
-    entry = version.manifest.get("parsing.json")
-    if not entry or entry.get("size", 0) > RULES_BYTES:
-        return {}
-    try:
-        with objects.open_object(entry["sha256"]) as file:
-            raw = orjson.loads(file.read())
-    except (PortalError, OSError, orjson.JSONDecodeError) as problem:
-        log.warning("the parsing rules of %s cannot be read: %s", version, problem)
-        return {}
-    return compiled(raw) if isinstance(raw, dict) else {}
-
-
-def compiled(raw: dict[str, Any]) -> Rules:
-    """Rules by name; an expression that is none is left out, with a line in the log."""
-    rules: Rules = {}
-    for name, expression in raw.items():
-        try:
-            rules[str(name)] = jmespath.compile(expression)
-        except (JMESPathError, TypeError) as problem:
-            log.warning("the parsing rule %s is no expression: %s", name, problem)
-    return rules
-
-
-def apply(rules: Rules, document: dict[str, Any]) -> dict[str, Any]:
-    """The fields that the rules find; the score is a finite number or missing."""
-    parsed: dict[str, Any] = {}
-    for name, rule in rules.items():
-        try:
-            value = rule.search(document)
-        except (JMESPathError, TypeError, ValueError, RecursionError):
-            continue
-        if name == SCORE:
-            if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-                continue
-            value = float(value)
-        if value is not None:
-            parsed[name] = value
-    return parsed

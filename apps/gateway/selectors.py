@@ -10,15 +10,18 @@ from uuid import UUID
 
 from django.db import connection
 from django.db.models import Max, Q, QuerySet, Sum
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import Role
 from apps.accounts.policy import has_role
 from apps.accounts.selectors import teams_of
-from apps.catalog.models import Capability
+from apps.catalog.examples import Example
+from apps.catalog.models import Capability, Version
 from apps.core.errors import NotFound
 from apps.gateway.histogram import SIZE, percentile
 from apps.gateway.models import Call, Grant, Outcome, Overload, Usage
+from apps.gateway.sealed import masked
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -33,6 +36,7 @@ __all__ = [
     "capabilities_called",
     "counted_calls",
     "counts_since",
+    "examples",
     "feedback_visible_to",
     "get_call",
     "grants_of",
@@ -48,6 +52,7 @@ __all__ = [
 ]
 
 COUNTED = frozenset({"", "input"})
+MOST_EXAMPLES = 8
 LOOKED_INTO = (Role.DEVELOPER, Role.QA, Role.OPERATOR, Role.ANNOTATOR)
 
 
@@ -294,6 +299,25 @@ def get_call(request_id: UUID | str, *, user: User) -> Call:
     if found is None:
         raise NotFound(_("There is no call %(id)s that you may see.") % {"id": request_id})
     return found
+
+
+def examples(version: Version, user: User) -> list[Example]:
+    """The newest answered calls of a version that a person may see, to try rules on; encrypted fields masked."""
+    rows = calls_visible_to(user).filter(
+        capability_id=version.capability_id, version=version.number, status__lt=400, request__isnull=False
+    )
+    rows = rows.defer(None).only("request_id", "at", "request", "response").order_by("-at", "-pk")
+    return [
+        Example(
+            _("call of %(at)s") % {"at": f"{timezone.localtime(row.at):%Y-%m-%d %H:%M:%S}"},
+            {**_masked(row.request_document), **_masked(row.response_document)},
+        )
+        for row in rows[:MOST_EXAMPLES]
+    ]
+
+
+def _masked(document: Any) -> dict[str, Any]:
+    return masked(document) if isinstance(document, dict) else {}
 
 
 def kept_calls(capability: Capability) -> tuple[int, datetime | None]:

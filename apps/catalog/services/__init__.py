@@ -17,10 +17,12 @@ from apps.catalog.services.packaging import (
     take_lock_result,
     take_packaging_result,
 )
+from apps.catalog.services.parsing import check_rules, set_parsing_rules
 from apps.catalog.services.versions import create_int8_version, create_version, retire_version
 
 __all__ = [
     "build_soon",
+    "check_rules",
     "collect_packages",
     "create_capability",
     "create_composite",
@@ -35,6 +37,7 @@ __all__ = [
     "publish_capability",
     "reconcile_packaging",
     "retire_version",
+    "set_parsing_rules",
     "take_lock_result",
     "take_packaging_result",
     "withdraw_capability",

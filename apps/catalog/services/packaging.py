@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from apps.catalog.models import Version
 from apps.catalog.policy import may_package_version
+from apps.catalog.selectors import rules_for_next
 from apps.catalog.services import locking
 from apps.catalog.services.capabilities import index_words
 from apps.compute import environments
@@ -22,6 +24,7 @@ from apps.core.events import publish
 from apps.core.manifests import Manifest
 from apps.core.policy import require
 from apps.datasets.models import DatasetVersion
+from atrium.parsing import FILE as PARSING
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -87,6 +90,8 @@ def _submit(version: Version, environment: str, why: str, *, by: User | None) ->
     files: dict[str, bytes | str] = {}
     if capability.card and "card.md" not in version.source_manifest:
         files["inputs/source/card.md"] = capability.card
+    if PARSING not in version.source_manifest and (rules := rules_for_next(capability)):
+        files[f"inputs/source/{PARSING}"] = json.dumps(rules, ensure_ascii=False, indent=2)
     if environment != locking.BASE:
         files["inputs/environment.lock"] = environments.lock_text(environment)
         locking.build_soon(environment)

@@ -16,8 +16,13 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.catalog import pictures, services
 from apps.catalog.forms import VersionForm
 from apps.catalog.models import Capability, Version
-from apps.catalog.policy import may_add_version, may_package_version, may_retire_version
-from apps.catalog.selectors import next_patch, suggested_number, text_of
+from apps.catalog.policy import (
+    may_add_version,
+    may_edit_parsing_rules,
+    may_package_version,
+    may_retire_version,
+)
+from apps.catalog.selectors import next_patch, rules_of, suggested_number, text_of
 from apps.catalog.services.locking import JOB_KIND as LOCKING
 from apps.catalog.views.capabilities import built, lineage_of, show_error
 from apps.compute.models import Job
@@ -81,7 +86,8 @@ def _receive(request: HttpRequest, capability: Capability, values: dict[str, Any
     return version
 
 
-def _version_of(request: HttpRequest, slug: str, number: str) -> Version:
+def version_of(request: HttpRequest, slug: str, number: str) -> Version:
+    """The version of an address, for somebody who may see its workshop pages. Raises NotFound, NotAllowed."""
     capability = built(request, slug)
     version = capability.versions.select_related("created_by").filter(number=number).first()
     if version is None:
@@ -190,10 +196,12 @@ def _steps_of(version: Version, job: Job | None) -> list[dict[str, Any]]:
 @require_GET
 def detail(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """One version: packaging, signature, cases, files, lineage, and what can be done with it."""
-    version = _version_of(request, slug, number)
+    version = version_of(request, slug, number)
     context = _state_of(version, cast("User", request.user)) | {
         "lineage": lineage_of(version),
         "composite": _composite_of(version),
+        "parsing": rules_of(version),
+        "may_parse": may_edit_parsing_rules(cast("User", request.user), version),
         "files": sorted((version.manifest or version.source_manifest).items())[:500],
     }
     return render(request, "catalog/version.html", context)
@@ -203,7 +211,7 @@ def detail(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 @require_GET
 def state(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """The part of the page that changes while it is packaged; it asks for itself until then."""
-    version = _version_of(request, slug, number)
+    version = version_of(request, slug, number)
     response = render(request, "catalog/_packaging.html", _state_of(version, cast("User", request.user)))
     if version.status != Version.Status.PACKAGING:
         response["HX-Refresh"] = "true"
@@ -214,7 +222,7 @@ def state(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 @require_POST
 def package(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """Package it, or again after a failure."""
-    version = _version_of(request, slug, number)
+    version = version_of(request, slug, number)
     user = cast("User", request.user)
     if request.POST.get("environment") == "base":
         services.package_in_base(version, by=user)
@@ -227,7 +235,7 @@ def package(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 @require_POST
 def quantise(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """Make the int8 version that packaging offers."""
-    version = _version_of(request, slug, number)
+    version = version_of(request, slug, number)
     user = cast("User", request.user)
     made = services.create_int8_version(
         version, request.POST.get("number", "").strip() or next_patch(version), by=user
@@ -241,7 +249,7 @@ def quantise(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 @require_POST
 def retire(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """Take it out of use."""
-    services.retire_version(_version_of(request, slug, number), by=cast("User", request.user))
+    services.retire_version(version_of(request, slug, number), by=cast("User", request.user))
     messages.success(request, _("The version is retired: it cannot be deployed any more."))
     return redirect("catalog:version", slug=slug, number=number)
 
@@ -250,7 +258,7 @@ def retire(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 @require_GET
 def file(request: HttpRequest, slug: str, number: str, path: str) -> FileResponse:
     """One file of the package, or of the upload as long as there is no package. Only ever downloaded."""
-    version = _version_of(request, slug, number)
+    version = version_of(request, slug, number)
     entry = (version.manifest or version.source_manifest).get(path)
     if entry is None:
         raise NotFound(_("There is no file “%(path)s” in this version.") % {"path": path[:120]})

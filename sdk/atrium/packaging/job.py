@@ -25,6 +25,8 @@ from atrium.package import CASES, Case, InvalidPackage, digest, manifest, parse_
 from atrium.packaging.agreement import Agreement, compare, compare_roughly, text_probes
 from atrium.packaging.golden import NoGoldenRows, golden_cases
 from atrium.packaging.quantise import QUANTISED, SAME, TOLERANCE, write_int8
+from atrium.parsing import FILE as PARSING
+from atrium.parsing import InvalidRules, read_rules
 from atrium.runner.replica import CONVERTED, load_replica
 from atrium.signature import InvalidSignature, Signature, parse_signature
 
@@ -32,7 +34,7 @@ STEPS = (
     *("environment", "read", "signature", "load", "cases", "convert", "quantise", "measure", "write"),
     "check",
 )
-SIDECARS = ("cases.json", "signature.json", "card.md", "parsing.json")
+SIDECARS = ("cases.json", "signature.json", "card.md", PARSING)
 BUILT_CASE_TOLERANCE = 1e-4
 MAX_EXAMPLE_ITEMS = 20
 MEASURED_S = 1.0
@@ -193,6 +195,20 @@ def _find_signature(job: Job) -> None:
                 step["message"] = "the MLmodel file's signature" if job.signature else "none given"
         except (InvalidSignature, ValueError, KeyError, TypeError) as error:
             raise StepFailed(f"the signature is wrong: {error}", "Correct signature.json.") from error
+        rules = _check_rules(job)
+        if rules:
+            step["message"] += f"; {rules} parsing rules"
+
+
+def _check_rules(job: Job) -> int:
+    """How many parsing rules are shipped; a rule that cannot be applied would be silent later, so it ends here."""
+    try:
+        return len(read_rules(_json_sidecar(job, PARSING) or {}))
+    except InvalidRules as error:
+        raise StepFailed(
+            f"{PARSING} cannot be applied: {error}",
+            f"Correct {PARSING}: each entry is a name and a JMESPath expression over `inputs` and `outputs`.",
+        ) from error
 
 
 def _load(job: Job) -> None:
@@ -479,7 +495,7 @@ def _write(job: Job) -> None:
             entry["onnx"] = QUANTISED
         cases = jsontext.pretty([case.to_json() for case in job.cases])
         (job.target / CASES).write_text(cases, encoding="utf-8")
-        for name in ("card.md", "parsing.json"):
+        for name in ("card.md", PARSING):
             path = _sidecar(job, name)
             if path is not None:
                 shutil.copyfile(path, job.target / name)
