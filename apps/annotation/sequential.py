@@ -97,7 +97,11 @@ def _gains(values: np.ndarray, scaled: np.ndarray, mean: float) -> np.ndarray:
 
 
 def _foreseen(
-    above: np.ndarray, ahead: tuple, below: np.ndarray, against: tuple, enough: float
+    above: np.ndarray,
+    ahead: tuple[np.ndarray, np.ndarray, float],
+    below: np.ndarray,
+    against: tuple[np.ndarray, np.ndarray, float],
+    enough: float,
 ) -> int | None:
     """Labels to go: the evidence that is lacking over what one label brings on average to the better gambler."""
     n = len(ahead[0])

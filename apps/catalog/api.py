@@ -17,6 +17,7 @@ from apps.catalog import services
 from apps.catalog.comparison import compare
 from apps.catalog.examples import Example, examples_of
 from apps.catalog.models import Capability, Version
+from apps.catalog.origins import read_origin
 from apps.catalog.policy import may_add_version, may_build
 from apps.catalog.selectors import (
     capabilities_visible_to,
@@ -50,9 +51,6 @@ from apps.core import archives, objects
 from apps.core.api import IdempotencyMixin
 from apps.core.errors import Invalid, NotAllowed
 from apps.core.policy import require
-from apps.datasets.models import DatasetVersion
-from apps.datasets.selectors import get_dataset
-from apps.datasets.selectors import get_version as get_dataset_version
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -180,16 +178,24 @@ class VersionViewSet(
         values = asked.validated_data
         capability = get_capability(values["capability"], user=request.user)
         require(may_add_version(self._user(), capability))
+        own = _job_of(request)
+        origin = read_origin(
+            by=self._user(),
+            dataset_version=values["dataset_version"],
+            code_digest=values["code_digest"],
+            training_job="" if own else values["training_job"],
+            parameters=values.get("parameters"),
+        )
         version = services.create_version(
             capability,
             values["number"],
             files=_files_of(values),
             by=self._user(),
             changelog=values["changelog"],
-            dataset_version=_dataset_version(values["dataset_version"], self._user()),
-            code_digest=values["code_digest"],
-            training_job_urn=_job_of(request),
-            parameters=_object_of(values.get("parameters")),
+            dataset_version=origin.dataset_version,
+            code_digest=origin.code_digest,
+            training_job_urn=own or origin.training_job_urn,
+            parameters=origin.parameters,
             expected_digest=values["digest"],
         )
         if values["package"]:
@@ -308,7 +314,7 @@ def _files_of(values: dict[str, Any]) -> dict[str, str]:
     return dict(files)
 
 
-def _object_of(value: Any, name: str = "parameters") -> dict[str, Any]:
+def _object_of(value: Any, name: str) -> dict[str, Any]:
     if value in (None, ""):
         return {}
     if not isinstance(value, dict):
@@ -316,18 +322,6 @@ def _object_of(value: Any, name: str = "parameters") -> dict[str, Any]:
             _("`%(name)s` must be a JSON object.") % {"name": name}, fields={name: _("is no object")}
         )
     return value
-
-
-def _dataset_version(name: str, user: User) -> DatasetVersion | None:
-    if not name:
-        return None
-    slug, _slash, number = name.partition("/")
-    if not number.isdecimal():
-        raise Invalid(
-            _("“%(name)s” is no data set version. Write it as <data set>/<number>.") % {"name": name[:80]},
-            fields={"dataset_version": _("must be <data set>/<number>")},
-        )
-    return get_dataset_version(get_dataset(slug, user=user), int(number))
 
 
 class ObjectView(APIView):

@@ -11,10 +11,12 @@ class CatalogConfig(AppConfig):
     def ready(self) -> None:
         from apps.catalog import tasks  # noqa: F401  registers the tasks
         from apps.catalog.finding import find_capabilities
-        from apps.core import events, menu, search
+        from apps.catalog.selectors import named_versions
+        from apps.core import events, menu, naming, search
 
         events.on("compute.job_finished", _job_finished)
         search.register("capabilities", find_capabilities)
+        naming.register("catalog.version", _("version"), named_versions)
         builders = frozenset({"developer", "qa", "operator"})
         menu.register(
             menu.MenuItem(_("Develop"), _("Capabilities"), "catalog:list", "cube", builders, order=25)

@@ -88,6 +88,43 @@ class VersionForm(forms.Form):
     )
 
 
+class UploadForm(VersionForm):
+    """The same for an upload, with where the model came from."""
+
+    dataset_version = forms.CharField(
+        label=_("Data set version"),
+        required=False,
+        max_length=80,
+        widget=forms.TextInput(
+            attrs={"list": "dataset-versions", "placeholder": "digits/3", "class": "mono"}
+        ),
+        help_text=_("What it was trained on, as name/number. Its rows are compared on, too."),
+    )
+    code_digest = forms.CharField(
+        label=_("Code version"),
+        required=False,
+        max_length=64,
+        widget=forms.TextInput(attrs={"class": "mono", "spellcheck": "false"}),
+        help_text=_("A git commit, or the SHA-256 of the code."),
+    )
+    training_job = forms.CharField(
+        label=_("Training job"),
+        required=False,
+        max_length=20,
+        widget=forms.TextInput(attrs={"inputmode": "numeric", "placeholder": "42"}),
+        help_text=_("The number of the job that trained it here."),
+    )
+    parameters = forms.CharField(
+        label=_("Parameters"),
+        required=False,
+        widget=forms.Textarea(
+            attrs={"rows": 2, "class": "mono", "spellcheck": "false", "placeholder": '{"trees": 50}'}
+        ),
+        max_length=64_000,
+        help_text=_("What it was trained with, as a JSON object."),
+    )
+
+
 class CompositeForm(VersionForm):
     """What a composite is besides its members, which come as rows beside the form."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.contrib.postgres.search import SearchQuery
 from django.db.models import Q, QuerySet
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from apps.accounts.policy import is_platform_admin
@@ -108,6 +109,16 @@ def get_version(pk: int, *, user: User | AnonymousUser) -> Version:
     ):
         return version
     raise NotFound(_("There is no version %(pk)s that you may see.") % {"pk": pk})
+
+
+def named_versions(pks: Collection[int], user: User | AnonymousUser) -> dict[int, tuple[str, str]]:
+    """{pk: (name, address)} of the versions that a person may see; the page is the workshop's, for builders."""
+    built = set(capabilities_built_by(user).values_list("pk", flat=True))
+    found = {}
+    for row in versions_visible_to(user).filter(pk__in=pks):
+        place = reverse("catalog:version", args=[row.capability.slug, row.number])
+        found[row.pk] = (str(row), place if row.capability_id in built else "")
+    return found
 
 
 def possible_members(capability: Capability, *, user: User | AnonymousUser) -> QuerySet[Version]:

@@ -99,7 +99,15 @@ class NewVersionSerializer(serializers.Serializer[Any]):
     dataset_version = serializers.CharField(
         required=False, allow_blank=True, default="", help_text="<data set>/<number>, for the lineage"
     )
-    code_digest = serializers.RegexField(r"^[0-9a-f]{0,64}$", required=False, allow_blank=True, default="")
+    code_digest = serializers.CharField(
+        required=False, allow_blank=True, default="", help_text="A git commit, or the SHA-256 of the code"
+    )
+    training_job = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="The number of the job that trained it; a job's own token says it by itself",
+    )
     parameters = serializers.JSONField(required=False)
     digest = serializers.CharField(
         required=False, allow_blank=True, default="", help_text="The digest over all files, to be checked"

@@ -9,7 +9,8 @@ class ComputeConfig(AppConfig):
     def ready(self) -> None:
         from apps.compute import tasks  # noqa: F401  registers the tasks
         from apps.compute.finding import find_jobs
-        from apps.core import menu, search
+        from apps.compute.selectors import jobs_visible_to
+        from apps.core import menu, naming, search
 
         people = frozenset({"developer", "operator", "qa"})
         admins = frozenset({"admin"})
@@ -20,3 +21,4 @@ class ComputeConfig(AppConfig):
             )
         )
         search.register("jobs", find_jobs)
+        naming.register_rows("compute.job", _("job"), jobs_visible_to, "jobs:detail")

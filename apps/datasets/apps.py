@@ -7,10 +7,12 @@ class DatasetsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from apps.core import menu, search
+        from apps.core import menu, naming, search
         from apps.datasets.finding import find_datasets
+        from apps.datasets.selectors import named_versions
 
         search.register("datasets", find_datasets)
+        naming.register("datasets.datasetversion", _("data set"), named_versions)
         people = frozenset({"developer", "qa", "annotator", "operator"})
         menu.register(
             menu.MenuItem(_("Develop"), _("Data sets"), "datasets:list", "database", people, order=30)

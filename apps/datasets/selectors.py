@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from django.db.models import Q, QuerySet
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from apps.accounts.policy import is_platform_admin
 from apps.accounts.selectors import teams_of
 from apps.core import objects
-from apps.core.errors import NotFound
+from apps.core.errors import Invalid, NotFound
 from apps.datasets.models import Dataset, DatasetVersion
 from apps.datasets.policy import READERS, may_view
 from apps.datasets.tables import rows_of, table_files
@@ -61,6 +62,32 @@ def versions_of(dataset: Dataset) -> QuerySet[DatasetVersion]:
 def latest_version(dataset: Dataset) -> DatasetVersion | None:
     """The version that was made last."""
     return versions_of(dataset).first()
+
+
+def newest_visible_to(user: User | AnonymousUser, *, most: int = 200) -> list[DatasetVersion]:
+    """The versions that a form offers to a person: the newest first."""
+    found = DatasetVersion.objects.filter(dataset__in=datasets_visible_to(user)).select_related("dataset")
+    return list(found.order_by("-pk")[:most])
+
+
+def version_by_name(name: str, *, user: User | AnonymousUser) -> DatasetVersion:
+    """The version written as <data set>/<number>. Raises Invalid, NotFound for what the person may not know of."""
+    slug, _slash, number = name.strip().partition("/")
+    if not number.isdecimal() or len(number) > 9:
+        raise Invalid(
+            _("“%(name)s” is no data set version. Write it as <data set>/<number>.") % {"name": name[:80]},
+            fields={"dataset_version": _("must be <data set>/<number>")},
+        )
+    return get_version(get_dataset(slug, user=user), int(number))
+
+
+def named_versions(pks: Collection[int], user: User | AnonymousUser) -> dict[int, tuple[str, str]]:
+    """{pk: (name, address)} of the versions that a person may see."""
+    rows = DatasetVersion.objects.filter(pk__in=pks, dataset__in=datasets_visible_to(user))
+    return {
+        row.pk: (str(row), reverse("datasets:version", args=[row.dataset.slug, row.number]))
+        for row in rows.select_related("dataset")
+    }
 
 
 def open_file(version: DatasetVersion, path: str) -> BinaryIO:

@@ -15,10 +15,11 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.accounts.models import Role
 from apps.accounts.selectors import teams_of
-from apps.core import archives, lineage
+from apps.core import archives, naming
 from apps.core.errors import Invalid
 from apps.core.paging import keyset
 from apps.core.policy import require
+from apps.core.urns import urn
 from apps.datasets import services
 from apps.datasets.charts import column_chart
 from apps.datasets.forms import DatasetForm, DatasetVersionForm, NewDatasetForm, uploads_of
@@ -175,8 +176,8 @@ def _page(request: HttpRequest, dataset: Dataset, shown: DatasetVersion | None) 
             "names": names,
             "preview": [[str(row.get(name, ""))[:80] for name in names] for row in rows],
             "files": sorted(shown.manifest.items())[:500],
-            "upstream": lineage.upstream(shown)[:50],
-            "downstream": lineage.downstream(shown)[:50],
+            "lineage": naming.lineage_of(shown, user),
+            "here": urn(shown),
             "charts": _charts(statistics, request.GET.get("column", "")),
             "column": request.GET.get("column", ""),
         }

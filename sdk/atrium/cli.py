@@ -153,7 +153,15 @@ def push(given: argparse.Namespace) -> int:
     """Upload a model folder as a version, and follow its packaging when asked to."""
     portal = Portal(timeout_s=600)
     version = portal.push(
-        given.folder, name=given.name, version=given.version, team=given.team, changelog=given.changelog
+        given.folder,
+        name=given.name,
+        version=given.version,
+        team=given.team,
+        changelog=given.changelog,
+        dataset_version=given.dataset,
+        code_digest=given.code,
+        training_job=given.job,
+        parameters=dict(entry.partition("=")[::2] for entry in given.param) or None,
     )
     print(f"Uploaded {given.name} {given.version} (version {version.get('id')}, {version.get('status')}).")
     if given.wait and version.get("job_id"):
@@ -238,6 +246,12 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--version", required=True, help="for example 1.2.0")
     one.add_argument("--team", help="make the capability for this team when it does not exist")
     one.add_argument("--changelog")
+    one.add_argument("--dataset", metavar="NAME/NUMBER", help="the data set version that it was trained on")
+    one.add_argument("--code", metavar="COMMIT", help="the code that it was trained by")
+    one.add_argument("--job", metavar="NUMBER", help="the job that trained it")
+    one.add_argument(
+        "--param", action="append", default=[], metavar="NAME=VALUE", help="what it was trained with"
+    )
     one.add_argument("--wait", action="store_true", help="follow the packaging")
     one.set_defaults(run=push)
 

@@ -23,7 +23,6 @@ from apps.catalog.policy import (
     may_publish_capability,
 )
 from apps.catalog.selectors import capabilities_built_by, get_capability, matching, versions_of
-from apps.core import lineage
 from apps.core.errors import Invalid
 from apps.core.paging import keyset
 from apps.core.policy import require
@@ -176,11 +175,3 @@ def deprecate(request: HttpRequest, slug: str) -> HttpResponse:
     services.deprecate_capability(capability, by=cast("User", request.user), **form.cleaned_data)
     messages.success(request, _("It is marked as deprecated in the store."))
     return redirect("catalog:detail", slug=slug)
-
-
-def lineage_of(version: Version) -> list[dict[str, str]]:
-    """The edges that lead into a version, for showing."""
-    return [
-        {"source": edge.source, "target": edge.target, "kind": edge.kind}
-        for edge in lineage.upstream(version)[:50]
-    ]

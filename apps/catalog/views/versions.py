@@ -14,8 +14,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.catalog import pictures, services
-from apps.catalog.forms import VersionForm
+from apps.catalog.forms import UploadForm
 from apps.catalog.models import Capability, Version
+from apps.catalog.origins import read_origin
 from apps.catalog.policy import (
     may_add_version,
     may_edit_parsing_rules,
@@ -24,13 +25,15 @@ from apps.catalog.policy import (
 )
 from apps.catalog.selectors import next_patch, rules_of, suggested_number, text_of
 from apps.catalog.services.locking import JOB_KIND as LOCKING
-from apps.catalog.views.capabilities import built, lineage_of, show_error
+from apps.catalog.views.capabilities import built, show_error
 from apps.compute.models import Job
 from apps.compute.selectors import job_log
-from apps.core import archives, objects
+from apps.core import archives, naming, objects
 from apps.core.errors import Invalid, NotFound
 from apps.core.policy import require
+from apps.core.urns import urn
 from apps.datasets.forms import uploads_of
+from apps.datasets.selectors import newest_visible_to
 from atrium.graph import FILE as GRAPH
 from atrium.graph import read_graph
 from atrium.signature import parse_signature
@@ -54,7 +57,7 @@ def upload(request: HttpRequest, slug: str) -> HttpResponse:
     capability = built(request, slug)
     user = cast("User", request.user)
     require(may_add_version(user, capability))
-    form = VersionForm(
+    form = UploadForm(
         request.POST if request.method == "POST" else None, initial={"number": suggested_number(capability)}
     )
     if request.method == "POST" and form.is_valid():
@@ -70,7 +73,8 @@ def upload(request: HttpRequest, slug: str) -> HttpResponse:
     elif request.method == "POST" and _by_script(request):
         fields = {name: " ".join(str(text) for text in texts) for name, texts in form.errors.items()}
         return JsonResponse({"message": " ".join(fields.values()), "fields": fields}, status=422)
-    return render(request, "catalog/upload.html", {"form": form, "capability": capability})
+    context = {"form": form, "capability": capability, "offered": newest_visible_to(user)}
+    return render(request, "catalog/upload.html", context)
 
 
 def _by_script(request: HttpRequest) -> bool:
@@ -78,9 +82,19 @@ def _by_script(request: HttpRequest) -> bool:
 
 
 def _receive(request: HttpRequest, capability: Capability, values: dict[str, Any], user: User) -> Version:
+    names = ("dataset_version", "code_digest", "training_job", "parameters")
+    origin = read_origin(by=user, **{name: values[name] for name in names})
     files = archives.store(uploads_of(request))
     version = services.create_version(
-        capability, values["number"], files=files, by=user, changelog=values["changelog"]
+        capability,
+        values["number"],
+        files=files,
+        by=user,
+        changelog=values["changelog"],
+        dataset_version=origin.dataset_version,
+        code_digest=origin.code_digest,
+        training_job_urn=origin.training_job_urn,
+        parameters=origin.parameters,
     )
     services.package_version(version, by=user)
     return version
@@ -175,6 +189,13 @@ def _composite_of(version: Version) -> dict[str, Any] | None:
     return {"members": pinned, "picture": pictures.draw(graph, names)}
 
 
+def _origin_of(version: Version, user: User) -> dict[str, naming.Named]:
+    """Data set version and training job by name, as far as they are known."""
+    known = {"dataset": version.dataset_version_urn, "job": version.training_job_urn}
+    named = naming.names_of([each for each in known.values() if each], user)
+    return {name: named[each] for name, each in known.items() if each}
+
+
 def _steps_of(version: Version, job: Job | None) -> list[dict[str, Any]]:
     """The steps as reported, or, while the job runs, as far as its progress tells."""
     if version.report.get("steps"):
@@ -198,7 +219,9 @@ def detail(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """One version: packaging, signature, cases, files, lineage, and what can be done with it."""
     version = version_of(request, slug, number)
     context = _state_of(version, cast("User", request.user)) | {
-        "lineage": lineage_of(version),
+        "lineage": naming.lineage_of(version, request.user),
+        "here": urn(version),
+        "origin": _origin_of(version, cast("User", request.user)),
         "composite": _composite_of(version),
         "parsing": rules_of(version),
         "may_parse": may_edit_parsing_rules(cast("User", request.user), version),

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalog', '0003_newest_first'),
+        ('catalog', '0004_signatures_are_searched'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
