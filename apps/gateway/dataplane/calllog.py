@@ -57,7 +57,7 @@ class CallLog:
         if self._full_until and time.monotonic() < self._full_until:
             raise LogFull
 
-    def append(self, facts: dict[str, Any], request: bytes = b"", answer: bytes = b"") -> None:
+    def append(self, facts: dict[str, Any] | bytes, request: bytes = b"", answer: bytes = b"") -> None:
         """Write one record whole, or not at all and raise LogFull."""
         record = segments.pack(facts, request, answer)
         try:

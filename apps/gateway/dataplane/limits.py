@@ -13,7 +13,6 @@ from apps.gateway.dataplane.valkey import Away
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from apps.gateway.dataplane.http import Headers
     from apps.gateway.dataplane.ledger import Ledger, Orphan
     from apps.gateway.dataplane.snapshot import Grant, Limits
     from apps.gateway.dataplane.valkey import Valkey
@@ -26,7 +25,7 @@ ASLEEP_SECONDS = 300.0
 class Pool:
     """The limits that the keys of one subscription share, as seen by this process."""
 
-    __slots__ = ("_policy", "concurrent", "limits", "quotas", "shares", "used")
+    __slots__ = ("_policy", "_stated", "concurrent", "limits", "quotas", "shares", "used")
 
     def __init__(self, limits: Limits, concurrent: Concurrent | None, others: list[Share]) -> None:
         self.limits = limits
@@ -34,15 +33,30 @@ class Pool:
         self.shares: list[Share] = ([concurrent] if concurrent else []) + others
         self.quotas = [share for share in others if isinstance(share, Quota)]
         self.used = time.monotonic()
-        policies = [pair[0] for share in others if (pair := share.policy())]
-        self._policy = b", ".join(policies)
+        self._stated = [share for share in others if share.policy]
+        policies = b", ".join([share.policy for share in self._stated])
+        self._policy = b"\r\nratelimit-policy: %b\r\nratelimit: " % policies
 
-    def headers(self) -> Headers:
-        """RateLimit fields of the IETF draft."""
-        states = [pair[1] for share in self.shares if (pair := share.policy())]
-        if not states:
-            return []
-        return [(b"ratelimit-policy", self._policy), (b"ratelimit", b", ".join(states))]
+    def take(self) -> bool:
+        """Take one unit of each limit from what is in hand; False, and nothing is taken, when one has none."""
+        for position, share in enumerate(self.shares):
+            if not share.take():
+                self.put_back(position)
+                return False
+            if share.low():
+                share.prefetch()
+        return True
+
+    def put_back(self, count: int) -> None:
+        """Return a unit of each of the first limits."""
+        for taken in self.shares[:count]:
+            taken.put_back()
+
+    def lines(self) -> bytes:
+        """RateLimit fields of the IETF draft, as lines of a head."""
+        if not self._stated:
+            return b""
+        return self._policy + b", ".join([share.state() for share in self._stated])
 
 
 class Admission:
@@ -84,7 +98,9 @@ class Limiter:
     def pool(self, grant: Grant) -> Pool:
         """The limits of this grant; made anew when the plan has changed."""
         pool = self._pools.get(grant.pool)
-        if pool is None or pool.limits != grant.limits:
+        if pool is not None and pool.limits is not grant.limits and pool.limits == grant.limits:
+            pool.limits = grant.limits  # told apart by identity from now on
+        if pool is None or pool.limits is not grant.limits:
             if pool is not None:
                 self._retired.append(pool)
             pool = self._pools[grant.pool] = self._make(grant)
@@ -106,6 +122,12 @@ class Limiter:
             concurrent = Concurrent(name, limits.concurrent, valkey, me, count)
         return Pool(limits, concurrent, others)
 
+    def admit_now(self, grant: Grant) -> Admission | None:
+        """Take one unit of each limit from what is in hand; None, and nothing is taken, when `admit` has to ask."""
+        pool = self.pool(grant)
+        pool.used = time.monotonic()
+        return Admission(pool) if pool.take() else None
+
     async def admit(self, grant: Grant) -> Admission:
         """Take one unit of each limit, or none and raise Refused with 429."""
         pool = self.pool(grant)
@@ -115,10 +137,9 @@ class Limiter:
                 if share.low():
                     share.prefetch()
             elif not await share.obtain():
-                for taken in pool.shares[:position]:
-                    taken.put_back()
+                pool.put_back(position)
                 refusal = share.refusal()
-                refusal.headers = pool.headers()
+                refusal.lines = pool.lines()
                 raise refusal
         return Admission(pool)
 

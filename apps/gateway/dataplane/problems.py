@@ -33,7 +33,8 @@ class Refused(Exception):
         self.detail = detail
         self.kind = kind or KINDS[status]
         self.retry_after = retry_after
-        self.headers: list[tuple[bytes, bytes]] = []
+        self.lines = b""
+        """More lines for the head of the answer."""
 
     def body(self, request_id: str) -> bytes:
         """The problem document; `error` is what clients of the inference protocol read."""

@@ -88,13 +88,13 @@ def choose_replica(pool: Pool, deployment: Deployment, limit: int, *, but: Repli
 
     Raises Refused with 503 when there is none, or when all have `limit` calls at work.
     """
-    replicas = [pool.replica(address) for address in deployment.addresses]
-    others = [replica for replica in replicas if replica is not but]
+    others = [found for address in deployment.addresses if (found := pool.replica(address)) is not but]
     if not others:
         raise not_ready(deployment)
-    now = time.monotonic()
-    up = [replica for replica in others if replica.ready(now)] or others
-    chosen = min(up, key=_busy)
+    chosen = others[0]
+    if len(others) > 1:
+        now = time.monotonic()
+        chosen = min([replica for replica in others if replica.ready(now)] or others, key=_busy)
     if chosen.in_flight >= limit:
         raise Refused(
             503,

@@ -37,9 +37,9 @@ class Record:
     answer: bytes
 
 
-def pack(facts: dict[str, Any], request: bytes = b"", answer: bytes = b"") -> bytes:
-    """The bytes of one record."""
-    head = orjson.dumps(facts)
+def pack(facts: dict[str, Any] | bytes, request: bytes = b"", answer: bytes = b"") -> bytes:
+    """The bytes of one record; the facts as they are, or already as JSON."""
+    head = facts if isinstance(facts, bytes) else orjson.dumps(facts)
     body = b"".join((head, request, answer))
     return HEADER.pack(MAGIC, crc32(body), len(head), len(request), len(answer), 0) + body
 

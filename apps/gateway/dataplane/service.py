@@ -11,6 +11,8 @@ import hashlib
 import logging
 import os
 import time
+from contextlib import suppress
+from functools import partial
 from random import random
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -19,18 +21,18 @@ import orjson
 
 from apps.gateway.dataplane import feedback, sealing
 from apps.gateway.dataplane.calllog import LogFull
-from apps.gateway.dataplane.http import Request, Response
+from apps.gateway.dataplane.http import Response, lines_of
 from apps.gateway.dataplane.problems import Refused
 from apps.gateway.dataplane.routing import choose_replica, choose_route, not_ready
 from apps.gateway.dataplane.upstream import Answer, Died, TooSlow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from apps.gateway.dataplane.calllog import CallLog
     from apps.gateway.dataplane.config import Config
-    from apps.gateway.dataplane.http import Headers
-    from apps.gateway.dataplane.limits import Limiter
+    from apps.gateway.dataplane.http import Head, Request
+    from apps.gateway.dataplane.limits import Admission, Limiter
     from apps.gateway.dataplane.metrics import Metrics
     from apps.gateway.dataplane.snapshot import Capability, Deployment, Grant, Snapshot
     from apps.gateway.dataplane.upstream import Pool, Replica
@@ -44,50 +46,127 @@ SHADOWS_AT_ONCE = 64
 BINARY_LENGTH = b"inference-header-content-length"
 TIMEOUT = b"x-atrium-timeout-ms"
 FORWARDED = (b"content-type", BINARY_LENGTH, b"content-encoding", b"accept-encoding", TIMEOUT)
-RETURNED = (b"content-type", BINARY_LENGTH, b"content-encoding", b"retry-after")
+RETURNED = (BINARY_LENGTH, b"content-encoding", b"retry-after")
 ENCODING = b"content-encoding"
 CALLER = b"atrium-caller"
 VALUES = b"atrium-values"
+VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+
+
+class Target:
+    """What a head asks for: worked out once, and kept with the head for the requests that repeat it."""
+
+    __slots__ = ("aim", "forward", "key", "name", "parts", "plain", "seconds", "version")
+
+    def __init__(self, head: Head, config: Config) -> None:
+        parts = head.path.split("/")[1:] or [""]
+        self.parts = [unquote(part) for part in parts] if "%" in head.path else parts
+        self.name, self.version, rest = model_of(self.parts)
+        """The capability of an inference call; empty for any other request."""
+        if rest != ["infer"] or head.method != "POST":
+            self.name = ""
+        self.key = key_of(head)
+        self.seconds = seconds_given(head, config.call_seconds)
+        self.forward = forward_lines(head)
+        self.plain = not (BINARY_LENGTH in head.headers or ENCODING in head.headers)
+        self.aim: Aim | None = None
+
+
+class Aim:
+    """Where a target leads by one snapshot, with what every answered call on that way has in common."""
+
+    __slots__ = ("capability", "deployment", "grant", "lines", "record", "snapshot", "stage")
+
+    def __init__(
+        self, snapshot: Snapshot, grant: Grant, capability: Capability, deployment: Deployment, stage: float
+    ) -> None:
+        self.snapshot = snapshot
+        self.grant = grant
+        self.capability = capability
+        self.deployment = deployment
+        self.stage = stage
+        version = (b"atrium-version", deployment.version.encode())
+        self.lines = lines_of([version, *capability.farewell])
+        facts = whose(grant, capability, deployment, stage) | {"status": 200, "error": ""}
+        self.record = orjson.dumps(facts)[1:]
 
 
 class Call:
     """One inference call on its way through, and what the log will say of it."""
 
-    __slots__ = ("at", "capability", "deployment", "grant", "id", "replica", "request", "stage", "values")
+    __slots__ = (
+        "admission",
+        "aim",
+        "at",
+        "capability",
+        "deployment",
+        "grant",
+        "id",
+        "replica",
+        "request",
+        "send",
+        "stage",
+        "target",
+        "values",
+    )
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, target: Target, send: Callable[[Response], None]) -> None:
         self.request = request
+        self.target = target
+        self.send = send
         self.id = new_id()
         self.at = time.time()
+        self.aim: Aim | None = None
         self.grant: Grant | None = None
         self.capability: Capability | None = None
         self.deployment: Deployment | None = None
         self.replica: Replica | None = None
+        self.admission: Admission | None = None
         self.stage = 0.0
         self.values = b""
 
+    def milliseconds(self) -> float:
+        return (time.perf_counter() - self.request.started) * 1000
+
+    def record(self, aim: Aim) -> bytes:
+        """The record's JSON of an answered call that has nothing special about it."""
+        return b'{"kind":"call","id":"%b","at":%.6f,"ms":%.4f,%b' % (
+            self.id.encode(),
+            self.at,
+            self.milliseconds(),
+            aim.record,
+        )
+
     def facts(self, status: int, error: str = "", *, kind: str = "call") -> dict[str, Any]:
         """The record's JSON; short names, since a busy day has millions."""
-        deployment, capability, grant = self.deployment, self.capability, self.grant
         facts: dict[str, Any] = {
             "kind": kind,
             "id": self.id,
             "at": self.at,
-            "grant": grant.id if grant else None,
-            "subject": grant.subject if grant else "",
-            "capability": capability.id if capability else None,
-            "deployment": deployment.id if deployment else None,
-            "version": deployment.version if deployment else "",
+            **whose(self.grant, self.capability, self.deployment, self.stage),
             "status": status,
             "error": error,
-            "ms": (time.perf_counter() - self.request.started) * 1000,
-            "stage": self.stage,
+            "ms": self.milliseconds(),
         }
-        if binary := self.request.headers.get(BINARY_LENGTH):
+        if binary := self.request.head.headers.get(BINARY_LENGTH):
             facts["request_json_bytes"] = binary.decode("latin-1")
         if self.values:
             facts["values"] = self.values.decode("utf-8", "replace")
         return facts
+
+
+def whose(
+    grant: Grant | None, capability: Capability | None, deployment: Deployment | None, stage: float
+) -> dict[str, Any]:
+    """The part of a record that calls on the same way share."""
+    return {
+        "grant": grant.id if grant else None,
+        "subject": grant.subject if grant else "",
+        "capability": capability.id if capability else None,
+        "deployment": deployment.id if deployment else None,
+        "version": deployment.version if deployment else "",
+        "stage": stage,
+    }
 
 
 class Service:
@@ -111,6 +190,7 @@ class Service:
         self.sealers = sealing.Sealers()
         self.health: Callable[[], dict[str, Any]] = dict
         self._shadows: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def swap(self, snapshot: Snapshot) -> None:
         """Act on a new snapshot from the next call on."""
@@ -118,43 +198,55 @@ class Service:
 
     # --- the server's side
 
-    async def handle(self, request: Request) -> Response:
-        """The answer to anything; never raises."""
+    def handle(self, request: Request, send: Callable[[Response], None]) -> None:
+        """Send the answer to anything, now or later; never raises."""
+        target: Target | None = request.head.target
+        if target is None:
+            target = request.head.target = Target(request.head, self.config)
+        if target.name:
+            self._infer(Call(request, target, send))
+        else:
+            self._spawn(self._answer_other(request, target, send))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer_other(self, request: Request, target: Target, send: Callable[[Response], None]) -> None:
         try:
-            parts = request.path.split("/")[1:]
-            if "%" in request.path:
-                parts = [unquote(part) for part in parts]
-            if parts[0] == "v2" and len(parts) > 2 and parts[1] == "models":
-                return await self._model(request, parts[2:])
-            return await self._plain(request, parts)
+            if target.parts[:2] == ["v2", "models"] and len(target.parts) > 2:
+                response = self._model(request, target)
+            else:
+                response = await self._plain(request, target)
         except Refused as refusal:
-            return self.refuse(refusal)
+            response = self.refuse(refusal)
         except Exception:
-            log.exception("a call failed")
-            return self.refuse(
-                Refused(500, "The gateway failed on this call; it has been noted. Try again later.")
-            )
+            log.exception("a request failed")
+            response = self.refuse(failed())
+        send(response)
 
     def refuse(self, refusal: Refused, request_id: str = "") -> Response:
         """A problem document, with what the caller should do about it."""
         request_id = request_id or new_id()
-        headers = [(b"x-request-id", request_id.encode()), *refusal.headers]
+        headers = [(b"x-request-id", request_id.encode())]
         if refusal.retry_after is not None:
             headers.append((b"retry-after", b"%d" % max(1, round(refusal.retry_after + 0.499))))
         if refusal.status == 401:
             headers.append((b"www-authenticate", b'Bearer realm="atrium"'))
         self.metrics.add(f'atrium_gateway_refused_total{{kind="{refusal.kind}"}}')
-        return Response(refusal.status, refusal.body(request_id), headers, b"application/problem+json")
+        body = refusal.body(request_id)
+        return Response(refusal.status, body, lines_of(headers) + refusal.lines, b"application/problem+json")
 
     # --- everything but models
 
-    async def _plain(self, request: Request, parts: list[str]) -> Response:
-        path = "/".join(parts)
+    async def _plain(self, request: Request, target: Target) -> Response:
+        path = "/".join(target.parts)
         if path == "v1/feedback":
-            return await self._feedback(request)
+            return await self._feedback(request, target)
         if path == "v2/repository/index":
             only(request, "POST")
-            return json(self._index(self._grant(request)))
+            return json(self._index(self._grant(request, target)))
         only(request, "GET", "HEAD")
         if path == "v2":
             return json({"name": NAME, "version": VERSION, "extensions": EXTENSIONS})
@@ -169,7 +261,7 @@ class Service:
             return Response(200, self.metrics.text(), content_type=b"text/plain; version=0.0.4")
         raise Refused(
             404,
-            f"There is nothing at {request.path[:200]!r}. Calls go to /v2/models/<capability>/infer, "
+            f"There is nothing at {request.head.path[:200]!r}. Calls go to /v2/models/<capability>/infer, "
             "feedback to /v1/feedback.",
         )
 
@@ -192,51 +284,53 @@ class Service:
             for deployment in deployments
         ]
 
-    async def _feedback(self, request: Request) -> Response:
+    async def _feedback(self, request: Request, target: Target) -> Response:
         only(request, "POST")
-        grant = self._grant(request)
+        grant = self._grant(request, target)
         admission = await self.limiter.admit(grant)
         admission.release(refund=True)  # feedback is welcome: it counts against the rate alone
         items = feedback.parse(request.body)
         now = time.time()
         for item in items:
-            self._append({"kind": "feedback", "at": now, "grant": grant.id, **item})
+            self.calls.append({"kind": "feedback", "at": now, "grant": grant.id, **item})
         if self.config.fsync_each_call:
             await self.calls.on_disk()
         return json({"accepted": len(items)}, 202)
 
     # --- models
 
-    async def _model(self, request: Request, parts: list[str]) -> Response:
+    def _model(self, request: Request, target: Target) -> Response:
         """`<name>[/versions/<version>][/ready|/infer]`."""
-        name, rest = parts[0], parts[1:]
-        version = None
-        if len(rest) >= 2 and rest[0] == "versions":
-            version, rest = rest[1], rest[2:]
+        name, version, rest = model_of(target.parts)
         if rest == ["infer"]:
             only(request, "POST")
-            return await self._infer(Call(request), name, version)
         if rest not in ([], ["ready"]):
-            raise Refused(404, f"There is nothing at {request.path[:200]!r}; a model has /ready and /infer.")
+            raise Refused(
+                404, f"There is nothing at {request.head.path[:200]!r}; a model has /ready and /infer."
+            )
         only(request, "GET", "HEAD")
-        grant = self._grant(request)
+        grant = self._grant(request, target)
         capability = self._capability(grant, name)
-        deployment, _ = choose_route(self.snapshot, grant, capability, version, caller_of(request, grant))
+        caller = caller_of(request.head, grant)
+        deployment, _ = choose_route(self.snapshot, grant, capability, version, caller)
         if rest == ["ready"]:
             ready = bool(deployment.addresses)
             return json({"name": name, "ready": ready}, 200 if ready else 503)
         return json(metadata_of(capability, deployment, grant))
 
-    def _grant(self, request: Request) -> Grant:
+    def _grant(self, request: Request, target: Target) -> Grant:
         """Who calls. Raises Refused with 401 or 403."""
-        scheme, _, key = request.headers.get(b"authorization", b"").partition(b" ")
-        if scheme.lower() != b"bearer" or not key:
+        aim = target.aim
+        if aim is not None and aim.snapshot is self.snapshot:
+            grant: Grant | None = aim.grant
+        elif target.key is None:
             raise Refused(
                 401,
                 "This call has no key. Send the header 'Authorization: Bearer <key>' with a key of your "
                 "subscription; the portal's Subscriptions page makes one.",
             )
-        grant = self.snapshot.grant(hashlib.sha256(key.strip()).digest())
+        else:
+            grant = self.snapshot.grant(target.key)
         if grant is None or grant.status == "revoked":
             raise Refused(
                 401,
@@ -269,102 +363,155 @@ class Service:
             )
         return capability
 
-    async def _infer(self, call: Call, name: str, version: str | None) -> Response:
+    # --- inference: the ordinary call is two callbacks; one that has to wait for more goes on as a task
+
+    def _infer(self, call: Call) -> None:
         """One call from key to log. Everything that had a valid key is logged, refusals too."""
-        grant = call.grant = self._grant(call.request)
-        admission = None
-        status = 500
+        try:
+            grant = call.grant = self._grant(call.request, call.target)
+        except Refused as refusal:
+            call.send(self.refuse(refusal))
+            return
         try:
             self.calls.check()
-            capability = call.capability = self._capability(grant, name)
-            caller = caller_of(call.request, grant)
-            call.deployment, call.stage = choose_route(self.snapshot, grant, capability, version, caller)
+            self._aim(call, grant)
             check_body(call.request)
-            admission = await self.limiter.admit(grant)
-            answer = await self._forward(call)
-            status = answer.status
-            self._log(call, answer)
-            if self.config.fsync_each_call:
-                await self.calls.on_disk()
-            if capability.shadow:
-                self._mirror(call, capability)
-            return self._answer(call, answer, admission.pool.headers())
-        except Refused as refusal:
-            status = refusal.status
-            return self._refused(call, refusal)
-        except LogFull:
-            status = 503
-            self.metrics.add("atrium_gateway_log_full_total")
-            return self.refuse(log_full(), call.id)
-        finally:
-            if admission is not None:
-                admission.release(refund=status >= 500)
-            self.metrics.call(
-                call.capability.name if call.capability else "",
-                call.deployment.version if call.deployment else "",
-                status,
-                time.perf_counter() - call.request.started,
-            )
+            call.admission = self.limiter.admit_now(grant)
+            if call.admission is None or not self._send(call):
+                self._spawn(self._go_on(call))
+        except Exception as problem:  # noqa: BLE001 - whatever it is, somebody waits for an answer
+            self._fail(call, problem)
 
-    async def _forward(self, call: Call) -> Answer:
-        """Send the call to a replica, and to another one when the first dies without a word."""
+    def _aim(self, call: Call, grant: Grant) -> None:
+        """Find the deployment; the way is the same until the snapshot changes. Raises Refused."""
+        target = call.target
+        aim = target.aim
+        if aim is None or aim.snapshot is not self.snapshot:
+            capability = call.capability = self._capability(grant, target.name)
+            caller = caller_of(call.request.head, grant)
+            deployment, stage = choose_route(self.snapshot, grant, capability, target.version, caller)
+            aim = target.aim = Aim(self.snapshot, grant, capability, deployment, stage)
+        call.aim, call.stage = aim, aim.stage
+        call.capability, call.deployment = aim.capability, aim.deployment
+
+    def _send(self, call: Call) -> bool:
+        """Send the call over a kept connection; False when there is none."""
         deployment = call.deployment
         assert deployment is not None
-        head = request_head(call, deployment)
-        seconds = seconds_given(call.request, self.config.call_seconds)
-        deadline = time.monotonic() + seconds
+        replica = call.replica = choose_replica(self.pool, deployment, self.config.in_flight_per_replica)
+        deadline = time.monotonic() + call.target.seconds
+        return self.pool.send(
+            replica,
+            request_head(call, deployment),
+            call.request.body,
+            deadline,
+            partial(self._on_answer, call),
+        )
+
+    def _on_answer(self, call: Call, found: Answer | Exception) -> None:
+        if isinstance(found, Answer):
+            self._finish(call, found)
+        elif isinstance(found, Died) and found.untouched:
+            self._spawn(self._go_on(call))
+        else:
+            self._fail(call, found)
+
+    async def _go_on(self, call: Call) -> None:
+        """The same with waiting: for limits, for a new connection, for another replica."""
+        try:
+            if call.admission is None:
+                assert call.grant is not None
+                call.admission = await self.limiter.admit(call.grant)
+            answer = await self._forward(call)
+        except Exception as problem:  # noqa: BLE001 - whatever it is, somebody waits for an answer
+            self._fail(call, problem)
+        else:
+            self._finish(call, answer)
+
+    async def _forward(self, call: Call) -> Answer:
+        """Send the call to a replica, and to another one when the first dies without a word.
+
+        Raises Refused, Died or TooSlow.
+        """
+        deployment = call.deployment
+        assert deployment is not None
+        head, body = request_head(call, deployment), call.request.body
+        deadline = time.monotonic() + call.target.seconds
         limit = self.config.in_flight_per_replica
         call.replica = choose_replica(self.pool, deployment, limit)
         try:
-            try:
-                return await self.pool.call(call.replica, head, call.request.body, deadline)
-            except Died as death:
-                if not death.untouched:
-                    raise
-                call.replica = choose_replica(self.pool, deployment, limit, but=call.replica)
-                self.metrics.add("atrium_gateway_retries_total")
-                return await self.pool.call(call.replica, head, call.request.body, deadline)
+            return await self.pool.call(call.replica, head, body, deadline)
         except Died as death:
-            if death.untouched:
-                raise not_ready(deployment) from death
-            raise Refused(
-                502,
-                f"The model {deployment.capability} {deployment.version} broke off its answer: {death}. "
-                "Its team sees this call in the log.",
-                kind="runner-died",
-            ) from death
-        except TooSlow as slow:
-            raise Refused(
-                504,
-                f"The model {deployment.capability} {deployment.version} did not answer within "
-                f"{seconds:g} s; send fewer rows per call, or give it more time.",
-            ) from slow
+            if not death.untouched:
+                raise
+            call.replica = choose_replica(self.pool, deployment, limit, but=call.replica)
+            self.metrics.add("atrium_gateway_retries_total")
+            return await self.pool.call(call.replica, head, body, deadline)
 
-    def _answer(self, call: Call, answer: Answer, limits: Headers) -> Response:
-        assert call.deployment is not None
-        headers = [
-            (b"x-request-id", call.id.encode()),
-            (b"atrium-version", call.deployment.version.encode()),
-            *limits,
-            *(call.capability.farewell if call.capability else ()),
-        ]
-        content_type = b"application/json"
-        for name in RETURNED:
-            if (value := answer.headers.get(name)) is None:
-                continue
-            if name == b"content-type":
-                content_type = value
+    def _finish(self, call: Call, answer: Answer) -> None:
+        """The runner has answered: write it down, then pass it on."""
+        try:
+            self._log(call, answer)
+            if self.config.fsync_each_call:
+                self._spawn(self._deliver_when_on_disk(call, answer))
             else:
-                headers.append((name, value))
-        body = answer.body
-        if answer.status >= 400:
-            body = as_problem(answer, call.id)
-        return Response(answer.status if answer.status >= 200 else 502, body, headers, content_type)
+                self._deliver(call, answer)
+        except Exception as problem:  # noqa: BLE001 - whatever it is, somebody waits for an answer
+            self._fail(call, problem)
+
+    async def _deliver_when_on_disk(self, call: Call, answer: Answer) -> None:
+        try:
+            await self.calls.on_disk()
+            self._deliver(call, answer)
+        except Exception as problem:  # noqa: BLE001 - whatever it is, somebody waits for an answer
+            self._fail(call, problem)
+
+    def _deliver(self, call: Call, answer: Answer) -> None:
+        if call.capability is not None and call.capability.shadow:
+            self._mirror(call, call.capability)
+        self._end(call, answer.status, self._answer(call, answer))
+
+    def _fail(self, call: Call, problem: Exception) -> None:
+        """The call ends without the runner's answer."""
+        if isinstance(problem, LogFull):
+            self.metrics.add("atrium_gateway_log_full_total")
+            self._end(call, 503, self.refuse(log_full(), call.id))
+            return
+        refusal = refusal_of(call, problem)
+        if refusal is None:
+            log.error("a call failed", exc_info=problem)
+            self._end(call, 500, self.refuse(failed(), call.id))
+        else:
+            self._end(call, refusal.status, self._refused(call, refusal))
+
+    def _end(self, call: Call, status: int, response: Response) -> None:
+        """Give back what the call has taken, count it, and answer. Called once for each call."""
+        if call.admission is not None:
+            call.admission.release(refund=status >= 500)
+        self.metrics.call(
+            call.capability.name if call.capability else "",
+            call.deployment.version if call.deployment else "",
+            status,
+            time.perf_counter() - call.request.started,
+        )
+        call.send(response)
+
+    def _answer(self, call: Call, answer: Answer) -> Response:
+        assert call.aim is not None
+        assert call.admission is not None
+        headers = answer.headers
+        lines = b"\r\nx-request-id: %b%b%b" % (call.id.encode(), call.aim.lines, call.admission.pool.lines())
+        for name in RETURNED:
+            if name in headers:
+                lines += b"\r\n%b: %b" % (name, headers[name])
+        body = answer.body if answer.status < 400 else as_problem(answer, call.id)
+        status = answer.status if answer.status >= 200 else 502
+        return Response(status, body, lines, headers.get(b"content-type", b"application/json"))
 
     def _refused(self, call: Call, refusal: Refused) -> Response:
         """Log a refusal without the payload: nobody can fill the disk with calls that are not served."""
         try:
-            self._append(call.facts(refusal.status, refusal.kind))
+            self.calls.append(call.facts(refusal.status, refusal.kind))
         except LogFull:
             return self.refuse(log_full(), call.id)
         return self.refuse(refusal, call.id)
@@ -375,19 +522,33 @@ class Service:
         """Write a call down with its bodies; the ingester moves those above the plan's limit to files."""
         assert call.capability is not None
         assert call.deployment is not None
+        if self._is_ordinary(call, answer):
+            assert call.aim is not None
+            self.calls.append(call.record(call.aim), call.request.body, answer.body)
+            return
         call.values = answer.headers.get(VALUES, b"")
         facts = call.facts(answer.status, "" if answer.status < 400 else error_of(answer.status), kind=kind)
         request, body = call.request.body, answer.body
         if binary := answer.headers.get(BINARY_LENGTH):
             facts["answer_json_bytes"] = binary.decode("latin-1")
-        if coding := call.request.headers.get(ENCODING):
+        if coding := call.request.head.headers.get(ENCODING):
             facts["request_coding"] = coding.decode("latin-1")
         if call.deployment.sensitive:
             request, body = self._seal(call, facts, request, body)
         limit = self._limit(call, call.capability)
         if len(request) > limit or len(body) > limit:
             facts["limit"] = limit
-        self._append(facts, request, body)
+        self.calls.append(facts, request, body)
+
+    def _is_ordinary(self, call: Call, answer: Answer) -> bool:
+        """Whether a record has nothing but its bodies and the usual facts."""
+        aim = call.aim
+        if aim is None or answer.status != 200 or not call.target.plain or aim.deployment.sensitive:
+            return False
+        if VALUES in answer.headers or BINARY_LENGTH in answer.headers:
+            return False
+        limit = self._limit(call, aim.capability)
+        return len(call.request.body) <= limit and len(answer.body) <= limit
 
     def _limit(self, call: Call, capability: Capability) -> int:
         """Bodies above this are kept as files: what the plan says, else the capability, else the gateway."""
@@ -424,9 +585,6 @@ class Service:
         facts["sealed"] = sealed
         return kept["inputs"], kept["outputs"]
 
-    def _append(self, facts: dict[str, Any], request: bytes = b"", answer: bytes = b"") -> None:
-        self.calls.append(facts, request, answer)
-
     # --- shadows
 
     def _mirror(self, call: Call, capability: Capability) -> None:
@@ -441,13 +599,8 @@ class Service:
             return
         if (call.grant and call.grant.deployment) or random() * 100 >= route.weight:
             return
-        shadow = Call(call.request)
-        shadow.id, shadow.grant, shadow.capability, shadow.deployment = (
-            new_id(),
-            call.grant,
-            capability,
-            deployment,
-        )
+        shadow = Call(call.request, call.target, nobody)
+        shadow.grant, shadow.capability, shadow.deployment = call.grant, capability, deployment
         task = asyncio.get_running_loop().create_task(self._shadow(shadow))
         self._shadows.add(task)
         task.add_done_callback(self._shadows.discard)
@@ -456,18 +609,20 @@ class Service:
         call.request.started = time.perf_counter()
         try:
             self._log(call, await self._forward(call), kind="shadow")
-        except Refused as refusal:
-            self._append(call.facts(refusal.status, refusal.kind, kind="shadow"))
         except LogFull:
             return
+        except (Refused, Died, TooSlow) as problem:
+            refusal = refusal_of(call, problem)
+            assert refusal is not None
+            with suppress(LogFull):
+                self.calls.append(call.facts(refusal.status, refusal.kind, kind="shadow"))
 
 
 def new_id() -> str:
     """A UUID of version 7: unique everywhere, and neighbours in time are neighbours in an index."""
-    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
-    value = value & ~(0xF000 << 64) & ~(0xC000 << 48) | 0x7000 << 64 | 0x8000 << 48
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    chance = os.urandom(10).hex()
+    stamp = "%012x" % (time.time_ns() // 1_000_000)
+    return f"{stamp[:8]}-{stamp[8:]}-7{chance[:3]}-{VARIANTS[chance[3]]}{chance[4:7]}-{chance[7:19]}"
 
 
 def json(value: Any, status: int = 200) -> Response:
@@ -476,21 +631,44 @@ def json(value: Any, status: int = 200) -> Response:
 
 def only(request: Request, *methods: str) -> None:
     """Raises Refused with 405."""
-    if request.method not in methods:
-        refusal = Refused(405, f"{request.path[:200]} takes {' and '.join(methods)}, not {request.method}.")
-        refusal.headers = [(b"allow", ", ".join(methods).encode())]
+    head = request.head
+    if head.method not in methods:
+        refusal = Refused(405, f"{head.path[:200]} takes {' and '.join(methods)}, not {head.method}.")
+        refusal.lines = lines_of([(b"allow", ", ".join(methods).encode())])
         raise refusal
 
 
-def caller_of(request: Request, grant: Grant) -> str:
+def nobody(response: Response) -> None:
+    """Who waits for a shadow's answer."""
+
+
+def model_of(parts: list[str]) -> tuple[str, str | None, list[str]]:
+    """Name, version and rest of `v2/models/<name>[/versions/<version>]/…`; no name when the path is another."""
+    if parts[:2] != ["v2", "models"] or len(parts) < 3:
+        return "", None, []
+    rest = parts[3:]
+    if len(rest) >= 2 and rest[0] == "versions":
+        return parts[2], rest[1], rest[2:]
+    return parts[2], None, rest
+
+
+def key_of(head: Head) -> bytes | None:
+    """The SHA-256 of the key that a request carries."""
+    scheme, _, key = head.headers.get(b"authorization", b"").partition(b" ")
+    if scheme.lower() != b"bearer" or not key:
+        return None
+    return hashlib.sha256(key.strip()).digest()
+
+
+def caller_of(head: Head, grant: Grant) -> str:
     """Who sticks to a version: the key's subject, or the end user that a system names in Atrium-Caller."""
-    named = request.headers.get(CALLER)
+    named = head.headers.get(CALLER)
     return f"{grant.subject}/{named.decode('latin-1')}" if named else grant.subject
 
 
-def seconds_given(request: Request, most: float) -> float:
+def seconds_given(head: Head, most: float) -> float:
     """How long the caller waits at most: X-Atrium-Timeout-Ms, by which the runner sheds what would come too late."""
-    given = request.headers.get(TIMEOUT, b"")
+    given = head.headers.get(TIMEOUT, b"")
     return min(int(given) / 1000, most) if given.isdigit() and len(given) < 10 and int(given) else most
 
 
@@ -498,7 +676,7 @@ def check_body(request: Request) -> None:
     """What can be said of a body without its model. Raises Refused with 400 or 411's kind."""
     if not request.body:
         raise Refused(400, 'The body is empty; send {"inputs": [{"name", "shape", "datatype", "data"}]}.')
-    declared = request.headers.get(BINARY_LENGTH)
+    declared = request.head.headers.get(BINARY_LENGTH)
     if declared is not None and not (declared.isdigit() and int(declared) <= len(request.body)):
         raise Refused(
             400,
@@ -507,16 +685,46 @@ def check_body(request: Request) -> None:
         )
 
 
+def forward_lines(head: Head) -> bytes:
+    """Of the caller's headers those that the runner gets: they describe the body."""
+    return lines_of((name, head.headers[name]) for name in FORWARDED if name in head.headers)
+
+
 def request_head(call: Call, deployment: Deployment) -> bytes:
-    """The head that the runner gets; of the caller's headers only those that describe the body."""
-    request = call.request
-    lines = [
-        f"POST /v2/models/{deployment.capability}/infer HTTP/1.1\r\nhost: runner\r\n"
-        f"x-request-id: {call.id}\r\ncontent-length: {len(request.body)}".encode()
-    ]
-    sent = request.headers
-    lines += [name + b": " + sent[name] for name in FORWARDED if name in sent]
-    return b"\r\n".join(lines) + b"\r\n\r\n"
+    """The head that the runner gets. It differs as little as it can, so that the runner knows it again."""
+    return b"POST /v2/models/%b/infer HTTP/1.1\r\nhost: runner%b\r\ncontent-length: %d\r\n\r\n" % (
+        deployment.capability.encode(),
+        call.target.forward,
+        len(call.request.body),
+    )
+
+
+def refusal_of(call: Call, problem: Exception) -> Refused | None:
+    """What the caller is told when a call has failed; None for what nobody foresaw."""
+    if isinstance(problem, Refused):
+        return problem
+    deployment = call.deployment
+    if deployment is None or not isinstance(problem, Died | TooSlow):
+        return None
+    model = f"{deployment.capability} {deployment.version}"
+    if isinstance(problem, TooSlow):
+        return Refused(
+            504,
+            f"The model {model} did not answer within {call.target.seconds:g} s; send fewer rows per call, "
+            "or give it more time.",
+        )
+    if problem.untouched:
+        return not_ready(deployment)
+    return Refused(
+        502,
+        f"The model {model} broke off its answer: {problem}. Its team sees this call in the log.",
+        kind="runner-died",
+    )
+
+
+def failed() -> Refused:
+    """The refusal when something went wrong that nobody foresaw."""
+    return Refused(500, "The gateway failed on this call; it has been noted. Try again later.")
 
 
 def metadata_of(capability: Capability, deployment: Deployment, grant: Grant) -> dict[str, Any]:

@@ -108,9 +108,12 @@ class Share(ABC):
     def refusal(self) -> Refused:
         """What the caller is told when there is none."""
 
-    @abstractmethod
-    def policy(self) -> tuple[bytes, bytes] | None:
-        """For the headers: (policy, state), or None."""
+    policy = b""
+    """What the headers say of the limit; empty when they say nothing."""
+
+    def state(self) -> bytes:
+        """What the headers say of what is left."""
+        return b""
 
     def low(self) -> bool:
         """Whether it is time to ask, before the last unit is gone."""
@@ -145,7 +148,7 @@ class Rate(Share):
         self._given = 0.0
         self._at = time.monotonic()
         self._wait = 1.0 / rate
-        self._policy = b'"second";q=%d;w=1' % max(1, int(rate))
+        self.policy = b'"second";q=%d;w=1' % max(1, int(rate))
 
     def take(self) -> bool:
         if self._valkey is None:
@@ -192,8 +195,8 @@ class Rate(Share):
             retry_after=max(0.001, self._wait),
         )
 
-    def policy(self) -> tuple[bytes, bytes] | None:
-        return self._policy, b'"second";r=%d;t=1' % int(self._level)
+    def state(self) -> bytes:
+        return b'"second";r=%d;t=1' % int(self._level)
 
 
 class Window:
@@ -245,7 +248,8 @@ class Quota(Share):
         super().__init__()
         self._pool, self._period, self._limit = pool, period, limit
         self._valkey, self._ledger, self._me, self._processes = valkey, ledger, me, processes
-        self._policy = b'"%s";q=%d;w=%d' % (period.encode(), limit, 86400 if period == "day" else 2592000)
+        self._name = period.encode()
+        self.policy = b'"%b";q=%d;w=%d' % (self._name, limit, 86400 if period == "day" else 2592000)
         self._closing: list[Window] = []
         self._window = self._open()
         self.degraded = False
@@ -349,11 +353,10 @@ class Quota(Share):
             retry_after=seconds,
         )
 
-    def policy(self) -> tuple[bytes, bytes] | None:
+    def state(self) -> bytes:
         window = self._window
         left = self._limit if window.known is None else max(0, window.known)
-        state = b'"%s";r=%d;t=%d' % (self._period.encode(), left, max(0, int(window.ends - time.time())))
-        return self._policy, state
+        return b'"%b";r=%d;t=%d' % (self._name, left, max(0, int(window.ends - time.time())))
 
 
 def bounds(period: str, now: datetime) -> tuple[datetime, datetime]:
@@ -420,6 +423,3 @@ class Concurrent(Share):
             kind="too-many-at-once",
             retry_after=0.05,
         )
-
-    def policy(self) -> tuple[bytes, bytes] | None:
-        return None

@@ -20,6 +20,7 @@ import numpy as np
 
 from atrium import logged
 from atrium.oip.arrays import Array
+from atrium.runner.ordinary import Reader
 from atrium.runner.replica import Replica
 
 DEFAULT_MAX_BATCH = 64
@@ -85,6 +86,7 @@ class Batcher:
     ) -> None:
         settings = replica.package.batching
         self.replica = replica
+        self.reader = Reader(replica.package.signature)
         self.counters = Counters(batch_s=replica.call_s)
         self._max_batch = int(settings.get("max_batch") or max_batch) if replica.joins_calls else 1
         self._budget_s = float(settings.get("budget_ms") or budget_s * 1000) / 1000

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from atrium import jsontext, logged
-from atrium.oip.arrays import to_array
+from atrium.oip.arrays import Array, to_array
 from atrium.oip.messages import Request, decode_request
 from atrium.oip.tensors import InvalidTensor
 from atrium.runner.answers import encode
@@ -28,6 +28,7 @@ from atrium.runner.replica import describe, load_replica
 from atrium.signature import check_inputs
 
 JSON_LENGTH = b"inference-header-content-length"
+ENCODING = b"content-encoding"
 TIMEOUT = b"x-atrium-timeout-ms"
 DRAIN_S = 30.0
 MAX_LOG_BYTES = 16 * 1024
@@ -108,10 +109,8 @@ class Service:
         if path not in self._names or method != "POST":
             return None
         try:
-            request = _read(headers, body)
-            check_inputs(active.replica.package.signature, request.inputs)
-            answer = active.answer_now({tensor.name: to_array(tensor) for tensor in request.inputs})
-            return self._write(active, request, answer)
+            request, arrays = _arrays(active, headers, body)
+            return self._write(active, request, active.answer_now(arrays))
         except Exception as error:
             return _refuse(error)
 
@@ -139,13 +138,11 @@ class Service:
         return await self._infer(active, headers, body)
 
     async def _infer(self, active: Batcher, headers: Headers, body: bytes) -> Reply:
-        request = _read(headers, body)
-        check_inputs(active.replica.package.signature, request.inputs)
-        arrays = {tensor.name: to_array(tensor) for tensor in request.inputs}
+        request, arrays = _arrays(active, headers, body)
         if active.replica.inline and len(body) <= INLINE_BODY:
             return self._write(active, request, active.answer_now(arrays))
-        shape = request.inputs[0].shape
-        answer = await active.answer(arrays, shape[0] if shape else 1, _timeout(headers))
+        first = next(iter(arrays.values()))
+        answer = await active.answer(arrays, first.shape[0] if first.shape else 1, _timeout(headers))
         return self._write(active, request, answer)
 
     def _write(self, active: Batcher, request: Request, answer: Answer) -> Reply:
@@ -246,8 +243,19 @@ class Service:
         return facts | {"up_s": round(time.time() - self.started_at, 1)}
 
 
+def _arrays(active: Batcher, headers: Headers, body: bytes) -> tuple[Request, Mapping[str, Array]]:
+    """A request and its checked inputs; raises InvalidTensor."""
+    if JSON_LENGTH not in headers and ENCODING not in headers:
+        found = active.reader.read(body)
+        if found is not None:
+            return found
+    request = _read(headers, body)
+    check_inputs(active.replica.package.signature, request.inputs)
+    return request, {tensor.name: to_array(tensor) for tensor in request.inputs}
+
+
 def _read(headers: Headers, body: bytes) -> Request:
-    if b"content-encoding" in headers:
+    if ENCODING in headers:
         body = _plain_body(headers, body)
     text = headers.get(JSON_LENGTH)
     if text is None:
@@ -290,7 +298,7 @@ def _bounded(values: dict[str, Any]) -> bytes:
 
 def _plain_body(headers: Headers, body: bytes) -> bytes:
     """The body without its compression; a bomb is refused before it unfolds."""
-    coding = headers.get(b"content-encoding", b"identity").strip().lower()
+    coding = headers.get(ENCODING, b"identity").strip().lower()
     if coding in (b"identity", b""):
         return body
     if coding not in WINDOWS:

@@ -1,0 +1,102 @@
+"""The ordinary request, read straight into arrays: JSON numbers for every input, and nothing else asked for.
+
+Whatever else comes, wrong requests too, is left to the general reader, which knows how to say what is wrong.
+"""
+
+import math
+import struct
+from functools import lru_cache
+from itertools import cycle
+from operator import le
+from typing import Any
+
+import numpy as np
+
+from atrium import jsontext
+from atrium.oip.arrays import DTYPES, Array
+from atrium.oip.messages import Request
+from atrium.oip.tensors import FLOATS, STRUCT_CODES, Tensor, flatten
+from atrium.signature import Signature, TensorSpec
+
+KEYS = {"inputs", "id"}
+ENTRY = 4
+"""An input has name, shape, datatype and data."""
+
+
+class Reader:
+    """Reads ordinary requests for one signature."""
+
+    def __init__(self, signature: Signature) -> None:
+        table = signature.table()
+        self._fields: dict[str, _Field] | None = {}
+        for spec in signature.inputs:
+            if spec.datatype in ("BYTES", "BOOL") or spec.choices is not None:
+                self._fields = None
+                return
+            columns = signature.columns if spec is table else []
+            self._fields[spec.name] = _Field(spec, [(each.minimum, each.maximum) for each in columns])
+
+    def read(self, body: bytes) -> tuple[Request, dict[str, Array]] | None:
+        """The request, without its tensors, and their arrays; None when it is not ordinary."""
+        fields = self._fields
+        if fields is None or b"true" in body or b"false" in body:  # they would pass for 1 and 0
+            return None
+        try:
+            document = jsontext.loads(body)
+            inputs, id_ = document["inputs"], document.get("id")
+            if document.keys() - KEYS or len(inputs) != len(fields):
+                return None
+            arrays = {entry["name"]: fields[entry["name"]].array(entry) for entry in inputs}
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, struct.error):
+            return None
+        if len(arrays) != len(fields) or not (id_ is None or type(id_) is str):
+            return None
+        items = {len(arrays[name]) for name, field in fields.items() if field.batched}
+        if len(items) > 1 or 0 in items:
+            return None
+        return Request([], id_), arrays
+
+
+class _Field:
+    """One input: its arrays, and what is allowed in them."""
+
+    def __init__(self, spec: TensorSpec, limits: list[tuple[float | None, float | None]]) -> None:
+        self.batched = spec.batched
+        self._name, self._datatype = spec.name, spec.datatype
+        self._shape = spec.shape
+        self._code = STRUCT_CODES[spec.datatype]
+        self._dtype = DTYPES[spec.datatype].newbyteorder("<")
+        self._finite = spec.datatype in FLOATS
+        self._low = -math.inf if spec.minimum is None else spec.minimum
+        self._high = math.inf if spec.maximum is None else spec.maximum
+        self._bounded = (spec.minimum, spec.maximum) != (None, None)
+        self._lows = [-math.inf if low is None else low for low, _ in limits]
+        self._highs = [math.inf if high is None else high for _, high in limits]
+        self._columns = any(limit != (None, None) for limit in limits)
+
+    def array(self, entry: dict[str, Any]) -> Array:
+        """The entry's numbers; raises ValueError, TypeError, OverflowError or struct.error for all else."""
+        shape, data = entry["shape"], entry["data"]
+        if len(entry) != ENTRY or entry["datatype"] != self._datatype or len(shape) != len(self._shape):
+            raise ValueError
+        for want, got in zip(self._shape, shape, strict=True):
+            if want not in (-1, got) or got < 0:
+                raise ValueError
+        if type(data) is not list or (data and type(data[0]) is list):
+            data = flatten(Tensor(self._name, self._datatype, tuple(shape)), data)
+        raw = _packer(math.prod(shape), self._code).pack(*data)
+        if self._finite and not math.isfinite(sum(data)):
+            raise ValueError
+        if self._bounded and not (min(data) >= self._low and max(data) <= self._high):
+            raise ValueError
+        if self._columns and not (
+            all(map(le, cycle(self._lows), data)) and all(map(le, data, cycle(self._highs)))
+        ):
+            raise ValueError
+        found: Array = np.frombuffer(raw, self._dtype).reshape(shape)
+        return found
+
+
+@lru_cache(maxsize=256)
+def _packer(count: int, code: str) -> struct.Struct:
+    return struct.Struct(f"<{count}{code}")
