@@ -25,7 +25,8 @@ from apps.gateway import overloads, partitions, payloads
 from apps.gateway.dataplane import segments
 from apps.gateway.dataplane.sealing import plain
 from apps.gateway.histogram import SIZE, bucket
-from apps.gateway.models import STEPS, Grant, Outcome, Segment
+from apps.gateway.models import SEALED_VALUES, Grant, Outcome, Segment
+from apps.gateway.sealed import with_steps
 from atrium.oip import InvalidTensor, Tensor, decode_request, decode_response, write_json
 
 log = logging.getLogger(__name__)
@@ -201,6 +202,8 @@ def _row(record: segments.Record) -> tuple[Any, ...]:
     if len(facts) > USUAL:
         request, answer, sizes = _bodies(record)
         logged = _values(facts.get("values"))
+        if hidden := (facts.get("sealed") or {}).get("values"):
+            logged = {**(logged or {}), SEALED_VALUES: hidden}
     return (
         UUID(facts["id"]),
         datetime.fromtimestamp(facts["at"], UTC),
@@ -223,23 +226,14 @@ def _row(record: segments.Record) -> tuple[Any, ...]:
 
 
 def _values(text: str | None) -> Any:
-    """What the model's code logged; nothing when it is no JSON, or holds what jsonb cannot.
-
-    The steps of a composite capability become a list, since jsonb does not keep the order of names.
-    """
+    """What the model's code logged; nothing when it is no JSON, or holds what jsonb cannot."""
     if not text or "\\u0000" in text:
         return None
     try:
         values = orjson.loads(text)
     except orjson.JSONDecodeError:
         return None
-    if not isinstance(values, dict) or STEPS in values:
-        return values
-    steps = {name: value for name, value in values.items() if isinstance(value, dict) and "ms" in value}
-    if not steps:
-        return values
-    others = {name: value for name, value in values.items() if name not in steps}
-    return {**others, STEPS: [{"name": name, **value} for name, value in steps.items()]}
+    return with_steps(values)
 
 
 def _bodies(record: segments.Record) -> tuple[bytes, bytes, dict[str, Any]]:

@@ -15,6 +15,9 @@ from apps.core.lifecycle import Lifecycle
 STEPS = "steps"
 """Under this name a call's `logged` has the steps of a composite capability: `[{"name", "ms", "outputs"}, …]`."""
 
+SEALED_VALUES = "sealed_values"
+"""Under this name a call's `logged` has what the model's code logged, encrypted or dropped as a whole."""
+
 
 class Grant(models.Model):
     """A key. Only its SHA-256 is kept. Keys of one `pool` share their limits.

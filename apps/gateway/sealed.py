@@ -23,12 +23,13 @@ from django.utils import timezone
 
 from apps.catalog.models import Capability, Version
 from apps.core import secrets
-from apps.gateway.dataplane.sealing import INFO, bound_to
-from apps.gateway.models import DataKey
+from apps.gateway.dataplane.sealing import INFO, Sealers, bound_to, hidden
+from apps.gateway.models import SEALED_VALUES, STEPS, DataKey
 
 RENEWED_AFTER = timedelta(days=1)
 KEYS = ("inputs", "outputs")
 MASK = "encrypted"
+DROPPED = "not kept"
 GONE = {"unreadable": "its key has been deleted"}
 
 
@@ -107,6 +108,59 @@ def make_key(capability: Capability) -> DataKey:
         public=base64.b64encode(private.public_key().public_bytes_raw()).decode(),
         private=secrets.encrypt(base64.b64encode(private.private_bytes_raw()).decode()),
     )
+
+
+def with_steps(values: Any) -> Any:
+    """Logged values with the steps of a composite capability as a list: jsonb does not keep the order of names."""
+    if not isinstance(values, dict) or STEPS in values:
+        return values
+    steps = {name: value for name, value in values.items() if isinstance(value, dict) and "ms" in value}
+    if not steps:
+        return values
+    others = {name: value for name, value in values.items() if name not in steps}
+    return {**others, STEPS: [{"name": name, **value} for name, value in steps.items()]}
+
+
+def is_hidden(value: Any) -> bool:
+    """Whether something logged or said stands there encrypted or dropped, whole."""
+    return isinstance(value, dict) and (value.keys() == {"sealed", "key"} or value == {"dropped": True})
+
+
+def shown(value: Any) -> Any:
+    """A value for those who may not read what is hidden: a word in place of it."""
+    if not is_hidden(value):
+        return value
+    return MASK if "sealed" in value else DROPPED
+
+
+def reveal(value: Any, call: UUID) -> Any:
+    """A hidden value read again; it says so when its key is gone, or when nothing was kept."""
+    if not is_hidden(value) or "sealed" not in value:
+        return shown(value)
+    plain = _open(value, call)
+    return GONE["unreadable"] if plain is None else orjson.loads(plain)
+
+
+def masked_values(logged: Any) -> dict[str, Any]:
+    """What a model's code logged, with a word in place of what is hidden."""
+    return {name: shown(value) for name, value in logged.items()} if isinstance(logged, dict) else {}
+
+
+def open_values(logged: Any, call: UUID) -> dict[str, Any]:
+    """The same read again."""
+    if not isinstance(logged, dict) or SEALED_VALUES not in logged:
+        return masked_values(logged)
+    found = with_steps(reveal(logged[SEALED_VALUES], call))
+    return found if isinstance(found, dict) else {**logged, SEALED_VALUES: found}
+
+
+def hidden_feedback(version: Version, call: UUID, said: dict[str, Any]) -> dict[str, Any] | None:
+    """What a person says of a version's call, as it may be kept; None when nothing is sensitive there."""
+    rules = rules_of(version.signature)
+    if not rules:
+        return None
+    key = public_keys([version.capability_id]).get(version.capability_id)
+    return hidden(said, rules, Sealers().of(key, str(call)))
 
 
 def has_sealed(document: Any) -> bool:

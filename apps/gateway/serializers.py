@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.gateway.models import Call, Outcome, Overload
 from apps.gateway.retention import MOST_DAYS
+from apps.gateway.sealed import masked_values, shown
 
 
 class OutcomeSerializer(serializers.ModelSerializer[Outcome]):
@@ -25,6 +27,10 @@ class OutcomeSerializer(serializers.ModelSerializer[Outcome]):
             "comment": {"required": False, "max_length": 10_000},
         }
 
+    def to_representation(self, instance: Outcome) -> dict[str, Any]:
+        told: dict[str, Any] = super().to_representation(instance)
+        return told | {"expected": shown(instance.expected)}
+
 
 class CallSerializer(serializers.ModelSerializer[Call]):
     class Meta:
@@ -38,6 +44,7 @@ class CallSerializer(serializers.ModelSerializer[Call]):
 class CallDetailSerializer(CallSerializer):
     request = serializers.JSONField(source="request_document", read_only=True)
     response = serializers.JSONField(source="response_document", read_only=True)
+    logged = serializers.SerializerMethodField()
     outcomes = OutcomeSerializer(many=True, read_only=True)
 
     class Meta(CallSerializer.Meta):
@@ -51,12 +58,18 @@ class CallDetailSerializer(CallSerializer):
             "outcomes",
         ]
 
+    @extend_schema_field(serializers.JSONField())
+    def get_logged(self, call: Call) -> Any:
+        return None if call.logged is None else masked_values(call.logged)
+
 
 class UnmaskedSerializer(serializers.Serializer[Any]):
-    """The bodies of a call with their encrypted fields read."""
+    """The bodies of a call, what its model logged, and what was said of it, with all that is encrypted read."""
 
     request = serializers.JSONField()
     response = serializers.JSONField()
+    logged = serializers.JSONField()
+    feedback = serializers.DictField(child=serializers.JSONField(), help_text="by the id of the outcome")
 
 
 class OverloadSerializer(serializers.ModelSerializer[Overload]):

@@ -263,6 +263,9 @@ def give_feedback(
             _("Say whether the answer was right, what it should have been, or write a comment."),
             fields={"correct": _("is empty")},
         )
+    said = {"expected": expected, "comment": comment}
+    if (expected is not None or comment) and (kept := _hidden_feedback(call, said)) is not None:
+        expected, comment = kept, ""
     Outcome.objects.filter(request_id=call.request_id, kind=Outcome.Kind.FEEDBACK, by=by).delete()
     return record_outcome(
         call.request_id,
@@ -272,6 +275,12 @@ def give_feedback(
         comment=comment,
         by=by,
     )
+
+
+def _hidden_feedback(call: Call, said: dict[str, Any]) -> dict[str, Any] | None:
+    """Feedback as it may be kept where the version's signature calls something sensitive; else None."""
+    deployment = Deployment.objects.select_related("version").filter(pk=call.deployment_id or 0).first()
+    return sealed.hidden_feedback(deployment.version, call.request_id, said) if deployment else None
 
 
 @transaction.atomic
@@ -294,13 +303,23 @@ def set_retention(capability: Capability, days: int, *, by: User) -> Retention:
 
 @transaction.atomic
 def unmask_call(call: Call, *, by: User) -> dict[str, Any]:
-    """{request, response} with the encrypted fields read; written into the audit log. Raises NotAllowed."""
+    """{request, response, logged, feedback} with what is encrypted read; written into the audit log.
+
+    `feedback` is {id of an outcome: {"expected", "comment"}} for those that were encrypted. Raises NotAllowed.
+    """
     require(may_unmask(by, call))
     audit.record("gateway.call.unmasked", call, by=by, capability=call.capability_id)
-    return {
+    opened = {
         which: sealed.open_document(document, call.request_id)
         for which, document in documents_of(call).items()
     }
+    outcomes = Outcome.objects.filter(request_id=call.request_id, kind=Outcome.Kind.FEEDBACK)
+    feedback = {
+        str(outcome.pk): sealed.reveal(outcome.expected, call.request_id)
+        for outcome in outcomes
+        if sealed.is_hidden(outcome.expected)
+    }
+    return {**opened, "logged": sealed.open_values(call.logged, call.request_id), "feedback": feedback}
 
 
 def documents_of(call: Call, most: int = SHOWN_BYTES) -> dict[str, Any]:

@@ -24,10 +24,10 @@ from apps.core.policy import require
 from apps.gateway import payloads
 from apps.gateway.asked import narrowed
 from apps.gateway.forms import RetentionForm
-from apps.gateway.models import STEPS, Call, DataKey
+from apps.gateway.models import SEALED_VALUES, STEPS, Call, DataKey
 from apps.gateway.policy import may_set_retention, may_unmask
 from apps.gateway.retention import days_of
-from apps.gateway.sealed import has_sealed, masked
+from apps.gateway.sealed import has_sealed, is_hidden, masked, masked_values, shown
 from apps.gateway.selectors import (
     calls_visible_to,
     capabilities_called,
@@ -87,7 +87,8 @@ def detail(request: HttpRequest, request_id: UUID) -> HttpResponse:
     """One call with its bodies; what is encrypted stays so."""
     user = cast("User", request.user)
     call = get_call(request_id, user=user)
-    return render(request, "gateway/detail.html", _shown(call, user, documents_of(call)))
+    documents = documents_of(call) | {"logged": masked_values(call.logged)}
+    return render(request, "gateway/detail.html", _shown(call, user, documents))
 
 
 @login_required
@@ -96,7 +97,12 @@ def unmask(request: HttpRequest, request_id: UUID) -> HttpResponse:
     """The same with the encrypted fields read, this once."""
     user = cast("User", request.user)
     call = get_call(request_id, user=user)
-    context = _shown(call, user, unmask_call(call, by=user)) | {"is_masked": False}
+    opened = unmask_call(call, by=user)
+    context = _shown(call, user, opened) | {"is_masked": False}
+    for outcome in context["outcomes"]:
+        said = opened["feedback"].get(str(outcome.pk))
+        if isinstance(said, dict):
+            outcome.expected, outcome.comment = said["expected"], said["comment"]
     response = render(request, "gateway/detail.html", context)
     response["Cache-Control"] = "no-store"
     return response
@@ -104,6 +110,12 @@ def unmask(request: HttpRequest, request_id: UUID) -> HttpResponse:
 
 def _shown(call: Call, user: User, documents: Mapping[str, Any]) -> dict[str, Any]:
     names = {pk: slug for slug, pk in capabilities_called(user).items()}
+    logged = documents["logged"]
+    outcomes = outcomes_of([call.request_id]).get(call.request_id, [])
+    hidden = [call.logged.get(SEALED_VALUES)] if isinstance(call.logged, dict) else []
+    hidden += [outcome.expected for outcome in outcomes]
+    for outcome in outcomes:
+        outcome.expected = shown(outcome.expected)
     return {
         "call": call,
         "capability": names.get(call.capability_id or 0, ""),
@@ -111,22 +123,20 @@ def _shown(call: Call, user: User, documents: Mapping[str, Any]) -> dict[str, An
         "response_text": _pretty(masked(documents["response"])),
         "request_size": payloads.size_of(call, "request"),
         "response_size": payloads.size_of(call, "response"),
-        "is_masked": any(map(has_sealed, documents.values())),
+        "is_masked": any(is_hidden(each) and "sealed" in each for each in hidden)
+        or has_sealed(documents["request"])
+        or has_sealed(documents["response"]),
         "may_unmask": may_unmask(user, call),
         "parsed_text": _pretty(call.parsed),
-        "logged_text": _pretty({name: value for name, value in _logged(call).items() if name != STEPS}),
-        "steps": _steps(call),
-        "outcomes": outcomes_of([call.request_id]).get(call.request_id, []),
+        "logged_text": _pretty({name: value for name, value in logged.items() if name != STEPS}),
+        "steps": _steps(logged),
+        "outcomes": outcomes,
     }
 
 
-def _logged(call: Call) -> dict[str, Any]:
-    return call.logged if isinstance(call.logged, dict) else {}
-
-
-def _steps(call: Call) -> list[dict[str, Any]]:
+def _steps(logged: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The steps of a composite capability, each with its share of the time for the bar."""
-    told = _logged(call).get(STEPS)
+    told = logged.get(STEPS)
     steps = [step for step in told if isinstance(step, dict)] if isinstance(told, list) else []
     times = [step["ms"] if isinstance(step.get("ms"), int | float) else 0.0 for step in steps]
     total = sum(times) or 1.0

@@ -63,7 +63,7 @@ def _measured(folder: Path) -> Iterator[Result]:
 
 def _record() -> bytes:
     from apps.gateway.dataplane import segments
-    from apps.gateway.dataplane.service import new_id
+    from apps.gateway.dataplane.call import new_id
 
     pixels = b",".join([b"0.0"] * 64)
     request = b'{"inputs":[{"name":"x","shape":[1,64],"datatype":"FP32","data":[' + pixels + b"]}]}"

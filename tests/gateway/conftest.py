@@ -212,10 +212,12 @@ def runner(folder):
     """Starts tiny runners: `runner("1.0.0")` is the path of its socket."""
     running: dict[str, Started] = {}
 
-    def start(version: str = "1.0.0", name: str = "") -> str:
+    def start(version: str = "1.0.0", name: str = "", **environment: str) -> str:
         path = str(folder / f"{name or version}.sock")
         Path(path).unlink(missing_ok=True)
-        running[path] = Started("-m", "tests.gateway.echo", path, log=folder / "runner.log", VERSION=version)
+        running[path] = Started(
+            "-m", "tests.gateway.echo", path, log=folder / "runner.log", VERSION=version, **environment
+        )
         until(Path(path).exists, 20)
         return path
 

@@ -13,7 +13,7 @@ import pytest
 from apps.catalog.services import set_parsing_rules
 from apps.core.models import Heartbeat
 from apps.gateway.dataplane import segments
-from apps.gateway.dataplane.service import new_id
+from apps.gateway.dataplane.call import new_id
 from apps.gateway.digest import Digester
 from apps.gateway.ingest import ingest_once
 from apps.gateway.management.commands.ingest import Ingester

@@ -20,7 +20,7 @@ from apps.gateway.ingest import ingest_once
 from apps.gateway.models import Call, DataKey, Outcome
 from apps.gateway.sealed import has_sealed, make_key, masked, open_document, public_keys, renew_keys, rules_of
 from apps.gateway.selectors import get_call
-from apps.gateway.services import documents_of, set_retention, unmask_call
+from apps.gateway.services import documents_of, give_feedback, set_retention, unmask_call
 from apps.gateway.snapshot import picture
 from tests.gateway.conftest import KEY, grant
 from tests.gateway.conftest import picture as snapshot
@@ -97,6 +97,47 @@ def test_sensitive_fields_never_touch_the_disk_as_they_are_and_are_read_again_by
     assert found["response"]["outputs"][0]["data"] == [7654358.0, 8765480.0]
     assert AuditEntry.objects.filter(action="gateway.call.unmasked", actor=bo).count() == 1
     assert unmask_call(call, by=cy) == found  # it was cy's team that called
+
+
+@pytest.mark.django_db
+def test_what_the_model_logged_and_what_is_said_of_a_call_are_sealed_like_its_inputs(
+    gateway, runner, served, capability, bo, ole, client,  # noqa: F811
+):  # fmt: skip
+    own, deployment, key = served
+    values = {"clean": {"ms": 1.5, "outputs": {"who": "Ada Lovelace"}}, "income": 7654321}
+    told = picture()
+    socket = runner(VALUES=orjson.dumps(values).decode())
+    shot = snapshot(keys={KEY: grant(grant=key.pk, pool=key.pool)}, sockets={"1.0.0": [socket]})
+    shot["capabilities"]["digits"] |= {"id": own.pk, "seal": told["capabilities"]["digits"]["seal"]}
+    shot["deployments"][str(deployment.pk)] = shot["deployments"].pop("10") | {
+        "sensitive": told["deployments"][str(deployment.pk)]["sensitive"]
+    }
+    shot["capabilities"]["digits"]["routes"][0]["deployment"] = str(deployment.pk)
+    serving = gateway(shot)
+    request_id = serving.infer(orjson.dumps(BODY)).getheader("X-Request-Id")
+    said = {"request_id": request_id, "correct": False, "expected": "Ada Lovelace", "comment": "7654321!"}
+    assert serving.request("POST", "/v1/feedback", orjson.dumps(said)).status == 202
+    serving.stop()
+    written = b"".join(path.read_bytes() for path in serving.calllog.glob("*/*.seg"))
+    ingest_once(serving.calllog)
+    call = get_call(request_id, user=ole)
+    give_feedback(call, expected="Ada Lovelace", by=ole)
+
+    assert not any(secret in written for secret in SECRETS)
+    rows = f"{call.logged} {list(Outcome.objects.values_list('expected', 'comment'))}".encode()
+    assert not any(secret in rows for secret in SECRETS)
+    client.force_login(ole)
+    shown = client.get(f"/api/v1/calls/{request_id}/").json()
+    assert shown["logged"]["steps"] == [{"name": "clean", "ms": 1.5}]
+    assert shown["logged"]["sealed_values"] == "encrypted"
+    assert [each["expected"] for each in shown["outcomes"]] == ["encrypted", "encrypted"]
+    found = unmask_call(call, by=bo)
+    assert found["logged"]["income"] == 7654321
+    assert found["logged"]["steps"][0]["outputs"] == {"who": "Ada Lovelace"}
+    assert {each["expected"] for each in found["feedback"].values()} == {"Ada Lovelace"}
+    client.force_login(bo)
+    page = client.post(f"/calls/{request_id}/unmask/").content.decode()
+    assert all(word in page for word in ("7654321!", "Ada Lovelace", "clean"))
 
 
 @pytest.mark.django_db

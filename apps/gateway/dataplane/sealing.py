@@ -138,6 +138,32 @@ def without_sensitive(
     return found
 
 
+def hidden(value: Any, rules: dict[str, Any], sealer: CallSealer | None) -> dict[str, Any]:
+    """What may repeat something sensitive, and cannot be told apart: all of it encrypted, or all of it dropped."""
+    if sealer is None or not encrypts(rules):
+        return {"dropped": True}
+    return sealer.seal(orjson.dumps(value))
+
+
+def encrypts(rules: dict[str, Any]) -> bool:
+    """Whether anything of {"inputs": …, "outputs": …} may be read again by permission."""
+    return any(_whole(rule) != DROP for part in rules.values() for rule in part.values())
+
+
+def without_values(text: str, rules: dict[str, Any], sealer: CallSealer | None) -> tuple[str, dict[str, Any]]:
+    """What a model's code logged: of the steps of a composite the time that each took, and all of it hidden."""
+    try:
+        values = orjson.loads(text)
+        steps = {
+            name: {"ms": value["ms"]}
+            for name, value in values.items()
+            if isinstance(value, dict) and isinstance(value.get("ms"), int | float)
+        }
+    except (ValueError, AttributeError):
+        return "", {"dropped": True}
+    return orjson.dumps(steps).decode() if steps else "", hidden(values, rules, sealer)
+
+
 class _Chunks:
     """The binary part of a body, tensor by tensor."""
 

@@ -7,19 +7,27 @@ runner knows the signature and says what is wrong with an input.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-import os
 import time
 from contextlib import suppress
 from functools import partial
 from random import random
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import orjson
 
 from apps.gateway.dataplane import feedback, sealing
+from apps.gateway.dataplane.call import (
+    BINARY_LENGTH,
+    ENCODING,
+    Aim,
+    Call,
+    Target,
+    caller_of,
+    model_of,
+    new_id,
+    request_head,
+)
 from apps.gateway.dataplane.calllog import LogFull
 from apps.gateway.dataplane.http import Response, lines_of
 from apps.gateway.dataplane.problems import Refused
@@ -31,11 +39,11 @@ if TYPE_CHECKING:
 
     from apps.gateway.dataplane.calllog import CallLog
     from apps.gateway.dataplane.config import Config
-    from apps.gateway.dataplane.http import Head, Request
-    from apps.gateway.dataplane.limits import Admission, Limiter
+    from apps.gateway.dataplane.http import Request
+    from apps.gateway.dataplane.limits import Limiter
     from apps.gateway.dataplane.metrics import Metrics
     from apps.gateway.dataplane.snapshot import Capability, Deployment, Grant, Snapshot
-    from apps.gateway.dataplane.upstream import Pool, Replica
+    from apps.gateway.dataplane.upstream import Pool
 
 log = logging.getLogger("atrium.gateway")
 
@@ -43,130 +51,8 @@ NAME = "atrium"
 VERSION = "0.1.0"
 EXTENSIONS = ["binary_tensor_data", "model_repository"]
 SHADOWS_AT_ONCE = 64
-BINARY_LENGTH = b"inference-header-content-length"
-TIMEOUT = b"x-atrium-timeout-ms"
-FORWARDED = (b"content-type", BINARY_LENGTH, b"content-encoding", b"accept-encoding", TIMEOUT)
-RETURNED = (BINARY_LENGTH, b"content-encoding", b"retry-after")
-ENCODING = b"content-encoding"
-CALLER = b"atrium-caller"
+RETURNED = (BINARY_LENGTH, ENCODING, b"retry-after")
 VALUES = b"atrium-values"
-VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
-
-
-class Target:
-    """What a head asks for: worked out once, and kept with the head for the requests that repeat it."""
-
-    __slots__ = ("aim", "forward", "key", "name", "parts", "plain", "seconds", "version")
-
-    def __init__(self, head: Head, config: Config) -> None:
-        parts = head.path.split("/")[1:] or [""]
-        self.parts = [unquote(part) for part in parts] if "%" in head.path else parts
-        self.name, self.version, rest = model_of(self.parts)
-        """The capability of an inference call; empty for any other request."""
-        if rest != ["infer"] or head.method != "POST":
-            self.name = ""
-        self.key = key_of(head)
-        self.seconds = seconds_given(head, config.call_seconds)
-        self.forward = forward_lines(head)
-        self.plain = not (BINARY_LENGTH in head.headers or ENCODING in head.headers)
-        self.aim: Aim | None = None
-
-
-class Aim:
-    """Where a target leads by one snapshot, with what every answered call on that way has in common."""
-
-    __slots__ = ("capability", "deployment", "grant", "lines", "record", "snapshot", "stage")
-
-    def __init__(
-        self, snapshot: Snapshot, grant: Grant, capability: Capability, deployment: Deployment, stage: float
-    ) -> None:
-        self.snapshot = snapshot
-        self.grant = grant
-        self.capability = capability
-        self.deployment = deployment
-        self.stage = stage
-        version = (b"atrium-version", deployment.version.encode())
-        self.lines = lines_of([version, *capability.farewell])
-        facts = whose(grant, capability, deployment, stage) | {"status": 200, "error": ""}
-        self.record = orjson.dumps(facts)[1:]
-
-
-class Call:
-    """One inference call on its way through, and what the log will say of it."""
-
-    __slots__ = (
-        "admission",
-        "aim",
-        "at",
-        "capability",
-        "deployment",
-        "grant",
-        "id",
-        "replica",
-        "request",
-        "send",
-        "stage",
-        "target",
-        "values",
-    )
-
-    def __init__(self, request: Request, target: Target, send: Callable[[Response], None]) -> None:
-        self.request = request
-        self.target = target
-        self.send = send
-        self.id = new_id()
-        self.at = time.time()
-        self.aim: Aim | None = None
-        self.grant: Grant | None = None
-        self.capability: Capability | None = None
-        self.deployment: Deployment | None = None
-        self.replica: Replica | None = None
-        self.admission: Admission | None = None
-        self.stage = 0.0
-        self.values = b""
-
-    def milliseconds(self) -> float:
-        return (time.perf_counter() - self.request.started) * 1000
-
-    def record(self, aim: Aim) -> bytes:
-        """The record's JSON of an answered call that has nothing special about it."""
-        return b'{"kind":"call","id":"%b","at":%.6f,"ms":%.4f,%b' % (
-            self.id.encode(),
-            self.at,
-            self.milliseconds(),
-            aim.record,
-        )
-
-    def facts(self, status: int, error: str = "", *, kind: str = "call") -> dict[str, Any]:
-        """The record's JSON; short names, since a busy day has millions."""
-        facts: dict[str, Any] = {
-            "kind": kind,
-            "id": self.id,
-            "at": self.at,
-            **whose(self.grant, self.capability, self.deployment, self.stage),
-            "status": status,
-            "error": error,
-            "ms": self.milliseconds(),
-        }
-        if binary := self.request.head.headers.get(BINARY_LENGTH):
-            facts["request_json_bytes"] = binary.decode("latin-1")
-        if self.values:
-            facts["values"] = self.values.decode("utf-8", "replace")
-        return facts
-
-
-def whose(
-    grant: Grant | None, capability: Capability | None, deployment: Deployment | None, stage: float
-) -> dict[str, Any]:
-    """The part of a record that calls on the same way share."""
-    return {
-        "grant": grant.id if grant else None,
-        "subject": grant.subject if grant else "",
-        "capability": capability.id if capability else None,
-        "deployment": deployment.id if deployment else None,
-        "version": deployment.version if deployment else "",
-        "stage": stage,
-    }
 
 
 class Service:
@@ -183,6 +69,7 @@ class Service:
     ) -> None:
         self.config = config
         self.snapshot = snapshot
+        self.epoch = 0
         self.pool = pool
         self.limiter = limiter
         self.calls = calls
@@ -195,6 +82,7 @@ class Service:
     def swap(self, snapshot: Snapshot) -> None:
         """Act on a new snapshot from the next call on."""
         self.snapshot = snapshot
+        self.epoch += 1
 
     # --- the server's side
 
@@ -202,7 +90,7 @@ class Service:
         """Send the answer to anything, now or later; never raises."""
         target: Target | None = request.head.target
         if target is None:
-            target = request.head.target = Target(request.head, self.config)
+            target = request.head.target = Target(request.head, self.config.call_seconds)
         if target.name:
             self._infer(Call(request, target, send))
         else:
@@ -221,6 +109,8 @@ class Service:
                 response = await self._plain(request, target)
         except Refused as refusal:
             response = self.refuse(refusal)
+        except LogFull:
+            response = self.refuse(log_full())
         except Exception:
             log.exception("a request failed")
             response = self.refuse(failed())
@@ -291,11 +181,24 @@ class Service:
         admission.release(refund=True)  # feedback is welcome: it counts against the rate alone
         items = feedback.parse(request.body)
         now = time.time()
+        capability = self.snapshot.capability(grant.capability)
+        rules = self._sensitive(grant, capability)
         for item in items:
+            if rules and (item["expected"] is not None or item["comment"]):
+                sealer = self.sealers.of(capability.seal if capability else None, item["request_id"])
+                said = {"expected": item["expected"], "comment": item["comment"]}
+                item |= {"expected": sealing.hidden(said, rules, sealer), "comment": ""}
             self.calls.append({"kind": "feedback", "at": now, "grant": grant.id, **item})
         if self.config.fsync_each_call:
             await self.calls.on_disk()
         return json({"accepted": len(items)}, 202)
+
+    def _sensitive(self, grant: Grant, capability: Capability | None) -> dict[str, Any]:
+        """What the versions call sensitive that a key's calls may have reached: their feedback may repeat it."""
+        ways = [*capability.routes, *capability.shadow] if capability else []
+        names = [grant.deployment] if grant.deployment else [way.deployment for way in ways]
+        found = [deployment for name in names if (deployment := self.snapshot.deployment(name))]
+        return {f"{each.id} {part}": rules for each in found for part, rules in each.sensitive.items()}
 
     # --- models
 
@@ -321,7 +224,7 @@ class Service:
     def _grant(self, request: Request, target: Target) -> Grant:
         """Who calls. Raises Refused with 401 or 403."""
         aim = target.aim
-        if aim is not None and aim.snapshot is self.snapshot:
+        if aim is not None and aim.epoch == self.epoch:
             grant: Grant | None = aim.grant
         elif target.key is None:
             raise Refused(
@@ -386,11 +289,11 @@ class Service:
         """Find the deployment; the way is the same until the snapshot changes. Raises Refused."""
         target = call.target
         aim = target.aim
-        if aim is None or aim.snapshot is not self.snapshot:
+        if aim is None or aim.epoch != self.epoch:
             capability = call.capability = self._capability(grant, target.name)
             caller = caller_of(call.request.head, grant)
             deployment, stage = choose_route(self.snapshot, grant, capability, target.version, caller)
-            aim = target.aim = Aim(self.snapshot, grant, capability, deployment, stage)
+            aim = target.aim = Aim(self.epoch, grant, capability, deployment, stage)
         call.aim, call.stage = aim, aim.stage
         call.capability, call.deployment = aim.capability, aim.deployment
 
@@ -582,6 +485,9 @@ class Service:
             sealed[key] = found.tensors
             if found.json_bytes:
                 facts["request_json_bytes" if key == "inputs" else "answer_json_bytes"] = found.json_bytes
+        if values := facts.pop("values", ""):
+            sealer = self.sealers.of(call.capability.seal, call.id)
+            facts["values"], sealed["values"] = sealing.without_values(values, rules, sealer)
         facts["sealed"] = sealed
         return kept["inputs"], kept["outputs"]
 
@@ -618,13 +524,6 @@ class Service:
                 self.calls.append(call.facts(refusal.status, refusal.kind, kind="shadow"))
 
 
-def new_id() -> str:
-    """A UUID of version 7: unique everywhere, and neighbours in time are neighbours in an index."""
-    chance = os.urandom(10).hex()
-    stamp = "%012x" % (time.time_ns() // 1_000_000)
-    return f"{stamp[:8]}-{stamp[8:]}-7{chance[:3]}-{VARIANTS[chance[3]]}{chance[4:7]}-{chance[7:19]}"
-
-
 def json(value: Any, status: int = 200) -> Response:
     return Response(status, orjson.dumps(value))
 
@@ -642,36 +541,6 @@ def nobody(response: Response) -> None:
     """Who waits for a shadow's answer."""
 
 
-def model_of(parts: list[str]) -> tuple[str, str | None, list[str]]:
-    """Name, version and rest of `v2/models/<name>[/versions/<version>]/…`; no name when the path is another."""
-    if parts[:2] != ["v2", "models"] or len(parts) < 3:
-        return "", None, []
-    rest = parts[3:]
-    if len(rest) >= 2 and rest[0] == "versions":
-        return parts[2], rest[1], rest[2:]
-    return parts[2], None, rest
-
-
-def key_of(head: Head) -> bytes | None:
-    """The SHA-256 of the key that a request carries."""
-    scheme, _, key = head.headers.get(b"authorization", b"").partition(b" ")
-    if scheme.lower() != b"bearer" or not key:
-        return None
-    return hashlib.sha256(key.strip()).digest()
-
-
-def caller_of(head: Head, grant: Grant) -> str:
-    """Who sticks to a version: the key's subject, or the end user that a system names in Atrium-Caller."""
-    named = head.headers.get(CALLER)
-    return f"{grant.subject}/{named.decode('latin-1')}" if named else grant.subject
-
-
-def seconds_given(head: Head, most: float) -> float:
-    """How long the caller waits at most: X-Atrium-Timeout-Ms, by which the runner sheds what would come too late."""
-    given = head.headers.get(TIMEOUT, b"")
-    return min(int(given) / 1000, most) if given.isdigit() and len(given) < 10 and int(given) else most
-
-
 def check_body(request: Request) -> None:
     """What can be said of a body without its model. Raises Refused with 400 or 411's kind."""
     if not request.body:
@@ -683,20 +552,6 @@ def check_body(request: Request) -> None:
             f"Inference-Header-Content-Length is {declared.decode('latin-1')[:50]!r}; it must be the length of "
             f"the JSON at the start of the body, which has {len(request.body)} bytes.",
         )
-
-
-def forward_lines(head: Head) -> bytes:
-    """Of the caller's headers those that the runner gets: they describe the body."""
-    return lines_of((name, head.headers[name]) for name in FORWARDED if name in head.headers)
-
-
-def request_head(call: Call, deployment: Deployment) -> bytes:
-    """The head that the runner gets. It differs as little as it can, so that the runner knows it again."""
-    return b"POST /v2/models/%b/infer HTTP/1.1\r\nhost: runner%b\r\ncontent-length: %d\r\n\r\n" % (
-        deployment.capability.encode(),
-        call.target.forward,
-        len(call.request.body),
-    )
 
 
 def refusal_of(call: Call, problem: Exception) -> Refused | None:
