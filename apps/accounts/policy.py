@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
 
 
-def _memberships(user: User | AnonymousUser) -> list[Membership]:
+def memberships_of(user: User | AnonymousUser) -> list[Membership]:
     """The person's memberships, read once per loaded user."""
     if not user.is_authenticated:
         return []
@@ -27,12 +27,14 @@ def _memberships(user: User | AnonymousUser) -> list[Membership]:
 
 def is_platform_admin(user: User | AnonymousUser) -> bool:
     """Whether this person administers the whole platform."""
-    return bool(user.is_active and user.is_superuser) or any(m.role == Role.ADMIN for m in _memberships(user))
+    return bool(user.is_active and user.is_superuser) or any(
+        m.role == Role.ADMIN for m in memberships_of(user)
+    )
 
 
 def roles_of(user: User | AnonymousUser, team: Team | None = None) -> set[str]:
     """The roles that a person holds, in one team or in any."""
-    return {m.role for m in _memberships(user) if team is None or m.team_id == team.pk}
+    return {m.role for m in memberships_of(user) if team is None or m.team_id == team.pk}
 
 
 def has_role(user: User | AnonymousUser, role: str, team: Team | None = None) -> bool:

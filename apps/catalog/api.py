@@ -69,6 +69,7 @@ class CapabilityViewSet(
     serializer_class = CapabilitySerializer
     lookup_field = "slug"
     ordering = ("name", "pk")
+    rows_are_wide = True
 
     def get_queryset(self) -> QuerySet[Capability]:
         if getattr(self, "swagger_fake_view", False):

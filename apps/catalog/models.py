@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
+from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.lifecycle import Lifecycle
@@ -69,6 +70,14 @@ class Capability(models.Model):
             GinIndex(fields=["tags"], name="capability_tags"),
             models.Index(fields=["status", "visibility"], name="capability_listed"),
             models.Index(fields=["-published_at", "-id"], name="capability_newest"),
+            models.Index(fields=["name", "id"], name="capability_by_name"),
+            models.Index(Lower("name"), "id", name="capability_by_folded_name"),
+            models.Index(
+                fields=["id"],
+                include=["team", "visibility", "status", "domain", "published_at"],
+                condition=models.Q(status__in=["published", "deprecated"], published_at__isnull=False),
+                name="capability_shown",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -72,7 +72,8 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
 class KeysetPagination(BasePagination):
     """Pages by position: `?cursor=…&page_size=…`; the answer is `{next, previous, results}`.
 
-    The view names its order in `ordering`, a tuple of fields of which the last is unique.
+    The view names its order in `ordering`, a tuple of fields of which the last is unique; `rows_are_wide` is
+    `keyset`'s `wide`.
     """
 
     default_size = 50
@@ -87,7 +88,8 @@ class KeysetPagination(BasePagination):
                 fields={"page_size": "not a whole number"},
             ) from error
         self.request = request
-        self.page = keyset(queryset, order, request.query_params.get("cursor", ""), size)
+        wide = bool(getattr(view, "rows_are_wide", False))
+        self.page = keyset(queryset, order, request.query_params.get("cursor", ""), size, wide=wide)
         return list(self.page.items)
 
     def _link(self, cursor: str) -> str | None:

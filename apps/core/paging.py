@@ -69,8 +69,13 @@ def _flip(fields: list[str]) -> list[str]:
     return [field[1:] if field.startswith("-") else f"-{field}" for field in fields]
 
 
-def keyset(queryset: QuerySet[M], order: tuple[str, ...], cursor: str = "", size: int = 25) -> Page[M]:
+def keyset(
+    queryset: QuerySet[M], order: tuple[str, ...], cursor: str = "", size: int = 25, *, wide: bool = False
+) -> Page[M]:
     """One page of a queryset in the order of non-null fields, the last of which is unique.
+
+    With `wide` the rows of the page are found by their keys alone, which an index holds, and only those are read
+    whole: for tables with long texts that are sorted by something computed.
 
     `cursor` is one of a former page's cursors. Raises Invalid for a damaged one.
     """
@@ -82,7 +87,11 @@ def keyset(queryset: QuerySet[M], order: tuple[str, ...], cursor: str = "", size
             rows = rows.filter(_after(fields, values, backwards))
         except (ValueError, TypeError) as error:
             raise Invalid(_("This page address is damaged. Start again from the first page.")) from error
-    found = list(rows.order_by(*(_flip(fields) if backwards else fields))[: size + 1])
+    ordered = rows.order_by(*(_flip(fields) if backwards else fields))
+    if wide:
+        keys = ordered.select_related(None).values("pk")[: size + 1]
+        ordered = queryset.filter(pk__in=keys).order_by(*ordered.query.order_by)
+    found = list(ordered[: size + 1])
     more, items = len(found) > size, found[:size]
     if backwards:
         items.reverse()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.urls import NoReverseMatch, reverse
+from django.utils.functional import SimpleLazyObject
 
 from apps.accounts.policy import is_platform_admin, roles_of
-from apps.core import csp, menu
+from apps.core import csp, fragments, menu
 from apps.requests.selectors import unread_count, waiting_count
 
 if TYPE_CHECKING:
@@ -16,36 +18,49 @@ if TYPE_CHECKING:
 _THEMES = ("auto", "light", "dark")
 
 
-def _link(item: menu.MenuItem, path: str, counts: dict[str, int]) -> dict[str, Any] | None:
-    try:
-        url = reverse(item.url_name)
-    except NoReverseMatch:
-        return None
-    active = path.startswith(url) if url != "/" else path == url
-    return {
-        "label": item.label,
-        "url": url,
-        "icon": item.icon,
-        "active": active,
-        "count": counts.get(item.url_name, 0),
-    }
+@dataclass(frozen=True)
+class Link:
+    """One entry of the navigation."""
+
+    label: str
+    url: str
+    icon: str
+    active: bool
+    count: int
 
 
-def _menu_of(request: HttpRequest) -> list[dict[str, Any]]:
-    """Sections with their links, in order; the longest address that fits is the active one."""
+@dataclass(frozen=True)
+class Section:
+    """Entries under one heading, which may be empty."""
+
+    label: str
+    links: tuple[Link, ...]
+
+
+def menu_of(request: HttpRequest) -> tuple[Section, ...]:
+    """The navigation of this person; the longest address that fits is the active one."""
     user = request.user
-    counts = {"requests:inbox": waiting_count(user)} if user.is_authenticated else {}
+    if not user.is_authenticated:
+        return ()
+    counts = {"requests:inbox": waiting_count(user)}
     roles = roles_of(user) | ({"admin"} if is_platform_admin(user) else set())
-    sections: dict[str, list[dict[str, Any]]] = {}
-    for item in menu.items_for(roles):
-        link = _link(item, request.path, counts)
-        if link:
-            sections.setdefault(str(item.section), []).append(link)
-    links = [link for found in sections.values() for link in found]
-    best = max((len(link["url"]) for link in links if link["active"]), default=0)
-    for link in links:
-        link["active"] = link["active"] and len(link["url"]) == best
-    return [{"label": label, "links": found} for label, found in sections.items()]
+    found = [(item, url) for item in menu.items_for(roles) if (url := _url_of(item.url_name))]
+    fitting = [
+        url for _item, url in found if url == request.path or (url != "/" and request.path.startswith(url))
+    ]
+    active = max(fitting, key=len, default="")
+    sections: dict[str, list[Link]] = {}
+    for item, url in found:
+        link = Link(str(item.label), url, item.icon, url == active, counts.get(item.url_name, 0))
+        sections.setdefault(str(item.section), []).append(link)
+    return tuple(Section(label, tuple(links)) for label, links in sections.items())
+
+
+def _url_of(name: str) -> str:
+    try:
+        return reverse(name)
+    except NoReverseMatch:
+        return ""
 
 
 def theme_of(request: HttpRequest) -> str:
@@ -67,6 +82,6 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     return {
         "theme": theme_of(request),
         "live_origin": csp.live_origin(request),
-        "menu": lambda: _menu_of(request) if user.is_authenticated else [],
-        "unread": lambda: unread_count(user),
+        "sidebar": lambda: fragments.render("components/sidebar.html", menu=menu_of(request)),
+        "unread": SimpleLazyObject(lambda: unread_count(user)),
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.accounts.models import Membership, Role, User
-from apps.accounts.policy import is_platform_admin
+from apps.accounts.policy import is_platform_admin, memberships_of
 from apps.requests.models import Decision, Notification, Request, Step
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def candidates(step: Step) -> QuerySet[User]:
 def _steps_open_to(user: User) -> QuerySet[Step]:
     """Unfilled steps of open requests that this person may decide."""
     held = Q(pk__in=[])
-    for membership in user.memberships.all():
+    for membership in memberships_of(user):
         held |= Q(role=membership.role) & (Q(team_id=None) | Q(team_id=membership.team_id))
     if user.is_superuser:
         held |= Q(role=Role.ADMIN)

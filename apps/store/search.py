@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -201,20 +202,45 @@ def _count(user: User | AnonymousUser, words: str, chosen: Mapping[str, str]) ->
     except EmptyResultSet:
         return {facet: [] for facet in FACETS}
     parts, arguments = [], list(parameters)
-    for facet in FACETS:
-        others = {name: value for name, value in chosen.items() if name != facet}
-        where = "".join(
-            f" AND %s = ANY({name})" if name in _SEVERAL else f" AND {name} = %s" for name in others
-        )
-        source = f"base, unnest({facet}) v" if facet in _SEVERAL else "base"
-        value = "v" if facet in _SEVERAL else facet
-        columns = f"'{facet}', {value}, count(*)"
-        parts.append(f"SELECT {columns} FROM {source} WHERE {value} <> ''{where} GROUP BY 2")  # noqa: S608
-        arguments += others.values()
+    # A facet's own choice does not narrow it, so that one can choose again; all others are counted in one pass.
+    for counted in ([f for f in FACETS if f not in chosen], *([f] for f in chosen)):
+        if counted:
+            others = {name: value for name, value in chosen.items() if name not in counted}
+            parts.append(_counting(counted, list(others)))
+            arguments += others.values()
     sql = f"WITH base({', '.join(FACETS)}) AS MATERIALIZED ({inner}) " + " UNION ALL ".join(parts)
     with connection.cursor() as cursor:
         cursor.execute(sql, arguments)
-        return _options(cursor.fetchall(), chosen)
+        return _options(_by_value(cursor.fetchall()), chosen)
+
+
+def _counting(facets: list[str], others: list[str]) -> str:
+    """SQL for rows of (facet, one value, several values, count), under a choice of each of the `others`."""
+    where = " AND ".join(f"%s = ANY({name})" if name in _SEVERAL else f"{name} = %s" for name in others)
+    number = f"GROUPING({', '.join(facets)})"
+    weights = {facet: 2**at for at, facet in enumerate(reversed(facets))}
+    every = sum(weights.values())
+    whens = "".join(f" WHEN {every - weight} THEN '{facet}'" for facet, weight in weights.items())
+    one = [f"CASE {number} WHEN {every - weights[f]} THEN {f} END" for f in facets if f not in _SEVERAL]
+    several = [f"CASE {number} WHEN {every - weights[f]} THEN {f} END" for f in facets if f in _SEVERAL]
+    columns = (
+        f"CASE {number}{whens} END",
+        f"COALESCE({', '.join(one)})" if one else "NULL::text",
+        f"COALESCE({', '.join(several)})" if several else "NULL::text[]",
+        "count(*)",
+    )
+    sets = ", ".join(f"({facet})" for facet in facets)
+    return f"SELECT {', '.join(columns)} FROM base{f' WHERE {where}' if where else ''} GROUP BY GROUPING SETS ({sets})"  # noqa: S608
+
+
+def _by_value(rows: list[tuple[str, str | None, list[str] | None, int]]) -> list[tuple[str, str, int]]:
+    """(facet, value, count), each of several values on its own."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for facet, one, several, count in rows:
+        for value in several or () if facet in _SEVERAL else (one,):
+            if value:
+                counts[facet, value] += count
+    return [(facet, value, count) for (facet, value), count in counts.items()]
 
 
 def _options(rows: list[tuple[str, str, int]], chosen: Mapping[str, str]) -> dict[str, list[Option]]:

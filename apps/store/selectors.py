@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db.models import Count, Q, QuerySet
 from django.urls import reverse
@@ -165,12 +165,28 @@ def subscriber_counts(capabilities: Iterable[Capability]) -> dict[int, int]:
 
 def versions_answering(capabilities: Iterable[Capability]) -> dict[int, Version]:
     """{capability id: the version with the largest share of production traffic}, in one query."""
-    weights = (
-        TrafficWeight.objects.filter(capability__in=[capability.pk for capability in capabilities])
-        .select_related("deployment__version")
-        .order_by("weight", "deployment_id")
-    )
-    return {weight.capability_id: weight.deployment.version for weight in weights}
+    return {weight.capability_id: weight.deployment.version for weight in _weights(capabilities)}
+
+
+class Shown(NamedTuple):
+    """What a list shows of a version: the rest of its row is long."""
+
+    number: str
+    framework: str
+
+
+def answering_on_cards(capabilities: Iterable[Capability]) -> dict[int, Shown]:
+    """{capability id: what a list shows of the version that answers}, in one query."""
+    version = ("deployment__version__number", "deployment__version__framework")
+    return {
+        key: Shown(*shown) for key, *shown in _weights(capabilities).values_list("capability_id", *version)
+    }
+
+
+def _weights(capabilities: Iterable[Capability]) -> QuerySet[TrafficWeight]:
+    keys = [capability.pk for capability in capabilities]
+    found = TrafficWeight.objects.filter(capability__in=keys).select_related("deployment__version")
+    return found.order_by("weight", "deployment_id")
 
 
 def comparable(user: User, capability: Capability) -> dict[str, Deployment | None]:
@@ -188,17 +204,12 @@ def comparable(user: User, capability: Capability) -> dict[str, Deployment | Non
     return found
 
 
-def newest_versions(capabilities: Iterable[Capability]) -> dict[int, Version]:
-    """{capability id: the packaged version that was made last}, in one query."""
-    versions = (
-        Version.objects.filter(
-            capability__in=[capability.pk for capability in capabilities], status=Version.Status.PACKAGED
-        )
-        .order_by("capability_id", "-packaged_at", "-pk")
-        .distinct("capability_id")
-        .defer("source_manifest", "manifest", "signature", "report", "failure", "parameters")
-    )
-    return {version.capability_id: version for version in versions}
+def newest_on_cards(capabilities: Iterable[Capability]) -> dict[int, Shown]:
+    """{capability id: what a list shows of the packaged version that was made last}, in one query."""
+    keys = [capability.pk for capability in capabilities]
+    versions = Version.objects.filter(capability__in=keys, status=Version.Status.PACKAGED)
+    newest = versions.order_by("capability_id", "-packaged_at", "-pk").distinct("capability_id")
+    return {key: Shown(*shown) for key, *shown in newest.values_list("capability_id", "number", "framework")}
 
 
 def version_to_show(capability: Capability) -> Version | None:

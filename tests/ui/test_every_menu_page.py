@@ -6,6 +6,7 @@ at on the running stack.
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -34,7 +35,7 @@ def pages_of(user) -> list[str]:
     """The addresses of a person's menu."""
     client = Client()
     client.force_login(user)
-    return [link["url"] for section in client.get("/home/").context["menu"]() for link in section["links"]]
+    return re.findall(r'class="side-link" href="([^"]+)"', client.get("/home/").text)
 
 
 def problems(base_url: str, paths: list[str], user: str | None) -> list[str]:

@@ -55,6 +55,7 @@ class ListingViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
 
     serializer_class = ListingSerializer
     lookup_field = "slug"
+    rows_are_wide = True
 
     @property
     def ordering(self) -> tuple[str, ...]:

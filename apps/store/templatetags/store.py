@@ -11,25 +11,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from apps.catalog.models import Capability
 from apps.store.limits import Limits, parse_limits
 from apps.store.models import Plan
 from apps.store.standing import DATA_TYPES
 
 register = template.Library()
-
-_GLYPHS = {
-    "vision": "photo-scan", "image": "photo-scan", "health": "heartbeat", "medicine": "heartbeat",
-    "network": "access-point", "operations": "access-point", "text": "text-recognition", "language": "text-recognition",
-    "tabular": "table", "speech": "microphone", "time": "chart-line", "finance": "coin",
-}  # fmt: skip
-
-
-@register.filter
-def glyph(capability: Capability) -> str:
-    """An icon's name for a capability, from its domain and tags."""
-    words = " ".join([capability.domain, *capability.tags]).lower().replace("-", " ").split()
-    return next((_GLYPHS[word] for word in words if word in _GLYPHS), "box-model-2")
 
 
 def _n(value: float) -> str:

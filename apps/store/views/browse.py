@@ -9,14 +9,17 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.models import User
 from apps.accounts.services import remember_look
-from apps.catalog.models import Capability, Version
+from apps.catalog.models import Capability
+from apps.core import fragments
 from apps.core.paging import keyset
 from apps.store import panels, selectors
+from apps.store.glyphs import glyph_of
 from apps.store.models import Standing
 from apps.store.search import FACETS, SORTS, Option, facets, find, search_of
 from apps.store.standing import badges_shown
@@ -32,14 +35,56 @@ LOOKS = {"grid": ("layout-grid", _("As cards")), "table": ("list-details", _("As
 
 
 @dataclass(frozen=True)
+class Face:
+    """All that a card of the grid shows."""
+
+    slug: str
+    name: str
+    summary: str
+    domain: str
+    glyph: str
+    deprecated: bool
+    answering: bool
+    badges: tuple[panels.Badge, ...]
+    team: str
+    site: str
+    number: str
+    rating: float
+    reviews: int
+    subscribers: int
+
+
+@dataclass(frozen=True)
 class Card:
     """One capability in the grid, or a row of the table."""
 
     capability: Capability
-    version: Version | None
+    version: selectors.Shown | None
     answering: bool
     standing: Standing | None
     badges: list[panels.Badge]
+
+    @property
+    def drawn(self) -> SafeString:
+        """The card of the grid."""
+        capability, standing = self.capability, self.standing or Standing()
+        face = Face(
+            slug=capability.slug,
+            name=capability.name,
+            summary=capability.summary,
+            domain=capability.domain,
+            glyph=glyph_of(capability),
+            deprecated=capability.status == Capability.Status.DEPRECATED,
+            answering=self.answering,
+            badges=tuple(self.badges),
+            team=capability.team.name,
+            site=capability.team.site.name,
+            number=self.version.number if self.version else "",
+            rating=standing.rating,
+            reviews=standing.reviews,
+            subscribers=standing.subscribers,
+        )
+        return fragments.render("store/_card.html", card=face)
 
 
 @dataclass(frozen=True)
@@ -48,7 +93,7 @@ class Facet:
 
     name: str
     title: str
-    options: list[Option]
+    options: tuple[Option, ...]
     chosen: str
 
     @property
@@ -90,16 +135,14 @@ def list_capabilities(request: HttpRequest) -> HttpResponse:
     """Find a capability: words, facets, order, as cards or as a table. htmx swaps the results alone."""
     user = cast("User", request.user)
     search = search_of(request.GET)
-    page = keyset(find(user, search), search.order, request.GET.get("cursor", ""), _PAGE)
+    page = keyset(find(user, search), search.order, request.GET.get("cursor", ""), _PAGE, wide=True)
     counted = facets(user, search)
     chosen = dict(search.chosen or {})
     context = {
         "search": search,
         "page": page,
         "cards": _cards(page.items),
-        "facets": [
-            Facet(name, str(title), counted[name], chosen.get(name, "")) for name, title in FACETS.items()
-        ],
+        "facets": fragments.render("store/_facets.html", facets=_facets(counted, chosen)),
         "chosen": [
             (FACETS[name], _label(counted[name], value), _without(request, name))
             for name, value in chosen.items()
@@ -112,6 +155,13 @@ def list_capabilities(request: HttpRequest) -> HttpResponse:
     }
     fragment = request.headers.get("HX-Target") == "results"
     return render(request, "store/_results.html" if fragment else "store/list.html", context)
+
+
+def _facets(counted: dict[str, list[Option]], chosen: dict[str, str]) -> tuple[Facet, ...]:
+    named = ((name, str(title), tuple(counted[name])) for name, title in FACETS.items())
+    return tuple(
+        Facet(name, title, options, chosen.get(name, "")) for name, title, options in named if options
+    )
 
 
 def look_of(user: User) -> str:
@@ -145,12 +195,14 @@ def _without(request: HttpRequest, name: str) -> str:
 
 
 def _cards(capabilities: list[Capability]) -> list[Card]:
-    answering = selectors.versions_answering(capabilities)
-    newest = selectors.newest_versions(capabilities)
+    answering = selectors.answering_on_cards(capabilities)
+    newest = selectors.newest_on_cards(capabilities)
     return [_card(each, answering, newest) for each in capabilities]
 
 
-def _card(capability: Capability, answering: dict[int, Version], newest: dict[int, Version]) -> Card:
+def _card(
+    capability: Capability, answering: dict[int, selectors.Shown], newest: dict[int, selectors.Shown]
+) -> Card:
     version = answering.get(capability.pk) or newest.get(capability.pk)
     standing = getattr(capability, "standing", None)
     return Card(capability, version, capability.pk in answering, standing, badges_shown(standing, _ON_CARDS))
