@@ -17,6 +17,7 @@ from atrium.graph import draw_up
 from atrium.package import open_package
 from tests.sdk.conftest import ROOT, Base, Packaged, package, running
 
+PLUGIN = Path(__file__).with_name("plugin")
 MAKE = Path(__file__).with_name("make_framework_models.py")
 LOCK = Path(__file__).with_name("boosting.lock")
 TORCH = os.environ.get("ATRIUM_TEST_TORCH", "")
@@ -30,6 +31,7 @@ MODELS = {
     "mlflow": {"pyfunc": "python"},
     "xgboost": {"xgboost-two": "onnx", "xgboost-three": "onnx", "xgboost-price": "onnx"},
     "lightgbm": {"lightgbm-two": "onnx", "lightgbm-three": "onnx", "lightgbm-price": "onnx"},
+    "lookup": {"lookup": "python"},
     "pytorch": {"pytorch-script": "python", "pytorch-export": "python", "pytorch-mlflow": "python"},
 }
 FIRST_MODELS = [(framework, next(iter(models))) for framework, models in MODELS.items()]
@@ -51,7 +53,15 @@ class Environments:
             if not TORCH:
                 pytest.skip("ATRIUM_TEST_TORCH names no Python with torch")
             return Base(Path(TORCH))
-        return self._base
+        return WithPlugin(self._base.python) if framework == "lookup" else self._base
+
+
+class WithPlugin(Base):
+    """The base environment in which somebody else's plug-in is installed."""
+
+    def environment(self, **extra: str) -> dict[str, str]:
+        found = super().environment(**extra)
+        return {**found, "PYTHONPATH": f"{found['PYTHONPATH']}:{PLUGIN}"}
 
 
 class Made:
@@ -67,6 +77,10 @@ class Made:
         if framework == "composite":
             return self._pair()
         folder = self._work / "models" / framework
+        if framework == "lookup":
+            (folder / model).mkdir(parents=True, exist_ok=True)
+            (folder / model / "table.lookup").write_text('{"unknown": -1, "answers": {"red": 4}}')
+            return folder / model
         if not folder.is_dir():
             done = self.environments.of(framework).run(MAKE, folder, framework, cwd=self._work)
             assert done.returncode == 0, done.stderr
@@ -97,7 +111,17 @@ def made(base, sources, tmp_path_factory) -> Made:
 
 
 def test_every_framework_has_a_model_here():
-    assert set(MODELS) == {framework.name for framework in ALL}
+    assert set(MODELS) == {framework.name for framework in ALL} | {"lookup"}
+
+
+def test_a_plug_in_that_cannot_be_had_or_takes_a_shipped_name_is_left_out_with_a_word(base, tmp_path):
+    told = WithPlugin(base.python).run(
+        "-c", "from atrium.frameworks import known; print([f.name for f in known()][:2])", cwd=tmp_path
+    )
+
+    assert told.stdout == "['lookup', 'composite']\n"
+    assert "broken is left out" in told.stderr
+    assert "there is a framework 'sklearn' already" in told.stderr
 
 
 @pytest.mark.parametrize(("framework", "model"), ALL_MODELS)

@@ -246,6 +246,33 @@ def test_a_swap_serves_the_new_version_and_a_bad_one_changes_nothing(base, packa
     assert twice.infer("twice", number(1))[0] == 404
 
 
+def test_a_model_is_swapped_under_the_same_code_and_no_call_is_dropped(base, packages, twice, tmp_path):
+    thrice = shutil.copytree(packages["twice"].folder, tmp_path / "thrice")
+    document = json.loads((thrice / "package.json").read_text())
+    (thrice / "package.json").write_text(json.dumps({**document, "version": "2.0.0"}))
+    answers, ending = [], threading.Event()
+
+    def call():
+        while not ending.is_set():
+            status, answer = twice.infer("twice", number(1))
+            answers.append((status, answer.get("model_version")))
+
+    callers = [threading.Thread(target=call) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    for path in (thrice, packages["twice"].folder, thrice):
+        assert twice.call("POST", "/atrium/swap", {"package": str(path)})[0] == 200
+    before = len(answers)
+    while len(answers) < before + 8:
+        time.sleep(0.01)
+    ending.set()
+    for caller in callers:
+        caller.join()
+
+    assert {status for status, _ in answers} == {200}
+    assert {version for _, version in answers} == {"1.0.0", "2.0.0"}
+
+
 def test_sigterm_answers_what_is_under_way_and_ends(twice):
     results = []
     calling = threading.Thread(target=lambda: results.append(twice.infer("twice", number(1500))))

@@ -1,10 +1,20 @@
 """The one interface behind which a framework stands.
 
 To add a framework: subclass Framework, implement `detect` and `load`, add `complete` where the model knows
-its outputs and `convert` where models can become ONNX, append an instance to `frameworks.ALL`, and add a model
-to tests/sdk/test_framework_contract.py, which runs over all of them. Packaging then calls, in this order: detect,
-load, guess_signature (when the author gave none), complete, convert.
+its outputs and `convert` where models can become ONNX. Packaging calls, in this order: detect, load,
+guess_signature (when the author gave none), complete, convert. The runner calls load alone.
 A plug-in imports its framework late, inside its methods: the runner loads only what it serves.
+
+One that ships with the portal is appended to `frameworks.ALL`; anybody's own comes in a package of theirs:
+
+    # pyproject.toml                                        # requirements.txt beside the model
+    [project.entry-points."atrium.frameworks"]              acme-lookup==1.2
+    lookup = "acme_lookup:Lookup"
+
+The model names the package among its requirements, so it is installed in the environment in which the model is
+packaged and served, and nowhere else. An atrium.json (it may be {}) beside the model tells the portal that the folder
+is one although it knows none of its files. A whole example stands in tests/sdk/plugin/acme_lookup.py, and both it and
+every shipped one pass the same tests/sdk/test_framework_contract.py.
 """
 
 from abc import ABC, abstractmethod

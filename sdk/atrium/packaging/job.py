@@ -16,7 +16,7 @@ import numpy as np
 
 from atrium import jsontext, work
 from atrium.cases import Model, run_cases
-from atrium.frameworks import ALL, CannotConvert, CannotLoad, Framework, Source
+from atrium.frameworks import ALL, CannotConvert, CannotLoad, Framework, Source, known
 from atrium.frameworks.onnx import OnnxModel, probe
 from atrium.mlmodel import InvalidModel, input_example, read_source, signature_of
 from atrium.oip.arrays import DTYPES, Array, from_array, to_array
@@ -149,7 +149,7 @@ def _read(job: Job) -> None:
             job.source = read_source(job.source_root)
         except InvalidModel as error:
             raise StepFailed(str(error), "Hand in the folder that MLflow's save_model wrote.") from error
-        for framework in ALL:
+        for framework in known():
             found = framework.detect(job.source)
             if found is not None:
                 job.framework, job.entry = framework, dict(found.entry)
