@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from apps.compute.egress import Rule
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -100,6 +102,10 @@ class Environment:
 
     node_memory_mb: int
     """ATRIUM_NODE_MEMORY_MB: memory to give to workloads. Default: 0, which is three quarters of it."""
+
+    package_hosts: tuple[str, ...] | None
+    """ATRIUM_PACKAGE_HOSTS: hosts that sandboxes may reach besides those that an administrator adds, comma
+    separated (host, host:port, *.domain), or `none`. Default: those that this machine's own pip, npm and git use."""
 
     web_threads: int
     """ATRIUM_WEB_THREADS: pages answered at the same time by one web process. Default: 8."""
@@ -235,6 +241,7 @@ def read(env: Mapping[str, str]) -> Environment:
         allow_weak_sandbox=_flag(env, "ATRIUM_ALLOW_WEAK_SANDBOX", default=False),
         node_cpu=_number(env, "ATRIUM_NODE_CPU", 0, least=0, most=4096),
         node_memory_mb=_number(env, "ATRIUM_NODE_MEMORY_MB", 0, least=0, most=10**8),
+        package_hosts=_package_hosts(env),
         web_threads=_number(env, "ATRIUM_WEB_THREADS", 8, least=1, most=256),
         worker_threads=_number(env, "ATRIUM_WORKER_THREADS", 4, least=1, most=256),
         gateway_processes=_number(env, "ATRIUM_GATEWAY_PROCESSES", os.cpu_count() or 1, least=1, most=256),
@@ -321,6 +328,17 @@ def _ports(env: Mapping[str, str]) -> dict[str, int]:
             raise WrongSetting(f"{name}={port} is also {seen[port]}; each process needs a port of its own.")
         seen[port] = name
     return ports
+
+
+def _package_hosts(env: Mapping[str, str]) -> tuple[str, ...] | None:
+    value = env.get("ATRIUM_PACKAGE_HOSTS", "").strip()
+    if not value:
+        return None
+    entries = [] if value == "none" else [part for part in value.split(",") if part.strip()]
+    try:
+        return tuple(str(Rule.parse(part)) for part in entries)
+    except ValueError as error:
+        raise WrongSetting(f"ATRIUM_PACKAGE_HOSTS: {error}.") from error
 
 
 def _bind(env: Mapping[str, str]) -> str:

@@ -1,7 +1,9 @@
-"""The engine of this portal."""
+"""The engine of this portal, and what the machine's package clients told."""
 
 from __future__ import annotations
 
+import json
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +13,8 @@ from django.conf import settings
 from apps.compute.engines.local import LocalEngine
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from apps.compute.engines.base import Engine
 
 
@@ -43,3 +47,29 @@ def workloads_dir() -> Path:
 def sockets_dir() -> Path:
     """The folders of the local engine's unix sockets; short, as a socket's path has to be."""
     return Path(settings.ATRIUM.run_dir) / "w"
+
+
+def _package_clients_file() -> Path:
+    return Path(settings.ATRIUM.data_dir) / "package-clients.json"
+
+
+def keep_package_clients(variables: Mapping[str, str]) -> None:
+    """Keep the variables that make pip, uv and npm in a sandbox use this machine's indexes."""
+    target = _package_clients_file()
+    scratch = target.with_suffix(f".{os.getpid()}")
+    scratch.write_text(json.dumps(dict(variables)), encoding="utf-8")
+    scratch.replace(target)
+
+
+def forget_package_clients() -> None:
+    """Nothing of this machine's clients is to be used."""
+    _package_clients_file().unlink(missing_ok=True)
+
+
+def package_clients() -> dict[str, str]:
+    """What was kept; nothing before the clients have been asked."""
+    try:
+        found = json.loads(_package_clients_file().read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

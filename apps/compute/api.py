@@ -1,4 +1,4 @@
-"""REST: jobs."""
+"""REST: jobs, and the hosts that sandboxes may reach."""
 
 from __future__ import annotations
 
@@ -13,12 +13,35 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from apps.accounts.models import Team
-from apps.compute.models import Job
-from apps.compute.selectors import job_log, job_output, job_visible_to, jobs_visible_to
-from apps.compute.serializers import AttemptSerializer, JobSerializer, ScriptSerializer
-from apps.compute.services import cancel_job, retry_job, submit_script
+from apps.accounts.policy import may_administer
+from apps.compute.models import AllowedHost, EgressRecord, Job
+from apps.compute.selectors import (
+    allowed_hosts,
+    egress_records,
+    job_log,
+    job_output,
+    job_visible_to,
+    jobs_visible_to,
+)
+from apps.compute.serializers import (
+    AllowedHostSerializer,
+    AttemptSerializer,
+    EgressSerializer,
+    HostChangeSerializer,
+    JobSerializer,
+    ScriptSerializer,
+)
+from apps.compute.services import (
+    allow_host,
+    cancel_job,
+    remove_host,
+    retry_job,
+    set_host_enabled,
+    submit_script,
+)
 from apps.core.api import IdempotencyMixin
 from apps.core.errors import Invalid
+from apps.core.policy import require
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -119,3 +142,60 @@ def _whole(request: Request, name: str) -> int:
             _("%(name)s must be a whole number from 0 on.") % {"name": name}, fields={name: _("no number")}
         )
     return int(text)
+
+
+class AllowedHostViewSet(
+    IdempotencyMixin,
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    viewsets.GenericViewSet[AllowedHost],
+):
+    """The hosts that sandboxes may reach; everybody reads the list, administrators change it."""
+
+    serializer_class = AllowedHostSerializer
+    ordering = ("pattern", "pk")
+    lookup_value_regex = r"\d+"
+
+    def get_queryset(self) -> QuerySet[AllowedHost]:
+        return allowed_hosts()
+
+    @extend_schema(request=AllowedHostSerializer, responses={201: AllowedHostSerializer})
+    def create(self, request: Request) -> Response:
+        """Let sandboxes reach a host."""
+        asked = AllowedHostSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        facts = asked.validated_data
+        made = allow_host(facts["pattern"], note=facts.get("note", ""), by=cast("User", request.user))
+        return Response(AllowedHostSerializer(made).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=HostChangeSerializer, responses=AllowedHostSerializer)
+    def partial_update(self, request: Request, pk: str = "") -> Response:
+        """Switch an entry on or off."""
+        asked = HostChangeSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        changed = set_host_enabled(
+            self.get_object(), enabled=asked.validated_data["enabled"], by=cast("User", request.user)
+        )
+        return Response(AllowedHostSerializer(changed).data)
+
+    def destroy(self, request: Request, pk: str = "") -> Response:
+        """Take an administrator's entry off the list."""
+        remove_host(self.get_object(), by=cast("User", request.user))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class EgressViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[EgressRecord]):
+    """What sandboxes asked of the network, the newest first; for administrators."""
+
+    serializer_class = EgressSerializer
+    ordering = ("-last_at", "-pk")
+
+    def get_queryset(self) -> QuerySet[EgressRecord]:
+        asked = self.request.query_params if not getattr(self, "swagger_fake_view", False) else {}
+        allowed = {"true": True, "false": False}.get(asked.get("allowed", ""))
+        return egress_records(allowed=allowed, workload_id=asked.get("workload", ""))
+
+    @extend_schema(parameters=[OpenApiParameter("allowed", bool), OpenApiParameter("workload", str)])
+    def list(self, request: Request, *args: object, **kwargs: object) -> Response:
+        require(may_administer(request.user))
+        return super().list(request, *args, **kwargs)

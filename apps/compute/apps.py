@@ -10,7 +10,7 @@ class ComputeConfig(AppConfig):
         from apps.compute import tasks  # noqa: F401  registers the tasks
         from apps.compute.finding import find_jobs
         from apps.compute.selectors import jobs_visible_to
-        from apps.core import menu, naming, search
+        from apps.core import menu, naming, search, statuses
 
         people = frozenset({"developer", "operator", "qa"})
         admins = frozenset({"admin"})
@@ -20,5 +20,11 @@ class ComputeConfig(AppConfig):
                 _("Administration"), _("Sandbox and machine"), "jobs:machine", "server", admins, order=950
             )
         )
+        menu.register(
+            menu.MenuItem(
+                _("Administration"), _("Sandbox network"), "jobs:network", "world", admins, order=951
+            )
+        )
+        statuses.register("good", "circle-check", "allowed")
         search.register("jobs", find_jobs)
         naming.register_rows("compute.job", _("job"), jobs_visible_to, "jobs:detail")

@@ -55,3 +55,17 @@ class ScriptForm(forms.Form):
         chosen = self.fields["environment"]
         assert isinstance(chosen, forms.ChoiceField)
         chosen.choices = offered_to(user)
+
+
+class HostForm(forms.Form):
+    """A host that sandboxes may reach."""
+
+    pattern = forms.CharField(
+        label=_("Host"),
+        max_length=262,
+        help_text=_(
+            "Such as packages.example.org, git.example.org:8443 or *.example.org. Without a port: 80 and 443."
+        ),
+        widget=forms.TextInput(attrs={"spellcheck": "false", "autocapitalize": "off"}),
+    )
+    note = forms.CharField(label=_("What for"), max_length=200, required=False)

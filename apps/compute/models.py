@@ -138,3 +138,61 @@ class Reservation(models.Model):
     class Meta:
         verbose_name = _("reservation")
         verbose_name_plural = _("reservations")
+
+
+class AllowedHost(models.Model):
+    """A host of the network that sandboxes with the portal's forwarder may reach; see `egress.Rule` for the pattern.
+
+    Those that the machine's own package clients use are found at the start. Such a one is switched off rather
+    than removed, so that it does not come back.
+    """
+
+    class Source(models.TextChoices):
+        MACHINE = "machine", _("This machine's package clients")
+        ADMINISTRATOR = "administrator", _("An administrator")
+
+    pattern = models.CharField(
+        _("host"), max_length=262, unique=True, help_text=_("host, host:port or *.domain")
+    )
+    enabled = models.BooleanField(default=True)
+    source = models.CharField(max_length=20, choices=Source.choices, default=Source.ADMINISTRATOR)
+    note = models.CharField(_("what for"), max_length=200, blank=True)
+    added_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    added_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("allowed host")
+        verbose_name_plural = _("allowed hosts")
+
+    def __str__(self) -> str:
+        return self.pattern
+
+
+class EgressRecord(models.Model):
+    """How often one workload asked for one host of the network, whether it was let through, and how much flowed."""
+
+    workload_id = models.CharField(max_length=40)
+    purpose = models.CharField(max_length=200, blank=True)
+    host = models.CharField(max_length=253)
+    port = models.PositiveIntegerField()
+    allowed = models.BooleanField()
+    connections = models.PositiveIntegerField(default=0)
+    bytes_out = models.BigIntegerField(default=0)
+    bytes_in = models.BigIntegerField(default=0)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("network use")
+        verbose_name_plural = _("network use")
+        indexes = [models.Index(fields=["-last_at", "-id"], name="egress_newest")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workload_id", "host", "port", "allowed"], name="egress_once_per_host"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.workload_id} → {self.host}:{self.port}"

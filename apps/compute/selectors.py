@@ -13,7 +13,8 @@ from django.utils.translation import gettext as _
 from apps.accounts.selectors import teams_of
 from apps.compute import ledger
 from apps.compute.adapters import engine
-from apps.compute.models import Attempt, Job, Reservation
+from apps.compute.egress import Rule
+from apps.compute.models import AllowedHost, Attempt, EgressRecord, Job, Reservation
 from apps.compute.policy import SUBMITTERS, WATCHERS
 from apps.core import objects
 from apps.core.errors import NotFound
@@ -116,3 +117,22 @@ def log_parts(job: Job, attempt: int | None = None) -> Iterator[bytes]:
 def workloads() -> list[Observed]:
     """All workloads that the engine knows, for the administrator's page."""
     return list(engine().list())
+
+
+def allowed_hosts() -> QuerySet[AllowedHost]:
+    """The list of hosts that sandboxes may reach, by name."""
+    return AllowedHost.objects.select_related("added_by").order_by("pattern", "pk")
+
+
+def egress_rules() -> list[Rule]:
+    """The entries that count now, at most 2,000."""
+    patterns = AllowedHost.objects.filter(enabled=True).values_list("pattern", flat=True)[:2000]
+    return [Rule.parse(pattern) for pattern in patterns]
+
+
+def egress_records(*, allowed: bool | None = None, workload_id: str = "") -> QuerySet[EgressRecord]:
+    """What workloads asked of the network, the newest first."""
+    rows = EgressRecord.objects.order_by("-last_at", "-pk")
+    if allowed is not None:
+        rows = rows.filter(allowed=allowed)
+    return rows.filter(workload_id=workload_id) if workload_id else rows

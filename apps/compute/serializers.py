@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from rest_framework import serializers
 
-from apps.compute.models import Attempt, Job
+from apps.compute.models import AllowedHost, Attempt, EgressRecord, Job
 
 
 class AttemptSerializer(serializers.ModelSerializer[Attempt]):
@@ -70,3 +70,35 @@ class ScriptSerializer(serializers.Serializer[dict[str, Any]]):
     timeout_s = serializers.FloatField(min_value=0.1, default=3600)
     max_attempts = serializers.IntegerField(min_value=1, max_value=10, default=1)
     priority = serializers.IntegerField(min_value=1, max_value=9, default=5, help_text="1 is first.")
+
+
+class AllowedHostSerializer(serializers.ModelSerializer[AllowedHost]):
+    """A host that sandboxes may reach."""
+
+    added_by: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="username", read_only=True
+    )
+
+    class Meta:
+        model = AllowedHost
+        fields = ["id", "pattern", "enabled", "source", "note", "added_by", "added_at"]
+        read_only_fields = ["source"]
+        extra_kwargs: ClassVar[dict[str, Any]] = {
+            "pattern": {"validators": []}
+        }  # one that is there already is switched on
+
+
+class HostChangeSerializer(serializers.Serializer[dict[str, Any]]):
+    """Switching an entry on or off."""
+
+    enabled = serializers.BooleanField()
+
+
+class EgressSerializer(serializers.ModelSerializer[EgressRecord]):
+    """What one workload asked of one host."""
+
+    class Meta:
+        model = EgressRecord
+        fields = ["id", "workload_id", "purpose", "host", "port", "allowed"]
+        fields += ["connections", "bytes_out", "bytes_in", "first_at", "last_at"]
+        read_only_fields = fields

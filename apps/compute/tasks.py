@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
+from django.conf import settings
 from django.db import connection
 
 from apps.compute import environments
-from apps.compute.services import attempts
+from apps.compute.services import attempts, egress
 from apps.core import background
 
 RECONCILE_LOCK = 0x41544A52
+LEARNS_EVERY_S = 3600.0
+_hosts_learned_at = float("-inf")
 
 
 @background.task("compute.start_job")
@@ -59,3 +64,18 @@ def build_environment(name: str) -> None:
 def reap() -> None:
     """Clear away workloads that nothing stands for any more."""
     attempts.reap()
+
+
+@background.every(30, "compute.learn_hosts")
+def learn_hosts() -> None:
+    """Ask this machine's package clients soon after the worker's start, and again each hour."""
+    global _hosts_learned_at
+    if time.monotonic() - _hosts_learned_at > LEARNS_EVERY_S:
+        _hosts_learned_at = time.monotonic()
+        egress.learn_hosts(settings.ATRIUM.package_hosts)
+
+
+@background.every(3600, "compute.forget_egress")
+def forget_egress() -> None:
+    """Old records of what the sandboxes asked for."""
+    egress.forget_egress()

@@ -15,4 +15,7 @@ urlpatterns = [
     path("jobs/<int:pk>/log/", views.log, name="log"),
     path("jobs/<int:pk>/outputs/<path:path>", views.output, name="output"),
     path("administration/compute/", views.machine, name="machine"),
+    path("administration/network/", views.network, name="network"),
+    path("administration/network/<int:pk>/enabled/", views.set_host_enabled, name="set_host_enabled"),
+    path("administration/network/<int:pk>/remove/", views.remove_host, name="remove_host"),
 ]

@@ -14,14 +14,16 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.accounts.policy import may_administer
-from apps.compute import environments
+from apps.compute import environments, services
 from apps.compute.engines import sandbox
-from apps.compute.forms import ScriptForm
+from apps.compute.forms import HostForm, ScriptForm
 from apps.compute.labels import LEVEL_LABELS, hold_labels
-from apps.compute.models import Job, Reservation
+from apps.compute.models import AllowedHost, Job, Reservation
 from apps.compute.policy import may_cancel_job, may_retry_job
 from apps.compute.selectors import (
+    allowed_hosts,
     capacity,
+    egress_records,
     in_use,
     job_log,
     job_output,
@@ -34,7 +36,7 @@ from apps.compute.selectors import (
     workloads,
 )
 from apps.compute.services import cancel_job, retry_job, submit_script
-from apps.core.errors import Invalid
+from apps.core.errors import Invalid, NotFound
 from apps.core.paging import keyset
 from apps.core.policy import require
 
@@ -191,3 +193,50 @@ def machine(request: HttpRequest) -> HttpResponse:
         ],
     }
     return render(request, "compute/machine.html", context)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def network(request: HttpRequest) -> HttpResponse:
+    """The hosts that sandboxes may reach, and what they asked for: for administrators."""
+    require(may_administer(request.user))
+    form = HostForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        asked = form.cleaned_data
+        try:
+            made = services.allow_host(asked["pattern"], note=asked["note"], by=cast("User", request.user))
+        except Invalid as error:
+            form.add_error("pattern", error.message)
+        else:
+            messages.success(request, _("Sandboxes may reach %(host)s now.") % {"host": made})
+            return redirect("jobs:network")
+    refused = request.GET.get("view") == "refused"
+    rows = egress_records(allowed=False if refused else None)
+    page = keyset(rows, ("-last_at", "-pk"), request.GET.get("cursor", ""), 50)
+    context = {"form": form, "hosts": allowed_hosts()[:2000], "page": page, "refused": refused}
+    return render(request, "compute/network.html", context, status=422 if form.errors else 200)
+
+
+@login_required
+@require_POST
+def set_host_enabled(request: HttpRequest, pk: int) -> HttpResponse:
+    """Switch an entry of the list on or off."""
+    services.set_host_enabled(
+        _host(pk), enabled=request.POST.get("enabled") == "1", by=cast("User", request.user)
+    )
+    return redirect("jobs:network")
+
+
+@login_required
+@require_POST
+def remove_host(request: HttpRequest, pk: int) -> HttpResponse:
+    """Take an entry off the list."""
+    services.remove_host(_host(pk), by=cast("User", request.user))
+    return redirect("jobs:network")
+
+
+def _host(pk: int) -> AllowedHost:
+    found = AllowedHost.objects.filter(pk=pk).first()
+    if found is None:
+        raise NotFound(_("There is no entry %(pk)d on the list.") % {"pk": pk})
+    return found

@@ -101,4 +101,5 @@ WORDS = (
     _("Rollback"),
     _("Skipped"),
     _("Off"),
+    _("Allowed"),
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from apps.compute import environments
-from apps.compute.engines.base import PORT_SOCKET, WORK, Mount, Resources, Workload
+from apps.compute.engines.base import DOOR, PORT_SOCKET, WORK, Mount, Resources, Workload
 from apps.workbench import files, mounted
 from apps.workbench.identity import key_of
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 WELCOME = Path(__file__).parent / "welcome"
 CONFIG = "/etc/atrium"
-DOOR = "http://127.0.0.1:8780"
 _UNWANTED = ("@jupyterlab/apputils-extension:announcements", "@jupyter/collaboration-extension:shared-link")
 _HISTORY_KEPT_S = 86_400
 DOCUMENTS = ".jupyter/documents.db"

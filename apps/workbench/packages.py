@@ -36,7 +36,6 @@ JOB_KIND = "packages"
 INSTALL = "workbench.install_environment"
 LOCK = "environment.lock"
 _UV = "/opt/atrium-uv"
-_PASSED_ON = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "ALL_PROXY")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,39}")
 _INSTALLED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._]*)-([0-9][A-Za-z0-9.!+]*)\.dist-info")
 _REASON_LENGTH = 4000
@@ -123,11 +122,8 @@ def retry_environment(environment: Environment, *, by: User) -> Environment:
 
 
 def _submit(environment: Environment, *, by: User) -> None:
-    passed = {
-        name: value for name, value in os.environ.items() if name in _PASSED_ON or name.startswith("UV_")
-    }
     try:
-        job = _locking_job(environment, passed, by=by)
+        job = _locking_job(environment, by=by)
     except PortalError as error:
         Environment.lifecycle.move(environment, "failed", by=None, reason=error.message)
         return
@@ -135,7 +131,7 @@ def _submit(environment: Environment, *, by: User) -> None:
     environment.job_id = job.pk
 
 
-def _locking_job(environment: Environment, passed: dict[str, str], *, by: User) -> Job:
+def _locking_job(environment: Environment, *, by: User) -> Job:
     with transaction.atomic():
         return submit_job(
             JOB_KIND,
@@ -150,11 +146,10 @@ def _locking_job(environment: Environment, passed: dict[str, str], *, by: User) 
                 f"outputs/{LOCK}": environments.lock_text("base"),
             },
             mounts=[(environments.uv_program(), _UV, True)],
-            env=passed,
             resources={"cpu": 1.0, "memory_mb": 1024},
             timeout_s=600,
             subject=environment,
-            network="host",
+            network="forwarder",
         )
 
 

@@ -12,6 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from atrium import overlay
 from atrium.identity import EDITOR, VIEWER
 
 SHARING = frozenset(
@@ -52,9 +53,21 @@ def _begin_repository(home: Path) -> None:
     subprocess.run(["git", "init", "-q", "-b", "main", str(home)], check=False, capture_output=True)
 
 
+def _offer_own_packages(server: Any, over: Path) -> None:
+    """Kernels and terminals find what `pip install` adds. Without room on the disk they run without it."""
+    try:
+        kernels = overlay.lay(over)
+    except OSError as error:
+        server.log.warning("pip cannot add packages here: %s", error)
+        return
+    overlay.enter(over)
+    server.kernel_spec_manager.kernel_dirs.insert(0, str(kernels))
+
+
 def _load_jupyter_server_extension(server: Any) -> None:
     # Extensions are loaded by name: those that keep their databases there come after this one.
     home = Path(server.root_dir)
     (home / ".jupyter").mkdir(exist_ok=True)
     _begin_repository(home)
+    _offer_own_packages(server, home / ".local")
     server.web_app.settings["page_config_hook"] = page_for

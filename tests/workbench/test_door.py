@@ -1,17 +1,21 @@
 """What code in a sandbox reaches of the network: the portal's REST, experiments and inference, nothing else."""
 
 import http.server
+import io
 import json
 import socket
 import socketserver
 import threading
+import zipfile
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
-from apps.compute import environments
+from apps.compute import environments, services
 from apps.compute.adapters import engine, sockets_dir
 from apps.compute.engines.base import Resources, Workload
+from apps.compute.models import AllowedHost, EgressRecord
 from tests.workbench.conftest import wait_for
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("workbench")]
@@ -161,3 +165,111 @@ def test_a_workload_without_network_gets_no_door(inside):
 def test_the_door_closes_with_its_workload(inside):
     inside("print(1)")
     assert not list(Path(sockets_dir()).glob("door-*"))
+
+
+@pytest.fixture
+def index():
+    """A package index on loopback with one package; gives its place."""
+    wheel = io.BytesIO()
+    with zipfile.ZipFile(wheel, "w") as archive:
+        facts = "Metadata-Version: 2.1\nName: octopus\nVersion: 1.2\n"
+        archive.writestr("octopus.py", "arms = 8\n")
+        archive.writestr("octopus-1.2.dist-info/METADATA", facts)
+        archive.writestr(
+            "octopus-1.2.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr("octopus-1.2.dist-info/RECORD", "")
+
+    class Index(Echo):
+        def do_GET(self):
+            name = "octopus-1.2-py3-none-any.whl"
+            page = f'<a href="/files/{name}">{name}</a>'.encode()
+            body = wheel.getvalue() if self.path.endswith(".whl") else page
+            self.send_response(200)
+            self.send_header("Content-Type", "application/zip" if self.path.endswith(".whl") else "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    for server in _run(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Index)):
+        yield f"127.0.0.1:{server.server_port}"
+
+
+TUNNEL = """
+def tunnel(place, ask=b"GET / HTTP/1.0\\r\\n\\r\\n"):
+    line = socket.create_connection(("127.0.0.1", 8780), timeout=20)
+    line.sendall(f"CONNECT {place} HTTP/1.1\\r\\nHost: {place}\\r\\n\\r\\n".encode() + ask)
+    return line.makefile("rb").read().decode()
+"""
+
+
+def allow(pattern, root):
+    return services.allow_host(pattern, by=root)
+
+
+def test_a_tunnel_leads_to_an_allowed_host_and_to_no_other(inside, index, root):
+    allow(index, root)
+    told = inside(
+        f"{TUNNEL}print(json.dumps([tunnel(place) for place in ({index!r}, 'pypi.example.org:443')]))"
+    )
+    assert told[0].startswith("HTTP/1.1 200 Connection established")
+    assert "octopus-1.2" in told[0]
+    assert told[1].startswith("HTTP/1.1 403 pypi.example.org is not on the list of hosts")
+
+    records = wait_for(
+        lambda: list(EgressRecord.objects.order_by("allowed")) * (EgressRecord.objects.count() == 2)
+    )
+    assert [(record.host, record.allowed) for record in records] == [
+        ("pypi.example.org", False),
+        ("127.0.0.1", True),
+    ]
+    assert records[1].bytes_in > 30
+    assert not records[0].bytes_in
+
+
+def test_a_name_that_leads_to_this_machine_opens_nothing_here(inside, index, root, monkeypatch):
+    port = index.partition(":")[2]
+    allow(f"inward.example.org:{port}", root)
+
+    async def resolved(_loop, host, port, **_more):
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr("asyncio.base_events.BaseEventLoop.getaddrinfo", resolved)
+    told = inside(f"{TUNNEL}print(json.dumps(tunnel('inward.example.org:{port}')))")
+    assert told.startswith("HTTP/1.1 403 inward.example.org leads to this machine itself")
+
+
+def test_a_host_taken_off_the_list_is_cut_off(inside, index, root, monkeypatch):
+    monkeypatch.setattr("apps.workbench.live.outside.KNOWS_S", 0.1)
+    allow(index, root)
+    code = f"""
+line = socket.create_connection(("127.0.0.1", 8780), timeout=20)
+line.sendall(b"CONNECT {index} HTTP/1.1\\r\\n\\r\\n")
+print(line.recv(100)[9:12].decode(), flush=True)
+line.recv(1)
+"""
+
+    def switch_off():
+        wait_for(lambda: EgressRecord.objects.filter(allowed=True).exists())
+        AllowedHost.objects.update(enabled=False)
+        connection.close()
+
+    switch = threading.Thread(target=switch_off)
+    switch.start()
+    assert inside(code) == 200  # and the code ended, though nobody closed the tunnel inside
+    switch.join()
+
+
+def test_pip_installs_from_an_allowed_index(inside, index, root):
+    allow(index, root)
+    code = f"""
+import subprocess, sys
+more = ["--target", "/work/site", "--trusted-host", "127.0.0.1", "--index-url", "http://{index}/simple/"]
+os.environ |= {{"NO_PROXY": "", "no_proxy": ""}}
+done = subprocess.run([sys.executable, "-m", "pip", "install", "-q", *more, "octopus"], capture_output=True, text=True)
+sys.path.append("/work/site")
+assert done.returncode == 0, done.stderr
+import octopus
+print(octopus.arms)
+"""
+    assert inside(code) == 8

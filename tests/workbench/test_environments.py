@@ -5,7 +5,7 @@ import time
 import pytest
 
 from apps.compute.models import Job
-from apps.compute.services import attempts, submit_script
+from apps.compute.services import attempts, egress, submit_script
 from apps.core.errors import Invalid, NotAllowed
 from apps.workbench import packages, services
 from apps.workbench.models import Environment, Workspace
@@ -20,8 +20,9 @@ def nothing_in_the_background(monkeypatch):
 
 
 @pytest.fixture
-def small_base(monkeypatch):
-    """The base's packages are many; one of them is enough here."""
+def small_base(monkeypatch, live_process, db):
+    """The base's packages are many; one of them is enough here. The index is reached through the forwarder."""
+    egress.learn_hosts()
     monkeypatch.setattr(packages, "_base", lambda: "jmespath\n")
 
 

@@ -23,6 +23,8 @@ PORT_SOCKET = f"{RUN}/port.sock"
 EGRESS_SOCKET = f"{RUN}/egress.sock"
 FORWARDER = ("python", "-m", "atrium.forwarder", "--")
 """Goes before the command of a workload with `network: forwarder`: passes a loopback port to EGRESS_SOCKET."""
+DOOR = "http://127.0.0.1:8780"
+"""Where such a workload finds the portal, and the proxy through which it reaches the hosts on the allow-list."""
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from apps.compute.environments.builder import base_python
 
 from . import sandbox, seccomp, shim
-from .base import FORWARDER, RUN, WORK, EngineError, File, Observed, Workload
+from .base import DOOR, FORWARDER, RUN, WORK, EngineError, File, Observed, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -239,6 +239,9 @@ class LocalEngine:
         if workload.environment:
             env["VIRTUAL_ENV"] = _inside(workload.environment)
             path = f"{_inside(workload.environment)}/bin:{path}"
+        if workload.network == "forwarder":
+            proxies = {"HTTPS_PROXY": DOOR, "HTTP_PROXY": DOOR, "NO_PROXY": "127.0.0.1,localhost"}
+            env |= proxies | {name.lower(): value for name, value in proxies.items()}
         return {**env, "PATH": path, **workload.env}
 
     def _free_uid(self, workload_id: str) -> int:

@@ -1,5 +1,6 @@
 """The writes of compute: jobs, their attempts, and workloads that other apps run for long."""
 
+from apps.compute.services.egress import allow_host, remove_host, set_host_enabled
 from apps.compute.services.jobs import cancel_job, retry_job, submit_job, submit_script
 from apps.compute.services.workloads import (
     observe,
@@ -11,10 +12,13 @@ from apps.compute.services.workloads import (
 )
 
 __all__ = [
+    "allow_host",
     "cancel_job",
     "observe",
+    "remove_host",
     "remove_workload",
     "retry_job",
+    "set_host_enabled",
     "start_workload",
     "stop_workload",
     "submit_job",

@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.compute import environments, ledger
-from apps.compute.adapters import engine
+from apps.compute.adapters import engine, package_clients
 from apps.compute.engines.base import EngineError, File, Mount, Resources, Workload
 from apps.compute.job_environment import variables_for
 from apps.compute.models import Attempt, Job, Reservation
@@ -136,6 +136,7 @@ def _workload(job: Job) -> Workload:
         mounts=[Mount(source=Path(source), target=target, readonly=ro) for source, target, ro in job.mounts],
         files=files,
         env={
+            **(package_clients() if job.network == "forwarder" else {}),
             **variables,
             **variables_for(job),
             "ATRIUM_JOB": str(job.pk),

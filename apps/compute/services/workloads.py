@@ -5,13 +5,14 @@ The caller starts a given id once; to run the same thing again it takes another 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from django.contrib.auth.models import AnonymousUser
 from django.utils.translation import gettext as _
 
 from apps.compute import ledger
-from apps.compute.adapters import engine, sockets_dir
+from apps.compute.adapters import engine, package_clients, sockets_dir
 from apps.compute.engines.base import EngineError
 from apps.compute.models import Reservation
 from apps.compute.policy import may_run_code
@@ -52,6 +53,8 @@ def start_workload(
                 memory_mb=needs.memory_mb,
                 gpu=needs.gpu,
             )
+    if workload.network == "forwarder":
+        workload = replace(workload, env={**package_clients(), **workload.env})
     try:
         engine().start(workload)
     except EngineError as error:

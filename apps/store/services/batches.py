@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.models import User
 from apps.accounts.selectors import teams_of
+from apps.compute.engines.base import DOOR
 from apps.compute.models import Job
 from apps.compute.services import submit_job
 from apps.core import audit, objects
@@ -22,7 +23,6 @@ from apps.gateway.models import Grant
 from apps.store.models import Batch
 from apps.store.policy import may_try
 from apps.store.services.trial import trial_limits
-from apps.workbench.launch import DOOR
 
 if TYPE_CHECKING:
     from apps.catalog.models import Capability, Version

@@ -13,6 +13,7 @@ from apps.workbench.live import proxy
 from apps.workbench.live.door import Doors, Way
 from apps.workbench.live.experiments import Experiments
 from apps.workbench.live.origins import RECHECK_S, Doorkeeper, Workspaces, origin_of
+from apps.workbench.live.outside import Outside
 from apps.workbench.live.proxy import Headers, Receive, Scope, Send
 from apps.workbench.live.upstream import Upstreams
 from apps.workbench.live.ways import ways
@@ -53,10 +54,11 @@ class LiveApplication:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                doors = Doors(
-                    sockets_dir(), workloads_dir(), [*ways(self._upstreams), self._experiments_way()]
-                )
-                self._running = [asyncio.create_task(self._tidy()), asyncio.create_task(doors.keep())]
+                outside = Outside()
+                found = [*ways(self._upstreams), self._experiments_way()]
+                doors = Doors(sockets_dir(), workloads_dir(), found, outside)
+                keeping = (self._tidy(), doors.keep(), outside.keep())
+                self._running = [asyncio.create_task(one) for one in keeping]
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 for task in self._running:

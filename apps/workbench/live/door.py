@@ -1,7 +1,7 @@
-"""The door of each sandbox: a unix socket by which its code reaches the portal, and nothing else.
+"""The door of each sandbox: a unix socket by which its code reaches the portal, and hosts on the allow-list.
 
-The workload is known by the socket. What goes on carries the caller's bearer token, but no cookie and no
-claim about where it came from.
+The workload is known by the socket. What goes on to the portal carries the caller's bearer token, but no cookie
+and no claim about where it came from.
 """
 
 from __future__ import annotations
@@ -10,23 +10,32 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar, cast
 
 import aiohttp
 import uvicorn
 from uvicorn.server import ServerState
 
+from apps.core.errors import NotAllowed, Unavailable
 from apps.workbench import sockets
 from apps.workbench.live import proxy
+from apps.workbench.live.outside import CHUNK, Outside, Stream
 from apps.workbench.live.proxy import Headers, Receive, Scope, Send
+from atrium.forwarder import PORT
 
 log = logging.getLogger(__name__)
 
 LOOKS_EVERY_S = 0.2
+_OWN_NAMES = frozenset(
+    ["", *(f"{host}{port}" for host in ("127.0.0.1", "localhost") for port in ("", f":{PORT}"))]
+)
 _DROPPED = frozenset(("cookie", "forwarded", "host", "x-real-ip", "origin", "referer"))
+
+_TUNNEL = b"CONNECT "
 
 Passage = Callable[[Scope, Receive, Send, Headers], Awaitable[None]]
 
@@ -46,13 +55,31 @@ class Way:
 class Door:
     """ASGI for one sandbox."""
 
-    def __init__(self, workload_id: str, ways: list[Way]) -> None:
-        self.workload_id, self._ways = workload_id, ways
+    def __init__(self, workload_id: str, ways: list[Way], outside: Outside) -> None:
+        self.workload_id, self._ways, self._outside = workload_id, ways, outside
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what leads somewhere, refuse the rest."""
         if scope["type"] != "http":
             return
+        place = proxy.header(scope, b"host").lower()
+        if place in _OWN_NAMES:
+            await self._to_the_portal(scope, receive, send)
+        else:
+            await self._to_the_outside(place, scope, receive, send)
+
+    async def _to_the_outside(self, place: str, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = proxy.headers_of(scope)
+        try:
+            await self._outside.plain(self.workload_id, place, scope, receive, send, headers)
+        except (NotAllowed, Unavailable) as error:
+            await _refuse(send, 403 if isinstance(error, NotAllowed) else 502, error.message)
+        except (aiohttp.ClientConnectorError, ValueError) as error:
+            await _refuse(send, 502, f"{place} does not answer: {error}")
+        except (aiohttp.ClientError, ConnectionResetError):
+            return  # cut short; uvicorn closes the connection
+
+    async def _to_the_portal(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
         plain = ".." not in path.split("/") and "\\" not in path and "//" not in path
         way = next((way for way in self._ways if plain and way.leads(path)), None)
@@ -83,8 +110,9 @@ async def _refuse(send: Send, status: int, words: str) -> None:
 class Doors:
     """Opens a door for each workload that may have one, and closes it when the workload is gone."""
 
-    def __init__(self, run_dir: Path, workloads_dir: Path, ways: list[Way]) -> None:
+    def __init__(self, run_dir: Path, workloads_dir: Path, ways: list[Way], outside: Outside) -> None:
         self._run_dir, self._workloads_dir, self._ways = run_dir, workloads_dir, ways
+        self._outside = outside
         self._open: dict[str, asyncio.Server] = {}
         self._without: set[str] = set()
 
@@ -106,6 +134,7 @@ class Doors:
         here = set(os.listdir(self._run_dir)) if self._run_dir.is_dir() else set()  # noqa: PTH208 - 5 times a second
         for gone in set(self._open) - here:
             self._open.pop(gone).close()
+            self._outside.forget(gone)
         self._without &= here
         for workload_id in here - set(self._open) - self._without:
             wanted = self._wants_a_door(workload_id)
@@ -126,7 +155,8 @@ class Doors:
     async def _serve(self, workload_id: str) -> asyncio.Server:
         listener = sockets.listen(self._run_dir / workload_id / "egress.sock")
         options = uvicorn.Config(
-            Door(workload_id, self._ways),
+            Door(workload_id, self._ways, self._outside),
+            http="httptools",
             lifespan="off",
             ws="none",
             access_log=False,
@@ -136,13 +166,55 @@ class Doors:
         options.load()
         state = ServerState()
 
-        def protocol() -> asyncio.Protocol:
+        def served() -> asyncio.Protocol:
             made: asyncio.Protocol = options.http_protocol_class(  # type: ignore[call-arg]
                 config=options, server_state=state, app_state={}
             )
             return made
 
+        async def tunnel(stream: Stream) -> None:
+            await self._outside.tunnel(workload_id, stream)
+
         loop = asyncio.get_running_loop()
-        server = await loop.create_unix_server(protocol, sock=listener)
+        server = await loop.create_unix_server(lambda: _FirstBytes(served, tunnel), sock=listener)
         log.info("door of %s is open", workload_id)
         return server
+
+
+class _FirstBytes(asyncio.Protocol):
+    """Decides by how a connection begins whether it becomes a tunnel or is served as HTTP."""
+
+    _running: ClassVar[set[asyncio.Task[None]]] = set()
+
+    def __init__(
+        self, served: Callable[[], asyncio.Protocol], tunnel: Callable[[Stream], Awaitable[None]]
+    ) -> None:
+        self._served, self._tunnel = served, tunnel
+        self._seen = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._seen += data
+        if len(self._seen) < len(_TUNNEL) and _TUNNEL.startswith(self._seen):
+            return
+        if self._seen.startswith(_TUNNEL):
+            self._become_a_tunnel()
+        else:
+            self._become(self._served())
+
+    def _become(self, protocol: asyncio.Protocol) -> None:
+        self._transport.set_protocol(protocol)
+        protocol.connection_made(self._transport)
+        protocol.data_received(self._seen)
+
+    def _become_a_tunnel(self) -> None:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=CHUNK)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        self._become(protocol)
+        writer = asyncio.StreamWriter(self._transport, protocol, reader, loop)
+        task = loop.create_task(cast("Coroutine[Any, Any, None]", self._tunnel((reader, writer))))
+        self._running.add(task)  # the loop keeps only weak references
+        task.add_done_callback(self._running.discard)

@@ -118,8 +118,10 @@ async def forward_http(
     *,
     change: Callable[[Headers], Headers] = lambda headers: headers,
     base: str = "http://localhost",
+    through: str | None = None,
 ) -> None:
-    """Pass one request on and its answer back. `change` gets the answer's headers. OSError, ClientError: no answer."""
+    """Pass one request on and its answer back. `change` gets the answer's headers, `through` is another proxy's
+    address. OSError, ClientError: no answer."""
     inbound = _Inbound(receive)
     body = inbound.body() if _has_body(scope) else None
     if body is None:
@@ -131,6 +133,7 @@ async def forward_http(
         data=body,
         allow_redirects=False,
         skip_auto_headers=_NOT_ADDED,
+        proxy=through,
     ) as response:
         passing = asyncio.ensure_future(_pass_back(response, send, change))
         watching = asyncio.ensure_future(inbound.until_gone())

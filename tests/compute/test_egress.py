@@ -1,0 +1,137 @@
+"""The list of hosts that sandboxes may reach: its entries, who changes it, what the machine brings."""
+
+import pytest
+
+from apps.compute import services
+from apps.compute.egress import Rule, clients, may_lead_to, rule_for
+from apps.compute.models import AllowedHost, EgressRecord
+from apps.compute.services import egress
+from apps.core.errors import Conflict, Invalid, NotAllowed
+from apps.core.models import AuditEntry
+from tests.access import Row, differences
+
+
+def test_an_entry_opens_what_it_names():
+    rules = [
+        Rule.parse(text)
+        for text in ("PyPI.example.org", "git.example.org:8443", "*.files.example.org", "[::1]:80")
+    ]
+    opened = [
+        "pypi.example.org:443",
+        "pypi.example.org:80",
+        "git.example.org:8443",
+        "a.b.files.example.org:443",
+    ]
+    closed = [
+        "pypi.example.org:22",
+        "git.example.org:443",
+        "files.example.org:443",
+        "evilpypi.example.org:443",
+    ]
+    places = [(place.rpartition(":")[0], int(place.rpartition(":")[2])) for place in opened + closed]
+    assert [rule_for(rules, *place) is not None for place in places] == [True] * 4 + [False] * 4
+    assert rule_for(rules, "::1", 80) == rules[3]
+
+
+@pytest.mark.parametrize(
+    "text", ["*", "*.org", "https://pypi.example.org", "a b", "x:0", "x:99999", "x/y", "", "-x.org"]
+)
+def test_what_is_no_host_is_refused(text):
+    with pytest.raises(ValueError, match=r"“|port"):
+        Rule.parse(text)
+
+
+def test_a_name_may_not_lead_to_the_machine_itself_but_an_address_may():
+    name, address = Rule.parse("pypi.example.org"), Rule.parse("127.0.0.1:3141")
+    assert [may_lead_to(name, where) for where in ("10.1.2.3", "2001:db8::1")] == [True, True]
+    assert not any(
+        may_lead_to(name, where)
+        for where in ("127.0.0.1", "::1", "::ffff:127.0.0.1", "169.254.1.1", "0.0.0.0")
+    )
+    assert may_lead_to(address, "127.0.0.1")
+
+
+def test_the_machines_own_clients_are_asked(monkeypatch, tmp_path):
+    config = tmp_path / "pip.conf"
+    config.write_text(
+        "[global]\nindex-url = https://ci:secret@mirror.example.org:8443/simple\nextra-index-url = http://other.example.org/simple\n"
+    )
+    for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(config))
+    monkeypatch.setenv("PIP_FIND_LINKS", "https://links.example.org/")
+    monkeypatch.setattr(clients, "_files_of_pip", lambda: {"https://files.example.org/pip.whl"})
+
+    hosts, variables = clients.hosts(), clients.variables()
+
+    assert {"mirror.example.org:8443", "other.example.org", "links.example.org", "files.example.org"} <= set(
+        hosts
+    )
+    assert variables["PIP_INDEX_URL"] == "https://mirror.example.org:8443/simple"
+    assert variables["UV_INDEX"] == "http://other.example.org/simple"
+
+
+@pytest.mark.django_db
+def test_what_an_administrator_switched_off_stays_off(root, settings, tmp_path):
+    egress.learn_hosts(["pypi.example.org", "old.example.org"])
+    row = AllowedHost.objects.get(pattern="pypi.example.org")
+    with pytest.raises(Conflict, match="Switch it off instead"):
+        services.remove_host(row, by=root)
+    services.set_host_enabled(row, enabled=False, by=root)
+    egress.learn_hosts(["pypi.example.org", "new.example.org"])
+    assert dict(AllowedHost.objects.values_list("pattern", "enabled")) == {
+        "pypi.example.org": False,
+        "new.example.org": True,
+    }
+
+
+@pytest.mark.django_db
+def test_only_an_administrator_changes_the_list_and_it_is_audited(ada, root):
+    with pytest.raises(NotAllowed):
+        services.allow_host("pypi.example.org", by=ada)
+    with pytest.raises(Invalid, match="cannot be allowed"):
+        services.allow_host("https://pypi.example.org/simple", by=root)
+    made = services.allow_host(" PyPI.Example.org ", note="the mirror", by=root)
+    assert services.allow_host("pypi.example.org", by=root) == made
+    services.remove_host(made, by=root)
+    told = AuditEntry.objects.order_by("pk").values_list("action", flat=True)
+    assert list(told) == ["compute.host.allowed", "compute.host.removed"]
+
+
+@pytest.mark.django_db
+def test_what_was_asked_for_adds_up(root, client):
+    asked = ("w1", "pypi.example.org", 443, True)
+    egress.record_egress({asked: egress.Use(1, 10, 20), ("w1", "evil.example.org", 22, False): egress.Use(3)})
+    egress.record_egress({asked: egress.Use(1, 1, 2)})
+    record = EgressRecord.objects.get(allowed=True)
+    assert (record.connections, record.bytes_out, record.bytes_in) == (2, 11, 22)
+
+    client.force_login(root)
+    refused = client.get("/administration/network/?view=refused").content.decode()
+    assert "evil.example.org:22" in refused
+    assert 'value="evil.example.org:22"' in refused
+    assert "<code>pypi.example.org" not in refused
+    found = client.get("/api/v1/network-use/?allowed=true").json()["results"]
+    assert [row["host"] for row in found] == ["pypi.example.org"]
+
+
+TABLE = [
+    Row("GET", "/administration/network/", (302, 403, 403, 403, 403, 200)),
+    Row("POST", "/administration/network/", (302, 403, 403, 403, 403, 422)),
+    Row("POST", "/administration/network/{host}/enabled/", (302, 403, 403, 403, 403, 302), {"enabled": "1"}),
+    Row("POST", "/administration/network/{machine}/remove/", (302, 403, 403, 403, 403, 409)),
+    Row("GET", "/api/v1/allowed-hosts/", (401, 200, 200, 200, 200, 200)),
+    Row("GET", "/api/v1/allowed-hosts/{host}/", (401, 200, 200, 200, 200, 200)),
+    Row("POST", "/api/v1/allowed-hosts/", (401, 403, 403, 403, 403, 201), {"pattern": "a.example.org"}),
+    Row("PATCH", "/api/v1/allowed-hosts/{host}/", (401, 403, 403, 403, 403, 200), {"enabled": False}),
+    Row("DELETE", "/api/v1/allowed-hosts/{host}/", (401, 403, 403, 403, 403, 204)),
+    Row("GET", "/api/v1/network-use/", (401, 403, 403, 403, 403, 200)),
+]
+
+
+@pytest.mark.django_db
+def test_the_list_is_the_administrators(ada, bo, ole, cy, root):
+    host = AllowedHost.objects.create(pattern="pypi.example.org")
+    machine = AllowedHost.objects.create(pattern="git.example.org", source="machine")
+    people = {"visitor": None, "developer": ada, "qa": bo, "operator": ole, "outsider": cy, "admin": root}
+    assert differences(TABLE, people, host=host.pk, machine=machine.pk) == {}
