@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from apps.releases.models import Release
-from apps.releases.signing import STANDING, may_take_production_traffic
+from apps.releases.signing import STANDING, may_take_production_traffic, signed_among
 from apps.store.panels import Signed, SignedReport, register_sign_off
 
 if TYPE_CHECKING:
     from apps.catalog.models import Version
-
-
-def signed_versions(versions: Iterable[Version]) -> set[int]:
-    """Those with a signature that is valid now. Only versions that were ever signed are looked into."""
-    known = {version.pk: version for version in versions}
-    ever = Release.objects.filter(version__in=list(known), status__in=STANDING).values_list(
-        "version", flat=True
-    )
-    return {pk for pk in set(ever) if may_take_production_traffic(known[pk])}
 
 
 def signed_report(version: Version) -> SignedReport | None:
@@ -39,4 +29,4 @@ def signed_report(version: Version) -> SignedReport | None:
 
 def register() -> None:
     """Tell the store; called once when the app is ready."""
-    register_sign_off(signed_versions, signed_report)
+    register_sign_off(signed_among, signed_report)

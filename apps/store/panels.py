@@ -80,20 +80,20 @@ class SignedReport:
     signatures: list[Signed]
 
 
-SignedVersions = Callable[["Iterable[Version]"], "set[int]"]
+SignedVersions = Callable[["Iterable[int]"], "set[int]"]
 ReportFinder = Callable[["Version"], "SignedReport | None"]
 _signed_versions: SignedVersions | None = None
 _report_finder: ReportFinder | None = None
 
 
 def register_sign_off(versions: SignedVersions, report: ReportFinder) -> None:
-    """Tell which versions carry a valid signature (their ids, for many at once), and on which report."""
+    """Tell which of many versions, by their ids, carry a valid signature, and on which report one does."""
     global _signed_versions, _report_finder
     _signed_versions, _report_finder = versions, report
 
 
-def signed_versions(versions: Iterable[Version]) -> set[int]:
-    """The ids of those versions whose signature is valid now; none where nobody signs."""
+def signed_versions(versions: Iterable[int]) -> set[int]:
+    """Those of the versions, by their ids, whose signature is valid now; none where nobody signs."""
     return _signed_versions(versions) if _signed_versions else set()
 
 

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Avg, Count, Q, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from apps.catalog.models import Capability, Version
-from apps.evaluation.models import Report
-from apps.gateway.models import Grant, Usage
-from apps.instances.models import TrafficWeight
-from apps.store import panels
-from apps.store.models import Review, Standing, Subscription
+from apps.catalog.models import Capability
+from apps.store import panels, standing_facts
+from apps.store.models import Standing
 
 SPAN = timedelta(days=30)
 FRESH = timedelta(days=180)
 AVAILABLE = 0.995
 ENOUGH_CALLS = 100
+_CHUNK = 2000
+_ROUND_S = 30.0
 
 CALLERS_FAULT = frozenset(
     {
@@ -104,125 +102,48 @@ def badges_for(facts: Facts, now: datetime) -> list[str]:
     return [name for name in BADGES if earned[name]]
 
 
-def availability_of(outcomes: Mapping[str, int]) -> tuple[int, float | None]:
-    """Calls, and the share of them that were answered, leaving out those that failed by the caller's own fault."""
-    judged = sum(count for kind, count in outcomes.items() if kind not in CALLERS_FAULT)
-    return sum(outcomes.values()), outcomes.get("", 0) / judged if judged else None
-
-
 def refresh(ids: Iterable[int]) -> int:
     """Compute the standing of these capabilities anew, with a constant number of queries. Returns how many."""
-    capabilities = list(Capability.objects.filter(pk__in=list(ids)).only("pk", "card"))
-    now = timezone.now()
-    keys = [capability.pk for capability in capabilities]
-    versions, live = _versions(keys)
-    signed = panels.signed_versions(versions[key] for key in live if key in versions)
-    passed = _passed(versions.values())
-    outcomes, reviews, subscribers = _outcomes(keys, now), _reviews(keys), _subscribers(keys)
-    rows = []
-    for capability in capabilities:
-        key, version = capability.pk, versions.get(capability.pk)
-        calls, availability = availability_of(outcomes.get(key, {}))
-        made_at = (version.packaged_at or version.created_at) if version else None
-        pk = version.pk if version else 0
-        facts = Facts(pk in signed, pk in passed, key in live, calls, availability, made_at)
-        average, count = reviews.get(key, (0.0, 0))
-        rows.append(
-            Standing(
-                capability_id=key,
-                rating=average,
-                reviews=count,
-                subscribers=subscribers.get(key, 0),
-                calls=calls,
-                availability=availability,
-                framework=version.framework if version else "",
-                licence=licence_of(capability.card),
-                data_types=data_types_of(version.signature) if version else [],
-                badges=badges_for(facts, now),
-                made_at=made_at,
-                computed_at=now,
-            )
-        )
-    _write(rows)
-    return len(rows)
+    keys, now = list(ids), timezone.now()
+    found = standing_facts.read(keys, now - SPAN, CALLERS_FAULT)
+    signed = panels.signed_versions({each.version for each in found if each.live and each.version})
+    standing_facts.write([_standing(each, each.version in signed, now) for each in found])
+    return len(found)
 
 
-def _write(rows: list[Standing]) -> None:
-    fields = [field.name for field in Standing._meta.fields if not field.primary_key]
-    rows.sort(key=lambda row: row.pk)
-    Standing.objects.bulk_create(
-        rows, update_conflicts=True, unique_fields=["capability"], update_fields=fields, batch_size=1000
-    )
+def _standing(found: standing_facts.Found, signed: bool, now: datetime) -> dict[str, Any]:
+    """The row of one capability."""
+    availability = found.answered / found.judged if found.judged else None
+    facts = Facts(signed, found.passed, found.live, found.calls, availability, found.made_at)
+    return {
+        "capability_id": found.capability,
+        "rating": found.rating,
+        "reviews": found.reviews,
+        "subscribers": found.subscribers,
+        "calls": found.calls,
+        "availability": availability,
+        "framework": found.framework,
+        "licence": licence_of(found.card),
+        "data_types": data_types_of({"inputs": found.inputs, "columns": found.columns}),
+        "badges": badges_for(facts, now),
+        "made_at": found.made_at,
+        "computed_at": now,
+    }
 
 
 def refresh_oldest(most: int = 500) -> int:
-    """Compute those that have no standing yet, then the ones computed longest ago."""
-    lacking = Capability.objects.filter(published_at__isnull=False, standing=None).values_list(
-        "pk", flat=True
+    """Compute all that have no standing yet, then `most` of the ones computed longest ago. Returns how many.
+
+    A store that was filled at once has its standings within seconds; one round ends within a minute whatever comes.
+    """
+    computed, ends = 0, time.monotonic() + _ROUND_S
+    lacking = Capability.objects.filter(published_at__isnull=False, standing=None).order_by("pk")
+    while time.monotonic() < ends and (ids := list(lacking.values_list("pk", flat=True)[:_CHUNK])):
+        computed += refresh(ids)
+    old = Standing.objects.filter(computed_at__lt=timezone.now() - timedelta(minutes=5)).order_by(
+        "computed_at"
     )
-    ids = list(lacking[:most])
-    old = Standing.objects.filter(computed_at__lt=timezone.now() - timedelta(minutes=5))
-    ids += old.order_by("computed_at").values_list("pk", flat=True)[: max(0, most - len(ids))]
-    return refresh(ids) if ids else 0
-
-
-def _versions(keys: Sequence[int]) -> tuple[dict[int, Version], set[int]]:
-    """{capability: the version that answers, else the newest packaged one}, and which capabilities answer."""
-    unread = ("source_manifest", "manifest", "report", "failure", "parameters", "changelog")
-    newest = (
-        Version.objects.filter(capability__in=keys, status=Version.Status.PACKAGED)
-        .order_by("capability_id", "-packaged_at", "-pk")
-        .distinct("capability_id")
-        .defer(*unread)
-    )
-    found = {version.capability_id: version for version in newest}
-    weights = (
-        TrafficWeight.objects.filter(capability__in=keys, weight__gt=0)
-        .select_related("deployment__version")
-        .defer(*(f"deployment__version__{name}" for name in unread))
-        .order_by("weight", "deployment_id")
-    )
-    live = {weight.capability_id: weight.deployment.version for weight in weights}
-    return found | live, set(live)
-
-
-def _passed(versions: Iterable[Version]) -> set[int]:
-    digests = {version.pk: version.digest for version in versions}
-    latest = (
-        Report.objects.filter(version__in=list(digests))
-        .order_by("version_id", "-pk")
-        .distinct("version_id")
-        .values_list("version_id", "verdict", "run__version_digest")
-    )
-    return {pk for pk, verdict, digest in latest if verdict == "passed" and digest == digests[pk]}
-
-
-def _outcomes(keys: Sequence[int], now: datetime) -> dict[int, dict[str, int]]:
-    """{capability: {outcome: calls}} of subscribers and of Try it; tests and evaluations say nothing of production."""
-    real = Grant.objects.filter(capability__in=keys, kind__in=[Grant.Kind.SUBSCRIPTION, Grant.Kind.TRIAL])
-    counted = (
-        Usage.objects.filter(
-            capability_id__in=keys, hour__gte=now - SPAN, grant_id__in=real.order_by().values("pk")
-        )
-        .values_list("capability_id", "outcome")
-        .annotate(n=Sum("count"))
-        .order_by()
-    )
-    found: defaultdict[int, dict[str, int]] = defaultdict(dict)
-    for key, outcome, count in counted:
-        found[key][outcome] = count
-    return found
-
-
-def _reviews(keys: Sequence[int]) -> dict[int, tuple[float, int]]:
-    rows = Review.objects.filter(capability__in=keys).values_list("capability")
-    return {key: (round(average, 3), n) for key, average, n in rows.annotate(Avg("rating"), Count("pk"))}
-
-
-def _subscribers(keys: Sequence[int]) -> dict[int, int]:
-    granted = Q(capability__in=keys, status=Subscription.Status.GRANTED)
-    rows = Subscription.objects.filter(granted).values_list("capability")
-    return dict(rows.annotate(n=Count("team", distinct=True)))
+    return computed + refresh(old.values_list("pk", flat=True)[:most])
 
 
 def badges_shown(standing: Standing | None, names: Iterable[str] = BADGES) -> list[panels.Badge]:

@@ -90,7 +90,7 @@ def test_a_passed_report_about_these_bytes_counts_and_another_does_not(digits, a
 
 
 def test_the_sign_off_badge_comes_from_whoever_signs(digits, monkeypatch):
-    monkeypatch.setattr(panels, "_signed_versions", lambda versions: {version.pk for version in versions})
+    monkeypatch.setattr(panels, "_signed_versions", set)
     assert "signed" not in refreshed(digits).badges  # nothing answers in production
 
 
@@ -125,8 +125,11 @@ def test_standings_take_as_many_queries_for_many_as_for_one(
         assert standing.refresh([digits.pk, *(each.pk for each in others)]) == 7
 
 
-def test_what_has_no_standing_yet_is_computed_first(digits):
-    assert standing.refresh_oldest() == 1
+def test_what_has_no_standing_yet_is_computed_first_and_all_of_it(digits, radio, ada, monkeypatch):
+    for _ in range(4):
+        make_published_capability(radio, ada)
+    monkeypatch.setattr(standing, "_CHUNK", 2)
+    assert standing.refresh_oldest(most=1) == 5
     assert standing.refresh_oldest() == 0
 
 
