@@ -209,6 +209,21 @@ def change_limits(pool: str, limits: Mapping[str, Any], *, by: User | None) -> i
 
 
 @transaction.atomic
+def change_scope(pool: str, capability: Capability, scope: str, *, by: User | None) -> int:
+    """Let every key of a pool reach something else, see `Grant`; acts within 2 s. Returns how many there are."""
+    _check_scope(scope, capability)
+    count = 0
+    grants = Grant.objects.select_for_update().filter(pool=pool, capability=capability).exclude(scope=scope)
+    for grant in grants.exclude(status=Grant.Status.REVOKED):
+        before, grant.scope = grant.scope, scope
+        grant.save(update_fields=["scope"])
+        audit.record("gateway.grant.scope_changed", grant, by=by, before=before, after=scope)
+        _announce_key(grant)
+        count += 1
+    return count
+
+
+@transaction.atomic
 def change_expiry(pool: str, before: datetime | None, after: datetime | None, *, by: User | None) -> int:
     """Move the end of those keys of a pool that end at `before`; rotated keys keep theirs. Returns how many."""
     grants = Grant.objects.select_for_update().filter(pool=pool, expires_at=before)

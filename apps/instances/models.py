@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.lifecycle import Lifecycle
+
+if TYPE_CHECKING:
+    from apps.accounts.models import Team
 
 
 class Deployment(models.Model):
@@ -51,6 +56,15 @@ class Deployment(models.Model):
         related_name="+",
         verbose_name=_("site"),
     )
+    host = models.ForeignKey(
+        "accounts.Team",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        verbose_name=_("run by"),
+        help_text=_("A team that runs it at its own site, for itself; empty: the capability's team."),
+    )
     replicas = models.PositiveSmallIntegerField(_("replicas"), default=1)
     resources = models.JSONField(default=dict)
     generation = models.PositiveIntegerField(default=1, editable=False)
@@ -79,6 +93,11 @@ class Deployment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.version} #{self.pk}"
+
+    @property
+    def run_by(self) -> Team:
+        """The team whose operators look after it."""
+        return self.host or self.capability.team
 
 
 class Replica(models.Model):

@@ -15,14 +15,19 @@ from apps.instances.models import Deployment
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
-    from apps.accounts.models import User
+    from apps.accounts.models import Team, User
 
 VIEWERS = frozenset({Role.DEVELOPER, Role.QA, Role.OPERATOR})
 
 
 def may_view(actor: User | AnonymousUser, deployment: Deployment) -> Verdict:
-    """The developers, QA engineers and operators of the capability's team."""
-    return may_act_as(actor, deployment.capability.team, *VIEWERS)
+    """The developers, QA engineers and operators of the team that runs it, and of the capability's team."""
+    seen = may_act_as(actor, deployment.run_by, *VIEWERS)
+    return (
+        seen
+        if seen or deployment.host_id is None
+        else may_act_as(actor, deployment.capability.team, *VIEWERS)
+    )
 
 
 def may_deploy(actor: User | AnonymousUser, version: Version, kind: str) -> Verdict:
@@ -32,8 +37,16 @@ def may_deploy(actor: User | AnonymousUser, version: Version, kind: str) -> Verd
         verdict = may_act_as(actor, team, Role.OPERATOR)
     else:
         verdict = may_act_as(actor, team, *VIEWERS)
-    if not verdict:
-        return verdict
+    return _packaged(version) if verdict else verdict
+
+
+def may_host(actor: User | AnonymousUser, version: Version, host: Team) -> Verdict:
+    """Whether a person may run another team's version at the site of their own team: its operators."""
+    verdict = may_act_as(actor, host, Role.OPERATOR)
+    return _packaged(version) if verdict else verdict
+
+
+def _packaged(version: Version) -> Verdict:
     if version.status != Version.Status.PACKAGED:
         return deny(
             _("%(version)s is %(status)s. Only a packaged version can run.")
@@ -44,7 +57,7 @@ def may_deploy(actor: User | AnonymousUser, version: Version, kind: str) -> Verd
 
 def may_change(actor: User | AnonymousUser, deployment: Deployment) -> Verdict:
     """Stop, restart and scale: operators; for test deployments all who may make them."""
-    team = deployment.capability.team
+    team = deployment.run_by
     if deployment.kind == Deployment.Kind.TEST:
         return may_act_as(actor, team, *VIEWERS)
     return may_act_as(actor, team, Role.OPERATOR)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from apps.accounts.selectors import teams_of
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 def deployments() -> QuerySet[Deployment]:
     """All deployments with what is shown of them, in a constant number of queries."""
     return Deployment.objects.select_related(
-        "version", "capability", "capability__team", "site", "created_by", "traffic"
+        "version", "capability__team", "site", "host", "created_by", "traffic"
     ).prefetch_related(Prefetch("replica_set", Replica.objects.order_by("pk")))
 
 
 def deployments_visible_to(user: User | AnonymousUser) -> QuerySet[Deployment]:
-    """The deployments of the teams in which a person builds, tests or operates."""
-    return deployments().filter(capability__team__in=teams_of(user, *VIEWERS))
+    """The deployments of the teams in which a person builds, tests or operates, and what these run of others."""
+    mine = teams_of(user, *VIEWERS)
+    return deployments().filter(Q(capability__team__in=mine) | Q(host__in=mine))
 
 
 def get_deployment(pk: int, *, user: User | AnonymousUser) -> Deployment:

@@ -39,13 +39,14 @@ class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
     version_number = serializers.CharField(source="version.number", read_only=True)
     digest = serializers.CharField(source="version.digest", read_only=True)
     site: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    host: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
     weight = serializers.SerializerMethodField()
     replica_set = ReplicaSerializer(many=True, read_only=True)
 
     class Meta:
         model = Deployment
         fields = [
-            *("id", "capability", "version", "version_number", "digest", "kind", "site", "replicas"),
+            *("id", "capability", "version", "version_number", "digest", "kind", "site", "host", "replicas"),
             *("resources", "desired", "status", "status_reason", "weight", "replica_set"),
             *("created_at", "ready_at", "stopped_at"),
         ]

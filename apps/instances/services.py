@@ -17,10 +17,10 @@ from apps.core.policy import require
 from apps.instances import guard, routes
 from apps.instances.guard import may_take_production_traffic
 from apps.instances.models import Deployment, Shadow, TrafficWeight
-from apps.instances.policy import may_change, may_deploy, may_set_weights
+from apps.instances.policy import may_change, may_deploy, may_host, may_set_weights
 
 if TYPE_CHECKING:
-    from apps.accounts.models import Site, User
+    from apps.accounts.models import Site, Team, User
 
 RECONCILE = "instances.reconcile_deployment"
 MOST_REPLICAS = 32
@@ -35,10 +35,13 @@ def deploy_version(
     by: User,
     replicas: int = 1,
     site: Site | None = None,
+    host: Team | None = None,
     resources: Mapping[str, float] | None = None,
 ) -> Deployment:
     """Ask for a version to run. A production deployment answers nobody until `set_weights` lets traffic in.
 
+    With a `host`, that team runs it at its site, for keys bound to it; the caller has checked under which terms,
+    and the guard is asked here, since no share of the capability's traffic will ever go there.
     Raises NotAllowed, Invalid.
     """
     if kind not in Deployment.Kind.values:
@@ -48,18 +51,29 @@ def deploy_version(
         )
     _check_replicas(replicas)
     version.refresh_from_db()
-    require(may_deploy(by, version, kind))
+    if host is None:
+        require(may_deploy(by, version, kind))
+    else:
+        require(may_host(by, version, host))
+        require(may_take_production_traffic(version))
     deployment = Deployment.objects.create(
         capability=version.capability,
         version=version,
         kind=kind,
-        site=site or version.capability.team.site,
+        site=site or (host or version.capability.team).site,
+        host=host,
         replicas=replicas,
         resources=_resources(resources),
         created_by=by,
     )
     audit.record(
-        "instances.deployment.created", deployment, by=by, version=str(version), kind=kind, replicas=replicas
+        "instances.deployment.created",
+        deployment,
+        by=by,
+        version=str(version),
+        kind=kind,
+        replicas=replicas,
+        **({"host": host.slug} if host else {}),
     )
     _wanted(deployment)
     return deployment
@@ -84,6 +98,7 @@ def stop_deployment(deployment: Deployment, *, by: User | None, reason: str = ""
     deployment.save(update_fields=["desired"])
     if Deployment.lifecycle.can(deployment, "stopping"):
         Deployment.lifecycle.move(deployment, "stopping", by=by, status_reason=reason)
+        publish("instances.deployment_stopping", deployment.pk, version=deployment.version_id)
     _wanted(deployment)
     return deployment
 
@@ -92,6 +107,7 @@ def stop_deployment(deployment: Deployment, *, by: User | None, reason: str = ""
 def start_deployment(deployment: Deployment, *, by: User) -> Deployment:
     """Run a stopped deployment again."""
     deployment = _locked(deployment)
+    _refuse_hosted(deployment)
     require(may_deploy(by, deployment.version, deployment.kind))
     Deployment.lifecycle.move(
         deployment,
@@ -224,6 +240,11 @@ def _check_shadow(capability: Capability, deployment: Deployment, percent: int) 
             _("There is no deployment %(pk)d of this capability.") % {"pk": deployment.pk},
             fields={"deployment": str(deployment.pk)},
         )
+    if deployment.host_id is not None:
+        raise Conflict(
+            _("Deployment %(pk)d runs at another team's site for that team alone. Choose one of your own.")
+            % {"pk": deployment.pk}
+        )
     if deployment.desired != Deployment.Desired.RUNNING:
         raise Conflict(_("Deployment %(pk)d is stopped. Start it first.") % {"pk": deployment.pk})
     if TrafficWeight.objects.filter(deployment=deployment).exists():
@@ -233,10 +254,21 @@ def _check_shadow(capability: Capability, deployment: Deployment, percent: int) 
         )
 
 
+def _refuse_hosted(deployment: Deployment) -> None:
+    """What another team ran at its site ended with its terms; they are asked anew on the store's page."""
+    if deployment.host_id is not None:
+        raise Conflict(
+            _(
+                "%(team)s ran this copy at its own site, and it has ended. Run it there anew from its store page."
+            )
+            % {"team": deployment.run_by}
+        )
+
+
 def _locked(deployment: Deployment) -> Deployment:
     return (
         Deployment.objects.select_for_update(of=("self",))
-        .select_related("version", "capability__team")
+        .select_related("version", "capability__team", "host")
         .get(pk=deployment.pk)
     )
 
@@ -290,6 +322,11 @@ def _check_target(pk: int, deployment: Deployment | None, *, already: bool) -> N
     if deployment is None:
         raise Invalid(
             _("There is no deployment %(pk)d of this capability.") % {"pk": pk}, fields={"weights": str(pk)}
+        )
+    if deployment.host_id is not None:
+        raise Conflict(
+            _("Deployment %(pk)d runs at another team's site for that team alone. Choose one of your own.")
+            % {"pk": pk}
         )
     if deployment.kind != Deployment.Kind.PRODUCTION:
         raise Conflict(

@@ -114,7 +114,8 @@ def _state_of(deployment: Deployment, user: User) -> dict[str, Any]:
         "replicas": replicas,
         "log": log_tail(newest.workload_id, LOG_LINES) if newest else "",
         "may_change": may_change(user, deployment),
-        "can_start": deployment.status == Deployment.Status.STOPPED,
+        "can_start": deployment.status == Deployment.Status.STOPPED and deployment.host_id is None,
+        "has_ended": deployment.status == Deployment.Status.STOPPED,
         "is_moving": deployment.status in ("pending", "starting", "stopping", "failed"),
     }
 
@@ -265,10 +266,10 @@ def _mirrored(capability: Capability) -> dict[str, Any]:
 
 def _may_mirror(capability: Capability) -> list[Deployment]:
     """The deployments that run and answer no production calls."""
-    rows = deployments().filter(capability=capability, desired=Deployment.Desired.RUNNING)
+    rows = deployments().filter(capability=capability, desired=Deployment.Desired.RUNNING, host=None)
     return list(rows.filter(traffic=None).exclude(status=Deployment.Status.STOPPED).order_by("-pk")[:50])
 
 
 def _production_of(capability: Capability) -> list[Deployment]:
-    rows = deployments().filter(capability=capability, kind=Deployment.Kind.PRODUCTION)
+    rows = deployments().filter(capability=capability, kind=Deployment.Kind.PRODUCTION, host=None)
     return _with_load(list(rows.exclude(status=Deployment.Status.STOPPED).order_by("-pk")[:50]))

@@ -88,7 +88,7 @@ def agree_to_bypass(bypass: Bypass, *, by: User, password: str) -> Bypass:
         if may_act_as(person, bypass.capability.team, Role.OPERATOR)
     )
     running = Deployment.objects.filter(
-        version=bypass.version, kind=Deployment.Kind.PRODUCTION, desired="running"
+        version=bypass.version, kind=Deployment.Kind.PRODUCTION, desired="running", host=None
     ).first()
     deployment = running or deploy_version(bypass.version, kind=Deployment.Kind.PRODUCTION, by=operator)
     Bypass.lifecycle.move(

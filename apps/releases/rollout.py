@@ -57,7 +57,7 @@ def start_rollout(release: Release, *, by: User) -> Release:
     baseline = production_of(release.capability)
     _check_findings(release, alone=baseline is None)
     running = Deployment.objects.filter(
-        version=release.version, kind=Deployment.Kind.PRODUCTION, desired="running"
+        version=release.version, kind=Deployment.Kind.PRODUCTION, desired="running", host=None
     )
     candidate = running.first() or deploy_version(release.version, kind=Deployment.Kind.PRODUCTION, by=by)
     if baseline is not None and baseline.pk == candidate.pk:

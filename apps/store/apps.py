@@ -32,5 +32,6 @@ class StoreConfig(AppConfig):
         announcing.register()
         statuses.register("busy", "hammer", "taken")
         statuses.register("good", "circle-check", "answered")
+        statuses.register("idle", "circle-off", "ended")
         for name, handler in tasks.HANDLERS:
             events.on(name, handler)

@@ -62,7 +62,7 @@ class PlanForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable 
 
     class Meta:
         model = Plan
-        fields = ["name", "description", "approval", "valid_days", "trial"]
+        fields = ["name", "description", "approval", "valid_days", "reuse", "trial"]
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
@@ -79,9 +79,7 @@ class PlanForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable 
         """What `create_plan` takes."""
         data = self.cleaned_data
         limits = {name: data[name] for name in _LIMITS if data.get(name) is not None}
-        return {name: data[name] for name in ("name", "description", "approval", "valid_days", "trial")} | {
-            "limits": limits
-        }
+        return {name: data[name] for name in self.Meta.fields} | {"limits": limits}
 
 
 class ReviewForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time

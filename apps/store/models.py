@@ -45,6 +45,13 @@ class Plan(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(3660)],
         help_text=_("Empty: a subscription has no end."),
     )
+    reuse = models.BooleanField(
+        _("may run at the subscriber's site"),
+        default=False,
+        help_text=_(
+            "A subscriber of another site may run the same bytes there; its keys are answered there."
+        ),
+    )
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.DRAFT, editable=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -332,3 +339,47 @@ class DemandNeed(models.Model):
         verbose_name = _("need")
         verbose_name_plural = _("needs")
         constraints = [models.UniqueConstraint(fields=["demand", "user"], name="need_once")]
+
+
+class SiteCopy(models.Model):
+    """A subscribing team runs a capability of another site at its own: the same digest, for its own keys alone.
+
+    `deployment` answers, or is to answer; `successor` is the newer version that takes over once it is ready.
+    """
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", _("Waiting for approval")
+        STARTING = "starting", _("Starting")
+        RUNNING = "running", _("Running")
+        ENDED = "ended", _("Ended")
+
+    OPEN = (Status.WAITING, Status.STARTING, Status.RUNNING)
+
+    lifecycle = Lifecycle(
+        waiting={"starting", "ended"}, starting={"running", "ended"}, running={"ended"}, ended=set()
+    )
+
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="copies")
+    site = models.ForeignKey("accounts.Site", on_delete=models.PROTECT, related_name="+")
+    deployment = models.ForeignKey(
+        "instances.Deployment", null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    successor = models.ForeignKey(
+        "instances.Deployment", null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.WAITING, editable=False)
+    reason = models.CharField(max_length=500, blank=True)
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("copy at a site")
+        verbose_name_plural = _("copies at sites")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscription"],
+                condition=Q(status__in=["waiting", "starting", "running"]),
+                name="copy_open_once",
+            )
+        ]

@@ -11,7 +11,7 @@ from apps.accounts.policy import is_platform_admin, may_act_as, roles_of
 from apps.catalog.models import Capability
 from apps.catalog.policy import may_view_capability
 from apps.core.policy import Verdict, allow, deny
-from apps.store.models import Plan, Review, Subscription
+from apps.store.models import Plan, Review, SiteCopy, Subscription
 
 if TYPE_CHECKING:
     from apps.accounts.models import Team, User
@@ -44,6 +44,31 @@ def may_subscribe(user: User, plan: Plan, team: Team) -> Verdict:
         )
     seen = may_view_capability(user, capability)
     return may_act_as(user, team, *SUBSCRIBERS) if seen else seen
+
+
+def may_reuse(user: User, capability: Capability, team: Team) -> Verdict:
+    """Whether a person may run a capability at the site of a team of theirs; the plan and the guard come after."""
+    if capability.team.site_id == team.site_id:
+        return deny(_("It is made at %(site)s, so it runs there already.") % {"site": team.site})
+    if capability.status != Capability.Status.PUBLISHED:
+        return deny(
+            _("“%(name)s” is not on offer: it is %(status)s.")
+            % {"name": capability.name, "status": capability.get_status_display()}
+        )
+    seen = may_view_capability(user, capability)
+    if not seen:
+        return seen
+    operates = may_act_as(user, team, Role.OPERATOR)
+    return operates or deny(
+        _("Only the operators of %(team)s can run it at %(site)s; ask one of them.")
+        % {"team": team, "site": team.site}
+    )
+
+
+def may_end_copy(user: User, copy: SiteCopy) -> Verdict:
+    """Whether a person may end a copy: the operators of the team that runs it, or the provider."""
+    mine = may_act_as(user, copy.subscription.team, Role.OPERATOR)
+    return mine or may_offer(user, copy.subscription.capability)
 
 
 def may_see_usage(user: User, capability: Capability) -> Verdict:

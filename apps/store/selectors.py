@@ -19,6 +19,7 @@ from apps.catalog.selectors import listed_capabilities
 from apps.core import objects
 from apps.core.errors import NotFound
 from apps.core.search import Hit
+from apps.gateway.models import Grant
 from apps.instances.models import Deployment, TrafficWeight
 from apps.requests.models import Step
 from apps.store.models import (
@@ -28,6 +29,7 @@ from apps.store.models import (
     Follow,
     Plan,
     Review,
+    SiteCopy,
     Standing,
     Subscription,
     SubscriptionKey,
@@ -117,6 +119,38 @@ def open_change(subscription: Subscription) -> Change | None:
 def plans_to_change_to(subscription: Subscription) -> list[Plan]:
     """The other plans that a subscription could move to, with its keys."""
     return list(plans_on_offer(subscription.capability).exclude(pk=subscription.plan_id))
+
+
+def scope_of(subscription: Subscription) -> str:
+    """What the subscription's keys reach: production, or the copy that its team runs at its own site."""
+    running = subscription.copies.filter(status=SiteCopy.Status.RUNNING).first()
+    return f"deployment:{running.deployment_id}" if running else Grant.PRODUCTION
+
+
+def copies_visible_to(user: User | AnonymousUser) -> QuerySet[SiteCopy]:
+    """The copies that a person's teams run or provide. An administrator: all."""
+    found = SiteCopy.objects.select_related(
+        "site", "asked_by", "deployment__version", "successor__version",
+        "subscription__capability__team", "subscription__team__site", "subscription__plan",
+    )  # fmt: skip
+    if is_platform_admin(user):
+        return found
+    mine = Q(subscription__team__in=teams_of(user))
+    return found.filter(mine | Q(subscription__capability__team__in=teams_of(user, *PROVIDERS)))
+
+
+def open_copies(user: User | AnonymousUser, capability: Capability) -> list[SiteCopy]:
+    """Where else a capability runs or is to run, as far as this person may know."""
+    found = copies_visible_to(user).filter(subscription__capability=capability, status__in=SiteCopy.OPEN)
+    return list(found.order_by("pk")[:100])
+
+
+def get_copy(capability: Capability, pk: int, *, user: User) -> SiteCopy:
+    """A copy by its key. Raises NotFound for what the person may not know of."""
+    copy = copies_visible_to(user).filter(subscription__capability=capability, pk=pk).first()
+    if copy is None:
+        raise NotFound(_("There is no copy %(pk)s that you may see.") % {"pk": pk})
+    return copy
 
 
 def agreed(subscription: Subscription) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from rest_framework import serializers
 from apps.accounts.models import Team
 from apps.catalog.models import Capability
 from apps.store.batches import state_of
-from apps.store.models import Batch, Plan, Review, Standing, Subscription, SubscriptionKey
+from apps.store.models import Batch, Plan, Review, SiteCopy, Standing, Subscription, SubscriptionKey
 
 
 def _slug(field: str = "slug") -> serializers.SlugRelatedField[Any]:
@@ -26,7 +26,7 @@ class PlanSerializer(serializers.ModelSerializer[Plan]):
     class Meta:
         model = Plan
         fields = [
-            "id", "capability", "name", "description", "limits", "approval", "valid_days", "trial", "status",
+            "id", "capability", "name", "description", "limits", "approval", "valid_days", "trial", "reuse", "status",
             "created_by", "created_at",
         ]  # fmt: skip
         read_only_fields = ["id", "status", "created_at"]
@@ -53,6 +53,36 @@ class SubscribeSerializer(serializers.Serializer[None]):
     plan = serializers.IntegerField()
     team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         slug_field="slug", queryset=Team.objects.all()
+    )
+    use_case = serializers.CharField(required=False, allow_blank=True, default="", max_length=2000)
+
+
+class CopySerializer(serializers.ModelSerializer[SiteCopy]):
+    """A capability as a subscribing team runs it at its own site."""
+
+    capability = serializers.CharField(source="subscription.capability.slug", read_only=True)
+    team = serializers.CharField(source="subscription.team.slug", read_only=True)
+    site = _slug()
+    version = serializers.CharField(source="deployment.version.number", default=None, read_only=True)
+    digest = serializers.CharField(source="deployment.version.digest", default=None, read_only=True)
+
+    class Meta:
+        model = SiteCopy
+        fields = [
+            "id", "capability", "subscription", "team", "site", "status", "reason", "deployment", "successor",
+            "version", "digest", "asked_at", "ended_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class ReuseSerializer(serializers.Serializer[None]):
+    """At the site of which team, under which plan (else the first that allows it), and what for."""
+
+    team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="slug", queryset=Team.objects.select_related("site")
+    )
+    plan: serializers.PrimaryKeyRelatedField[Any] = serializers.PrimaryKeyRelatedField(
+        queryset=Plan.objects.select_related("capability__team"), required=False, default=None
     )
     use_case = serializers.CharField(required=False, allow_blank=True, default="", max_length=2000)
 

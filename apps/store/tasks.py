@@ -18,6 +18,12 @@ def expire_due() -> None:
     services.expire_due()
 
 
+@background.every(15, "store.settle_copies")
+def settle_copies() -> None:
+    """Make the copies at other sites follow their terms, their deployments and the signature."""
+    services.settle_copies()
+
+
 @background.every(3600, "store.tell_of_ends")
 def tell_of_ends() -> None:
     """Tell teams in time that a subscription ends."""
@@ -41,6 +47,7 @@ def _version_changed(key: str, facts: dict[str, Any]) -> None:
 def _subscription(what: str) -> Callable[[str, dict[str, Any]], None]:
     def told(key: str, facts: dict[str, Any]) -> None:
         standing.refresh(Subscription.objects.filter(pk=key).values_list("capability", flat=True))
+        services.settle_copies(subscription=int(key))
         announcing.tell_of_subscription(int(key), what, str(facts.get("at", "")))
 
     return told
@@ -70,6 +77,10 @@ def _job_finished(key: str, facts: dict[str, Any]) -> None:
     services.end_batch(int(key))
 
 
+def _deployment_changed(key: str, facts: dict[str, Any]) -> None:
+    services.settle_copies(deployment=int(key))
+
+
 _SUBSCRIPTION_EVENTS = ("granted", "rejected", "changed", "suspended", "resumed", "ended")
 
 HANDLERS = (
@@ -80,6 +91,8 @@ HANDLERS = (
     ("catalog.version_packaged", _version_changed),
     ("catalog.version_retired", _version_changed),
     ("instances.weights_changed", _weights_changed),
+    ("instances.deployment_ready", _deployment_changed),
+    ("instances.deployment_stopping", _deployment_changed),
     *((f"store.subscription_{what}", _subscription(what)) for what in _SUBSCRIPTION_EVENTS),
 )
 """Events of this app and those below, with who listens."""

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.store.views import batches, browse, capability, demands, quality, subscriptions, trial
+from apps.store.views import batches, browse, capability, copies, demands, quality, subscriptions, trial
 
 app_name = "store"
 
@@ -23,6 +23,8 @@ urlpatterns = [
     path("store/<slug:slug>/reviews/", quality.reviews, name="reviews"),
     path("store/<slug:slug>/reviews/<int:pk>/<str:verb>/", quality.review_action, name="review-action"),
     path("store/<slug:slug>/follow/<str:what>/<str:verb>/", capability.follow, name="follow"),
+    path("store/<slug:slug>/reuse/", copies.reuse, name="reuse"),
+    path("store/<slug:slug>/copies/<int:pk>/<str:verb>/", copies.copy_action, name="copy-action"),
     path("store/<slug:slug>/usage/", capability.usage, name="usage"),
     path("store/<slug:slug>/callers.csv", capability.callers_csv, name="callers-csv"),
     path("store/<slug:slug>/retire/", capability.retire, name="retire"),

@@ -27,10 +27,12 @@ from apps.store.serializers import (
     AnswerSerializer,
     BatchFileSerializer,
     BatchSerializer,
+    CopySerializer,
     FollowSerializer,
     ListingSerializer,
     NewReviewSerializer,
     RetireSerializer,
+    ReuseSerializer,
     ReviewSerializer,
     TrustedSerializer,
 )
@@ -170,6 +172,30 @@ class ListingViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
             asked.is_valid(raise_exception=True)
             services.set_trusted_teams(capability, asked.validated_data["teams"], by=self._user())
         return Response({"teams": [team.slug for team in selectors.trusted_teams(capability)]})
+
+    @extend_schema(methods=["GET"], responses=CopySerializer(many=True))
+    @extend_schema(methods=["POST"], request=ReuseSerializer, responses={201: CopySerializer})
+    @action(detail=True, methods=["get", "post"], pagination_class=None)
+    def copies(self, request: Request, slug: str = "") -> Response:
+        """Where subscribers run it at their own sites; POST runs it at the site of a team of one's own."""
+        capability, user = self.get_object(), self._user()
+        if request.method == "GET":
+            return Response(CopySerializer(selectors.open_copies(user, capability), many=True).data)
+        asked = ReuseSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        copy = services.reuse_at_site(capability, by=user, **asked.validated_data)
+        return Response(CopySerializer(copy).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(methods=["POST"], request=None, responses=CopySerializer)
+    @extend_schema(methods=["DELETE"], responses={204: None})
+    @action(detail=True, methods=["post", "delete"], url_path=r"copies/(?P<copy>\d+)")
+    def one_copy(self, request: Request, slug: str = "", copy: str = "") -> Response:
+        """POST brings a copy up to the version that answers in production; DELETE ends it."""
+        found = selectors.get_copy(self.get_object(), int(copy), user=self._user())
+        if request.method == "DELETE":
+            services.end_copy(found, by=self._user())
+            return Response(status=status.HTTP_204_NO_CONTENT)
+        return Response(CopySerializer(services.update_copy(found, by=self._user())).data)
 
     @extend_schema(methods=["GET"], responses=BatchSerializer(many=True))
     @extend_schema(methods=["POST"], request=BatchFileSerializer, responses={201: BatchSerializer})

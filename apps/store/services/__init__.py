@@ -10,6 +10,7 @@ from apps.store.services.changes import (
     renew_subscription,
     tell_of_ends,
 )
+from apps.store.services.copies import end_copy, reuse_at_site, settle_copies, update_copy
 from apps.store.services.demands import (
     add_need,
     answer_demand,
@@ -66,6 +67,7 @@ __all__ = [
     "close_requested",
     "create_plan",
     "end_batch",
+    "end_copy",
     "expire_due",
     "follow_capability",
     "follow_team",
@@ -81,9 +83,11 @@ __all__ = [
     "renew_subscription",
     "resume_subscription",
     "retire_capability",
+    "reuse_at_site",
     "revoke_key",
     "rotate_key",
     "set_trusted_teams",
+    "settle_copies",
     "start_batch",
     "subscribe",
     "suspend_subscription",
@@ -96,6 +100,7 @@ __all__ = [
     "trial_limits",
     "unfollow_capability",
     "unfollow_team",
+    "update_copy",
     "withdraw_demand",
     "withdraw_plan",
     "write_review",

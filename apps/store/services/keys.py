@@ -15,6 +15,7 @@ from apps.gateway import services as gateway
 from apps.gateway.models import Grant
 from apps.store.models import Subscription, SubscriptionKey
 from apps.store.policy import may_use_keys
+from apps.store.selectors import scope_of
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -74,6 +75,7 @@ def _issue(
         user=by,
         pool=subscription.pool,
         limits=subscription.plan.limits,
+        scope=scope_of(subscription),
         expires_at=subscription.expires_at,
         label=label.strip()[:80],
         addresses=addresses,

@@ -35,6 +35,7 @@ def create_plan(
     trial: bool = False,
     description: str = "",
     valid_days: int | None = None,
+    reuse: bool = False,
 ) -> Plan:
     """Draft a plan. Raises Invalid naming the limit that cannot be used, or the name that is taken."""
     require(may_offer(by, capability))
@@ -61,6 +62,7 @@ def create_plan(
         trial=trial,
         description=description,
         valid_days=valid_days,
+        reuse=reuse and not trial,
         created_by=by,
     )
     try:

@@ -42,6 +42,8 @@ def limit_words(plan: Plan | Limits | dict[str, Any]) -> list[str]:
             ngettext("%(n)s call at a time", "%(n)s calls at a time", limits.concurrent)
             % {"n": _n(limits.concurrent)}
         )
+    if isinstance(plan, Plan) and plan.reuse:
+        words.append(_("may run at your own site"))
     return words
 
 

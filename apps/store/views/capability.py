@@ -27,6 +27,7 @@ from apps.store.forms import PlanForm, TrustedTeamsForm
 from apps.store.models import Plan, Subscription
 from apps.store.origins import origins_of
 from apps.store.policy import may_offer, may_see_usage, may_try
+from apps.store.reusing import reuses
 from apps.store.search import similar_to
 from apps.store.standing import badges_shown
 
@@ -58,6 +59,7 @@ def context_of(request: HttpRequest, slug: str, tab: str) -> dict[str, Any]:
 @login_required
 def overview(request: HttpRequest, slug: str) -> HttpResponse:
     """The card, the plans, and the facts at the side."""
+    user = cast("User", request.user)
     context = context_of(request, slug, "overview")
     capability: Capability = context["capability"]
     context |= {
@@ -65,7 +67,9 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
         "plans": _offers(capability, context["own"]),
         "version": context["answering"] or selectors.version_to_show(capability),
         "panels": panels.panels_of(request, capability),
-        "similar": similar_to(capability, cast("User", request.user)),
+        "similar": similar_to(capability, user),
+        "reuses": reuses(user, capability, context["answering"]),
+        "copies": selectors.open_copies(user, capability),
         "teams": selectors.subscriber_counts([capability]).get(capability.pk, 0),
     }
     return render(request, "store/overview.html", context)
