@@ -185,7 +185,7 @@ class ProjectViewSet(
         require(may_manage(_user(request), project))
         asked = RuleSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        values = {name: asked.validated_data.get(name) for name in ("kind", "share", "below")}
+        values = {name: value for name, value in asked.validated_data.items() if name != "every_s"}
         found = pulling.preview(project, **values)
         some = [{"request_id": call.request_id, "at": call.at, "why": why} for call, why in found.some]
         told = {"looked_at": found.looked_at, "taken": found.taken, "some": some, "unread": found.unread}

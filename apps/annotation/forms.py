@@ -50,6 +50,10 @@ class ProjectForm(forms.Form):
         label=_("Guideline"), required=False, widget=forms.Textarea(attrs={"rows": 4})
     )
     blind = forms.BooleanField(label=_("Hide the model's answer while labelling"), required=False)
+    near = forms.BooleanField(
+        label=_("Put almost equal inputs into one task"), required=False,
+        help_text=_("One in twenty is labelled by itself all the same, to see whether that is right."),
+    )  # fmt: skip
 
     def __init__(self, teams: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -82,8 +86,12 @@ class RuleForm(forms.Form):
         label=_("Calls that are"),
         choices=[choice for choice in PullRule.Kind.choices if choice[0] != "uploaded"],
     )
+    measure = forms.ChoiceField(
+        label=_("Certainty"), choices=PullRule.Measure.choices, required=False,
+        help_text=_("Only for uncertain calls; the last two need probabilities for each class."),
+    )  # fmt: skip
     below = forms.FloatField(
-        label=_("Confidence"),
+        label=_("Limit"),
         required=False,
         min_value=0.01,
         max_value=1,
@@ -97,6 +105,13 @@ class RuleForm(forms.Form):
         initial=1.0,
         help_text=_("1 takes every one, 0.1 a tenth."),
     )
+    quota = forms.IntegerField(
+        label=_("Calls of each site and hour"), required=False, min_value=1, max_value=10_000,
+        help_text=_("Only for the control that takes so many of each site."),
+    )  # fmt: skip
+
+    def clean_measure(self) -> str:
+        return self.cleaned_data["measure"] or PullRule.Measure.CONFIDENCE
 
 
 class QueueForm(forms.Form):

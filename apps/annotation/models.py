@@ -48,6 +48,7 @@ class Project(models.Model):
     labels = models.JSONField(_("labels"), default=list)
     overlap = models.PositiveSmallIntegerField(_("people per task"), default=2)
     blind = models.BooleanField(_("hide the model's answer"), default=False)
+    near = models.BooleanField(_("put almost equal inputs into one task"), default=False)
     order = models.CharField(_("order"), max_length=12, choices=Order.choices, default=Order.PRIORITY)
     per_person = models.PositiveIntegerField(_("tasks per person at most"), null=True, blank=True)
     gate = models.FloatField(_("accuracy to decide on"), null=True, blank=True)
@@ -81,11 +82,21 @@ class PullRule(models.Model):
         DISAGREEING = "disagreeing", _("Answered otherwise by the shadow version")
         OUTSIDE = "outside", _("Out of range")
         RANDOM = "random", _("Random control")
+        STRATIFIED = "stratified", _("Random control, so many of each site")
         UPLOADED = "uploaded", _("Uploaded")
+
+    class Measure(models.TextChoices):
+        CONFIDENCE = "confidence", _("how sure of its answer")
+        MARGIN = "margin", _("how far ahead of the next best answer")
+        ENTROPY = "entropy", _("how far from even odds (entropy)")
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="rules")
     kind = models.CharField(_("kind"), max_length=12, choices=Kind.choices)
+    measure = models.CharField(
+        _("measured by"), max_length=10, choices=Measure.choices, default=Measure.CONFIDENCE
+    )
     below = models.FloatField(_("confidence below"), null=True, blank=True)
+    quota = models.PositiveIntegerField(_("calls of each site and hour"), null=True, blank=True)
     share = models.FloatField(_("share"), default=1.0)
     every_s = models.PositiveIntegerField(_("seconds between pulls"), default=30)
     active = models.BooleanField(default=True)
@@ -137,6 +148,8 @@ class Task(models.Model):
     probability = models.FloatField(default=1.0)
     priority = models.SmallIntegerField(default=0)
     fingerprint = models.CharField(max_length=64)
+    near_key = models.CharField(max_length=64, blank=True, db_default="")
+    audit_of = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="audits")
     weight = models.PositiveIntegerField(default=1, help_text="How many equal calls this task stands for.")
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.OPEN)
     label = models.CharField(max_length=200, blank=True, help_text="What was decided, in words.")
@@ -161,6 +174,10 @@ class Task(models.Model):
             models.Index(fields=["project", "status", "-id"], name="task_list"),
             models.Index(fields=["project", "-id"], name="task_newest"),
             models.Index(fields=["request_id"], name="task_of_call"),
+            models.Index(fields=["project", "near_key"], condition=~models.Q(near_key=""), name="task_near"),
+            models.Index(
+                fields=["project", "id"], condition=models.Q(audit_of__isnull=False), name="task_audit"
+            ),
         ]
 
 
@@ -175,6 +192,35 @@ class Merged(models.Model):
         verbose_name = _("merged call")
         verbose_name_plural = _("merged calls")
         constraints = [models.UniqueConstraint(fields=["project", "request_id"], name="call_merged_once")]
+
+
+class Draw(models.Model):
+    """A call that a random control drew, and the task that answers for it; estimates of accuracy rest on these.
+
+    Any call may be drawn, also one that a complaint made a task of before. `slices` are the plain fields that the
+    version's parsing rules found, {name: value}, kept here since the log forgets.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="draws")
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="draws")
+    request_id = models.UUIDField()
+    called_at = models.DateTimeField()
+    version = models.CharField(max_length=64, blank=True)
+    site = models.CharField(max_length=100, blank=True)
+    predicted = models.CharField(max_length=200, blank=True)
+    slices = models.JSONField(default=dict)
+    probability = models.FloatField()
+
+    class Meta:
+        verbose_name = _("draw")
+        verbose_name_plural = _("draws")
+        constraints = [
+            models.UniqueConstraint(fields=["project", "request_id"], name="call_drawn_once"),
+            models.CheckConstraint(
+                condition=models.Q(probability__gt=0, probability__lte=1), name="draw_has_probability"
+            ),
+        ]
+        indexes = [models.Index(fields=["project", "-id"], name="draw_newest")]
 
 
 class Tally(models.Model):

@@ -1,35 +1,45 @@
 """From logged calls to tasks, by the rules of a project and the parsing rules of the capability's version.
 
-Which calls are taken is a matter of their request id alone (a hash of rule and id against the share), so that a
-pull that is repeated after a kill takes the same ones, and each task knows the probability it was taken with.
+`candidates` says which calls; here they are read, equal and almost equal ones become one task with a weight, and
+what a random control drew is written down as a draw of its own, also where the call is a task already.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import time
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from apps.annotation.models import Merged, Project, PullRule, Slot, Task
+from apps.annotation.candidates import CONTROLS, OF_COMPLAINTS, Candidate, pages, whole_hour
+from apps.annotation.models import Draw, Merged, Project, PullRule, Slot, Task
+from apps.annotation.nearness import near_key
 from apps.annotation.queue import put_in_order
-from apps.annotation.reading import Unreadable, out_of_range, read_call
+from apps.annotation.reading import Read, Reader, Unreadable, certainty, out_of_range
 from apps.gateway.models import Call, Outcome
 from apps.gateway.selectors import calls, outcomes_of
 from apps.requests.services import notify
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+    from uuid import UUID
+
 log = logging.getLogger(__name__)
-MOST_PER_PULL = 500
-_OVERLAPPING = timedelta(minutes=2)
+_BUDGET_S = 20.0
 _NEAR = timedelta(minutes=1)
-_SCANNED = MOST_PER_PULL * 4
+_ATTEMPTS = 3
+_AUDITED = 0.05
+_LONGEST_SLICE = 60
 _PRIORITY = {
     PullRule.Kind.CONFIDENT: 25,
     PullRule.Kind.COMPLAINED: 20,
@@ -37,8 +47,8 @@ _PRIORITY = {
     PullRule.Kind.OUTSIDE: 10,
     PullRule.Kind.UNCERTAIN: 10,
     PullRule.Kind.RANDOM: 0,
+    PullRule.Kind.STRATIFIED: 0,
 }
-_OF_COMPLAINTS = (PullRule.Kind.COMPLAINED, PullRule.Kind.CONFIDENT)
 SHOWN = 10
 
 
@@ -49,6 +59,26 @@ class Pulled:
     tasks: int
     merged: int
     unread: int
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A call that becomes a task, or counts for one: what people see of it, and why it was taken."""
+
+    candidate: Candidate
+    read: Read
+    reason: str
+    suggested: str = ""
+
+    @property
+    def call(self) -> Call:
+        """The logged call."""
+        return self.candidate.call
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal inputs have the same."""
+        return hashlib.sha256(orjson.dumps(self.read.inputs, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def pull_due() -> None:
@@ -63,25 +93,25 @@ def pull_due() -> None:
 
 
 def pull(rule: PullRule) -> Pulled:
-    """Turn the calls since the last pull that match the rule into tasks. Repeating it makes nothing twice."""
-    started = timezone.now()
+    """Turn the calls since the last pull that match the rule into tasks. Repeating it makes nothing twice.
+
+    A pull ends after `_BUDGET_S` seconds; the next one goes on where it stopped.
+    """
+    until: datetime | None = timezone.now()
+    if rule.kind == PullRule.Kind.STRATIFIED:
+        until = max(whole_hour(), rule.pulled_at or whole_hour())
+    ends, reader = time.monotonic() + _BUDGET_S, Reader(rule.project)
     made = merged = 0
     failures: list[str] = []
-    scanned = _scanned(rule)
-    for call in _chosen_of(rule, scanned):
-        try:
-            if not _fits(rule, call):
-                continue
-            new = _take(rule, call, _complaint(call))
-        except Unreadable as error:
-            failures.append(_("call %(id)s: %(why)s") % {"id": call.request_id, "why": error})
-            continue
-        made, merged = made + new, merged + (not new)
-    # What lies beyond a full scan is the next pull's: complaints come in the order of their calls, so those wait.
-    if len(scanned) == _SCANNED:
-        full = rule.kind in _OF_COMPLAINTS
-        started = (rule.pulled_at if full else scanned[-1].at) or started
-    _conclude(rule, started, failures)
+    for page in pages(rule):
+        taken, unread = _read(rule, reader, page)
+        new, equal = _keep(rule, taken)
+        made, merged, failures = made + new, merged + equal, failures + unread
+        if time.monotonic() > ends and rule.kind != PullRule.Kind.STRATIFIED:
+            # Complaints come in the order of their calls, not of their own: those are looked for again.
+            until = rule.pulled_at if rule.kind in OF_COMPLAINTS else page[-1].call.at
+            break
+    _conclude(rule, until, failures)
     return Pulled(made, merged, len(failures))
 
 
@@ -95,142 +125,202 @@ class Preview:
     unread: list[str]
 
 
-def preview(project: Project, *, kind: str, share: float, below: float | None = None) -> Preview:
-    """Try a rule on the calls of the last week without keeping anything."""
-    rule = PullRule(project=project, kind=kind, share=share, below=below)
-    scanned, fitting, unread = _scanned(rule), [], []
-    for call in scanned:
+def preview(project: Project, *, kind: str, share: float, **more: Any) -> Preview:
+    """Try a rule on the first calls that it would look at, without keeping anything."""
+    rule = PullRule(project=project, kind=kind, share=share, **more)
+    page = next(pages(rule, drawn=False), [])
+    taken, unread = _read(rule, Reader(project), page)
+    number = len(taken) if kind == PullRule.Kind.STRATIFIED else round(len(taken) * share)
+    return Preview(len(page), number, [(item.call, item.reason) for item in taken[:SHOWN]], unread[:SHOWN])
+
+
+def _read(rule: PullRule, reader: Reader, page: list[Candidate]) -> tuple[list[Taken], list[str]]:
+    """The calls of a page that fit the rule, and what could not be read, in words."""
+    taken, unread = [], []
+    shadows = _shadows(rule, page) if rule.kind == PullRule.Kind.DISAGREEING else {}
+    complaints = outcomes_of([each.call.request_id for each in page]) if rule.kind in OF_COMPLAINTS else {}
+    for each in page:
+        call = each.call
         try:
-            if _fits(rule, call):
-                read_call(call, project)
-                fitting.append(call)
+            read = reader.read(call)
+            reason = _reason(rule, reader, call, read, shadows)
         except Unreadable as error:
             unread.append(_("call %(id)s: %(why)s") % {"id": call.request_id, "why": error})
-    some = [(call, _reason(rule, call)) for call in fitting[:SHOWN]]
-    return Preview(len(scanned), round(len(fitting) * share), some, unread[:SHOWN])
+            continue
+        if reason:
+            said = _suggested(complaints.get(call.request_id, []), rule.project)
+            taken.append(Taken(each, read, reason[:200], said))
+    return taken, unread
 
 
-def _scanned(rule: PullRule) -> list[Call]:
-    """The calls of a rule's kind since the last pull that are no task yet, at most `_SCANNED`, oldest first."""
-    first = timezone.now() if rule.project.pk is None else rule.project.created_at
-    since = rule.pulled_at - _OVERLAPPING if rule.pulled_at else first - timedelta(days=7)
-    known = Task.objects.filter(project=rule.project).values("request_id")
-    counted = Merged.objects.filter(project=rule.project).values("request_id")
-    capability = rule.project.capability
-    if rule.kind in _OF_COMPLAINTS:
-        # A complaint may come days after its call: what counts is when it came.
-        wrong = Outcome.objects.filter(kind=Outcome.Kind.FEEDBACK, correct=False, at__gte=since)
-        rows = calls(capability=capability, failed=False).filter(request_id__in=wrong.values("request_id"))
-    else:
-        rows = calls(capability=capability, failed=False, since=since).filter(digested=True)
-    limit = rule.below if rule.below is not None else 0.6
-    if rule.kind == PullRule.Kind.UNCERTAIN:
-        rows = rows.filter(score__lt=limit)
-    elif rule.kind == PullRule.Kind.CONFIDENT:
-        rows = rows.filter(score__gte=limit)
-    rows = rows.exclude(request_id__in=known).exclude(request_id__in=counted)
-    return list(rows.defer(None).order_by("at")[:_SCANNED])
+def _shadows(rule: PullRule, page: list[Candidate]) -> dict[bytes, list[Call]]:
+    """What shadows answered around the time of these calls, by the bytes of the request."""
+    found: dict[bytes, list[Call]] = {}
+    if page:
+        around = (page[0].call.at - _NEAR, page[-1].call.at + _NEAR)
+        rows = calls(capability=rule.project.capability, failed=False, shadow=True).filter(at__range=around)
+        for row in rows.defer(None).iterator(chunk_size=2000):
+            found.setdefault(bytes(row.request or b""), []).append(row)
+    return found
 
 
-def _chosen_of(rule: PullRule, scanned: list[Call]) -> list[Call]:
-    return [call for call in scanned if _chosen(rule, call)]
-
-
-def _fits(rule: PullRule, call: Call) -> bool:
-    """What the database cannot tell of a call. Raises Unreadable."""
+def _reason(rule: PullRule, reader: Reader, call: Call, read: Read, shadows: dict[bytes, list[Call]]) -> str:
+    """Why a call is taken, in words; empty when it does not fit. Raises Unreadable."""
     if rule.kind == PullRule.Kind.OUTSIDE:
-        return bool(out_of_range(read_call(call, rule.project)))
+        names = ", ".join(out_of_range(read)[:5])
+        return names and _("Outside the range that the version names: %(names)s.") % {"names": names}
     if rule.kind == PullRule.Kind.DISAGREEING:
         # A shadow's call has an id of its own; it is the one of the same bytes at the same time.
-        near = (call.at - _NEAR, call.at + _NEAR)
-        same = calls(capability=rule.project.capability, failed=False, shadow=True).filter(at__range=near)
-        shadow = same.defer(None).filter(request=call.request).first()
-        if shadow is None:
-            return False
-        answers = [read_call(each, rule.project).predicted for each in (call, shadow)]
-        return answers[0] != answers[1]
-    return True
-
-
-def _chosen(rule: PullRule, call: Call) -> bool:
-    digest = hashlib.sha256(f"{rule.pk}:{call.request_id}".encode()).digest()
-    return int.from_bytes(digest[:8]) / 2**64 < rule.share
-
-
-def _complaint(call: Call) -> Outcome | None:
-    known = outcomes_of([call.request_id]).get(call.request_id, [])
-    wrong = [
-        outcome for outcome in known if outcome.kind == Outcome.Kind.FEEDBACK and outcome.correct is False
-    ]
-    return wrong[-1] if wrong else None
-
-
-def _reason(rule: PullRule, call: Call) -> str:
+        near = [
+            each for each in shadows.get(bytes(call.request or b""), []) if abs(each.at - call.at) <= _NEAR
+        ]
+        differs = bool(near) and reader.read(near[0]).predicted != read.predicted
+        return _("The shadow version answered otherwise.") if differs else ""
+    if rule.kind == PullRule.Kind.UNCERTAIN:
+        return _uncertain(rule, call, read)
     if rule.kind == PullRule.Kind.COMPLAINED:
         return _("A caller said that the answer was wrong.")
     if rule.kind == PullRule.Kind.CONFIDENT:
         return _("A caller said that the answer was wrong, of which the model was %(score).0f %% sure.") % {
             "score": 100 * (call.score or 0)
         }
-    if rule.kind == PullRule.Kind.DISAGREEING:
-        return _("The shadow version answered otherwise.")
-    if rule.kind == PullRule.Kind.OUTSIDE:
-        names = ", ".join(out_of_range(read_call(call, rule.project))[:5])
-        return (_("Outside the range that the version names: %(names)s.") % {"names": names})[:200]
-    if rule.kind == PullRule.Kind.UNCERTAIN:
-        return _("The model was only %(score).0f %% sure.") % {"score": 100 * (call.score or 0)}
+    if rule.kind == PullRule.Kind.STRATIFIED:
+        return _("Drawn at random among the calls of its site and hour, as a control.")
     return _("Drawn at random, as a control.")
 
 
-@transaction.atomic
-def _take(rule: PullRule, call: Call, outcome: Outcome | None) -> bool:
-    """Make the task of a call; an input that is there already counts for that one. True when it is new."""
+def _uncertain(rule: PullRule, call: Call, read: Read) -> str:
+    if rule.measure == PullRule.Measure.CONFIDENCE:
+        return _("The model was only %(score).0f %% sure.") % {"score": 100 * (call.score or 0)}
+    found = certainty(read, rule.measure)
+    if found >= (rule.below if rule.below is not None else 0.6):
+        return ""
+    if rule.measure == PullRule.Measure.MARGIN:
+        return _("The next best answer was only %(score).0f points behind.") % {"score": 100 * found}
+    return _("The odds of the answers were close to even: %(score).0f %% certain by entropy.") % {
+        "score": 100 * found
+    }
+
+
+def _keep(rule: PullRule, taken: list[Taken]) -> tuple[int, int]:
+    """Make the tasks of some calls; inputs that are there already count for those. How many of each."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            with transaction.atomic():
+                return _kept(rule, taken)
+        except IntegrityError:  # another pull made one of these tasks meanwhile
+            if attempt == _ATTEMPTS - 1:
+                raise
+    return 0, 0
+
+
+def _kept(rule: PullRule, taken: list[Taken]) -> tuple[int, int]:
     project = rule.project
-    read = read_call(call, project)
-    fingerprint = hashlib.sha256(orjson.dumps(read.inputs, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    task, new = Task.objects.get_or_create(
-        project=project,
-        fingerprint=fingerprint,
-        defaults={
-            "request_id": call.request_id,
-            "called_at": call.at,
-            "version": call.version,
-            "inputs": read.inputs,
-            "answer": read.answer,
-            "predicted": read.predicted,
-            "confidence": read.confidence,
-            "suggested": _suggested(outcome, project),
-            "reason": _reason(rule, call),
-            "rule_kind": rule.kind,
-            "probability": rule.share,
-            "priority": _PRIORITY[PullRule.Kind(rule.kind)],
-        },
-    )
-    if not new:
-        if task.request_id != call.request_id:
-            _row, first = Merged.objects.get_or_create(
-                project=project, request_id=call.request_id, defaults={"task": task}
-            )
-            Task.objects.filter(pk=task.pk).update(weight=F("weight") + int(first))
-        return False
+    equal, near = _known(project, taken)
+    new: list[Task] = []
+    of: list[tuple[Taken, Task]] = []
+    for item in taken:
+        fingerprint, key = item.fingerprint, near_key(item.read.inputs) if project.near else ""
+        task, like = equal.get(fingerprint), near.get(key) if key else None
+        audited = task is None and like is not None and _audited(project, item.call)
+        task = task or (None if audited else like)
+        if task is None:
+            task = equal[fingerprint] = _task(rule, item, fingerprint, "" if audited else key)
+            if audited:
+                task.audit_of = like
+            elif key:
+                near[key] = task
+            new.append(task)
+        of.append((item, task))
+    _insert(project, new)
+    _merge(project, of)
+    if rule.kind in CONTROLS:
+        Draw.objects.bulk_create([_draw(project, *pair) for pair in of], ignore_conflicts=True)
+    return len(new), len(taken) - len(new)
+
+
+def _known(project: Project, taken: list[Taken]) -> tuple[dict[str, Task], dict[str, Task]]:
+    """Tasks that are there, by fingerprint and by near key."""
+    rows = Task.objects.filter(project=project)
+    equal = {task.fingerprint: task for task in rows.filter(fingerprint__in=[t.fingerprint for t in taken])}
+    if not project.near:
+        return equal, {}
+    keys = {near_key(item.read.inputs) for item in taken}
+    alike = rows.filter(near_key__in=keys, audit_of=None).exclude(near_key="").order_by("-pk")
+    return equal, {task.near_key: task for task in alike}
+
+
+def _audited(project: Project, call: Call) -> bool:
+    digest = hashlib.sha256(f"audit:{project.pk}:{call.request_id}".encode()).digest()
+    return int.from_bytes(digest[:8]) / 2**64 < _AUDITED
+
+
+def _task(rule: PullRule, item: Taken, fingerprint: str, key: str) -> Task:
+    return Task(
+        project=rule.project, fingerprint=fingerprint, near_key=key, request_id=item.call.request_id,
+        called_at=item.call.at, version=item.call.version, inputs=item.read.inputs, answer=item.read.answer,
+        predicted=item.read.predicted, confidence=item.read.confidence, suggested=item.suggested,
+        reason=item.reason, rule_kind=rule.kind, probability=item.candidate.probability,
+        priority=_PRIORITY[PullRule.Kind(rule.kind)],
+    )  # fmt: skip
+
+
+def _insert(project: Project, new: list[Task]) -> None:
+    Task.objects.bulk_create([task for task in new if task.audit_of is None])
+    audits = [task for task in new if task.audit_of is not None]
+    for task in audits:
+        task.audit_of = task.audit_of  # its original has got its key only now
+        task.reason = _("Audit: almost equal to task %(task)d, labelled by itself.") % {
+            "task": task.audit_of_id
+        }
+    Task.objects.bulk_create(audits)
     Slot.objects.bulk_create(
         Slot(task=task, project=project, number=number, priority=task.priority)
+        for task in new
         for number in range(project.overlap)
     )
-    if project.order != Project.Order.PRIORITY:
-        put_in_order(project, [task.pk])
-    return True
+    if new and project.order != Project.Order.PRIORITY:
+        put_in_order(project, [task.pk for task in new])
 
 
-def _suggested(outcome: Outcome | None, project: Project) -> str:
-    expected: Any = outcome.expected if outcome else None
+def _merge(project: Project, of: Iterable[tuple[Taken, Task]]) -> None:
+    """Calls that count for the task of another one; each once, however often a pull is repeated."""
+    further = {item.call.request_id: task for item, task in of if task.request_id != item.call.request_id}
+    rows = Merged.objects.filter(project=project, request_id__in=further).values_list("request_id", flat=True)
+    counted: set[UUID] = set(rows)
+    fresh = {pk: task for pk, task in further.items() if pk not in counted}
+    Merged.objects.bulk_create(
+        Merged(project=project, task=task, request_id=pk) for pk, task in fresh.items()
+    )
+    for pk, number in Counter(task.pk for task in fresh.values()).items():
+        Task.objects.filter(pk=pk).update(weight=F("weight") + number)
+
+
+def _draw(project: Project, item: Taken, task: Task) -> Draw:
+    parsed = item.call.parsed if isinstance(item.call.parsed, dict) else {}
+    slices = {
+        str(name)[:_LONGEST_SLICE]: value
+        for name, value in parsed.items()
+        if isinstance(value, bool | str) and len(str(value)) <= _LONGEST_SLICE
+    }
+    return Draw(
+        project=project, task=task, request_id=item.call.request_id, called_at=item.call.at,
+        version=item.call.version, site=item.candidate.site, predicted=item.read.predicted, slices=slices,
+        probability=item.candidate.probability,
+    )  # fmt: skip
+
+
+def _suggested(outcomes: list[Outcome], project: Project) -> str:
+    """What the last complaint says is right, if it is one of the labels."""
+    wrong = [each for each in outcomes if each.kind == Outcome.Kind.FEEDBACK and each.correct is False]
+    expected: Any = wrong[-1].expected if wrong else None
     if isinstance(expected, dict):
         expected = expected.get("class", expected.get("label"))
     known = {str(label["value"]) for label in project.labels}
     return str(expected) if str(expected) in known else ""
 
 
-def _conclude(rule: PullRule, started: Any, failures: list[str]) -> None:
+def _conclude(rule: PullRule, until: datetime | None, failures: list[str]) -> None:
     error = "\n".join(failures[:20])
     if error and error != rule.error:
         notify(
@@ -239,5 +329,5 @@ def _conclude(rule: PullRule, started: Any, failures: list[str]) -> None:
             url=f"/annotation/{rule.project_id}/",
             body=failures[0],
         )
-    PullRule.objects.filter(pk=rule.pk).update(pulled_at=started, error=error)
-    rule.pulled_at, rule.error = started, error
+    PullRule.objects.filter(pk=rule.pk).update(pulled_at=until, error=error)
+    rule.pulled_at, rule.error = until, error

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 _RANK = """
 UPDATE annotation_slot s SET priority = r.rank FROM (
-    SELECT t.id, CASE %(order)s
-        WHEN 'sequential' THEN 0
-        WHEN 'uniform' THEN (hashtext(t.id::text) %% 1000)
-        WHEN 'uncertainty' THEN CASE t.rule_kind WHEN 'random' THEN (hashtext(t.id::text) %% 1000)
-            ELSE round(1000 * (1 - coalesce(t.confidence, 1))) END
-        ELSE t.priority END::smallint AS rank
+    SELECT t.id, CASE
+        WHEN %(order)s = 'priority' THEN t.priority
+        WHEN %(order)s = 'sequential' THEN 0
+        WHEN t.rule_kind IN ('random', 'stratified') THEN 500
+        WHEN %(order)s = 'uniform' THEN (hashtext(t.id::text) %% 1000)
+        ELSE round(1000 * (1 - coalesce(t.confidence, 1))) END::smallint AS rank
     FROM annotation_task t WHERE t.project_id = %(project)s AND (%(tasks)s::bigint[] IS NULL OR t.id = ANY(%(tasks)s))
 ) r WHERE s.task_id = r.id AND s.status <> 'done' AND s.priority <> r.rank
 """
@@ -53,8 +53,8 @@ def change_queue(
 ) -> Project:
     """Say in which order tasks come, to whom, how many each person does at most, and what the labels have to decide.
 
-    `gate` is an accuracy in production: once it is decided whether it is reached, the queue pauses by itself. The
-    order does not look at how certain the model was of random controls: the first of them would be the hard ones.
+    `gate` is an accuracy in production: once it is decided whether it is reached, the queue pauses by itself. Random
+    controls come as they were drawn in every order: else those that are labelled first would be the hard ones.
     """
     require(may_manage(by, project))
     if order not in Project.Order.values:

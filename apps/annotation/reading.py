@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -30,20 +31,58 @@ class Read:
     signature: dict[str, Any]
 
 
-def read_call(call: Call, project: Project) -> Read:
-    """Read a call by the signature of the version that answered. Raises Unreadable."""
-    if call.request is None or call.response is None:
-        raise Unreadable(_("its bodies were above the size that is kept"))
-    version = Version.objects.filter(capability=project.capability, number=call.version).first()
-    if version is None:
-        raise Unreadable(_("version %(number)s is not known") % {"number": call.version})
-    try:
-        request, response = orjson.loads(bytes(call.request)), orjson.loads(bytes(call.response))
-    except orjson.JSONDecodeError as error:
-        raise Unreadable(_("its bodies are no JSON (binary tensors are not shown yet)")) from error
-    inputs = _items(request.get("inputs", []), version.signature.get("inputs", []))
-    answer = _items(response.get("outputs", []), version.signature.get("outputs", []))
-    return Read(inputs, answer, _predicted(answer, version.signature), call.score, version.signature)
+@dataclass
+class Reader:
+    """Reads the calls of a project, each by the signature of the version that answered; it keeps those it has met."""
+
+    project: Project
+    _versions: dict[str, Version | None] = field(default_factory=dict)
+
+    def read(self, call: Call) -> Read:
+        """What people see of a call. Raises Unreadable."""
+        if call.request is None or call.response is None:
+            raise Unreadable(_("its bodies were above the size that is kept"))
+        version = self._version(call.version)
+        try:
+            request, response = orjson.loads(bytes(call.request)), orjson.loads(bytes(call.response))
+        except orjson.JSONDecodeError as error:
+            raise Unreadable(_("its bodies are no JSON (binary tensors are not shown yet)")) from error
+        inputs = _items(request.get("inputs", []), version.signature.get("inputs", []))
+        answer = _items(response.get("outputs", []), version.signature.get("outputs", []))
+        return Read(inputs, answer, _predicted(answer, version.signature), call.score, version.signature)
+
+    def _version(self, number: str) -> Version:
+        if number not in self._versions:
+            rows = Version.objects.filter(capability=self.project.capability, number=number)
+            self._versions[number] = rows.first()
+        found = self._versions[number]
+        if found is None:
+            raise Unreadable(_("version %(number)s is not known") % {"number": number})
+        return found
+
+
+def certainty(read: Read, measure: str) -> float:
+    """How certain an answer is, from 0 to 1: its confidence, its lead over the next best (margin), or how far it is
+    from even odds (entropy: one less the entropy over its largest value). Raises Unreadable.
+    """
+    if measure == "confidence" and read.confidence is not None:
+        return read.confidence
+    odds = sorted(_odds(read), reverse=True)
+    if measure == "confidence":
+        return odds[0]
+    if measure == "margin":
+        return odds[0] - odds[1]
+    return 1 + sum(share * math.log(share) for share in odds if share > 0) / math.log(len(odds))
+
+
+def _odds(read: Read) -> list[float]:
+    for spec in read.signature.get("outputs", []):
+        value = read.answer.get(spec["name"])
+        named = "probabilities" in (spec.get("kind"), spec["name"])
+        if named and isinstance(value, list) and len(value) > 1 and sum(value) > 0:
+            total = sum(value)
+            return [max(float(share), 0.0) / total for share in value]
+    raise Unreadable(_("its version answers with no probabilities for each class"))
 
 
 def _items(tensors: list[dict[str, Any]], specs: list[dict[str, Any]]) -> dict[str, Any]:

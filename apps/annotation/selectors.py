@@ -8,15 +8,16 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection
-from django.db.models import BigIntegerField, Exists, Min, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import BigIntegerField, Exists, Max, Min, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from apps.accounts.models import Role
 from apps.accounts.selectors import teams_of
 from apps.annotation.agreement import Agreement, agreement, by_label, by_pair, likeness
+from apps.annotation.candidates import CONTROLS
 from apps.annotation.estimate import Estimate, accuracy
 from apps.annotation.label_types import Setting, type_named
-from apps.annotation.models import Annotation, Project, PullRule, Tally, Task
+from apps.annotation.models import Annotation, Draw, Project, PullRule, Tally, Task
 from apps.annotation.policy import MEMBERS
 from apps.annotation.reliability import reliability
 from apps.annotation.sequential import Decision, decide
@@ -153,32 +154,36 @@ def accuracy_of(project: Project) -> Estimate | None:
     them. None for fewer than `FEWEST` labels, since the interval would promise too much.
     """
     rows = list(
-        Task.objects.filter(project=project, status=Task.Status.ACCEPTED, rule_kind=PullRule.Kind.RANDOM)
-        .exclude(predicted="")
-        .order_by("-pk")
-        .values_list("predicted", "label", "probability")[:_MOST]
+        labelled_draws(project).order_by("-pk").values_list("predicted", "task__label", "probability")[:_MOST]
     )
     if len(rows) < FEWEST:
         return None
     return accuracy([predicted == label for predicted, label, _p in rows], [p for _a, _b, p in rows])
 
 
+def labelled_draws(project: Project) -> QuerySet[Draw]:
+    """The calls that random controls drew and whose label is accepted."""
+    return Draw.objects.filter(project=project, task__status=Task.Status.ACCEPTED).exclude(predicted="")
+
+
 def decision_of(project: Project) -> Decision | None:
     """Whether the accuracy in production reaches the project's gate; None without one.
 
-    Random controls count in the order in which somebody first said something of them: that depends on nobody's
-    answer, unlike the order in which they are accepted, since what all agree on is accepted sooner.
+    Draws count in their order, up to the last one whose task anybody has looked at; those before it that are not
+    decided yet stand for the worst. The order in which labels are accepted would mislead: what all agree on, which
+    is mostly right, is accepted sooner.
     """
     if project.gate is None:
         return None
+    draws = Draw.objects.filter(project=project).exclude(predicted="")
+    said = Annotation.objects.filter(task=OuterRef("task"))
+    begun = draws.filter(~Q(task__status=Task.Status.OPEN) | Exists(said), task__rule_kind__in=CONTROLS)
+    last = begun.values("task").annotate(first=Min("pk")).aggregate(last=Max("first"))["last"] or 0
     rows = (
-        Task.objects.filter(project=project, rule_kind=PullRule.Kind.RANDOM)
-        .exclude(predicted="")
-        .exclude(status=Task.Status.REJECTED)
-        .annotate(first=Min("annotations__pk"))
-        .filter(first__isnull=False)
-        .order_by("first")
-        .values_list("status", "predicted", "label", "probability")[:_MOST_DECIDING]
+        draws.filter(pk__lte=last)
+        .exclude(task__status=Task.Status.REJECTED)
+        .order_by("pk")
+        .values_list("task__status", "predicted", "task__label", "probability")[:_MOST_DECIDING]
     )
     found = [
         (predicted == label if status == Task.Status.ACCEPTED else None, 1 / chance)

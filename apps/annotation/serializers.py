@@ -44,6 +44,7 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
             "labels",
             "overlap",
             "blind",
+            "near",
             "order",
             "per_person",
             "gate",
@@ -66,7 +67,7 @@ class ProjectChangeSerializer(serializers.ModelSerializer[Project]):
 
     class Meta:
         model = Project
-        fields = ["name", "question", "guideline", "blind"]
+        fields = ["name", "question", "guideline", "blind", "near"]
 
 
 class LabelsSerializer(serializers.Serializer[Any]):
@@ -106,7 +107,9 @@ class RuleSerializer(serializers.ModelSerializer[PullRule]):
 
     class Meta:
         model = PullRule
-        fields = ["id", "kind", "below", "share", "every_s", "active", "pulled_at", "error"]
+        fields = [
+            "id", "kind", "measure", "below", "share", "quota", "every_s", "active", "pulled_at", "error",
+        ]  # fmt: skip
         read_only_fields = ["active", "pulled_at", "error"]
 
 

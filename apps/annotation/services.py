@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.annotation import claims
+from apps.annotation.candidates import CONTROLS
 from apps.annotation.label_types import TYPES
 from apps.annotation.label_types.base import consensus, short
 from apps.annotation.models import Annotation, Project, PullRule, Slot, Task
@@ -53,6 +54,7 @@ def create_project(
     overlap: int = 2,
     guideline: str = "",
     blind: bool = False,
+    near: bool = False,
 ) -> Project:
     """Ask a question about a capability's calls. `dataset` is what accepted labels are added to, under `target`."""
     require(may_create_project(by, capability.team))
@@ -79,6 +81,7 @@ def create_project(
         labels=keyed(cleaned),
         overlap=overlap,
         blind=blind,
+        near=near,
         dataset=dataset,
         target=target,
         created_by=by,
@@ -133,9 +136,9 @@ def change_labels(project: Project, labels: Sequence[str], *, by: User) -> Proje
 
 @transaction.atomic
 def change_project(project: Project, *, by: User, **changes: Any) -> Project:
-    """Change what may change while people label: name, question, guideline, blind. Raises Invalid for the rest."""
+    """Change what may change while people label: texts, blind, near. Raises Invalid for the rest."""
     require(may_manage(by, project))
-    fixed = sorted(set(changes) - {"name", "question", "guideline", "blind"})
+    fixed = sorted(set(changes) - {"name", "question", "guideline", "blind", "near"})
     if fixed:
         raise Invalid(
             _("%(names)s cannot change once a project is open; make another project for it.")
@@ -165,9 +168,15 @@ def add_rule(
     kind: str,
     share: float = 1.0,
     below: float | None = None,
+    measure: str = PullRule.Measure.CONFIDENCE,
+    quota: int | None = None,
     every_s: int = 30,
 ) -> PullRule:
-    """Pull calls of a kind into the project from now on, each with probability `share`."""
+    """Pull calls of a kind into the project from now on, each with probability `share`.
+
+    `below` and `measure` are for uncertain calls, `quota` for a control that takes so many of each site and hour.
+    A project has one control at a time: with two, nobody could say how likely a call was to be drawn.
+    """
     require(may_manage(by, project))
     if kind not in PullRule.Kind.values or kind == PullRule.Kind.UPLOADED:
         raise Invalid(_("“%(kind)s” is no kind of rule.") % {"kind": kind}, fields={"kind": _("is unknown")})
@@ -179,8 +188,27 @@ def add_rule(
         raise Invalid(
             _("Say below which confidence an answer is uncertain."), fields={"below": _("is missing")}
         )
+    if measure not in PullRule.Measure.values:
+        raise Invalid(
+            _("“%(measure)s” is no measure.") % {"measure": measure}, fields={"measure": _("is unknown")}
+        )
+    if kind == PullRule.Kind.STRATIFIED and not (quota and quota > 0):
+        raise Invalid(
+            _("Say how many calls of each site and hour are drawn."), fields={"quota": _("is missing")}
+        )
+    if kind in CONTROLS:
+        Project.objects.select_for_update(of=("self",)).get(pk=project.pk)
+        if project.rules.filter(kind__in=CONTROLS, active=True).exists():
+            raise Conflict(_("There is a random control already. Let it rest before you add another one."))
     rule = PullRule.objects.create(
-        project=project, kind=kind, share=share, below=below, every_s=max(5, every_s), created_by=by
+        project=project,
+        kind=kind,
+        share=1.0 if kind == PullRule.Kind.STRATIFIED else share,
+        below=below,
+        measure=measure,
+        quota=quota if kind == PullRule.Kind.STRATIFIED else None,
+        every_s=max(5, every_s),
+        created_by=by,
     )
     audit.record("annotation.rule.added", rule, by=by, kind=kind, share=share)
     return rule
@@ -190,6 +218,9 @@ def add_rule(
 def switch_rule(rule: PullRule, *, by: User, active: bool) -> PullRule:
     """Let a rule pull, or rest. What it has pulled stays."""
     require(may_manage(by, rule.project))
+    others = rule.project.rules.filter(kind__in=CONTROLS, active=True).exclude(pk=rule.pk)
+    if active and rule.kind in CONTROLS and others.exists():
+        raise Conflict(_("There is a random control already. Let it rest before you add another one."))
     rule.active = active
     rule.save(update_fields=["active"])
     audit.record("annotation.rule.switched", rule, by=by, active=active)

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from apps.accounts.models import Role
-from apps.annotation.models import Slot, Task
+from apps.annotation.models import Draw, Slot, Task
 from apps.annotation.services import create_project
 from apps.datasets.services import create_version
 from tests.factories import make_capability, make_dataset, make_user, put_files
@@ -56,3 +56,12 @@ def make_task(project, number):
     )
     Slot.objects.bulk_create(Slot(task=task, project=project, number=n) for n in range(project.overlap))
     return task
+
+
+def make_draw(task, **facts):
+    """A random control drew this task's call."""
+    told = {
+        "project": task.project, "task": task, "request_id": task.request_id, "called_at": task.called_at,
+        "version": "1.0.0", "predicted": task.predicted, "probability": 1.0,
+    }  # fmt: skip
+    return Draw.objects.create(**(told | facts))

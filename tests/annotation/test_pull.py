@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from uuid import uuid4
 
@@ -9,12 +10,15 @@ import orjson
 import pytest
 from django.utils import timezone
 
-from apps.annotation import pulling
-from apps.annotation.models import Merged, PullRule, Task
-from apps.annotation.services import add_rule, switch_rule
+from apps.accounts.models import Site
+from apps.annotation import candidates, pulling
+from apps.annotation.models import Draw, Merged, PullRule, Task
+from apps.annotation.services import add_rule, change_project, switch_rule
 from apps.catalog.models import Version
+from apps.core.errors import Conflict
 from apps.gateway import partitions
 from apps.gateway.models import Call, Outcome
+from apps.instances.models import Deployment
 from apps.requests.models import Notification
 from tests.factories import make_packaged_version
 
@@ -92,7 +96,8 @@ def test_each_kind_takes_its_calls_and_says_why(project, logged, ada):
 
 
 def test_more_calls_than_one_pull_looks_at_wait_for_the_next(project, logged, ada, monkeypatch):
-    monkeypatch.setattr(pulling, "_SCANNED", 4)
+    monkeypatch.setattr(candidates, "PAGE", 4)
+    monkeypatch.setattr(pulling, "_BUDGET_S", 0)
     start = timezone.now() - timedelta(minutes=30)
     for number in range(10):
         logged([float(number), 1.0], at=start + timedelta(minutes=number * 3))
@@ -140,3 +145,101 @@ def test_a_rule_is_tried_on_the_page_and_over_the_api(project, logged, ada, ann,
     client.force_login(ann)
     assert client.post(f"/annotation/{project.pk}/rules/preview/", told).status_code == 403
     assert client.post(api + "preview/", told, "application/json").status_code == 403
+
+
+def with_odds(project, *shares):
+    """A version that answers with probabilities too, and a body with these."""
+    spec = {"name": "probabilities", "datatype": "FP32", "shape": [-1, len(shares)], "kind": "probabilities"}
+    Version.objects.update(signature=SIGNATURE | {"outputs": [*SIGNATURE["outputs"], spec]})
+    outputs = [
+        {"name": "class", "shape": [1], "datatype": "INT64", "data": [3]},
+        {"name": "probabilities", "shape": [1, len(shares)], "datatype": "FP32", "data": list(shares)},
+    ]
+    return orjson.dumps({"outputs": outputs})
+
+
+@pytest.mark.parametrize(("measure", "words"), [("margin", "4 points behind"), ("entropy", "close to even")])
+def test_uncertain_by_margin_and_by_entropy(project, logged, ada, measure, words):
+    close = logged([1.0, 2.0], response=with_odds(project, 0.40, 0.36, 0.24))
+    logged([2.0, 3.0], response=with_odds(project, 0.96, 0.02, 0.02))
+
+    pulling.pull(add_rule(project, by=ada, kind="uncertain", measure=measure, below=0.2))
+
+    task = Task.objects.get()
+    assert task.request_id == close.request_id
+    assert words in task.reason
+
+
+def test_a_version_without_probabilities_is_told_to_the_rules_author(project, logged, ada):
+    logged([1.0, 2.0], score=None)
+
+    pulling.pull(add_rule(project, by=ada, kind="uncertain", measure="margin", below=0.2))
+
+    assert "no probabilities" in PullRule.objects.get().error
+
+
+def test_each_site_and_hour_gives_its_quota_and_each_draw_knows_its_probability(project, logged, ada, radio):
+    version = Version.objects.get()
+    places = [
+        Deployment.objects.create(
+            capability=project.capability, version=version, kind="production", created_by=ada,
+            site=Site.objects.create(slug=slug, name=slug),
+        )
+        for slug in ("east", "west")
+    ]  # fmt: skip
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
+    for number in range(12):
+        place = places[number >= 8]
+        logged([float(number), 1.0], at=hour + timedelta(minutes=number), deployment_id=place.pk)
+    rule = add_rule(project, by=ada, kind="stratified", quota=4)
+
+    for _number in range(2):
+        pulling.pull(rule)
+
+    drawn = Counter(Draw.objects.values_list("site", "probability"))
+    assert drawn == {("east", 0.5): 4, ("west", 1.0): 4}
+
+
+def test_a_control_draws_also_what_a_complaint_took_before(project, logged, ada):
+    calls = [logged([float(number), 1.0]) for number in range(4)]
+    complain(calls[0])
+    pulling.pull(add_rule(project, by=ada, kind="complained"))
+
+    pulling.pull(add_rule(project, by=ada, kind="random"))
+
+    assert Draw.objects.count() == 4
+    assert Task.objects.get(request_id=calls[0].request_id).rule_kind == "complained"
+    assert Merged.objects.count() == 0
+
+
+def test_one_control_at_a_time_and_the_next_begins_where_it_ended(project, logged, ada):
+    logged([1.0, 1.0], at=timezone.now() - timedelta(minutes=30))
+    first = add_rule(project, by=ada, kind="random", share=0.000001)
+    pulling.pull(first)
+    with pytest.raises(Conflict, match="already"):
+        add_rule(project, by=ada, kind="random")
+    switch_rule(first, by=ada, active=False)
+
+    pulling.pull(add_rule(project, by=ada, kind="random"))
+
+    assert not Draw.objects.exists()
+
+
+def test_almost_equal_inputs_are_one_task_and_a_share_is_labelled_by_itself(
+    project, logged, ada, monkeypatch
+):
+    change_project(project, by=ada, near=True)
+    first = logged([1.0, 2.0], at=timezone.now() - timedelta(minutes=2))
+    logged([1.0001, 2.0], at=timezone.now() - timedelta(minutes=1))
+    logged([5.0, 2.0])
+    rule = add_rule(project, by=ada, kind="random")
+
+    pulling.pull(rule)
+    monkeypatch.setattr(pulling, "_AUDITED", 1.0)
+    logged([1.0002, 2.0])
+    pulling.pull(rule)
+
+    original = Task.objects.get(request_id=first.request_id)
+    audit = Task.objects.get(audit_of=original)
+    assert (original.weight, Task.objects.count(), Draw.objects.count()) == (2, 3, 4)
+    assert str(original.pk) in audit.reason

@@ -8,13 +8,13 @@ import pytest
 from apps.annotation import queue
 from apps.annotation.agreement import by_label, by_pair
 from apps.annotation.claims import claim_next
-from apps.annotation.models import Annotation, Project, Slot, Task
+from apps.annotation.models import Project, Slot, Task
 from apps.annotation.policy import may_label
 from apps.annotation.reliability import reliability
 from apps.annotation.selectors import decision_of, weighted_vote
 from apps.core.errors import Invalid
 from apps.requests.models import Notification
-from tests.annotation.conftest import make_task
+from tests.annotation.conftest import make_draw, make_task
 from tests.annotation.test_label import say
 
 
@@ -95,12 +95,12 @@ class TestQueue:
         with pytest.raises(Invalid):
             queue.change_queue(project, by=ada, **{"order": "priority", **wrong})
 
-    def test_the_queue_stops_by_itself_when_its_purpose_is_reached(self, project, ada, ann):
+    def test_the_queue_stops_by_itself_when_its_purpose_is_reached(self, project, ada):
         queue.change_queue(project, by=ada, order="priority", gate=0.7)
         for number in range(40):
             task = make_task(project, number)
             Task.objects.filter(pk=task.pk).update(status="accepted", label="3", rule_kind="random")
-            Annotation.objects.create(task=task, user=ann, label="3")
+            make_draw(task)
         Task.objects.filter(pk=task.pk).update(label="8")
 
         queue.stop_decided()
@@ -109,13 +109,13 @@ class TestQueue:
         assert Project.objects.get().status == "paused"
         assert Notification.objects.filter(user=ada).count() == 1
 
-    def test_what_waits_for_review_keeps_the_queue_open(self, project, ada, ann):
+    def test_what_waits_for_review_keeps_the_queue_open(self, project, ada):
         queue.change_queue(project, by=ada, order="priority", gate=0.7)
         for number in range(40):
             task = make_task(project, number)
             state = "conflict" if number % 3 == 0 else "accepted"
             Task.objects.filter(pk=task.pk).update(status=state, label="3", rule_kind="random")
-            Annotation.objects.create(task=task, user=ann, label="3")
+            make_draw(task)
 
         queue.stop_decided()
 

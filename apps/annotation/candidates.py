@@ -1,0 +1,153 @@
+"""Which logged calls a rule looks at, as far as the database can tell: in pages, oldest first.
+
+Whether a call is taken is a hash of rule and request id against the share, computed by the database, so that a rule
+for a thousandth of a million calls reads a thousand bodies, and a repeated pull takes the same calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from django.db import connection
+from django.db.models import BooleanField, Exists, Max, OuterRef, Q
+from django.db.models.expressions import RawSQL
+from django.utils import timezone
+
+from apps.annotation.models import Draw, Merged, PullRule, Task
+from apps.gateway.models import Call, Outcome
+from apps.gateway.selectors import calls
+from apps.instances.models import Deployment
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from django.db.models import QuerySet
+
+PAGE = 2000
+CONTROLS = (PullRule.Kind.RANDOM, PullRule.Kind.STRATIFIED)
+OF_COMPLAINTS = (PullRule.Kind.COMPLAINED, PullRule.Kind.CONFIDENT)
+_BACK = timedelta(days=7)
+_OVERLAPPING = timedelta(minutes=2)
+_HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A call, the probability with which it is taken, and the short name of the site that answered."""
+
+    call: Call
+    probability: float
+    site: str
+
+
+def pages(rule: PullRule, *, drawn: bool = True) -> Iterator[list[Candidate]]:
+    """The calls since the last pull that may become tasks; all that fit with `drawn=False`, whatever the share."""
+    sites = dict(
+        Deployment.objects.filter(capability=rule.project.capability).values_list("pk", "site__slug")
+    )
+    if rule.kind == PullRule.Kind.STRATIFIED:
+        found = _of_each_site(rule)
+        for at in range(0, len(found), PAGE):
+            chances = {pk: chance for pk, _at, chance in found[at : at + PAGE]}
+            moments = [moment for _pk, moment, _chance in found[at : at + PAGE]]
+            rows = Call.objects.filter(request_id__in=list(chances), at__range=(min(moments), max(moments)))
+            yield [
+                Candidate(row, chances[row.request_id], sites.get(row.deployment_id or 0) or "")
+                for row in rows.order_by("at", "request_id")
+            ]
+        return
+    rows = _rows(rule)
+    if drawn and rule.share < 1:
+        rows = rows.filter(_drawn(rule))
+    last: Call | None = None
+    while True:
+        after = rows if last is None else rows.filter(
+            Q(at__gt=last.at) | Q(at=last.at, request_id__gt=last.request_id), at__gte=last.at
+        )  # fmt: skip
+        page = list(after.order_by("at", "request_id")[:PAGE])
+        if page:
+            yield [Candidate(row, rule.share, sites.get(row.deployment_id or 0) or "") for row in page]
+        if len(page) < PAGE:
+            return
+        last = page[-1]
+
+
+def _rows(rule: PullRule) -> QuerySet[Call]:
+    since, capability = since_of(rule), rule.project.capability
+    if rule.kind in OF_COMPLAINTS:
+        # A complaint may come days after its call: what counts is when it came.
+        wrong = Outcome.objects.filter(kind=Outcome.Kind.FEEDBACK, correct=False, at__gte=since)
+        rows = calls(capability=capability, failed=False).filter(request_id__in=wrong.values("request_id"))
+    else:
+        rows = calls(capability=capability, failed=False, since=since).filter(digested=True)
+    limit = rule.below if rule.below is not None else 0.6
+    if rule.kind == PullRule.Kind.UNCERTAIN and rule.measure == PullRule.Measure.CONFIDENCE:
+        rows = rows.filter(score__lt=limit)
+    elif rule.kind == PullRule.Kind.CONFIDENT:
+        rows = rows.filter(score__gte=limit)
+    for model in (Draw,) if rule.kind in CONTROLS else (Task, Merged):
+        seen = model._default_manager.filter(project=rule.project, request_id=OuterRef("request_id"))
+        rows = rows.filter(~Exists(seen))
+    return rows.defer(None)
+
+
+def _drawn(rule: PullRule) -> RawSQL:
+    """Whether the hash of rule and request id lies below the share."""
+    return RawSQL(
+        "('x' || encode(substr(sha256(convert_to(%s || gateway_call.request_id::text, 'UTF8')), 1, 7), 'hex'))"
+        "::bit(56)::bigint < %s",
+        [f"{rule.pk}:", int(rule.share * 2**56)],
+        BooleanField(),
+    )
+
+
+def since_of(rule: PullRule) -> datetime:
+    """From when on a rule looks. A control begins where the one before it ended: no call is drawn twice."""
+    if rule.pulled_at is not None:
+        return rule.pulled_at if rule.kind == PullRule.Kind.STRATIFIED else rule.pulled_at - _OVERLAPPING
+    since = rule.project.created_at - _BACK
+    if rule.kind in CONTROLS:
+        before = rule.project.rules.filter(kind__in=CONTROLS).exclude(pk=rule.pk)
+        since = max(since, before.aggregate(last=Max("pulled_at"))["last"] or since)
+    return since
+
+
+def whole_hour() -> datetime:
+    """The end of the last hour whose calls have all arrived: how far a rule by site and hour looks."""
+    return (timezone.now() - _OVERLAPPING).replace(minute=0, second=0, microsecond=0)
+
+
+def _of_each_site(rule: PullRule) -> list[tuple[UUID, datetime, float]]:
+    """`quota` calls of each site and whole hour, drawn without replacement: each with quota over their number."""
+    since = since_of(rule)
+    start = since.replace(minute=0, second=0, microsecond=0)
+    told: dict[str, int | float | str | datetime | None] = {
+        "capability": rule.project.capability_id,
+        "since": start if start == since else start + _HOUR,
+        "until": whole_hour(),
+        "quota": rule.quota or 1,
+        "rule": rule.pk or 0,
+        "project": rule.project.pk,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_EACH_SITE, told)
+        return list(cursor.fetchall())
+
+
+_EACH_SITE = """
+SELECT request_id, at, chance FROM (
+    SELECT c.request_id, c.at, least(1.0, %(quota)s::float8 / count(*) OVER stratum) AS chance,
+           row_number() OVER (PARTITION BY d.site_id, date_trunc('hour', c.at)
+                              ORDER BY hashtextextended(c.request_id::text, %(rule)s), c.request_id) AS place
+    FROM gateway_call c LEFT JOIN instances_deployment d ON d.id = c.deployment_id
+    WHERE c.capability_id = %(capability)s AND NOT c.shadow AND c.status < 400
+      AND c.at >= %(since)s AND c.at < %(until)s
+    WINDOW stratum AS (PARTITION BY d.site_id, date_trunc('hour', c.at))
+) drawn
+WHERE place <= %(quota)s
+  AND NOT EXISTS (SELECT 1 FROM annotation_draw r WHERE r.project_id = %(project)s AND r.request_id = drawn.request_id)
+ORDER BY at, request_id
+"""
