@@ -108,10 +108,10 @@ def test_nothing_is_asked_before_every_row_was_checked(run):
 
 
 def test_the_end_of_the_quota_keeps_what_was_answered(run):
-    result, rows = run(TABLE, "age,size\n" + "1,2\n" * 300, Model(calls=2))
-    assert (result["rows"], result["answered"]) == (300, 256)
+    result, rows = run(TABLE, "age,size\n" + "1,2\n" * 3000, Model(calls=2))
+    assert (result["rows"], result["answered"]) == (3000, 128 + 512)
     assert "quota" in result["stopped"]
-    assert len(rows) == 256
+    assert len(rows) == 128 + 512
 
 
 def test_a_failed_call_is_told_beside_its_rows(run):
@@ -132,6 +132,36 @@ def test_a_first_call_that_fails_does_not_cost_the_columns_of_the_others(run):
 
     assert (result["answered"], result["failed"], len(rows)) == (72, 128, 200)
     assert ("503" in rows[0]["error"], rows[0]["answer"], rows[-1]["answer"]) == (True, "", "yes")
+
+
+def test_calls_grow_while_the_model_is_quick_and_a_bad_row_costs_only_its_neighbours(run):
+    class Picky(Model):
+        def infer(self, tensors):
+            if 13.0 in to_array(tensors[0])[:, 1]:
+                raise Refused(500, "the model failed")
+            return super().infer(tensors)
+
+    model = Picky()
+    result, rows = run(TABLE, "age,size\n" + "1,2\n" * 1000 + "1,13\n" + "1,2\n" * 999, model)
+
+    assert [each[0].shape[0] for each in model.asked[:3]] == [128, 512, 128]
+    assert (result["answered"], result["failed"]) == (2000 - 128, 128)
+    assert [bool(row["error"]) for row in rows].count(True) == 128
+    assert rows[1000]["error"]
+
+
+def test_plain_rows_are_read_at_once_and_say_the_same_as_rows_with_quotes(run):
+    plain, quoted = Model(), Model()
+    lines = [f"{n},{n / 7!r}" for n in range(100)]
+    _, one = run(TABLE, "age,size\n" + "\r\n".join(lines), plain)
+    _, other = run(
+        TABLE,
+        "age,size\n" + "\r\n".join(f'"{line.partition(",")[0]}",{line.partition(",")[2]}' for line in lines),
+        quoted,
+    )
+
+    assert one == other
+    assert (to_array(plain.asked[0][0]) == to_array(quoted.asked[0][0])).all()
 
 
 def test_where_nothing_is_answered_asking_ends(run):

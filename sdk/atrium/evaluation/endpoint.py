@@ -9,8 +9,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from atrium.oip import Request, Tensor, decode_response, encode_request
+from atrium.oip import JSON_LENGTH_HEADER, Request, Tensor, decode_response, encode_request
 from atrium.oip.arrays import to_array
+
+MANY_VALUES = 4096
 
 
 class Refused(Exception):
@@ -51,16 +53,23 @@ class Endpoint:
         self._connection: http.client.HTTPConnection | None = None
 
     def infer(self, tensors: list[Tensor]) -> Answer:
-        """Send one request. Raises Refused for an error answer, after waiting when asked to (429, 503)."""
-        body, _length = encode_request(Request(inputs=tensors))
+        """Send one request, as JSON or, with many values, as bytes.
+
+        Raises Refused for an error answer, after waiting when asked to (429, 503).
+        """
+        many = sum(tensor.count for tensor in tensors) > MANY_VALUES
+        request = Request(inputs=tensors, parameters={"binary_data_output": True} if many else {})
+        body, length = encode_request(request, binary=many)
+        described = {} if length is None else {JSON_LENGTH_HEADER: str(length)}
         for attempt in range(5):
-            status, headers, answer, seconds = self._post(body)
+            status, headers, answer, seconds = self._post(body, described)
             if status not in (429, 503) or attempt == 4:
                 break
             time.sleep(min(float(headers.get("Retry-After") or 1), 5))
         if status != 200:
             raise Refused(status, _error_text(answer))
-        response = decode_response(answer)
+        json_length = headers.get(JSON_LENGTH_HEADER)
+        response = decode_response(answer, int(json_length) if json_length else None)
         return Answer(
             {tensor.name: to_array(tensor) for tensor in response.outputs},
             seconds,
@@ -68,14 +77,16 @@ class Endpoint:
             headers.get("X-Request-Id") or "",
         )
 
-    def _post(self, body: bytes) -> tuple[int, http.client.HTTPMessage, bytes, float]:
+    def _post(
+        self, body: bytes, described: dict[str, str]
+    ) -> tuple[int, http.client.HTTPMessage, bytes, float]:
         for fresh in (False, True):
             if self._connection is None or fresh:
                 self.close()
                 self._connection = self._connect()
             started = time.perf_counter()
             try:
-                self._connection.request("POST", self._path, body, self._headers)
+                self._connection.request("POST", self._path, body, self._headers | described)
                 response = self._connection.getresponse()
                 answer = response.read()
             except (http.client.HTTPException, ConnectionError):
