@@ -123,7 +123,7 @@ def _shown(call: Call, user: User, documents: Mapping[str, Any]) -> dict[str, An
         "response_text": _pretty(masked(documents["response"])),
         "request_size": payloads.size_of(call, "request"),
         "response_size": payloads.size_of(call, "response"),
-        "is_masked": any(is_hidden(each) and "sealed" in each for each in hidden)
+        "is_masked": any(isinstance(each, dict) and is_hidden(each) and "sealed" in each for each in hidden)
         or has_sealed(documents["request"])
         or has_sealed(documents["response"]),
         "may_unmask": may_unmask(user, call),
