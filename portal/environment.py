@@ -107,6 +107,10 @@ class Environment:
     """ATRIUM_PACKAGE_HOSTS: hosts that sandboxes may reach besides those that an administrator adds, comma
     separated (host, host:port, *.domain), or `none`. Default: those that this machine's own pip, npm and git use."""
 
+    spare_workspaces: int
+    """ATRIUM_SPARE_WORKSPACES: warm Jupyter servers that wait for somebody to start a workspace; 130 MB each.
+    Default: 1."""
+
     web_threads: int
     """ATRIUM_WEB_THREADS: pages answered at the same time by one web process. Default: 8."""
 
@@ -242,6 +246,7 @@ def read(env: Mapping[str, str]) -> Environment:
         node_cpu=_number(env, "ATRIUM_NODE_CPU", 0, least=0, most=4096),
         node_memory_mb=_number(env, "ATRIUM_NODE_MEMORY_MB", 0, least=0, most=10**8),
         package_hosts=_package_hosts(env),
+        spare_workspaces=_number(env, "ATRIUM_SPARE_WORKSPACES", 1, least=0, most=16),
         web_threads=_number(env, "ATRIUM_WEB_THREADS", 8, least=1, most=256),
         worker_threads=_number(env, "ATRIUM_WORKER_THREADS", 4, least=1, most=256),
         gateway_processes=_number(env, "ATRIUM_GATEWAY_PROCESSES", os.cpu_count() or 1, least=1, most=256),

@@ -238,6 +238,8 @@ def new_stack(folder: Path, **variables: str) -> Stack:
             "ATRIUM_GATEWAY_PROCESSES": "1",
             "ATRIUM_SYSTEM_PACKAGES": "0",
             "ATRIUM_MLFLOW": "0",
+            "ATRIUM_SPARE_WORKSPACES": "0",
+            "ATRIUM_PACKAGE_HOSTS": "none",
             **variables,
         }
     )

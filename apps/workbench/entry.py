@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.utils import timezone
 
+from apps.accounts.services import live_token
 from apps.core import secrets
 from apps.workbench.models import Entry, Workspace
 from apps.workbench.policy import may_edit_workspace, may_see_experiments, may_view_workspace
@@ -35,6 +36,10 @@ class Access:
     running: bool = True
     workload_id: str = ""
     workspace_id: int = 0
+    watches: bool = False
+    """Whether somebody who only reads may watch the terminals."""
+    by_token: bool = False
+    """Whether a program showed a personal token, in place of a browser with a cookie."""
 
 
 def issue_ticket(user: User, origin: str, session_key: str) -> str:
@@ -77,6 +82,15 @@ def access_of(cookie: str, origin: str) -> Access | None:
     return _access_to_workspace(entry.user, origin)
 
 
+def access_by_token(secret: str, origin: str) -> Access | None:
+    """What a personal token opens at a workspace's origin, as for its person. A job's own token opens nothing."""
+    token = live_token(secret)
+    if token is None or token.job_id is not None or origin == MLFLOW:
+        return None
+    access = _access_to_workspace(token.user, origin)
+    return replace(access, by_token=True) if access else None
+
+
 def _still_logged_in(session_key: str) -> bool:
     return Session.objects.filter(session_key=session_key, expire_date__gt=timezone.now()).exists()
 
@@ -100,6 +114,7 @@ def _access_to_workspace(user: User, origin: str) -> Access | None:
         running=workspace.status == Workspace.Status.RUNNING,
         workload_id=workspace.workload_id,
         workspace_id=workspace.pk,
+        watches=workspace.share_terminals,
     )
 
 

@@ -60,6 +60,13 @@ class SettingsForm(forms.Form):
         help_text=_("Running cells and commands in terminals count as work."),
     )
 
+    share_terminals = forms.BooleanField(
+        label=_("Developers of the team may watch the terminals"),
+        required=False,
+        help_text=_(
+            "They see what is on the screen and cannot type. Switching it off ends it within seconds."
+        ),
+    )
     datasets = forms.ModelMultipleChoiceField(
         label=_("Data sets"),
         required=False,

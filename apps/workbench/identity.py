@@ -16,7 +16,7 @@ def key_of(workload_id: str) -> str:
     return secrets.derived(f"workbench.identity:{workload_id}")
 
 
-def header_for(workload_id: str, *, user: str, name: str, role: str) -> str:
+def header_for(workload_id: str, *, user: str, name: str, role: str, by: str = "") -> str:
     """The header's value, good for one minute: it is checked when a request or a socket opens."""
-    facts = {"user": user, "name": name, "role": role, "exp": int(time.time()) + _LIVES_S}
+    facts = {"user": user, "name": name, "role": role, "by": by, "exp": int(time.time()) + _LIVES_S}
     return identity.sign(key_of(workload_id).encode(), facts)

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from apps.compute import environments
-from apps.compute.engines.base import DOOR, PORT_SOCKET, WORK, Mount, Resources, Workload
+from apps.compute.engines.base import DOOR, PORT_SOCKET, SDK, WORK, Mount, Resources, Workload
 from apps.workbench import files, mounted
 from apps.workbench.identity import key_of
 
 if TYPE_CHECKING:
-    from apps.workbench.models import Workspace
+    from apps.workbench.models import Size, Workspace
 
 WELCOME = Path(__file__).parent / "welcome"
 CONFIG = "/etc/atrium"
+START = "start.json"
+"""For what a spare server waits there: the variables of its environment that are its workspace's."""
 _UNWANTED = ("@jupyterlab/apputils-extension:announcements", "@jupyter/collaboration-extension:shared-link")
 _HISTORY_KEPT_S = 86_400
 DOCUMENTS = ".jupyter/documents.db"
@@ -40,16 +42,29 @@ def home_of(workspace: Workspace) -> Path:
 
 def lay_out(workspace: Workspace) -> None:
     """Make the workspace's folders: a first start finds the welcome notebook, every start a fresh configuration."""
-    home, config = home_of(workspace), folder_of(workspace) / "etc"
+    fill_home(workspace)
+    write_configuration(folder_of(workspace) / "etc", workspace.workload_id)
+
+
+def fill_home(workspace: Workspace) -> None:
+    """Make the files of a workspace that has none yet."""
+    home = home_of(workspace)
     if not home.exists():
         home.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
         _fill(home, workspace.cloned_from)
+
+
+def write_configuration(config: Path, workload_id: str) -> None:
+    """Write what is /etc/atrium in a server's sandbox: Jupyter's configuration, and the key that tells who comes."""
     (config / "labconfig").mkdir(parents=True, exist_ok=True)
-    (config / "identity.key").write_text(key_of(workspace.workload_id), encoding="utf-8")
+    (config / "identity.key").write_text(key_of(workload_id), encoding="utf-8")
     for name, content in {
         "jupyter_server_config.json": _server_config(),
         "jupyter_lab_config.json": _lab_config(),
-        "labconfig/page_config.json": {"disabledExtensions": dict.fromkeys(_UNWANTED, True)},
+        "labconfig/page_config.json": {
+            "disabledExtensions": dict.fromkeys(_UNWANTED, True),
+            "atriumPortal": settings.ATRIUM.web_url,
+        },
     }.items():
         (config / name).write_text(json.dumps(content, indent=1), encoding="utf-8")
 
@@ -104,34 +119,55 @@ def _lab_config() -> dict[str, Any]:
             "news_url": None,
             "check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
             "extension_manager": "readonly",
+            "extra_labextensions_path": [f"{SDK}/atrium/labextension"],
         }
     }
 
 
 def workload_of(workspace: Workspace, token: str) -> Workload:
     """The server as a workload. `token` lets the owner's code reach the portal through the network door."""
-    folder, size = folder_of(workspace), workspace.size
+    data = mounted.mounts_of(workspace, workspace.owner) if workspace.owner_id else ()
+    return _server(
+        workspace.workload_id,
+        ["python", "-m", "jupyterlab"],
+        workspace.size,
+        workspace.environment,
+        [Mount(home_of(workspace), WORK, readonly=False), Mount(folder_of(workspace) / "etc", CONFIG), *data],
+        variables_of(workspace, token),
+    )
+
+
+def spare_workload(workload_id: str, folder: Path, size: Size, environment: str) -> Workload:
+    """A server that loads its code and waits for `START` in its configuration's folder."""
+    mounts = [Mount(folder / "home", WORK, readonly=False), Mount(folder / "etc", CONFIG)]
+    return _server(workload_id, ["python", "-m", "atrium.spare"], size, environment, mounts, {})
+
+
+def _server(
+    workload_id: str,
+    argv: list[str],
+    size: Size,
+    environment: str,
+    mounts: list[Mount],
+    variables: dict[str, str],
+) -> Workload:
     return Workload(
-        id=workspace.workload_id,
-        argv=["python", "-m", "jupyterlab"],
-        environment=environments.path(workspace.environment),
+        id=workload_id,
+        argv=argv,
+        environment=environments.path(environment),
         resources=Resources(cpu=size.cpu, memory_mb=size.memory_mb, disk_mb=size.disk_mb),
         at_quota="freeze",
-        mounts=[
-            Mount(home_of(workspace), WORK, readonly=False),
-            Mount(folder / "etc", CONFIG),
-            *(mounted.mounts_of(workspace, workspace.owner) if workspace.owner_id else ()),
-        ],
+        mounts=mounts,
         port=True,
         restart="on-failure",
-        env={
-            **door_environment(token),
-            **mounted.ENVIRONMENT,
-            **_jupyter_environment(),
-            **_author_of(workspace),
-        },
+        env={**variables, **mounted.ENVIRONMENT, **_jupyter_environment()},
         network="forwarder",
     )
+
+
+def variables_of(workspace: Workspace, token: str) -> dict[str, str]:
+    """The part of the server's environment that is its owner's."""
+    return {**door_environment(token), **_author_of(workspace)}
 
 
 def door_environment(token: str) -> dict[str, str]:

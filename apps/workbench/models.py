@@ -87,6 +87,12 @@ class Workspace(models.Model):
     datasets = models.ManyToManyField(
         "datasets.DatasetVersion", related_name="+", blank=True, verbose_name=_("data sets")
     )
+    share_terminals = models.BooleanField(
+        _("team mates watch the terminals"), default=False, help_text=_("They see them and cannot type.")
+    )
+    server = models.CharField(
+        max_length=40, blank=True, help_text="The engine's name for its server when that was a spare one."
+    )
     cloned_from = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="+")
     last_log = models.TextField(blank=True, help_text=_("The last lines of the server that ended."))
     token = models.ForeignKey(
@@ -109,8 +115,8 @@ class Workspace(models.Model):
 
     @property
     def workload_id(self) -> str:
-        """The engine's name for its server; the same one at each start, so that its user id stays too."""
-        return f"w{self.pk}"
+        """The engine's name for its server; the same one at each cold start, so that its user id stays too."""
+        return self.server or f"w{self.pk}"
 
     @property
     def size_name(self) -> str:
@@ -121,6 +127,24 @@ class Workspace(models.Model):
     def size(self) -> Size:
         """What it may use."""
         return self.SIZES[Workspace.Flavour(self.flavour)]
+
+
+class SpareServer(models.Model):
+    """A Jupyter server that has loaded its code and waits for a workspace; see `spares`."""
+
+    workload_id = models.CharField(max_length=40, primary_key=True)
+    environment = models.CharField(
+        max_length=80, help_text="The folder's name, which carries the lock's digest."
+    )
+    workspace = models.OneToOneField(Workspace, null=True, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("spare server")
+        verbose_name_plural = _("spare servers")
+
+    def __str__(self) -> str:
+        return self.workload_id
 
 
 class Environment(models.Model):

@@ -15,8 +15,8 @@ from apps.compute.engines.base import EngineError, Observed
 from apps.compute.selectors import capacity, in_use
 from apps.compute.services import remove_workload, start_workload, stop_workload, workload_log
 from apps.core.errors import PortalError, Unavailable
-from apps.workbench import jupyter, turns
-from apps.workbench.launch import home_of, lay_out, workload_of
+from apps.workbench import jupyter, spares, turns
+from apps.workbench.launch import home_of, lay_out, variables_of, workload_of
 from apps.workbench.models import Workspace
 
 log = logging.getLogger(__name__)
@@ -59,6 +59,8 @@ def _starting(workspace: Workspace) -> None:
         _launch(workspace)
     elif observed.ended:
         _ended(workspace, observed)
+    elif spares.is_unbound(workspace):
+        spares.bind(workspace, variables_of(workspace, _new_token(workspace)))
     elif answers(workspace):
         _move(workspace, "running")
     elif timezone.now() - workspace.status_at > STARTS_WITHIN:
@@ -92,18 +94,28 @@ def _launch(workspace: Workspace) -> None:
         return
     owner = workspace.owner
     try:
+        spares.give_up(workspace)  # one that was bound and is gone
+        if spares.take(workspace):
+            spares.bind(workspace, variables_of(workspace, _new_token(workspace)))
+            return
         lay_out(workspace)
-        _revoke(workspace)
-        expires = timezone.now() + TOKEN_LIVES
-        token, secret = create_token(owner, f"workspace {workspace.name}", by=owner, expires_at=expires)
-        Workspace.objects.filter(pk=workspace.pk).update(token=token)
-        workspace.token = token
-        start_workload(workload_of(workspace, secret), purpose=f"workspace {workspace.name}", by=owner)
+        workload = workload_of(workspace, _new_token(workspace))
+        start_workload(workload, purpose=f"workspace {workspace.name}", by=owner)
     except Unavailable as error:
         _wait(workspace, error.message)
     except (PortalError, OSError) as error:
         log.warning("workspace %s does not start: %s", workspace.pk, error)
         _forget(workspace, "failed", str(error))
+
+
+def _new_token(workspace: Workspace) -> str:
+    """The secret of the token with which code in the workspace acts as its owner, in place of the one before."""
+    _revoke(workspace)
+    owner, expires = workspace.owner, timezone.now() + TOKEN_LIVES
+    token, secret = create_token(owner, f"workspace {workspace.name}", by=owner, expires_at=expires)
+    Workspace.objects.filter(pk=workspace.pk).update(token=token)
+    workspace.token = token
+    return secret
 
 
 def why_it_waits(workspace: Workspace) -> str:
@@ -132,6 +144,7 @@ def _forget(workspace: Workspace, to: str, reason: str) -> None:
     """Keep the last lines, remove the workload, end its token, write the status."""
     tail = log_of(workspace)[-_LAST_LOG_BYTES:]
     remove_workload(workspace.workload_id)
+    spares.give_up(workspace)
     _revoke(workspace)
     Workspace.objects.filter(pk=workspace.pk).update(last_log=tail)
     _move(workspace, to, reason)

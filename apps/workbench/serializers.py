@@ -35,6 +35,7 @@ class WorkspaceSerializer(serializers.ModelSerializer[Workspace]):
             "status_at",
             "lease_until",
             "idle_minutes",
+            "share_terminals",
             "active_at",
             "activity",
             "cloned_from",
@@ -82,6 +83,9 @@ class WorkspaceChangeSerializer(serializers.Serializer[dict[str, Any]]):
     flavour = serializers.ChoiceField(choices=Workspace.Flavour.choices, required=False)
     idle_minutes = serializers.ChoiceField(choices=Workspace.IdleLimit.choices, required=False)
     environment = serializers.CharField(max_length=60, required=False)
+    share_terminals = serializers.BooleanField(
+        required=False, help_text="Whether developers of the team may watch its terminals."
+    )
     datasets: serializers.ListField = serializers.ListField(
         child=serializers.IntegerField(),
         required=False,

@@ -117,8 +117,10 @@ def change_workspace(
     flavour: str | None = None,
     idle_minutes: int | None = None,
     environment: str | None = None,
+    share_terminals: bool | None = None,
 ) -> Workspace:
-    """Change size and environment, which count from the next start, or when it is stopped for being idle.
+    """Change size and environment, which count from the next start, when it is stopped for being idle, or whether
+    team mates may watch its terminals.
 
     Raises NotAllowed, Invalid.
     """
@@ -135,7 +137,8 @@ def change_workspace(
         )
     if environment is not None and environment != workspace.environment:
         _check_environment(environment, by)
-    facts = {"flavour": flavour, "idle_minutes": idle_minutes, "environment": environment}
+    facts: dict[str, Any] = {"flavour": flavour, "idle_minutes": idle_minutes, "environment": environment}
+    facts["share_terminals"] = share_terminals
     changed = {name: value for name, value in facts.items() if value not in (None, getattr(workspace, name))}
     if changed:
         for name, value in changed.items():

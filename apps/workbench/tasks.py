@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from apps.core import background
-from apps.workbench import packages, reconcile, tending, tracking
+from apps.workbench import packages, reconcile, spares, tending, tracking
 from apps.workbench.entry import forget_expired_entries
 from apps.workbench.services import COPY_FILES, RECONCILE
 
@@ -42,6 +42,12 @@ def install_environments() -> None:
 def tend_workspaces() -> None:
     """Leases, idleness, what is at work."""
     tending.tend_workspaces()
+
+
+@background.every(5, "workbench.keep_spares")
+def keep_spares() -> None:
+    """A warm server for the next workspace that starts."""
+    spares.keep_spares()
 
 
 @background.every(3, "workbench.keep_tracker")

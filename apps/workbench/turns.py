@@ -9,6 +9,7 @@ from django.db import connection
 
 WORKSPACE = 0x41545742
 ENVIRONMENT = 0x41545745
+SPARES = 0x41545753
 
 
 @contextmanager

@@ -211,6 +211,7 @@ def settings_page(request: HttpRequest, pk: int) -> HttpResponse:
                 flavour=asked["flavour"],
                 idle_minutes=int(asked["idle_minutes"]),
                 environment=asked["environment"],
+                share_terminals=asked["share_terminals"],
             )
             services.mount_datasets(found, asked["datasets"], by=_user(request))
             messages.success(request, _("The settings are saved."))
@@ -219,7 +220,7 @@ def settings_page(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _settings_of(workspace: Workspace) -> dict[str, Any]:
-    names = ("flavour", "idle_minutes", "environment")
+    names = ("flavour", "idle_minutes", "environment", "share_terminals")
     return {name: getattr(workspace, name) for name in names} | {"datasets": workspace.datasets.all()}
 
 
@@ -235,8 +236,20 @@ def _settings(request: HttpRequest, found: Workspace, **forms: Any) -> HttpRespo
     edit = may_edit_workspace(user, found)
     installed = packages.installed_in(home_of(found)) if edit else []
     context = {**_context(request, found), **shown, "installed": installed, "tab_settings": True}
+    context |= _local_editor(found)
     wrong = any(form.errors for form in forms.values())
     return render(request, "workbench/settings.html", context, status=422 if wrong else 200)
+
+
+def _local_editor(workspace: Workspace) -> dict[str, str]:
+    """What to enter on one's own computer; the token is for the person to put in."""
+    url = f"{settings.ATRIUM.live_url}/workspaces/{workspace.pk}"
+    upload = '{"type": "file", "format": "base64", "content": "\'$(base64 -w0 data.csv)\'"}'
+    return {
+        "server_url_with_token": f"{url}/?token=atr_…",
+        "lab_command": f"jupyter lab --gateway-url={url} --GatewayClient.auth_token=atr_…",
+        "files_command": f"curl -X PUT -H 'Authorization: token atr_…' {url}/api/contents/data.csv -d '{upload}'",
+    }
 
 
 @login_required

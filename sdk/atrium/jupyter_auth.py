@@ -1,7 +1,7 @@
 """The portal's login inside a workspace's Jupyter server.
 
 The portal's proxy adds one signed header to each request (atrium.identity). The key is a file that only this
-workspace can read. There is no token and no login page: a token would switch off Jupyter's XSRF and Origin checks.
+workspace can read. There is no token of Jupyter's and no login page: browsers always pass its XSRF and Origin checks.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class PortalIdentityProvider(IdentityProvider):
         return False
 
     def is_token_authenticated(self, handler: Any) -> bool:
-        """Never: so XSRF and Origin are always checked."""
-        return False
+        """Only for programs that showed the portal a personal token: for browsers XSRF and Origin are checked."""
+        return bool(getattr(handler, "atrium_token", False))
 
     async def get_user(self, handler: Any) -> User | None:
         """The person of this request, or None, which Jupyter answers with 403."""
@@ -54,6 +54,7 @@ class PortalIdentityProvider(IdentityProvider):
         if facts is None:
             return None
         handler.atrium_role = facts.get("role", VIEWER)
+        handler.atrium_token = facts.get("by") == "token"
         name = str(facts.get("name") or facts["user"])
         return User(username=str(facts["user"]), name=name, display_name=name, initials=name[:2].upper())
 

@@ -11,6 +11,8 @@ const tabs = document.getElementById("tabs");
 const screens = document.getElementById("screens");
 const banner = document.getElementById("banner");
 const REFUSED = 4403;
+const watching = "watching" in words; // whoever only reads sees the sessions and types into none
+const LOOKS_EVERY_MS = 3000;
 const sessions = new Map();
 let active = null;
 
@@ -19,6 +21,10 @@ const cookie = (name) => document.cookie.split("; ").find((part) => part.startsW
 function tell(text) {
   banner.textContent = text;
   banner.hidden = !text;
+  if (!text && watching) {
+    banner.textContent = sessions.size ? words.watching : words.none;
+    banner.hidden = false;
+  }
 }
 
 async function api(method, path, body) {
@@ -44,7 +50,7 @@ class Session {
     this.screen.className = "screen";
     this.screen.hidden = true;
     screens.append(this.screen);
-    this.terminal = new Terminal({ scrollback: 10000, fontSize: 14, screenReaderMode: true, theme: { background: "#14181f" } });
+    this.terminal = new Terminal({ scrollback: 10000, fontSize: 14, screenReaderMode: true, disableStdin: watching, theme: { background: "#14181f" } });
     this.fit = new FitAddon();
     this.search = new SearchAddon();
     this.terminal.loadAddon(this.fit);
@@ -71,7 +77,7 @@ class Session {
     close.textContent = "×";
     close.setAttribute("aria-label", words.close.replace("{name}", this.name));
     close.addEventListener("click", () => this.end());
-    tab.append(show, close);
+    tab.append(show, ...(watching ? [] : [close]));
     tabs.append(tab);
     return tab;
   }
@@ -118,6 +124,7 @@ class Session {
   }
 
   send(message) {
+    if (watching) return; // the portal would drop it
     if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
     else if (message[0] === "stdin") this.early?.push(message); // later a banner says that the connection is lost
   }
@@ -128,6 +135,7 @@ class Session {
   }
 
   async askBeforePaste(event) {
+    if (watching) return;
     const text = event.clipboardData?.getData("text") ?? "";
     const lines = text.replace(/\n$/, "").split("\n").length;
     if (lines < 2) return;
@@ -179,7 +187,7 @@ function add(name) {
   return session;
 }
 
-document.getElementById("new").addEventListener("submit", async (event) => {
+document.getElementById("new")?.addEventListener("submit", async (event) => {
   event.preventDefault();
   const field = document.getElementById("name");
   const name = field.value.trim();
@@ -202,5 +210,16 @@ new ResizeObserver(() => active?.resize()).observe(screens);
 const known = await api("GET", "/api/terminals");
 const asked = decodeURIComponent(location.hash.slice(1));
 for (const { name } of known) add(name);
-if (!known.length) add((await api("POST", "/api/terminals", {})).name);
-activate(sessions.get(asked) ?? sessions.values().next().value);
+if (!known.length && !watching) add((await api("POST", "/api/terminals", {})).name);
+activate(sessions.get(asked) ?? sessions.values().next().value ?? null);
+
+async function lookForMore() {
+  const names = (await api("GET", "/api/terminals").catch(() => [])).map((one) => one.name);
+  for (const name of names.filter((each) => !sessions.has(each))) add(name);
+  if (!active && sessions.size) activate(sessions.values().next().value);
+}
+
+if (watching) {
+  tell("");
+  setInterval(lookForMore, LOOKS_EVERY_MS);
+}

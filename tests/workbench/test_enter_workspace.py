@@ -14,6 +14,7 @@ from apps.compute.engines.sockets import real_socket
 from apps.compute.services import workload_socket
 from apps.workbench import identity
 from apps.workbench.models import Entry
+from apps.workbench.services import change_workspace
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("workbench")]
 
@@ -77,6 +78,35 @@ def test_logging_out_at_the_portal_closes_the_workspace(inside, ada):
     guest = inside(ada)
     Session.objects.all().delete()
     assert guest.get("/api/status").status == 403
+
+
+def test_a_team_mate_watches_shared_terminals_and_types_into_none(inside, ada, dan, workspace):
+    owner, guest = inside(ada), inside(dan)
+    name = json.loads(owner.post("/api/terminals").text)["name"]
+    with pytest.raises(InvalidStatus, match="403"):
+        guest.socket(f"/terminals/websocket/{name}")
+    assert guest.get("/atrium/terminal").status == 403
+    change_workspace(workspace, share_terminals=True, by=ada)
+    assert 'data-watching="' in guest.get("/atrium/terminal").text
+
+    with (
+        owner.socket(f"/terminals/websocket/{name}") as typing,
+        guest.socket(f"/terminals/websocket/{name}") as seeing,
+    ):
+        seeing.send(json.dumps(["stdin", "echo fr''om-the-guest\r"]))
+        typing.send(json.dumps(["stdin", "echo fr''om-the-owner\r"]))
+        seen = ""
+        while "from-the-owner" not in seen:
+            kind, *data = json.loads(seeing.recv(timeout=20))
+            seen += data[0] if kind == "stdout" else ""
+        assert "from-the-guest" not in seen
+
+        change_workspace(workspace, share_terminals=False, by=ada)
+        with pytest.raises(ConnectionClosed) as closed:
+            _read_on(seeing)
+        assert closed.value.rcvd.code == 4403
+        typing.ping()
+    owner.request("DELETE", f"/api/terminals/{name}", headers={"X-XSRFToken": owner.cookies["_xsrf"]})
 
 
 def test_a_team_mate_reads_but_starts_no_kernel_and_no_terminal(inside, dan):

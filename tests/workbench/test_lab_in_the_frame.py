@@ -94,6 +94,11 @@ def test_from_an_empty_list_to_a_running_cell_and_a_terminal(
     made.append(number)
 
     lab = page.frame_locator("iframe#ide")
+    lab.locator(".jp-LauncherCard", has_text="Data sets").wait_for()
+    with page.expect_popup() as opened:
+        lab.locator(".jp-LauncherCard", has_text="Submit as job").click()
+    assert opened.value.url.endswith(f"/workspaces/{number}/run/")
+    opened.value.close()
     lab.get_by_text("welcome.ipynb").first.dblclick()
     lab.locator(".jp-Notebook").wait_for()
     assert "Traceback" not in page.content()

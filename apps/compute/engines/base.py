@@ -19,6 +19,8 @@ ENDED: frozenset[State] = frozenset({"succeeded", "failed", "stopped", "lost"})
 
 WORK = "/work"
 RUN = "/run/atrium"
+SDK = "/opt/atrium/sdk"
+"""Where a sandbox finds the `atrium` package."""
 PORT_SOCKET = f"{RUN}/port.sock"
 EGRESS_SOCKET = f"{RUN}/egress.sock"
 FORWARDER = ("python", "-m", "atrium.forwarder", "--")
@@ -142,6 +144,9 @@ class Engine(Protocol):
 
     def files(self, workload_id: str, under: str) -> Iterator[tuple[str, BinaryIO]]:
         """Every regular file below /work/`under`, by relative path; links are never followed."""
+
+    def own(self, workload_id: str, folder: Path) -> None:
+        """Make everything below a folder that is mounted for writing the workload's own, while it runs."""
 
     def remove(self, workload_id: str) -> None:
         """Forget a workload and delete its folder; ends it first when it still runs."""

@@ -17,6 +17,7 @@ from .base import Observed, State, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @dataclass
@@ -133,6 +134,9 @@ class FakeEngine:
         for path, content in sorted(life.work.items()) if life else ():
             if PurePosixPath(path).is_relative_to(under):
                 yield str(PurePosixPath(path).relative_to(under)), io.BytesIO(content)
+
+    def own(self, workload_id: str, folder: Path) -> None:
+        """See Engine.own."""
 
     def remove(self, workload_id: str) -> None:
         """See Engine.remove."""

@@ -28,12 +28,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from apps.compute.environments.builder import base_python
 
 from . import sandbox, seccomp, shim
-from .base import DOOR, FORWARDER, RUN, WORK, EngineError, File, Observed, Workload
+from .base import DOOR, FORWARDER, RUN, SDK, WORK, EngineError, File, Observed, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SDK = "/opt/atrium/sdk"
 ENVIRONMENTS = "/opt/atrium/environments"
 UIDS = (200_000, 1_000_000)
 STARTS_WITHIN_S = 15.0
@@ -381,6 +380,11 @@ class LocalEngine:
         if shim.is_alive(status.get("shim"), status.get("boot")):
             shim.send(status["shim"][0], 15)
 
+    def own(self, workload_id: str, folder: Path) -> None:
+        """See Engine.own."""
+        uid = shim.read_json(str(self.root / workload_id / "launch.json")).get("uid", 0)
+        _chown_tree(folder, uid)
+
     def remove(self, workload_id: str) -> None:
         """See Engine.remove."""
         folder = self.root / workload_id
@@ -499,7 +503,12 @@ def _own(path: Path, uid: int) -> None:
 
 def _own_tree(path: Path, uid: int) -> None:
     """Give a folder that is mounted for writing to the workload's uid, unless it has it already."""
-    if not uid or path.stat().st_uid == uid:
+    if path.stat().st_uid != uid:
+        _chown_tree(path, uid)
+
+
+def _chown_tree(path: Path, uid: int) -> None:
+    if not uid:
         return
     for _, _, names, parent in os.fwalk(path, follow_symlinks=False):
         for name in names:

@@ -3,6 +3,7 @@
 from apps.compute.services.egress import allow_host, remove_host, set_host_enabled
 from apps.compute.services.jobs import cancel_job, retry_job, submit_job, submit_script
 from apps.compute.services.workloads import (
+    grow_reservation,
     observe,
     remove_workload,
     start_workload,
@@ -14,6 +15,7 @@ from apps.compute.services.workloads import (
 __all__ = [
     "allow_host",
     "cancel_job",
+    "grow_reservation",
     "observe",
     "remove_host",
     "remove_workload",

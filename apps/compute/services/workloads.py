@@ -30,11 +30,17 @@ if TYPE_CHECKING:
 
 
 def start_workload(
-    workload: Workload, *, purpose: str = "", by: User | None = None, trusted: bool = False
+    workload: Workload,
+    *,
+    purpose: str = "",
+    by: User | None = None,
+    trusted: bool = False,
+    held: ledger.Amount | None = None,
 ) -> None:
     """Start a workload if it fits; starting an id again is harmless. Call it outside a transaction.
 
-    `trusted` is for code that the portal ships. Raises Unavailable with the reason when it does not fit now,
+    `trusted` is for code that the portal ships. `held` is what it takes of the machine before `grow_reservation`,
+    where that is less than its limits. Raises Unavailable with the reason when it does not fit now,
     NotAllowed where the sandbox is too weak for `by`, Invalid when it cannot run at all.
     """
     if not trusted:
@@ -42,16 +48,16 @@ def start_workload(
     needs = workload.resources
     with ledger_locked():
         if not Reservation.objects.filter(pk=workload.id).exists():
-            amount = ledger.Amount(needs.cpu, needs.memory_mb, needs.gpu)
+            amount = held or ledger.Amount(needs.cpu, needs.memory_mb, needs.gpu)
             short = ledger.missing(amount, capacity() - in_use())
             if short:
                 raise Unavailable(_("It waits for room: %(why)s.") % {"why": short}, retry_after=5)
             Reservation.objects.create(
                 workload_id=workload.id,
                 purpose=purpose[:200],
-                cpu=needs.cpu,
-                memory_mb=needs.memory_mb,
-                gpu=needs.gpu,
+                cpu=amount.cpu,
+                memory_mb=round(amount.memory_mb),
+                gpu=amount.gpu,
             )
     if workload.network == "forwarder":
         workload = replace(workload, env={**package_clients(), **workload.env})
@@ -60,6 +66,19 @@ def start_workload(
     except EngineError as error:
         Reservation.objects.filter(pk=workload.id).delete()
         raise Invalid(str(error)) from error
+
+
+def grow_reservation(workload_id: str, needs: ledger.Amount, *, purpose: str, by: User) -> None:
+    """Let a workload that runs take more of the machine, now for somebody's code. Raises Unavailable, NotAllowed."""
+    require(may_run_code(by))
+    with ledger_locked():
+        row = Reservation.objects.get(pk=workload_id)
+        own = ledger.Amount(row.cpu, row.memory_mb, row.gpu)
+        if short := ledger.missing(needs, capacity() - in_use() + own):
+            raise Unavailable(_("It waits for room: %(why)s.") % {"why": short}, retry_after=5)
+        row.cpu, row.memory_mb, row.gpu = needs.cpu, round(needs.memory_mb), needs.gpu
+        row.purpose = purpose[:200]
+        row.save()
 
 
 def stop_workload(workload_id: str, grace_s: float = 10.0) -> None:

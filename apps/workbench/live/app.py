@@ -12,7 +12,7 @@ from apps.workbench.entry import MLFLOW
 from apps.workbench.live import proxy
 from apps.workbench.live.door import Doors, Way
 from apps.workbench.live.experiments import Experiments
-from apps.workbench.live.origins import RECHECK_S, Doorkeeper, Workspaces, origin_of
+from apps.workbench.live.origins import RECHECK_S, Doorkeeper, Workspaces, local_origin, origin_of
 from apps.workbench.live.outside import Outside
 from apps.workbench.live.proxy import Headers, Receive, Scope, Send
 from apps.workbench.live.upstream import Upstreams
@@ -47,6 +47,8 @@ class LiveApplication:
             await self._workspaces(scope, receive, send, origin)
         elif scope["type"] == "http" and scope["path"].startswith(f"{PREFIX}/"):
             await self._experiments.by_token(scope, receive, send)
+        elif found := local_origin(scope["path"]):
+            await self._workspaces.by_path(scope, receive, send, *found)
         else:
             await self._portal(scope, receive, send)
 

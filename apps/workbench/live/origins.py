@@ -1,13 +1,15 @@
 """The origins of the live process besides the portal's own: one per workspace, one for MLflow.
 
-A person enters with a ticket, gets a cookie of this origin alone, and is looked up again and again. Towards the
-server behind it go no cookie and no credential of the portal's, only the signed identity.
+A person enters with a ticket, gets a cookie of this origin alone, and is looked up again and again. A program, such
+as a local editor, shows a personal token with each request instead. Towards the server behind it go no cookie and
+no credential of the portal's, only the signed identity.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from urllib.parse import parse_qs, quote
 
 import aiohttp
@@ -20,18 +22,29 @@ from apps.compute.services import workload_socket
 from apps.workbench import entry, identity
 from apps.workbench.entry import Access
 from apps.workbench.live import pages, proxy
-from apps.workbench.live.proxy import Headers, Receive, Scope, Send
+from apps.workbench.live.proxy import Headers, Message, Receive, Scope, Send
 from apps.workbench.live.upstream import Upstreams
 from atrium.identity import EDITOR
 
 COOKIE = "atrium_entry"
 ENTER = "/atrium/enter"
-RECHECK_S = 30.0
+RECHECK_S = 10.0
 _WORKSPACE = re.compile(r"w[1-9][0-9]{0,17}")
+_BY_PATH = re.compile(r"/workspaces/([1-9][0-9]{0,17})(/.*)")
 _NEVER_UPSTREAM = frozenset(("authorization", "cookie", "forwarded", "x-real-ip"))
 _BLOCKED = re.compile(r"/+api/+shutdown/*$")
 _WRITES = re.compile(r"/+(api/+collaboration|api/+kernels|terminals)/")
 """Sockets by which documents, kernels and terminals are written to."""
+_FOR_PROGRAMS = re.compile(r"/api(/|$)|/terminals/websocket/")
+_OF_DATA = frozenset(
+    (b"content-type", b"content-length", b"content-encoding", b"last-modified", b"etag", b"retry-after")
+)
+_NO_PAGE = [
+    (b"content-security-policy", b"default-src 'none'; sandbox"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+]
+_TERMINALS = re.compile(r"/terminals/websocket/\w+/?$")
 _READS = ("GET", "HEAD", "OPTIONS")
 _KNOWN_AT_MOST = 10_000
 
@@ -62,13 +75,25 @@ class Doorkeeper:
         """What the cookie opens now, at most `fresh_s` seconds old."""
         if not cookie:
             return None
+        return await self._fresh(entry.access_of, cookie, origin)
+
+    async def access_of(self, scope: Scope, origin: str) -> Access | None:
+        """What this request or socket opens now: by its cookie, else by the token that a program shows."""
+        cookie, token = cookies_of(scope).get(COOKIE, ""), token_of(scope)
+        if token and not cookie:
+            return await self._fresh(entry.access_by_token, token, origin)
+        return await self.access(cookie, origin)
+
+    async def _fresh(
+        self, find: Callable[[str, str], Access | None], secret: str, origin: str
+    ) -> Access | None:
         now = asyncio.get_running_loop().time()
-        access, at = self._known.get((cookie, origin), (None, float("-inf")))
+        access, at = self._known.get((secret, origin), (None, float("-inf")))
         if now - at > self._fresh_s:
-            access = await database_sync_to_async(entry.access_of, thread_sensitive=False)(cookie, origin)
+            access = await database_sync_to_async(find, thread_sensitive=False)(secret, origin)
             if len(self._known) >= _KNOWN_AT_MOST:
                 self._known.clear()
-            self._known[cookie, origin] = (access, now)
+            self._known[secret, origin] = (access, now)
         return access
 
 
@@ -89,14 +114,39 @@ class Workspaces:
         else:
             await self._request(scope, receive, send, origin)
 
+    async def by_path(self, scope: Scope, receive: Receive, send: Send, origin: str, path: str) -> None:
+        """Answer a program that came by /workspaces/<id>/…, which is on the portal's host name.
+
+        With a token only, for Jupyter's API only, and nothing of the answer counts as a page of that host.
+        """
+        if not token_of(scope) or not _FOR_PROGRAMS.match(path):
+            words = _("Programs reach Jupyter's API here with Authorization: token atr_…")
+            if scope["type"] == "websocket":
+                await proxy.refuse_socket(scope, receive, send, 401, words)
+            else:
+                await proxy.answer(send, 401, words)
+            return
+
+        async def send_data(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                kept = [pair for pair in message["headers"] if pair[0] in _OF_DATA]
+                message = {**message, "headers": [*kept, *_NO_PAGE]}
+            await send(message)
+
+        whole = scope.get("raw_path") or scope["path"].encode()
+        raw = whole.partition(f"/workspaces/{origin[1:]}".encode())[2]
+        await self({**scope, "path": path, "raw_path": raw}, receive, send_data, origin)
+
     async def _request(self, scope: Scope, receive: Receive, send: Send, origin: str) -> None:
-        access = await self._doorkeeper.access(cookies_of(scope).get(COOKIE, ""), origin)
-        if access is None:
+        access = await self._doorkeeper.access_of(scope, origin)
+        if access is None and token_of(scope):
+            await proxy.answer(send, 401, _("This token opens no workspace here. Make one on your profile."))
+        elif access is None:
             await must_enter(send, f"/workspaces/{origin[1:]}/")
         elif not access.running:
             await _not_running(send, f"/workspaces/{origin[1:]}/")
         elif scope["path"] == pages.TERMINAL:
-            await pages.terminal(scope, send, origin)
+            await pages.terminal(scope, send, access)
         elif _BLOCKED.match(scope["path"]):
             await proxy.answer(send, 403, _("A workspace is stopped in the portal."))
         elif access.role != EDITOR and scope["method"] not in _READS:
@@ -105,35 +155,37 @@ class Workspaces:
             session = self._upstreams.session(workload_socket(access.workload_id))
             try:
                 headers = _upstream_headers(scope, access)
-                await proxy.forward_http(scope, receive, send, session, headers, change=_harmless)
+                asked = without_token(scope)
+                await proxy.forward_http(asked, receive, send, session, headers, change=_harmless)
             except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError):
                 await _not_running(send, f"/workspaces/{origin[1:]}/")
             except (aiohttp.ClientError, ConnectionResetError):
                 return  # the answer was cut short, or nobody waits for it; uvicorn closes the connection
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send, origin: str) -> None:
-        cookie = cookies_of(scope).get(COOKIE, "")
-        access = await self._doorkeeper.access(cookie, origin)
+        access = await self._doorkeeper.access_of(scope, origin)
         if access is None or not access.running:
             await proxy.refuse_socket(scope, receive, send, 403, "Enter through the portal.")
             return
-        role = access.role
-        if role != EDITOR and _WRITES.match(scope["path"]):
+        role, watching = access.role, bool(_TERMINALS.match(scope["path"]))
+        muted = role != EDITOR and watching and access.watches
+        if role != EDITOR and _WRITES.match(scope["path"]) and not muted:
             await proxy.refuse_socket(scope, receive, send, 403, "You may only read in this workspace.")
             return
 
         async def still_allowed() -> bool:
-            now = await self._doorkeeper.access(cookie, origin)
-            return now is not None and now.running and now.role == role
+            now = await self._doorkeeper.access_of(scope, origin)
+            return now is not None and now.running and now.role == role and (now.watches or not muted)
 
         await proxy.forward_socket(
-            scope,
+            without_token(scope),
             receive,
             send,
             self._upstreams.session(workload_socket(access.workload_id)),
             _upstream_headers(scope, access),
             still_allowed=still_allowed,
             recheck_s=self._recheck_s,
+            muted=muted,
         )
 
 
@@ -163,6 +215,28 @@ def cookies_of(scope: Scope) -> dict[str, str]:
     return {name.strip(): value.strip().strip('"') for name, _equals, value in pairs}
 
 
+def token_of(scope: Scope) -> str:
+    """The personal token that a program shows, as Jupyter's clients do: in Authorization or as ?token=."""
+    scheme, _space, secret = proxy.header(scope, b"authorization").partition(" ")
+    if scheme.lower() in ("token", "bearer"):
+        return secret.strip()
+    query: bytes = scope.get("query_string", b"")
+    return parse_qs(query.decode("latin-1")).get("token", [""])[0]
+
+
+def without_token(scope: Scope) -> Scope:
+    """The request without a token in its query: the server behind runs people's code."""
+    query = scope.get("query_string", b"")
+    kept = [part for part in query.split(b"&") if part.partition(b"=")[0] != b"token"]
+    return {**scope, "query_string": b"&".join(kept)} if b"token=" in query else scope
+
+
+def local_origin(path: str) -> tuple[str, str] | None:
+    """(origin, the rest) of /workspaces/<id>/…, by which programs reach a workspace without its host name."""
+    match = _BY_PATH.fullmatch(path)
+    return (f"w{match[1]}", match[2]) if match else None
+
+
 def _upstream_headers(scope: Scope, access: Access) -> Headers:
     """What the server behind gets: the browser's headers without credentials, and who it is."""
     passed = [
@@ -173,7 +247,10 @@ def _upstream_headers(scope: Scope, access: Access) -> Headers:
     own = "; ".join(part for part in _cookie_parts(scope) if not part.startswith("atrium_"))
     if own:
         passed.append(("cookie", own))
-    who = identity.header_for(access.workload_id, user=access.username, name=access.name, role=access.role)
+    by = "token" if access.by_token else ""
+    who = identity.header_for(
+        access.workload_id, user=access.username, name=access.name, role=access.role, by=by
+    )
     return [*passed, (identity.HEADER, who)]
 
 

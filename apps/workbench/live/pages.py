@@ -10,9 +10,12 @@ from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
 from django.utils import translation
+from django.utils.translation import gettext as _
 
+from apps.workbench.entry import Access
 from apps.workbench.live import proxy
 from apps.workbench.live.proxy import Scope, Send
+from atrium.identity import EDITOR
 
 TERMINAL = "/atrium/terminal"
 ASSETS = "/atrium/assets/"
@@ -53,13 +56,18 @@ def _content(name: str) -> tuple[str, str]:
     return path.read_text(encoding="utf-8"), _KINDS[path.suffix]
 
 
-async def terminal(scope: Scope, send: Send, origin: str) -> None:
-    """The page with the terminals of a workspace."""
+async def terminal(scope: Scope, send: Send, access: Access) -> None:
+    """The page with the terminals of a workspace; who only reads watches those that its owner shares."""
+    watching = access.role != EDITOR
+    if watching and not access.watches:
+        await proxy.answer(send, 403, _("The owner does not share the terminals of this workspace."))
+        return
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
     language = query.get("lang", ["en"])[0]
     known = language if language in dict(settings.LANGUAGES) else "en"
     with translation.override(known):
-        page = render_to_string("workbench/terminal_frame.html", {"language": known, "assets": ASSETS})
+        facts = {"language": known, "assets": ASSETS, "watching": watching}
+        page = render_to_string("workbench/terminal_frame.html", facts)
     host = proxy.header(scope, b"host")
     policy = [
         "default-src 'none'",

@@ -177,8 +177,12 @@ async def forward_socket(
     *,
     still_allowed: Callable[[], Awaitable[bool]],
     recheck_s: float,
+    muted: bool = False,
 ) -> None:
-    """Join a browser's websocket with the server's, until either closes or `still_allowed` says no."""
+    """Join a browser's websocket with the server's, until either closes or `still_allowed` says no.
+
+    What a `muted` browser sends is dropped: it only watches.
+    """
     own = [(name, value) for name, value in headers if name not in _OWN_HANDSHAKE]
     try:
         upstream = await session.ws_connect(
@@ -199,7 +203,19 @@ async def forward_socket(
         if (await receive())["type"] != "websocket.connect":
             return
         await send({"type": "websocket.accept", "subprotocol": upstream.protocol})
-        await _join(upstream, receive, send, still_allowed, recheck_s)
+        heard = _only_the_end(receive) if muted else receive
+        await _join(upstream, heard, send, still_allowed, recheck_s)
+
+
+def _only_the_end(receive: Receive) -> Receive:
+    """Hears nothing of a browser but that it left."""
+
+    async def hear() -> Message:
+        while (message := await receive())["type"] != "websocket.disconnect":
+            pass
+        return message
+
+    return hear
 
 
 async def _join(
