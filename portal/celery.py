@@ -2,19 +2,31 @@
 
 import logging
 import os
+import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_ready
+from celery.signals import setup_logging, task_postrun, task_prerun, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 app = Celery("portal")
 app.config_from_object("django.conf:settings", namespace="CELERY")
+# Celery's own rule closes the database connection around every task: a login for each of some ten tasks a second.
+app.conf.CELERY_DB_REUSE_MAX = sys.maxsize
 
 
 @setup_logging.connect
 def keep_djangos_logging(**_kwargs: Any) -> None:
     """Django configured logging already."""
+
+
+@task_prerun.connect
+@task_postrun.connect
+def close_old_connections(**_kwargs: Any) -> None:
+    """A task finds its thread's connection as a request does: kept for CONN_MAX_AGE, tried before its first use."""
+    from django import db
+
+    db.close_old_connections()
 
 
 @app.on_after_finalize.connect
