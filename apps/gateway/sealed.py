@@ -10,7 +10,7 @@ import base64
 from collections.abc import Iterable
 from copy import deepcopy
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeGuard
 from uuid import UUID
 
 import orjson
@@ -121,7 +121,7 @@ def with_steps(values: Any) -> Any:
     return {**others, STEPS: [{"name": name, **value} for name, value in steps.items()]}
 
 
-def is_hidden(value: Any) -> bool:
+def is_hidden(value: Any) -> TypeGuard[dict[str, Any]]:
     """Whether something logged or said stands there encrypted or dropped, whole."""
     return isinstance(value, dict) and (value.keys() == {"sealed", "key"} or value == {"dropped": True})
 

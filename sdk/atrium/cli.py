@@ -3,13 +3,14 @@
 import argparse
 import csv
 import getpass
+import io
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from atrium import dossier, errors, settings
 from atrium.client import Client
@@ -51,27 +52,75 @@ def infer(given: argparse.Namespace) -> int:
     """Call a capability with every row of a file and write one answer per row."""
     client = Client(given.capability, key=given.key, url=given.url, version=given.version)
     rows = read_rows(given.input)
-    out = sys.stdout if given.output is None else given.output.open("w", encoding="utf-8")
+    if not rows:
+        raise errors.InvalidInput(f"{given.input} has no rows")
+    if given.output is None:
+        write_answers(sys.stdout, answer_rows(client, rows, given.batch), as_csv=False)
+        return 0
+    part = given.output.with_name(f".{given.output.name}.part")
     try:
-        for at in range(0, len(rows), given.batch):
-            part = rows[at : at + given.batch]
-            for line in call_rows(client, part):
-                out.write(json.dumps(line, ensure_ascii=False) + "\n")
-            done = min(at + given.batch, len(rows))
-            if given.output is not None:
-                print(f"\r{done} of {len(rows)}", end="", file=sys.stderr, flush=True)
+        with part.open("w", encoding="utf-8", newline="") as out:
+            told = told_progress(answer_rows(client, rows, given.batch), len(rows), given.batch)
+            write_answers(out, told, as_csv=given.output.suffix.lower() == ".csv")
+        part.replace(given.output)
     finally:
-        if given.output is not None:
-            out.close()
-            print(file=sys.stderr)
+        part.unlink(missing_ok=True)  # what was there before stays when a call fails
     return 0
+
+
+def answer_rows(client: Client, rows: Sequence[Any], batch: int) -> Iterator[dict[str, Any]]:
+    """One answer for each row, asked in calls of `batch`."""
+    for at in range(0, len(rows), batch):
+        part = rows[at : at + batch]
+        try:
+            yield from call_rows(client, part)
+        except errors.InvalidInput as error:
+            error.args = (f"rows {at + 1} to {at + len(part)}: {error}",)
+            raise
+
+
+def told_progress(answers: Iterable[dict[str, Any]], total: int, step: int) -> Iterator[dict[str, Any]]:
+    """The same answers, with a line on stderr that says how far it is."""
+    told = False
+    try:
+        for done, answer in enumerate(answers, 1):
+            yield answer
+            if done % step == 0 or done == total:
+                told = True
+                print(f"\r{done} of {total}", end="", file=sys.stderr, flush=True)
+    finally:
+        if told:
+            print(file=sys.stderr)
+
+
+def write_answers(out: TextIO, answers: Iterable[dict[str, Any]], *, as_csv: bool) -> None:
+    """One JSON object a line, or a CSV table with a column for each output; lists in it are JSON."""
+    if not as_csv:
+        out.writelines(json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers)
+        return
+    writer = csv.writer(out)
+    for number, answer in enumerate(answers):
+        if not number:
+            writer.writerow(answer)
+        writer.writerow(
+            json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
+            for value in answer.values()
+        )
+
+
+def positive(text: str) -> int:
+    """A whole number from 1, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
 
 
 def read_rows(path: Path) -> list[Any]:
     """Rows of a .csv file with a header, the lines of a .jsonl file, or a JSON list."""
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".csv":
-        head, *rows = csv.reader(text.splitlines()) if text.strip() else [[]]
+    text = path.read_text(encoding="utf-8-sig")
+    if path.suffix.lower() == ".csv":
+        head, *rows = csv.reader(io.StringIO(text, newline="")) if text.strip() else [[]]
         return [dict(zip(head, row, strict=False)) for row in rows if row]
     if path.suffix in (".jsonl", ".ndjson"):
         return [json.loads(line) for line in text.splitlines() if line.strip()]
@@ -233,11 +282,16 @@ def parser() -> argparse.ArgumentParser:
     one = commands.add_parser("infer", help="call a capability with the rows of a file")
     one.add_argument("capability")
     one.add_argument("input", type=Path, help=".csv with a header, .jsonl, .json or .txt")
-    one.add_argument("output", type=Path, nargs="?", help="one JSON object per row; default: print them")
+    one.add_argument(
+        "output",
+        type=Path,
+        nargs="?",
+        help="a table for .csv, else one JSON object per row; default: print them",
+    )
     one.add_argument("--version")
     one.add_argument("--key")
     one.add_argument("--url", help="the gateway")
-    one.add_argument("--batch", type=int, default=BATCH, help="rows per call")
+    one.add_argument("--batch", type=positive, default=BATCH, help="rows per call")
     one.set_defaults(run=infer)
 
     one = commands.add_parser("push", help="upload a model folder as a new version")

@@ -174,6 +174,23 @@ def test_the_command_answers_a_csv_row_by_row(url, tmp_path, capsys):
     assert "2 of 2" in capsys.readouterr().err
 
 
+def test_the_command_writes_a_table_and_leaves_the_old_one_when_a_call_fails(url, tmp_path, capsys):
+    rows, out = tmp_path / "rows.csv", tmp_path / "out.csv"
+    head = ",".join(f"p{at}" for at in range(16))
+    good = ",".join(["1"] * 16)
+    rows.write_text(f"\ufeff{head}\r\n{good}\r\n{good}", encoding="utf-8")
+    assert main(["infer", "forest", str(rows), str(out), "--url", url]) == 0
+    written = out.read_text()
+    assert written.splitlines()[0] == "class,probabilities"
+    assert len(written.splitlines()) == 3
+
+    rows.write_text("\n".join([head, good, good, good.replace("1", "99")]))
+    assert main(["infer", "forest", str(rows), str(out), "--url", url, "--batch", "2"]) == 1
+    assert "rows 3 to 3" in capsys.readouterr().err
+    assert out.read_text() == written
+    assert {path.name for path in tmp_path.iterdir()} == {"rows.csv", "out.csv"}
+
+
 def test_the_command_says_in_one_line_what_is_wrong(url, tmp_path, capsys):
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"image": [1, 2]}\n')
