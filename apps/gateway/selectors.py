@@ -142,6 +142,44 @@ def usage_by_period(
 
 
 @dataclass(frozen=True)
+class DeploymentRow:
+    """All calls that one deployment had: how many, how many without an answer, and the latencies of the others."""
+
+    deployment_id: int
+    version: str
+    count: int
+    failed: int
+    histogram: list[int]
+
+
+def usage_by_deployment(
+    *, since: datetime, grants: Iterable[int] | None = None, capability: Capability | None = None
+) -> list[DeploymentRow]:
+    """The rollups of keys, or of a capability, added up for each deployment. Deployment 0 was never reached."""
+    if grants is None and capability is None:
+        raise ValueError("name keys or a capability")
+    added = ", ".join(f"sum(histogram[{place + 1}]) FILTER (WHERE outcome = '')" for place in range(SIZE))
+    conditions: list[str] = []
+    values: list[Any] = [since.replace(minute=0, second=0, microsecond=0)]
+    for column, wanted in (("grant_id = ANY(%s)", grants), ("capability_id = %s", capability)):
+        if wanted is not None:
+            conditions.append(f"AND {column}")
+            values.append(wanted.pk if isinstance(wanted, Capability) else list(wanted))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT deployment_id, version, sum(count)::bigint,"  # noqa: S608
+            " coalesce(sum(count) FILTER (WHERE outcome <> ''), 0)::bigint,"
+            f" ARRAY[{added}] FROM gateway_usage WHERE hour >= %s AND grant_id > 0 {' '.join(conditions)}"
+            " GROUP BY 1, 2",
+            values,
+        )
+        return [
+            DeploymentRow(pk, version, count, failed, [int(n or 0) for n in histogram])
+            for pk, version, count, failed, histogram in cursor.fetchall()
+        ]
+
+
+@dataclass(frozen=True)
 class KeyRow:
     """All calls of one key at one version; `failed` are those without an answer, `last` is the last such hour."""
 

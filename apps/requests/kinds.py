@@ -50,7 +50,8 @@ def register(
     """Add a kind; for an app's `ready()`. Callbacks get `(request, by)`; `by` is None when the portal decided.
 
     `on_closed` runs when the request is withdrawn or expires; without it `on_rejected` does.
-    `before_decision` gets `(request, by, approve)` and may raise NotAllowed: for what is decided elsewhere only.
+    `before_decision` gets `(request, by, approve)` and may raise: for what is decided elsewhere only,
+    or for what nobody can say yes to any more.
     """
     _kinds[kind] = Kind(kind, label, on_granted, on_rejected, on_closed or on_rejected, before_decision)
 

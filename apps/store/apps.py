@@ -14,6 +14,7 @@ class StoreConfig(AppConfig):
         kinds.register(
             services.SUBSCRIPTION_REQUEST,
             _("Subscription"),
+            before_decision=services.check_still_on_offer,
             on_granted=services.grant_requested,
             on_rejected=services.reject_requested,
             on_closed=services.close_requested,

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from apps.store.reading import Reading
+from apps.store.reading import Reading, Series
 
 _MOST_BARS = 12
 
@@ -44,6 +44,58 @@ def probabilities_figure(reading: Reading) -> dict[str, Any]:
             "bargap": 0.28,
             "showlegend": False,
             "margin": {"l": 40, "r": 16, "t": 4, "b": 40},
+        },
+    }
+
+
+def series_figure(asked: Sequence[Series], answered: Sequence[Series]) -> dict[str, Any]:
+    """The question's series and the answer's as lines over their steps.
+
+    An answer of another length than the only series that was asked goes on where that one ends, like a forecast.
+    """
+    ends = len(asked[0].numbers) if len(asked) == 1 else 0
+    lines = [(each, 0, True) for each in asked]
+    lines += [(each, ends if len(each.numbers) != ends else 0, False) for each in answered]
+    units = {each.unit for each, _start, _was_asked in lines if each.unit}
+    return {
+        "data": [
+            {
+                "type": "scatter",
+                "mode": "lines" if len(each.numbers) > 60 else "lines+markers",
+                "name": each.title,
+                "x": [start + at + 1 for at in range(len(each.numbers))],
+                "y": [round(number, 6) for number in each.numbers],
+                "line": {"dash": "dot" if was_asked else "solid"},
+                "marker": {"size": 5},
+            }
+            for each, start, was_asked in lines
+        ],
+        "layout": {
+            "xaxis": {"title": {"text": _("Step")}},
+            "yaxis": {"title": {"text": units.pop() if len(units) == 1 else _("Value")}},
+        },
+    }
+
+
+def parts_figure(parts: Sequence[tuple[str, int, int]], title: str) -> dict[str, Any]:
+    """Stacked bars, the most called at the top: (name, answered, refused or failed)."""
+    rising = sorted(parts, key=lambda part: part[1] + part[2])[-_MOST_BARS:]
+    names = [name for name, _good, _bad in rising]
+    return {
+        "data": [
+            {
+                "type": "bar",
+                "orientation": "h",
+                "name": name,
+                "x": [part[place] for part in rising],
+                "y": names,
+            }
+            for name, place in ((_("answered"), 1), (_("refused or failed"), 2))
+        ],
+        "layout": {
+            "barmode": "stack",
+            "xaxis": {"title": {"text": _("calls")}, "rangemode": "tozero"},
+            "yaxis": {"title": {"text": title}, "type": "category"},
         },
     }
 

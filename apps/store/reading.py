@@ -20,21 +20,39 @@ class Value:
 
 
 @dataclass(frozen=True)
+class Series:
+    """Numbers in an order, such as a forecast."""
+
+    title: str
+    numbers: list[float]
+    unit: str = ""
+
+    @property
+    def low(self) -> float:
+        return min(self.numbers)
+
+    @property
+    def high(self) -> float:
+        return max(self.numbers)
+
+
+@dataclass(frozen=True)
 class Reading:
-    """The first item's answer: `answer` in words, its probability, all probabilities, and further values."""
+    """The first item's answer: `answer` in words, its probability, all probabilities, series, and further values."""
 
     answer: str = ""
     confidence: float | None = None
     probabilities: list[tuple[str, float]] = field(default_factory=list)
     values: list[Value] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
+    series: list[Series] = field(default_factory=list)
 
 
 def read_answer(signature: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]]) -> Reading:
     """What the outputs say about the first item of a call."""
     specs = {spec["name"]: spec for spec in signature.get("outputs") or []}
     labels = labels_of(signature)
-    answer, probabilities, values = "", [], []
+    answer, probabilities, values, series = "", [], [], []
     for output in outputs:
         spec = specs.get(output["name"], {})
         item = _first_item(output)
@@ -46,12 +64,33 @@ def read_answer(signature: Mapping[str, Any], outputs: Sequence[Mapping[str, Any
             probabilities = [
                 (names[at] if at < len(names) else str(at), float(value)) for at, value in enumerate(item)
             ]
+        elif kind == "series" and len(numbers := _numbers(item)) > 1:
+            series.append(Series(spec.get("title") or output["name"], numbers, spec.get("unit") or ""))
         else:
             values.append(Value(spec.get("title") or output["name"], _text(item), spec.get("unit") or ""))
     if not answer and probabilities:
         answer = max(probabilities, key=lambda pair: pair[1])[0]
     confidence = dict(probabilities).get(answer)
-    return Reading(answer, confidence, probabilities, values, labels or [name for name, _p in probabilities])
+    names = labels or [name for name, _p in probabilities]
+    return Reading(answer, confidence, probabilities, values, names, series)
+
+
+def asked_series(signature: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]]) -> list[Series]:
+    """The series of a question, for a chart beside the answer's."""
+    specs = {spec["name"]: spec for spec in signature.get("inputs") or []}
+    found = []
+    for tensor in inputs:
+        spec = specs.get(tensor["name"], {})
+        numbers = _numbers(_first_item(tensor)) if spec.get("kind") == "series" else []
+        if len(numbers) > 1:
+            found.append(Series(spec.get("title") or tensor["name"], numbers, spec.get("unit") or ""))
+    return found
+
+
+def _numbers(item: Sequence[Any]) -> list[float]:
+    """The values as numbers; none when one of them is no number."""
+    good = all(isinstance(value, int | float) and not isinstance(value, bool) for value in item)
+    return [float(value) for value in item] if good else []
 
 
 def labels_of(signature: Mapping[str, Any]) -> list[str]:

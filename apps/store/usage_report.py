@@ -17,7 +17,8 @@ from django.utils.translation import gettext_lazy
 
 from apps.gateway import selectors as gateway
 from apps.gateway.models import Grant
-from apps.store.figures import calls_figure, errors_figure, latency_figure
+from apps.instances.models import Deployment
+from apps.store.figures import calls_figure, errors_figure, latency_figure, parts_figure
 from apps.store.limits import Limits
 from apps.store.models import Subscription
 from apps.store.policy import may_offer
@@ -80,6 +81,29 @@ class Quota:
 
 
 @dataclass
+class Part:
+    """What one version, or one site, answered within a span."""
+
+    name: str
+    calls: int = 0
+    failed: int = 0
+    histograms: list[Sequence[int]] = field(default_factory=list)
+
+    def percentile(self, share: float) -> float | None:
+        return gateway.percentile(self.histograms, share)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The part for the API and for a file."""
+        latencies = {f"{name}_ms": self.percentile(share) for name, share in _PERCENTILES.items()}
+        return {"name": self.name, "answered": self.calls - self.failed, "failed": self.failed, **latencies}
+
+
+BY = ("time", "version", "site")
+"""What a report can be told by."""
+
+
+@dataclass
 class Report:
     """The usage of one span. `rows` is one dictionary for each period that had calls."""
 
@@ -89,6 +113,8 @@ class Report:
     kinds: Counter[str] = field(default_factory=Counter)
     latency: dict[str, list[float | None]] = field(default_factory=dict)
     overall: dict[str, float | None] = field(default_factory=dict)
+    versions: list[Part] = field(default_factory=list)
+    sites: list[Part] = field(default_factory=list)
 
     @property
     def calls(self) -> int:
@@ -114,6 +140,14 @@ class Report:
     def latency_chart(self) -> dict[str, Any]:
         return latency_figure(self.times, self.latency)
 
+    @property
+    def versions_chart(self) -> dict[str, Any]:
+        return _parts_chart(self.versions, _("Version"))
+
+    @property
+    def sites_chart(self) -> dict[str, Any]:
+        return _parts_chart(self.sites, _("Site"))
+
     def document(self) -> dict[str, Any]:
         """The report for the API."""
         return {
@@ -121,6 +155,8 @@ class Report:
             "failed": self.errors,
             "errors": dict(self.kinds),
             "overall_ms": self.overall,
+            "versions": [part.document for part in self.versions],
+            "sites": [part.document for part in self.sites],
             "periods": [
                 {
                     "from": moment.isoformat(),
@@ -132,16 +168,25 @@ class Report:
             ],
         }
 
-    def csv(self) -> str:
-        """One line for each period: start, answered, refused or failed, percentiles in milliseconds."""
+    def csv(self, by: str = "time") -> str:
+        """One line for each period, version or site: answered, refused or failed, percentiles in milliseconds."""
         out = io.StringIO()
         writer = csv.writer(out)
+        if by in ("version", "site"):
+            parts = [part.document for part in (self.versions if by == "version" else self.sites)]
+            writer.writerow([by, "answered", "failed", *(f"{name}_ms" for name in _PERCENTILES)])
+            writer.writerows(part.values() for part in parts)
+            return out.getvalue()
         names = list(self.latency)
         writer.writerow(["from", "answered", "failed", *(f"{name}_ms" for name in names)])
         for at, moment in enumerate(self.times):
             numbers = [self.latency[name][at] for name in names]
             writer.writerow([moment.isoformat(), self.good[at], self.bad[at], *numbers])
         return out.getvalue()
+
+
+def _parts_chart(parts: list[Part], title: str) -> dict[str, Any]:
+    return parts_figure([(part.name, part.calls - part.failed, part.failed) for part in parts], title)
 
 
 def for_subscription(subscription: Subscription, span: Span) -> Report:
@@ -165,6 +210,7 @@ def _report(span: Span, *, grants: list[int] | None = None, capability: Capabili
     rows = gateway.usage_by_period(
         since=end - span.length, period=span.period, grants=grants, capability=capability
     )
+    versions, sites = _parts(end - span.length, grants, capability)
     start = _floor(end - span.length, span.period)
     times = []
     while start <= end:
@@ -192,7 +238,29 @@ def _report(span: Span, *, grants: list[int] | None = None, capability: Capabili
             name: gateway.percentile([each for found in histograms.values() for each in found], p)
             for name, p in _PERCENTILES.items()
         },
+        versions=versions,
+        sites=sites,
     )
+
+
+def _parts(
+    since: datetime, grants: list[int] | None, capability: Capability | None
+) -> tuple[list[Part], list[Part]]:
+    """The calls by the version and by the site that answered; what was refused before reached none."""
+    rows = gateway.usage_by_deployment(since=since, grants=grants, capability=capability)
+    where = Deployment.objects.filter(pk__in={row.deployment_id for row in rows})
+    sites = dict(where.values_list("pk", "site__name"))
+    nowhere = _("refused before")
+    by_version: dict[str, Part] = {}
+    by_site: dict[str, Part] = {}
+    for row in rows:
+        for found, name in ((by_version, row.version), (by_site, sites.get(row.deployment_id) or "")):
+            part = found.setdefault(name or nowhere, Part(name or nowhere))
+            part.calls += row.count
+            part.failed += row.failed
+            part.histograms.append(row.histogram)
+    first, second = (sorted(found.values(), key=lambda part: -part.calls) for found in (by_version, by_site))
+    return first, second
 
 
 _PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}

@@ -64,8 +64,7 @@ def test_a_plan_with_approval_starts_it_when_the_provider_agrees(digits, live, a
     waiting = services.reuse_at_site(digits, transport, by=olga, use_case="Our own gate")
     assert (waiting.status, waiting.deployment) == ("waiting", None)
 
-    step = waiting.subscription.ticket.steps.get()
-    decide(step, approve=True, by=ole)
+    decide(waiting.subscription.ticket, True, by=ole)
     services.settle_copies(subscription=waiting.subscription_id)
     waiting.refresh_from_db()
     assert waiting.status == "starting"
@@ -74,7 +73,7 @@ def test_a_plan_with_approval_starts_it_when_the_provider_agrees(digits, live, a
 def test_a_refused_request_ends_it(digits, live, ada, ole, transport, olga):  # noqa: F811
     make_plan(digits, ada, "asked", approval="one", reuse=True)
     waiting = services.reuse_at_site(digits, transport, by=olga, use_case="Our own gate")
-    decide(waiting.subscription.ticket.steps.get(), approve=False, comment="not yet", by=ole)
+    decide(waiting.subscription.ticket, False, "not yet", by=ole)
     services.settle_copies()
     waiting.refresh_from_db()
     assert waiting.status == "ended"

@@ -5,6 +5,8 @@ from django.test import Client
 
 from apps.store import adapters
 from apps.store.adapters import Answer
+from apps.store.figures import series_figure
+from apps.store.reading import asked_series, read_answer
 from tests.store.test_pages import as_ada, as_cy, live  # noqa: F401  fixtures
 
 IMAGE = "[" + ",".join(["3"] * 64) + "]"
@@ -68,3 +70,18 @@ def test_why_asks_once_for_all_places_and_shows_where(as_cy, live, asked):  # no
 def test_why_without_a_question_says_so(as_cy, live, asked):  # noqa: F811
     assert as_cy.post("/store/digits/try/why/", {"in-0": ""}).status_code == 422
     assert asked == []
+
+
+def test_a_forecast_goes_on_where_the_question_ends():
+    signature = {
+        "inputs": [{"name": "load", "kind": "series", "title": "Load", "unit": "%", "shape": [-1, 4]}],
+        "outputs": [{"name": "next", "kind": "series", "title": "Next hours", "unit": "%", "shape": [-1, 2]}],
+    }
+    asked = asked_series(signature, [{"name": "load", "shape": [1, 4], "data": [1, 2, 3, 4]}])
+    reading = read_answer(signature, [{"name": "next", "shape": [1, 2], "data": [5.0, 6.0]}])
+    lines = series_figure(asked, reading.series)["data"]
+    assert [(line["name"], line["x"], line["y"]) for line in lines] == [
+        ("Load", [1, 2, 3, 4], [1, 2, 3, 4]),
+        ("Next hours", [5, 6], [5, 6]),
+    ]
+    assert (reading.series[0].low, reading.series[0].high, reading.values) == (5, 6, [])

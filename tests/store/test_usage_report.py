@@ -3,14 +3,18 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.gateway import histogram
 from apps.gateway.models import Usage
 from apps.gateway.selectors import percentile, usage, usage_by_period
+from apps.instances.services import deploy_version
 from apps.store import usage_report
 from apps.store.services import issue_key, subscribe
-from tests.factories import make_plan
+from tests.factories import make_packaged_version, make_plan, make_ready_deployment
 
 pytestmark = pytest.mark.django_db
 
@@ -22,13 +26,15 @@ def counts(*latencies: float) -> list[int]:
     return found
 
 
-def make_usage(capability, *, hours_ago=0, grant_id=1, outcome="", latencies=(2.0, 3.0)) -> Usage:
+def make_usage(
+    capability, *, hours_ago=0, grant_id=1, outcome="", latencies=(2.0, 3.0), deployment=1, version="1.0.0"
+) -> Usage:
     hour = timezone.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours_ago)
     return Usage.objects.create(
         grant_id=grant_id,
         capability_id=capability.pk,
-        deployment_id=1,
-        version="1.0.0",
+        deployment_id=deployment,
+        version=version,
         hour=hour,
         outcome=outcome,
         count=len(latencies),
@@ -90,3 +96,54 @@ def test_a_month_of_a_busy_capability_is_one_query(digits, ada, django_assert_nu
         rows = usage_by_period(since=since, period=day, capability=digits)
 
     assert len(rows) <= 3
+
+
+def test_usage_is_told_by_the_version_and_the_site_that_answered(
+    digits, subscription, cy, ada, ole, transport
+):
+    key, _secret = issue_key(subscription, by=cy)
+    here = make_ready_deployment(digits.versions.get(), ole)
+    there = deploy_version(
+        make_packaged_version(digits, ada, "2.0.0"), kind="production", by=ole, site=transport.site
+    )
+    make_usage(digits, grant_id=key.grant_id, deployment=here.pk, latencies=(2.0,) * 3)
+    make_usage(digits, grant_id=key.grant_id, deployment=there.pk, version="2.0.0", latencies=(50.0,))
+    make_usage(digits, grant_id=key.grant_id, deployment=there.pk, version="2.0.0", outcome="runner-died")
+    make_usage(digits, grant_id=key.grant_id, deployment=0, version="", outcome="rate-exceeded")
+
+    report = usage_report.for_subscription(subscription, usage_report.SPANS[0])
+    assert [(part.name, part.calls, part.failed) for part in report.sites] == [
+        (here.site.name, 3, 0),
+        (transport.site.name, 3, 2),
+        ("refused before", 2, 2),
+    ]
+    assert {part.name for part in report.versions} == {"1.0.0", "2.0.0", "refused before"}
+    assert report.sites[1].percentile(0.5) > 10 * report.sites[0].percentile(0.5)
+    header, first, *_others = report.csv("site").splitlines()
+    assert header == "site,answered,failed,p50_ms,p95_ms,p99_ms"
+    assert first.startswith(f"{here.site.name},3,0,")
+    assert report.document()["versions"][0].keys() == {
+        "name",
+        "answered",
+        "failed",
+        "p50_ms",
+        "p95_ms",
+        "p99_ms",
+    }
+
+
+def test_no_page_of_usage_reads_the_log_of_calls(
+    digits, subscription, cy, ada, django_assert_max_num_queries
+):
+    issue_key(subscription, by=cy)
+    make_usage(digits, grant_id=subscription.keys.get().grant_id)
+    for user, paths in (
+        (cy, (f"/subscriptions/{subscription.pk}/", "/subscriptions/", "/store/digits/usage/?span=month")),
+        (ada, ("/store/", "/store/digits/", "/store/digits/usage/", "/api/v1/store/digits/usage/?span=week")),
+    ):
+        client = Client()
+        client.force_login(user)
+        for path in paths:
+            with CaptureQueriesContext(connection) as asked:
+                assert client.get(path).status_code == 200
+            assert not [each["sql"] for each in asked if '"gateway_call"' in each["sql"]], path

@@ -41,6 +41,7 @@ from apps.store.services.reviews import answer_review, remove_review, write_revi
 from apps.store.services.subscriptions import (
     SUBSCRIPTION_REQUEST,
     cancel_subscription,
+    check_still_on_offer,
     close_requested,
     expire_due,
     grant_requested,
@@ -63,6 +64,7 @@ __all__ = [
     "answer_review",
     "cancel_subscription",
     "change_plan",
+    "check_still_on_offer",
     "close_change",
     "close_requested",
     "create_plan",

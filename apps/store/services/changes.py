@@ -22,6 +22,7 @@ from apps.store.models import Change, Plan, Subscription
 from apps.store.policy import SUBSCRIBERS, may_subscribe, may_use_keys
 from apps.store.services.following import told_before
 from apps.store.services.plans import grants_at_once, rule_of
+from apps.store.services.subscriptions import require_on_offer
 
 if TYPE_CHECKING:
     from apps.requests.models import Request
@@ -120,6 +121,8 @@ def _apply(change: Change, *, by: User | None) -> None:
     _require_free(subscription, change.plan)
     before, after = subscription.expires_at, _new_end(subscription, change.plan)
     renewed = change.plan_id == subscription.plan_id
+    if not renewed:
+        require_on_offer(change.plan)
     subscription.plan, subscription.expires_at = change.plan, after
     subscription.save(update_fields=["plan", "expires_at"])
     if not renewed:

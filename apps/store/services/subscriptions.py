@@ -10,8 +10,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from apps.catalog.models import Capability
 from apps.core import audit, events
-from apps.core.errors import Invalid
+from apps.core.errors import Conflict, Invalid
 from apps.core.policy import require
 from apps.gateway import services as gateway
 from apps.requests import services as requests
@@ -87,6 +88,27 @@ def _grant(subscription: Subscription, *, by: User | None) -> None:
 def grant_requested(ticket: Request, by: User | None) -> None:
     """The approvers agreed: called by the approval engine inside its transaction."""
     _grant(Subscription.objects.get(ticket=ticket), by=by)
+
+
+def check_still_on_offer(ticket: Request, by: User, approve: bool) -> None:
+    """Refuse a yes to a plan, or a capability, that was taken off the store while the request was waiting."""
+    plan = Plan.objects.select_related("capability").get(subscriptions__ticket=ticket)
+    if approve:
+        require_on_offer(plan)
+
+
+def require_on_offer(plan: Plan) -> None:
+    """Raise Conflict, with what to do, when nobody can take this plan any more."""
+    if plan.status != Plan.Status.PUBLISHED:
+        raise Conflict(
+            _("The plan “%(plan)s” was withdrawn meanwhile. Refuse the request and name the plan to ask for.")
+            % {"plan": plan.name}
+        )
+    if plan.capability.status != Capability.Status.PUBLISHED:
+        raise Conflict(
+            _("“%(name)s” is %(status)s by now, so nobody can subscribe to it. Refuse the request.")
+            % {"name": plan.capability.name, "status": plan.capability.get_status_display().lower()}
+        )
 
 
 def reject_requested(ticket: Request, by: User | None) -> None:

@@ -195,12 +195,12 @@ def usage_csv(request: HttpRequest, slug: str) -> HttpResponseBase:
     require(context["may_see_usage"])
     span = usage_report.span_of(request.GET.get("span", ""))
     report = usage_report.for_capability(cast("User", request.user), context["capability"], span)
-    return csv_response(report, f"{slug}-usage.csv")
+    return csv_response(report, f"{slug}-usage.csv", request.GET.get("by", ""))
 
 
-def csv_response(report: usage_report.Report, name: str) -> HttpResponse:
-    """A report as a file."""
-    response = HttpResponse(report.csv(), content_type="text/csv; charset=utf-8")
+def csv_response(report: usage_report.Report, name: str, by: str = "") -> HttpResponse:
+    """A report as a file, by time, version or site."""
+    response = HttpResponse(report.csv(by), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 

@@ -171,7 +171,7 @@ def usage_csv(request: HttpRequest, pk: int) -> HttpResponse:
     """The numbers behind the charts."""
     subscription = selectors.get_subscription(pk, user=cast("User", request.user))
     report = usage_report.for_subscription(subscription, usage_report.span_of(request.GET.get("span", "")))
-    return csv_response(report, f"subscription-{pk}-usage.csv")
+    return csv_response(report, f"subscription-{pk}-usage.csv", request.GET.get("by", ""))
 
 
 def _show_key(request: HttpRequest, subscription: Subscription, secret: str) -> HttpResponse:

@@ -11,13 +11,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from apps.accounts.models import User
-from apps.catalog.models import Capability
+from apps.catalog.models import Capability, Version
 from apps.core.errors import Invalid
 from apps.core.policy import require
 from apps.instances.models import Deployment
 from apps.store import adapters, attribution, inputs, selectors, services
-from apps.store.figures import heat_figure, probabilities_figure, weights_figure
-from apps.store.reading import expected_of, read_answer
+from apps.store.figures import heat_figure, probabilities_figure, series_figure, weights_figure
+from apps.store.reading import asked_series, expected_of, read_answer
 from apps.store.views.capability import context_of
 
 
@@ -26,18 +26,25 @@ def try_it(request: HttpRequest, slug: str) -> HttpResponse:
     """GET shows the form (filled from `?case=`), POST asks and shows the answer."""
     context = context_of(request, slug, "try")
     require(context["may_try"])
-    version = context["answering"]
+    context["comparable"] = selectors.comparable(cast("User", request.user), context["capability"])
+    version = _version_to_try(context)
     context["version"] = version
     if version is None:
         return render(request, "store/try.html", context)
     groups = inputs.form_of(version.signature)
-    context["comparable"] = selectors.comparable(cast("User", request.user), context["capability"])
     context |= {"groups": groups, "limits": services.trial_limits(context["capability"])}
     if request.method == "POST":
         return _answer(request, context, groups)
     _prefill(request, context, groups)
     fragment = request.headers.get("HX-Target") == "try-fields"
     return render(request, "store/_try_fields.html" if fragment else "store/try.html", context)
+
+
+def _version_to_try(context: dict[str, Any]) -> Version | None:
+    """The version in production; before there is one, for those who build it, the newest that runs for tests."""
+    answering: Version | None = context["answering"]
+    tested = next((deployment for deployment in context["comparable"].values() if deployment), None)
+    return answering or (tested.version if tested else None)
 
 
 def _prefill(request: HttpRequest, context: dict[str, Any], groups: list[inputs.Group]) -> None:
@@ -62,10 +69,10 @@ def _answer(request: HttpRequest, context: dict[str, Any], groups: list[inputs.G
         numbers = _numbers(context, request.POST.getlist("version"))
         answers = [_ask(user, context["capability"], tensors, *number) for number in numbers]
         answer = answers[0]
-        context |= _told(answer, context["version"].signature)
+        context |= _told(answer, context["version"].signature, tensors)
         if len(answers) > 1:
             context["sides"] = [
-                {"answer": each} | _told(each, context["version"].signature) for each in answers
+                {"answer": each} | _told(each, context["version"].signature, tensors) for each in answers
             ]
     context |= {"answer": answer, "wrong": tensors is None, "explains": _explains(context)}
     fragment = bool(request.headers.get("HX-Request"))
@@ -80,10 +87,12 @@ def _explains(context: dict[str, Any]) -> bool:
 
 
 def _numbers(context: dict[str, Any], chosen: list[str]) -> list[tuple[str, Deployment | None]]:
-    """Which versions to ask: at most two of those that a person may name; the production route without a name."""
+    """Which versions to ask: at most two of those that a person may name; without a name the production route,
+    and before there is one the newest that runs for tests.
+    """
     known: dict[str, Deployment | None] = context["comparable"]
     wanted = [(number, known[number]) for number in dict.fromkeys(chosen) if number in known]
-    return wanted[:2] or [("", None)]
+    return wanted[:2] or ([("", None)] if context["answering"] else list(known.items())[:1])
 
 
 def _ask(
@@ -105,7 +114,8 @@ def why(request: HttpRequest, slug: str) -> HttpResponse:
     user = cast("User", request.user)
     context = context_of(request, slug, "try")
     require(context["may_try"])
-    version = context["answering"]
+    context["comparable"] = selectors.comparable(user, context["capability"])
+    version = _version_to_try(context)
     tensors = inputs.read(inputs.form_of(version.signature), request.POST.dict()) if version else None
     if version is None or tensors is None or not attribution.takes_many(version.signature):
         raise Invalid(_("This input cannot be explained. Ask first, then ask why."))
@@ -113,7 +123,7 @@ def why(request: HttpRequest, slug: str) -> HttpResponse:
         asked = attribution.question(version.signature, tensors, selectors.cases_of(version))
     except ValueError as error:
         raise Invalid(_("This input is too large to be explained.")) from error
-    answer = _ask(user, context["capability"], asked.tensors)
+    answer = _ask(user, context["capability"], asked.tensors, *_numbers(context, [])[0])
     context |= {"answer": answer}
     if answer.ok:
         unit, weights = attribution.weigh(asked, version.signature, answer.body.get("outputs", []))
@@ -152,13 +162,15 @@ def _grid(weights: list[attribution.Weight], shape: list[int]) -> list[list[floa
     return rows
 
 
-def _told(answer: adapters.Answer, signature: dict[str, Any]) -> dict[str, Any]:
+def _told(answer: adapters.Answer, signature: dict[str, Any], asked: list[dict[str, Any]]) -> dict[str, Any]:
     if not answer.ok:
         return {"advice": _advice(answer)}
     reading = read_answer(signature, answer.body.get("outputs", []))
     told: dict[str, Any] = {"reading": reading, "raw": answer.body}
     if reading.probabilities:
         told["figure"] = probabilities_figure(reading)
+    if reading.series:
+        told["series_figure"] = series_figure(asked_series(signature, asked), reading.series)
     return told
 
 
