@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
+from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.response import Response
@@ -13,16 +14,23 @@ from rest_framework.response import Response
 from apps.catalog.selectors import get_capability, get_version
 from apps.core.api import IdempotencyMixin
 from apps.core.errors import Invalid
-from apps.evaluation import services
-from apps.evaluation.models import Report, Run, Suite
+from apps.evaluation import evidence, services
+from apps.evaluation.models import Claim, Report, Run, Suite
 from apps.evaluation.selectors import (
+    claims_visible_to,
     content_of,
     latest_suite,
     reports_visible_to,
     runs_visible_to,
     suites_visible_to,
 )
-from apps.evaluation.serializers import ReportSerializer, RunSerializer, SuiteSerializer
+from apps.evaluation.serializers import (
+    ClaimSerializer,
+    ReportSerializer,
+    RunSerializer,
+    ScoreSerializer,
+    SuiteSerializer,
+)
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -103,3 +111,37 @@ class ReportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
     def content(self, request: Request, pk: str | None = None) -> Response:
         """The whole report as JSON."""
         return Response(content_of(self.get_object()))
+
+    @extend_schema(responses=ScoreSerializer)
+    @action(detail=True)
+    def score(self, request: Request, pk: str | None = None) -> Response:
+        """The ML Test Score of the version that the report is about, as of now."""
+        return Response(ScoreSerializer(evidence.score_of(self.get_object().version)).data)
+
+
+class ClaimViewSet(
+    IdempotencyMixin, mixins.CreateModelMixin, mixins.ListModelMixin, viewsets.GenericViewSet[Claim]
+):
+    """What people claim of items of the ML Test Score, for a capability."""
+
+    serializer_class = ClaimSerializer
+    ordering = ("-pk",)
+
+    def get_queryset(self) -> QuerySet[Claim]:
+        return claims_visible_to(cast("User", self.request.user))
+
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        user, asked = cast("User", request.user), dict(serializer.validated_data)
+        capability = get_capability(asked["capability"].slug, user=user)
+        made = evidence.claim(capability, asked["item"], asked["text"], by=user)
+        return Response(self.get_serializer(made).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=None, responses={204: None})
+    @action(detail=True, methods=["post"])
+    def withdraw(self, request: Request, pk: str | None = None) -> Response:
+        """Take it back."""
+        claim = self.get_object()
+        evidence.withdraw_claim(claim.capability, claim.item, by=cast("User", request.user))
+        return Response(status=status.HTTP_204_NO_CONTENT)

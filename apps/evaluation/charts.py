@@ -290,3 +290,31 @@ def all_of(measured: dict[str, Any]) -> list[dict[str, Any]]:
         for title, figure, height, caption in candidates
         if figure is not None
     ]
+
+
+def score_by_section(sections: list[tuple[str, float]]) -> dict[str, Any]:
+    """The points of each section; the smallest one is the score."""
+    least = min(points for _name, points in sections)
+    return {
+        "data": [
+            {
+                "type": "bar",
+                "x": [name for name, _points in sections],
+                "y": [points for _name, points in sections],
+            }
+        ],
+        "layout": {
+            "yaxis": {"title": {"text": _("points")}, "range": [0, 7]},
+            "shapes": [
+                {
+                    "type": "line",
+                    "xref": "paper",
+                    "x0": 0,
+                    "x1": 1,
+                    "y0": least,
+                    "y1": least,
+                    "line": {"dash": "dot"},
+                }
+            ],
+        },
+    }

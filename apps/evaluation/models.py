@@ -103,3 +103,23 @@ class Report(models.Model):
         verbose_name = _("evaluation report")
         verbose_name_plural = _("evaluation reports")
         indexes = [models.Index(fields=["version", "-id"], name="report_of_version")]
+
+
+class Claim(models.Model):
+    """A person says that an item of the ML Test Score holds for a capability, where the platform cannot prove it."""
+
+    capability = models.ForeignKey("catalog.Capability", on_delete=models.PROTECT, related_name="+")
+    item = models.CharField(max_length=30)
+    text = models.TextField(_("how it is done"), max_length=2000)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+    withdrawn_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("claim")
+        verbose_name_plural = _("claims")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["capability", "item"], condition=models.Q(withdrawn_at=None), name="claim_once"
+            )
+        ]

@@ -40,3 +40,8 @@ def may_evaluate(actor: User, version: Version) -> Verdict:
 def may_cancel(actor: User, run: Run) -> Verdict:
     """Whoever may start one may end it."""
     return may_act_as(actor, run.version.capability.team, Role.DEVELOPER, Role.QA)
+
+
+def may_claim(actor: User, capability: Capability) -> Verdict:
+    """The team's developers, QA and operators speak for how their capability is made."""
+    return may_see_evaluations(actor, capability)

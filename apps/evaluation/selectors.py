@@ -16,7 +16,7 @@ from apps.accounts.models import Role
 from apps.accounts.selectors import teams_of
 from apps.core import objects
 from apps.core.errors import Invalid
-from apps.evaluation.models import Report, Run, Suite
+from apps.evaluation.models import Claim, Report, Run, Suite
 from apps.instances.models import Deployment, TrafficWeight
 
 if TYPE_CHECKING:
@@ -56,6 +56,13 @@ def reports_visible_to(user: User) -> QuerySet[Report]:
     return Report.objects.filter(version__capability__team__in=teams_of(user, *_VIEWERS)).select_related(
         "run__suite__dataset_version__dataset", "version__capability__team", "run__started_by"
     )
+
+
+def claims_visible_to(user: User) -> QuerySet[Claim]:
+    """What is claimed of the capabilities of the person's teams, and not withdrawn."""
+    teams = teams_of(user, *_VIEWERS)
+    found = Claim.objects.filter(capability__team__in=teams, withdrawn_at=None)
+    return found.select_related("capability", "by")
 
 
 def production_of(capability: Capability) -> Deployment | None:

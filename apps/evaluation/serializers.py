@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from apps.catalog.models import Capability, Version
 from apps.datasets.models import DatasetVersion
-from apps.evaluation.models import Report, Run, Suite
+from apps.evaluation.models import Claim, Report, Run, Suite
 
 
 class SuiteSerializer(serializers.ModelSerializer[Suite]):
@@ -52,3 +52,33 @@ class ReportSerializer(serializers.ModelSerializer[Report]):
     class Meta:
         model = Report
         fields = ["id", "run", "version", "digest", "verdict", "headline", "created_at"]
+
+
+class ClaimSerializer(serializers.ModelSerializer[Claim]):
+    capability: Any = serializers.SlugRelatedField(slug_field="slug", queryset=Capability.objects.all())
+    by = serializers.CharField(source="by.username", read_only=True)
+
+    class Meta:
+        model = Claim
+        fields = ["id", "capability", "item", "text", "by", "at"]
+        read_only_fields = ["at"]
+
+
+class ProofSerializer(serializers.Serializer[Any]):
+    words = serializers.CharField()
+    at = serializers.DateTimeField()
+    url = serializers.CharField()
+
+
+class ScoredSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    section = serializers.CharField()
+    points = serializers.FloatField()
+    by = serializers.CharField()
+    proof = ProofSerializer(allow_null=True)
+
+
+class ScoreSerializer(serializers.Serializer[Any]):
+    total = serializers.FloatField()
+    sections = serializers.DictField(child=serializers.FloatField())
+    items = ScoredSerializer(many=True)

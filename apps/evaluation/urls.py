@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.evaluation import views
+from apps.evaluation import score_views, views
 
 app_name = "evaluation"
 urlpatterns = [
@@ -10,6 +10,8 @@ urlpatterns = [
     path("evaluations/new/<int:version_pk>/", views.start, name="start"),
     path("evaluations/<int:pk>/", views.show_run, name="run"),
     path("evaluations/<int:pk>/cancel/", views.cancel, name="cancel"),
+    path("evaluations/score/<int:version_pk>/", score_views.score, name="score"),
+    path("evaluations/score/<int:version_pk>/claim/", score_views.claim, name="claim"),
     path("reports/compare/", views.compare_reports, name="compare"),
     path("reports/<int:pk>/", views.show_report, name="report"),
     path("reports/<int:pk>/report.json", views.report_json, name="report-json"),

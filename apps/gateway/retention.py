@@ -13,7 +13,7 @@ from django.db import connection
 
 from apps.catalog.models import Capability
 from apps.gateway import partitions, payloads
-from apps.gateway.models import DataKey, Outcome, Retention
+from apps.gateway.models import Call, DataKey, Outcome, Retention
 from apps.gateway.sealed import RENEWED_AFTER
 
 DAYS = 90
@@ -26,6 +26,14 @@ def days_of(capability: Capability) -> int:
     """How many days a capability's calls are kept."""
     found = Retention.objects.filter(capability=capability).values_list("days", flat=True).first()
     return DAYS if found is None else found
+
+
+def kept_until(call: Call) -> datetime:
+    """When a call's row and bodies are deleted; until then it can be run again."""
+    found = (
+        Retention.objects.filter(capability=call.capability_id or 0).values_list("days", flat=True).first()
+    )
+    return call.at + timedelta(days=DAYS if found is None else found)
 
 
 def enforce(now: datetime, seconds: float = SECONDS) -> dict[str, int]:

@@ -35,7 +35,6 @@ __all__ = [
     "calls_visible_to",
     "capabilities_called",
     "counted_calls",
-    "counts_since",
     "examples",
     "feedback_visible_to",
     "get_call",
@@ -221,28 +220,6 @@ def counted_calls(grants: Iterable[int], since: datetime) -> int:
     rows = Usage.objects.filter(hour__gte=hour, grant_id__in=list(grants), outcome__in=COUNTED)
     total: int | None = rows.aggregate(total=Sum("count"))["total"]
     return int(total or 0)
-
-
-def counts_since(deployments: Iterable[int], since: datetime) -> dict[int, dict[str, Any]]:
-    """{deployment: {calls, errors, complaints, p95_ms}} from the log itself, to the second.
-
-    An error is an answer of 500 or above, a complaint a call whose outcome says wrong. Shadows count too.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT c.deployment_id, count(*), count(*) FILTER (WHERE c.status >= 500),
-                   count(*) FILTER (WHERE EXISTS (
-                       SELECT 1 FROM gateway_outcome o WHERE o.request_id = c.request_id AND NOT o.correct)),
-                   percentile_cont(0.95) WITHIN GROUP (ORDER BY c.latency_ms) FILTER (WHERE c.status < 400)
-            FROM gateway_call c WHERE c.deployment_id = ANY(%s) AND c.at >= %s GROUP BY 1
-            """,
-            [list(deployments), since],
-        )
-        return {
-            pk: {"calls": calls, "errors": errors, "complaints": complaints, "p95_ms": p95}
-            for pk, calls, errors, complaints, p95 in cursor.fetchall()
-        }
 
 
 def calls(

@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.catalog.models import Capability, Version
 from apps.gateway.models import Grant
 from apps.gateway.sealed import public_keys, rules_of
-from apps.instances.selectors import living_deployments, shadows, weights
+from apps.instances.selectors import living_deployments, living_pins, shadows, weights
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -113,6 +113,10 @@ def _capabilities(
     by_capability: dict[int, list[TrafficWeight]] = {}
     for weight in weights:
         by_capability.setdefault(weight.capability_id, []).append(weight)
+    pinned: dict[int, dict[str, Any]] = {}
+    for pin in living_pins():
+        told = [str(pin.deployment_id), int(pin.until.timestamp())]
+        pinned.setdefault(pin.capability_id, {})[pin.caller] = told
     mirrors = {shadow.capability_id: shadow for shadow in shadows()}
     found = capabilities.exclude(status=Capability.Status.RETIRED).values_list(
         "id", "slug", "status", "deprecated_at", "retires_on"
@@ -135,6 +139,8 @@ def _capabilities(
         }
         if status == Capability.Status.DEPRECATED and deprecated_at:
             pictures[slug] |= _end_of_life(deprecated_at, retires_on)
+        if pk in pinned:
+            pictures[slug]["pins"] = pinned[pk]
         if pk in seals:
             pictures[slug]["seal"] = seals[pk]
         if (mirror := mirrors.get(pk)) is not None:

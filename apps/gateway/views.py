@@ -22,11 +22,12 @@ from apps.catalog.selectors import get_capability
 from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.gateway import payloads
+from apps.gateway.actions import actions_for
 from apps.gateway.asked import narrowed
 from apps.gateway.forms import RetentionForm
 from apps.gateway.models import SEALED_VALUES, STEPS, Call, DataKey
 from apps.gateway.policy import may_set_retention, may_unmask
-from apps.gateway.retention import days_of
+from apps.gateway.retention import days_of, kept_until
 from apps.gateway.sealed import has_sealed, is_hidden, masked, masked_values, shown
 from apps.gateway.selectors import (
     calls_visible_to,
@@ -112,7 +113,7 @@ def _shown(call: Call, user: User, documents: Mapping[str, Any]) -> dict[str, An
     names = {pk: slug for slug, pk in capabilities_called(user).items()}
     logged = documents["logged"]
     outcomes = outcomes_of([call.request_id]).get(call.request_id, [])
-    hidden = [call.logged.get(SEALED_VALUES)] if isinstance(call.logged, dict) else []
+    hidden: list[Any] = [call.logged.get(SEALED_VALUES)] if isinstance(call.logged, dict) else []
     hidden += [outcome.expected for outcome in outcomes]
     for outcome in outcomes:
         outcome.expected = shown(outcome.expected)
@@ -131,6 +132,8 @@ def _shown(call: Call, user: User, documents: Mapping[str, Any]) -> dict[str, An
         "logged_text": _pretty({name: value for name, value in logged.items() if name != STEPS}),
         "steps": _steps(logged),
         "outcomes": outcomes,
+        "kept_until": kept_until(call),
+        "actions": actions_for(user, call),
     }
 
 

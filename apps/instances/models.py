@@ -180,3 +180,26 @@ class Shadow(models.Model):
                 condition=models.Q(percent__gte=1, percent__lte=100), name="shadow_share_is_percent"
             ),
         ]
+
+
+class Pin(models.Model):
+    """The production calls of one caller go to one deployment until a moment, whatever the shares say.
+
+    `caller` is the pool of the caller's keys, such as `subscription:7`.
+    """
+
+    capability = models.ForeignKey("catalog.Capability", on_delete=models.CASCADE, related_name="+")
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="pins")
+    caller = models.CharField(max_length=100)
+    until = models.DateTimeField()
+    set_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    set_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name = _("pinned caller")
+        verbose_name_plural = _("pinned callers")
+        constraints = [
+            models.UniqueConstraint(fields=["capability", "caller"], name="pin_once_for_caller"),
+        ]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db.models import Prefetch, Q, QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.accounts.selectors import teams_of
 from apps.catalog.models import Capability, Version
 from apps.core.errors import NotFound
-from apps.instances.models import Deployment, Replica, Shadow, TrafficWeight
+from apps.instances.models import Deployment, Pin, Replica, Shadow, TrafficWeight
 from apps.instances.policy import VIEWERS, may_view
 
 if TYPE_CHECKING:
@@ -80,6 +81,11 @@ def shadows() -> QuerySet[Shadow]:
 def shadow_of(capability: Capability) -> Shadow | None:
     """The deployment that gets a copy of a capability's calls, or None."""
     return shadows().filter(capability=capability).first()
+
+
+def living_pins() -> QuerySet[Pin]:
+    """Every caller that stays with one deployment for now."""
+    return Pin.objects.filter(until__gt=timezone.now()).order_by("pk")
 
 
 def production_version(capability: Capability) -> Version | None:

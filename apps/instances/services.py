@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.catalog.models import Capability, Version
@@ -89,6 +90,12 @@ def stop_deployment(deployment: Deployment, *, by: User | None, reason: str = ""
         raise Conflict(
             _("%(percent)d %% of the production calls go to this deployment. Move them to another one first.")
             % {"percent": deployment.traffic.weight}
+        )
+    pinned = deployment.pins.filter(until__gt=timezone.now()).order_by("until")
+    if (last := pinned.last()) is not None:
+        raise Conflict(
+            _("%(count)d subscribers are pinned to this deployment, the last one until %(until)s.")
+            % {"count": pinned.count(), "until": f"{last.until:%Y-%m-%d %H:%M} UTC"}
         )
     if deployment.desired == Deployment.Desired.STOPPED:
         return deployment
@@ -181,10 +188,14 @@ def set_weights(
         _check_target(pk, found.get(pk), already=pk in before)
         if not going_back:
             _check_share(found[pk], percent, before.get(pk, 0))
-    _write_weights(capability, wanted, by)
+    salt = _write_weights(capability, wanted, by)
     for shadow in Shadow.objects.filter(deployment_id__in=wanted):
         _end_shadow(shadow, by)
-    audit.record("instances.weights.set", capability, by=by, before=before, after=wanted)
+    # With the versions and the salt one can tell for ever who was answered by what.
+    versions = {pk: row.version.number for pk, row in found.items()}
+    audit.record(
+        "instances.weights.set", capability, by=by, before=before, after=wanted, versions=versions, salt=salt
+    )
     publish("instances.weights_changed", capability.pk, before=before, after=wanted)
     routes.changed(capability.pk)
     return wanted
@@ -346,7 +357,7 @@ def _check_target(pk: int, deployment: Deployment | None, *, already: bool) -> N
         )
 
 
-def _write_weights(capability: Capability, wanted: Mapping[int, int], by: User | None) -> None:
+def _write_weights(capability: Capability, wanted: Mapping[int, int], by: User | None) -> str:
     first = TrafficWeight.objects.filter(capability=capability).first()
     salt = first.salt if first else secrets.token_hex(8)
     TrafficWeight.objects.filter(capability=capability).exclude(deployment_id__in=wanted).delete()
@@ -355,3 +366,4 @@ def _write_weights(capability: Capability, wanted: Mapping[int, int], by: User |
             deployment_id=pk,
             defaults={"capability": capability, "weight": weight, "salt": salt, "set_by": by},
         )
+    return salt

@@ -1,7 +1,9 @@
 """What instances does in the background."""
 
+from django.utils import timezone
+
 from apps.core import background
-from apps.instances import reconcile
+from apps.instances import pins, reconcile
 from apps.instances.packages import remove_unused_packages
 from apps.instances.services import RECONCILE
 
@@ -22,3 +24,9 @@ def reconcile_all() -> None:
 def tidy_packages() -> None:
     """Stored objects stay; a package is laid out again when it is needed."""
     remove_unused_packages()
+
+
+@background.every(60, "instances.end_expired_pins")
+def end_expired_pins() -> None:
+    """Callers whose time with an older version is over follow the shares again."""
+    pins.end_expired(timezone.now())

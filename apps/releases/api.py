@@ -7,30 +7,48 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django.db.models import QuerySet
 from django.http import HttpResponse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from apps.catalog.selectors import get_version
+from apps.catalog.selectors import get_capability, get_version
 from apps.core.api import IdempotencyMixin
 from apps.core.errors import Invalid, NotFound
 from apps.core.policy import require
-from apps.releases import bypass, findings, rollout, signing
+from apps.gateway.selectors import get_call
+from apps.releases import bypass, findings, history, replays, reruns, rollout, signing
 from apps.releases.blockers import blockers_of
 from apps.releases.dossier import export_dossier
-from apps.releases.models import Bypass, Release
+from apps.releases.models import Bypass, Policy, Release, Replay, Rerun
 from apps.releases.policy import may_see_releases
-from apps.releases.selectors import bypasses_visible_to, releases_visible_to
+from apps.releases.preview import preview
+from apps.releases.selectors import (
+    bypasses_visible_to,
+    policies_visible_to,
+    releases_visible_to,
+    replays_visible_to,
+    reruns_visible_to,
+)
 from apps.releases.serializers import (
     BlockerSerializer,
     BypassSerializer,
+    CommentSerializer,
     ConditionalSigningSerializer,
     FindingSerializer,
+    MomentSerializer,
     PasswordSerializer,
+    PastSerializer,
+    PolicySerializer,
+    PreviewedSerializer,
+    PreviewSerializer,
     ReasonSerializer,
     ReleaseSerializer,
+    ReplayedCallSerializer,
+    ReplaySerializer,
+    RerunSerializer,
     ResolutionSerializer,
     SigningSerializer,
 )
@@ -55,7 +73,7 @@ class ReleaseViewSet(
 
     def get_queryset(self) -> QuerySet[Release]:
         return releases_visible_to(cast("User", self.request.user)).prefetch_related(
-            "stages", "signatures__user", "findings__raised_by"
+            "stages", "signatures__user", "signatures__instead_of", "findings__raised_by"
         )
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -108,6 +126,21 @@ class ReleaseViewSet(
         version = get_version(int(asked), user=cast("User", request.user))
         require(may_see_releases(cast("User", request.user), version.capability))
         return Response(BlockerSerializer(blockers_of(version), many=True).data)
+
+    @extend_schema(parameters=[PastSerializer], responses=MomentSerializer)
+    @action(detail=False, pagination_class=None)
+    def history(self, request: Request) -> Response:
+        """Which version at what share answered a capability's calls at a moment, and which one a subscriber got."""
+        user = cast("User", request.user)
+        read = PastSerializer(data=request.query_params)
+        read.is_valid(raise_exception=True)
+        asked = read.validated_data
+        capability = get_capability(asked["capability"], user=user)
+        require(may_see_releases(user, capability))
+        caller = f"subscription:{asked['subscription']}" if "subscription" in asked else ""
+        at = asked.get("at") or timezone.now()
+        found = history.at_moment(capability, at, caller=caller, end_user=asked["end_user"])
+        return Response(MomentSerializer(found).data)
 
     @extend_schema(request=None, responses={(200, "application/zip"): bytes})
     @action(detail=True, methods=["post"])
@@ -197,3 +230,99 @@ class BypassViewSet(
         """Take it back; traffic that moved goes back at once."""
         ended = bypass.withdraw_bypass(self.get_object(), by=cast("User", request.user))
         return Response(self.get_serializer(ended).data)
+
+
+class PolicyViewSet(
+    IdempotencyMixin,
+    mixins.CreateModelMixin,
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    viewsets.GenericViewSet[Policy],
+):
+    """Who signs and how a release goes on; a change is the next number."""
+
+    serializer_class = PolicySerializer
+    ordering = ("-pk",)
+
+    def get_queryset(self) -> QuerySet[Policy]:
+        return policies_visible_to(cast("User", self.request.user))
+
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        asked = _read(PolicySerializer, request)
+        user = cast("User", request.user)
+        capability = get_capability(asked.pop("capability")["slug"], user=user)
+        made = signing.create_policy(capability, by=user, **asked)
+        return Response(self.get_serializer(made).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=PreviewedSerializer, responses=PreviewSerializer)
+    @action(detail=False, methods=["post"])
+    def preview(self, request: Request) -> Response:
+        """What a business metric says of the capability's last calls, before a policy is made with it."""
+        asked, user = _read(PreviewedSerializer, request), cast("User", request.user)
+        capability = get_capability(asked["capability"], user=user)
+        require(may_see_releases(user, capability))
+        return Response(PreviewSerializer(preview(capability, asked["metric"])).data)
+
+
+class ReplayViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Replay]):
+    """What candidates answer to the calls that subscribers made before, and what subscribers say of it."""
+
+    serializer_class = ReplaySerializer
+    ordering = ("-pk",)
+
+    def get_queryset(self) -> QuerySet[Replay]:
+        return replays_visible_to(cast("User", self.request.user))
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        page = self.paginate_queryset(self.get_queryset()) or []
+        context = {**self.get_serializer_context(), "counts": replays.counted(page)}
+        return self.get_paginated_response(ReplaySerializer(page, many=True, context=context).data)
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return Response(self._told(self.get_object()))
+
+    def _told(self, replay: Replay) -> Any:
+        return ReplaySerializer(replay, context={"counts": replays.counted([replay])}).data
+
+    @extend_schema(responses=ReplayedCallSerializer(many=True))
+    @action(detail=True)
+    def calls(self, request: Request, pk: str | None = None) -> Response:
+        """Each call with what became of it; the bodies are in the call log under `request_id` and `answer_id`."""
+        rows: Any = self.get_object().calls.all()
+        page: Any = self.paginate_queryset(rows)
+        return self.get_paginated_response(ReplayedCallSerializer(page, many=True).data)
+
+    @extend_schema(request=CommentSerializer)
+    @action(detail=True, methods=["post"])
+    def consent(self, request: Request, pk: str | None = None) -> Response:
+        """The new version may answer this subscriber's calls."""
+        by, told = cast("User", request.user), _read(CommentSerializer, request)
+        return Response(self._told(replays.consent(self.get_object(), by=by, **told)))
+
+    @extend_schema(request=CommentSerializer)
+    @action(detail=True, methods=["post"], url_path="object")
+    def object_(self, request: Request, pk: str | None = None) -> Response:
+        """The subscriber keeps the old version for as long as the policy says."""
+        by, told = cast("User", request.user), _read(CommentSerializer, request)
+        return Response(self._told(replays.object_to(self.get_object(), by=by, **told)))
+
+
+class RerunViewSet(
+    IdempotencyMixin,
+    mixins.CreateModelMixin,
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    viewsets.GenericViewSet[Rerun],
+):
+    """Logged calls, run again on exactly the version that answered them."""
+
+    serializer_class = RerunSerializer
+    ordering = ("-pk",)
+
+    def get_queryset(self) -> QuerySet[Rerun]:
+        return reruns_visible_to(cast("User", self.request.user))
+
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        user, asked = cast("User", request.user), _read(RerunSerializer, request)
+        rerun = reruns.run_again(get_call(asked["request_id"], user=user), by=user)
+        return Response(self.get_serializer(rerun).data, status=status.HTTP_201_CREATED)

@@ -7,13 +7,31 @@ class ReleasesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from apps.core import events
+        from apps.core import events, statuses
+        from apps.evaluation import evidence
+        from apps.gateway import actions
         from apps.instances import guard
-        from apps.releases import findings, navigation, rollout, signing, storefront, tasks  # noqa: F401  registers the tasks
+        from apps.releases import (  # noqa: F401  registers the tasks
+            call_actions,
+            findings,
+            navigation,
+            proofs,
+            rollout,
+            signing,
+            storefront,
+            tasks,
+        )
         from apps.requests import kinds
 
+        statuses.register("wait", "clock", "asked")
+        statuses.register("good", "circle-check", "consented", "same", "success")
+        statuses.register("bad", "hand-stop", "objected", "different")
+        statuses.register("idle", "clock-off", "lapsed", "ended")
+        statuses.register("wait", "arrows-move-horizontal", "moved")
         navigation.register()
+        evidence.register("releases", proofs.of_version)
         storefront.register()
+        actions.register("run-again", call_actions.run_again)
         guard.register("sign-off", signing.may_take_production_traffic)
         guard.register_limit(findings.most_percent_of)
         kinds.register(

@@ -12,6 +12,7 @@ from apps.catalog.models import Version
 from apps.evaluation.gates import Verdict
 from apps.evaluation.models import Run
 from apps.evaluation.selectors import content_of, latest_report, latest_suite
+from apps.releases import replays
 from apps.releases.content import present_digest
 from apps.releases.findings import EVERYTHING, most_percent
 from apps.releases.models import Release
@@ -99,7 +100,9 @@ def _of_release(release: Release) -> list[Blocker]:
         cell = f'atrium.Portal().post("releases/{release.pk}/start/", {{}})'
         return [*found, Blocker("start", _("Signed. An operator has to start it."), page, cell)]
     if release.status in (Release.Status.ROLLING, Release.Status.PAUSED):
-        return [*found, _stage(release, page)]
+        asked = replays.waiting(release)
+        words = _("%(n)d subscribers may still object to what it answers to their calls.") % {"n": asked}
+        return [*found, _stage(release, page), *([Blocker("consent", words, page)] if asked else [])]
     if release.status == Release.Status.ROLLED_BACK:
         return [Blocker("rolled-back", _("It was rolled back: %(why)s") % {"why": release.reason}, page)]
     return found if most_percent(release) < EVERYTHING else []

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 if TYPE_CHECKING:
+    from apps.core.models import AuditEntry
+    from apps.releases.history import Share
     from apps.releases.models import Release
 
 
@@ -35,4 +38,47 @@ def stages(release: Release) -> dict[str, Any] | None:
             "barmode": "group",
             "yaxis": {"title": {"text": _("bad answers, %")}, "rangemode": "tozero"},
         },
+    }
+
+
+def moved(values: list[float]) -> dict[str, Any] | None:
+    """How far the numbers of replayed answers moved; None while nothing did."""
+    if not any(values):
+        return None
+    return {
+        "data": [{"type": "histogram", "x": values, "nbinsx": 30}],
+        "layout": {
+            "xaxis": {"title": {"text": _("largest difference of two numbers")}, "rangemode": "tozero"},
+            "yaxis": {"title": {"text": _("calls")}},
+            "showlegend": False,
+        },
+    }
+
+
+def shares(changes: list[tuple[AuditEntry, list[Share]]]) -> dict[str, Any] | None:
+    """The shares of the versions over time, stacked; `changes` are newest first. None with nothing to compare."""
+    if len(changes) < 2:
+        return None
+    ordered = changes[::-1]
+    times = [entry.at.isoformat() for entry, _shares in ordered] + [timezone.now().isoformat()]
+    versions = sorted({share.version for _entry, found in ordered for share in found})
+
+    def percents(version: str) -> list[int]:
+        found = [sum(s.percent for s in shares if s.version == version) for _entry, shares in ordered]
+        return [*found, found[-1]]
+
+    return {
+        "data": [
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "line": {"shape": "hv", "width": 1},
+                "stackgroup": "all",
+                "name": version,
+                "x": times,
+                "y": percents(version),
+            }
+            for version in versions
+        ],
+        "layout": {"yaxis": {"title": {"text": _("share, %")}, "range": [0, 100]}},
     }

@@ -35,8 +35,17 @@ def content_of(report: Report, policy: Policy) -> dict[str, Any]:
             "stages": policy.stages,
             "promote_by_gate": policy.promote_by_gate,
             **({"shadow_calls": policy.shadow_calls} if policy.shadow_calls else {}),
+            **({} if policy.deputies else {"deputies": False}),
+            **_replay_of(policy),
+            **({"metric": policy.metric} if policy.metric else {}),
         },
     }
+
+
+def _replay_of(policy: Policy) -> dict[str, Any]:
+    if not policy.replay_calls:
+        return {}
+    return {name: getattr(policy, name) for name in ("replay_calls", "consent_hours", "pin_days")}
 
 
 def digest_of(content: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ from apps.core.models import AuditEntry
 from apps.core.urns import urn
 from apps.releases.content import content_of
 from apps.releases.models import Release
+from apps.releases.replays import counted
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -50,6 +51,7 @@ def _files(release: Release) -> dict[str, bytes]:
         "signatures.json": _signatures(release),
         "findings.json": _findings(release),
         "stages.json": _stages(release),
+        "replays.json": _replays(release),
         "audit.json": _audit(release),
     }
     return {name: orjson.dumps(told, option=_INDENTED) for name, told in documents.items()} | {
@@ -77,12 +79,13 @@ def _signatures(release: Release) -> list[dict[str, Any]]:
     return [
         {
             "user": signature.user.username,
+            "instead_of": signature.instead_of.username if signature.instead_of else None,
             "role": signature.role,
             "content_digest": signature.content_digest,
             "comment": signature.comment,
             "at": signature.at,
         }
-        for signature in release.signatures.select_related("user").order_by("pk")
+        for signature in release.signatures.select_related("user", "instead_of").order_by("pk")
     ]
 
 
@@ -104,6 +107,23 @@ def _findings(release: Release) -> list[dict[str, Any]]:
 def _stages(release: Release) -> list[dict[str, Any]]:
     names = ("weight", "worse_by", "status", "outcome", "evidence", "started_at", "ended_at")
     return [{name: getattr(stage, name) for name in names} for stage in release.stages.all()]
+
+
+def _replays(release: Release) -> list[dict[str, Any]]:
+    """What each subscriber's calls showed, and what the subscriber said."""
+    rows = list(release.replays.select_related("subscription__team", "answered_by").order_by("pk"))
+    counts = counted(rows)
+    return [
+        {
+            "team": row.subscription.team.slug,
+            "status": row.status,
+            "calls": counts.get(row.pk, {}),
+            "answered_by": row.answered_by.username if row.answered_by else None,
+            "answered_at": row.answered_at,
+            "comment": row.comment,
+        }
+        for row in rows
+    ]
 
 
 def _audit(release: Release) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from apps.catalog.models import Version
+from apps.store.models import Subscription
 
 
 class SignForm(forms.Form):
@@ -53,6 +54,16 @@ class PolicyForm(forms.Form):
         ),
         widget=forms.Textarea(attrs={"rows": 6, "class": "font-monospace"}),
     )
+    metric = forms.JSONField(
+        label=_("Business metric"),
+        required=False,
+        help_text=_(
+            "What a good answer is worth to you, for stages with “metric”: true. An object like {name, expression, "
+            "low, high, higher_is_better, worse_by, wait_minutes}; the expression is JMESPath over parsed, score, "
+            "logged, status, latency_ms, correct, expected and comment."
+        ),
+        widget=forms.Textarea(attrs={"rows": 4, "class": "font-monospace"}),
+    )
     shadow_calls = forms.IntegerField(
         label=_("Mirrored calls before the first stage"),
         required=False,
@@ -60,14 +71,50 @@ class PolicyForm(forms.Form):
         initial=0,
         help_text=_("0: no shadow stage. Answers to mirrored calls reach nobody."),
     )
+    replay_calls = forms.IntegerField(
+        label=_("Calls of each subscriber to replay before 100 %"),
+        required=False,
+        min_value=0,
+        max_value=500,
+        initial=0,
+        help_text=_(
+            "0: subscribers are not asked. Else each one's last calls are answered by the candidate too, on nobody's "
+            "quota; subscribers see the differences and consent or object."
+        ),
+    )
+    consent_hours = forms.IntegerField(
+        label=_("Hours to object"),
+        min_value=1,
+        max_value=720,
+        initial=72,
+        required=False,
+        help_text=_("Silence counts as consent after them."),
+    )
+    pin_days = forms.IntegerField(
+        label=_("Days that who objects keeps the old version"),
+        min_value=1,
+        max_value=365,
+        initial=30,
+        required=False,
+    )
     deadline_days = forms.IntegerField(label=_("Days to sign"), min_value=1, max_value=365, initial=14)
     four_eyes = forms.BooleanField(label=_("Each signature by another person"), required=False, initial=True)
+    deputies = forms.BooleanField(label=_("Deputies may sign for who is away"), required=False, initial=True)
     promote_by_gate = forms.BooleanField(
         label=_("Go to the next stage without a person when the evidence is a success"), required=False
     )
 
     def clean_shadow_calls(self) -> int:
         return self.cleaned_data["shadow_calls"] or 0
+
+    def clean_replay_calls(self) -> int:
+        return self.cleaned_data["replay_calls"] or 0
+
+    def clean_consent_hours(self) -> int:
+        return self.cleaned_data["consent_hours"] or 72
+
+    def clean_pin_days(self) -> int:
+        return self.cleaned_data["pin_days"] or 30
 
 
 class BypassForm(forms.Form):
@@ -87,3 +134,37 @@ class BypassForm(forms.Form):
         field = self.fields["version"]
         assert isinstance(field, forms.ModelChoiceField)
         field.queryset = versions
+
+
+class SubscriberField(forms.ModelChoiceField):  # type: ignore[type-arg]
+    """A subscription by its team and plan."""
+
+    def label_from_instance(self, obj: Subscription) -> str:
+        return f"{obj.team.name} · {obj.plan.name} #{obj.pk}"
+
+
+class MomentForm(forms.Form):
+    """When, and whose calls."""
+
+    at = forms.DateTimeField(
+        label=_("At"),
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}),
+        input_formats=["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M"],
+        help_text=_("In your time zone; empty is now."),
+    )
+    subscription = SubscriberField(
+        label=_("Subscriber"), queryset=Subscription.objects.none(), required=False, empty_label=_("all")
+    )
+    end_user = forms.CharField(
+        label=_("End user"),
+        required=False,
+        max_length=200,
+        help_text=_("As the system names it in Atrium-Caller."),
+    )
+
+    def __init__(self, subscriptions: QuerySet[Subscription], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["subscription"]
+        assert isinstance(field, forms.ModelChoiceField)
+        field.queryset = subscriptions

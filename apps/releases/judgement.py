@@ -162,3 +162,12 @@ def hours_left(missing: int, calls: int, elapsed_s: float) -> float | None:
     if not calls or elapsed_s <= 0:
         return None
     return missing / (calls / elapsed_s) / 3600
+
+
+def both(one: Judgement, other: Judgement) -> Judgement:
+    """Two criteria of one stage: one failure is a failure, one undecided is undecided."""
+    for outcome in (Outcome.FAILURE, Outcome.UNDECIDED):
+        found = [each for each in (one, other) if each.outcome is outcome]
+        if found:
+            return max(found, key=lambda each: each.missing)
+    return one

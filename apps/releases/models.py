@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -30,7 +31,18 @@ class Policy(models.Model):
     shadow_calls = models.PositiveIntegerField(
         _("mirrored calls before the first stage"), default=0, help_text="0: no shadow stage."
     )
+    deputies = models.BooleanField(_("who is away can be stood in for"), default=True)
     deadline_days = models.PositiveSmallIntegerField(_("days to sign"), default=14)
+    replay_calls = models.PositiveIntegerField(
+        _("logged calls of each subscriber that the candidate answers before 100 %"),
+        default=0,
+        help_text="0: subscribers are not asked.",
+    )
+    metric = models.JSONField(
+        null=True, help_text="A business metric over calls and feedback, see `business.Metric`."
+    )
+    consent_hours = models.PositiveSmallIntegerField(_("hours for subscribers to object"), default=72)
+    pin_days = models.PositiveSmallIntegerField(_("days that who objects keeps the old version"), default=30)
     promote_by_gate = models.BooleanField(
         _("go to the next stage without a person when the evidence is a success"), default=False
     )
@@ -126,6 +138,9 @@ class Signature(models.Model):
 
     release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="signatures")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    instead_of = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
     role = models.CharField(max_length=10)
     content_digest = models.CharField(max_length=64)
     comment = models.TextField(blank=True)
@@ -161,6 +176,9 @@ class Stage(models.Model):
     worse_by = models.FloatField()
     slow_ms = models.FloatField(null=True)
     memory_mb = models.FloatField(null=True)
+    metric = models.JSONField(null=True)
+    counted_at = models.DateTimeField(null=True)
+    recounted_at = models.DateTimeField(null=True)
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.PENDING)
     outcome = models.CharField(max_length=10, blank=True)
     evidence = models.JSONField(default=dict)
@@ -172,6 +190,34 @@ class Stage(models.Model):
         verbose_name_plural = _("stages")
         ordering = ["position"]
         constraints = [models.UniqueConstraint(fields=["release", "position"], name="stage_position_once")]
+
+
+class StageMinute(models.Model):
+    """What the calls of one minute of a stage at one deployment showed: the log is counted once, not every time.
+
+    `bad` are server errors and slow answers; what callers complained of is counted on its own, since it comes
+    later. `metric_*` are the number, sum and sum of squares of the business metric, scaled to 0..1; they are
+    filled once, when feedback had its time, and then stay.
+    """
+
+    stage = models.ForeignKey(Stage, on_delete=models.CASCADE, related_name="minutes")
+    deployment_id = models.BigIntegerField()
+    minute = models.DateTimeField()
+    calls = models.PositiveIntegerField()
+    errors = models.PositiveIntegerField()
+    slow = models.PositiveIntegerField()
+    bad = models.PositiveIntegerField()
+    histogram = ArrayField(models.PositiveIntegerField())
+    metric_n = models.PositiveIntegerField(null=True)
+    metric_sum = models.FloatField(default=0)
+    metric_squares = models.FloatField(default=0)
+
+    class Meta:
+        verbose_name = _("minute of a stage")
+        verbose_name_plural = _("minutes of a stage")
+        constraints = [
+            models.UniqueConstraint(fields=["stage", "deployment_id", "minute"], name="stage_minute_once")
+        ]
 
 
 class Finding(models.Model):
@@ -247,3 +293,116 @@ class Bypass(models.Model):
 
     def __str__(self) -> str:
         return f"{self.version}"
+
+
+class Replay(models.Model):
+    """One subscriber's last calls, asked again of a candidate, and what the subscriber says of the differences."""
+
+    class Status(models.TextChoices):
+        RUNNING = "running", _("Being replayed")
+        ASKED = "asked", _("Waiting for the subscriber")
+        CONSENTED = "consented", _("Consents")
+        OBJECTED = "objected", _("Objects")
+        LAPSED = "lapsed", _("Said nothing in time")
+        SKIPPED = "skipped", _("No calls to replay")
+        ENDED = "ended", _("The release ended")
+
+    OPEN = (Status.RUNNING, Status.ASKED)
+    lifecycle = Lifecycle(
+        running={"asked", "skipped", "ended"},
+        asked={"consented", "objected", "lapsed", "ended"},
+        consented={"objected", "ended"},
+        objected={"consented", "ended"},
+        lapsed={"consented", "objected", "ended"},
+        skipped={"ended"},
+        ended=set(),
+    )
+
+    release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="replays")
+    subscription = models.ForeignKey("store.Subscription", on_delete=models.PROTECT, related_name="+")
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.RUNNING)
+    collected = models.BooleanField(default=False)
+    waits_for = models.TextField(blank=True)
+    claimed_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    deadline = models.DateTimeField(null=True)
+    answered_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    answered_at = models.DateTimeField(null=True)
+    comment = models.TextField(_("comment"), blank=True)
+
+    class Meta:
+        verbose_name = _("replay")
+        verbose_name_plural = _("replays")
+        constraints = [
+            models.UniqueConstraint(fields=["release", "subscription"], name="replay_once_for_subscriber")
+        ]
+        indexes = [
+            models.Index(fields=["release"], condition=models.Q(status="running"), name="replay_running"),
+            models.Index(fields=["deadline"], condition=models.Q(status="asked"), name="replay_due"),
+        ]
+
+
+class ReplayedCall(models.Model):
+    """A logged call, and what became of it on the candidate. The bodies stay in the call log, under its rules.
+
+    `largest` is the largest difference between two numbers of the answers; `answer_id` is the candidate's call.
+    """
+
+    class Outcome(models.TextChoices):
+        PENDING = "pending", _("Pending")
+        SAME = "same", _("Same answer")
+        MOVED = "moved", _("Numbers moved")
+        DIFFERENT = "different", _("Another answer")
+        FAILED = "failed", _("No answer")
+        SKIPPED = "skipped", _("Not replayed")
+
+    replay = models.ForeignKey(Replay, on_delete=models.CASCADE, related_name="calls")
+    request_id = models.UUIDField()
+    at = models.DateTimeField()
+    version = models.CharField(max_length=64)
+    outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.PENDING)
+    largest = models.FloatField(null=True)
+    answer_id = models.UUIDField(null=True)
+    message = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        verbose_name = _("replayed call")
+        verbose_name_plural = _("replayed calls")
+        constraints = [models.UniqueConstraint(fields=["replay", "request_id"], name="replayed_once")]
+        indexes = [models.Index(fields=["replay", "outcome", "id"], name="replayed_by_outcome")]
+
+
+class Rerun(models.Model):
+    """One logged call, asked again of exactly the version that answered it. `outcome` is of `differences.Compared`."""
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", _("Under way")
+        ANSWERED = "answered", _("Answered")
+        FAILED = "failed", _("Failed")
+
+    lifecycle = Lifecycle(waiting={"answered", "failed"}, answered=set(), failed=set())
+
+    request_id = models.UUIDField()
+    at = models.DateTimeField()
+    version = models.ForeignKey("catalog.Version", on_delete=models.PROTECT, related_name="+")
+    deployment = models.ForeignKey("instances.Deployment", on_delete=models.PROTECT, related_name="+")
+    own_deployment = models.BooleanField(help_text="Brought up for this, and ended with it.")
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField(auto_now_add=True)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.WAITING)
+    claimed_until = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=10, blank=True)
+    largest = models.FloatField(null=True)
+    answer_id = models.UUIDField(null=True)
+    message = models.CharField(max_length=300, blank=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("call run again")
+        verbose_name_plural = _("calls run again")
+        indexes = [
+            models.Index(fields=["id"], condition=models.Q(status="waiting"), name="rerun_waiting"),
+            models.Index(fields=["request_id"], name="rerun_of_call"),
+        ]

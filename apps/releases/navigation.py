@@ -16,4 +16,5 @@ def register() -> None:
     )
     roles = frozenset({"developer", "qa", "operator"})
     register_item(MenuItem(_("Operations"), _("Releases"), "releases:list", "rocket", roles, 290))
+    register_item(MenuItem(_("Store"), _("New versions"), "releases:replays", "git-compare", order=22))
     register_landing("qa", "releases:inbox")

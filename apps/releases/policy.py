@@ -10,8 +10,13 @@ from apps.accounts.models import Role
 from apps.accounts.policy import may_act_as
 from apps.core.policy import Verdict, deny
 from apps.evaluation.gates import Verdict as Gates
-from apps.releases.models import Bypass, Finding, Release, Stage
+from apps.instances.models import Deployment
+from apps.instances.policy import may_deploy
+from apps.releases.models import Bypass, Finding, Release, Replay, Stage
 from apps.requests.policy import may_decide
+from apps.store.policy import may_use_keys
+
+EVERYTHING = 100
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -55,11 +60,18 @@ def may_steer(actor: User, release: Release) -> Verdict:
 
 
 def may_promote(
-    actor: User, release: Release, stage: Stage | None, *, limit: int | None = None, after: int = 100
+    actor: User,
+    release: Release,
+    stage: Stage | None,
+    *,
+    limit: int | None = None,
+    after: int = 100,
+    unanswered: int = 0,
 ) -> Verdict:
     """An operator, once the stage's evidence is a success. Too little data never passes.
 
-    `limit` is the share that open findings leave, `after` the share of the next stage.
+    `limit` is the share that open findings leave, `after` the share of the next stage, `unanswered` how many
+    subscribers may still object.
     """
     if release.status != Release.Status.ROLLING or stage is None:
         return deny(_("There is no stage under way."))
@@ -77,7 +89,32 @@ def may_promote(
             _("A finding limits this release to %(most)d %% of the traffic. QA has to close it first.")
             % {"most": limit}
         )
+    if after == EVERYTHING and unanswered:
+        return deny(
+            _(
+                "%(n)d subscribers have not said yet what they think of the differences; their time is not over."
+            )
+            % {"n": unanswered}
+        )
     return may_steer(actor, release)
+
+
+def may_answer_replay(actor: User, replay: Replay) -> Verdict:
+    """The people of the subscribing team, while the release is in gray and has been replayed."""
+    if replay.release.status not in (Release.Status.ROLLING, Release.Status.PAUSED):
+        return deny(_("The release is %(status)s.") % {"status": replay.release.get_status_display().lower()})
+    if replay.status == Replay.Status.RUNNING:
+        return deny(_("Your calls are being replayed. Look again in a moment."))
+    if replay.status in (Replay.Status.SKIPPED, Replay.Status.ENDED):
+        return deny(
+            _("There is nothing to answer: %(status)s.") % {"status": replay.get_status_display().lower()}
+        )
+    return may_use_keys(actor, replay.subscription)
+
+
+def may_run_again(actor: User, version: Version) -> Verdict:
+    """The team's developers, QA and operators: a version may have to be brought up for it."""
+    return may_deploy(actor, version, Deployment.Kind.TEST)
 
 
 def may_write_policy(actor: User, team_holder: Capability) -> Verdict:

@@ -21,11 +21,13 @@ from apps.core.errors import Conflict, IllegalMove, NotAllowed, PortalError, Sta
 from apps.core.policy import require
 from apps.evaluation.selectors import production_of
 from apps.instances.models import Deployment
+from apps.instances.pins import end_pins
 from apps.instances.selectors import weights_of
 from apps.instances.services import deploy_version, set_shadow, set_weights, stop_deployment
-from apps.releases.evidence import Observed, observe
+from apps.releases import business, means, replays
+from apps.releases.evidence import Observed, measure, observe
 from apps.releases.findings import most_percent
-from apps.releases.judgement import Judgement, Outcome, hours_left, judge_bad_answers, judge_shadow
+from apps.releases.judgement import Judgement, Outcome, both, hours_left, judge_bad_answers, judge_shadow
 from apps.releases.models import Bypass, Release, Stage
 from apps.releases.policy import may_promote, may_steer
 from apps.releases.shipped import run_cases
@@ -82,6 +84,7 @@ def _stages_of(release: Release) -> list[Stage]:
             worse_by=stage["worse_by"],
             slow_ms=stage.get("slow_ms"),
             memory_mb=stage.get("memory_mb"),
+            metric=release.policy.metric if stage.get("metric") else None,
         )
         for position, stage in enumerate(asked)
     ]
@@ -182,6 +185,8 @@ def _enter_next(release: Release, *, by: User | None) -> None:
         _finish(release, by=by)
         return
     Stage.lifecycle.move(stage, Stage.Status.ACTIVE, by=by, started_at=timezone.now())
+    if next_weight(release) == FULL:
+        replays.begin(release)
     if stage.weight:
         _divide(release, stage.weight)
     else:
@@ -200,23 +205,52 @@ def _divide(release: Release, share: int) -> None:
 def _judge(release: Release, stage: Stage) -> None:
     assert release.deployment is not None
     assert stage.started_at is not None
-    seen = observe([release.deployment, release.baseline], since=stage.started_at, slow_ms=stage.slow_ms)
+    seen = observe(stage, [release.deployment, release.baseline])
     mine = seen[release.deployment.pk]
     other = seen[release.baseline.pk] if release.baseline else Observed()
     judgement = _judgement(release, stage, mine, other)
+    measured = _measured(release, stage)
     before = stage.outcome
-    stage.outcome, stage.evidence = str(judgement.outcome), _told(stage, judgement, mine, other)
+    stage.evidence = _told(stage, judgement, mine, other)
+    if measured is not None:
+        stage.evidence["metric"], judgement = measured[0], both(judgement, measured[1])
+        stage.evidence |= {"missing": judgement.missing, "reason": judgement.reason}
+    stage.outcome = str(judgement.outcome)
     stage.save(update_fields=["outcome", "evidence"])
     if judgement.outcome is Outcome.FAILURE:
         _back(release, by=None, reason=_why_back(stage, judgement, mine, other))
     elif judgement.outcome is Outcome.SUCCESS and release.policy.promote_by_gate:
-        if next_weight(release) > most_percent(release):
+        after = next_weight(release)
+        if after > most_percent(release) or (after == FULL and replays.waiting(release)):
             return
         _leave(release, stage, by=None)
     elif judgement.outcome is Outcome.SUCCESS and before != Outcome.SUCCESS:
         told = {"version": release.version, "weight": stage.weight}
         words = _("%(version)s: the stage of %(weight)d %% is a success and can be promoted") % told
         _call_operators(release, words)
+
+
+def _measured(release: Release, stage: Stage) -> tuple[dict[str, Any], Judgement] | None:
+    """The business metric of a stage that asks for one: what is shown of it, and its outcome."""
+    if not stage.metric or release.deployment is None or release.baseline is None:
+        return None
+    metric = business.parse(stage.metric)
+    found = measure(stage, metric, release.deployment.pk, release.baseline.pk)
+    worse_by = metric.scaled_worse_by
+    judged = means.judge(found, worse_by=worse_by, share=stage.weight / FULL, name=metric.name)
+    size = metric.high - metric.low
+    told = {
+        "name": metric.name,
+        "candidate": metric.unscaled(found.candidate.mean) if found.candidate.n else None,
+        "baseline": metric.unscaled(found.baseline.mean) if found.baseline.n else None,
+        "candidate_calls": found.candidate.n,
+        "baseline_calls": found.baseline.n,
+        "better_by": [round(each * size, 6) for each in (found.low, found.difference, found.high)],
+        "e_value": round(found.evidence, 4),
+        "missing": judged.missing,
+        "outcome": str(judged.outcome),
+    }
+    return told, judged
 
 
 def _judgement(release: Release, stage: Stage, mine: Observed, other: Observed) -> Judgement:
@@ -231,6 +265,12 @@ def _why_back(stage: Stage, judgement: Judgement, mine: Observed, other: Observe
     if judgement.needed == 0:
         used = {"weight": stage.weight, "mine": round(mine.memory_mb), "most": round(stage.memory_mb or 0)}
         return _("Stage of %(weight)d %%: a replica uses %(mine)d MB, the stage allows %(most)d.") % used
+    metric = stage.evidence.get("metric") or {}
+    if metric.get("outcome") == Outcome.FAILURE:
+        about = {"weight": stage.weight, "name": metric["name"]}
+        about |= {side: f"{metric[side]:.4g}" for side in ("candidate", "baseline")}
+        words = _("Stage of %(weight)d %%: “%(name)s” is worse (%(candidate)s against %(baseline)s).")
+        return words % about
     told = {"weight": stage.weight, "mine": mine.words(), "other": other.words()}
     words = _("Stage of %(weight)d %%: the candidate answers badly more often (%(mine)s against %(other)s).")
     return words % told
@@ -276,7 +316,8 @@ def promote(release: Release, *, by: User) -> Release:
     release = _locked(release)
     stage = active_stage(release)
     limit, after = most_percent(release), next_weight(release)
-    require(may_promote(by, release, stage, limit=limit, after=after))
+    unanswered = replays.waiting(release)
+    require(may_promote(by, release, stage, limit=limit, after=after, unanswered=unanswered))
     require(may_take_production_traffic(release.version))
     assert stage is not None
     _leave(release, stage, by=by)
@@ -323,6 +364,7 @@ def _back(release: Release, *, by: User | None, reason: str) -> None:
         ended = Stage.Status.FAILED if stage.status == Stage.Status.ACTIVE else Stage.Status.SKIPPED
         Stage.lifecycle.move(stage, ended, by=by, ended_at=timezone.now())
     Release.lifecycle.move(release, Release.Status.ROLLED_BACK, by=by, reason=reason, ended_at=timezone.now())
+    replays.end(release, by=by)
     if release.deployment is not None and release.deployment.desired == Deployment.Desired.RUNNING:
         stop_deployment(release.deployment, by=None, reason=reason)
     before = (
@@ -340,7 +382,11 @@ def _back(release: Release, *, by: User | None, reason: str) -> None:
 def on_voided(key: str, _facts: dict[str, Any]) -> None:
     """A release whose signature became void takes no production traffic any more."""
     release = Release.objects.select_related("deployment", "baseline").get(pk=key)
-    if release.deployment is None or release.deployment.pk not in weights_of(release.capability):
+    replays.end(release, by=None)
+    if release.deployment is None:
+        return
+    end_pins(release.capability, by=None, deployment=release.deployment.pk)
+    if release.deployment.pk not in weights_of(release.capability):
         return
     give_back(release.capability, release.baseline)
     _call_operators(

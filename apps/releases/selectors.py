@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 
 from apps.accounts.models import Role
 from apps.accounts.selectors import teams_of
 from apps.catalog.models import Version
+from apps.core.errors import NotFound
 from apps.core.models import AuditEntry
 from apps.core.urns import urn
-from apps.releases.models import Bypass, Release
+from apps.gateway.selectors import calls, grants_of
+from apps.releases.models import Bypass, Policy, Release, Replay, Rerun
 from apps.requests.selectors import waiting_for
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
     from apps.catalog.models import Capability
+    from apps.gateway.models import Call
 
 _VIEWERS = (Role.DEVELOPER, Role.QA, Role.OPERATOR)
 
@@ -42,6 +47,42 @@ def bypasses_visible_to(user: User) -> QuerySet[Bypass]:
     return found.select_related("version__capability", "capability__team", "asked_by", "agreed_by")
 
 
+def replays_visible_to(user: User) -> QuerySet[Replay]:
+    """Replays of the person's teams' calls, and those on releases of the person's teams."""
+    mine = Q(subscription__team__in=teams_of(user))
+    own = Q(release__capability__team__in=teams_of(user, *_VIEWERS))
+    return Replay.objects.filter(mine | own).select_related(
+        "release__version",
+        "release__policy",
+        "release__capability__team",
+        "release__baseline__version",
+        "release__deployment__version",
+        "subscription__team",
+        "subscription__plan",
+        "answered_by",
+    )
+
+
+def get_replay(pk: int, *, user: User) -> Replay:
+    """A replay by its key. Raises NotFound for what the person may not know of."""
+    found = replays_visible_to(user).filter(pk=pk).first()
+    if found is None:
+        raise NotFound(_("There is no replay %(pk)s that you may see.") % {"pk": pk})
+    return found
+
+
+def policies_visible_to(user: User) -> QuerySet[Policy]:
+    """Release policies of capabilities of the person's teams."""
+    found = Policy.objects.filter(capability__isnull=False, team__in=teams_of(user, *_VIEWERS))
+    return found.select_related("capability", "team")
+
+
+def reruns_visible_to(user: User) -> QuerySet[Rerun]:
+    """Calls of the person's teams' capabilities that were run again."""
+    found = Rerun.objects.filter(version__capability__team__in=teams_of(user, *_VIEWERS))
+    return found.select_related("version__capability", "deployment", "asked_by")
+
+
 def versions_for_bypass(user: User) -> QuerySet[Version]:
     """Packaged versions of the teams where the person operates or is QA."""
     teams = teams_of(user, Role.OPERATOR, Role.QA)
@@ -61,6 +102,15 @@ def waiting_for_signature(user: User) -> QuerySet[Release]:
     names = ("capability__name", "capability__team__name", "opened_by__username")
     related = rows.select_related("version", "capability__team", "report", "opened_by")
     return related.only(*shown, *names).prefetch_related("findings")
+
+
+def calls_around(capability: Capability, at: datetime, pool: str = "", limit: int = 10) -> list[Call]:
+    """The last answered calls before a moment and just after it, of one caller or of all, without bodies."""
+    grants = list(grants_of(pool).values_list("pk", flat=True)) if pool else None
+    rows = calls(
+        capability=capability, grants=grants, since=at - timedelta(days=1), until=at + timedelta(minutes=1)
+    )
+    return list(rows.filter(status__lt=400).order_by("-at")[:limit])
 
 
 def release_of(version: Version) -> Release | None:

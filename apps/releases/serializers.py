@@ -7,7 +7,17 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.catalog.models import Version
-from apps.releases.models import Bypass, Finding, Release, Signature, Stage
+from apps.releases.models import (
+    Bypass,
+    Finding,
+    Policy,
+    Release,
+    Replay,
+    ReplayedCall,
+    Rerun,
+    Signature,
+    Stage,
+)
 
 
 class StageSerializer(serializers.ModelSerializer[Stage]):
@@ -18,10 +28,11 @@ class StageSerializer(serializers.ModelSerializer[Stage]):
 
 class SignatureSerializer(serializers.ModelSerializer[Signature]):
     user = serializers.CharField(source="user.username")
+    instead_of = serializers.CharField(source="instead_of.username", default=None)
 
     class Meta:
         model = Signature
-        fields = ["user", "role", "content_digest", "comment", "at"]
+        fields = ["user", "instead_of", "role", "content_digest", "comment", "at"]
 
 
 class FindingSerializer(serializers.ModelSerializer[Finding]):
@@ -97,3 +108,103 @@ class BypassSerializer(serializers.ModelSerializer[Bypass]):
 
 class ReasonSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(required=False, default="", allow_blank=True)
+
+
+class ReplaySerializer(serializers.ModelSerializer[Replay]):
+    capability = serializers.CharField(source="release.capability.slug", read_only=True)
+    version = serializers.CharField(source="release.version.number", read_only=True)
+    team = serializers.CharField(source="subscription.team.slug", read_only=True)
+    answered_by = serializers.CharField(source="answered_by.username", read_only=True, default=None)
+    counts = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Replay
+        fields = [
+            "id", "release", "capability", "version", "subscription", "team", "status", "deadline", "counts",
+            "answered_by", "answered_at", "comment",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+    def get_counts(self, replay: Replay) -> dict[str, int]:
+        """How many calls came to which outcome: same, moved, different, failed, skipped, pending."""
+        counted: dict[int, dict[str, int]] = self.context.get("counts", {})
+        return counted.get(replay.pk, {})
+
+
+class ReplayedCallSerializer(serializers.ModelSerializer[ReplayedCall]):
+    class Meta:
+        model = ReplayedCall
+        fields = ["id", "request_id", "at", "version", "outcome", "largest", "answer_id", "message"]
+
+
+class CommentSerializer(serializers.Serializer[Any]):
+    comment = serializers.CharField(required=False, default="", allow_blank=True, max_length=2000)
+
+
+class PolicySerializer(serializers.ModelSerializer[Policy]):
+    capability = serializers.CharField(source="capability.slug")
+    signers = serializers.JSONField()
+    stages = serializers.JSONField()
+    metric = serializers.JSONField(required=False, allow_null=True)
+    team = serializers.CharField(source="team.slug", read_only=True)
+
+    class Meta:
+        model = Policy
+        fields = [
+            "id", "capability", "team", "number", "signers", "stages", "metric", "four_eyes", "deputies",
+            "shadow_calls", "replay_calls", "consent_hours", "pin_days", "deadline_days", "promote_by_gate",
+            "created_at",
+        ]  # fmt: skip
+        read_only_fields = ["number", "created_at"]
+
+
+class RerunSerializer(serializers.ModelSerializer[Rerun]):
+    capability = serializers.CharField(source="version.capability.slug", read_only=True)
+    version = serializers.CharField(source="version.number", read_only=True)
+    asked_by = serializers.CharField(source="asked_by.username", read_only=True)
+
+    class Meta:
+        model = Rerun
+        fields = [
+            "id", "request_id", "capability", "version", "status", "outcome", "largest", "answer_id", "message",
+            "asked_by", "asked_at", "ended_at",
+        ]  # fmt: skip
+        read_only_fields = [name for name in fields if name != "request_id"]
+
+
+class PastSerializer(serializers.Serializer[Any]):
+    capability = serializers.CharField()
+    at = serializers.DateTimeField(required=False)
+    subscription = serializers.IntegerField(required=False)
+    end_user = serializers.CharField(required=False, default="", allow_blank=True)
+
+
+class ShareSerializer(serializers.Serializer[Any]):
+    deployment = serializers.IntegerField()
+    version = serializers.CharField()
+    percent = serializers.IntegerField()
+
+
+class MomentSerializer(serializers.Serializer[Any]):
+    at = serializers.DateTimeField()
+    changed_at = serializers.DateTimeField(allow_null=True)
+    shares = ShareSerializer(many=True)
+    version = serializers.CharField()
+    pinned = serializers.BooleanField()
+
+
+class PreviewedSerializer(serializers.Serializer[Any]):
+    capability = serializers.CharField()
+    metric = serializers.JSONField()
+
+
+class OfVersionSerializer(serializers.Serializer[Any]):
+    version = serializers.CharField()
+    calls = serializers.IntegerField()
+    counted = serializers.IntegerField()
+    mean = serializers.FloatField(allow_null=True)
+
+
+class PreviewSerializer(serializers.Serializer[Any]):
+    versions = OfVersionSerializer(many=True)
+    needed = serializers.IntegerField(allow_null=True)

@@ -16,6 +16,7 @@ from apps.core import audit, events, lineage
 from apps.core.errors import Conflict, Invalid, NotAllowed
 from apps.core.policy import Verdict, allow, deny, require
 from apps.evaluation.selectors import latest_report
+from apps.releases import business
 from apps.releases.content import content_of, digest_of, present_digest
 from apps.releases.findings import raise_finding
 from apps.releases.models import Bypass, Policy, Release, Signature
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from apps.requests.models import Request
 
 KIND = "release"
+MOST_REPLAYED = 500
 DEFAULT_SIGNERS = [{"role": "qa", "count": 2}]
 DEFAULT_STAGES = [
     {"weight": 1, "worse_by": 0.05},
@@ -48,9 +50,16 @@ STANDING = (
 )
 
 
-def _rule(signers: list[dict[str, Any]], team_id: int, four_eyes: bool, excluded: list[int]) -> requests.Rule:
+def _rule(
+    signers: list[dict[str, Any]],
+    team_id: int,
+    four_eyes: bool,
+    excluded: list[int],
+    *,
+    deputies: bool = True,
+) -> requests.Rule:
     needs = [requests.Need(item["role"], team_id, int(item.get("count", 1))) for item in signers]
-    return requests.Rule(steps=needs, exclude_user_ids=excluded, four_eyes=four_eyes)
+    return requests.Rule(steps=needs, exclude_user_ids=excluded, four_eyes=four_eyes, deputies=deputies)
 
 
 def _problems(signers: Any, stages: Any) -> list[str]:
@@ -69,6 +78,30 @@ def _problems(signers: Any, stages: Any) -> list[str]:
     return problems
 
 
+def _metric_problems(stages: Any, metric: Any) -> list[str]:
+    if any(stage.get("metric") for stage in stages) and not metric:
+        return [_("a stage asks for the business metric, and there is none")]
+    try:
+        if metric:
+            business.parse(metric)
+    except ValueError as error:
+        return [str(error)]
+    return []
+
+
+def _replay_problems(stages: Any, calls: int, hours: int, days: int) -> list[str]:
+    problems = []
+    if not stages:
+        problems.append(_("subscribers are asked during the last stage, and there is no stage"))
+    if not 1 <= calls <= MOST_REPLAYED:
+        problems.append(_("at most %(most)d calls of each subscriber are replayed") % {"most": MOST_REPLAYED})
+    if not (1 <= hours <= 720 and 1 <= days <= 365):
+        problems.append(
+            _("subscribers have 1 to 720 hours to object, and keep the old version 1 to 365 days")
+        )
+    return problems
+
+
 @transaction.atomic
 def create_policy(
     capability: Capability,
@@ -77,15 +110,23 @@ def create_policy(
     signers: list[dict[str, Any]],
     stages: list[dict[str, Any]],
     four_eyes: bool = True,
+    deputies: bool = True,
     promote_by_gate: bool = False,
     shadow_calls: int = 0,
     deadline_days: int = 14,
+    metric: dict[str, Any] | None = None,
+    replay_calls: int = 0,
+    consent_hours: int = 72,
+    pin_days: int = 30,
 ) -> Policy:
     """Make the capability's next release policy. Raises Invalid when nobody could ever sign under it."""
     require(may_write_policy(by, capability))
     problems = _problems(signers, stages)
     if not 1 <= deadline_days <= 365:
         problems.append(_("there must be 1 to 365 days to sign"))
+    problems += _metric_problems(stages, metric)
+    if replay_calls:
+        problems += _replay_problems(stages, replay_calls, consent_hours, pin_days)
     if problems:
         raise Invalid("; ".join(problems), fields={"policy": "; ".join(problems)})
     # Somebody outside the signers is taken as the author; opening a release asks again about the real one.
@@ -100,10 +141,15 @@ def create_policy(
         number=Policy.objects.filter(capability=capability).count() + 1,
         signers=signers,
         four_eyes=four_eyes,
+        deputies=deputies,
         stages=stages,
         promote_by_gate=promote_by_gate,
         shadow_calls=shadow_calls,
         deadline_days=deadline_days,
+        metric=metric or None,
+        replay_calls=replay_calls,
+        consent_hours=consent_hours,
+        pin_days=pin_days,
         created_by=by,
     )
     audit.record("releases.policy.created", policy, by=by, number=policy.number)
@@ -153,7 +199,13 @@ def open_release(version: Version, *, by: User, report: Report | None = None) ->
         release,
         _("Sign the release of %(version)s") % {"version": version},
         by=by,
-        rule=_rule(policy.signers, version.capability.team_id, policy.four_eyes, [version.created_by_id]),
+        rule=_rule(
+            policy.signers,
+            version.capability.team_id,
+            policy.four_eyes,
+            [version.created_by_id],
+            deputies=policy.deputies,
+        ),
         url=reverse("releases:detail", args=[release.pk]),
         deadline=timezone.now() + timedelta(days=policy.deadline_days),
         team=version.capability.team,
@@ -188,11 +240,18 @@ def sign_release(
     if present_digest(release) != release.content_digest:
         raise Conflict(_("What this release consists of has changed since it was opened. Open a new one."))
     assert release.request is not None
-    role = release.request.steps.filter(filled=False).values_list("role", flat=True).first() or ""
+    step, person = requests.place_of(by, release.request)
+    instead_of = None if person.pk == by.pk else person
     Signature.objects.create(
-        release=release, user=by, role=role, content_digest=release.content_digest, comment=comment.strip()
+        release=release,
+        user=by,
+        instead_of=instead_of,
+        role=step.role,
+        content_digest=release.content_digest,
+        comment=comment.strip(),
     )
-    audit.record("releases.release.signature", release, by=by, content_digest=release.content_digest)
+    facts = {"instead_of": person.username} if instead_of else {}
+    audit.record("releases.release.signature", release, by=by, content_digest=release.content_digest, **facts)
     if condition.strip():
         raise_finding(release, by=by, text=condition, most_percent=most_percent or 0)
     requests.decide(release.request, True, comment, by=by)

@@ -1,7 +1,7 @@
 """What releases do in the background."""
 
 from apps.core import background
-from apps.releases import bypass, rollout, signing
+from apps.releases import bypass, replays, reruns, rollout, signing
 
 
 @background.every(2, "releases.proceed_all")
@@ -15,3 +15,15 @@ def proceed_all() -> None:
 def void_changed() -> None:
     """Notice content that was changed behind a signature."""
     signing.void_changed()
+
+
+@background.every(2, "releases.replay")
+def replay() -> None:
+    """Ask candidates what subscribers asked before, and end the time of those who said nothing."""
+    replays.work()
+
+
+@background.every(2, "releases.run_again")
+def run_again() -> None:
+    """Ask versions that came up what somebody wants to see again."""
+    reruns.proceed_all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import messages
@@ -17,13 +18,13 @@ from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.evaluation.gates import HIGHER_IS_BETTER
 from apps.instances.models import Deployment
-from apps.releases import bypass, charts, findings, rollout, signing
+from apps.releases import bypass, charts, findings, replays, rollout, signing
 from apps.releases.blockers import blockers_of
 from apps.releases.content import content_of, present_digest
 from apps.releases.dossier import export_dossier
 from apps.releases.findings import most_percent
 from apps.releases.forms import BypassForm, PolicyForm, SignForm
-from apps.releases.models import Release
+from apps.releases.models import Release, Replay
 from apps.releases.policy import (
     may_agree_to_bypass,
     may_close_finding,
@@ -34,6 +35,7 @@ from apps.releases.policy import (
     may_steer,
     may_write_policy,
 )
+from apps.releases.preview import preview
 from apps.releases.risk import risk_of
 from apps.releases.selectors import (
     bypasses_visible_to,
@@ -50,7 +52,11 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
 
 PAGE_SIZE = 30
-_POLICY_FIELDS = ("signers", "stages", "shadow_calls", "deadline_days", "four_eyes", "promote_by_gate")
+MOST_SHOWN = 200
+_POLICY_FIELDS = (
+    "signers", "stages", "metric", "shadow_calls", "replay_calls", "consent_hours", "pin_days", "deadline_days",
+    "four_eyes", "deputies", "promote_by_gate",
+)  # fmt: skip
 _STEERING = {
     "start": rollout.start_rollout,
     "promote": rollout.promote,
@@ -126,14 +132,33 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "stages": list(release.stages.all()),
         "figure": charts.stages(release),
         "may_promote": may_promote(
-            user, release, active, limit=most_percent(release), after=rollout.next_weight(release)
+            user,
+            release,
+            active,
+            limit=most_percent(release),
+            after=rollout.next_weight(release),
+            unanswered=replays.waiting(release),
         ),
+        "replays": _replays_of(release),
         "may_steer": may_steer(user, release),
         "final_step": active is not None and not release.stages.filter(status="pending").exists(),
     }
     if request.headers.get("HX-Request"):
         return render(request, "releases/_live.html", context)
     return render(request, "releases/detail.html", context | _paper(user, release))
+
+
+def _replays_of(release: Release) -> list[dict[str, Any]]:
+    """What each subscriber's calls showed and what the subscriber says, the open ones first."""
+    rows = list(
+        release.replays.select_related("subscription__team", "answered_by").order_by("pk")[:MOST_SHOWN]
+    )
+    counts = replays.counted(rows)
+    told = [
+        {"row": row, "counts": counts.get(row.pk, {}), "total": sum(counts.get(row.pk, {}).values())}
+        for row in rows
+    ]
+    return sorted(told, key=lambda each: each["row"].status not in Replay.OPEN)
 
 
 def _paper(user: User, release: Release) -> dict[str, object]:
@@ -148,7 +173,7 @@ def _paper(user: User, release: Release) -> dict[str, object]:
         ],
         "may_raise": may_raise_finding(user, release),
         "blockers": blockers_of(release.version),
-        "signatures": release.signatures.select_related("user").order_by("pk"),
+        "signatures": release.signatures.select_related("user", "instead_of").order_by("pk"),
         "may_sign": signable,
         "form": SignForm() if signable else None,
         "deciders": who_can_still_decide(release.request) if release.request else [],
@@ -223,6 +248,23 @@ def policy(request: HttpRequest, slug: str) -> HttpResponse:
         "may_write": may_write_policy(user, capability),
     }
     return render(request, "releases/policy.html", context, status=422 if form.errors else 200)
+
+
+@login_required
+@require_POST
+def preview_metric(request: HttpRequest, slug: str) -> HttpResponse:
+    """What the metric of the form says of the last calls; a fragment for the policy's page."""
+    user = cast("User", request.user)
+    capability = get_capability(slug, user=user)
+    require(may_see_releases(user, capability))
+    context: dict[str, Any] = {}
+    try:
+        context["preview"] = preview(capability, json.loads(request.POST.get("metric", "") or "null"))
+    except json.JSONDecodeError as error:
+        context["error"] = _("This is no JSON: %(why)s.") % {"why": error}
+    except Invalid as error:
+        context["error"] = error.message
+    return render(request, "releases/_preview.html", context)
 
 
 @login_required

@@ -12,11 +12,13 @@ from rest_framework.response import Response
 from apps.core.api import IdempotencyMixin
 from apps.requests import notifications as bells
 from apps.requests import services
-from apps.requests.models import Notification, Request
-from apps.requests.selectors import notifications_of, requests_visible_to, waiting_for
+from apps.requests.deputies import end_deputy, name_deputy
+from apps.requests.models import Deputy, Notification, Request
+from apps.requests.selectors import deputies_visible_to, notifications_of, requests_visible_to, waiting_for
 from apps.requests.serializers import (
     CommentSerializer,
     DecideSerializer,
+    DeputySerializer,
     NotificationSerializer,
     RequestSerializer,
 )
@@ -102,3 +104,37 @@ class NotificationViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Notific
         """Mark all as read."""
         bells.mark_read(cast("User", request.user))
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class DeputyViewSet(
+    IdempotencyMixin,
+    mixins.CreateModelMixin,
+    mixins.ListModelMixin,
+    mixins.DestroyModelMixin,
+    viewsets.GenericViewSet[Deputy],
+):
+    """Who decides while somebody is away: one's own deputies, and those for whom one stands in."""
+
+    serializer_class = DeputySerializer
+    ordering = ("-pk",)
+
+    def get_queryset(self) -> QuerySet[Deputy]:
+        if getattr(self, "swagger_fake_view", False):
+            return Deputy.objects.none()
+        return deputies_visible_to(cast("User", self.request.user))
+
+    def create(self, request: ApiRequest, *args: object, **kwargs: object) -> Response:
+        asked = DeputySerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        user, values = cast("User", request.user), asked.validated_data
+        made = name_deputy(
+            values.get("person", user),
+            values["deputy"],
+            since=values["since"],
+            until=values["until"],
+            by=user,
+        )
+        return Response(DeputySerializer(made).data, status=status.HTTP_201_CREATED)
+
+    def perform_destroy(self, instance: Deputy) -> None:
+        end_deputy(instance, by=cast("User", self.request.user))

@@ -6,6 +6,7 @@ from apps.requests import api, webhook_api
 
 router = SimpleRouter()
 router.register("requests", api.RequestViewSet, basename="api-request")
+router.register("deputies", api.DeputyViewSet, basename="api-deputy")
 router.register("notifications", api.NotificationViewSet, basename="api-notification")
 router.register("webhooks", webhook_api.WebhookViewSet, basename="api-webhook")
 

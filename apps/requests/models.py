@@ -30,6 +30,7 @@ class Request(models.Model):
     team = models.ForeignKey(Team, null=True, blank=True, on_delete=models.PROTECT, related_name="requests")
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.OPEN)
     four_eyes = models.BooleanField(default=False)
+    deputies = models.BooleanField(default=True, help_text="Whether who is away can be stood in for.")
     excluded_ids = ArrayField(models.BigIntegerField(), default=list)
     deadline = models.DateTimeField(_("deadline"), null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -77,6 +78,9 @@ class Decision(models.Model):
 
     step = models.ForeignKey(Step, on_delete=models.CASCADE, related_name="decisions")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    instead_of = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
     approve = models.BooleanField()
     comment = models.TextField(_("comment"), blank=True)
     at = models.DateTimeField(auto_now_add=True)
@@ -86,6 +90,28 @@ class Decision(models.Model):
         verbose_name_plural = _("decisions")
         ordering = ["at"]
         constraints = [models.UniqueConstraint(fields=["step", "user"], name="request_decision_once")]
+
+
+class Deputy(models.Model):
+    """While a person is away somebody else decides in their place, at whatever the person could decide."""
+
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="deputies")
+    deputy = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    since = models.DateTimeField(_("from"))
+    until = models.DateTimeField(_("until"))
+    set_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    set_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("deputy")
+        verbose_name_plural = _("deputies")
+        constraints = [
+            models.CheckConstraint(condition=~models.Q(person=models.F("deputy")), name="deputy_is_another"),
+            models.CheckConstraint(
+                condition=models.Q(until__gte=models.F("since")), name="deputy_for_a_time"
+            ),
+        ]
+        indexes = [models.Index(fields=["deputy", "until"], name="deputy_now")]
 
 
 class Comment(models.Model):

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from apps.accounts.policy import is_platform_admin
 from apps.core.policy import Verdict, allow, deny
 from apps.requests.models import Request
-from apps.requests.selectors import candidates, requests_visible_to
+from apps.requests.selectors import requests_visible_to, stands_for
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -30,14 +30,18 @@ def may_decide(user: User, request: Request) -> Verdict:
 
 
 def _open_step(user: User, request: Request) -> Verdict:
-    steps = list(request.steps.select_related("team").prefetch_related("decisions"))
-    decided = any(d.user_id == user.pk for step in steps for d in step.decisions.all())
+    steps = list(request.steps.select_related("team").prefetch_related("decisions__user"))
+    given = [d for step in steps for d in step.decisions.all()]
+    decided = any(d.user_id == user.pk for d in given)
     if decided and request.four_eyes:
         return deny(_("You have decided already; four eyes need a second person."))
-    mine = [step for step in steps if not step.filled and candidates(step).filter(pk=user.pk).exists()]
-    if mine:
-        free = [step for step in mine if all(d.user_id != user.pk for d in step.decisions.all())]
-        return allow() if free else deny(_("You have decided already; another person is needed."))
+    if any(stands_for(user, step, request) for step in steps if not step.filled):
+        return allow()
+    for decision in given:
+        if decision.instead_of_id == user.pk:
+            return deny(_("%(who)s has decided in your place already.") % {"who": decision.user.username})
+    if decided:
+        return deny(_("You have decided already; another person is needed."))
     return deny(
         _("This waits for: %(who)s.") % {"who": "; ".join(words_of(s) for s in steps if not s.filled)}
     )

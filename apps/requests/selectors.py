@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
 
 from apps.accounts.models import Membership, Role, User
 from apps.accounts.policy import is_platform_admin, memberships_of
-from apps.requests.models import Decision, Notification, Request, Step
+from apps.requests.models import Decision, Deputy, Notification, Request, Step
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -24,14 +25,86 @@ def candidates(step: Step) -> QuerySet[User]:
     return User.objects.filter(held, is_active=True).distinct()
 
 
-def _steps_open_to(user: User) -> QuerySet[Step]:
-    """Unfilled steps of open requests that this person may decide."""
+def away(*, deputy: User | None = None) -> QuerySet[Deputy]:
+    """Who is stood in for now, by anybody or by one person."""
+    now = timezone.now()
+    rows = Deputy.objects.filter(
+        since__lte=now, until__gt=now, person__is_active=True, deputy__is_active=True
+    )
+    rows = rows if deputy is None else rows.filter(deputy=deputy)
+    return rows.select_related("person", "deputy").order_by("pk")
+
+
+def deputies_visible_to(user: User) -> QuerySet[Deputy]:
+    """Whom a person named and for whom a person stands in, now and later. An administrator: all."""
+    rows = Deputy.objects.filter(until__gt=timezone.now()).select_related("person", "deputy", "set_by")
+    return rows if is_platform_admin(user) else rows.filter(Q(person=user) | Q(deputy=user))
+
+
+def stands_for(user: User, step: Step, request: Request) -> User | None:
+    """In whose place a person may decide a step: their own, or that of somebody who is away; None where in nobody's.
+
+    Nobody is stood in for who may not decide: the author, whoever took part, and whoever has decided already.
+    """
+    decisions = [d for each in _looked_at(step, request) for d in each.decisions.all()]
+    taken = {pk for d in decisions for pk in (d.user_id, d.instead_of_id)}
+    if user.pk in taken or user.pk in (request.owner_id, *request.excluded_ids):
+        return None
+    able = candidates(step)
+    if able.filter(pk=user.pk).exists():
+        return user
+    if not request.deputies:
+        return None
+    barred = {request.owner_id, *request.excluded_ids, *taken}
+    people = [row.person for row in away(deputy=user) if row.person_id not in barred]
+    known = set(able.filter(pk__in=[person.pk for person in people]).values_list("pk", flat=True))
+    return next((person for person in people if person.pk in known), None)
+
+
+def _looked_at(step: Step, request: Request) -> list[Step]:
+    """With four eyes whoever has decided at another step counts too."""
+    if not request.four_eyes:
+        return [step]
+    return list(request.steps.prefetch_related("decisions"))
+
+
+def _held_by(user: User) -> Q:
+    """The steps that somebody's roles decide."""
     held = Q(pk__in=[])
     for membership in memberships_of(user):
         held |= Q(role=membership.role) & (Q(team_id=None) | Q(team_id=membership.team_id))
     if user.is_superuser:
         held |= Q(role=Role.ADMIN)
-    decided = Decision.objects.filter(user=user)
+    return held
+
+
+def _instead_of(person: User) -> Q:
+    """The steps that are decided in the place of somebody who is away."""
+    taken = Decision.objects.filter(Q(user=person) | Q(instead_of=person))
+    return (
+        _held_by(person)
+        & Q(request__deputies=True)
+        & ~Q(request__owner=person)
+        & ~Q(request__excluded_ids__contains=[person.pk])
+        & ~Exists(taken.filter(step=OuterRef("pk")))
+        & ~(Exists(taken.filter(step__request=OuterRef("request"))) & Q(request__four_eyes=True))
+    )
+
+
+def _stood_in_for(user: User) -> list[User]:
+    """For whom a person decides now, for lists: read once per loaded user."""
+    if "_stood_in_for" not in user.__dict__:
+        user.__dict__["_stood_in_for"] = [row.person for row in away(deputy=user)]
+    found: list[User] = user.__dict__["_stood_in_for"]
+    return found
+
+
+def _steps_open_to(user: User) -> QuerySet[Step]:
+    """Unfilled steps of open requests that this person may decide, in their own place or in somebody's."""
+    held = _held_by(user)
+    for person in _stood_in_for(user):
+        held |= _instead_of(person)
+    decided = Decision.objects.filter(Q(user=user) | Q(instead_of=user))
     return (
         Step.objects.filter(held, filled=False, request__status=Request.Status.OPEN)
         .exclude(request__owner=user)

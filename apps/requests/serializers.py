@@ -6,17 +6,21 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.requests.models import Comment, Decision, Notification, Request, Step
+from apps.accounts.models import User
+from apps.requests.models import Comment, Decision, Deputy, Notification, Request, Step
 
 
 class DecisionSerializer(serializers.ModelSerializer[Decision]):
     user: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         slug_field="username", read_only=True
     )
+    instead_of: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="username", read_only=True
+    )
 
     class Meta:
         model = Decision
-        fields = ["user", "approve", "comment", "at"]
+        fields = ["user", "instead_of", "approve", "comment", "at"]
 
 
 class StepSerializer(serializers.ModelSerializer[Step]):
@@ -77,3 +81,16 @@ class NotificationSerializer(serializers.ModelSerializer[Notification]):
     class Meta:
         model = Notification
         fields = ["id", "title", "body", "url", "request", "at", "read_at"]
+
+
+class DeputySerializer(serializers.ModelSerializer[Deputy]):
+    person: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="username", queryset=User.objects.filter(is_active=True), required=False
+    )
+    deputy: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="username", queryset=User.objects.filter(is_active=True)
+    )
+
+    class Meta:
+        model = Deputy
+        fields = ["id", "person", "deputy", "since", "until"]

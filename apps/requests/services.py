@@ -21,7 +21,7 @@ from apps.requests import kinds, satisfiability
 from apps.requests.models import Comment, Decision, Request, Step
 from apps.requests.notifications import notify
 from apps.requests.policy import may_decide, may_see, may_withdraw, words_of
-from apps.requests.selectors import candidates
+from apps.requests.selectors import away, candidates, stands_for
 
 __all__ = [
     "Need",
@@ -31,6 +31,7 @@ __all__ = [
     "expire_due",
     "notify",
     "open_request",
+    "place_of",
     "who_can_still_decide",
     "why_unsatisfiable",
     "withdraw",
@@ -51,11 +52,15 @@ class Need:
 
 @dataclass(frozen=True)
 class Rule:
-    """Who has to agree. The author never counts; `four_eyes`: nobody fills two steps. No steps: granted at once."""
+    """Who has to agree. The author never counts; `four_eyes`: nobody fills two steps. No steps: granted at once.
+
+    With `deputies` who is away can be stood in for.
+    """
 
     steps: Sequence[Need] = ()
     exclude_user_ids: Sequence[int] = field(default_factory=list)
     four_eyes: bool = False
+    deputies: bool = True
 
 
 def _people(step: Step, request: Request, decided: dict[int, set[int]]) -> list[User]:
@@ -84,7 +89,12 @@ def who_can_still_decide(request: Request) -> list[User]:
     if request.status != Request.Status.OPEN:
         return []
     steps = request.steps.select_related("team").prefetch_related("decisions")
-    people = {user.pk: user for _step, _lack, users in _openings(request, steps) for user in users}
+    openings = _openings(request, steps)
+    people = {user.pk: user for _step, _lack, users in openings for user in users}
+    if request.deputies:
+        for row in away().filter(person__in=list(people)):
+            if any(stands_for(row.deputy, step, request) for step, _lack, _users in openings):
+                people[row.deputy_id] = row.deputy
     return sorted(people.values(), key=lambda user: user.username)
 
 
@@ -160,6 +170,7 @@ def open_request(
         owner=by,
         team=team or getattr(subject, "team", None),
         four_eyes=rule.four_eyes,
+        deputies=rule.deputies,
         excluded_ids=list(rule.exclude_user_ids),
         deadline=deadline,
     )
@@ -210,15 +221,31 @@ def decide(request: Request, approve: bool, comment: str = "", *, by: User) -> R
             _("Say why you reject it, so that the person who asked knows what to change."),
             fields={"comment": _("is empty")},
         )
-    step = _step_for(by, request)
-    Decision.objects.create(step=step, user=by, approve=approve, comment=comment)
+    step, person = place_of(by, request)
+    instead_of = None if person.pk == by.pk else person
+    Decision.objects.create(step=step, user=by, instead_of=instead_of, approve=approve, comment=comment)
+    facts = {"instead_of": person.username} if instead_of else {}
     audit.record(
-        "requests.request.decided", request, by=by, approve=approve, step=step.position, comment=comment
+        "requests.request.decided",
+        request,
+        by=by,
+        approve=approve,
+        step=step.position,
+        comment=comment,
+        **facts,
     )
+    if instead_of:
+        notify(
+            [person],
+            lambda: (
+                _("%(who)s decided in your place: %(title)s") % {"who": by.username, "title": request.title}
+            ),
+            url=page_of(request),
+        )
     if not approve:
         _close(request, Request.Status.REJECTED, by=by, comment=comment)
         return request
-    if step.decisions.count() >= step.count:
+    if Decision.objects.filter(step=step).count() >= step.count:
         Step.objects.filter(pk=step.pk).update(filled=True)
     if not request.steps.filter(filled=False).exists():
         _close(request, Request.Status.GRANTED, by=by, comment=comment)
@@ -242,11 +269,12 @@ def _still_open(request: Request) -> None:
         )
 
 
-def _step_for(user: User, request: Request) -> Step:
-    """The first unfilled step that this person may fill."""
-    for step in request.steps.filter(filled=False).exclude(decisions__user=user):
-        if candidates(step).filter(pk=user.pk).exists():
-            return step
+def place_of(user: User, request: Request) -> tuple[Step, User]:
+    """The first unfilled step that this person may fill, and in whose place; in their own if possible."""
+    steps = request.steps.filter(filled=False).prefetch_related("decisions")
+    found = [(step, person) for step in steps if (person := stands_for(user, step, request))]
+    for step, person in sorted(found, key=lambda place: place[1].pk != user.pk):
+        return step, person
     raise Conflict(_("There is no step left that you could decide."))
 
 

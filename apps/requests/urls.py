@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.requests import views, webhook_views
+from apps.requests import deputy_views, views, webhook_views
 
 app_name = "requests"
 urlpatterns = [
@@ -11,6 +11,8 @@ urlpatterns = [
     path("requests/<int:pk>/decide/", views.decide, name="decide"),
     path("requests/<int:pk>/withdraw/", views.withdraw, name="withdraw"),
     path("requests/<int:pk>/comment/", views.comment, name="comment"),
+    path("requests/deputies/", deputy_views.deputies, name="deputies"),
+    path("requests/deputies/<int:pk>/end/", deputy_views.end, name="end-deputy"),
     path("webhooks/", webhook_views.list_webhooks, name="webhooks"),
     path("webhooks/<int:pk>/", webhook_views.show_webhook, name="webhook"),
     path("webhooks/<int:pk>/<str:verb>/", webhook_views.webhook_action, name="webhook-action"),

@@ -98,7 +98,9 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One request: state, who has to agree, history, and the decision in one click."""
     user = cast("User", request.user)
     row = _request_of(request, pk)
-    steps = list(row.steps.select_related("team").prefetch_related("decisions__user"))
+    steps = list(
+        row.steps.select_related("team").prefetch_related("decisions__user", "decisions__instead_of")
+    )
     for step in steps:
         step.words = words_of(step)  # type: ignore[attr-defined]
     context = {

@@ -3,7 +3,9 @@
 import pytest
 
 from apps.accounts.models import Role
+from apps.releases.models import Policy, Release, Replay
 from apps.releases.signing import open_release, sign_release
+from apps.store.models import Plan, Subscription
 from tests.factories import (
     make_capability,
     make_packaged_version,
@@ -60,3 +62,29 @@ def rolling(digits, signed, ada, bo, bea, ole, django_capture_on_commit_callback
     second.refresh_from_db()
     assert second.deployment.status == Deployment.Status.READY
     return second
+
+
+def make_replay(release, consumer):
+    """What the calls of the person's team showed on a release."""
+    team = consumer.memberships.get().team
+    capability = release.capability
+    plan = Plan.objects.create(capability=capability, name=f"plan-{release.pk}", created_by=consumer)
+    subscription = Subscription.objects.create(
+        plan=plan, capability=capability, team=team, requested_by=consumer, status="granted"
+    )
+    return Replay.objects.create(release=release, subscription=subscription)
+
+
+def make_release_elsewhere(person):
+    """A release of another capability, of this person's team."""
+    team = person.memberships.get().team
+    author = make_user("author-elsewhere", team=team, role=Role.DEVELOPER)
+    version = make_packaged_version(make_capability(team, author), author)
+    return Release.objects.create(
+        version=version,
+        capability=version.capability,
+        report=make_report(version, author),
+        policy=Policy.objects.create(team=team, capability=version.capability, number=1),
+        content_digest="0" * 64,
+        opened_by=author,
+    )

@@ -1,17 +1,22 @@
 """Every address of releases: who gets in, who does not."""
 
 import pytest
+from django.utils import timezone
 
 from apps.releases import api_urls, urls
 from apps.releases.bypass import ask_for_bypass
 from apps.releases.findings import raise_finding
+from apps.releases.models import Rerun
 from tests.access import PEOPLE, Row, differences, uncovered
-from tests.factories import make_packaged_version
-from tests.releases.conftest import PASSWORD
+from tests.factories import make_deployment, make_packaged_version
+from tests.releases.conftest import PASSWORD, make_release_elsewhere, make_replay
 
 R = "/releases/{release}/"
 A = "/api/v1/releases/"
 B = "/api/v1/bypasses/"
+C = "/api/v1/replays/"
+P = "/api/v1/release-policies/"
+NO_CALL = "00000000-0000-7000-8000-000000000000"
 
 TABLE = [
     Row("GET", "/qa/", (302, 200, 200, 200, 200, 200)),
@@ -20,6 +25,8 @@ TABLE = [
     Row("POST", "/releases/open/{version}/", (302, 403, 403, 403, 404, 403)),
     Row("GET", "/releases/policy/digits/", (302, 200, 200, 200, 404, 200)),
     Row("POST", "/releases/policy/digits/", (302, 200, 200, 200, 404, 200)),
+    Row("POST", "/releases/policy/digits/preview/", (302, 200, 200, 200, 404, 200)),
+    Row("POST", f"{P}preview/", (401, 422, 422, 422, 404, 422), {"capability": "digits", "metric": 1}),
     Row("GET", R, (302, 200, 200, 200, 404, 200)),
     Row("GET", f"{R}dossier.zip", (302, 405, 405, 405, 405, 405)),
     Row("POST", f"{R}findings/", (302, 403, 422, 403, 404, 422)),
@@ -31,6 +38,26 @@ TABLE = [
     Row("GET", "/releases/emergency/", (302, 200, 200, 200, 200, 200)),
     Row("POST", "/releases/emergency/", (302, 200, 200, 200, 200, 200)),
     Row("POST", "/releases/emergency/{bypass}/agree/", (302, 403, 302, 403, 404, 302)),
+    Row("GET", "/releases/replays/", (302, 200, 200, 200, 200, 200)),
+    Row("GET", "/releases/replays/{replay}/", (302, 200, 200, 200, 200, 200)),
+    Row("GET", "/releases/replays/{others}/", (302, 404, 404, 404, 200, 200)),
+    Row("POST", "/releases/replays/{replay}/consent/", (302, 403, 403, 403, 403, 403)),
+    Row("GET", "/releases/history/digits/", (302, 200, 200, 200, 404, 200)),
+    Row("POST", f"/releases/again/{NO_CALL}/", (302, 404, 404, 404, 404, 404)),
+    Row("GET", "/releases/reruns/{rerun}/", (302, 200, 200, 200, 404, 200)),
+    Row("GET", f"{A}history/?capability=digits", (401, 200, 200, 200, 404, 200)),
+    Row("GET", "/api/v1/reruns/", (401, 200, 200, 200, 200, 200)),
+    Row("POST", "/api/v1/reruns/", (401, 404, 404, 404, 404, 404), {"request_id": NO_CALL}),
+    Row("GET", "/api/v1/reruns/{rerun}/", (401, 200, 200, 200, 404, 200)),
+    Row("GET", P, (401, 200, 200, 200, 200, 200)),
+    Row("POST", P, (401, 403, 422, 403, 404, 422), {"capability": "digits", "signers": [], "stages": []}),
+    Row("GET", f"{P}{{policy}}/", (401, 200, 200, 200, 404, 200)),
+    Row("GET", C, (401, 200, 200, 200, 200, 200)),
+    Row("GET", f"{C}{{replay}}/", (401, 200, 200, 200, 200, 200)),
+    Row("GET", f"{C}{{others}}/", (401, 404, 404, 404, 200, 200)),
+    Row("GET", f"{C}{{replay}}/calls/", (401, 200, 200, 200, 200, 200)),
+    Row("POST", f"{C}{{replay}}/consent/", (401, 403, 403, 403, 403, 403)),
+    Row("POST", f"{C}{{replay}}/object/", (401, 403, 403, 403, 403, 403)),
     Row("GET", A, (401, 200, 200, 200, 200, 200)),
     Row("POST", A, (401, 422, 422, 422, 422, 422)),
     Row("GET", f"{A}{{release}}/", (401, 200, 200, 200, 404, 200)),
@@ -59,6 +86,12 @@ def test_each_address_lets_in_whom_it_should(signed, digits, ada, bo, ole, cy, r
     urgent = make_packaged_version(digits, ada, "1.0.1")
     bypass = ask_for_bypass(urgent, by=ole, reason="The old one is down.", hours=2, password=PASSWORD)
     names = {"release": signed.pk, "finding": finding.pk, "version": urgent.pk, "bypass": bypass.pk}
+    names |= {"replay": make_replay(signed, cy).pk, "policy": signed.policy_id}
+    names["rerun"] = Rerun.objects.create(
+        request_id=NO_CALL, at=timezone.now(), version=urgent, deployment=make_deployment(urgent, ada),
+        own_deployment=False, asked_by=ada,
+    ).pk  # fmt: skip
+    names["others"] = make_replay(make_release_elsewhere(cy), cy).pk
 
     assert differences(TABLE, people, **names) == {}
 

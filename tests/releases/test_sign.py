@@ -1,7 +1,11 @@
 """Nothing reaches production that QA has not signed on the evidence of a report about exactly these bytes."""
 
-import pytest
+from datetime import timedelta
 
+import pytest
+from django.utils import timezone
+
+from apps.accounts.models import Role
 from apps.catalog.models import Version
 from apps.core.errors import Conflict, Invalid, NotAllowed
 from apps.core.models import AuditEntry
@@ -9,8 +13,9 @@ from apps.instances.guard import may_take_production_traffic
 from apps.instances.services import set_weights
 from apps.releases.models import Policy, Release
 from apps.releases.signing import create_policy, open_release, reject_release, sign_release, void_changed
-from apps.requests.services import decide
-from tests.factories import make_ready_deployment, make_report
+from apps.requests.deputies import name_deputy
+from apps.requests.services import decide, who_can_still_decide
+from tests.factories import make_ready_deployment, make_report, make_user
 from tests.releases.conftest import PASSWORD, sign
 
 pytestmark = pytest.mark.django_db
@@ -147,3 +152,21 @@ def test_one_of_two_signers_may_write_the_policy_that_asks_for_both(digits, bo, 
     )
 
     assert policy.number == 1
+
+
+def test_a_deputy_signs_for_who_is_away(version, ada, bo, bea, radio):
+    make_report(version, ada)
+    release = open_release(version, by=ada)
+    dee = make_user("dee", team=radio, role=Role.DEVELOPER)
+    now = timezone.now()
+    name_deputy(bea, dee, since=now - timedelta(seconds=1), until=now + timedelta(days=2), by=bea)
+    assert dee in who_can_still_decide(release.request)
+
+    sign_release(release, by=dee, password=PASSWORD)
+    with pytest.raises(NotAllowed, match="in your place"):
+        sign_release(release, by=bea, password=PASSWORD)
+    sign_release(release, by=bo, password=PASSWORD)
+
+    release.refresh_from_db()
+    assert release.status == Release.Status.SIGNED
+    assert release.signatures.get(user=dee).instead_of == bea

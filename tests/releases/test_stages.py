@@ -1,18 +1,22 @@
 """Before and inside the stages: shipped cases, the shadow, slow answers, memory; each stops a bad candidate."""
 
 import threading
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import orjson
 import pytest
 from django.conf import settings
+from django.utils import timezone
 
 from apps.catalog.models import Version
 from apps.core import objects
+from apps.gateway import partitions
 from apps.gateway.models import Call, Grant
+from apps.gateway.services import record_outcome
 from apps.instances.models import Replica, Shadow
 from apps.releases import shipped
-from apps.releases.models import Policy, Release, Stage
+from apps.releases.models import Policy, Release, Stage, StageMinute
 from apps.releases.rollout import active_stage, proceed, promote, start_rollout
 from apps.releases.shipped import agree
 from tests.factories import make_calls, make_packaged_version, make_ready_deployment
@@ -204,3 +208,93 @@ def test_a_candidate_that_crashes_on_one_percent_of_inputs_is_found(start):
 
     release.refresh_from_db()
     assert release.status == Release.Status.ROLLED_BACK
+
+
+def test_a_minute_of_the_log_is_counted_once_and_late_calls_are_found(start):
+    release = start()
+    stage = active_stage(release)
+    old = timezone.now() - timedelta(hours=2)
+    partitions.make(old.date())
+    Stage.objects.filter(pk=stage.pk).update(started_at=old - timedelta(minutes=5))
+    make_calls(release.deployment, good=10, bad=1)
+    proceed(release)
+    assert active_stage(release).evidence["candidate"]["calls"] == 11
+
+    make_calls(release.deployment, good=5, bad=0)
+    Call.objects.filter(request_id__in=Call.objects.order_by("-request_id").values("request_id")[:5]).update(
+        at=old
+    )
+    Call.objects.filter(at=old).update(deployment_id=release.deployment_id, status=200)
+    before = active_stage(release).evidence["candidate"]["calls"]
+    proceed(release)
+    assert (before, StageMinute.objects.filter(minute__lt=old).count()) == (11, 0)
+
+    Stage.objects.filter(pk=stage.pk).update(recounted_at=timezone.now() - timedelta(minutes=11))
+    proceed(release)
+    assert active_stage(release).evidence["candidate"]["calls"] == 16
+
+
+def test_a_complaint_counts_whenever_it_comes(start):
+    release = start()
+    make_calls(release.deployment, good=10, bad=1)
+    proceed(release)
+    for call in Call.objects.filter(deployment_id=release.deployment_id, status=200)[:2]:
+        record_outcome(call.request_id, kind="feedback", correct=False)
+        record_outcome(call.request_id, kind="feedback", correct=False)
+    proceed(release)
+
+    seen = active_stage(release).evidence["candidate"]
+    assert (seen["complaints"], seen["errors"], seen["bad"]) == (2, 1, 3)
+
+
+METRIC = {"name": "handled", "expression": "correct", "worse_by": 0.2}
+
+
+def said(deployment, good, of, minutes_ago):
+    """Calls of one minute in the past, each with feedback."""
+    before = set(Call.objects.values_list("request_id", flat=True))
+    make_calls(deployment, good=of, bad=0)
+    fresh = list(Call.objects.exclude(request_id__in=before))
+    at = timezone.now() - timedelta(minutes=minutes_ago)
+    partitions.make(at.date())
+    for place, call in enumerate(fresh):
+        Call.objects.filter(request_id=call.request_id).update(at=at)
+        record_outcome(call.request_id, kind="feedback", correct=place < good)
+
+
+def at_half(start, mine, other):
+    release = start(metric=METRIC, stages=[{"weight": 50, "worse_by": 0.45, "metric": True}])
+    Stage.objects.update(started_at=timezone.now() - timedelta(hours=1))
+    for minute in range(6, 12):
+        said(release.deployment, mine, 20, minute)
+        said(release.baseline, other, 20, minute)
+    proceed(release)
+    release.refresh_from_db()
+    return release
+
+
+def test_a_business_metric_that_falls_rolls_back(start):
+    release = at_half(start, 12, 20)
+
+    assert (release.status, "“handled” is worse (0.6 against 1)" in release.reason) == ("rolled_back", True)
+
+
+def test_a_business_metric_that_holds_passes_when_enough_calls_came(start):
+    release = at_half(start, 19, 19)
+    measured = active_stage(release).evidence["metric"]
+
+    assert (release.status, measured["candidate"], measured["candidate_calls"]) == ("rolling", 0.95, 120)
+    assert measured["better_by"][0] < 0 < measured["better_by"][2]
+    assert measured["outcome"] == active_stage(release).outcome == "success"
+
+
+def test_the_owner_tries_the_metric_on_calls_that_are_there(start, ada, client):
+    release = at_half(start, 19, 19)
+    client.force_login(ada)
+
+    page = client.post("/releases/policy/digits/preview/", {"metric": orjson.dumps(METRIC).decode()})
+
+    assert "0.95" in page.content.decode()
+    assert release.version.number in page.content.decode()
+    refused = client.post("/releases/policy/digits/preview/", {"metric": "{"})
+    assert "no JSON" in refused.content.decode()

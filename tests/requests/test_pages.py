@@ -62,7 +62,7 @@ def test_the_inbox_asks_the_same_number_of_questions_for_any_length(
         services.open_request("test", radio, "More", by=ada, rule=Rule([Need("qa", radio.pk)]), url="/")
     client.force_login(bo)
 
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(15):
         assert client.get("/requests/").status_code == 200
 
 
@@ -96,7 +96,7 @@ def test_the_count_of_what_waits_stops_at_a_hundred(client, bo, ada, radio, djan
     Step.objects.bulk_create([Step(request=row, position=0, role="qa", team=radio) for row in rows])
     client.force_login(bo)
 
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(17):
         page = client.get("/requests/").text
 
     assert page.count("99+") == 2, "the menu and the tab"

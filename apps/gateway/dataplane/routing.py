@@ -46,6 +46,9 @@ def choose_route(
     """The deployment for this call and its weight. Raises Refused with 404 or 503."""
     if grant.deployment is not None:
         return _bound(snapshot, grant, grant.deployment, capability, version), 0.0
+    pinned = _pinned(snapshot, grant, capability)
+    if pinned is not None and version in (None, pinned.version):
+        return pinned, 0.0
     if version is not None:
         route = next((item for item in capability.routes if item.version == version), None)
         if route is None:
@@ -68,6 +71,12 @@ def choose_route(
     if deployment is None:
         raise Refused(503, f"{capability.name} {route.version} is not deployed.", retry_after=5)
     return deployment, route.weight
+
+
+def _pinned(snapshot: Snapshot, grant: Grant, capability: Capability) -> Deployment | None:
+    """The deployment that this caller stays with for now, if any. It ends by the clock, with the centre away too."""
+    name, until = capability.pins.get(grant.pool, ("", 0.0))
+    return snapshot.deployment(name) if until > time.time() else None
 
 
 def _bound(

@@ -118,6 +118,8 @@ class Capability:
     """The public half of the data key: `key` is its id, `public` is base64."""
     farewell: tuple[tuple[bytes, bytes], ...] = ()
     """Headers that tell callers that it is deprecated (RFC 9745), and when it ends (RFC 8594)."""
+    pins: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """{pool of keys: (the deployment that it stays with, until when in seconds)}."""
 
     @classmethod
     def parse(cls, name: str, raw: dict[str, Any]) -> Capability:
@@ -131,6 +133,7 @@ class Capability:
             salt=str(raw.get("salt") or name),
             seal=raw.get("seal"),
             farewell=_farewell(raw.get("deprecated"), raw.get("sunset")),
+            pins={pool: (str(name), float(until)) for pool, (name, until) in (raw.get("pins") or {}).items()},
         )
 
 

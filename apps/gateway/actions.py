@@ -1,0 +1,36 @@
+"""What apps above the gateway offer to do with one call. They register in their `ready()`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
+    from apps.gateway.models import Call
+
+
+@dataclass(frozen=True)
+class Action:
+    """A button under a call that posts to `url`; `hint` says in a sentence what will happen."""
+
+    label: str
+    url: str
+    icon: str
+    hint: str = ""
+
+
+Maker = Callable[["User", "Call"], "Action | None"]
+_makers: dict[str, Maker] = {}
+
+
+def register(name: str, maker: Maker) -> None:
+    """Add an action; the same name replaces. For an app's `ready()`."""
+    _makers[name] = maker
+
+
+def actions_for(user: User, call: Call) -> list[Action]:
+    """What this person may do with this call."""
+    found = [maker(user, call) for maker in _makers.values()]
+    return [action for action in found if action is not None]

@@ -1,0 +1,105 @@
+"""Which version answered whom, with what share, at any moment of the past.
+
+The audit log is the source: every change of the shares and every pin is an entry of its sealed chain, kept for ever.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from apps.core.models import AuditEntry
+from apps.core.urns import urn
+from apps.gateway.dataplane.routing import by_weight, point_of
+from apps.gateway.dataplane.snapshot import Route
+from apps.instances.models import Deployment, TrafficWeight
+
+if TYPE_CHECKING:
+    from apps.catalog.models import Capability
+
+WEIGHTS = "instances.weights.set"
+PIN_SET, PIN_ENDED = "instances.pin.set", "instances.pin.ended"
+
+
+@dataclass(frozen=True)
+class Share:
+    """One deployment's part of the calls, in percent."""
+
+    deployment: int
+    version: str
+    percent: int
+
+
+@dataclass(frozen=True)
+class Moment:
+    """How the calls were divided at a moment, and which version one caller got.
+
+    `changed_at` is when the shares became so. `version` is empty when nothing took traffic, or when no caller was
+    asked about; `pinned` when the caller stayed with a version of its own.
+    """
+
+    at: datetime
+    shares: list[Share]
+    changed_at: datetime | None
+    version: str = ""
+    pinned: bool = False
+
+
+def at_moment(capability: Capability, at: datetime, *, caller: str = "", end_user: str = "") -> Moment:
+    """The shares at a moment. `caller` is the pool of a key, such as `subscription:7`; `end_user` what a system
+    named in Atrium-Caller.
+    """
+    entry = _last(capability, at, action=WEIGHTS)
+    if entry is None:
+        return Moment(at, [], None)
+    shares = _shares(entry, _versions(capability))
+    moment = Moment(at, shares, entry.at)
+    if not caller or not shares:
+        return moment
+    pin = _pin(capability, at, caller)
+    if pin is not None:
+        return Moment(at, shares, entry.at, pin, pinned=True)
+    routes = [Route(str(share.deployment), share.version, share.percent) for share in shares]
+    subject = f"{caller}/{end_user}" if end_user else caller
+    route = by_weight(routes, point_of(subject, _salt(capability, entry)))
+    return Moment(at, shares, entry.at, route.version if route else "")
+
+
+def changes(capability: Capability, limit: int = 200) -> list[tuple[AuditEntry, list[Share]]]:
+    """Every change of the shares with what it led to, newest first."""
+    entries = AuditEntry.objects.filter(urn=urn(capability), action=WEIGHTS).order_by("-pk")[:limit]
+    versions = _versions(capability)
+    return [(entry, _shares(entry, versions)) for entry in entries]
+
+
+def _last(capability: Capability, at: datetime, **facts: Any) -> AuditEntry | None:
+    return AuditEntry.objects.filter(urn=urn(capability), at__lte=at, **facts).order_by("-pk").first()
+
+
+def _pin(capability: Capability, at: datetime, caller: str) -> str | None:
+    """The version that a caller was pinned to, None without a pin in force."""
+    last = _last(capability, at, action__in=[PIN_SET, PIN_ENDED], facts__caller=caller)
+    if last is None or last.action != PIN_SET or datetime.fromisoformat(last.facts["until"]) <= at:
+        return None
+    return str(last.facts["version"])
+
+
+def _versions(capability: Capability) -> dict[str, str]:
+    rows = Deployment.objects.filter(capability=capability).values_list("pk", "version__number")
+    return {str(pk): number for pk, number in rows}
+
+
+def _shares(entry: AuditEntry, versions: dict[str, str]) -> list[Share]:
+    """In the order in which the gateway lays the shares end to end."""
+    known = {**versions, **entry.facts.get("versions", {})}
+    found = [Share(int(pk), known.get(pk, ""), percent) for pk, percent in entry.facts["after"].items()]
+    return sorted(found, key=lambda share: share.deployment)
+
+
+def _salt(capability: Capability, entry: AuditEntry) -> str:
+    """What decided who got which version; entries of the first releases of the portal do not have it."""
+    if "salt" in entry.facts:
+        return str(entry.facts["salt"])
+    now = TrafficWeight.objects.filter(capability=capability).values_list("salt", flat=True).first()
+    return now or capability.slug

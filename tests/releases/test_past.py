@@ -1,0 +1,132 @@
+"""Which version answered whom in the past, and a logged call run again on exactly that version."""
+
+from collections import Counter
+from datetime import timedelta
+from uuid import uuid4
+
+import orjson
+import pytest
+from django.utils import timezone
+
+from apps.core.errors import Conflict, NotAllowed
+from apps.gateway import partitions
+from apps.gateway.dataplane.routing import by_weight, point_of
+from apps.gateway.dataplane.snapshot import Capability
+from apps.gateway.models import Call, Retention
+from apps.gateway.retention import kept_until
+from apps.gateway.snapshot import picture
+from apps.instances.models import Deployment
+from apps.instances.pins import end_pins, pin_caller
+from apps.releases.history import at_moment
+from apps.releases.models import Rerun
+from apps.releases.reruns import proceed_all, run_again
+
+pytest_plugins = ["tests.releases.test_stages"]
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def call(rolling):
+    """A call that 1.0.0 answered with class 3."""
+    now = timezone.now()
+    partitions.make(now.date())
+    inputs = [{"name": "image", "datatype": "FP32", "shape": [1], "data": [0.5]}]
+    outputs = [{"name": "class", "datatype": "INT64", "shape": [1], "data": [3]}]
+    return Call.objects.create(
+        request_id=uuid4(), at=now, capability_id=rolling.capability_id, deployment_id=rolling.baseline_id,
+        version="1.0.0", subject="x", status=200, error_kind="", latency_ms=2.0, stage_weight=99, shadow=False,
+        digested=True, request=orjson.dumps({"inputs": inputs}), response=orjson.dumps({"outputs": outputs}),
+    )  # fmt: skip
+
+
+def test_the_shares_of_any_moment_are_known(rolling, digits):
+    now = at_moment(digits, timezone.now())
+
+    assert [(share.version, share.percent) for share in now.shares] == [("1.0.0", 99), ("1.1.0", 1)]
+    assert [
+        (s.version, s.percent) for s in at_moment(digits, now.changed_at - timedelta(microseconds=1)).shares
+    ] == [("1.0.0", 100)]
+    assert at_moment(digits, timezone.now() - timedelta(days=9)).shares == []
+
+
+def test_history_names_the_version_that_the_gateway_chose(rolling, digits):
+    told = Capability.parse("digits", picture()["capabilities"]["digits"])
+    now = timezone.now()
+    callers = [f"subscription:{number}" for number in range(400)]
+
+    chosen = {caller: by_weight(told.routes, point_of(caller, told.salt)).version for caller in callers}
+
+    assert {caller: at_moment(digits, now, caller=caller).version for caller in callers[:60]} == {
+        caller: chosen[caller] for caller in callers[:60]
+    }
+    assert Counter(chosen.values())["1.1.0"] in range(1, 13)
+
+
+def test_history_knows_who_was_pinned(rolling, digits, ole):
+    until = timezone.now() + timedelta(days=3)
+    pin_caller(digits, "subscription:7", rolling.baseline, until=until, by=ole)
+
+    assert at_moment(digits, timezone.now(), caller="subscription:7").pinned
+    assert not at_moment(digits, until, caller="subscription:7").pinned
+    assert not at_moment(digits, timezone.now(), caller="subscription:8").pinned
+    end_pins(digits, by=ole, caller="subscription:7")
+    assert not at_moment(digits, timezone.now(), caller="subscription:7").pinned
+
+
+def test_a_call_is_run_again_on_the_version_that_answered(call, ada, gateway):
+    run_again(call, by=ada)
+    proceed_all()
+
+    rerun = Rerun.objects.get()
+    assert (rerun.status, rerun.outcome, rerun.deployment_id) == ("answered", "same", call.deployment_id)
+    assert gateway[0][0] == "/v2/models/digits/versions/1.0.0/infer"
+    assert Deployment.objects.get(pk=call.deployment_id).desired == "running"
+
+
+def test_a_version_that_does_not_run_any_more_is_brought_up_and_ended(call, ada, gateway):
+    Deployment.objects.filter(version__number="1.0.0").update(status="stopped", desired="stopped")
+    rerun = run_again(call, by=ada)
+    proceed_all()
+    assert (rerun.own_deployment, rerun.deployment.kind, gateway) == (True, "test", [])
+
+    Deployment.objects.filter(pk=rerun.deployment_id).update(status="ready")
+    proceed_all()
+
+    rerun.refresh_from_db()
+    assert (rerun.status, rerun.deployment.desired) == ("answered", "stopped")
+
+
+def test_what_the_log_does_not_keep_is_said(call, ada, gateway):
+    run_again(call, by=ada)
+    Call.objects.update(request=None)
+    proceed_all()
+
+    assert (Rerun.objects.get().status, "does not hold" in Rerun.objects.get().message) == ("failed", True)
+
+
+def test_few_at_once_and_only_the_team(call, ada, cy):
+    with pytest.raises(NotAllowed):
+        run_again(call, by=cy)
+    for _time in range(5):
+        run_again(call, by=ada)
+    with pytest.raises(Conflict, match="5 calls"):
+        run_again(call, by=ada)
+
+
+def test_a_call_says_until_when_it_is_kept(call, digits, ada, client):
+    Retention.objects.create(capability=digits, days=7)
+    client.force_login(ada)
+
+    assert kept_until(call) == call.at + timedelta(days=7)
+    page = client.get(f"/calls/{call.request_id}/").content.decode()
+    assert f"Kept until {timezone.localtime(kept_until(call)):%Y-%m-%d %H:%M}" in page
+    assert "Run again on 1.0.0" in page
+
+
+def test_the_page_of_a_moment_shows_version_and_calls(call, ada, client):
+    client.force_login(ada)
+
+    page = client.get("/releases/history/digits/?at=").content.decode()
+
+    assert "1.0.0 · 99 %" in page
+    assert f"/calls/{call.request_id}/" in page
