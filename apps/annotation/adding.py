@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import orjson
 from django.db import connection, transaction
@@ -17,7 +18,7 @@ from apps.annotation.models import Project, PullRule
 from apps.annotation.policy import may_manage
 from apps.annotation.queue import put_in_order
 from apps.annotation.selectors import setting_of
-from apps.core import audit
+from apps.core import audit, events
 from apps.core.errors import Invalid
 from apps.core.policy import require
 
@@ -75,6 +76,9 @@ def add_tasks(project: Project, rows: Iterable[Any], *, by: User, keep_good: boo
             cursor.execute("ANALYZE annotation_task, annotation_slot")
     if project.order != Project.Order.PRIORITY:
         put_in_order(project)
+    if added.tasks:
+        key = f"{project.pk}:{uuid4().hex}"
+        events.publish("annotation.tasks_added", key, project=project.pk, tasks=added.tasks, how="uploaded")
     audit.record(
         "annotation.tasks.added",
         project,

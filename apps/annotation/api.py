@@ -30,6 +30,8 @@ from apps.annotation.selectors import (
 from apps.annotation.serializers import (
     AddedSerializer,
     AnnotationSerializer,
+    AskSerializer,
+    DecisionSerializer,
     HeldSerializer,
     LabelsSerializer,
     NewAnnotationSerializer,
@@ -319,9 +321,9 @@ def _place(slot: Slot, project: Project) -> dict[str, Any]:
         "probability": task.probability,
         "priority": task.priority,
         "weight": task.weight,
-        "status": task.status,
-        "label": task.label,
-        "value": task.value,
+        "status": "open",  # a golden task looks like any other
+        "label": "",
+        "value": None,
         "dataset_version": None,
         "created_at": _moment(task.created_at),
         "closed_at": None,
@@ -380,6 +382,24 @@ class TaskViewSet(
         asked.is_valid(raise_exception=True)
         task = services.review(self.get_object(), by=_user(request), **asked.validated_data)
         return Response(TaskSerializer(task).data)
+
+    @extend_schema(request=AskSerializer, responses=TaskSerializer)
+    @action(detail=True, methods=["post"])
+    def ask(self, request: Request, pk: str) -> Response:
+        """Let one more person label it; it comes back to review then."""
+        asked = AskSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        task = services.ask_another(self.get_object(), by=_user(request), **asked.validated_data)
+        return Response(TaskSerializer(task).data)
+
+    @extend_schema(responses=DecisionSerializer(many=True), filters=False)
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def decisions(self, request: Request, pk: str) -> Response:
+        """What reviewers decided, the oldest first."""
+        task = self.get_object()
+        require(may_manage(_user(request), task.project))
+        rows = task.decisions.select_related("by").order_by("pk")[:200]
+        return Response(DecisionSerializer(rows, many=True).data)
 
     @extend_schema(request=None, responses={200: PlaceSerializer, 409: None})
     @action(detail=True, methods=["post"])

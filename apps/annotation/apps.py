@@ -6,8 +6,9 @@ class AnnotationConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from apps.annotation import navigation, retraining, tasks  # noqa: F401  registers the tasks
+        from apps.annotation import announcing, navigation, retraining, tasks  # noqa: F401  registers the tasks
         from apps.core import events
 
         navigation.register()
+        announcing.register()
         events.on("compute.job_finished", retraining.on_job_finished)

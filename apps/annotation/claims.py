@@ -14,7 +14,7 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from apps.annotation.models import Annotation, Project, Slot, Task
+from apps.annotation.models import Annotation, Golden, Project, Slot, Task
 from apps.core.errors import Conflict
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 LEASE = timedelta(minutes=5)
 
+CLAIM = """
+SELECT coalesce(annotation_golden(%(project)s, %(user)s, %(lease)s), annotation_claim(%(project)s, %(user)s, %(lease)s))
+"""
 _ATTEMPTS = 5
 
 
@@ -34,7 +37,7 @@ def claim_next(project: Project, *, by: User) -> Slot | None:
     for _attempt in range(_ATTEMPTS):
         try:
             with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute("SELECT annotation_claim(%(project)s, %(user)s, %(lease)s)", asked)
+                cursor.execute(CLAIM, asked)
                 taken = cursor.fetchone()[0]
         except IntegrityError:  # two tabs of one person reached for two places of one task
             continue
@@ -96,11 +99,16 @@ def keep(annotation: Annotation, slot_id: int, token: int) -> list[Any] | None:
 
 @transaction.atomic
 def take_back(task: Task, *, by: User) -> Slot | None:
-    """Undo: the person's label goes and they hold their place again, while the task is still open; else None."""
-    locked = Task.objects.select_for_update().filter(pk=task.pk, status=Task.Status.OPEN).first()
-    if locked is None:
+    """Undo: the person's label goes and they hold their place again, while the task is still open; else None.
+
+    Golden tasks can be taken back too: what one cannot take back would be known to be golden.
+    """
+    locked = Task.objects.select_for_update().filter(pk=task.pk).first()
+    golden = Golden.objects.filter(task=task).first()
+    if locked is None or (locked.status != Task.Status.OPEN and golden is None):
         return None
-    gone, _rows = Annotation.objects.filter(task=locked, user=by).delete()
+    said = Annotation.objects.filter(task=locked, user=by)
+    gone, _rows = (said.filter(at__gt=golden.made_at) if golden else said).delete()
     mine = Slot.objects.filter(task=locked, user=by, status=Slot.Status.DONE)
     changes = {"status": Slot.Status.LEASED, "leased_until": timezone.now() + LEASE, "token": F("token") + 1}
     if not gone or not mine.update(**changes):

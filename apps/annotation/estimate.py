@@ -49,3 +49,13 @@ def accuracy(correct: Sequence[bool], probabilities: Sequence[float]) -> Estimat
     # left out because production goes on beyond what was drawn from.
     deviation = math.sqrt(float((residual**2).sum())) / total * math.sqrt(len(right) / (len(right) - 1))
     return Estimate(value, max(0.0, value - _Z * deviation), min(1.0, value + _Z * deviation), len(right))
+
+
+def share(right: int, n: int) -> Estimate:
+    """A plain share with its interval by Wilson (1927), which holds for few and for shares near 0 and 1 too."""
+    if not n:
+        return Estimate(0.0, 0.0, 1.0, 0)
+    value, square = right / n, _Z**2
+    middle = (value + square / (2 * n)) / (1 + square / n)
+    half = _Z / (1 + square / n) * math.sqrt(value * (1 - value) / n + square / (4 * n * n))
+    return Estimate(value, max(0.0, middle - half), min(1.0, middle + half), n)

@@ -119,6 +119,10 @@ class QueueForm(forms.Form):
 
     order = forms.ChoiceField(label=_("Order"), choices=Project.Order.choices)
     per_person = forms.IntegerField(label=_("Tasks per person at most"), required=False, min_value=1)
+    golden_every = forms.IntegerField(
+        label=_("One task in so many is a golden one"), required=False, min_value=2, max_value=1000,
+        help_text=_("Golden ones are accepted tasks on which all agreed; they show how often each person is right."),
+    )  # fmt: skip
     gate = forms.FloatField(
         label=_("Stop when it is decided whether accuracy reaches"),
         required=False, min_value=0.01, max_value=0.999,

@@ -51,6 +51,9 @@ class Project(models.Model):
     near = models.BooleanField(_("put almost equal inputs into one task"), default=False)
     order = models.CharField(_("order"), max_length=12, choices=Order.choices, default=Order.PRIORITY)
     per_person = models.PositiveIntegerField(_("tasks per person at most"), null=True, blank=True)
+    golden_every = models.PositiveSmallIntegerField(
+        _("one task in so many is a golden one"), null=True, blank=True
+    )
     gate = models.FloatField(_("accuracy to decide on"), null=True, blank=True)
     assignees = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="+", blank=True)
     dataset = models.ForeignKey("datasets.Dataset", on_delete=models.PROTECT, related_name="+")
@@ -126,9 +129,9 @@ class Task(models.Model):
 
     lifecycle = Lifecycle(
         open={"agreed", "conflict", "rejected"},
-        agreed={"accepted", "conflict", "rejected"},
-        conflict={"accepted", "agreed", "rejected"},
-        accepted={"rejected"},
+        agreed={"accepted", "conflict", "rejected", "open"},
+        conflict={"accepted", "agreed", "rejected", "open"},
+        accepted={"accepted", "rejected"},
         rejected={"accepted"},
     )
 
@@ -192,6 +195,48 @@ class Merged(models.Model):
         verbose_name = _("merged call")
         verbose_name_plural = _("merged calls")
         constraints = [models.UniqueConstraint(fields=["project", "request_id"], name="call_merged_once")]
+
+
+class Golden(models.Model):
+    """A task whose answer is known, mixed in among the others to see how often each person is right.
+
+    Labels that came after `made_at` are answers to it. It rests once people answer it otherwise (`golden`).
+    """
+
+    task = models.OneToOneField(Task, on_delete=models.CASCADE, related_name="golden")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="golden_tasks")
+    made_at = models.DateTimeField(auto_now_add=True)
+    retired_at = models.DateTimeField(null=True)
+    reason = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name = _("golden task")
+        verbose_name_plural = _("golden tasks")
+        indexes = [
+            models.Index(fields=["project"], condition=models.Q(retired_at__isnull=True), name="golden_alive")
+        ]
+
+
+class Decision(models.Model):
+    """What a reviewer decided of a task, and when; a later one does not erase those before."""
+
+    class What(models.TextChoices):
+        ACCEPTED = "accepted", _("Accepted")
+        FIXED = "fixed", _("Fixed")
+        LEFT_OUT = "left_out", _("Left out")
+        ASKED = "asked", _("One more person asked")
+
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="decisions")
+    what = models.CharField(_("decision"), max_length=8, choices=What.choices)
+    label = models.CharField(max_length=200, blank=True)
+    value = models.JSONField(null=True)
+    comment = models.TextField(_("comment"), blank=True)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("decision")
+        verbose_name_plural = _("decisions")
 
 
 class Draw(models.Model):

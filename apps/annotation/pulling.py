@@ -25,6 +25,7 @@ from apps.annotation.models import Draw, Merged, Project, PullRule, Slot, Task
 from apps.annotation.nearness import near_key
 from apps.annotation.queue import put_in_order
 from apps.annotation.reading import Read, Reader, Unreadable, certainty, out_of_range
+from apps.core import events
 from apps.gateway.models import Call, Outcome
 from apps.gateway.selectors import calls, outcomes_of
 from apps.requests.services import notify
@@ -236,6 +237,9 @@ def _kept(rule: PullRule, taken: list[Taken]) -> tuple[int, int]:
     _merge(project, of)
     if rule.kind in CONTROLS:
         Draw.objects.bulk_create([_draw(project, *pair) for pair in of], ignore_conflicts=True)
+    if new:
+        key = f"{project.pk}:{new[-1].pk}"
+        events.publish("annotation.tasks_added", key, project=project.pk, tasks=len(new), how=str(rule.kind))
     return len(new), len(taken) - len(new)
 
 

@@ -49,12 +49,14 @@ def change_queue(
     order: str,
     per_person: int | None = None,
     gate: float | None = None,
+    golden_every: int | None = None,
     assignees: Iterable[User] = (),
 ) -> Project:
     """Say in which order tasks come, to whom, how many each person does at most, and what the labels have to decide.
 
-    `gate` is an accuracy in production: once it is decided whether it is reached, the queue pauses by itself. Random
-    controls come as they were drawn in every order: else those that are labelled first would be the hard ones.
+    One task in `golden_every` is one whose answer is known. `gate` is an accuracy in production: once it is decided
+    whether it is reached, the queue pauses by itself. Random controls come as they were drawn in every order: else
+    those that are labelled first would be the hard ones.
     """
     require(may_manage(by, project))
     if order not in Project.Order.values:
@@ -63,13 +65,19 @@ def change_queue(
         raise Invalid(_("One task or more for each person."), fields={"per_person": _("out of range")})
     if gate is not None and not 0 < gate < 1:
         raise Invalid(_("The accuracy must lie between 0 and 1."), fields={"gate": _("out of range")})
+    if golden_every is not None and not 2 <= golden_every <= 1000:
+        raise Invalid(
+            _("One task in 2 to 1000 can be a golden one."), fields={"golden_every": _("out of range")}
+        )
     project.order, project.per_person, project.gate = order, per_person, gate
-    project.save(update_fields=["order", "per_person", "gate"])
+    project.golden_every = golden_every
+    project.save(update_fields=["order", "per_person", "gate", "golden_every"])
     chosen = list(assignees)
     project.assignees.set(chosen)
     put_in_order(project)
     audit.record(
         "annotation.project.queue_changed", project, by=by, order=order, per_person=per_person, gate=gate,
+        golden_every=golden_every,
         assignees=[person.get_username() for person in chosen],
     )  # fmt: skip
     return project

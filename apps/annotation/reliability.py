@@ -6,7 +6,7 @@ right answer for each label, so that few labels say little.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,8 +30,11 @@ class Reliability:
     items: dict[int, dict[str, float]]
 
 
-def reliability(votes: Sequence[tuple[int, str, str]]) -> Reliability:
-    """From (item, person, label) of nominal labels; empty in, empty out."""
+def reliability(votes: Sequence[tuple[int, str, str]], known: Mapping[int, str] | None = None) -> Reliability:
+    """From (item, person, label) of nominal labels; empty in, empty out.
+
+    `known` are items whose label is certain, {item: label}: golden tasks.
+    """
     if not votes:
         return Reliability({}, {})
     items, people, labels = (sorted({vote[part] for vote in votes}) for part in range(3))
@@ -39,14 +42,17 @@ def reliability(votes: Sequence[tuple[int, str, str]]) -> Reliability:
     told = np.zeros((len(people), len(items), len(labels)))
     for vote in votes:
         told[at[1][vote[1]], at[0][vote[0]], at[2][vote[2]]] = 1
-    truth = told.sum(0) / told.sum((0, 2))[:, None]
+    certain = {
+        at[0][item]: at[2][label] for item, label in (known or {}).items() if item in at[0] and label in at[2]
+    }
+    truth = _certain(told.sum(0) / told.sum((0, 2))[:, None], certain)
     for _round in range(ROUNDS):
         confusion = np.einsum("il,pik->plk", truth, told) + _SMOOTHING * np.eye(len(labels)) + 1e-3
         confusion /= confusion.sum(2, keepdims=True)
         prior = truth.mean(0) + 1e-9
         weight = np.log(prior) + np.einsum("pik,plk->il", told, np.log(confusion))
         fresh = np.exp(weight - weight.max(1, keepdims=True))
-        fresh /= fresh.sum(1, keepdims=True)
+        fresh = _certain(fresh / fresh.sum(1, keepdims=True), certain)
         moved, truth = np.abs(fresh - truth).max(), fresh
         if moved < _TOLERANCE:
             break
@@ -58,3 +64,10 @@ def reliability(votes: Sequence[tuple[int, str, str]]) -> Reliability:
             for item, number in at[0].items()
         },
     )
+
+
+def _certain(truth: np.ndarray, certain: Mapping[int, int]) -> np.ndarray:
+    for item, label in certain.items():
+        truth[item] = 0
+        truth[item, label] = 1
+    return truth

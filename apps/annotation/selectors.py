@@ -17,7 +17,7 @@ from apps.annotation.agreement import Agreement, agreement, by_label, by_pair, l
 from apps.annotation.candidates import CONTROLS
 from apps.annotation.estimate import Estimate, accuracy
 from apps.annotation.label_types import Setting, type_named
-from apps.annotation.models import Annotation, Draw, Project, PullRule, Tally, Task
+from apps.annotation.models import Annotation, Draw, Golden, Project, PullRule, Tally, Task
 from apps.annotation.policy import MEMBERS
 from apps.annotation.reliability import reliability
 from apps.annotation.sequential import Decision, decide
@@ -115,7 +115,7 @@ class Quality:
 def quality_of(project: Project) -> Quality:
     """From the newest labels. Only for nominal labels; regions have their likeness in `agreement_of`."""
     rows = list(_newest_votes(project))
-    found = reliability([(task, person, label) for task, person, label, _s in rows])
+    found = reliability([(task, person, label) for task, person, label, _s in rows], known_of(project))
     items: dict[int, dict[str, str]] = {}
     for task, person, label, _seconds in rows:
         items.setdefault(task, {})[person] = label
@@ -143,8 +143,27 @@ def weighted_vote(task: Task) -> tuple[str, float] | None:
         return None
     rows = [(pk, person, label) for pk, person, label, _s in _newest_votes(task.project) if pk != task.pk]
     mine = task.annotations.filter(skipped=False).values_list("user__username", "label")
-    odds = reliability([*rows, *((task.pk, person, label) for person, label in mine)]).items.get(task.pk)
+    votes = [*rows, *((task.pk, person, label) for person, label in mine)]
+    odds = reliability(votes, known_of(task.project)).items.get(task.pk)
     return max(odds.items(), key=lambda entry: entry[1]) if odds else None
+
+
+def known_of(project: Project) -> dict[int, str]:
+    """{task: label} of the golden tasks: what is true there is not to be guessed from the votes."""
+    rows = Golden.objects.filter(project=project, retired_at=None, task__status=Task.Status.ACCEPTED)
+    return dict(rows.values_list("task", "task__label"))
+
+
+def conflicts_of(project: Project) -> QuerySet[Task]:
+    """The tasks on which people disagree and nobody has decided."""
+    return Task.objects.filter(project=project, status=Task.Status.CONFLICT)
+
+
+def may_take_back(said: Annotation) -> bool:
+    """Whether a person's last answer can be undone: its task is open, or a golden one that looks so."""
+    if said.task.status == Task.Status.OPEN:
+        return True
+    return Golden.objects.filter(task=said.task_id, made_at__lt=said.at).exists()
 
 
 def accuracy_of(project: Project) -> Estimate | None:

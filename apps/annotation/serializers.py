@@ -10,7 +10,7 @@ from rest_framework import serializers
 from apps.accounts.models import User
 from apps.annotation.formats import FORMATS
 from apps.annotation.label_types import TYPES
-from apps.annotation.models import Annotation, Project, PullRule, Retraining, Task, Transfer
+from apps.annotation.models import Annotation, Decision, Project, PullRule, Retraining, Task, Transfer
 from apps.catalog.models import Capability
 from apps.datasets.models import Dataset
 
@@ -47,6 +47,7 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
             "near",
             "order",
             "per_person",
+            "golden_every",
             "gate",
             "dataset",
             "target",
@@ -56,7 +57,7 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
             "accepted",
             "created_at",
         ]
-        read_only_fields = ["status", "order", "per_person", "gate", "created_at"]
+        read_only_fields = ["status", "order", "per_person", "golden_every", "gate", "created_at"]
 
     def to_representation(self, instance: Project) -> dict[str, Any]:
         return super().to_representation(instance) | {"labels": instance.labels}
@@ -79,6 +80,13 @@ class QueueSerializer(serializers.Serializer[Any]):
 
     order = serializers.ChoiceField(choices=Project.Order.choices)
     per_person = serializers.IntegerField(min_value=1, max_value=2**31 - 1, required=False, allow_null=True)
+    golden_every = serializers.IntegerField(
+        min_value=2,
+        max_value=1000,
+        required=False,
+        allow_null=True,
+        help_text="One task in so many is golden.",
+    )
     gate = serializers.FloatField(required=False, allow_null=True)
     assignees: Any = serializers.SlugRelatedField(
         slug_field="username", queryset=User.objects.all(), many=True, required=False
@@ -227,6 +235,19 @@ class ReviewSerializer(serializers.Serializer[Any]):
     label: Any = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
     value = serializers.JSONField(required=False, allow_null=True, default=None)
     leave_out = serializers.BooleanField(default=False)
+    comment = serializers.CharField(max_length=10_000, required=False, allow_blank=True, default="")
+
+
+class AskSerializer(serializers.Serializer[Any]):
+    comment = serializers.CharField(max_length=10_000, required=False, allow_blank=True, default="")
+
+
+class DecisionSerializer(serializers.ModelSerializer[Decision]):
+    by: Any = serializers.SlugRelatedField(slug_field="username", read_only=True)
+
+    class Meta:
+        model = Decision
+        fields = ["id", "what", "label", "value", "comment", "by", "at"]
 
 
 class TransferSerializer(serializers.ModelSerializer[Transfer]):
@@ -268,7 +289,7 @@ class IntervalSerializer(serializers.Serializer[Any]):
     n = serializers.IntegerField()
 
 
-class DecisionSerializer(serializers.Serializer[Any]):
+class GateSerializer(serializers.Serializer[Any]):
     """Whether accuracy reaches the gate, by a test that may be looked at at any time; `to_go` labels decide it."""
 
     reached = serializers.BooleanField(allow_null=True)
@@ -285,7 +306,7 @@ class QualitySerializer(serializers.Serializer[Any]):
     agreement = IntervalSerializer()
     raw_agreement = serializers.FloatField(allow_null=True)
     accuracy = IntervalSerializer(allow_null=True)
-    decision = DecisionSerializer(allow_null=True)
+    decision = GateSerializer(allow_null=True)
     people = serializers.ListField(child=serializers.DictField())
     labels = serializers.ListField(child=serializers.DictField())
     pairs = serializers.ListField(child=serializers.DictField())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from django.db import transaction
+from django.db.models import Max
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -16,7 +17,7 @@ from apps.annotation import claims
 from apps.annotation.candidates import CONTROLS
 from apps.annotation.label_types import TYPES
 from apps.annotation.label_types.base import consensus, short
-from apps.annotation.models import Annotation, Project, PullRule, Slot, Task
+from apps.annotation.models import Annotation, Decision, Project, PullRule, Slot, Task
 from apps.annotation.policy import may_create_project, may_label, may_manage, may_review
 from apps.annotation.selectors import setting_of
 from apps.core import audit, events, lineage, objects
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from apps.catalog.models import Capability
     from apps.datasets.models import Dataset
 
+_URGENT = 30
 _KEYS = "1234567890qwertzuiopasdfghjkl"
 
 
@@ -270,19 +272,33 @@ def settle_on(task: Task, votes: Sequence[Any]) -> None:
 
 
 @transaction.atomic
-def review(task: Task, *, by: User, label: str = "", value: Any = None, leave_out: bool = False) -> Task:
-    """Decide: accept with a value of the label type, or leave it out. It becomes an outcome of the call."""
+def review(
+    task: Task, *, by: User, label: str = "", value: Any = None, leave_out: bool = False, comment: str = ""
+) -> Task:
+    """Decide: accept with a value of the label type, or leave it out. It becomes an outcome of the call.
+
+    What is accepted can be decided anew until it is in a data set; each decision is kept. Raises Conflict.
+    """
     task = Task.objects.select_for_update(of=("self",)).select_related("project__team").get(pk=task.pk)
     require(may_review(by, task))
+    if task.dataset_version_id is not None:
+        raise Conflict(
+            _("Task %(task)d is in %(version)s, which does not change. Correct the data set's next version.")
+            % {"task": task.pk, "version": task.dataset_version}
+        )
     if leave_out:
         Task.lifecycle.move(task, Task.Status.REJECTED, by=by, reviewed_by=by, closed_at=timezone.now())
+        _decided(task, Decision.What.LEFT_OUT, by, comment)
         return task
     kind = _type(task.project.kind)
     clean = kind.clean(label if value is None else value, setting_of(task.project, task.inputs))
     said = short(kind.text(clean))
+    agreed = task.value if task.value is not None else task.label
+    what = Decision.What.ACCEPTED if agreed == clean else Decision.What.FIXED
     Task.lifecycle.move(
         task, Task.Status.ACCEPTED, by=by, label=said, value=clean, reviewed_by=by, closed_at=timezone.now()
     )
+    _decided(task, what, by, comment)
     if task.rule_kind != PullRule.Kind.UPLOADED:
         record_outcome(
             task.request_id,
@@ -291,6 +307,28 @@ def review(task: Task, *, by: User, label: str = "", value: Any = None, leave_ou
             expected={"class": said} if kind.slug == "single" else {"value": clean},
             by=by,
         )
+    return task
+
+
+def _decided(task: Task, what: str, by: User, comment: str) -> None:
+    left_out = what == Decision.What.LEFT_OUT
+    Decision.objects.create(
+        task=task, what=what, by=by, comment=comment.strip()[:10_000], label="" if left_out else task.label,
+        value=None if left_out else task.value,
+    )  # fmt: skip
+
+
+@transaction.atomic
+def ask_another(task: Task, *, by: User, comment: str = "") -> Task:
+    """Send a task back for the answer of one more person; it comes to review again then. Raises NotAllowed."""
+    task = Task.objects.select_for_update(of=("self",)).select_related("project__team").get(pk=task.pk)
+    require(may_review(by, task))
+    Task.lifecycle.move(task, Task.Status.OPEN, by=by)
+    last = task.slots.aggregate(last=Max("number"))["last"]
+    Slot.objects.create(
+        task=task, project=task.project, number=0 if last is None else last + 1, priority=_URGENT
+    )
+    _decided(task, Decision.What.ASKED, by, comment)
     return task
 
 

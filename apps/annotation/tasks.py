@@ -1,6 +1,6 @@
 """What annotation does in the background."""
 
-from apps.annotation import pulling, queue, retraining, selectors, transfers
+from apps.annotation import announcing, golden, pulling, queue, retraining, selectors, transfers
 from apps.core import background
 
 
@@ -38,3 +38,15 @@ def run_transfers() -> None:
 def stop_decided() -> None:
     """Pause the queues that have reached their purpose."""
     queue.stop_decided()
+
+
+@background.every(60, "annotation.keep_golden")
+def keep_golden() -> None:
+    """Make golden tasks where they are asked for, and retire those that people answer otherwise."""
+    golden.keep_all()
+
+
+@background.every(5, "annotation.announce")
+def announce() -> None:
+    """Tell webhooks of new labels and decisions."""
+    announcing.tell_all()

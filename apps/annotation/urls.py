@@ -23,6 +23,7 @@ urlpatterns = [
     path("annotation/<int:pk>/transfers/", views.transfers_of, name="transfers"),
     path("annotation/<int:pk>/transfers/<int:transfer_pk>/file/", views.transfer_file, name="transfer-file"),
     path("annotation/<int:pk>/queue/", views.queue_of, name="queue"),
+    path("annotation/<int:pk>/adjudicate/", views.adjudicate, name="adjudicate"),
     path("annotation/<int:pk>/quality/", views.quality, name="quality"),
     path("annotation/<int:pk>/accept/", views.accept, name="accept"),
     path("annotation/<int:pk>/export/", views.export, name="export"),

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts.models import Role
 from apps.accounts.selectors import teams_of
-from apps.annotation import claims, pulling, queue, receipts, retraining, services, transfers
+from apps.annotation import claims, golden, pulling, queue, receipts, retraining, services, transfers
 from apps.annotation.forms import ProjectForm, QueueForm, RuleForm, split_labels
 from apps.annotation.label_types import TYPES, type_named
 from apps.annotation.models import Annotation, Project, PullRule, Retraining, Slot, Task, Transfer
@@ -23,8 +23,10 @@ from apps.annotation.selectors import (
     accuracy_of,
     agreement_of,
     annotations_visible_to,
+    conflicts_of,
     decision_of,
     left_for,
+    may_take_back,
     projects_visible_to,
     quality_of,
     shown,
@@ -180,7 +182,7 @@ def _next(request: HttpRequest, project: Project, template: str) -> HttpResponse
 def _screen(request: HttpRequest, project: Project, slot: Slot | None, template: str) -> HttpResponse:
     context: dict[str, Any] = {"project": project, "slot": slot, "left": left_for(_user(request), project)}
     before = Annotation.objects.filter(user=_user(request), task__project=project).order_by("-pk").first()
-    if before is not None and before.task.status == Task.Status.OPEN:
+    if before is not None and may_take_back(before):
         context["before"] = before.task_id
     if slot is not None:
         context |= _asked(project, slot.task.inputs) | {"task": slot.task}
@@ -308,32 +310,42 @@ def review(request: HttpRequest, task_pk: int) -> HttpResponse:
     task = _task_of(request, task_pk)
     user = _user(request)
     if request.method == "POST":
-        services.review(
-            task,
-            by=user,
-            value=_reviewed_value(task, request),
-            leave_out="leave_out" in request.POST,
-        )
-        messages.success(request, _("Decided."))
-        waiting = (
-            Task.objects.filter(project=task.project, status=Task.Status.CONFLICT).order_by("pk").first()
-        )
-        return (
-            redirect("annotation:review", waiting.pk)
-            if waiting
-            else redirect("annotation:detail", task.project_id)
-        )
+        comment = request.POST.get("review_comment", "")
+        if "ask" in request.POST:
+            services.ask_another(task, by=user, comment=comment)
+            messages.success(request, _("One more person will be asked."))
+        else:
+            leave_out, value = "leave_out" in request.POST, _reviewed_value(task, request)
+            services.review(task, by=user, value=value, leave_out=leave_out, comment=comment)
+            messages.success(request, _("Decided."))
+        return redirect("annotation:adjudicate", task.project_id)
     said = annotations_visible_to(user).filter(task=task).order_by("pk")
     context = _asked(task.project, task.inputs) | {
         "task": task,
         "annotations": said,
         "values": [(item, orjson.dumps(item.value).decode()) for item in said if item.value is not None],
         "may_review": may_review(user, task),
+        "decisions": task.decisions.select_related("by").order_by("-pk")[:20],
+        "disagreeing": conflicts_of(task.project).count(),
+        "next_conflict": conflicts_of(task.project).filter(pk__gt=task.pk).order_by("pk").first(),
         "weighted": weighted_vote(task)
         if may_review(user, task) and task.status == Task.Status.CONFLICT
         else None,
     }
     return render(request, "annotation/review.html", context)
+
+
+@login_required
+@require_GET
+def adjudicate(request: HttpRequest, pk: int) -> HttpResponse:
+    """The disagreements of a project, one after the other, until none is left."""
+    project = _project_of(request, pk)
+    require(may_manage(_user(request), project))
+    waiting = conflicts_of(project).order_by("pk").first()
+    if waiting is not None:
+        return redirect("annotation:review", waiting.pk)
+    messages.info(request, _("There is no disagreement left to decide."))
+    return redirect("annotation:detail", pk)
 
 
 def _reviewed_value(task: Task, request: HttpRequest) -> Any:
@@ -389,7 +401,7 @@ def queue_of(request: HttpRequest, pk: int) -> HttpResponse:
     """In which order, to whom, how many, until when."""
     project = _project_of(request, pk)
     require(may_manage(_user(request), project))
-    kept = {name: getattr(project, name) for name in ("order", "per_person", "gate")}
+    kept = {name: getattr(project, name) for name in ("order", "per_person", "golden_every", "gate")}
     form = QueueForm(project, request.POST or None, initial=kept | {"assignees": project.assignees.all()})
     if request.method == "POST" and form.is_valid():
         queue.change_queue(project, by=_user(request), **form.cleaned_data)
@@ -405,12 +417,18 @@ def quality(request: HttpRequest, pk: int) -> HttpResponse:
     """Reliability of people, agreement by label and by pair, and the disagreements to look at."""
     project = _project_of(request, pk)
     require(may_manage(_user(request), project))
-    disagreeing = Task.objects.filter(project=project, status=Task.Status.CONFLICT).order_by("-pk")
+    disagreeing = conflicts_of(project).order_by("-pk")
+    found, results = None, golden.results_of(project)
+    if not type_named(project.kind).is_regions:
+        found = quality_of(project)
+        for person in found.people:
+            person["golden"] = results.get(person["name"])
     context = {
         "project": project,
         "agreement": agreement_of(project),
-        "found": None if type_named(project.kind).is_regions else quality_of(project),
+        "found": found,
         "disagreeing": disagreeing[:PAGE_SIZE],
+        "golden_tasks": project.golden_tasks.select_related("task").order_by("-pk")[:PAGE_SIZE],
     }
     return render(request, "annotation/quality.html", context)
 

@@ -7,9 +7,13 @@ class DatasetsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from apps.core import menu, naming, search
+        from apps.core import events, menu, naming, search
+        from apps.datasets import announcing
         from apps.datasets.finding import find_datasets
         from apps.datasets.selectors import named_versions
+
+        announcing.register()
+        events.on("datasets.version_created", announcing.tell_of_version)
 
         search.register("datasets", find_datasets)
         naming.register("datasets.datasetversion", _("data set"), named_versions)

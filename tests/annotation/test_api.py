@@ -213,6 +213,8 @@ def rows_of_the_table(project, task):
         Row("GET", A + "tasks/", everybody),
         Row("GET", a_task, team),
         Row("POST", a_task + "review/", (401, 403, 403, 404, 404, 403)),
+        Row("POST", a_task + "ask/", (401, 403, 403, 404, 404, 403)),
+        Row("GET", a_task + "decisions/", team),
         Row("POST", a_task + "undo/", (401, 409, 409, 404, 404, 409)),
         Row("POST", a_task + "heartbeat/", (401, 422, 422, 422, 422, 422)),
         Row("POST", a_task + "release/", (401, 422, 422, 422, 422, 422)),
