@@ -14,7 +14,18 @@ from rest_framework import mixins, parsers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from apps.annotation import adding, claims, pulling, queue, quick, receipts, retraining, services, transfers
+from apps.annotation import (
+    adding,
+    claims,
+    live,
+    pulling,
+    queue,
+    quick,
+    receipts,
+    retraining,
+    services,
+    transfers,
+)
 from apps.annotation.label_types import type_named
 from apps.annotation.models import Annotation, Project, PullRule, Slot, Task
 from apps.annotation.policy import may_label, may_manage, may_see_project
@@ -227,6 +238,7 @@ class ProjectViewSet(
             if right is None
             else {"value": right.value, "low": right.low, "high": right.high, "n": right.n},
             "decision": None if decision is None else asdict(decision),
+            "live": [asdict(group) for group in live.live_quality(project)],
         }
         return Response(told)
 

@@ -51,11 +51,25 @@ def accuracy(correct: Sequence[bool], probabilities: Sequence[float]) -> Estimat
     return Estimate(value, max(0.0, value - _Z * deviation), min(1.0, value + _Z * deviation), len(right))
 
 
-def share(right: int, n: int) -> Estimate:
+def weighted_share(correct: Sequence[bool], probabilities: Sequence[float]) -> Estimate:
+    """The share among all calls as in `accuracy`, for groups that may be small or all right.
+
+    The interval is Wilson's on the effective number of labels of Kish (1965), the squared sum of the weights over the
+    sum of their squares: it does not shrink to nothing where all were right so far.
+    """
+    weights = [1 / chance for chance in probabilities]
+    total = sum(weights)
+    effective = total**2 / sum(weight**2 for weight in weights)
+    value = sum(weight for weight, right in zip(weights, correct, strict=True) if right) / total
+    found = share(value * effective, effective)
+    return Estimate(value, found.low, found.high, len(weights))
+
+
+def share(right: float, n: float) -> Estimate:
     """A plain share with its interval by Wilson (1927), which holds for few and for shares near 0 and 1 too."""
     if not n:
         return Estimate(0.0, 0.0, 1.0, 0)
     value, square = right / n, _Z**2
     middle = (value + square / (2 * n)) / (1 + square / n)
     half = _Z / (1 + square / n) * math.sqrt(value * (1 - value) / n + square / (4 * n * n))
-    return Estimate(value, max(0.0, middle - half), min(1.0, middle + half), n)
+    return Estimate(value, max(0.0, middle - half), min(1.0, middle + half), round(n))

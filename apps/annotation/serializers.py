@@ -300,6 +300,16 @@ class GateSerializer(serializers.Serializer[Any]):
     waiting = serializers.IntegerField()
 
 
+class GroupSerializer(serializers.Serializer[Any]):
+    """Accuracy from labels of random controls, and complaints as a share of the calls of 30 days."""
+
+    dimension = serializers.CharField()
+    name = serializers.CharField()
+    accuracy = IntervalSerializer(allow_null=True)
+    calls = serializers.IntegerField(allow_null=True)
+    complained = IntervalSerializer(allow_null=True)
+
+
 class QualitySerializer(serializers.Serializer[Any]):
     """Agreement (Krippendorff's alpha) of the newest tasks, and accuracy in production from random controls."""
 
@@ -307,6 +317,7 @@ class QualitySerializer(serializers.Serializer[Any]):
     raw_agreement = serializers.FloatField(allow_null=True)
     accuracy = IntervalSerializer(allow_null=True)
     decision = GateSerializer(allow_null=True)
+    live = GroupSerializer(many=True)
     people = serializers.ListField(child=serializers.DictField())
     labels = serializers.ListField(child=serializers.DictField())
     pairs = serializers.ListField(child=serializers.DictField())

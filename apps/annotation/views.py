@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts.models import Role
 from apps.accounts.selectors import teams_of
-from apps.annotation import claims, golden, pulling, queue, receipts, retraining, services, transfers
+from apps.annotation import claims, golden, live, pulling, queue, receipts, retraining, services, transfers
 from apps.annotation.forms import ProjectForm, QueueForm, RuleForm, split_labels
 from apps.annotation.label_types import TYPES, type_named
 from apps.annotation.models import Annotation, Project, PullRule, Retraining, Slot, Task, Transfer
@@ -428,6 +428,7 @@ def quality(request: HttpRequest, pk: int) -> HttpResponse:
         "agreement": agreement_of(project),
         "found": found,
         "disagreeing": disagreeing[:PAGE_SIZE],
+        "live": live.live_quality(project),
         "golden_tasks": project.golden_tasks.select_related("task").order_by("-pk")[:PAGE_SIZE],
     }
     return render(request, "annotation/quality.html", context)

@@ -34,6 +34,7 @@ __all__ = [
     "calls",
     "calls_visible_to",
     "capabilities_called",
+    "complaints_by_deployment",
     "counted_calls",
     "examples",
     "feedback_visible_to",
@@ -220,6 +221,29 @@ def counted_calls(grants: Iterable[int], since: datetime) -> int:
     rows = Usage.objects.filter(hour__gte=hour, grant_id__in=list(grants), outcome__in=COUNTED)
     total: int | None = rows.aggregate(total=Sum("count"))["total"]
     return int(total or 0)
+
+
+def complaints_by_deployment(capability: Capability, since: datetime) -> list[tuple[str, int, int, int]]:
+    """(version, deployment, calls answered, how many of them a caller called wrong) since a moment."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH wrong AS (
+                SELECT c.version, c.deployment_id, count(DISTINCT c.request_id) AS n
+                FROM gateway_outcome o JOIN gateway_call c ON c.request_id = o.request_id AND c.at >= %(since)s
+                WHERE o.kind = 'feedback' AND NOT o.correct AND c.capability_id = %(capability)s AND NOT c.shadow
+                GROUP BY 1, 2
+            ), asked AS (
+                SELECT version, deployment_id, sum(count)::bigint AS n FROM gateway_usage
+                WHERE capability_id = %(capability)s AND hour >= date_trunc('hour', %(since)s::timestamptz)
+                  AND grant_id > 0 AND outcome = '' GROUP BY 1, 2
+            )
+            SELECT asked.version, asked.deployment_id, asked.n, coalesce(wrong.n, 0)
+            FROM asked LEFT JOIN wrong USING (version, deployment_id) ORDER BY 1, 2
+            """,
+            {"capability": capability.pk, "since": since},
+        )
+        return list(cursor.fetchall())
 
 
 def calls(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from apps.annotation.estimate import accuracy
+from apps.annotation.estimate import accuracy, weighted_share
 
 
 def test_the_interval_covers_the_true_accuracy_of_a_biased_queue():
@@ -37,3 +37,20 @@ def test_an_impossible_probability_is_refused():
 
 def test_one_label_estimates_nothing():
     assert accuracy([True], [1.0]) is None
+
+
+def test_the_interval_of_a_small_group_covers_and_does_not_vanish():
+    rng = np.random.default_rng(5)
+    runs = covered = 0
+    for _ in range(1500):
+        hard = rng.random(150) < 0.2
+        right = rng.random(150) < np.where(hard, 0.7, 0.95)
+        chance = np.where(hard, 0.6, 0.2)
+        taken = rng.random(150) < chance
+        if taken.sum() >= 2:
+            found = weighted_share(right[taken].tolist(), chance[taken].tolist())
+            covered += found.low <= 0.2 * 0.7 + 0.8 * 0.95 <= found.high
+            runs += 1
+
+    assert 0.92 <= covered / runs <= 0.99
+    assert weighted_share([True] * 5, [0.5] * 5).low < 0.7
