@@ -211,11 +211,11 @@ class Connection(asyncio.Protocol):
         reply = await self._application.answer(head.method, head.path, head.headers, body)
         self.busy, self._task = False, None
         self._send(head, reply)
-        if self._queue and head.keep_alive and self._transport is not None:
-            waiting = self._queue.popleft()
+        while self._queue and not self.busy and head.keep_alive and self._transport is not None:
+            head, body = self._queue.popleft()
             if not self._queue:
                 self._transport.resume_reading()
-            self._answer(*waiting)
+            self._answer(head, body)
 
     def _send(self, head: Head, reply: Reply) -> None:
         transport = self._transport
