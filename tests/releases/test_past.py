@@ -1,6 +1,5 @@
 """Which version answered whom in the past, and a logged call run again on exactly that version."""
 
-from collections import Counter
 from datetime import timedelta
 from uuid import uuid4
 
@@ -59,7 +58,6 @@ def test_history_names_the_version_that_the_gateway_chose(rolling, digits):
     assert {caller: at_moment(digits, now, caller=caller).version for caller in callers[:60]} == {
         caller: chosen[caller] for caller in callers[:60]
     }
-    assert Counter(chosen.values())["1.1.0"] in range(1, 13)
 
 
 def test_history_knows_who_was_pinned(rolling, digits, ole):

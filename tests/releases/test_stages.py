@@ -265,7 +265,7 @@ def said(deployment, good, of, minutes_ago):
 def at_half(start, mine, other):
     release = start(metric=METRIC, stages=[{"weight": 50, "worse_by": 0.45, "metric": True}])
     Stage.objects.update(started_at=timezone.now() - timedelta(hours=1))
-    for minute in range(6, 12):
+    for minute in range(6, 18):
         said(release.deployment, mine, 20, minute)
         said(release.baseline, other, 20, minute)
     proceed(release)
@@ -283,7 +283,7 @@ def test_a_business_metric_that_holds_passes_when_enough_calls_came(start):
     release = at_half(start, 19, 19)
     measured = active_stage(release).evidence["metric"]
 
-    assert (release.status, measured["candidate"], measured["candidate_calls"]) == ("rolling", 0.95, 120)
+    assert (release.status, measured["candidate"], measured["candidate_calls"]) == ("rolling", 0.95, 240)
     assert measured["better_by"][0] < 0 < measured["better_by"][2]
     assert measured["outcome"] == active_stage(release).outcome == "success"
 
