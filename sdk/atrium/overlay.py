@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -40,6 +41,8 @@ def lay(over: Path) -> Path:
         _write(over / "bin" / name, _PIP.format(python=python), mode=0o755)
     argv = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     spec = {"argv": argv, "display_name": "Python 3", "language": "python", "metadata": {"debugger": True}}
+    for logo in (Path(sys.prefix) / "share" / "jupyter" / "kernels" / "python3").glob("logo-*"):
+        shutil.copyfile(logo, kernel / logo.name)
     _write(kernel / "kernel.json", json.dumps(spec))
     return kernel.parent
 

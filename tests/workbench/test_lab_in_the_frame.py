@@ -97,7 +97,7 @@ def test_from_an_empty_list_to_a_running_cell_and_a_terminal(
     lab.locator(".jp-LauncherCard", has_text="Data sets").wait_for()
     with page.expect_popup() as opened:
         lab.locator(".jp-LauncherCard", has_text="Submit as job").click()
-    assert opened.value.url.endswith(f"/workspaces/{number}/run/")
+    opened.value.wait_for_url(re.compile(rf"/workspaces/{number}/run/$"))
     opened.value.close()
     lab.get_by_text("welcome.ipynb").first.dblclick()
     lab.locator(".jp-Notebook").wait_for()

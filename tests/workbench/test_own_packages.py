@@ -23,6 +23,7 @@ def test_a_package_of_ones_own_hides_the_environments_and_leaves_it_as_it_was(tm
     assert "mine" not in _said(below, "-c", asked)
     assert _said(over / "bin" / "pip", "--version").startswith("pip ")
     assert str(over / "bin" / "python3") in (over / "share/jupyter/kernels/python3/kernel.json").read_text()
+    assert (over / "share/jupyter/kernels/python3/logo-svg.svg").exists()
     assert kernels == str(over / "share" / "jupyter" / "kernels")
     assert packages.installed_in(tmp_path) == ["jmespath==9.9"]
 
