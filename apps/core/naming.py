@@ -32,11 +32,11 @@ _KINDS = {
     "made": gettext_lazy("made"),
     "member of": gettext_lazy("member of"),
     "next version": gettext_lazy("next version"),
-    "packaged": gettext_lazy("packaged into"),
+    "packaged": gettext_lazy("packaged"),
     "quantised": gettext_lazy("quantised to"),
     "released by": gettext_lazy("released by"),
     "reported": gettext_lazy("reported in"),
-    "trained on": gettext_lazy("trained"),
+    "trained on": gettext_lazy("taught"),
     "went into": gettext_lazy("went into"),
 }
 _resolvers: dict[str, tuple[str | Promise, Resolver]] = {}

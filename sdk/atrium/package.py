@@ -26,6 +26,11 @@ FORMAT = "atrium-package/1"
 MANIFEST = "package.json"
 CASES = "cases.json"
 DEFAULT_TOLERANCE = 1e-5
+# What the packaging job does, in this order.
+STEPS = (
+    *("environment", "read", "signature", "load", "cases", "convert", "quantise", "measure", "write"),
+    "check",
+)
 CHUNK = 1 << 20
 
 

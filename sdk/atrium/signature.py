@@ -188,6 +188,9 @@ def _check_range(place: str, entry: dict[str, Any]) -> None:
     low, high = entry.get("minimum"), entry.get("maximum")
     if low is not None and high is not None and low > high:
         raise InvalidSignature(f"{place}: minimum {low} is above maximum {high}")
+    for key in ("title", "unit", "description"):
+        if entry.get(key) is not None and not isinstance(entry[key], str):
+            raise InvalidSignature(f"{place}.{key} must be a text, got {show(entry[key])}")
     if entry.get("choices") is not None and not isinstance(entry["choices"], list):
         raise InvalidSignature(f"{place}.choices must be a list, got {show(entry['choices'])}")
 
@@ -198,6 +201,31 @@ def _check_sensitive(place: str, entry: dict[str, Any]) -> None:
         raise InvalidSignature(
             f"{place}.sensitive is {show(given)}; use true, {' or '.join(map(show, SENSITIVE))}"
         )
+
+
+def check_examples(signature: Signature) -> None:
+    """Refuse a signature whose own examples it would refuse in a call; asked when a version is packaged."""
+    for place, specs in (("inputs", signature.inputs), ("columns", signature.columns)):
+        for spec in specs:
+            for value in _flat(spec.example):
+                _check_example(f"signature.{place}, '{spec.name}': the example", spec, value)
+
+
+def _flat(example: Any) -> list[Any]:
+    if isinstance(example, list | tuple):
+        return [value for part in example for value in _flat(part)]
+    return [] if example is None else [example]
+
+
+def _check_example(place: str, spec: TensorSpec | Column, value: Any) -> None:
+    if spec.choices is not None and value not in spec.choices:
+        raise InvalidSignature(f"{place} {show(value)} is not one of {', '.join(map(str, spec.choices))}")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    low = -math.inf if spec.minimum is None else spec.minimum
+    high = math.inf if spec.maximum is None else spec.maximum
+    if value < low or value > high:
+        raise InvalidSignature(f"{place} {_outside(value, low, high, spec.unit)}")
 
 
 def _lean(spec: TensorSpec | Column) -> dict[str, Any]:
@@ -316,6 +344,8 @@ def _check_columns(columns: Sequence[Column], tensor: Tensor) -> None:
     values = tensor.flat()
     width = len(columns)
     for at, column in enumerate(columns):
+        if column.choices is not None:
+            _check_column_choices(column, tensor, values[at::width])
         if column.minimum is None and column.maximum is None:
             continue
         low = -math.inf if column.minimum is None else column.minimum
@@ -326,6 +356,18 @@ def _check_columns(columns: Sequence[Column], tensor: Tensor) -> None:
                     f"input '{tensor.name}', row {row}, column '{column.name}': "
                     f"{_outside(value, low, high, column.unit)}"
                 )
+
+
+def _check_column_choices(column: Column, tensor: Tensor, values: Sequence[Any]) -> None:
+    choices = column.choices or []
+    allowed = {str(choice).encode() for choice in choices} if tensor.datatype == "BYTES" else set(choices)
+    for row, value in enumerate(values):
+        if value not in allowed:
+            shown = show(value.decode(errors="replace") if isinstance(value, bytes) else value)
+            raise InvalidTensor(
+                f"input '{tensor.name}', row {row}, column '{column.name}': {shown} is not one of "
+                f"{', '.join(str(choice) for choice in choices)}"
+            )
 
 
 def _place(tensor: Tensor, at: int) -> str:

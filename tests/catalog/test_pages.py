@@ -113,7 +113,7 @@ def test_the_failure_page_names_step_message_advice_and_log(page, digits, ada):
 
     text = page.get("/catalog/digits/versions/1.0.0/").content.decode()
 
-    assert "“load”" in text
+    assert "“Load the model”" in text
     assert "No module named &#x27;torch&#x27;" in text
     assert "Hand it in as ONNX." in text
     assert "Package again" in text

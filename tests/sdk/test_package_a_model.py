@@ -130,3 +130,106 @@ def test_a_wrong_signature_is_refused_by_place(base, sources, tmp_path):
     found = failure(base, folder, tmp_path)
     assert found["step"] == "signature"
     assert "signature.inputs[0].datatype is 'FLOAT'" in found["message"]
+
+
+SIGNATURE = {
+    "inputs": [{"name": "x", "datatype": "FP64", "shape": [-1], "minimum": 0, "maximum": 9, "unit": "dB"}]
+}
+SIGNATURE["outputs"] = [{"name": "y", "datatype": "FP64", "shape": [-1]}]
+GOOD = "def predict(x):\n    return {'y': x}\n"
+# what an author got wrong: the files beside a signature, the step that says so, its message and what to do
+WRONG = {
+    "syntax": ({"model.py": "def predict(x):\n    return 1 +\n"}, "load", "SyntaxError", "Correct the code"),
+    "module": (
+        {"model.py": f"import acme\n{GOOD}"},
+        "load",
+        "No module named 'acme'",
+        "a requirements.txt beside",
+    ),
+    "exit": (
+        {"model.py": f"import sys\nsys.exit('no')\n{GOOD}"},
+        "load",
+        "SystemExit: no",
+        "Correct the code",
+    ),
+    "late-exit": (
+        {"model.py": "def predict(x):\n    raise SystemExit(3)\n"},
+        "cases",
+        "ends the program: exit 3",
+        "sys.exit",
+    ),
+    "raises": (
+        {"model.py": "def predict(x):\n    raise ValueError('no weights')\n"},
+        "cases",
+        "ValueError: no weights",
+        "cases.json",
+    ),
+    "unsigned": (
+        {"model.py": GOOD, "signature.json": ""},
+        "load",
+        "needs a signature.json",
+        "Add signature.json",
+    ),
+    "cut": (
+        {"model.py": GOOD, "signature.json": '{"inputs": ['},
+        "signature",
+        "is not JSON",
+        "Correct signature",
+    ),
+    "rules": (
+        {"model.py": GOOD, "parsing.json": '{"score": "max("}'},
+        "signature",
+        "rule 'score'",
+        "JMESPath",
+    ),
+    "example": (
+        {
+            "model.py": GOOD,
+            "signature.json": json.dumps(SIGNATURE).replace('"maximum"', '"example": 12, "maximum"'),
+        },
+        "signature",
+        "the example 12 is above the largest allowed value 9 dB",
+        "Correct signature.json",
+    ),
+    "range": (
+        {
+            "model.py": GOOD,
+            "cases.json": '[{"inputs": [{"name": "x", "datatype": "FP64", "shape": [1], "data": [10]}]}]',
+        },
+        "cases",
+        "10.0 is above the largest allowed value 9 dB",
+        "Correct cases.json",
+    ),
+}
+PACKAGE_ALL = """
+import json, sys
+from pathlib import Path
+from atrium.packaging import package
+told = {folder.name: package(folder, Path("out") / folder.name, {}) for folder in sorted(Path("in").iterdir())}
+Path("told.json").write_text(json.dumps(told))
+"""
+
+
+@pytest.fixture(scope="module")
+def told(base, tmp_path_factory):
+    """What packaging says of each of them, from one process."""
+    place = tmp_path_factory.mktemp("wrong")
+    for name, (files, *_) in WRONG.items():
+        (place / "in" / name).mkdir(parents=True)
+        for file, text in {"signature.json": json.dumps(SIGNATURE), **files}.items():
+            if text:
+                (place / "in" / name / file).write_text(text)
+    done = base.run("-c", PACKAGE_ALL, cwd=place)
+    assert done.returncode == 0, done.stderr
+    return json.loads((place / "told.json").read_text())
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_each_thing_that_is_wrong_is_named_with_its_step_and_what_to_do(told, name):
+    _files, step, message, advice = WRONG[name]
+    failure = told[name]["failure"]
+
+    assert failure["step"] == step
+    assert message in failure["message"]
+    assert advice in failure["advice"]
+    assert {entry["status"] for entry in told[name]["steps"]} <= {"done", "failed", "skipped"}

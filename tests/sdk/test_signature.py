@@ -3,7 +3,7 @@
 import pytest
 
 from atrium.oip import InvalidTensor, Tensor
-from atrium.signature import InvalidSignature, check_inputs, parse_signature
+from atrium.signature import InvalidSignature, check_examples, check_inputs, parse_signature
 
 DIGITS = {
     "inputs": [{"name": "image", "datatype": "FP32", "shape": [-1, 8, 8], "minimum": 0, "maximum": 16}],
@@ -64,6 +64,29 @@ def test_choices_are_enforced():
     assert "'east' is not one of north, south" in refusal(signature, Tensor("site", "BYTES", (1,), [b"east"]))
 
 
+def test_a_column_outside_its_choices_or_its_range_is_named_with_its_unit():
+    columns = [
+        {"name": "band", "choices": [1, 3]},
+        {"name": "loss", "unit": "dB", "minimum": 0, "maximum": 60},
+    ]
+    table = {"name": "t", "datatype": "FP64", "shape": [-1, 2]}
+    signature = {"inputs": [table], "outputs": DIGITS["outputs"], "columns": columns}
+    check_inputs(parse_signature(signature), [Tensor("t", "FP64", (1, 2), [3.0, 12.0])])
+    band = refusal(signature, Tensor("t", "FP64", (2, 2), [1.0, 12.0, 2.0, 12.0]))
+    loss = refusal(signature, Tensor("t", "FP64", (1, 2), [1.0, 61.0]))
+    assert "row 1, column 'band': 2.0 is not one of 1, 3" in band
+    assert "row 0, column 'loss': 61.0 is above the largest allowed value 60 dB" in loss
+
+
+def test_an_example_that_a_call_could_not_send_is_refused():
+    wrong = {"name": "loss", "datatype": "FP64", "shape": [-1], "unit": "dB", "maximum": 60, "example": [70]}
+    signature = parse_signature({"inputs": [wrong], "outputs": DIGITS["outputs"]})
+    with pytest.raises(
+        InvalidSignature, match="'loss': the example 70 is above the largest allowed value 60 dB"
+    ):
+        check_examples(signature)
+
+
 def test_inputs_of_different_length_are_refused():
     signature = {
         "inputs": [{"name": name, "datatype": "INT64", "shape": [-1]} for name in "ab"],
@@ -85,6 +108,7 @@ def test_a_signature_is_written_as_it_was_read():
         ({"inputs": [{**DIGITS["inputs"][0], "shape": [8, "x"]}]}, "shape must be a list of sizes"),
         ({"inputs": [{**DIGITS["inputs"][0], "minimum": 20}]}, "minimum 20 is above maximum 16"),
         ({"inputs": [{**DIGITS["inputs"][0], "colour": "red"}]}, "unknown fields: colour"),
+        ({"inputs": [{**DIGITS["inputs"][0], "unit": 5}]}, "signature.inputs[0].unit must be a text, got 5"),
         ({"inputs": DIGITS["inputs"] * 2}, "uses a name twice"),
         ({"columns": [{"name": "a"}]}, "no input has 1 as its last size"),
         ({"outputs": "class"}, "signature.outputs must be a list"),

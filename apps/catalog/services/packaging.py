@@ -24,6 +24,7 @@ from apps.core.events import publish
 from apps.core.manifests import Manifest
 from apps.core.policy import require
 from apps.datasets.models import DatasetVersion
+from atrium.package import STEPS
 from atrium.parsing import FILE as PARSING
 
 if TYPE_CHECKING:
@@ -229,7 +230,8 @@ def _failure_of(job: Job, result: Mapping[str, Any]) -> dict[str, str] | None:
         return {"step": "", "message": job.reason, "advice": _("Package the version again when you want it.")}
     if job.status != Job.Status.SUCCEEDED or result.get("status") != "packaged":
         message = job.reason or _("The job ended without a result.")
-        return {"step": "", "message": message, "advice": _("Read the log of the job, then package again.")}
+        advice = _("Read the log below: the model was at this step. Correct it, or package again.")
+        return {"step": _step_at(job), "message": message, "advice": advice}
     try:
         digest = manifests.digest(_package_manifest(job))
     except PortalError as error:
@@ -242,6 +244,13 @@ def _failure_of(job: Job, result: Mapping[str, Any]) -> dict[str, str] | None:
             "advice": _("Package the version again."),
         }
     return None
+
+
+def _step_at(job: Job) -> str:
+    """The step at which a job was that could not tell any more: killed for its memory or its time, or crashed."""
+    if job.progress is None:
+        return ""
+    return STEPS[min(round(job.progress * len(STEPS)), len(STEPS) - 1)]
 
 
 def _package_manifest(job: Job) -> Manifest:

@@ -11,6 +11,7 @@ from django.http import FileResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.catalog import pictures, services
@@ -36,6 +37,7 @@ from apps.datasets.forms import uploads_of
 from apps.datasets.selectors import newest_visible_to
 from atrium.graph import FILE as GRAPH
 from atrium.graph import read_graph
+from atrium.package import STEPS
 from atrium.signature import parse_signature
 
 if TYPE_CHECKING:
@@ -43,10 +45,19 @@ if TYPE_CHECKING:
 
     from apps.accounts.models import User
 
-STEPS = (
-    *("environment", "read", "signature", "load", "cases", "convert", "quantise", "measure", "write"),
-    "check",
-)
+_STEP_NAMES = {
+    "environment": gettext_lazy("Choose the environment"),
+    "read": gettext_lazy("Find the model"),
+    "signature": gettext_lazy("Read signature and rules"),
+    "load": gettext_lazy("Load the model"),
+    "cases": gettext_lazy("Run the cases"),
+    "convert": gettext_lazy("Convert to ONNX"),
+    "quantise": gettext_lazy("Try int8"),
+    "measure": gettext_lazy("Measure time and size"),
+    "write": gettext_lazy("Write the package"),
+    "check": gettext_lazy("Load it as a runner does"),
+    "store": gettext_lazy("Store the files"),
+}
 _LOG_BYTES = 16_000
 
 
@@ -121,6 +132,7 @@ def _state_of(version: Version, user: User) -> dict[str, Any]:
     return {
         "version": version,
         "capability": version.capability,
+        "failed_step": _STEP_NAMES.get(str(version.failure.get("step", "")), version.failure.get("step", "")),
         "job": job,
         "steps": _steps_of(version, job),
         "log": log.decode(errors="replace"),
@@ -199,7 +211,9 @@ def _origin_of(version: Version, user: User) -> dict[str, naming.Named]:
 def _steps_of(version: Version, job: Job | None) -> list[dict[str, Any]]:
     """The steps as reported, or, while the job runs, as far as its progress tells."""
     if version.report.get("steps"):
-        return list(version.report["steps"])
+        return [
+            {**step, "title": _STEP_NAMES.get(step["name"], step["name"])} for step in version.report["steps"]
+        ]
     if version.status != Version.Status.PACKAGING or job is None:
         return []
     done = round(job.progress * len(STEPS)) if job.progress is not None else 0
@@ -209,7 +223,9 @@ def _steps_of(version: Version, job: Job | None) -> list[dict[str, Any]]:
     for index, name in enumerate(STEPS):
         status = "done" if index < done else "running" if index == done else "waiting"
         message = job.progress_message if status == "running" else ""
-        steps.append({"name": name, "status": status, "message": message, "seconds": None})
+        steps.append(
+            {"name": name, "title": _STEP_NAMES[name], "status": status, "message": message, "seconds": None}
+        )
     return steps
 
 

@@ -29,7 +29,11 @@ from atrium.signature import Signature
 
 
 class CannotLoad(Exception):
-    """The model cannot be loaded here; the text says why and what to do."""
+    """The model cannot be loaded here; the text says why, `advice` what to do where the plug-in knows it."""
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.advice = advice
 
 
 class CannotConvert(Exception):

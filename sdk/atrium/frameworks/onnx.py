@@ -38,7 +38,10 @@ class OnnxModel:
                 str(path), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:
-            raise CannotLoad(f"{path.name} is no model that onnxruntime can load: {error}") from error
+            raise CannotLoad(
+                f"{path.name} is no model that onnxruntime can load: {error}",
+                "Export it again, and see whether onnx.checker.check_model takes it before you hand it in.",
+            ) from error
         graph_inputs = [node.name for node in self.session.get_inputs()]
         graph_outputs = [node.name for node in self.session.get_outputs()]
         inputs = [spec.name for spec in signature.inputs] if signature else graph_inputs

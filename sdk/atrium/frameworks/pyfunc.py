@@ -50,7 +50,10 @@ class PyFunc(Framework):
 
     def load(self, root: Path, entry: Mapping[str, Any], signature: Signature | None) -> Model:
         if signature is None:
-            raise CannotLoad("log the model with a signature (mlflow.models.infer_signature)")
+            raise CannotLoad(
+                "the MLmodel file has no signature",
+                "Log the model with a signature (mlflow.models.infer_signature), or add a signature.json.",
+            )
         try:
             from mlflow import pyfunc
 

@@ -21,6 +21,7 @@ from atrium.oip.arrays import DTYPES
 from atrium.signature import Signature
 
 SETTINGS = "atrium.json"
+ADVICE = "Correct the code, try it with `python -c 'import model'` in the folder alone, and hand it in again."
 
 
 class PythonModel:
@@ -66,17 +67,24 @@ class PythonFunction(Framework):
 
     def load(self, root: Path, entry: Mapping[str, Any], signature: Signature | None) -> Model:
         if signature is None:
-            raise CannotLoad("a predict function needs a signature.json beside it: inputs and outputs")
+            raise CannotLoad(
+                "a predict function needs a signature.json beside it: inputs and outputs",
+                'Add signature.json, such as {"inputs": [{"name": "x", "datatype": "FP64", "shape": [-1]}], '
+                '"outputs": [{"name": "y", "datatype": "FP64", "shape": [-1]}]}.',
+            )
         module = self._import(root, str(entry["module"]))
         function = getattr(module, str(entry.get("function", "predict")), None)
         if not callable(function):
-            raise CannotLoad(f"the module {entry['module']} has no function {entry.get('function')}")
+            raise CannotLoad(
+                f"the module {entry['module']} has no function {entry.get('function')}",
+                f"Define it, or name the right one in {SETTINGS}.",
+            )
         prepare = getattr(module, "load", None)
         if callable(prepare):
             try:
                 prepare(root)
             except Exception as error:
-                raise CannotLoad(f"load() raised {type(error).__name__}: {error}") from error
+                raise CannotLoad(f"load() raised {type(error).__name__}: {error}", ADVICE) from error
         return PythonModel(function, signature)
 
     def _import(self, root: Path, name: str) -> Any:
@@ -87,8 +95,16 @@ class PythonFunction(Framework):
                 del sys.modules[known]
         try:
             return importlib.import_module(name)
-        except Exception as error:
-            raise CannotLoad(f"importing {name} raised {type(error).__name__}: {error}") from error
+        except (Exception, SystemExit) as error:
+            raise CannotLoad(
+                f"importing {name} raised {type(error).__name__}: {error}", _advice(error)
+            ) from error
 
     def joins_calls(self) -> bool:
         return False
+
+
+def _advice(error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return f"List the package that has '{error.name}' in a requirements.txt beside the model, or ship the module."
+    return ADVICE

@@ -78,7 +78,10 @@ class Torch(Framework):
 
     def load(self, root: Path, entry: Mapping[str, Any], signature: Signature | None) -> Model:
         if signature is None:
-            raise CannotLoad("a PyTorch model needs a signature.json, or a signature in its MLmodel file")
+            raise CannotLoad(
+                "a PyTorch model needs a signature.json, or a signature in its MLmodel file",
+                "Add signature.json with the inputs and outputs in the order of the model's arguments and results.",
+            )
         file = root / str(entry["file"])
         try:
             import torch

@@ -21,19 +21,15 @@ from atrium.frameworks.onnx import OnnxModel, probe
 from atrium.mlmodel import InvalidModel, input_example, read_source, signature_of
 from atrium.oip.arrays import DTYPES, Array, from_array, to_array
 from atrium.oip.tensors import Tensor
-from atrium.package import CASES, Case, InvalidPackage, digest, manifest, parse_cases, write_manifest
+from atrium.package import CASES, STEPS, Case, InvalidPackage, digest, manifest, parse_cases, write_manifest
 from atrium.packaging.agreement import Agreement, compare, compare_roughly, text_probes
 from atrium.packaging.golden import NoGoldenRows, golden_cases
 from atrium.packaging.quantise import QUANTISED, SAME, TOLERANCE, write_int8
 from atrium.parsing import FILE as PARSING
 from atrium.parsing import InvalidRules, read_rules
 from atrium.runner.replica import CONVERTED, load_replica
-from atrium.signature import InvalidSignature, Signature, parse_signature
+from atrium.signature import InvalidSignature, Signature, check_examples, parse_signature
 
-STEPS = (
-    *("environment", "read", "signature", "load", "cases", "convert", "quantise", "measure", "write"),
-    "check",
-)
 SIDECARS = ("cases.json", "signature.json", "card.md", PARSING)
 BUILT_CASE_TOLERANCE = 1e-4
 MAX_EXAMPLE_ITEMS = 20
@@ -88,7 +84,7 @@ class Job:
         started = time.monotonic()
         try:
             yield entry
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             entry |= {"status": "failed", "message": str(error)}
             raise
         else:
@@ -118,6 +114,8 @@ def package(source: Path, target: Path, params: Mapping[str, Any]) -> dict[str, 
             step(job)
     except StepFailed as error:
         return _failure(job, str(error), error.advice)
+    except SystemExit as error:
+        return _failure(job, f"the model's code ends the program: exit {error}", "Take sys.exit out of it.")
     except Exception as error:
         traceback.print_exc()
         return _failure(job, f"{type(error).__name__}: {error}", "Read the log of this job for the trace.")
@@ -189,6 +187,7 @@ def _find_signature(job: Job) -> None:
             document = _json_sidecar(job, "signature.json") or job.params.get("signature")
             if document:
                 job.signature = parse_signature(document)
+                check_examples(job.signature)
                 step["message"] = "signature.json"
             else:
                 job.signature = signature_of(job.source)
@@ -197,7 +196,7 @@ def _find_signature(job: Job) -> None:
             raise StepFailed(f"the signature is wrong: {error}", "Correct signature.json.") from error
         rules = _check_rules(job)
         if rules:
-            step["message"] += f"; {rules} parsing rules"
+            step["message"] += f"; parsing rules: {rules}"
 
 
 def _check_rules(job: Job) -> int:
@@ -222,7 +221,7 @@ def _load(job: Job) -> None:
             job.model = job.framework.load(job.source.root, job.entry, job.signature)
             job.signature = _complete(job)
         except CannotLoad as error:
-            raise StepFailed(str(error), advice) from error
+            raise StepFailed(str(error), error.advice or advice) from error
         job.result["signature"] = job.signature.to_json()
         step["message"] = f"loaded; {len(job.signature.inputs)} inputs, {len(job.signature.outputs)} outputs"
         if differences:
