@@ -125,7 +125,10 @@ class CapabilityViewSet(
     def comparison(self, request: Request, slug: str = "") -> Response:
         """Versions side by side: `?versions=1.0.0&versions=1.1.0`. Values that differ are marked."""
         asked = request.query_params.getlist("versions")
-        sides = [side_of(version) for version in versions_to_compare(self._one(), asked, user=request.user)]
+        sides = [
+            side_of(version, user=request.user)
+            for version in versions_to_compare(self._one(), asked, user=request.user)
+        ]
         found = {
             "versions": [side.number for side in sides],
             "sections": compare(sides),

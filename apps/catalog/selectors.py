@@ -17,7 +17,7 @@ from apps.accounts.selectors import teams_of
 from apps.catalog.comparison import Side
 from apps.catalog.models import Capability, ParsingRules, Version
 from apps.catalog.policy import BUILDERS, LISTED, may_build, may_view_capability
-from apps.core import objects
+from apps.core import naming, objects
 from apps.core.errors import Invalid, NotFound
 from apps.core.search import lexemes
 from atrium.parsing import FILE as PARSING
@@ -170,8 +170,10 @@ def versions_to_compare(
     return [found[number] for number in wanted]
 
 
-def side_of(version: Version) -> Side:
-    """A version with the texts of its package, as `comparison` wants it."""
+def side_of(version: Version, *, user: User | AnonymousUser) -> Side:
+    """A version with the texts of its package and what it came from by name, as `comparison` wants it."""
+    sources = {"dataset": version.dataset_version_urn, "job": version.training_job_urn}
+    named = naming.names_of([each for each in sources.values() if each], user)
     return Side(
         number=version.number,
         facts={
@@ -189,8 +191,7 @@ def side_of(version: Version) -> Side:
         report=version.report,
         parameters=version.parameters,
         lineage={
-            "dataset": version.dataset_version_urn,
-            "job": version.training_job_urn,
+            **{name: named[each].label if each else "" for name, each in sources.items()},
             "code": version.code_digest,
             "source": version.source_digest,
         },

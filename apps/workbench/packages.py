@@ -15,7 +15,7 @@ from apps.catalog import requirements
 from apps.compute import environments
 from apps.compute.environments.builder import LOCKS
 from apps.compute.models import Job
-from apps.compute.services import submit_job
+from apps.compute.services import have_lock, lock_of, submit_lock, why_no_lock
 from apps.core import audit, background, objects
 from apps.core.errors import Invalid, PortalError
 from apps.core.policy import require
@@ -34,8 +34,6 @@ log = logging.getLogger(__name__)
 
 JOB_KIND = "packages"
 INSTALL = "workbench.install_environment"
-LOCK = "environment.lock"
-_UV = "/opt/atrium-uv"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,39}")
 _INSTALLED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._]*)-([0-9][A-Za-z0-9.!+]*)\.dist-info")
 _REASON_LENGTH = 4000
@@ -133,23 +131,14 @@ def _submit(environment: Environment, *, by: User) -> None:
 
 def _locking_job(environment: Environment, *, by: User) -> Job:
     with transaction.atomic():
-        return submit_job(
+        return submit_lock(
             JOB_KIND,
             _("Lock the packages of %(name)s") % {"name": environment.name},
+            f"{environment.requirements}\n{_base()}",
             by=by,
             team=environment.team,
-            argv=["python", "-m", "atrium.packaging.lock", "--uv", _UV],
-            environment="base",
-            files={
-                "inputs/requirements.in": f"{environment.requirements}\n{_base()}",
-                # uv keeps the versions that a lock names as long as nothing speaks against them.
-                f"outputs/{LOCK}": environments.lock_text("base"),
-            },
-            mounts=[(environments.uv_program(), _UV, True)],
-            resources={"cpu": 1.0, "memory_mb": 1024},
-            timeout_s=600,
             subject=environment,
-            network="forwarder",
+            start_from=environments.lock_text("base"),
         )
 
 
@@ -166,21 +155,15 @@ def when_locked(key: str, facts: dict[str, Any]) -> None:
     environment = Environment.objects.filter(job_id=int(key), status="locking").first()
     if job is None or environment is None or urn(environment) != job.subject:
         return
-    if job.status != Job.Status.SUCCEEDED or LOCK not in job.outputs:
-        Environment.lifecycle.move(environment, "failed", by=None, reason=_why(job)[:_REASON_LENGTH])
+    lock = lock_of(job)
+    if lock is None:
+        reason = why_no_lock(job)["message"][:_REASON_LENGTH]
+        Environment.lifecycle.move(environment, "failed", by=None, reason=reason)
         return
-    sha256 = job.outputs[LOCK]["sha256"]
-    with objects.open_object(sha256) as stream:
-        name = environments.keep_lock(stream.read().decode())
     with transaction.atomic():
-        Environment.lifecycle.move(environment, "building", by=None, lock_name=name, lock_sha256=sha256)
+        facts = {"lock_name": lock.environment, "lock_sha256": lock.sha256}
+        Environment.lifecycle.move(environment, "building", by=None, **facts)
         transaction.on_commit(lambda: background.enqueue(INSTALL, environment.pk))
-
-
-def _why(job: Job) -> str:
-    failure = job.result.get("failure") if isinstance(job.result, dict) else None
-    said = str(failure.get("message", "")) if isinstance(failure, dict) else ""
-    return said or job.reason or _("The job that chooses the versions was ended.")
 
 
 def install_environments() -> None:
@@ -201,9 +184,7 @@ def install_environment(pk: int) -> None:
 
 
 def _install(environment: Environment) -> None:
-    if not environments.exists(environment.lock_name):
-        with objects.open_object(environment.lock_sha256) as stream:
-            environments.keep_lock(stream.read().decode())
+    have_lock(environment.lock_name, environment.lock_sha256)
     try:
         environments.build(environment.lock_name, say=log.info)
     except environments.BuildError as error:

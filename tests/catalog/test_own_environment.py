@@ -105,7 +105,7 @@ def test_packages_are_locked_first_and_the_packaging_waits_for_the_environment(r
     version = upload(radio, ada, "lightgbm==4.6.0\n")
 
     first = package_version(version, by=ada)
-    assert (first.kind, first.network) == ("environment", "host")
+    assert (first.kind, first.network) == ("environment", "forwarder")
     locked(first)
     take_lock_result(first.pk)
 

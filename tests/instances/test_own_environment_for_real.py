@@ -1,24 +1,23 @@
-"""With nothing pretended: a model that pins what the base lacks is locked, built, packaged and served in its own."""
+"""In the running portal, with nothing pretended: a model that pins what the base lacks gets an environment of its own.
+
+Locked by uv in the sandbox through the forwarder, built by the worker, packaged there, deployed for test, and called.
+"""
 
 import io
 import subprocess
+import time
 import zipfile
 
 import pytest
+import requests
 
-from apps.catalog.services import create_version, environment_to_serve, package_version, take_lock_result
-from apps.compute import environments
-from apps.compute.models import Job
-from apps.core.archives import Upload, store
-from apps.instances.selectors import ready_replicas
-from apps.instances.services import deploy_version
-from tests.factories import make_capability
-from tests.instances.test_upload_to_answer import TRAIN, base_environment, call, engine, packaged, until
+from tests.instances.test_upload_to_answer import TRAIN, base_environment
 
-__all__ = ["base_environment", "engine"]
-pytestmark = [pytest.mark.stack, pytest.mark.soak, pytest.mark.django_db(transaction=True)]
+__all__ = ["base_environment"]
+pytestmark = [pytest.mark.stack, pytest.mark.soak]
 
 PINS = "cloudpickle==3.1.0\nscikit-learn\nhumanize==4.9.0\n"
+WITHIN_S = 600
 
 
 @pytest.fixture
@@ -35,31 +34,40 @@ def pinned_zip(base_environment, tmp_path) -> bytes:
     return buffer.getvalue()
 
 
-def step_on(version) -> bool:
-    """What the worker would do: take the lock, build the environment; then whether it is packaged."""
-    version.refresh_from_db()
-    take_lock_result(version.job_id)
-    job = Job.objects.filter(pk=version.job_id).first()
-    if job is not None and not environments.is_ready(job.environment):
-        environments.build(job.environment)
-    return packaged(version)
+def until_settled(session, path: str, waiting: set[str]) -> dict:
+    """The document at a path when its status is none of those."""
+    end = time.monotonic() + WITHIN_S
+    while (found := session.get(path).json())["status"] in waiting:
+        assert time.monotonic() < end, found
+        time.sleep(1)
+    return found
 
 
-def test_a_pin_other_than_the_bases_is_locked_built_packaged_and_answers(radio, ada, engine, pinned_zip):
-    digits = make_capability(radio, ada, "digits", name="Digits")
-    files = store([Upload("model.zip", io.BytesIO(pinned_zip), len(pinned_zip))])
-    wishes = {"packaging": {"convert": False}}  # else it became ONNX, which the base serves
-    version = create_version(digits, "1.0.0", files=files, by=ada, parameters=wishes)
+def test_a_pin_other_than_the_bases_is_locked_built_packaged_and_answers(stack, pinned_zip):
+    dev = stack.logged_in("dev")
+    slug, team = f"pinned-{time.monotonic_ns()}", dev.get("/api/v1/capabilities/digits/").json()["team"]
+    dev.post("/api/v1/capabilities/", json={"slug": slug, "team": team, "name": "Pinned"})
+    # without conversion, else it became ONNX, which the base serves
+    said = {"capability": slug, "number": "1.0.0", "parameters": '{"packaging": {"convert": false}}'}
+    sent = dev.post("/api/v1/versions/", data=said, files={"file": ("model.zip", pinned_zip)})
+    assert sent.status_code == 201, sent.text
 
-    assert package_version(version, by=ada).kind == "environment"
-    until(lambda: step_on(version), seconds=400)
+    version = until_settled(dev, f"/api/v1/versions/{sent.json()['id']}/", {"packaging"})
+    assert version["status"] == "packaged", version["failure"]
+    assert "cloudpickle==3.1.0" in version["report"]["steps"][0]["message"]
+    assert version["runtime"] == "python"
 
-    assert version.environment.startswith("own-")
-    assert environment_to_serve(version) == version.environment
-    assert "humanize==4.9.0" in environments.lock_text(version.environment)
-    assert "cloudpickle==3.1.0" in version.report["steps"][0]["message"]
-    deploy_version(version, kind="test", by=ada)
-    replica = until(lambda: ready_replicas().first(), seconds=120)
-    image = [[0.0] * 8 for _ in range(8)]
-    tensor = {"name": "image", "shape": [1, 8, 8], "datatype": "FP32", "data": [image]}
-    assert call(replica.socket, {"inputs": [tensor]})["outputs"][0]["shape"] == [1]
+    asked = dev.post("/api/v1/deployments/", json={"version": version["id"], "kind": "test"})
+    deployment = f"/api/v1/deployments/{asked.json()['id']}/"
+    assert until_settled(dev, deployment, {"pending", "starting"})["status"] == "ready"
+    key = dev.post(f"{deployment}key/").json()["key"]
+    tensor = {"name": "image", "shape": [1, 8, 8], "datatype": "FP32", "data": [0.0] * 64}
+    answer = requests.post(
+        f"{stack.gateway_url}/v2/models/{slug}/infer",
+        json={"inputs": [tensor]},
+        headers={"Authorization": f"Bearer {key}"},
+        timeout=60,
+    )
+    dev.post(f"{deployment}stop/")
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["outputs"][0]["shape"] == [1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from django.utils.translation import gettext as _
 from apps.catalog import requirements
 from apps.catalog.models import EnvironmentLock, Version
 from apps.compute import environments
-from apps.compute.services import submit_job
+from apps.compute.services import Lock, have_lock, submit_lock
 from apps.core import background, objects
 from atrium.graph import FILE as GRAPH
 from atrium.graph import MEMBERS
@@ -26,12 +25,7 @@ if TYPE_CHECKING:
 
 JOB_KIND = "environment"
 BASE = "base"
-LOCK = "environment.lock"
-_UV = "/opt/atrium-uv"
 _LARGEST_TEXT = 1 << 20
-_RESOURCES = {"cpu": 1.0, "memory_mb": 1024}
-_TIMEOUT_S = 600
-_PASSED_ON = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "ALL_PROXY")
 
 
 def requirements_of(manifest: Manifest) -> list[Requirement]:
@@ -63,10 +57,7 @@ def known_environment(version: Version) -> str | None:
 
 def kept_environment(kept: EnvironmentLock) -> str:
     """The name of a lock's environment, with the lock where environments are built from."""
-    if not environments.exists(kept.environment):
-        with objects.open_object(kept.lock_sha256) as stream:
-            environments.keep_lock(stream.read().decode())
-    return kept.environment
+    return have_lock(kept.environment, kept.lock_sha256)
 
 
 def environment_to_serve(version: Version) -> str:
@@ -77,45 +68,28 @@ def environment_to_serve(version: Version) -> str:
     return kept_environment(kept) if kept else version.environment
 
 
-def submit_lock(version: Version, *, by: User) -> Job:
-    """Let uv resolve and lock a version's packages in a job with the network of the package hosts."""
-    lines = requirements.to_lock(requirements_of(version.source_manifest))
-    passed = {name: value for name, value in os.environ.items() if name in _PASSED_ON}
-    passed |= {name: value for name, value in os.environ.items() if name.startswith("UV_")}
-    return submit_job(
-        JOB_KIND,
-        _("Lock the packages of %(name)s %(number)s")
-        % {"name": version.capability.name, "number": version.number},
-        by=by,
-        team=version.capability.team,
-        argv=["python", "-m", "atrium.packaging.lock", "--uv", _UV],
-        environment=BASE,
-        files={"inputs/requirements.in": "".join(f"{line}\n" for line in lines)},
-        mounts=[(environments.uv_program(), _UV, True)],
-        env=passed,
-        resources=_RESOURCES,
-        timeout_s=_TIMEOUT_S,
-        subject=version,
-        network="host",
-    )
+def lock_packages(version: Version, *, by: User) -> Job:
+    """Let a job resolve and lock a version's packages."""
+    title = _("Lock the packages of %(name)s %(number)s") % {
+        "name": version.capability.name,
+        "number": version.number,
+    }
+    wanted = "".join(f"{line}\n" for line in requirements.to_lock(requirements_of(version.source_manifest)))
+    return submit_lock(JOB_KIND, title, wanted, by=by, team=version.capability.team, subject=version)
 
 
-def keep_lock_of(job: Job, version: Version) -> str:
-    """Keep the lock that a job made; returns the environment's name."""
-    entry = job.outputs[LOCK]
+def keep_lock_of(lock: Lock, version: Version) -> str:
+    """Remember a lock for the same packages of other versions; returns the environment's name."""
     lines = requirements.to_lock(requirements_of(version.source_manifest))
-    with objects.open_object(entry["sha256"]) as stream:
-        name = environments.keep_lock(stream.read().decode())
-    facts = job.result if isinstance(job.result, dict) else {}
     EnvironmentLock.objects.get_or_create(
         requirements_digest=requirements.digest(lines),
         defaults={
-            "environment": name,
-            "lock_sha256": entry["sha256"],
-            "packages": int(facts.get("packages") or 0),
+            "environment": lock.environment,
+            "lock_sha256": lock.sha256,
+            "packages": lock.packages,
         },
     )
-    return name
+    return lock.environment
 
 
 def build_soon(name: str) -> None:

@@ -17,7 +17,7 @@ from apps.catalog.services import locking
 from apps.catalog.services.capabilities import index_words
 from apps.compute import environments
 from apps.compute.models import Job
-from apps.compute.services import submit_job
+from apps.compute.services import lock_of, submit_job, why_no_lock
 from apps.core import lineage, manifests
 from apps.core.errors import PortalError
 from apps.core.events import publish
@@ -53,7 +53,7 @@ def package_version(version: Version, *, by: User) -> Job:
     missing = locking.missing_in_base(version)
     known = locking.known_environment(version) if missing else locking.BASE
     Version.lifecycle.move(version, "packaging", by=by, failure={}, report={})
-    lock = locking.submit_lock(version, by=by) if known is None else None
+    lock = locking.lock_packages(version, by=by) if known is None else None
     job = lock or _submit(version, str(known), _why(missing), by=by)
     _follow(version, job)
     return job
@@ -133,19 +133,14 @@ def take_lock_result(job_id: int) -> Version | None:
         )
         if version is None:
             return None
-        if job.status == Job.Status.SUCCEEDED and locking.LOCK in job.outputs:
-            name = locking.keep_lock_of(job, version)
+        lock = lock_of(job)
+        if lock is not None:
+            name = locking.keep_lock_of(lock, version)
             _follow(
                 version, _submit(version, name, _why(locking.missing_in_base(version)), by=job.created_by)
             )
             return version
-        result = job.result if isinstance(job.result, dict) else {}
-        failure = _failure_of(job, result) or {
-            "step": "environment",
-            "message": job.reason or _("The job ended without a lock."),
-            "advice": _("Package the version again."),
-        }
-        failure["step"] = failure["step"] or "environment"
+        failure = {"step": "environment", **why_no_lock(job)}
         step = {"name": "environment", "status": "failed", "seconds": 0, "message": failure["message"][:300]}
         _failed(version, job, {"steps": [step]}, failure)
         return version

@@ -39,7 +39,7 @@ def compare_versions(request: HttpRequest, slug: str) -> HttpResponse:
     }
     if asked or len(chosen) == 2:
         user = cast("User", request.user)
-        sides = [side_of(version) for version in versions_to_compare(capability, chosen, user=user)]
+        sides = [side_of(each, user=user) for each in versions_to_compare(capability, chosen, user=user)]
         context |= {
             "sides": sides,
             "sections": compare(sides),

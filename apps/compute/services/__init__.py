@@ -2,6 +2,7 @@
 
 from apps.compute.services.egress import allow_host, remove_host, set_host_enabled
 from apps.compute.services.jobs import cancel_job, retry_job, submit_job, submit_script
+from apps.compute.services.locks import Lock, have_lock, lock_of, submit_lock, why_no_lock
 from apps.compute.services.workloads import (
     grow_reservation,
     observe,
@@ -13,9 +14,12 @@ from apps.compute.services.workloads import (
 )
 
 __all__ = [
+    "Lock",
     "allow_host",
     "cancel_job",
     "grow_reservation",
+    "have_lock",
+    "lock_of",
     "observe",
     "remove_host",
     "remove_workload",
@@ -24,7 +28,9 @@ __all__ = [
     "start_workload",
     "stop_workload",
     "submit_job",
+    "submit_lock",
     "submit_script",
+    "why_no_lock",
     "workload_log",
     "workload_socket",
 ]
