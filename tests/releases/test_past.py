@@ -1,7 +1,7 @@
 """Which version answered whom in the past, and a logged call run again on exactly that version."""
 
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID
 
 import orjson
 import pytest
@@ -10,6 +10,7 @@ from django.utils import timezone
 from apps.core.errors import Conflict, NotAllowed
 from apps.gateway import partitions
 from apps.gateway.dataplane.routing import by_weight, point_of
+from apps.gateway.dataplane.service import new_id
 from apps.gateway.dataplane.snapshot import Capability
 from apps.gateway.models import Call, Retention
 from apps.gateway.retention import kept_until
@@ -32,7 +33,7 @@ def call(rolling):
     inputs = [{"name": "image", "datatype": "FP32", "shape": [1], "data": [0.5]}]
     outputs = [{"name": "class", "datatype": "INT64", "shape": [1], "data": [3]}]
     return Call.objects.create(
-        request_id=uuid4(), at=now, capability_id=rolling.capability_id, deployment_id=rolling.baseline_id,
+        request_id=UUID(new_id()), at=now, capability_id=rolling.capability_id, deployment_id=rolling.baseline_id,
         version="1.0.0", subject="x", status=200, error_kind="", latency_ms=2.0, stage_weight=99, shadow=False,
         digested=True, request=orjson.dumps({"inputs": inputs}), response=orjson.dumps({"outputs": outputs}),
     )  # fmt: skip
