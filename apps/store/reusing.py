@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from apps.accounts.models import Team
 from apps.core.policy import Verdict, deny
 from apps.instances.guard import may_take_production_traffic
-from apps.store.models import Plan, Subscription, TrustedTeam
+from apps.store.models import Plan, SiteCopy, Subscription, TrustedTeam
 from apps.store.policy import may_reuse
 
 if TYPE_CHECKING:
@@ -32,8 +32,10 @@ class Reuse:
 
 
 def reuses(user: User, capability: Capability, version: Version | None) -> list[Reuse]:
-    """For each team of a person at another site than the provider's: may it run this there, and under which plan."""
+    """For each team of a person at another site that has no copy yet: may it run this there, and under which plan."""
+    running = SiteCopy.objects.filter(subscription__capability=capability, status__in=SiteCopy.OPEN)
     teams = Team.objects.filter(memberships__user=user.pk).exclude(site=capability.team.site_id)
+    teams = teams.exclude(pk__in=running.values("subscription__team"))
     mine = list(teams.select_related("site").distinct().order_by("name")[:20])
     if not mine:
         return []

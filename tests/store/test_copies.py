@@ -163,6 +163,7 @@ def test_pages_and_api_show_and_do_it(shared, digits, live, olga, cy, ada, trans
     client.post("/store/digits/reuse/", {"team": "transport"})
     made = SiteCopy.objects.get()
     ready(made.deployment)
+    assert "Run it at" not in client.get("/store/digits/").text
     assert f"#{made.deployment_id}" in client.get("/operations/").text
     assert client.get(f"/operations/{made.deployment_id}/").status_code == 200
     told = client.get("/api/v1/store/digits/copies/").json()[0]
