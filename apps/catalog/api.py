@@ -27,6 +27,7 @@ from apps.catalog.selectors import (
     next_patch,
     rules_of,
     side_of,
+    suggested_number,
     versions_to_compare,
     versions_visible_to,
 )
@@ -50,6 +51,7 @@ from apps.catalog.trying import try_rules
 from apps.core import archives, objects
 from apps.core.api import IdempotencyMixin
 from apps.core.errors import Invalid, NotAllowed
+from apps.core.events import publish
 from apps.core.policy import require
 
 if TYPE_CHECKING:
@@ -192,7 +194,7 @@ class VersionViewSet(
         )
         version = services.create_version(
             capability,
-            values["number"],
+            values["number"] or suggested_number(capability),
             files=_files_of(values),
             by=self._user(),
             changelog=values["changelog"],
@@ -202,6 +204,8 @@ class VersionViewSet(
             parameters=origin.parameters,
             expected_digest=values["digest"],
         )
+        token = request.auth.pk if isinstance(request.auth, PersonalToken) else None
+        publish("catalog.version_uploaded", version.pk, token=token, run=values["run"])
         if values["package"]:
             services.package_version(version, by=self._user())
         return Response(VersionSerializer(version).data, status=status.HTTP_201_CREATED)

@@ -92,7 +92,9 @@ class NewVersionSerializer(serializers.Serializer[Any]):
     """A new version: `file` (zip, tar or one file), or `files` as {path: sha256} of stored objects."""
 
     capability = serializers.SlugField()
-    number = serializers.CharField()
+    number = serializers.CharField(
+        required=False, allow_blank=True, default="", help_text="The next minor version when it is left out"
+    )
     file = serializers.FileField(required=False)
     files = serializers.JSONField(required=False)
     changelog = serializers.CharField(required=False, allow_blank=True, default="")
@@ -113,6 +115,13 @@ class NewVersionSerializer(serializers.Serializer[Any]):
         required=False, allow_blank=True, default="", help_text="The digest over all files, to be checked"
     )
     package = serializers.BooleanField(required=False, default=True)
+    run = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        default="",
+        max_length=64,
+        help_text="The run of the experiment tracker that made it, for the lineage",
+    )
 
 
 class Int8Serializer(serializers.Serializer[Any]):

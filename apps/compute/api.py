@@ -16,12 +16,15 @@ from apps.accounts.models import Team
 from apps.accounts.policy import may_administer
 from apps.compute.models import AllowedHost, EgressRecord, Job
 from apps.compute.selectors import (
+    advice_on,
     allowed_hosts,
     egress_records,
     job_log,
     job_output,
     job_visible_to,
     jobs_visible_to,
+    measured_needs,
+    usage_of,
 )
 from apps.compute.serializers import (
     AllowedHostSerializer,
@@ -30,6 +33,7 @@ from apps.compute.serializers import (
     HostChangeSerializer,
     JobSerializer,
     ScriptSerializer,
+    UsageSerializer,
 )
 from apps.compute.services import (
     allow_host,
@@ -113,6 +117,14 @@ class JobViewSet(
         """The attempts of a job, oldest first."""
         rows = self.get_object().attempts.order_by("number")[:200]
         return Response(AttemptSerializer(rows, many=True).data)
+
+    @extend_schema(responses=UsageSerializer)
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    def usage(self, request: Request, pk: str = "") -> Response:
+        """Memory and processor time of the newest attempt, and what runs of the same thing needed."""
+        job = self.get_object()
+        found = {"samples": usage_of(job), "needs": measured_needs(job.needs_key), "advice": advice_on(job)}
+        return Response(UsageSerializer(found).data)
 
     @extend_schema(
         parameters=[OpenApiParameter("offset", int), OpenApiParameter("attempt", int)],

@@ -55,6 +55,11 @@ class Job(models.Model):
     mounts = models.JSONField(default=list, help_text="[source, target, readonly] each.")
     variables = models.TextField(blank=True, help_text="Environment variables, encrypted.")
     resources = models.JSONField(_("resources"), default=dict)
+    needs_key = models.CharField(
+        max_length=200,
+        blank=True,
+        help_text="What is run again and again: its runs' measured needs go together.",
+    )
     network = models.CharField(max_length=10, choices=Network.choices, default=Network.NONE)
     priority = models.PositiveSmallIntegerField(_("priority"), default=5)
     timeout_s = models.FloatField(_("time limit"), default=3600)
@@ -88,6 +93,9 @@ class Job(models.Model):
             models.Index(fields=["id"], condition=Q(status__in=["starting", "running"]), name="job_active"),
             models.Index(fields=["team", "-id"], name="job_by_team"),
             models.Index(fields=["subject", "-id"], name="job_by_subject"),
+            models.Index(
+                fields=["needs_key", "-id"], condition=~Q(needs_key=""), name="job_by_what_it_needs"
+            ),
         ]
         constraints = [
             models.CheckConstraint(
@@ -117,6 +125,7 @@ class Attempt(models.Model):
     exit_code = models.IntegerField(null=True)
     peak_memory_mb = models.FloatField(default=0)
     cpu_s = models.FloatField(default=0)
+    usage = models.JSONField(default=list, help_text="[seconds since the start, MB, processor seconds] each.")
     log = models.CharField(max_length=64, blank=True, help_text="SHA-256 of the log, once it ended.")
 
     class Meta:

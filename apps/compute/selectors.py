@@ -11,7 +11,7 @@ from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
 
 from apps.accounts.selectors import teams_of
-from apps.compute import ledger
+from apps.compute import ledger, needs
 from apps.compute.adapters import engine
 from apps.compute.egress import Rule
 from apps.compute.models import AllowedHost, Attempt, EgressRecord, Job, Reservation
@@ -76,6 +76,39 @@ def queue_position(job: Job) -> int:
         priority=job.priority, queued_at__lt=job.queued_at
     )
     return ahead.count() + 1
+
+
+def measured_needs(key: str, *, most: int = 10) -> needs.Needs | None:
+    """What the newest runs of one thing needed; those that were stopped from outside tell nothing."""
+    if not key:
+        return None
+    ended = Job.objects.filter(needs_key=key, status__in=("succeeded", "failed"), peak_memory_mb__gt=0)
+    rows = ended.order_by("-pk").values_list("peak_memory_mb", "cpu_s", "started_at", "finished_at")[:most]
+    runs = []
+    for peak, cpu_s, started, finished in rows:
+        seconds = (finished - started).total_seconds() if started and finished else 0.0
+        runs.append(needs.Measured(peak, cpu_s / seconds if seconds >= 1 else 0.0, seconds))
+    return needs.of_runs(runs)
+
+
+def advice_on(job: Job) -> str:
+    """What to ask for next time, in words, where an ended job asked for far too much or nearly too little memory."""
+    asked = float(job.resources.get("memory_mb", 0))
+    measured = measured_needs(job.needs_key)
+    if not job.ended or measured is None:
+        return ""
+    facts = {"peak": round(job.peak_memory_mb), "asked": round(asked), "next": measured.memory_mb}
+    if needs.is_far_above(asked, measured.peak_memory_mb):
+        return _("It used at most %(peak)d MB of the %(asked)d MB asked for; %(next)d MB would do.") % facts
+    if needs.is_close(asked, job.peak_memory_mb):
+        return _("It used %(peak)d MB of the %(asked)d MB asked for; ask for %(next)d MB next time.") % facts
+    return ""
+
+
+def usage_of(job: Job) -> list[list[float]]:
+    """What the newest attempt used over time: [seconds, MB, processor seconds] each."""
+    found = Attempt.objects.filter(job=job, number=job.attempt).values_list("usage", flat=True).first()
+    return list(found or [])
 
 
 def job_log(

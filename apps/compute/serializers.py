@@ -46,6 +46,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
             "memory_mb",
             "peak_memory_mb",
             "cpu_s",
+            "needs_key",
             "created_at",
             "started_at",
             "finished_at",
@@ -53,12 +54,41 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         read_only_fields = fields
 
 
+class NeedsSerializer(serializers.Serializer[Any]):
+    """What the newest runs of one thing needed at most, and what to ask for next time (`memory_mb`, `cpu`)."""
+
+    runs = serializers.IntegerField()
+    peak_memory_mb = serializers.FloatField()
+    cores = serializers.FloatField()
+    seconds = serializers.FloatField()
+    memory_mb = serializers.IntegerField()
+    cpu = serializers.FloatField()
+
+
+class UsageSerializer(serializers.Serializer[Any]):
+    """What a job used: `samples` are [seconds since the start, MB, processor seconds until then]."""
+
+    samples = serializers.ListField(child=serializers.ListField(child=serializers.FloatField()))
+    needs = NeedsSerializer(allow_null=True)
+    advice = serializers.CharField(allow_blank=True)
+
+
 class ScriptSerializer(serializers.Serializer[dict[str, Any]]):
-    """A Python script to run as a job."""
+    """A Python script, or a notebook, to run as a job."""
 
     title = serializers.CharField(max_length=200)
     team = serializers.SlugField(help_text="Short name of the team.")
-    script = serializers.CharField(max_length=1_000_000, trim_whitespace=False)
+    script = serializers.CharField(
+        max_length=1_000_000, trim_whitespace=False, required=False, allow_blank=True, default=""
+    )
+    notebook = serializers.CharField(
+        max_length=8_000_000,
+        trim_whitespace=False,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="An .ipynb file's text instead of a script; its executed copy is kept.",
+    )
     environment = serializers.CharField(max_length=60, default="base")
     inputs = serializers.DictField(
         child=serializers.RegexField(r"^[0-9a-f]{64}$"),

@@ -10,6 +10,7 @@ urlpatterns = [
     path("jobs/new/", views.new, name="new"),
     path("jobs/<int:pk>/", views.detail, name="detail"),
     path("jobs/<int:pk>/state/", views.state, name="state"),
+    path("jobs/<int:pk>/usage/", views.usage, name="usage"),
     path("jobs/<int:pk>/cancel/", views.cancel, name="cancel"),
     path("jobs/<int:pk>/retry/", views.retry, name="retry"),
     path("jobs/<int:pk>/log/", views.log, name="log"),

@@ -15,12 +15,15 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts.policy import may_administer
 from apps.compute import environments, services
+from apps.compute.charts import usage_chart
 from apps.compute.engines import sandbox
 from apps.compute.forms import HostForm, ScriptForm
 from apps.compute.labels import LEVEL_LABELS, hold_labels
 from apps.compute.models import AllowedHost, Job, Reservation
+from apps.compute.panels import panels_for
 from apps.compute.policy import may_cancel_job, may_retry_job
 from apps.compute.selectors import (
+    advice_on,
     allowed_hosts,
     capacity,
     egress_records,
@@ -33,6 +36,7 @@ from apps.compute.selectors import (
     log_parts,
     queue_position,
     teams_to_submit_for,
+    usage_of,
     workloads,
 )
 from apps.compute.services import cancel_job, retry_job, submit_script
@@ -97,6 +101,7 @@ def _state_of(request: HttpRequest, job: Job) -> dict[str, Any]:
     end = job.finished_at or timezone.now()
     return {
         "job": job,
+        "advice": advice_on(job),
         "may_cancel": may_cancel_job(request.user, job),
         "may_retry": may_retry_job(request.user, job),
         "position": queue_position(job) if job.status == Job.Status.QUEUED else None,
@@ -112,7 +117,8 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One job with its live log."""
     job = job_visible_to(request.user, pk)
     head, _offset = job_log(job, 0, FIRST_BYTES)
-    context = {**_state_of(request, job), "head": head.decode(errors="replace")}
+    context = {**_state_of(request, job), "head": head.decode(errors="replace"), "panels": panels_for(job)}
+    context |= _usage(job)
     return render(request, "compute/detail.html", context)
 
 
@@ -121,6 +127,19 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 def state(request: HttpRequest, pk: int) -> HttpResponse:
     """The part of a job's page that changes; the page asks for it when the socket tells of a change."""
     return render(request, "compute/_state.html", _state_of(request, job_visible_to(request.user, pk)))
+
+
+def _usage(job: Job) -> dict[str, Any]:
+    samples = usage_of(job)
+    limit = float(job.resources.get("memory_mb", 0))
+    return {"job": job, "usage": usage_chart(samples, limit) if len(samples) > 1 else None}
+
+
+@login_required
+@require_GET
+def usage(request: HttpRequest, pk: int) -> HttpResponse:
+    """The chart of memory and cores; it asks for itself while the job runs."""
+    return render(request, "compute/_usage.html", _usage(job_visible_to(request.user, pk)))
 
 
 @login_required

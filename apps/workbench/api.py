@@ -1,4 +1,4 @@
-"""REST: workspaces and environments."""
+"""REST: workspaces, environments, registrations."""
 
 from __future__ import annotations
 
@@ -12,14 +12,24 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from apps.accounts.models import Team
+from apps.catalog.selectors import get_version
+from apps.compute.selectors import job_visible_to
 from apps.core.api import IdempotencyMixin
 from apps.core.errors import Invalid
+from apps.core.policy import require
 from apps.datasets.models import DatasetVersion
-from apps.workbench import packages, services
-from apps.workbench.models import Environment, Workspace
+from apps.datasets.selectors import get_dataset
+from apps.datasets.selectors import get_version as get_dataset_version
+from apps.workbench import packages, recipes, registering, services
+from apps.workbench.models import Environment, Recipe, Registration, Workspace
+from apps.workbench.policy import may_publish_recipe, may_see_experiments
 from apps.workbench.selectors import (
     dataset_versions_offered_to,
     environments_visible_to,
+    recipe_for,
+    recipe_runs_visible_to,
+    recipes_visible_to,
+    registrations_visible_to,
     workspace_for,
     workspaces_visible_to,
 )
@@ -27,10 +37,17 @@ from apps.workbench.serializers import (
     CloneSerializer,
     EnvironmentSerializer,
     NewEnvironmentSerializer,
+    NewRecipeSerializer,
+    NewRegistrationSerializer,
     NewWorkspaceSerializer,
+    RecipeRunSerializer,
+    RecipeSerializer,
+    RegistrationSerializer,
+    RunRecipeSerializer,
     WorkspaceChangeSerializer,
     WorkspaceSerializer,
 )
+from apps.workbench.tracking import team_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,3 +196,111 @@ class EnvironmentViewSet(
         """Try a failed one again."""
         person = cast("User", request.user)
         return Response(EnvironmentSerializer(packages.retry_environment(self.get_object(), by=person)).data)
+
+
+class RegistrationViewSet(
+    IdempotencyMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Registration]
+):
+    """Models of one's teams on their way from the tracker into the catalog, newest first. `?run=` filters."""
+
+    serializer_class = RegistrationSerializer
+    ordering = ("-pk",)
+    lookup_value_regex = r"\d+"
+
+    def get_queryset(self) -> QuerySet[Registration]:
+        if getattr(self, "swagger_fake_view", False):
+            return Registration.objects.none()
+        rows, run = (
+            registrations_visible_to(cast("User", self.request.user)),
+            self.request.query_params.get("run"),
+        )
+        return rows.filter(run_id=run) if run else rows
+
+    @extend_schema(request=NewRegistrationSerializer, responses={201: RegistrationSerializer})
+    def create(self, request: Request) -> Response:
+        """Register a model of a run; its files are copied in the background, then packaging begins."""
+        asked = NewRegistrationSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        facts, person = dict(asked.validated_data), cast("User", request.user)
+        require(may_see_experiments(person))
+        team = Team.objects.get(slug=team_for(person, facts.pop("team")))
+        name = facts.pop("model")
+        made = registering.register_run(facts.pop("run_id"), name, team=team, by=person, **facts)
+        return Response(RegistrationSerializer(made).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=None, responses=RegistrationSerializer)
+    @action(detail=True, methods=["post"])
+    def retry(self, request: Request, pk: str = "") -> Response:
+        """Try a failed one again."""
+        found = registering.retry_registration(self.get_object(), by=cast("User", request.user))
+        return Response(RegistrationSerializer(found).data)
+
+
+class RecipeViewSet(
+    IdempotencyMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Recipe]
+):
+    """The recipes that the caller may run."""
+
+    serializer_class = RecipeSerializer
+    ordering = ("name", "pk")
+    lookup_field = "slug"
+
+    def get_queryset(self) -> QuerySet[Recipe]:
+        if getattr(self, "swagger_fake_view", False):
+            return Recipe.objects.none()
+        return recipes_visible_to(cast("User", self.request.user)).prefetch_related("versions")
+
+    @extend_schema(request=NewRecipeSerializer, responses={201: RecipeSerializer})
+    def create(self, request: Request) -> Response:
+        """Publish a recipe, or its next version."""
+        asked = NewRecipeSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        facts, person = dict(asked.validated_data), cast("User", request.user)
+        team = _team(facts.pop("team"))
+        require(may_publish_recipe(person, team))
+        job, files, entry = facts.pop("job", None), facts.pop("files", None), facts.pop("entry", "")
+        environment = facts.pop("environment")
+        if job is not None:
+            blueprint, parameters, slots = recipes.of_job(job_visible_to(person, job))
+            facts.setdefault("parameters", [one.to_json() for one in parameters])
+            facts.setdefault("slots", slots)
+        elif files:
+            blueprint = recipes.of_files(files, entry, environment=environment)
+        else:
+            raise Invalid(_("Name the `job` to take over, or send `files` and the `entry` among them."))
+        made = recipes.publish_recipe(facts.pop("slug"), blueprint, team=team, by=person, **facts)
+        return Response(RecipeSerializer(made.recipe).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=RunRecipeSerializer, responses={201: RecipeRunSerializer})
+    @action(detail=True, methods=["post"])
+    def run(self, request: Request, slug: str = "") -> Response:
+        """Run it with data and parameters of one's own."""
+        asked = RunRecipeSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        facts, person = dict(asked.validated_data), cast("User", request.user)
+        recipe, number = recipe_for(person, slug), facts.pop("number", None)
+        versions = recipe.versions.order_by("-number")
+        version = versions.filter(number=number).first() if number else versions.first()
+        if version is None:
+            raise Invalid(_("The recipe has no version %(number)s.") % {"number": number})
+        facts["team"] = _team(facts["team"])
+        facts["datasets"] = {slot: _data(name, person) for slot, name in facts["datasets"].items()}
+        if facts.get("base"):
+            facts["base"] = get_version(facts["base"], user=person)
+        made = recipes.run_recipe(version, by=person, **facts)
+        return Response(RecipeRunSerializer(made).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses=RecipeRunSerializer(many=True))
+    @action(detail=True, methods=["get"])
+    def runs(self, request: Request, slug: str = "") -> Response:
+        """Its newest runs of one's teams, at most 100."""
+        rows = recipe_runs_visible_to(request.user, recipe_for(request.user, slug)).order_by("-pk")[:100]
+        return Response(RecipeRunSerializer(rows, many=True).data)
+
+
+def _data(name: str, person: User) -> DatasetVersion:
+    """A data set version as `<data set>/<number>`. Raises Invalid, NotFound."""
+    slug, _slash, number = name.partition("/")
+    if not number.isdecimal():
+        raise Invalid(_("“%(name)s” is no data set version; write it like digits/3.") % {"name": name})
+    return get_dataset_version(get_dataset(slug, user=person), int(number))

@@ -7,5 +7,7 @@ from apps.workbench import api
 router = SimpleRouter()
 router.register("workspaces", api.WorkspaceViewSet, basename="api-workspace")
 router.register("environments", api.EnvironmentViewSet, basename="api-environment")
+router.register("recipes", api.RecipeViewSet, basename="api-recipe")
+router.register("registrations", api.RegistrationViewSet, basename="api-registration")
 
 urlpatterns = router.urls

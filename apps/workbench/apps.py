@@ -13,19 +13,25 @@ class WorkbenchConfig(AppConfig):
     verbose_name = _("Workbench")
 
     def ready(self) -> None:
-        from apps.compute import job_environment
+        from apps.compute import job_environment, panels
         from apps.compute.environments import offered
         from apps.core import events
         from apps.workbench import (
             job_tokens,
             packages,
+            recipes,
+            registering,
             selectors,
             tasks,  # noqa: F401  registers the background work
+            tracking,
         )
 
         job_environment.register(job_tokens.variables_of)
         events.on("compute.job_finished", job_tokens.revoke_tokens)
         events.on("compute.job_finished", packages.when_locked)
+        events.on("compute.job_finished", recipes.when_finished)
+        panels.register(tracking.panel_of)
+        events.on("catalog.version_uploaded", registering.note_origin)
         offered.register(selectors.environments_offered_to)
         develop = frozenset({"developer"})
         menu.register(
@@ -41,8 +47,11 @@ class WorkbenchConfig(AppConfig):
                 _("Develop"), _("Environments"), "workbench:environments", "package", develop, order=21
             )
         )
+        menu.register(
+            menu.MenuItem(_("Develop"), _("Recipes"), "workbench:recipes", "chef-hat", develop, order=23)
+        )
         statuses.register("busy", "loader", "locking", "building")
         statuses.register("good", "circle-check", "finished")
         statuses.register("idle", "circle-minus", "killed")
-        statuses.register("wait", "clock", "scheduled")
+        statuses.register("wait", "clock", "scheduled", "waiting")
         statuses.register("idle", "archive", "archived")

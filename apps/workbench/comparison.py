@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from django.utils.translation import gettext as _
 
 if TYPE_CHECKING:
     from apps.workbench.adapters import Run
@@ -51,3 +53,18 @@ def figure_of(runs: Sequence[Run], metrics: Sequence[str]) -> dict[str, Any]:
             }
         )
     return {"data": traces, "layout": {"xaxis": {"type": "category"}, "yaxis": {"rangemode": "normal"}}}
+
+
+def curves_of(curves: Mapping[str, Sequence[tuple[int, float]]]) -> dict[str, Any]:
+    """Each metric over its steps; a metric of one value is a point."""
+    traces = [
+        {
+            "type": "scatter",
+            "mode": "lines+markers" if len(points) < 50 else "lines",
+            "name": name,
+            "x": [step for step, value in points if math.isfinite(value)],
+            "y": [value for _step, value in points if math.isfinite(value)],
+        }
+        for name, points in curves.items()
+    ]
+    return {"data": traces, "layout": {"xaxis": {"title": {"text": str(_("step"))}}}}

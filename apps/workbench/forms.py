@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -11,11 +11,15 @@ from apps.accounts.models import Role, Team
 from apps.accounts.selectors import teams_of
 from apps.compute.environments.offered import offered_to
 from apps.datasets.models import DatasetVersion
-from apps.workbench.models import Workspace
-from apps.workbench.selectors import dataset_versions_offered_to
+from apps.workbench.blueprints import Parameter, parameters_of
+from apps.workbench.models import Recipe, RecipeVersion, Workspace
+from apps.workbench.selectors import dataset_versions_offered_to, versions_to_refine
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from apps.accounts.models import User
+    from apps.workbench.adapters import LoggedModel
 
 
 def _offer_teams(form: forms.Form, user: User) -> None:
@@ -143,3 +147,123 @@ class RunForm(forms.Form):
         if not isinstance(value, dict):
             raise forms.ValidationError(_("This must be a JSON object in braces."))
         return value
+
+
+class RegisterForm(forms.Form):
+    """Which model of a run becomes a version of which capability."""
+
+    model = forms.ChoiceField(label=_("Model"))
+    capability = forms.CharField(
+        label=_("Capability"),
+        max_length=63,
+        help_text=_("The short name of a capability of the team; a new one is made as a draft."),
+    )
+    number = forms.CharField(
+        label=_("Version"), max_length=64, required=False, help_text=_("Left out: the next minor version.")
+    )
+
+    def __init__(self, *args: Any, models: Sequence[LoggedModel], **facts: Any) -> None:
+        super().__init__(*args, **facts)
+        cast("forms.ChoiceField", self.fields["model"]).choices = [(one.name, one.name) for one in models]
+
+
+class PublishForm(forms.Form):
+    """A recipe made of a job: what it is called, what it takes, who may run it."""
+
+    slug = forms.SlugField(
+        label=_("Short name"),
+        max_length=63,
+        help_text=_("A name that your team has already gets its next version."),
+    )
+    name = forms.CharField(label=_("Name"), max_length=100)
+    summary = forms.CharField(label=_("Summary"), max_length=240, required=False)
+    visibility = forms.ChoiceField(label=_("May be run by"), choices=Recipe.Visibility.choices)
+    refines = forms.BooleanField(
+        label=_("It refines a model"),
+        required=False,
+        help_text=_(
+            "Its code loads atrium.base_model() and saves the new model to atrium.outputs() / “model”."
+        ),
+    )
+    parameters = forms.JSONField(
+        label=_("Parameters"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 10, "class": "font-monospace", "spellcheck": "false"}),
+        help_text=_(
+            "A list of objects with name, kind (int, float, bool, text, choice), default, help, limits."
+        ),
+    )
+    slots = forms.CharField(
+        label=_("Data sets"),
+        required=False,
+        help_text=_("The names by which the code asks for data sets, separated by commas."),
+    )
+    note = forms.CharField(
+        label=_("What is new"), required=False, widget=forms.Textarea(attrs={"rows": 2}), max_length=20_000
+    )
+
+    def clean_slots(self) -> list[str]:
+        return [name.strip() for name in self.cleaned_data["slots"].split(",") if name.strip()]
+
+    def clean_parameters(self) -> list[Any]:
+        return self.cleaned_data["parameters"] or []
+
+
+class RunRecipeForm(forms.Form):
+    """A run: the parameters and the data sets that the recipe asks for, and what becomes of the model."""
+
+    team = forms.ModelChoiceField(label=_("Team"), queryset=Team.objects.none())
+
+    def __init__(self, *args: Any, version: RecipeVersion, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _offer_teams(self, user)
+        self.parameters = parameters_of(version.parameters)
+        self.slots = list(version.slots)
+        for slot in self.slots:
+            self.fields[f"data_{slot}"] = forms.ModelChoiceField(
+                label=_("Data set “%(name)s”") % {"name": slot}, queryset=dataset_versions_offered_to(user)
+            )
+        for parameter in self.parameters:
+            self.fields[f"param_{parameter.name}"] = _field_of(parameter)
+        if version.refines:
+            self.fields["base"] = forms.ModelChoiceField(
+                label=_("Model to refine"), queryset=versions_to_refine(user)
+            )
+        self.fields["capability"] = forms.CharField(
+            label=_("Register as"),
+            max_length=63,
+            required=False,
+            help_text=_("The short name of a capability that the model becomes a version of.")
+            if not version.refines
+            else _("Left out: the capability of the refined model."),
+        )
+        self.fields["cpu"] = forms.FloatField(label=_("Cores"), min_value=0.1, max_value=64)
+        self.fields["memory_mb"] = forms.IntegerField(label=_("Memory in MB"), min_value=128)
+
+    def facts(self) -> dict[str, Any]:
+        """What `recipes.run_recipe` takes."""
+        given = self.cleaned_data
+        return {
+            "team": given["team"],
+            "params": {one.name: given[f"param_{one.name}"] for one in self.parameters},
+            "datasets": {slot: given[f"data_{slot}"] for slot in self.slots},
+            "base": given.get("base"),
+            "capability": given["capability"],
+            "resources": {"cpu": given["cpu"], "memory_mb": given["memory_mb"]},
+        }
+
+
+def _field_of(parameter: Parameter) -> forms.Field:
+    facts: dict[str, Any] = {
+        "label": parameter.name,
+        "help_text": parameter.help,
+        "initial": parameter.default,
+    }
+    limits: dict[str, Any] = {"min_value": parameter.minimum, "max_value": parameter.maximum}
+    if parameter.kind == "choice":
+        return forms.ChoiceField(choices=[(str(one), str(one)) for one in parameter.choices], **facts)
+    if parameter.kind == "bool":
+        return forms.BooleanField(required=False, **facts)
+    if parameter.kind == "int":
+        return forms.IntegerField(**facts, **limits)
+    return forms.FloatField(**facts, **limits) if parameter.kind == "float" else forms.CharField(**facts)

@@ -176,7 +176,9 @@ def door_environment(token: str) -> dict[str, str]:
     if not settings.ATRIUM.mlflow:
         # Without a tracker, runs are noted down in the workload's own files, so that the same code works.
         return door | {"MLFLOW_TRACKING_URI": f"file://{WORK}/mlruns", "MLFLOW_ALLOW_FILE_STORE": "true"}
-    return door | {"MLFLOW_TRACKING_URI": f"{DOOR}/mlflow", "MLFLOW_TRACKING_TOKEN": token}
+    # Code that names no experiment would ask for number 0, which only MLflow's default workspace has.
+    tracker = {"MLFLOW_TRACKING_URI": f"{DOOR}/mlflow", "MLFLOW_EXPERIMENT_NAME": "Default"}
+    return door | tracker | {"MLFLOW_TRACKING_TOKEN": token}
 
 
 def _author_of(workspace: Workspace) -> dict[str, str]:

@@ -215,3 +215,130 @@ class Entry(models.Model):
                 fields=["cookie_digest"], condition=~models.Q(cookie_digest=""), name="entry_cookie_once"
             )
         ]
+
+
+class Registration(models.Model):
+    """A trained model on its way from the tracker into the catalog: asked for, copied in the background, a version.
+
+    `model` and `model_version` are MLflow's name and number where its client registered, else empty. `source` is
+    where the files lie in the tracker. `code` is {path: sha256} of the code that the run was made with.
+    """
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", _("Being taken over")
+        DONE = "done", _("Registered")
+        FAILED = "failed", _("Failed")
+
+    lifecycle = Lifecycle(waiting={"done", "failed"}, done=set(), failed={"waiting"})
+
+    team = models.ForeignKey("accounts.Team", on_delete=models.PROTECT, related_name="+")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    model = models.CharField(max_length=256, blank=True)
+    model_version = models.CharField(max_length=20, blank=True)
+    source = models.CharField(max_length=500)
+    run_id = models.CharField(max_length=64, blank=True)
+    capability = models.SlugField(_("capability"), max_length=63)
+    number = models.CharField(_("version"), max_length=64, blank=True)
+    job_id = models.BigIntegerField(null=True)
+    workspace = models.ForeignKey(Workspace, on_delete=models.SET_NULL, null=True, related_name="+")
+    code = models.JSONField(default=dict)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.WAITING)
+    reason = models.TextField(blank=True)
+    version = models.ForeignKey("catalog.Version", on_delete=models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        verbose_name = _("registration")
+        verbose_name_plural = _("registrations")
+        indexes = [
+            models.Index(
+                fields=["status"], condition=models.Q(status="waiting"), name="registration_waiting"
+            ),
+            models.Index(fields=["team", "run_id"], name="registration_of_run"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["team", "model", "model_version"],
+                condition=~models.Q(model=""),
+                name="registration_once_per_model_version",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.capability} {self.number}".strip()
+
+
+class Recipe(models.Model):
+    """A way to train, published so that others run it with data and parameters of their own."""
+
+    class Visibility(models.TextChoices):
+        TEAM = "team", _("The team")
+        ORGANISATION = "organisation", _("The whole organisation")
+
+    slug = models.SlugField(_("short name"), max_length=63, unique=True)
+    name = models.CharField(_("name"), max_length=100)
+    summary = models.CharField(_("summary"), max_length=240, blank=True)
+    team = models.ForeignKey(
+        "accounts.Team", on_delete=models.PROTECT, related_name="+", verbose_name=_("team")
+    )
+    visibility = models.CharField(
+        _("visible to"), max_length=12, choices=Visibility.choices, default=Visibility.TEAM
+    )
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("recipe")
+        verbose_name_plural = _("recipes")
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("workbench:recipe", args=[self.slug])
+
+
+class RecipeVersion(models.Model):
+    """One immutable state of a recipe.
+
+    `blueprint` is what is run (blueprints.Blueprint), `parameters` a list of blueprints.Parameter, `slots` the names
+    of the data sets that it asks for. One that `refines` takes a version of a capability and makes the next one.
+    """
+
+    recipe = models.ForeignKey(Recipe, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField(_("version"))
+    blueprint = models.JSONField(default=dict)
+    parameters = models.JSONField(default=list)
+    slots = models.JSONField(default=list)
+    refines = models.BooleanField(default=False)
+    note = models.TextField(blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("version of a recipe")
+        verbose_name_plural = _("versions of recipes")
+        constraints = [models.UniqueConstraint(fields=["recipe", "number"], name="recipe_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.recipe.slug} v{self.number}"
+
+
+class RecipeRun(models.Model):
+    """One run of a recipe: its job, and the version that its model became where one was asked for."""
+
+    recipe_version = models.ForeignKey(RecipeVersion, on_delete=models.PROTECT, related_name="runs")
+    job = models.OneToOneField("compute.Job", on_delete=models.PROTECT, related_name="+")
+    base = models.ForeignKey("catalog.Version", on_delete=models.PROTECT, null=True, related_name="+")
+    capability = models.SlugField(max_length=63, blank=True)
+    number = models.CharField(max_length=64, blank=True)
+    version = models.ForeignKey("catalog.Version", on_delete=models.SET_NULL, null=True, related_name="+")
+    settled = models.BooleanField(default=False)
+    reason = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name = _("run of a recipe")
+        verbose_name_plural = _("runs of recipes")
+        indexes = [
+            models.Index(fields=["id"], condition=models.Q(settled=False), name="recipe_run_unsettled")
+        ]

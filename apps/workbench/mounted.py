@@ -23,13 +23,22 @@ ENVIRONMENT = {"ATRIUM_DATASETS": INSIDE}
 """Where `atrium.dataset` looks first."""
 
 
+NAMES = "ATRIUM_DATASET_NAMES"
+"""JSON: the names by which code asks for data sets, each with the "<data set>/<number>" that it gets."""
+
+
 def mounts_of(workspace: Workspace, user: User) -> list[Mount]:
     """The workspace's data sets that this person may still read, laid out as folders."""
     return [
-        Mount(_laid_out(version), f"{INSIDE}/{version.dataset.slug}/{version.number}")
+        mount_of(version)
         for version in workspace.datasets.select_related("dataset__team").order_by("pk")
         if may_view(user, version.dataset)
     ]
+
+
+def mount_of(version: DatasetVersion) -> Mount:
+    """A version at its place in a sandbox."""
+    return Mount(_laid_out(version), f"{INSIDE}/{version.dataset.slug}/{version.number}")
 
 
 def _laid_out(version: DatasetVersion) -> Path:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
     from apps.accounts.models import Team, User
-    from apps.workbench.models import Workspace
+    from apps.workbench.models import Recipe, Workspace
 
 
 def may_create_workspace(user: User, team: Team) -> Verdict:
@@ -46,6 +46,18 @@ def may_view_workspace(user: User | AnonymousUser, workspace: Workspace) -> Verd
 def may_make_environment(user: User, team: Team) -> Verdict:
     """Developers of a team choose packages for it."""
     return may_act_as(user, team, Role.DEVELOPER)
+
+
+def may_publish_recipe(user: User, team: Team) -> Verdict:
+    """Developers of a team publish for it."""
+    return may_act_as(user, team, Role.DEVELOPER)
+
+
+def may_run_recipe(user: User | AnonymousUser, recipe: Recipe) -> Verdict:
+    """Developers of its team; of any team where it is open to the organisation."""
+    if recipe.visibility == "organisation" and has_role(user, Role.DEVELOPER):
+        return allow()
+    return may_act_as(user, recipe.team, Role.DEVELOPER)
 
 
 def may_see_experiments(user: User | AnonymousUser) -> Verdict:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils.translation import gettext as _
 
 from apps.compute.policy import may_submit_job
+from apps.compute.selectors import measured_needs
 from apps.compute.services import submit_job
 from apps.core import objects
 from apps.core.errors import Invalid
@@ -18,10 +19,11 @@ from apps.workbench.launch import home_of
 from apps.workbench.policy import may_edit_workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from apps.accounts.models import User
     from apps.compute.models import Job
+    from apps.compute.needs import Needs
     from apps.workbench.models import Workspace
 
 FOLDER = "workspace"
@@ -62,10 +64,22 @@ def run_file(
         resources={"cpu": cpu, "memory_mb": memory_mb},
         timeout_s=timeout_s,
         subject=workspace,
+        needs_key=needs_key(workspace, path),
         network="forwarder",
         mounts=mounted.mounts_of(workspace, by),
         env=mounted.ENVIRONMENT,
     )
+
+
+def needs_key(workspace: Workspace, path: str) -> str:
+    """What compute knows the runs of one file by."""
+    return f"workspace:{workspace.pk}:{path}"
+
+
+def needs_of(workspace: Workspace, paths: Iterable[str]) -> list[tuple[str, Needs]]:
+    """What earlier runs of these files needed, for those that have run."""
+    found = ((path, measured_needs(needs_key(workspace, path))) for path in paths)
+    return [(path, needs) for path, needs in found if needs is not None]
 
 
 def _command(path: str) -> list[str]:

@@ -9,15 +9,17 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.models import Role
 from apps.accounts.selectors import teams_of
+from apps.catalog.models import Version
+from apps.catalog.selectors import versions_visible_to
 from apps.core.errors import NotFound
 from apps.datasets.models import DatasetVersion
 from apps.datasets.selectors import datasets_visible_to
-from apps.workbench.models import Environment, Workspace
+from apps.workbench.models import Environment, Recipe, RecipeRun, Registration, Workspace
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
-    from apps.accounts.models import User
+    from apps.accounts.models import Team, User
 
 
 def workspaces_visible_to(user: User) -> QuerySet[Workspace]:
@@ -61,3 +63,55 @@ def workspace_for(user: User, pk: int) -> Workspace:
     if found is None:
         raise NotFound(_("There is no workspace %(pk)s that you may see.") % {"pk": pk})
     return found
+
+
+def registrations_visible_to(user: User | AnonymousUser) -> QuerySet[Registration]:
+    """What the teams in which a person develops have registered."""
+    rows = Registration.objects.filter(team__in=teams_of(user, Role.DEVELOPER))
+    return rows.select_related("team", "created_by", "version__capability")
+
+
+def registrations_of_run(user: User, team: Team, run_id: str) -> list[Registration]:
+    """What was made of one run, newest first."""
+    return list(registrations_visible_to(user).filter(team=team, run_id=run_id).order_by("-pk")[:50])
+
+
+def registration_for(user: User, pk: int) -> Registration:
+    """One registration. Raises NotFound, which also hides that it exists."""
+    found = registrations_visible_to(user).filter(pk=pk).first()
+    if found is None:
+        raise NotFound(_("There is no registration %(pk)s that you may see.") % {"pk": pk})
+    return found
+
+
+def recipes_visible_to(user: User | AnonymousUser) -> QuerySet[Recipe]:
+    """The recipes of the teams in which a person develops, and those that are open to all developers."""
+    teams = teams_of(user, Role.DEVELOPER)
+    visible = Q(team__in=teams)
+    if teams.exists():
+        visible |= Q(visibility=Recipe.Visibility.ORGANISATION)
+    return Recipe.objects.filter(visible).select_related("team", "created_by").order_by("name", "pk")
+
+
+def recipe_for(user: User | AnonymousUser, slug: str) -> Recipe:
+    """One recipe. Raises NotFound, which also hides that it exists."""
+    found = recipes_visible_to(user).filter(slug=slug).first()
+    if found is None:
+        raise NotFound(_("There is no recipe “%(slug)s” that you may see.") % {"slug": slug})
+    return found
+
+
+def recipe_runs_visible_to(user: User | AnonymousUser, recipe: Recipe) -> QuerySet[RecipeRun]:
+    """The runs of a recipe that were made for the teams in which a person develops."""
+    rows = RecipeRun.objects.filter(
+        recipe_version__recipe=recipe, job__team__in=teams_of(user, Role.DEVELOPER)
+    )
+    return rows.select_related(
+        "job__team", "job__created_by", "recipe_version", "version__capability", "base__capability"
+    )
+
+
+def versions_to_refine(user: User) -> QuerySet[Version]:
+    """Versions of the capabilities that a person builds, newest first."""
+    rows = versions_visible_to(user).filter(capability__team__in=teams_of(user, Role.DEVELOPER))
+    return rows.exclude(status=Version.Status.RETIRED).order_by("capability__slug", "-pk")

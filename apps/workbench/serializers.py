@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.workbench.models import Environment, Workspace
+from apps.workbench.models import Environment, Recipe, RecipeRun, Registration, Workspace
 
 
 class WorkspaceSerializer(serializers.ModelSerializer[Workspace]):
@@ -98,3 +98,156 @@ class CloneSerializer(serializers.Serializer[dict[str, Any]]):
     """The copy's name."""
 
     name = serializers.CharField(max_length=80)
+
+
+class RegistrationSerializer(serializers.ModelSerializer[Registration]):
+    """A model on its way from the tracker into the catalog."""
+
+    team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    created_by: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="username", read_only=True
+    )
+
+    class Meta:
+        model = Registration
+        fields = [
+            *(
+                "id",
+                "team",
+                "capability",
+                "number",
+                "model",
+                "model_version",
+                "run_id",
+                "job_id",
+                "workspace",
+            ),
+            *("code", "status", "reason", "version", "created_by", "created_at"),
+        ]
+        read_only_fields = fields
+
+
+class NewRegistrationSerializer(serializers.Serializer[dict[str, Any]]):
+    """Make a version of a capability from a model that a run logged."""
+
+    team = serializers.SlugField(help_text="Short name of the team whose run it is")
+    run_id = serializers.RegexField(r"^[0-9a-f]{32}$")
+    model = serializers.CharField(max_length=256, default="model", help_text="The model's name in the run")
+    capability = serializers.CharField(max_length=63)
+    number = serializers.CharField(
+        max_length=64,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="The next minor one when left out",
+    )
+
+
+class RecipeSerializer(serializers.ModelSerializer[Recipe]):
+    """A recipe with what its newest version takes."""
+
+    team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    number = serializers.SerializerMethodField()
+    parameters = serializers.SerializerMethodField()
+    slots = serializers.SerializerMethodField()
+    refines = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Recipe
+        fields = [
+            *(
+                "id",
+                "slug",
+                "name",
+                "summary",
+                "team",
+                "visibility",
+                "number",
+                "parameters",
+                "slots",
+                "refines",
+            ),
+            "created_at",
+        ]
+        read_only_fields = fields
+
+    def get_number(self, recipe: Recipe) -> int:
+        return int(_newest(recipe).number)
+
+    def get_parameters(self, recipe: Recipe) -> list[dict[str, Any]]:
+        return list(_newest(recipe).parameters)
+
+    def get_slots(self, recipe: Recipe) -> list[str]:
+        return list(_newest(recipe).slots)
+
+    def get_refines(self, recipe: Recipe) -> bool:
+        return bool(_newest(recipe).refines)
+
+
+def _newest(recipe: Recipe) -> Any:
+    """The newest of the versions, which the list has fetched together."""
+    return max(recipe.versions.all(), key=lambda version: version.number)
+
+
+class NewRecipeSerializer(serializers.Serializer[dict[str, Any]]):
+    """A recipe, or the next version of one: of a job, or of stored files with the one to start."""
+
+    slug = serializers.CharField(max_length=63)
+    team = serializers.SlugField()
+    job = serializers.IntegerField(required=False, help_text="Take over what this job ran")
+    files = serializers.DictField(
+        child=serializers.RegexField(r"^[0-9a-f]{64}$"),
+        required=False,
+        help_text="Path to SHA-256 of stored files",
+    )
+    entry = serializers.CharField(required=False, help_text="The script or notebook among `files` to start")
+    environment = serializers.CharField(max_length=60, required=False, default="base")
+    name = serializers.CharField(max_length=100, required=False, allow_blank=True, default="")
+    summary = serializers.CharField(max_length=240, required=False, allow_blank=True, default="")
+    visibility = serializers.ChoiceField(choices=Recipe.Visibility.choices, required=False, default="team")
+    parameters = serializers.ListField(child=serializers.DictField(), required=False)
+    slots = serializers.ListField(child=serializers.CharField(max_length=63), required=False)
+    refines = serializers.BooleanField(required=False, default=False)
+    note = serializers.CharField(max_length=20_000, required=False, allow_blank=True, default="")
+
+
+class RunRecipeSerializer(serializers.Serializer[dict[str, Any]]):
+    """A run of a recipe."""
+
+    team = serializers.SlugField()
+    number = serializers.IntegerField(
+        required=False, help_text="The recipe's version; the newest when left out"
+    )
+    params = serializers.DictField(required=False, default=dict)
+    datasets = serializers.DictField(
+        child=serializers.CharField(), required=False, default=dict, help_text="Slot to `<data set>/<number>`"
+    )
+    base = serializers.IntegerField(required=False, help_text="The id of the version to refine")
+    capability = serializers.CharField(max_length=63, required=False, allow_blank=True, default="")
+    resources = serializers.DictField(required=False, default=dict)
+
+
+class RecipeRunSerializer(serializers.ModelSerializer[RecipeRun]):
+    """A run of a recipe: its job, and the version that its model became."""
+
+    recipe = serializers.CharField(source="recipe_version.recipe.slug", read_only=True)
+    recipe_number = serializers.IntegerField(source="recipe_version.number", read_only=True)
+    job_status = serializers.CharField(source="job.status", read_only=True)
+
+    class Meta:
+        model = RecipeRun
+        fields = [
+            *(
+                "id",
+                "recipe",
+                "recipe_number",
+                "job",
+                "job_status",
+                "base",
+                "capability",
+                "version",
+                "settled",
+            ),
+            "reason",
+        ]
+        read_only_fields = fields

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from apps.core import background
-from apps.workbench import packages, reconcile, spares, tending, tracking
+from apps.workbench import packages, recipes, reconcile, registering, spares, tending, tracking
 from apps.workbench.entry import forget_expired_entries
 from apps.workbench.services import COPY_FILES, RECONCILE
 
@@ -36,6 +36,24 @@ def install_environment(pk: int) -> None:
 def install_environments() -> None:
     """Install what a restart left."""
     packages.install_environments()
+
+
+@background.task(registering.ADOPT)
+def adopt_model(pk: int) -> None:
+    """Make a version of a registered model."""
+    registering.adopt_model(pk)
+
+
+@background.every(20, "workbench.adopt_waiting")
+def adopt_waiting() -> None:
+    """Registered models whose turn was missed."""
+    registering.adopt_waiting()
+
+
+@background.every(20, "workbench.settle_recipe_runs")
+def settle_recipe_runs() -> None:
+    """Runs of recipes whose end was missed."""
+    recipes.settle_runs()
 
 
 @background.every(10, "workbench.tend")

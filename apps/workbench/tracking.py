@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import PersonalToken, Role, Team
@@ -69,6 +70,11 @@ def _workload(home: Path) -> Workload:
             "DO_NOT_TRACK": "true",
         },
     )
+
+
+def panel_of(job: Job) -> str:
+    """The fragment with a job's metrics, for its page; nothing for jobs that cannot reach the tracker."""
+    return reverse("workbench:job_metrics", args=[job.pk]) if job.network == "forwarder" else ""
 
 
 def tracker_socket() -> Path:

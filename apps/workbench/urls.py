@@ -2,7 +2,8 @@
 
 from django.urls import path
 
-from apps.workbench import views
+from apps.workbench.views import experiments, recipes
+from apps.workbench.views import workspaces as views
 
 app_name = "workbench"
 
@@ -29,6 +30,15 @@ urlpatterns = [
     path("environments/new/", views.new_environment, name="new_environment"),
     path("environments/<int:pk>/", views.environment, name="environment"),
     path("environments/<int:pk>/retry/", views.retry_environment, name="retry_environment"),
-    path("experiments/", views.experiments, name="experiments"),
-    path("experiments/enter/", views.enter_mlflow, name="enter_mlflow"),
+    path("recipes/", recipes.recipe_list, name="recipes"),
+    path("recipes/from-job/<int:pk>/", recipes.publish, name="publish_recipe"),
+    path("recipes/<slug:slug>/", recipes.recipe, name="recipe"),
+    path("experiments/", experiments.experiments, name="experiments"),
+    path("experiments/runs/<slug:team>/<str:run_id>/", experiments.run, name="tracked_run"),
+    path("experiments/runs/<slug:team>/<str:run_id>/register/", experiments.register, name="register"),
+    path(
+        "experiments/registrations/<int:pk>/retry/", experiments.retry_registration, name="retry_registration"
+    ),
+    path("experiments/jobs/<int:pk>/metrics/", experiments.job_metrics, name="job_metrics"),
+    path("experiments/enter/", experiments.enter_mlflow, name="enter_mlflow"),
 ]

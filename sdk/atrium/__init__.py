@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from atrium.logged import log
-from atrium.work import inputs, outputs, params, progress, result
+from atrium.work import base_model, inputs, outputs, params, progress, result
 
 if TYPE_CHECKING:
     from atrium.client import AsyncClient, Client
@@ -37,6 +37,7 @@ __all__ = [
     "AsyncClient",
     "Client",
     "Portal",
+    "base_model",
     "dataset",
     "dataset_path",
     "inputs",

@@ -220,10 +220,48 @@ def push(given: argparse.Namespace) -> int:
 
 def run_job(given: argparse.Namespace) -> int:
     """Submit a script or notebook."""
-    parameters = dict(entry.partition("=")[::2] for entry in given.param)
+    parameters = {name: _value(text) for name, _equals, text in (one.partition("=") for one in given.param)}
     job = submit(given.source, team=given.team, title=given.title, params=parameters)
     print(f"Job {job['id']} is {job['status']}.")
     return _follow(Portal(), int(job["id"])) if given.wait else 0
+
+
+def list_recipes(given: argparse.Namespace) -> int:
+    """Print the recipes with what they take."""
+    for row in Portal().get("recipes/")["results"]:
+        takes = [f"{one['name']}={one['default']}" for one in row["parameters"]]
+        print(f"{row['slug']} v{row['number']}  {row['name']}  {' '.join([*takes, *row['slots']])}".rstrip())
+    return 0
+
+
+def publish_recipe(given: argparse.Namespace) -> int:
+    """Publish a folder with code."""
+    facts = {"slots": given.slot, "refines": given.refines, "summary": given.summary}
+    defaults = {name: _value(text) for name, _equals, text in (one.partition("=") for one in given.param)}
+    facts["parameters"] = [{"name": name, "default": value} for name, value in defaults.items()]
+    made = Portal(timeout_s=600).publish_recipe(
+        given.folder, given.entry, name=given.name, team=given.team, **facts
+    )
+    print(f"Published {made['slug']} version {made['number']}.")
+    return 0
+
+
+def run_recipe(given: argparse.Namespace) -> int:
+    """Run a recipe."""
+    params = {name: _value(text) for name, _equals, text in (one.partition("=") for one in given.param)}
+    facts: dict[str, Any] = {"params": params, "datasets": dict(one.split("=", 1) for one in given.dataset)}
+    facts |= {"base": given.base} if given.base else {}
+    run = Portal().run_recipe(given.name, team=given.team, capability=given.capability, **facts)
+    print(f"Job {run['job']} is {run['job_status']}.")
+    return _follow(Portal(), int(run["job"])) if given.wait else 0
+
+
+def _value(text: str) -> Any:
+    """A parameter as JSON where it is some (5, 0.1, true, [1, 2]), else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def follow(given: argparse.Namespace) -> int:
@@ -316,6 +354,29 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
     one.add_argument("--wait", action="store_true", help="follow its log")
     one.set_defaults(run=run_job)
+
+    one = commands.add_parser("recipe", help="list, publish and run training recipes")
+    verbs = one.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("list", help="those that you may run").set_defaults(run=list_recipes)
+    one = verbs.add_parser("publish", help="make one of a folder with code")
+    one.add_argument("folder", type=Path)
+    one.add_argument("entry", help="the script or notebook in it to start")
+    one.add_argument("--name", required=True, help="the recipe's short name")
+    one.add_argument("--team", required=True)
+    one.add_argument("--summary", default="")
+    one.add_argument("--param", action="append", default=[], metavar="NAME=DEFAULT")
+    one.add_argument("--slot", action="append", default=[], help="a data set that the code asks for")
+    one.add_argument("--refines", action="store_true", help="it starts from atrium.base_model()")
+    one.set_defaults(run=publish_recipe)
+    one = verbs.add_parser("run", help="run one with your own data")
+    one.add_argument("name")
+    one.add_argument("--team", required=True)
+    one.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
+    one.add_argument("--dataset", action="append", default=[], metavar="SLOT=DATASET/NUMBER")
+    one.add_argument("--base", type=int, help="the id of the version to refine")
+    one.add_argument("--capability", default="", help="register the model as a version of it")
+    one.add_argument("--wait", action="store_true", help="follow its log")
+    one.set_defaults(run=run_recipe)
 
     one = commands.add_parser("follow", help="print a job's log until it ends")
     one.add_argument("job", type=int)

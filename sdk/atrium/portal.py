@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 import tempfile
 import time
 import uuid
@@ -11,6 +12,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from atrium import errors, settings
+from atrium.data import read_so_far
 from atrium.http import Http
 from atrium.package import Case, digest, sha256_of
 from atrium.saving import save_model
@@ -51,9 +53,11 @@ class Portal:
         return [dict(row) for row in rows][:limit]
 
     def push(
-        self, folder: Path | str, *, name: str, version: str, team: str | None = None, **fields: Any
+        self, folder: Path | str, *, name: str, version: str = "", team: str | None = None, **fields: Any
     ) -> dict[str, Any]:
         """Upload a model folder as a new version of a capability; packaging starts at once.
+
+        Without a `version` it gets the next minor number.
 
         Files go one by one by their digest, and only those that the portal lacks, so a push that was cut
         goes on where it was. With `team`, a capability that does not exist is made as that team's draft.
@@ -116,6 +120,24 @@ class Portal:
         """Run a Python script as a job; `facts` as the API takes them (params, inputs, resources, …)."""
         return dict(self.post("jobs/", {"title": title, "team": team, "script": script, **facts}))
 
+    def publish_recipe(
+        self, folder: Path | str, entry: str, *, name: str, team: str, **facts: Any
+    ) -> dict[str, Any]:
+        """Make a recipe of a folder with code, started with the script or notebook `entry`; again: its next version.
+
+        `facts` as the API takes them: parameters, slots, refines, summary, visibility, environment, note.
+        """
+        files = collect(Path(folder))
+        for one in files.values():
+            self._store(one)
+        digests = {path: one["sha256"] for path, one in files.items()}
+        document = {"slug": name, "team": team, "files": digests, "entry": entry, **facts}
+        return dict(self.post("recipes/", document))
+
+    def run_recipe(self, name: str, *, team: str, **facts: Any) -> dict[str, Any]:
+        """Run a recipe; `facts` as the API takes them: params, datasets ({slot: "digits/3"}), base, capability."""
+        return dict(self.post(f"recipes/{quote(name, safe='')}/run/", {"team": team, **facts}))
+
     def job(self, number: int) -> dict[str, Any]:
         return dict(self.get(f"jobs/{number}/"))
 
@@ -169,7 +191,7 @@ def register(
     model: Any,
     *,
     name: str,
-    version: str,
+    version: str = "",
     signature: Signature | Mapping[str, Any] | None = None,
     cases: Sequence[Case | Mapping[str, Any]] = (),
     input_example: Any = None,
@@ -181,8 +203,12 @@ def register(
     """Save a model and make it a new version of the capability `name`; returns the version.
 
     `fields` go with it: `team` (then a capability that does not exist is made), `changelog`,
-    `dataset_version` ("<data set>/<number>"), `parameters`, `code_digest`.
+    `dataset_version` ("<data set>/<number>"; else the last one that was read), `parameters`, `code_digest`,
+    `run` (the id of the MLflow run that made it; else the one that is active or ended last).
     """
+    fields.setdefault("run", _run_now())
+    if not fields.get("dataset_version"):
+        fields["dataset_version"] = next(reversed(read_so_far()), None)
     with tempfile.TemporaryDirectory(prefix="atrium-") as folder:
         save_model(
             model,
@@ -196,35 +222,22 @@ def register(
         return (portal or Portal()).push(folder, name=name, version=version, **fields)
 
 
+def _run_now() -> str | None:
+    """The MLflow run of this process, if it has one."""
+    mlflow = sys.modules.get("mlflow")
+    run = (mlflow.active_run() or mlflow.last_active_run()) if mlflow else None
+    return str(run.info.run_id) if run else None
+
+
 def submit(
     source: Path | str, *, team: str, title: str = "", portal: Portal | None = None, **facts: Any
 ) -> dict[str, Any]:
-    """Run a script or notebook file as a job; returns the job. Cells of a notebook run in order."""
+    """Run a script or notebook file as a job; returns the job. `facts` as the API takes them (params, resources, …).
+
+    Of a notebook the executed copy is kept with the job's files; `params` replace what its cell tagged
+    `parameters` sets.
+    """
     path = Path(source)
-    text = path.read_text(encoding="utf-8")
-    script = notebook_script(text) if path.suffix == ".ipynb" else text
-    return (portal or Portal()).submit(script, title=title or path.name, team=team, **facts)
-
-
-def notebook_script(text: str) -> str:
-    """The code cells of a notebook as one script, run by IPython so that magics work."""
-    notebook = json.loads(text)
-    cells = ["".join(cell["source"]) for cell in notebook.get("cells", []) if cell.get("cell_type") == "code"]
-    if not cells:
-        raise errors.InvalidInput("the notebook has no code cell; there is nothing to run")
-    return NOTEBOOK.format(cells=cells)
-
-
-NOTEBOOK = """\
-import sys
-
-from IPython.core.interactiveshell import InteractiveShell
-
-CELLS = {cells!r}
-shell = InteractiveShell.instance()
-for number, cell in enumerate(CELLS, start=1):
-    outcome = shell.run_cell(cell, store_history=True)
-    if not outcome.success:
-        print(f"Cell {{number}} of {{len(CELLS)}} failed.", file=sys.stderr)
-        sys.exit(1)
-"""
+    kind = "notebook" if path.suffix == ".ipynb" else "script"
+    document = {"title": title or path.name, "team": team, kind: path.read_text(encoding="utf-8"), **facts}
+    return dict((portal or Portal()).post("jobs/", document))

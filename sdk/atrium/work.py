@@ -27,6 +27,16 @@ def outputs() -> Path:
     return path
 
 
+def base_model() -> Path:
+    """The folder of the model that a recipe refines. Raises FileNotFoundError where there is none."""
+    path = inputs() / "model"
+    if not path.is_dir():
+        raise FileNotFoundError(
+            "this run refines no model; choose a version to start from when you run the recipe"
+        )
+    return path
+
+
 def params() -> dict[str, Any]:
     """The parameters that the job was submitted with."""
     path = folder() / "params.json"

@@ -147,7 +147,7 @@ def test_script_over_rest_runs_and_is_read_back(client, ada, radio, engine):
     answer = client.post("/api/v1/jobs/", body, content_type="application/json")
     assert answer.status_code == 201, answer.json()
     job = Job.objects.get(pk=answer.json()["id"])
-    Job.objects.update(argv=["python3", "main.py"])
+    Job.objects.update(argv=["python3", "main.py"], network="none")
     job.refresh_from_db()
     run(job)
 

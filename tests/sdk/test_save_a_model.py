@@ -1,11 +1,12 @@
-"""What people's code leaves behind: model folders, archives, notebooks as scripts, data sets, job files."""
+"""What people's code leaves behind: model folders, archives, data sets, job files."""
 
 import json
+import os
 
 import pytest
 
 import atrium
-from atrium.portal import collect, notebook_script
+from atrium.portal import collect
 from atrium.signature import InvalidSignature
 
 SIGNATURE = {
@@ -51,26 +52,6 @@ def test_a_link_is_not_pushed(tmp_path):
         collect(tmp_path)
 
 
-def notebook(*cells):
-    return json.dumps({"cells": [{"cell_type": "code", "source": cell} for cell in cells]})
-
-
-def test_a_notebook_runs_as_a_script(base, tmp_path):
-    quotes = 'text = """a \'b\' \\n"""\nprint(len(text))'
-    (tmp_path / "main.py").write_text(notebook_script(notebook("x = 1\n", "%time x\n", quotes)))
-    done = base.run("main.py", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "7"
-
-
-def test_a_failing_cell_fails_the_script(base, tmp_path):
-    (tmp_path / "main.py").write_text(notebook_script(notebook("1 / 0", "print('never')")))
-    done = base.run("main.py", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "Cell 1 of 2 failed." in done.stderr
-    assert "never" not in done.stdout
-
-
 def test_progress_and_result_are_left_in_the_work_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("ATRIUM_WORK", str(tmp_path))
     atrium.progress(1.7, "nearly")
@@ -82,9 +63,23 @@ def test_progress_and_result_are_left_in_the_work_folder(tmp_path, monkeypatch):
 
 def test_a_mounted_data_set_is_found_newest_first(tmp_path, monkeypatch):
     monkeypatch.setenv("ATRIUM_DATASETS", str(tmp_path))
+    monkeypatch.setenv("MLFLOW_RUN_CONTEXT", "{}")
     for version in ("2", "10"):
         (tmp_path / "digits" / version).mkdir(parents=True)
     assert atrium.dataset_path("digits").name == "10"
     assert atrium.dataset_path("digits", 2).name == "2"
     with pytest.raises(FileNotFoundError, match="'faces' is not mounted here; mounted are digits"):
         atrium.dataset_path("faces")
+
+
+def test_runs_say_which_data_sets_were_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("ATRIUM_DATASETS", str(tmp_path))
+    monkeypatch.setenv("MLFLOW_RUN_CONTEXT", json.dumps({"mine": "kept"}))
+    for name in ("digits", "faults"):
+        (tmp_path / name / "3").mkdir(parents=True)
+        atrium.dataset(name)
+    atrium.dataset("digits", 3)
+    assert json.loads(os.environ["MLFLOW_RUN_CONTEXT"]) == {
+        "mine": "kept",
+        "atrium.datasets": "digits/3,faults/3",
+    }

@@ -2,7 +2,9 @@
 
 import asyncio
 import http.client
+import json
 import os
+import shutil
 import socket
 import threading
 import time
@@ -12,13 +14,17 @@ from urllib.parse import urlencode
 
 import pytest
 import uvicorn
+from django.conf import settings as django_settings
 from django.db import connection
 from websockets.sync.client import connect
 
 from apps.accounts.models import Role
+from apps.accounts.services import create_token
 from apps.compute import environments
 from apps.compute.adapters import engine
-from apps.workbench import entry
+from apps.core.errors import NotFound, Unavailable
+from apps.workbench import entry, tracking
+from apps.workbench.adapters import Tracker
 from apps.workbench.launch import lay_out, workload_of
 from apps.workbench.live.app import LiveApplication
 from apps.workbench.models import Workspace
@@ -192,3 +198,65 @@ def inside(visitor, ticket_for):
         return guest
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tracker_home(servers):
+    """The tracker's folder, empty at first."""
+    environments.build("mlflow", say=lambda words: None)
+    engine().remove(tracking.WORKLOAD)
+    shutil.rmtree(django_settings.ATRIUM.data_dir / "mlflow", ignore_errors=True)
+    yield
+    engine().remove(tracking.WORKLOAD)
+
+
+@pytest.fixture
+def tracker(tracker_home, transactional_db):
+    """The real tracker; it starts once, which takes a while, and again where a test has ended it."""
+    tracking.keep_tracker()
+    wait_for(_answers, 120)
+
+
+def _answers():
+    try:
+        return Tracker("default").experiments()
+    except (Unavailable, NotFound):
+        return False
+
+
+@pytest.fixture
+def token_of(db):
+    return lambda user, **more: create_token(user, "test", by=user, **more)[1]
+
+
+@pytest.fixture
+def put(tracker, live_process):
+    """Send a file with a token; gives the status."""
+
+    def send(token, path, content):
+        connection = http.client.HTTPConnection("127.0.0.1", live_process, timeout=30)
+        connection.request("PUT", path, content, {"Host": LIVE, "Authorization": f"Bearer {token}"})
+        return connection.getresponse().status
+
+    return send
+
+
+@pytest.fixture
+def api(tracker, live_process):
+    """A REST call with a token; gives status and JSON."""
+
+    def call(token, path, body=None, **headers):
+        connection = http.client.HTTPConnection("127.0.0.1", live_process, timeout=30)
+        sent = {
+            "Host": LIVE,
+            "Authorization": f"Bearer {token}",
+            "Content-Type": "application/json",
+            **headers,
+        }
+        method, data = ("GET", None) if body is None else ("POST", json.dumps(body))
+        connection.request(method, path, data, sent)
+        answer = connection.getresponse()
+        data = answer.read()
+        return answer.status, json.loads(data) if data[:1] in b"{[" else data.decode("utf-8", "replace")
+
+    return call

@@ -2,18 +2,14 @@
 
 import http.client
 import json
-import shutil
 
 import pytest
-from django.conf import settings as django_settings
 
 from apps.accounts.models import Membership, PersonalToken, Role
-from apps.accounts.services import create_token
 from apps.compute import environments
 from apps.compute.adapters import engine
 from apps.compute.engines.base import Resources, Workload
 from apps.compute.services import remove_workload
-from apps.core.errors import NotFound, Unavailable
 from apps.workbench import entry, tracking
 from apps.workbench.adapters import Tracker
 from apps.workbench.models import Workspace
@@ -31,52 +27,6 @@ with mlflow.start_run(run_name="forest") as run:
     mlflow.log_text("hello", "notes/hello.txt")
 print(run.info.run_id, mlflow.artifacts.load_text(run.info.artifact_uri + "/notes/hello.txt"))
 """
-
-
-@pytest.fixture(scope="module")
-def tracker(servers, django_db_setup, django_db_blocker):
-    """The real tracker; starting it takes a while, so once for all tests here."""
-    environments.build("mlflow", say=lambda words: None)
-    with django_db_blocker.unblock():
-        remove_workload(tracking.WORKLOAD)
-        shutil.rmtree(django_settings.ATRIUM.data_dir / "mlflow", ignore_errors=True)
-        tracking.keep_tracker()
-        wait_for(lambda: _answers(), 120)
-        yield
-        remove_workload(tracking.WORKLOAD)
-
-
-def _answers():
-    try:
-        return Tracker("default").experiments()
-    except (Unavailable, NotFound):
-        return False
-
-
-@pytest.fixture
-def token_of(db):
-    return lambda user, **more: create_token(user, "test", by=user, **more)[1]
-
-
-@pytest.fixture
-def api(tracker, live_process):
-    """A REST call with a token; gives status and JSON."""
-
-    def call(token, path, body=None, **headers):
-        connection = http.client.HTTPConnection("127.0.0.1", live_process, timeout=30)
-        sent = {
-            "Host": LIVE,
-            "Authorization": f"Bearer {token}",
-            "Content-Type": "application/json",
-            **headers,
-        }
-        method, data = ("GET", None) if body is None else ("POST", json.dumps(body))
-        connection.request(method, path, data, sent)
-        answer = connection.getresponse()
-        data = answer.read()
-        return answer.status, json.loads(data) if data[:1] in b"{[" else data.decode("utf-8", "replace")
-
-    return call
 
 
 API = "/mlflow/api/2.0/mlflow"

@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from apps.compute import environments, ledger
+from apps.compute import environments, ledger, needs
 from apps.compute.adapters import engine, package_clients
 from apps.compute.engines.base import EngineError, File, Mount, Resources, Workload
 from apps.compute.job_environment import variables_for
@@ -184,9 +184,20 @@ def _note(job: Job, observed: Observed) -> None:
             return
     seen = {"memory_mb": observed.memory_mb, "peak_memory_mb": observed.peak_memory_mb}
     seen |= {"cpu_s": observed.cpu_s, **_progress(job)}
+    _sample(job, observed)
     changed = {name: value for name, value in seen.items() if getattr(job, name) != value}
     if changed:
         Job.objects.filter(pk=job.pk, workload_id=job.workload_id, status__in=Job.ACTIVE).update(**changed)
+
+
+def _sample(job: Job, observed: Observed) -> None:
+    """Keep what the attempt uses now, for its chart."""
+    attempt = Attempt.objects.filter(workload_id=job.workload_id).only("usage", "started_at").first()
+    if attempt is None:
+        return
+    since = (timezone.now() - attempt.started_at).total_seconds()
+    sample = (round(since, 1), round(observed.memory_mb, 1), round(observed.cpu_s, 2))
+    Attempt.objects.filter(pk=attempt.pk).update(usage=needs.with_sample(attempt.usage, sample))
 
 
 def _progress(job: Job) -> dict[str, Any]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 LONGEST_S = 14 * 86_400
 MOST_ATTEMPTS = 10
 WORTH_TELLING_AFTER_S = 60
+_NOTEBOOK = ["python", "-m", "atrium.notebook", "/work/notebook.ipynb"]
 
 
 def submit_job(
@@ -43,6 +44,7 @@ def submit_job(
     environment: str = "base",
     inputs: Mapping[str, str] | None = None,
     files: Mapping[str, bytes | str] | None = None,
+    stored: Mapping[str, str] | None = None,
     params: Mapping[str, Any] | None = None,
     mounts: Sequence[Mount | tuple[str, str, bool]] = (),
     env: Mapping[str, str] | None = None,
@@ -51,23 +53,26 @@ def submit_job(
     timeout_s: float = 3600,
     priority: int = 5,
     subject: models.Model | str | None = None,
+    needs_key: str = "",
     network: str = "none",
 ) -> Job:
     """Queue a command; it starts as soon as it fits. The caller has checked that `by` may do this for `team`.
 
-    `inputs` are objects by path below /work/inputs, `files` small contents by path below /work. In the job:
-    /work/params.json; out of it: /work/result.json, /work/outputs/, /work/progress.json. `by=None` is the
-    portal's own code. Publishes compute.job_finished at the end. Raises Invalid, NotAllowed.
+    `inputs` are objects by path below /work/inputs, `files` small contents by path below /work, `stored` objects by
+    path below /work. In the job:
+    /work/params.json; out of it: /work/result.json, /work/outputs/, /work/progress.json. `needs_key` names what is
+    run again and again, so that its runs' measured needs go together. `by=None` is the portal's own code.
+    Publishes compute.job_finished at the end. Raises Invalid, NotAllowed.
     """
     require(may_run_code(by))
     needs = _resources(resources)
     _check(argv, environment, timeout_s, max_attempts, needs)
-    for path in [*(inputs or {}), *(files or {})]:
+    for path in [*(inputs or {}), *(files or {}), *(stored or {})]:
         _check_path(path)
-    for sha256 in (inputs or {}).values():
+    for sha256 in [*(inputs or {}).values(), *(stored or {}).values()]:
         if not objects.exists(sha256):
             raise Invalid(_("The input file %(sha256)s is not stored here.") % {"sha256": sha256})
-    stored = {path: objects.put([_bytes(content)])[0] for path, content in (files or {}).items()}
+    written = {path: objects.put([_bytes(content)])[0] for path, content in (files or {}).items()}
     with transaction.atomic():
         job = Job.objects.create(
             kind=kind,
@@ -78,11 +83,12 @@ def submit_job(
             argv=[str(part) for part in argv],
             environment=environment,
             inputs=dict(inputs or {}),
-            files=stored,
+            files={**(stored or {}), **written},
             params=dict(params or {}),
             mounts=[_mount(mount) for mount in mounts],
             variables=secrets.encrypt(json.dumps(dict(env))) if env else "",
             resources=asdict(needs),
+            needs_key=needs_key[:200],
             network=network,
             priority=priority,
             timeout_s=timeout_s,
@@ -230,17 +236,33 @@ def _mount(mount: Mount | tuple[str, str, bool]) -> list[Any]:
 
 
 def submit_script(
-    title: str,
-    script: str,
-    *,
-    by: User,
-    team: Team,
-    **facts: Any,
+    title: str, script: str = "", *, by: User, team: Team, notebook: str = "", **facts: Any
 ) -> Job:
-    """Queue a Python script of a person, under the same rules for page and API. `facts` as in `submit_job`."""
+    """Queue a Python script, or a notebook, of a person, under the same rules for page and API.
+
+    It reaches the portal and the experiments as that person. `facts` as in `submit_job`. Raises Invalid, NotAllowed.
+    """
     require(may_submit_job(by, team))
-    if not script.strip():
+    if notebook and script.strip():
+        raise Invalid(_("Give either a script or a notebook, not both."), fields={"script": _("too much")})
+    if not notebook and not script.strip():
         raise Invalid(_("The script is empty."), fields={"script": _("missing")})
-    argv = ["python", "main.py"]
+    if notebook:
+        kind, files, argv = "notebook", {"notebook.ipynb": _notebook(notebook)}, _NOTEBOOK
+    else:
+        kind, files, argv = "script", {"main.py": script}, ["python", "main.py"]
     title = title.strip() or _("Script")
-    return submit_job("script", title, by=by, team=team, argv=argv, files={"main.py": script}, **facts)
+    facts = {"network": "forwarder", "needs_key": f"{kind}:{team.slug}:{title}", **facts}
+    return submit_job(kind, title, by=by, team=team, argv=argv, files=files, **facts)
+
+
+def _notebook(text: str) -> str:
+    try:
+        document = json.loads(text)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict) or not isinstance(document.get("cells"), list):
+        raise Invalid(
+            _("This is no notebook: a JSON object with cells."), fields={"notebook": _("no notebook")}
+        )
+    return text

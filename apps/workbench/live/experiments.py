@@ -16,8 +16,8 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 
 from apps.accounts.models import User
-from apps.core.errors import NotAllowed
-from apps.workbench import tracking
+from apps.core.errors import Invalid, NotAllowed
+from apps.workbench import registering, tracking
 from apps.workbench.live import proxy
 from apps.workbench.live.origins import COOKIE, ENTER, Doorkeeper, address_of, cookies_of, enter, must_enter
 from apps.workbench.live.proxy import Headers, Message, Receive, Scope, Send
@@ -38,8 +38,10 @@ _OPEN = re.compile(
 )
 _CREATES_EXPERIMENT = re.compile(r"/mlflow/(ajax-)?api/\d\.\d/mlflow/experiments/create/*")
 _CREATES_RUN = re.compile(r"/mlflow/(ajax-)?api/\d\.\d/mlflow/runs/create/*")
+_REGISTERS = re.compile(r"/mlflow/(ajax-)?api/\d\.\d/mlflow/(registered-models|model-versions)/create/*")
 _LISTS_WORKSPACES = re.compile(r"/mlflow/(ajax-)?api/\d\.\d/mlflow/workspaces/*")
 _LARGEST_SMALL_BODY = 1 << 20
+_PROMPT = "mlflow.prompt.is_prompt"
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -65,7 +67,7 @@ class Experiments:
         if _LISTS_WORKSPACES.fullmatch(scope["path"]):
             await _error(send, 403, "PERMISSION_DENIED", "Teams are managed in the portal.")
             return
-        await self._forward(scope, receive, send, bearer.team, bearer.tags)
+        await self._forward(scope, receive, send, bearer)
 
     async def by_cookie(self, scope: Scope, receive: Receive, send: Send, origin: str) -> None:
         """A request of MLflow's pages."""
@@ -86,30 +88,31 @@ class Experiments:
             return
         wanted = proxy.header(scope, WORKSPACE.encode())
         try:
-            team, teams = await _in_thread(_teams_of)(access.user_id, wanted)
+            bearer, teams = await _in_thread(_teams_of)(access.user_id, wanted)
         except NotAllowed as error:
             await _error(send, 403, "PERMISSION_DENIED", error.message)
             return
         if _LISTS_WORKSPACES.fullmatch(scope["path"]) and scope["method"] == "GET":
             await proxy.answer(send, 200, json.dumps({"workspaces": teams}), content_type="application/json")
             return
-        await self._forward(scope, receive, send, team)
+        await self._forward(scope, receive, send, bearer)
 
-    async def _forward(
-        self, scope: Scope, receive: Receive, send: Send, team: str, tags: dict[str, str] | None = None
-    ) -> None:
+    async def _forward(self, scope: Scope, receive: Receive, send: Send, bearer: tracking.Bearer) -> None:
         path = scope["path"]
         if not _OPEN.fullmatch(path) or ".." in path.split("/") or "\\" in path:
             await _error(send, 403, "PERMISSION_DENIED", f"{path} is not offered here.")
             return
         try:
             session = self._upstreams.session(tracking.tracker_socket())
-            await self._make(session, team)
-            headers = _headers(scope, team)
+            await self._make(session, bearer.team)
+            headers = _headers(scope, bearer.team)
             if _CREATES_EXPERIMENT.fullmatch(path):
                 scope, receive, headers = await _rewritten(scope, receive, headers, _without_location)
-            elif tags and _CREATES_RUN.fullmatch(path):
-                scope, receive, headers = await _rewritten(scope, receive, headers, _with_tags(tags))
+            elif _CREATES_RUN.fullmatch(path):
+                scope, receive, headers = await _rewritten(scope, receive, headers, _with_tags(bearer.tags))
+            elif _REGISTERS.fullmatch(path):
+                await self._register(scope, receive, send, session, headers, bearer)
+                return
             await proxy.forward_http(scope, receive, send, session, headers, change=_framed)
         except _NotSmallJson:
             await _error(send, 400, "INVALID_PARAMETER_VALUE", "The request is no small JSON object.")
@@ -118,6 +121,37 @@ class Experiments:
             await _error(send, 503, "TEMPORARILY_UNAVAILABLE", words, retry_after=5)
         except (aiohttp.ClientError, ConnectionResetError):
             return  # cut short; the server closes the connection
+
+    async def _register(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        session: aiohttp.ClientSession,
+        headers: Headers,
+        bearer: tracking.Bearer,
+    ) -> None:
+        """A model gets a name or a version: refused where the catalog would refuse it, else taken over there.
+
+        What is to be done is written down before the client hears that it worked. Prompts are none of it.
+        """
+        body = await _small_json(receive)
+        is_model = all(one.get("key") != _PROMPT for one in body.get("tags") or [])
+        try:
+            if is_model:
+                await _in_thread(registering.check_model_name)(bearer, str(body.get("name", "")))
+            async with session.post(
+                proxy.target_of(scope), data=json.dumps(body), headers=_json_only(headers)
+            ) as response:
+                answer, status = await response.text(), response.status
+            if status == 200 and is_model and "model-versions" in scope["path"]:
+                made = json.loads(answer)["model_version"]
+                await _in_thread(registering.take_over)(bearer, made)
+        except (Invalid, NotAllowed) as error:
+            code = "PERMISSION_DENIED" if isinstance(error, NotAllowed) else "INVALID_PARAMETER_VALUE"
+            await _error(send, 403 if isinstance(error, NotAllowed) else 400, code, error.message)
+            return
+        await proxy.answer(send, status, answer, content_type="application/json")
 
     async def _make(self, session: aiohttp.ClientSession, team: str) -> None:
         """Make the team's MLflow workspace, once."""
@@ -133,11 +167,11 @@ def _in_thread(function: Any) -> Any:
     return database_sync_to_async(function, thread_sensitive=False)
 
 
-def _teams_of(user_id: int, wanted: str) -> tuple[str, list[dict[str, str]]]:
-    """The team to work for, and all that the person may choose, as MLflow lists workspaces."""
+def _teams_of(user_id: int, wanted: str) -> tuple[tracking.Bearer, list[dict[str, str]]]:
+    """Whom to work for, and all teams that the person may choose, as MLflow lists workspaces."""
     user = User.objects.get(pk=user_id)
-    teams = tracking.tracked_teams(user)
-    return tracking.team_for(user, wanted), [{"name": team.slug, "description": team.name} for team in teams]
+    teams = [{"name": team.slug, "description": team.name} for team in tracking.tracked_teams(user)]
+    return tracking.Bearer(tracking.team_for(user, wanted), {"atrium.user": user.username}), teams
 
 
 def _headers(scope: Scope, team: str) -> Headers:
@@ -165,16 +199,37 @@ def _with_tags(tags: dict[str, str]) -> Change:
     """A new run says who made it and in which job or workspace, whatever its code claims."""
 
     def change(asked: dict[str, Any]) -> dict[str, Any]:
-        given = [one for one in asked.get("tags") or [] if not str(one.get("key", "")).startswith("atrium.")]
+        given = [one for one in asked.get("tags") or [] if _is_ours_to_give(str(one.get("key", "")))]
         return {**asked, "tags": [*given, *({"key": key, "value": value} for key, value in tags.items())]}
 
     return change
+
+
+def _is_ours_to_give(key: str) -> bool:
+    """Whether code may set this tag itself: what it read it alone knows, and it counts only where it may be read."""
+    return not key.startswith("atrium.") or key == registering.DATASETS_TAG
 
 
 async def _rewritten(
     scope: Scope, receive: Receive, headers: Headers, change: Change
 ) -> tuple[Scope, Receive, Headers]:
     """The request with its small JSON body changed. Raises _NotSmallJson."""
+    try:
+        body = json.dumps(change(await _small_json(receive))).encode()
+    except (TypeError, AttributeError) as error:
+        raise _NotSmallJson from error
+    length = str(len(body))
+    length_only = {**scope, "headers": [(b"content-length", length.encode())]}
+    return length_only, _once(body, receive), [*_json_only(headers), ("content-length", length)]
+
+
+def _json_only(headers: Headers) -> Headers:
+    """The headers without those about the body as it was sent."""
+    return [(name, value) for name, value in headers if name not in ("content-length", "content-encoding")]
+
+
+async def _small_json(receive: Receive) -> dict[str, Any]:
+    """The request's body, a small JSON object. Raises _NotSmallJson, ConnectionResetError."""
     data, more = b"", True
     while more:
         message = await receive()
@@ -185,13 +240,12 @@ async def _rewritten(
         if len(data) > _LARGEST_SMALL_BODY:
             raise _NotSmallJson
     try:
-        body = json.dumps(change(json.loads(data))).encode()
-    except (ValueError, TypeError, AttributeError) as error:
+        body = json.loads(data)
+    except ValueError as error:
         raise _NotSmallJson from error
-    length = str(len(body))
-    kept = [(name, value) for name, value in headers if name not in ("content-length", "content-encoding")]
-    length_only = {**scope, "headers": [(b"content-length", length.encode())]}
-    return length_only, _once(body, receive), [*kept, ("content-length", length)]
+    if not isinstance(body, dict):
+        raise _NotSmallJson
+    return body
 
 
 def _once(body: bytes, receive: Receive) -> Receive:

@@ -1,4 +1,4 @@
-"""Pages of the workbench."""
+"""Pages of workspaces and environments."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.compute.adapters import engine
 from apps.compute.models import Job
 from apps.core import csp
-from apps.core.errors import Conflict, Invalid, NotFound, Unavailable
+from apps.core.errors import Conflict, Invalid, NotFound
 from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.core.urns import urn
-from apps.workbench import comparison, entry, files, notebooks, packages, services
-from apps.workbench.adapters import Tracker
+from apps.workbench import entry, files, notebooks, packages, services
 from apps.workbench.forms import (
     CloneForm,
     EnvironmentForm,
@@ -37,19 +36,17 @@ from apps.workbench.live.origins import ENTER, address_of
 from apps.workbench.models import Workspace
 from apps.workbench.policy import (
     may_edit_workspace,
-    may_see_experiments,
     may_stop_workspace,
     may_view_workspace,
 )
 from apps.workbench.reconcile import log_of
-from apps.workbench.runs import run_file
+from apps.workbench.runs import needs_of, run_file
 from apps.workbench.selectors import (
     environment_for,
     environments_visible_to,
     workspace_for,
     workspaces_visible_to,
 )
-from apps.workbench.tracking import PREFIX, team_for, tracked_teams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,12 +54,13 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
     from apps.accounts.models import User
+    from apps.compute.needs import Needs
 
 _MOVING = ("starting", "stopping")
 _LOG_SHOWN = 4000
 
 
-def _user(request: HttpRequest) -> User:
+def user_of(request: HttpRequest) -> User:
     return cast("User", request.user)
 
 
@@ -70,7 +68,7 @@ def _user(request: HttpRequest) -> User:
 @require_GET
 def workspaces(request: HttpRequest) -> HttpResponse:
     """The workspaces that I may see, with what their servers use now."""
-    user = _user(request)
+    user = user_of(request)
     rows = workspaces_visible_to(user)
     archived = request.GET.get("view") == "archived"
     rows = rows.filter(status="archived") if archived else rows.exclude(status="archived")
@@ -106,7 +104,7 @@ def _add_usage(workspace: Workspace) -> None:
 @require_http_methods(["GET", "POST"])
 def new_workspace(request: HttpRequest) -> HttpResponse:
     """Make a workspace and start it."""
-    form = WorkspaceForm(request.POST or None, user=_user(request))
+    form = WorkspaceForm(request.POST or None, user=user_of(request))
     if request.method == "POST" and form.is_valid():
         fields = form.cleaned_data
         try:
@@ -115,12 +113,12 @@ def new_workspace(request: HttpRequest) -> HttpResponse:
                 team=fields["team"],
                 flavour=fields["flavour"],
                 environment=fields["environment"],
-                by=_user(request),
+                by=user_of(request),
             )
         except Invalid as error:
             form.add_error("name" if "name" in error.fields else None, error.message)
         else:
-            services.start_workspace(made, by=_user(request))
+            services.start_workspace(made, by=user_of(request))
             return redirect(made)
     status = 422 if form.errors else 200
     return render(request, "workbench/new_workspace.html", {"form": form}, status=status)
@@ -145,7 +143,7 @@ def terminal(request: HttpRequest, pk: int) -> HttpResponse:
 @never_cache
 def state(request: HttpRequest, pk: int) -> HttpResponse:
     """The fragment that follows a start or a stop; reloads the page when it has arrived."""
-    found = workspace_for(_user(request), pk)
+    found = workspace_for(user_of(request), pk)
     response = render(request, "workbench/_state.html", _context(request, found))
     if found.status not in _MOVING:
         response["HX-Refresh"] = "true"
@@ -157,7 +155,7 @@ def state(request: HttpRequest, pk: int) -> HttpResponse:
 @never_cache
 def facts(request: HttpRequest, pk: int) -> HttpResponse:
     """The fragment with what the workspace uses, what is at work in it and how long its lease lasts."""
-    found = workspace_for(_user(request), pk)
+    found = workspace_for(user_of(request), pk)
     response = render(request, "workbench/_facts.html", _context(request, found))
     if found.status != "running":
         response["HX-Refresh"] = "true"
@@ -168,7 +166,7 @@ def facts(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 def notebook_list(request: HttpRequest, pk: int) -> HttpResponse:
     """The notebooks of a workspace, to be read whether it runs or not."""
-    found = workspace_for(_user(request), pk)
+    found = workspace_for(user_of(request), pk)
     rows = files.notebooks(home_of(found))
     context = {**_context(request, found), "notebooks": rows, "tab_notebooks": True}
     return render(request, "workbench/notebooks.html", context)
@@ -178,7 +176,7 @@ def notebook_list(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 def notebook(request: HttpRequest, pk: int, path: str) -> HttpResponse:
     """One notebook with its outputs."""
-    found = workspace_for(_user(request), pk)
+    found = workspace_for(user_of(request), pk)
     try:
         with files.opened(home_of(found), path) as handle:
             data = handle.read(notebooks.LARGEST + 1)
@@ -198,22 +196,22 @@ def notebook(request: HttpRequest, pk: int, path: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def settings_page(request: HttpRequest, pk: int) -> HttpResponse:
     """Size, idle limit, and the copy of a workspace."""
-    found = workspace_for(_user(request), pk)
-    may_edit = may_edit_workspace(_user(request), found)
-    form = SettingsForm(request.POST or None, initial=_settings_of(found), user=_user(request))
+    found = workspace_for(user_of(request), pk)
+    may_edit = may_edit_workspace(user_of(request), found)
+    form = SettingsForm(request.POST or None, initial=_settings_of(found), user=user_of(request))
     if request.method == "POST":
         require(may_edit)
         if form.is_valid():
             asked = form.cleaned_data
             services.change_workspace(
                 found,
-                by=_user(request),
+                by=user_of(request),
                 flavour=asked["flavour"],
                 idle_minutes=int(asked["idle_minutes"]),
                 environment=asked["environment"],
                 share_terminals=asked["share_terminals"],
             )
-            services.mount_datasets(found, asked["datasets"], by=_user(request))
+            services.mount_datasets(found, asked["datasets"], by=user_of(request))
             messages.success(request, _("The settings are saved."))
             return redirect("workbench:settings", found.pk)
     return _settings(request, found, form=form)
@@ -226,7 +224,7 @@ def _settings_of(workspace: Workspace) -> dict[str, Any]:
 
 def _settings(request: HttpRequest, found: Workspace, **forms: Any) -> HttpResponse:
     """The settings page; a form that was just filled in wrongly stands in `forms`."""
-    user = _user(request)
+    user = user_of(request)
     shown = {
         "form": SettingsForm(initial=_settings_of(found), user=user),
         "copy": CloneForm(initial={"name": _("%(name)s copy") % {"name": found.name}}),
@@ -256,11 +254,11 @@ def _local_editor(workspace: Workspace) -> dict[str, str]:
 @require_POST
 def clone(request: HttpRequest, pk: int) -> HttpResponse:
     """Make a workspace of one's own with a copy of this one's files."""
-    found = workspace_for(_user(request), pk)
+    found = workspace_for(user_of(request), pk)
     copy = CloneForm(request.POST)
     if copy.is_valid():
         try:
-            return redirect(services.clone_workspace(found, copy.cleaned_data["name"], by=_user(request)))
+            return redirect(services.clone_workspace(found, copy.cleaned_data["name"], by=user_of(request)))
         except Invalid as error:
             copy.add_error("name", error.message)
     return _settings(request, found, copy=copy)
@@ -270,12 +268,12 @@ def clone(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def save_environment(request: HttpRequest, pk: int) -> HttpResponse:
     """Make an environment of what was installed in a workspace."""
-    found = workspace_for(_user(request), pk)
+    found = workspace_for(user_of(request), pk)
     save = SaveForm(request.POST)
     if save.is_valid():
         name = save.cleaned_data["name"]
         try:
-            return redirect(packages.save_environment(found, name, home=home_of(found), by=_user(request)))
+            return redirect(packages.save_environment(found, name, home=home_of(found), by=user_of(request)))
         except Invalid as error:
             save.add_error("name", error.message)
     return _settings(request, found, save=save)
@@ -285,25 +283,35 @@ def save_environment(request: HttpRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def run(request: HttpRequest, pk: int) -> HttpResponse:
     """Run one of the workspace's notebooks or scripts as a job."""
-    found = workspace_for(_user(request), pk)
-    require(may_edit_workspace(_user(request), found))
-    form = RunForm(request.POST or None, paths=files.runnable(home_of(found)))
+    found = workspace_for(user_of(request), pk)
+    require(may_edit_workspace(user_of(request), found))
+    paths = files.runnable(home_of(found))
+    measured = needs_of(found, paths[:40])
+    form = RunForm(
+        request.POST or None, paths=paths, initial=_proposed(request.GET.get("path", ""), measured)
+    )
     if request.method == "POST" and form.is_valid():
         asked = form.cleaned_data
         needs = {"cpu": asked["cpu"], "memory_mb": asked["memory_mb"], "timeout_s": asked["minutes"] * 60}
         try:
-            job = run_file(found, asked["path"], params=asked["params"], by=_user(request), **needs)
+            job = run_file(found, asked["path"], params=asked["params"], by=user_of(request), **needs)
         except Invalid as error:
             form.add_error(None, error.message)
         else:
             return redirect(f"/jobs/{job.pk}/")
     jobs = Job.objects.filter(subject=urn(found)).order_by("-pk")[:10]
-    context = {**_context(request, found), "form": form, "jobs": jobs, "tab_run": True}
+    context = {**_context(request, found), "form": form, "jobs": jobs, "measured": measured, "tab_run": True}
     return render(request, "workbench/run.html", context, status=422 if form.errors else 200)
 
 
+def _proposed(path: str, measured: list[tuple[str, Needs]]) -> dict[str, Any]:
+    """The form's values for a file: what its earlier runs needed, with a margin."""
+    needs = dict(measured).get(path)
+    return {"path": path} | ({"cpu": needs.cpu, "memory_mb": needs.memory_mb} if needs else {})
+
+
 def _show(request: HttpRequest, pk: int, template: str, **more: Any) -> HttpResponse:
-    found = workspace_for(_user(request), pk)
+    found = workspace_for(user_of(request), pk)
     origin = address_of(f"w{found.pk}")
     csp.allow(request, "frame-src", origin)
     csp.allow(request, "form-action", origin)  # the redirect of the form that opens a new tab
@@ -312,7 +320,7 @@ def _show(request: HttpRequest, pk: int, template: str, **more: Any) -> HttpResp
 
 
 def _context(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
-    user = _user(request)
+    user = user_of(request)
     portal = settings.ATRIUM.web_url
     _add_usage(workspace)
     log = log_of(workspace) if workspace.status in ("starting", "failed") else ""
@@ -333,21 +341,21 @@ def _context(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
 @never_cache
 def enter(request: HttpRequest, pk: int) -> HttpResponse:
     """A way into the workspace's origin: an address with a ticket, as JSON for the frame or as a redirect."""
-    found = workspace_for(_user(request), pk)
-    require(may_view_workspace(_user(request), found))
+    found = workspace_for(user_of(request), pk)
+    require(may_view_workspace(user_of(request), found))
     if found.status != Workspace.Status.RUNNING:
         raise Conflict(_("The workspace is not running. Start it first."))
-    url = _way_in(request, f"w{found.pk}", request.POST.get("next", "/lab"))
+    url = way_in(request, f"w{found.pk}", request.POST.get("next", "/lab"))
     if request.headers.get("Accept", "").startswith("application/json"):
         return JsonResponse({"url": url})
     return HttpResponseRedirect(url, status=303)
 
 
-def _way_in(request: HttpRequest, origin: str, onward: str) -> str:
+def way_in(request: HttpRequest, origin: str, onward: str) -> str:
     session_key = request.session.session_key
     if not session_key:
         raise NotFound(_("Log in again."))
-    ticket = entry.issue_ticket(_user(request), origin, session_key)
+    ticket = entry.issue_ticket(user_of(request), origin, session_key)
     return f"{address_of(origin)}{ENTER}?{urlencode({'ticket': ticket, 'next': onward})}"
 
 
@@ -357,7 +365,7 @@ def _act(verb: Callable[..., Workspace]) -> Callable[[HttpRequest, int], HttpRes
     @login_required
     @require_POST
     def view(request: HttpRequest, pk: int) -> HttpResponse:
-        return redirect(verb(workspace_for(_user(request), pk), by=_user(request)))
+        return redirect(verb(workspace_for(user_of(request), pk), by=user_of(request)))
 
     return view
 
@@ -373,7 +381,7 @@ renew = _act(services.renew_lease)
 @require_GET
 def environments(request: HttpRequest) -> HttpResponse:
     """The environments of my teams."""
-    rows = environments_visible_to(_user(request))
+    rows = environments_visible_to(user_of(request))
     page = keyset(rows, ("name", "pk"), request.GET.get("cursor", ""), 30)
     moving = any(row.status in ("locking", "building") for row in page.items)
     context = {"page": page, "moving": moving}
@@ -386,13 +394,13 @@ def environments(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def new_environment(request: HttpRequest) -> HttpResponse:
     """Choose packages."""
-    form = EnvironmentForm(request.POST or None, user=_user(request))
+    form = EnvironmentForm(request.POST or None, user=user_of(request))
     if request.method == "POST" and form.is_valid():
         asked = form.cleaned_data
         try:
             return redirect(
                 packages.create_environment(
-                    asked["name"], asked["requirements"], team=asked["team"], by=_user(request)
+                    asked["name"], asked["requirements"], team=asked["team"], by=user_of(request)
                 )
             )
         except Invalid as error:
@@ -405,7 +413,7 @@ def new_environment(request: HttpRequest) -> HttpResponse:
 @require_GET
 def environment(request: HttpRequest, pk: int) -> HttpResponse:
     """One environment: what it was made of, how far it is, what it has."""
-    found = environment_for(_user(request), pk)
+    found = environment_for(user_of(request), pk)
     context = {
         "environment": found,
         "pins": packages.pins_of(found),
@@ -418,53 +426,4 @@ def environment(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def retry_environment(request: HttpRequest, pk: int) -> HttpResponse:
     """Try a failed environment again."""
-    return redirect(packages.retry_environment(environment_for(_user(request), pk), by=_user(request)))
-
-
-@login_required
-@require_GET
-def experiments(request: HttpRequest) -> HttpResponse:
-    """The runs of a team's experiment, compared."""
-    user = _user(request)
-    require(may_see_experiments(user))
-    team = team_for(user, request.GET.get("team", ""))
-    context: dict[str, Any] = {
-        "team": team,
-        "teams": tracked_teams(user),
-        "by_name": request.get_host() == urlsplit(settings.ATRIUM.web_url).netloc,
-        "tracking_uri": settings.ATRIUM.live_url + PREFIX,
-    }
-    csp.allow(request, "form-action", address_of(entry.MLFLOW))
-    try:
-        context |= _compared(Tracker(team), request.GET.get("experiment", ""))
-    except Unavailable as error:
-        context["away"] = error.message
-    return render(request, "workbench/experiments.html", context)
-
-
-def _compared(tracker: Tracker, wanted: str) -> dict[str, Any]:
-    known = tracker.experiments()
-    ids = [number for number, _name in known]
-    chosen = wanted if wanted in ids else (ids[0] if ids else "")
-    runs = tracker.runs(chosen) if chosen else []
-    params, metrics = comparison.names_of(runs, "params"), comparison.names_of(runs, "metrics")
-    rows = comparison.rows_of(runs, params, metrics)
-    for row in rows:
-        row["job"] = row["run"].tags.get("atrium.job", "")
-    return {
-        "experiments": known,
-        "experiment": chosen,
-        "params": params,
-        "metrics": metrics,
-        "rows": rows,
-        "figure": comparison.figure_of(runs, metrics),
-    }
-
-
-@login_required
-@require_POST
-@never_cache
-def enter_mlflow(request: HttpRequest) -> HttpResponse:
-    """A way into MLflow's own pages."""
-    require(may_see_experiments(_user(request)))
-    return HttpResponseRedirect(_way_in(request, entry.MLFLOW, f"{PREFIX}/"), status=303)
+    return redirect(packages.retry_environment(environment_for(user_of(request), pk), by=user_of(request)))

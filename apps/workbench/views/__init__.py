@@ -1,0 +1,1 @@
+"""Pages of the workbench: workspaces and environments, experiments."""
