@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 from dataclasses import dataclass, field
+from email.utils import parseaddr
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,9 @@ ROOT = Path(__file__).resolve().parent.parent
 LONGEST_RUN_DIR = 50
 
 PORTAL_HOST = "portal.localhost"
+
+#: The names of accounts' roles, which cannot be imported without Django; a test compares them.
+ROLES = ("consumer", "developer", "annotator", "qa", "operator", "admin")
 
 
 class WrongSetting(SystemExit):
@@ -120,6 +124,36 @@ class Environment:
     gateway_processes: int
     """ATRIUM_GATEWAY_PROCESSES: data plane processes that share the gateway's port. Default: one per core."""
 
+    email_url: str = field(repr=False)
+    """ATRIUM_EMAIL_URL: smtp://user:password@host:port, smtps:// (TLS from the first byte) or smtp+tls:// (STARTTLS).
+    Default: letters are written to `<data_dir>/mail`, where an administrator can read them."""
+
+    email_from: str
+    """ATRIUM_EMAIL_FROM: the sender of letters. Default: Atrium <atrium@localhost>."""
+
+    oidc_url: str
+    """ATRIUM_OIDC_URL: the issuer of an OpenID Connect provider; switches single sign-on on. Default: off."""
+
+    oidc_client: str
+    """ATRIUM_OIDC_CLIENT: what the provider knows the portal by. Its redirect address is
+    `<web_url>/sso/oidc/login/callback/`."""
+
+    oidc_secret: str = field(repr=False)
+    """ATRIUM_OIDC_SECRET: the client's secret; empty for a public client (PKCE is always used)."""
+
+    oidc_name: str
+    """ATRIUM_OIDC_NAME: the words on the login page's button. Default: Single sign-on."""
+
+    oidc_new_people: bool
+    """ATRIUM_OIDC_NEW_PEOPLE: 1 makes a person of everybody whom the provider lets through; 0 lets in only those with
+    an account or an accepted invitation. Default: 0."""
+
+    oidc_claim: str
+    """ATRIUM_OIDC_CLAIM: the claim that lists a person's groups. Default: groups."""
+
+    oidc_roles: dict[str, tuple[tuple[str, str], ...]]
+    """ATRIUM_OIDC_ROLES: `group=team:role` pairs, comma separated; one group may stand in several. Default: none."""
+
     database_url: str = field(repr=False)
     """DATABASE_URL: postgresql://user:password@host:port/name. Default: the embedded PostgreSQL's socket."""
 
@@ -188,6 +222,27 @@ class Environment:
         return f"redis+socket://{credentials}{parts.path}?virtual_host={query.get('db', '0')}"
 
     @property
+    def email(self) -> dict[str, Any]:
+        """`email_url` as Django's EMAIL_… settings."""
+        if not self.email_url:
+            return {
+                "EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend",
+                "EMAIL_FILE_PATH": self.data_dir / "mail",
+            }
+        parts = urlsplit(self.email_url)
+        ports = {"smtp": 25, "smtps": 465, "smtp+tls": 587}
+        return {
+            "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+            "EMAIL_HOST": parts.hostname or "localhost",
+            "EMAIL_PORT": parts.port or ports[parts.scheme],
+            "EMAIL_HOST_USER": unquote(parts.username or ""),
+            "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+            "EMAIL_USE_SSL": parts.scheme == "smtps",
+            "EMAIL_USE_TLS": parts.scheme == "smtp+tls",
+            "EMAIL_TIMEOUT": 20,
+        }
+
+    @property
     def database(self) -> dict[str, Any]:
         """`database_url` as an entry of Django's DATABASES."""
         return _django_database(self.database_url)
@@ -250,6 +305,15 @@ def read(env: Mapping[str, str]) -> Environment:
         web_threads=_number(env, "ATRIUM_WEB_THREADS", 8, least=1, most=256),
         worker_threads=_number(env, "ATRIUM_WORKER_THREADS", 4, least=1, most=256),
         gateway_processes=_number(env, "ATRIUM_GATEWAY_PROCESSES", os.cpu_count() or 1, least=1, most=256),
+        email_url=_url(env, "ATRIUM_EMAIL_URL", "smtp", "smtps", "smtp+tls"),
+        email_from=_sender(env),
+        oidc_url=_url(env, "ATRIUM_OIDC_URL", "https", "http").rstrip("/"),
+        oidc_client=_oidc_client(env),
+        oidc_secret=env.get("ATRIUM_OIDC_SECRET") or "",
+        oidc_name=env.get("ATRIUM_OIDC_NAME") or "Single sign-on",
+        oidc_new_people=_flag(env, "ATRIUM_OIDC_NEW_PEOPLE", default=False),
+        oidc_claim=env.get("ATRIUM_OIDC_CLAIM") or "groups",
+        oidc_roles=_oidc_roles(env),
         database_url=_url(env, "DATABASE_URL", "postgresql", "postgres") or _embedded_database(made, run_dir),
         redis_url=_url(env, "REDIS_URL", "redis", "rediss", "unix") or _embedded_redis(made, run_dir),
         embedded_database=not env.get("DATABASE_URL"),
@@ -391,6 +455,38 @@ def _http_url(env: Mapping[str, str], name: str, default: str) -> str:
             f"{name}={text} is not the address of a site; say http://name or http://name:port."
         )
     return text
+
+
+def _sender(env: Mapping[str, str]) -> str:
+    text = env.get("ATRIUM_EMAIL_FROM") or "Atrium <atrium@localhost>"
+    _name, address = parseaddr(text)
+    if "@" not in address or any(ord(letter) < 32 for letter in text):
+        raise WrongSetting(
+            f"ATRIUM_EMAIL_FROM={text!r} has no e-mail address; say Atrium <atrium@example.org>."
+        )
+    return text
+
+
+def _oidc_client(env: Mapping[str, str]) -> str:
+    client = env.get("ATRIUM_OIDC_CLIENT") or ""
+    if env.get("ATRIUM_OIDC_URL") and not client:
+        raise WrongSetting(
+            "ATRIUM_OIDC_CLIENT is empty; say what the provider at ATRIUM_OIDC_URL knows the portal by."
+        )
+    return client
+
+
+def _oidc_roles(env: Mapping[str, str]) -> dict[str, tuple[tuple[str, str], ...]]:
+    found: dict[str, tuple[tuple[str, str], ...]] = {}
+    for pair in filter(None, (part.strip() for part in env.get("ATRIUM_OIDC_ROLES", "").split(","))):
+        group, equals, place = pair.rpartition("=")
+        team, colon, role = place.partition(":")
+        if not (equals and colon and group and team) or role not in ROLES:
+            raise WrongSetting(
+                f"ATRIUM_OIDC_ROLES: {pair!r} is not group=team:role with one of the roles {', '.join(ROLES)}."
+            )
+        found[group] = (*found.get(group, ()), (team, role))
+    return found
 
 
 def _hosts(env: Mapping[str, str], urls: list[str]) -> tuple[str, ...]:

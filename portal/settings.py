@@ -120,6 +120,35 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 GUARDIAN_MONKEY_PATCH_USER = False
 ANONYMOUS_USER_NAME = None
+if ATRIUM.oidc_url:
+    INSTALLED_APPS += [
+        "allauth",
+        "allauth.account",
+        "allauth.socialaccount",
+        "allauth.socialaccount.providers.openid_connect",
+    ]
+    MIDDLEWARE.insert(-1, "allauth.account.middleware.AccountMiddleware")
+ACCOUNT_ADAPTER = "apps.accounts.single_sign_on.AccountAdapter"
+ACCOUNT_EMAIL_VERIFICATION = "none"
+SOCIALACCOUNT_ADAPTER = "apps.accounts.single_sign_on.Adapter"
+SOCIALACCOUNT_LOGIN_ON_GET = (
+    True  # a form's redirect to the provider would need form-action for a foreign host
+)
+SOCIALACCOUNT_PROVIDERS = {
+    "openid_connect": {
+        "OAUTH_PKCE_ENABLED": True,
+        "APPS": [
+            {
+                "provider_id": "oidc",
+                "name": ATRIUM.oidc_name,
+                "client_id": ATRIUM.oidc_client,
+                "secret": ATRIUM.oidc_secret,
+                "settings": {"server_url": ATRIUM.oidc_url},
+            }
+        ],
+    }
+}
+SOCIALACCOUNT_OPENID_CONNECT_URL_PREFIX = ""
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "login"
@@ -161,7 +190,8 @@ STORAGES = {
     },
 }
 
-EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+globals().update(ATRIUM.email)  # EMAIL_BACKEND and what it needs
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = ATRIUM.email_from
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

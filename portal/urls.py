@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
@@ -50,3 +51,6 @@ urlpatterns = [
     path("", include("apps.releases.urls")),
     path("", include("apps.annotation.urls")),
 ]
+
+if settings.ATRIUM.oidc_url:
+    urlpatterns.append(path("sso/", include("allauth.socialaccount.providers.openid_connect.urls")))

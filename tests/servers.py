@@ -101,8 +101,9 @@ def _pid_lives(database: str) -> bool:
 
 
 def _migrations_digest() -> str:
-    """Over the text of our migrations and the locked packages, which bring theirs."""
+    """Over the text of our migrations, the locked packages, which bring theirs, and which of them are used."""
     digest = hashlib.sha256((ROOT / "requirements.lock").read_bytes())
+    digest.update((ROOT / "portal" / "settings.py").read_bytes())
     for path in sorted((ROOT / "apps").glob("*/migrations/*.py")):
         digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
     return digest.hexdigest()[:12]

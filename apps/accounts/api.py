@@ -11,20 +11,22 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.accounts import services
-from apps.accounts.models import Membership, PersonalToken, Site, Team, User
+from apps.accounts import audit_trail, invitations, services
+from apps.accounts.models import Invitation, Membership, PersonalToken, Site, Team, User
 from apps.accounts.policy import may_administer
 from apps.accounts.serializers import (
     AuditSerializer,
+    InvitationSerializer,
     MembershipSerializer,
     MeSerializer,
     NewTokenSerializer,
+    SentInvitationSerializer,
     SiteSerializer,
+    TeamChangeSerializer,
     TeamSerializer,
     TokenSerializer,
     VerificationSerializer,
 )
-from apps.core import audit
 from apps.core.api import IdempotencyMixin
 from apps.core.errors import NotFound
 from apps.core.models import AuditEntry
@@ -32,6 +34,7 @@ from apps.core.policy import require
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
+    from django.http import StreamingHttpResponse
     from rest_framework.request import Request
 
 
@@ -78,15 +81,31 @@ class TeamViewSet(
     """Teams; administrators make them and choose their members."""
 
     serializer_class = TeamSerializer
-    queryset = Team.objects.select_related("site")
+    queryset = Team.objects.select_related("site", "owner")
     lookup_field = "slug"
     ordering = ("name", "pk")
+
+    @extend_schema(request=TeamChangeSerializer, responses=TeamSerializer)
+    def partial_update(self, request: Request, slug: str = "") -> Response:
+        """Change the name, site or owner; `archived` takes the team out of use or opens it again."""
+        team, user = self.get_object(), cast("User", request.user)
+        asked = TeamChangeSerializer(team, data=request.data, partial=True)
+        asked.is_valid(raise_exception=True)
+        values = dict(asked.validated_data)
+        archived = values.pop("archived", None)
+        if values:
+            kept: dict[str, Any] = {"name": team.name, "site": team.site, "owner": team.owner}
+            services.change_team(team, **(kept | values), by=user)
+        if archived is not None:
+            services.archive_team(team, archived=archived, by=user)
+        return Response(TeamSerializer(self.get_object()).data)
 
     @extend_schema(responses={201: TeamSerializer})
     def create(self, request: Request) -> Response:
         asked = self.get_serializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        team = services.create_team(**asked.validated_data, by=cast("User", request.user))
+        values = {name: asked.validated_data[name] for name in ("slug", "name", "site")}
+        team = services.create_team(**values, by=cast("User", request.user))
         return Response(TeamSerializer(team).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(methods=["GET"], responses=MembershipSerializer(many=True))
@@ -133,9 +152,59 @@ class SiteViewSet(
         site = services.create_site(**asked.validated_data, by=cast("User", request.user))
         return Response(SiteSerializer(site).data, status=status.HTTP_201_CREATED)
 
+    @extend_schema(request=SiteSerializer, responses=SiteSerializer)
+    def partial_update(self, request: Request, slug: str = "") -> Response:
+        """Change the name or kind; the short name stays."""
+        site = self.get_object()
+        asked = SiteSerializer(site, data=request.data, partial=True)
+        asked.is_valid(raise_exception=True)
+        values = {name: asked.validated_data.get(name, getattr(site, name)) for name in ("name", "kind")}
+        return Response(
+            SiteSerializer(services.change_site(site, **values, by=cast("User", request.user))).data
+        )
+
+
+class InvitationViewSet(
+    IdempotencyMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Invitation]
+):
+    """Invitations into the teams that one leads; a POST sends one by e-mail."""
+
+    serializer_class = InvitationSerializer
+    ordering = ("-pk",)
+
+    def get_queryset(self) -> QuerySet[Invitation]:
+        if getattr(self, "swagger_fake_view", False):
+            return Invitation.objects.none()
+        return invitations.invitations_visible_to(self.request.user)
+
+    def _sent(self, invitation: Invitation, link: str, code: int) -> Response:
+        shown = link if may_administer(self.request.user) else ""
+        return Response({**InvitationSerializer(invitation).data, "link": shown}, status=code)
+
+    @extend_schema(request=InvitationSerializer, responses={201: SentInvitationSerializer})
+    def create(self, request: Request) -> Response:
+        asked = InvitationSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        sent, link = invitations.invite(**asked.validated_data, by=cast("User", request.user))
+        return self._sent(sent, link, status.HTTP_201_CREATED)
+
+    @extend_schema(request=None, responses=SentInvitationSerializer)
+    @action(detail=True, methods=["post"])
+    def again(self, request: Request, pk: str = "") -> Response:
+        """Send a fresh link; the former one ends."""
+        sent = self.get_object()
+        link = invitations.send_again(sent, by=cast("User", request.user))
+        return self._sent(self.get_object(), link, status.HTTP_200_OK)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: str = "") -> Response:
+        """Revoke it: its link works no more."""
+        invitations.revoke(self.get_object(), by=cast("User", request.user))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
 
 class AuditView(generics.ListAPIView[AuditEntry]):
-    """The audit log, newest first; filters: action (prefix), actor, urn. Administrators only."""
+    """The audit log, newest first; filters: action (prefix), actor, urn, since, until. Administrators only."""
 
     serializer_class = AuditSerializer
     ordering = ("-pk",)
@@ -144,12 +213,15 @@ class AuditView(generics.ListAPIView[AuditEntry]):
         if getattr(self, "swagger_fake_view", False):
             return AuditEntry.objects.none()
         require(may_administer(self.request.user))
-        asked: Any = self.request.query_params
-        rows = AuditEntry.objects.all()
-        for name, lookup in (("action", "action__startswith"), ("actor", "actor_name"), ("urn", "urn")):
-            if asked.get(name):
-                rows = rows.filter(**{lookup: asked[name]})
-        return rows
+        return audit_trail.entries(self.request.query_params)
+
+
+class AuditExportView(APIView):
+    """All entries that fit the same filters, as `csv` or `jsonl`, streamed. Administrators only."""
+
+    @extend_schema(responses={(200, "text/csv"): str})
+    def get(self, request: Request, form: str) -> StreamingHttpResponse:
+        return audit_trail.download(request.user, form, request.query_params)
 
 
 class AuditVerificationView(APIView):
@@ -158,4 +230,4 @@ class AuditVerificationView(APIView):
     @extend_schema(request=None, responses=VerificationSerializer)
     def post(self, request: Request) -> Response:
         require(may_administer(request.user))
-        return Response(VerificationSerializer(audit.verify()).data)
+        return Response(VerificationSerializer(audit_trail.verify()).data)

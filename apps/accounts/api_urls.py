@@ -8,11 +8,13 @@ from apps.accounts import api
 router = SimpleRouter()
 router.register("tokens", api.TokenViewSet, basename="api-token")
 router.register("teams", api.TeamViewSet, basename="api-team")
+router.register("invitations", api.InvitationViewSet, basename="api-invitation")
 router.register("sites", api.SiteViewSet, basename="api-site")
 
 urlpatterns = [
     path("users/me/", api.MeView.as_view(), name="api-me"),
     path("audit/", api.AuditView.as_view(), name="api-audit"),
+    path("audit/export/<slug:form>/", api.AuditExportView.as_view(), name="api-audit-export"),
     path("audit/verify/", api.AuditVerificationView.as_view(), name="api-audit-verify"),
     path("", include(router.urls)),
 ]

@@ -7,6 +7,7 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from apps.accounts import tasks  # noqa: F401  registers the daily verification
         from apps.accounts.finding import find_teams
         from apps.core import menu, search
 
@@ -16,6 +17,9 @@ class AccountsConfig(AppConfig):
             menu.MenuItem(section, _("Overview"), "accounts:administration", "settings", admins, order=900)
         )
         menu.register(menu.MenuItem(section, _("People"), "accounts:people", "users", admins, order=910))
+        menu.register(
+            menu.MenuItem(section, _("Invitations"), "accounts:invitations", "mail-plus", admins, order=915)
+        )
         menu.register(
             menu.MenuItem(_("Organisation"), _("Teams"), "accounts:teams", "users-group", order=800)
         )

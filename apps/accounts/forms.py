@@ -14,7 +14,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts import throttling
-from apps.accounts.models import Role, Site, User
+from apps.accounts.models import Role, Site, Team, User
+from apps.accounts.policy import is_platform_admin
+from apps.core.errors import Conflict, Invalid
 
 LANGUAGES = dict(settings.LANGUAGES)
 _SLUG_HELP = _("Letters, digits and hyphens; appears in addresses.")
@@ -152,3 +154,72 @@ class PersonForm(forms.Form):
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
         help_text=_("At least 10 characters. Tell it to the person, who should change it at once."),
     )
+
+
+class TeamChangeForm(forms.Form):
+    """What of a team can change: its short name stays, since addresses hold it."""
+
+    name = forms.CharField(label=_("Name"), max_length=100)
+    site = forms.ModelChoiceField(label=_("Site"), queryset=Site.objects.order_by("name"))
+    owner = forms.ModelChoiceField(
+        label=_("Owner"),
+        queryset=User.objects.none(),
+        required=False,
+        help_text=_("One of the members; invites others and gives roles beside the administrators."),
+    )
+
+    def __init__(self, *args: Any, team: Team, **kwargs: Any) -> None:
+        kwargs["initial"] = {"name": team.name, "site": team.site_id, "owner": team.owner_id}
+        super().__init__(*args, **kwargs)
+        members = User.objects.filter(memberships__team=team, is_active=True).distinct().order_by("username")
+        self.fields["owner"].queryset = members  # type: ignore[attr-defined]
+
+
+class SiteChangeForm(forms.Form):
+    """What of a site can change."""
+
+    name = forms.CharField(label=_("Name"), max_length=100)
+    kind = forms.ChoiceField(label=_("Kind"), choices=Site.Kind.choices)
+
+
+class InviteForm(forms.Form):
+    """An address, a team that the person leads, and roles in it."""
+
+    email = forms.EmailField(label=_("E-mail address"))
+    team = forms.ModelChoiceField(label=_("Team"), queryset=Team.objects.none())
+    roles = forms.MultipleChoiceField(
+        label=_("Roles"), choices=Role.choices, widget=forms.CheckboxSelectMultiple
+    )
+    language = forms.ChoiceField(label=_("Language of the letter"), choices=settings.LANGUAGES)
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        teams = Team.objects.filter(archived_at=None).order_by("name")
+        admin = is_platform_admin(user)
+        self.fields["team"].queryset = teams if admin else teams.filter(owner=user)  # type: ignore[attr-defined]
+        self.fields["language"].initial = user.language
+        if not admin:
+            self.fields["roles"].choices = [c for c in Role.choices if c[0] != Role.ADMIN]  # type: ignore[attr-defined]
+
+
+class AcceptForm(forms.Form):
+    """The name and password of somebody who was invited."""
+
+    username = forms.SlugField(
+        label=_("User name"), max_length=150, help_text=_("Letters, digits, hyphens and underscores.")
+    )
+    full_name = forms.CharField(label=_("Full name"), max_length=150)
+    password = forms.CharField(
+        label=_("Password"),
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text=_("At least 10 characters."),
+    )
+
+
+def show(form: forms.BaseForm, error: Invalid | Conflict) -> None:
+    """Put a domain error where the form shows it."""
+    fields = error.fields if isinstance(error, Invalid) else {}
+    for name, text in fields.items():
+        form.add_error(name if name in form.fields else None, text)
+    if not set(fields) & set(form.fields):
+        form.add_error(None, error.message)

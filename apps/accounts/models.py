@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 
@@ -32,6 +35,11 @@ class User(AbstractUser):
     time_zone = models.CharField(_("time zone"), max_length=50, default="UTC")
     looks = models.JSONField(
         default=dict, blank=True, editable=False, help_text=_("How the person looks at lists: {list: look}.")
+    )
+    verified_email = models.EmailField(
+        blank=True,
+        editable=False,
+        help_text=_("The address that was proven: by an invitation, or by single sign-on."),
     )
     sample = models.BooleanField(default=False, editable=False, help_text=_("Made with the sample content."))
 
@@ -65,6 +73,10 @@ class Team(models.Model):
     slug = models.SlugField(_("short name"), unique=True)
     name = models.CharField(_("name"), max_length=100)
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="teams", verbose_name=_("site"))
+    owner = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", verbose_name=_("owner")
+    )
+    archived_at = models.DateTimeField(null=True, editable=False)
     members: models.ManyToManyField[User, Membership] = models.ManyToManyField(
         User, through="Membership", related_name="teams"
     )
@@ -108,3 +120,47 @@ class PersonalToken(models.Model):
     class Meta:
         verbose_name = _("personal token")
         verbose_name_plural = _("personal tokens")
+
+
+class Invitation(models.Model):
+    """An address is asked into a team with these roles. Only the SHA-256 of the link's secret is kept."""
+
+    email = models.EmailField(_("e-mail address"))
+    team = models.ForeignKey(
+        Team, on_delete=models.CASCADE, related_name="invitations", verbose_name=_("team")
+    )
+    roles = ArrayField(models.CharField(max_length=10, choices=Role.choices), verbose_name=_("roles"))
+    language = models.CharField(_("language"), max_length=10, default="en", choices=settings.LANGUAGES)
+    digest = models.CharField(max_length=64, unique=True)
+    invited_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(_("expires"))
+    accepted_at = models.DateTimeField(null=True)
+    accepted_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("invitation")
+        verbose_name_plural = _("invitations")
+        constraints = [
+            models.UniqueConstraint(
+                Lower("email"),
+                "team",
+                condition=models.Q(accepted_at=None, revoked_at=None),
+                name="invitation_open_once",
+            )
+        ]
+
+    @property
+    def state(self) -> str:
+        """accepted, revoked, expired or open."""
+        if self.accepted_at is not None:
+            return "accepted"
+        if self.revoked_at is not None:
+            return "revoked"
+        return "expired" if self.expires_at <= timezone.now() else "open"
+
+    @property
+    def role_names(self) -> list[str]:
+        """The roles in the reader's language."""
+        return [str(Role(role).label) for role in self.roles]

@@ -20,7 +20,9 @@ def memberships_of(user: User | AnonymousUser) -> list[Membership]:
     if not user.is_authenticated:
         return []
     if "_memberships" not in user.__dict__:
-        user.__dict__["_memberships"] = list(Membership.objects.filter(user_id=user.pk))
+        user.__dict__["_memberships"] = list(
+            Membership.objects.filter(user_id=user.pk, team__archived_at=None)
+        )
     found: list[Membership] = user.__dict__["_memberships"]
     return found
 
@@ -55,3 +57,26 @@ def may_act_as(user: User | AnonymousUser, team: Team, *roles: str) -> Verdict:
 def may_administer(user: User | AnonymousUser) -> Verdict:
     """Whether a person may change teams, sites, plans and policies of the platform."""
     return allow() if is_platform_admin(user) else deny(_("Only an administrator may do this."))
+
+
+def may_lead(user: User | AnonymousUser, team: Team) -> Verdict:
+    """Whether a person may choose who is in a team: its owner, or an administrator."""
+    if team.archived_at is not None:
+        return deny(
+            _("The team %(team)s is archived; an administrator can open it again.") % {"team": team.name}
+        )
+    if is_platform_admin(user) or (user.is_authenticated and team.owner_id == user.pk):
+        return allow()
+    return deny(_("Only an administrator or the owner of the team may do this."))
+
+
+def may_invite(user: User | AnonymousUser, team: Team) -> Verdict:
+    """Whether a person may invite others into a team."""
+    return may_lead(user, team)
+
+
+def leads_any(user: User | AnonymousUser) -> bool:
+    """Whether there is a team that this person may invite into."""
+    return is_platform_admin(user) or (
+        user.is_authenticated and Team.objects.filter(owner=user.pk, archived_at=None).exists()
+    )

@@ -19,9 +19,11 @@ def teams_of(user: User | AnonymousUser, *roles: str) -> QuerySet[Team]:
         return Team.objects.all()
     if not user.is_authenticated:
         return Team.objects.none()
-    mine = Team.objects.filter(memberships__user_id=user.pk)
+    mine = Team.objects.filter(memberships__user_id=user.pk, archived_at=None)
     if roles:
-        mine = Team.objects.filter(memberships__user_id=user.pk, memberships__role__in=roles)
+        mine = Team.objects.filter(
+            memberships__user_id=user.pk, memberships__role__in=roles, archived_at=None
+        )
     return mine.distinct()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.accounts.models import Membership, PersonalToken, Role, Site, Team, User
+from apps.accounts.models import Invitation, Membership, PersonalToken, Role, Site, Team, User
 from apps.core.audit import Verification
 from apps.core.models import AuditEntry
 
@@ -23,10 +23,60 @@ class TeamSerializer(serializers.ModelSerializer[Team]):
         slug_field="slug", queryset=Site.objects.all()
     )
 
+    owner: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="username", queryset=User.objects.all(), required=False, allow_null=True
+    )
+
     class Meta:
         model = Team
-        fields = ["slug", "name", "site"]
+        fields = ["slug", "name", "site", "owner", "archived_at"]
+        read_only_fields = ["archived_at"]
         extra_kwargs: dict[str, Any] = {"slug": {"validators": []}}
+
+
+class TeamChangeSerializer(TeamSerializer):
+    """What of a team can change."""
+
+    archived = serializers.BooleanField(required=False, write_only=True)
+
+    class Meta(TeamSerializer.Meta):
+        fields = [*TeamSerializer.Meta.fields, "archived"]
+        read_only_fields = ["slug", "archived_at"]
+
+
+class InvitationSerializer(serializers.ModelSerializer[Invitation]):
+    team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="slug", queryset=Team.objects.all()
+    )
+    roles = serializers.ListField(child=serializers.ChoiceField(choices=Role.choices))
+    state = serializers.CharField(read_only=True)
+    invited_by: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="username", read_only=True
+    )
+
+    class Meta:
+        model = Invitation
+        fields = [
+            "id",
+            "email",
+            "team",
+            "roles",
+            "language",
+            "state",
+            "invited_by",
+            "created_at",
+            "expires_at",
+        ]
+        read_only_fields = ["id", "created_at", "expires_at"]
+
+
+class SentInvitationSerializer(InvitationSerializer):
+    """With the link, which an administrator is answered this once."""
+
+    link = serializers.CharField(read_only=True)
+
+    class Meta(InvitationSerializer.Meta):
+        fields = [*InvitationSerializer.Meta.fields, "link"]
 
 
 class MembershipSerializer(serializers.ModelSerializer[Membership]):

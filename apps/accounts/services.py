@@ -10,8 +10,8 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from apps.accounts.models import Membership, PersonalToken, Site, Team, User
-from apps.accounts.policy import may_administer
+from apps.accounts.models import Membership, PersonalToken, Role, Site, Team, User
+from apps.accounts.policy import may_administer, may_lead
 from apps.core import audit, secrets
 from apps.core.errors import Invalid, NotAllowed
 from apps.core.policy import require
@@ -75,8 +75,8 @@ def user_of_token(secret: str) -> User | None:
 
 @transaction.atomic
 def add_member(team: Team, user: User, role: str, *, by: User) -> Membership:
-    """Give a person a role in a team."""
-    require(may_administer(by))
+    """Give a person a role in a team. Only an administrator makes administrators."""
+    require(may_administer(by) if role == Role.ADMIN else may_lead(by, team))
     membership, created = Membership.objects.get_or_create(team=team, user=user, role=role)
     if created:
         audit.record("accounts.member.added", team, by=by, user=user.username, role=role)
@@ -86,7 +86,7 @@ def add_member(team: Team, user: User, role: str, *, by: User) -> Membership:
 @transaction.atomic
 def remove_member(membership: Membership, *, by: User) -> None:
     """Take a role in a team from a person."""
-    require(may_administer(by))
+    require(may_administer(by) if membership.role == Role.ADMIN else may_lead(by, membership.team))
     audit.record(
         "accounts.member.removed", membership.team, by=by, user=membership.user.username, role=membership.role
     )
@@ -122,23 +122,59 @@ def create_team(slug: str, name: str, site: Site, *, by: User) -> Team:
 
 
 @transaction.atomic
+def change_team(team: Team, *, name: str, site: Site, owner: User | None, by: User) -> Team:
+    """Give a team another name, site or owner."""
+    require(may_administer(by))
+    team.name, team.site, team.owner = name, site, owner
+    team.save(update_fields=["name", "site", "owner"])
+    told = owner.get_username() if owner else ""
+    audit.record("accounts.team.changed", team, by=by, name=name, site=site.slug, owner=told)
+    return team
+
+
+@transaction.atomic
+def archive_team(team: Team, *, archived: bool, by: User) -> None:
+    """Take a team out of use, or open it again. Roles in an archived team count for nothing; what it made stays."""
+    require(may_administer(by))
+    when = timezone.now() if archived else None
+    if Team.objects.filter(pk=team.pk, archived_at__isnull=archived).update(archived_at=when):
+        audit.record("accounts.team.archived" if archived else "accounts.team.reopened", team, by=by)
+
+
+@transaction.atomic
+def change_site(site: Site, *, name: str, kind: str, by: User) -> Site:
+    """Give a site another name or kind."""
+    require(may_administer(by))
+    site.name, site.kind = name, kind
+    site.save(update_fields=["name", "kind"])
+    audit.record("accounts.site.changed", site, by=by, name=name, kind=kind)
+    return site
+
+
+@transaction.atomic
 def create_person(username: str, full_name: str, password: str, *, by: User) -> User:
     """Add a person who can log in with this password; they should change it at once."""
     require(may_administer(by))
+    person = new_person(username, full_name, password)
+    audit.record("accounts.user.created", person, by=by, username=username)
+    return person
+
+
+def new_person(username: str, full_name: str, password: str, *, email: str = "") -> User:
+    """A new row, for a caller that has checked who asks and writes the audit entry. Raises Invalid."""
     if User.objects.filter(username__iexact=username).exists():
         raise Invalid(
             _("There is a person “%(name)s” already. Choose another user name.") % {"name": username},
             fields={"username": _("is taken")},
         )
     first, _space, last = full_name.strip().partition(" ")
-    person = User(username=username, first_name=first, last_name=last)
+    person = User(username=username, first_name=first[:150], last_name=last[:150], email=email)
     try:
         validate_password(password, person)
     except ValidationError as error:
         raise Invalid(" ".join(error.messages), fields={"password": " ".join(error.messages)}) from error
     person.set_password(password)
     person.save()
-    audit.record("accounts.user.created", person, by=by, username=username)
     return person
 
 

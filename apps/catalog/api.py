@@ -347,7 +347,7 @@ class ObjectView(APIView):
     def get(self, request: Request, sha256: str) -> Response:
         """Whether the file is stored: 200 with its size, else 404."""
         self._check()
-        if not objects.exists(sha256):
+        if not objects.keep(sha256):
             return Response(status=status.HTTP_404_NOT_FOUND)
         return Response({"sha256": sha256, "size": objects.path(sha256).stat().st_size})
 

@@ -72,7 +72,7 @@ def build(files: Mapping[str, str]) -> Manifest:
 
 
 def _stored_size(path: str, sha256: str) -> int:
-    if not objects.exists(sha256):
+    if not objects.keep(sha256):
         raise Invalid(
             _("The file “%(path)s” with SHA-256 %(sha256)s is not stored here. Upload it first.")
             % {"path": path, "sha256": sha256},

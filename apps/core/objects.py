@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import tempfile
 from collections.abc import Iterable
@@ -47,11 +48,24 @@ def put(stream: BinaryIO | Iterable[bytes], *, expected: str | None = None) -> t
                 _("The file's SHA-256 is %(actual)s, not %(expected)s as announced. Send it again.")
                 % {"actual": sha256, "expected": expected}
             )
-        if not exists(sha256):
+        if not keep(sha256):
             scratch.flush()
             scratch.seek(0)
             storage.save(_name(sha256), File(scratch))
     return sha256, size
+
+
+def keep(sha256: str) -> bool:
+    """Whether an object is stored; it then stays long enough to write a row that names it."""
+    if not exists(sha256):
+        return False
+    try:
+        os.utime(storages["objects"].path(_name(sha256)))
+    except NotImplementedError:
+        pass  # remote storage: nothing is collected there
+    except FileNotFoundError:
+        return False  # collected this very moment
+    return True
 
 
 def exists(sha256: str) -> bool:

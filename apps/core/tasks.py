@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from apps.core import audit, background, events
+from apps.core import audit, background, collecting, events, mail
 from apps.core.heartbeats import beat
 from apps.core.models import IdempotentRequest
 
@@ -38,3 +38,28 @@ def worker_alive() -> None:
 def forget_idempotency_keys() -> None:
     """Answers to repeated requests are kept for a day."""
     IdempotentRequest.objects.filter(at__lt=timezone.now() - timedelta(days=1)).delete()
+
+
+@background.task("core.send_mail")
+def send_mail(pk: int) -> None:
+    """Send one letter right after its commit."""
+    mail.send(pk)
+
+
+@background.every(20, "core.send_due_mail")
+def send_due_mail() -> None:
+    """Send what a server refused, or what the broker lost."""
+    mail.send_due()
+
+
+@background.every(86400, "core.forget_mail")
+def forget_mail() -> None:
+    """Old letters are forgotten."""
+    mail.forget()
+
+
+@background.every(86400, "core.collect_objects")
+def collect_objects() -> None:
+    """Remove stored files that nothing names any more."""
+    found = collecting.collect()
+    beat("stored files", **vars(found))

@@ -8,10 +8,11 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from apps.core.api import IdempotencyMixin
+from apps.requests import letters, services
 from apps.requests import notifications as bells
-from apps.requests import services
 from apps.requests.deputies import end_deputy, name_deputy
 from apps.requests.models import Deputy, Notification, Request
 from apps.requests.selectors import deputies_visible_to, notifications_of, requests_visible_to, waiting_for
@@ -138,3 +139,18 @@ class DeputyViewSet(
 
     def perform_destroy(self, instance: Deputy) -> None:
         end_deputy(instance, by=cast("User", self.request.user))
+
+
+class MailChoicesView(APIView):
+    """When one gets a letter for each kind of notification: `now`, `daily` or `never`; PATCH changes what it names."""
+
+    @extend_schema(responses={200: dict})
+    def get(self, request: ApiRequest) -> Response:
+        return Response(letters.choices_of(cast("User", request.user)))
+
+    @extend_schema(request=dict, responses={200: dict})
+    def patch(self, request: ApiRequest) -> Response:
+        user = cast("User", request.user)
+        wanted = request.data if isinstance(request.data, dict) else {}
+        letters.choose(user, {str(kind): str(when) for kind, when in wanted.items()})
+        return Response(letters.choices_of(user))

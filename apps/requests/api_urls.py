@@ -1,5 +1,6 @@
 """REST addresses of requests, below /api/v1/."""
 
+from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from apps.requests import api, webhook_api
@@ -10,4 +11,4 @@ router.register("deputies", api.DeputyViewSet, basename="api-deputy")
 router.register("notifications", api.NotificationViewSet, basename="api-notification")
 router.register("webhooks", webhook_api.WebhookViewSet, basename="api-webhook")
 
-urlpatterns = router.urls
+urlpatterns = [path("users/me/mail/", api.MailChoicesView.as_view(), name="api-me-mail"), *router.urls]

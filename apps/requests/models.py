@@ -136,6 +136,7 @@ class Notification(models.Model):
     body = models.TextField(blank=True)
     url = models.CharField(max_length=500, blank=True)
     request = models.ForeignKey(Request, null=True, on_delete=models.CASCADE, related_name="notifications")
+    kind = models.CharField(max_length=20, blank=True)
     at = models.DateTimeField(auto_now_add=True)
     read_at = models.DateTimeField(null=True)
 
@@ -146,6 +147,24 @@ class Notification(models.Model):
             models.Index(fields=["user", "-id"], name="notification_list"),
             models.Index(fields=["user"], condition=models.Q(read_at=None), name="notification_unread"),
         ]
+
+
+class MailChoice(models.Model):
+    """When a person wants a letter for a kind of notification."""
+
+    class When(models.TextChoices):
+        NOW = "now", _("At once")
+        DAILY = "daily", _("Once a day")
+        NEVER = "never", _("Not by e-mail")
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=20)
+    when = models.CharField(max_length=5, choices=When.choices)
+
+    class Meta:
+        verbose_name = _("choice of e-mail")
+        verbose_name_plural = _("choices of e-mail")
+        constraints = [models.UniqueConstraint(fields=["user", "kind"], name="mail_choice_once")]
 
 
 class Webhook(models.Model):

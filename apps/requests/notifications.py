@@ -11,6 +11,7 @@ from channels.layers import get_channel_layer
 from django.db import transaction
 from django.utils import timezone, translation
 
+from apps.requests import letters
 from apps.requests.models import Notification
 
 if TYPE_CHECKING:
@@ -40,10 +41,12 @@ def notify(
     """
     people = {user.pk: user for user in users}
     titles = {user.language: _told(title, user.language) for user in people.values()}
-    Notification.objects.bulk_create(
-        Notification(user=user, title=titles[user.language], body=body, url=url, request=request)
+    kind = letters.kind_of(url, request)
+    made = Notification.objects.bulk_create(
+        Notification(user=user, title=titles[user.language], body=body, url=url, request=request, kind=kind)
         for user in people.values()
     )
+    letters.send_at_once(made)
 
     def nudge_all() -> None:
         for user in people.values():

@@ -17,6 +17,7 @@ urlpatterns = [
     path("webhooks/<int:pk>/", webhook_views.show_webhook, name="webhook"),
     path("webhooks/<int:pk>/<str:verb>/", webhook_views.webhook_action, name="webhook-action"),
     path("webhooks/<int:pk>/messages/<int:delivery>/", webhook_views.redeliver, name="webhook-redeliver"),
+    path("profile/mail/", views.mail_choices, name="mail"),
     path("notifications/", views.notifications, name="notifications"),
     path("notifications/bell/", views.bell, name="bell"),
     path("notifications/read/", views.mark_read, name="mark_read"),

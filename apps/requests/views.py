@@ -9,13 +9,13 @@ from django.contrib.auth.decorators import login_required
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.core.errors import NotFound
 from apps.core.paging import keyset
-from apps.requests import kinds, services
+from apps.requests import kinds, letters, services
 from apps.requests import notifications as bells
-from apps.requests.models import Decision, Notification, Request
+from apps.requests.models import Decision, MailChoice, Notification, Request
 from apps.requests.policy import may_decide, may_withdraw, words_of
 from apps.requests.selectors import notifications_of, requests_visible_to, waiting_count, waiting_for
 
@@ -202,3 +202,17 @@ def open_notification(request: HttpRequest, pk: int) -> HttpResponse:
     bells.mark_read(user, row.pk)
     safe = url_has_allowed_host_and_scheme(row.url, allowed_hosts={request.get_host()})
     return redirect(row.url if row.url and safe else "requests:notifications")
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def mail_choices(request: HttpRequest) -> HttpResponse:
+    """What comes by e-mail, and when."""
+    user = cast("User", request.user)
+    if request.method == "POST":
+        letters.choose(user, {kind: request.POST[kind] for kind in letters.KINDS if kind in request.POST})
+        messages.success(request, _("Your choice is saved."))
+        return redirect("requests:mail")
+    chosen = letters.choices_of(user)
+    rows = [(kind, title, chosen[kind]) for kind, title in letters.KINDS.items()]
+    return render(request, "requests/mail.html", {"rows": rows, "whens": MailChoice.When.choices})

@@ -29,7 +29,8 @@ class Login(LoginView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         samples = User.objects.filter(sample=True, is_active=True).order_by("pk")
         return super().get_context_data(**kwargs) | {
-            "samples": list(samples.values_list("username", flat=True))
+            "samples": list(samples.values_list("username", flat=True)),
+            "single_sign_on": settings.ATRIUM.oidc_name if settings.ATRIUM.oidc_url else "",
         }
 
     def form_invalid(self, form: Any) -> HttpResponse:

@@ -12,24 +12,23 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts import services
-from apps.accounts.forms import MemberForm, PersonForm, SiteForm, TeamForm
+from apps.accounts.forms import (
+    MemberForm,
+    PersonForm,
+    SiteChangeForm,
+    SiteForm,
+    TeamChangeForm,
+    TeamForm,
+    show,
+)
 from apps.accounts.models import Membership, Role, Site, Team, User
-from apps.accounts.policy import may_administer
+from apps.accounts.policy import may_administer, may_lead
 from apps.core.errors import Invalid, NotFound
 from apps.core.paging import keyset
 from apps.core.policy import require
 
 if TYPE_CHECKING:
-    from django import forms
     from django.http import HttpRequest, HttpResponse
-
-
-def _show(form: forms.BaseForm, error: Invalid) -> None:
-    """Put a domain error where the form shows it."""
-    for name, text in error.fields.items():
-        form.add_error(name if name in form.fields else None, text)
-    if not error.fields or not set(error.fields) & set(form.fields):
-        form.add_error(None, error.message)
 
 
 @login_required
@@ -42,15 +41,16 @@ def teams(request: HttpRequest) -> HttpResponse:
         try:
             team = services.create_team(**form.cleaned_data, by=user)
         except Invalid as error:
-            _show(form, error)
+            show(form, error)
         else:
             messages.success(request, _("The team is made. Add its members now."))
             return redirect("accounts:team", slug=team.slug)
-    rows = Team.objects.select_related("site").annotate(people=Count("memberships__user", distinct=True))
+    archived = request.GET.get("archived") == "1"
+    rows = Team.objects.filter(archived_at__isnull=not archived).select_related("site", "owner")
+    rows = rows.annotate(people=Count("memberships__user", distinct=True))
     page = keyset(rows, ("name", "pk"), request.GET.get("cursor", ""), 50)
-    return render(
-        request, "accounts/teams.html", {"page": page, "form": form, "may_administer": may_administer(user)}
-    )
+    context = {"page": page, "form": form, "may_administer": may_administer(user), "archived": archived}
+    return render(request, "accounts/teams.html", context)
 
 
 def _people_of(team: Team) -> list[dict[str, Any]]:
@@ -67,9 +67,7 @@ def _people_of(team: Team) -> list[dict[str, Any]]:
 def team(request: HttpRequest, slug: str) -> HttpResponse:
     """One team: its members and their roles."""
     user = cast("User", request.user)
-    found = Team.objects.select_related("site").filter(slug=slug).first()
-    if found is None:
-        raise NotFound(_("There is no team “%(slug)s”.") % {"slug": slug})
+    found = _team(slug)
     form = MemberForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         person, role = form.cleaned_data["username"], form.cleaned_data["role"]
@@ -83,8 +81,58 @@ def team(request: HttpRequest, slug: str) -> HttpResponse:
         "people": _people_of(found),
         "form": form,
         "may_administer": may_administer(user),
+        "may_lead": may_lead(user, found),
     }
     return render(request, "accounts/team.html", context)
+
+
+def _team(slug: str) -> Team:
+    found = Team.objects.select_related("site", "owner").filter(slug=slug).first()
+    if found is None:
+        raise NotFound(_("There is no team “%(slug)s”.") % {"slug": slug})
+    return found
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def change_team(request: HttpRequest, slug: str) -> HttpResponse:
+    """A team's name, site and owner."""
+    user, found = cast("User", request.user), _team(slug)
+    require(may_administer(user))
+    form = TeamChangeForm(request.POST or None, team=found)
+    if request.method == "POST" and form.is_valid():
+        services.change_team(found, **form.cleaned_data, by=user)
+        messages.success(request, _("The team is changed."))
+        return redirect("accounts:team", slug=slug)
+    return render(request, "accounts/team_change.html", {"team": found, "form": form})
+
+
+@login_required
+@require_POST
+def archive_team(request: HttpRequest, slug: str) -> HttpResponse:
+    """Take a team out of use, or open it again."""
+    archived = request.POST.get("archived") == "1"
+    services.archive_team(_team(slug), archived=archived, by=cast("User", request.user))
+    messages.success(request, _("The team is archived.") if archived else _("The team is open again."))
+    return redirect("accounts:team", slug=slug)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def change_site(request: HttpRequest, slug: str) -> HttpResponse:
+    """A site's name and kind, and which teams work there."""
+    user = cast("User", request.user)
+    site = Site.objects.filter(slug=slug).first()
+    if site is None:
+        raise NotFound(_("There is no site “%(slug)s”.") % {"slug": slug})
+    form = SiteChangeForm(request.POST or None, initial={"name": site.name, "kind": site.kind})
+    if request.method == "POST" and form.is_valid():
+        services.change_site(site, **form.cleaned_data, by=user)
+        messages.success(request, _("The site is changed."))
+        return redirect("accounts:site", slug=slug)
+    at_site = site.teams.filter(archived_at=None).annotate(people=Count("memberships__user", distinct=True))
+    context = {"site": site, "form": form, "teams": at_site.order_by("name")[:200]}
+    return render(request, "accounts/site.html", context | {"may_administer": may_administer(user)})
 
 
 @login_required
@@ -109,7 +157,7 @@ def sites(request: HttpRequest) -> HttpResponse:
         try:
             services.create_site(**form.cleaned_data, by=user)
         except Invalid as error:
-            _show(form, error)
+            show(form, error)
         else:
             messages.success(request, _("The site is added."))
             return redirect("accounts:sites")
@@ -131,7 +179,7 @@ def people(request: HttpRequest) -> HttpResponse:
         try:
             services.create_person(**form.cleaned_data, by=user)
         except Invalid as error:
-            _show(form, error)
+            show(form, error)
         else:
             messages.success(request, _("The person is added. Give them a role in a team."))
             return redirect("accounts:people")

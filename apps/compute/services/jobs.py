@@ -70,7 +70,7 @@ def submit_job(
     for path in [*(inputs or {}), *(files or {}), *(stored or {})]:
         _check_path(path)
     for sha256 in [*(inputs or {}).values(), *(stored or {}).values()]:
-        if not objects.exists(sha256):
+        if not objects.keep(sha256):
             raise Invalid(_("The input file %(sha256)s is not stored here.") % {"sha256": sha256})
     written = {path: objects.put([_bytes(content)])[0] for path, content in (files or {}).items()}
     with transaction.atomic():
