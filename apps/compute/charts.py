@@ -41,8 +41,10 @@ def usage_chart(samples: Sequence[Sequence[float]], limit_mb: float) -> dict[str
                 "side": "right",
                 "rangemode": "tozero",
                 "showgrid": False,
+                "tickmode": "auto",
+                "nticks": 5,
             },
-            "margin": {"l": 56, "r": 48, "t": 8, "b": 44},
+            "margin": {"l": 56, "r": 60, "t": 8, "b": 44},
             "shapes": [
                 {
                     "type": "line",

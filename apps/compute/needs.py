@@ -86,9 +86,15 @@ def with_sample(samples: Sequence[Sequence[float]], sample: Sample) -> list[list
 
 
 def cores_over_time(samples: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
-    """(seconds, cores kept busy since the sample before)."""
+    """(seconds, cores kept busy since the point before), at least 3 s and a sixtieth of the whole apart."""
+    if not samples:
+        return []
+    apart = max(3.0, samples[-1][0] / 60)
+    points = [samples[0]]
+    for sample in samples[1:]:
+        if sample[0] - points[-1][0] >= apart:
+            points.append(sample)
     return [
         (later[0], max(0.0, (later[2] - earlier[2]) / (later[0] - earlier[0])))
-        for earlier, later in pairwise(samples)
-        if later[0] > earlier[0]
+        for earlier, later in pairwise(points)
     ]

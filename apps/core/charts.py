@@ -70,6 +70,18 @@ def _axis_title(figure: dict[str, Any], axis: str, fallback: str) -> str:
     return str(text or fallback)
 
 
+def _axes_table(axes: Sequence[Mapping[str, Any]]) -> Table:
+    """Parallel coordinates: one row for each line, one column for each axis; words where the axis has some."""
+    columns = []
+    for axis in axes:
+        words = dict(zip(axis.get("tickvals", []), axis.get("ticktext", []), strict=False))
+        columns.append([words.get(value, _short(value)) for value in axis["values"]])
+    return Table(
+        ["", *(str(axis["label"]) for axis in axes)],
+        [[number, *row] for number, row in enumerate(zip(*columns, strict=True), 1)],
+    )
+
+
 def table_of(figure: dict[str, Any]) -> Table:
     """The figure's traces side by side: one row for each x, one column for each trace.
 
@@ -82,6 +94,8 @@ def table_of(figure: dict[str, Any]) -> Table:
             ["", *map(str, heat.get("x", []))],
             [[y, *map(_short, row)] for y, row in zip(heat["y"], heat["z"], strict=False)],
         )
+    if traces and traces[0].get("type") == "parcoords":
+        return _axes_table(traces[0]["dimensions"])
     flat = bool(traces) and traces[0].get("orientation") == "h"
     key, value = ("y", "x") if flat else ("x", "y")
     order: dict[Any, list[Any]] = {}

@@ -18,10 +18,9 @@ from apps.core.api import IdempotencyMixin
 from apps.core.errors import Invalid
 from apps.core.policy import require
 from apps.datasets.models import DatasetVersion
-from apps.datasets.selectors import get_dataset
-from apps.datasets.selectors import get_version as get_dataset_version
-from apps.workbench import packages, recipes, registering, services
-from apps.workbench.models import Environment, Recipe, Registration, Workspace
+from apps.datasets.selectors import version_by_name
+from apps.workbench import packages, recipes, registering, services, sweeps
+from apps.workbench.models import Environment, Recipe, Registration, Sweep, Workspace
 from apps.workbench.policy import may_publish_recipe, may_see_experiments
 from apps.workbench.selectors import (
     dataset_versions_offered_to,
@@ -30,6 +29,7 @@ from apps.workbench.selectors import (
     recipe_runs_visible_to,
     recipes_visible_to,
     registrations_visible_to,
+    sweeps_visible_to,
     workspace_for,
     workspaces_visible_to,
 )
@@ -39,11 +39,14 @@ from apps.workbench.serializers import (
     NewEnvironmentSerializer,
     NewRecipeSerializer,
     NewRegistrationSerializer,
+    NewSweepSerializer,
     NewWorkspaceSerializer,
     RecipeRunSerializer,
     RecipeSerializer,
     RegistrationSerializer,
     RunRecipeSerializer,
+    SweepSerializer,
+    TrialSerializer,
     WorkspaceChangeSerializer,
     WorkspaceSerializer,
 )
@@ -284,7 +287,9 @@ class RecipeViewSet(
         if version is None:
             raise Invalid(_("The recipe has no version %(number)s.") % {"number": number})
         facts["team"] = _team(facts["team"])
-        facts["datasets"] = {slot: _data(name, person) for slot, name in facts["datasets"].items()}
+        facts["datasets"] = {
+            slot: version_by_name(name, user=person) for slot, name in facts["datasets"].items()
+        }
         if facts.get("base"):
             facts["base"] = get_version(facts["base"], user=person)
         made = recipes.run_recipe(version, by=person, **facts)
@@ -298,9 +303,50 @@ class RecipeViewSet(
         return Response(RecipeRunSerializer(rows, many=True).data)
 
 
-def _data(name: str, person: User) -> DatasetVersion:
-    """A data set version as `<data set>/<number>`. Raises Invalid, NotFound."""
-    slug, _slash, number = name.partition("/")
-    if not number.isdecimal():
-        raise Invalid(_("“%(name)s” is no data set version; write it like digits/3.") % {"name": name})
-    return get_dataset_version(get_dataset(slug, user=person), int(number))
+class SweepViewSet(
+    IdempotencyMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Sweep]
+):
+    """The sweeps of one's teams, newest first."""
+
+    serializer_class = SweepSerializer
+    ordering = ("-pk",)
+    lookup_value_regex = r"\d+"
+
+    def get_queryset(self) -> QuerySet[Sweep]:
+        if getattr(self, "swagger_fake_view", False):
+            return Sweep.objects.none()
+        return sweeps_visible_to(self.request.user)
+
+    @extend_schema(request=NewSweepSerializer, responses={201: SweepSerializer})
+    def create(self, request: Request) -> Response:
+        """Begin a sweep."""
+        asked = NewSweepSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        facts, person = dict(asked.validated_data), cast("User", request.user)
+        team = _team(facts.pop("team"))
+        fixed, job = facts.pop("params"), facts.pop("job", None)
+        code = {
+            name: facts.pop(name, None)
+            for name in ("script", "notebook", "environment", "resources", "timeout_s")
+        }
+        if job is not None:
+            found = job_visible_to(person, job)
+            blueprint = recipes.of_job(found)[0]
+            fixed = {**found.params, **fixed}
+        else:
+            blueprint = sweeps.of_code(**code)
+        made = sweeps.create_sweep(facts.pop("title"), blueprint, team=team, by=person, fixed=fixed, **facts)
+        return Response(SweepSerializer(made).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses=TrialSerializer(many=True))
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    def trials(self, request: Request, pk: str = "") -> Response:
+        """Its trials, best first."""
+        return Response(TrialSerializer(sweeps.compared(self.get_object()), many=True).data)
+
+    @extend_schema(request=None, responses=SweepSerializer)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str = "") -> Response:
+        """Start no more trials, end those that run."""
+        found = sweeps.cancel_sweep(self.get_object(), by=cast("User", request.user))
+        return Response(SweepSerializer(found).data)

@@ -8,6 +8,7 @@ router = SimpleRouter()
 router.register("workspaces", api.WorkspaceViewSet, basename="api-workspace")
 router.register("environments", api.EnvironmentViewSet, basename="api-environment")
 router.register("recipes", api.RecipeViewSet, basename="api-recipe")
+router.register("sweeps", api.SweepViewSet, basename="api-sweep")
 router.register("registrations", api.RegistrationViewSet, basename="api-registration")
 
 urlpatterns = router.urls

@@ -22,6 +22,7 @@ class WorkbenchConfig(AppConfig):
             recipes,
             registering,
             selectors,
+            sweeps,
             tasks,  # noqa: F401  registers the background work
             tracking,
         )
@@ -30,6 +31,7 @@ class WorkbenchConfig(AppConfig):
         events.on("compute.job_finished", job_tokens.revoke_tokens)
         events.on("compute.job_finished", packages.when_locked)
         events.on("compute.job_finished", recipes.when_finished)
+        events.on("compute.job_finished", sweeps.when_finished)
         panels.register(tracking.panel_of)
         events.on("catalog.version_uploaded", registering.note_origin)
         offered.register(selectors.environments_offered_to)
@@ -49,6 +51,9 @@ class WorkbenchConfig(AppConfig):
         )
         menu.register(
             menu.MenuItem(_("Develop"), _("Recipes"), "workbench:recipes", "chef-hat", develop, order=23)
+        )
+        menu.register(
+            menu.MenuItem(_("Develop"), _("Sweeps"), "workbench:sweeps", "adjustments", develop, order=24)
         )
         statuses.register("busy", "loader", "locking", "building")
         statuses.register("good", "circle-check", "finished")

@@ -19,13 +19,17 @@ _TYPES: dict[str, type] = {"int": int, "float": float, "bool": bool, "text": str
 
 @dataclass(frozen=True)
 class Blueprint:
-    """A command with its files by digest, its environment and what it is given of the machine."""
+    """A command with its files by digest, its environment and what it is given of the machine.
+
+    `datasets` are the "<data set>/<number>" that it had; a recipe's run brings its own instead.
+    """
 
     kind: str
     argv: list[str]
     environment: str = "base"
     inputs: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    datasets: list[str] = field(default_factory=list)
     resources: dict[str, Any] = field(default_factory=dict)
     timeout_s: float = 3600
     max_attempts: int = 1

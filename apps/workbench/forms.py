@@ -12,7 +12,7 @@ from apps.accounts.selectors import teams_of
 from apps.compute.environments.offered import offered_to
 from apps.datasets.models import DatasetVersion
 from apps.workbench.blueprints import Parameter, parameters_of
-from apps.workbench.models import Recipe, RecipeVersion, Workspace
+from apps.workbench.models import Recipe, RecipeVersion, Sweep, Workspace
 from apps.workbench.selectors import dataset_versions_offered_to, versions_to_refine
 
 if TYPE_CHECKING:
@@ -220,8 +220,11 @@ class RunRecipeForm(forms.Form):
         self.parameters = parameters_of(version.parameters)
         self.slots = list(version.slots)
         for slot in self.slots:
+            offered = dataset_versions_offered_to(user)
             self.fields[f"data_{slot}"] = forms.ModelChoiceField(
-                label=_("Data set “%(name)s”") % {"name": slot}, queryset=dataset_versions_offered_to(user)
+                label=_("Data set “%(name)s”") % {"name": slot},
+                queryset=offered,
+                initial=offered.filter(dataset__slug=slot).first(),
             )
         for parameter in self.parameters:
             self.fields[f"param_{parameter.name}"] = _field_of(parameter)
@@ -267,3 +270,29 @@ def _field_of(parameter: Parameter) -> forms.Field:
     if parameter.kind == "int":
         return forms.IntegerField(**facts, **limits)
     return forms.FloatField(**facts, **limits) if parameter.kind == "float" else forms.CharField(**facts)
+
+
+class SweepForm(forms.Form):
+    """What a sweep of a job's code tries, and how it judges."""
+
+    title = forms.CharField(label=_("Title"), max_length=200)
+    method = forms.ChoiceField(label=_("Method"), choices=Sweep.Method.choices)
+    space = forms.JSONField(
+        label=_("What to try"),
+        widget=forms.Textarea(attrs={"rows": 6, "class": "font-monospace", "spellcheck": "false"}),
+        help_text=_(
+            "For each parameter a list of values, or min and max with scale (linear, log), type, steps."
+        ),
+    )
+    count = forms.IntegerField(
+        label=_("How many draws"),
+        min_value=1,
+        max_value=500,
+        initial=10,
+        help_text=_("For the random method."),
+    )
+    metric = forms.CharField(
+        label=_("Metric"), max_length=100, help_text=_("A number in what the code gives to atrium.result().")
+    )
+    goal = forms.ChoiceField(label=_("Goal"), choices=Sweep.Goal.choices)
+    at_once = forms.IntegerField(label=_("Trials at once"), min_value=1, max_value=50, initial=2)

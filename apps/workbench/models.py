@@ -342,3 +342,59 @@ class RecipeRun(models.Model):
         indexes = [
             models.Index(fields=["id"], condition=models.Q(settled=False), name="recipe_run_unsettled")
         ]
+
+
+class Sweep(models.Model):
+    """One blueprint run with many sets of parameters: its trials are jobs, so many at once as it allows.
+
+    `space` is what was asked for, `points` the sets of parameters that follow from it, in order. What has not been
+    started when it is cancelled never is.
+    """
+
+    class Method(models.TextChoices):
+        GRID = "grid", _("Grid: every combination")
+        RANDOM = "random", _("Random: as many as you say")
+
+    class Goal(models.TextChoices):
+        MAXIMISE = "maximise", _("the higher the better")
+        MINIMISE = "minimise", _("the lower the better")
+
+    title = models.CharField(_("title"), max_length=200)
+    team = models.ForeignKey(
+        "accounts.Team", on_delete=models.PROTECT, related_name="+", verbose_name=_("team")
+    )
+    blueprint = models.JSONField(default=dict)
+    fixed = models.JSONField(default=dict, help_text="Parameters that are the same in all trials.")
+    method = models.CharField(max_length=10, choices=Method.choices, default=Method.GRID)
+    space = models.JSONField(default=dict)
+    points = models.JSONField(default=list)
+    metric = models.CharField(max_length=100, blank=True)
+    goal = models.CharField(max_length=10, choices=Goal.choices, default=Goal.MAXIMISE)
+    at_once = models.PositiveSmallIntegerField(default=2)
+    started = models.PositiveIntegerField(default=0, help_text="How many trials have a job.")
+    cancelled_at = models.DateTimeField(null=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("sweep")
+        verbose_name_plural = _("sweeps")
+
+    def __str__(self) -> str:
+        return self.title
+
+    def get_absolute_url(self) -> str:
+        return reverse("workbench:sweep", args=[self.pk])
+
+
+class Trial(models.Model):
+    """One set of parameters of a sweep, with its job."""
+
+    sweep = models.ForeignKey(Sweep, on_delete=models.CASCADE, related_name="trials")
+    number = models.PositiveIntegerField()
+    job = models.OneToOneField("compute.Job", on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        verbose_name = _("trial")
+        verbose_name_plural = _("trials")
+        constraints = [models.UniqueConstraint(fields=["sweep", "number"], name="trial_once")]

@@ -51,15 +51,19 @@ def of_job(job: Job) -> tuple[Blueprint, list[Parameter], list[str]]:
 
     Raises Invalid for a job that ran no script and no notebook.
     """
-    if job.kind not in ("script", "notebook", JOB_KIND):
+    if job.kind not in ("script", "notebook", "trial", JOB_KIND):
         raise Invalid(_("Only a job that ran a script or a notebook becomes a recipe."))
     inputs = {path: digest for path, digest in job.inputs.items() if not path.startswith(f"{BASE}/")}
+    inside = f"{mounted.INSIDE}/"
+    mounts = [str(target) for _source, target, _readonly in job.mounts]
+    datasets = [target.removeprefix(inside) for target in mounts if target.startswith(inside)]
     blueprint = Blueprint(
         kind=job.kind,
         argv=list(job.argv),
         environment=job.environment,
         inputs=inputs,
         files=dict(job.files),
+        datasets=datasets,
         resources={
             name: job.resources[name] for name in ("cpu", "memory_mb", "gpu") if name in job.resources
         },
@@ -68,9 +72,7 @@ def of_job(job: Job) -> tuple[Blueprint, list[Parameter], list[str]]:
     )
     plain = {name: value for name, value in job.params.items() if isinstance(value, bool | int | float | str)}
     parameters = [Parameter(name, kind_of(value), value) for name, value in plain.items()]
-    slots = [
-        target.split("/")[2] for _source, target, _ro in job.mounts if target.startswith(f"{mounted.INSIDE}/")
-    ]
+    slots = [name.partition("/")[0] for name in datasets]
     return blueprint, parameters, list(dict.fromkeys(slots))
 
 

@@ -14,7 +14,7 @@ from apps.catalog.selectors import versions_visible_to
 from apps.core.errors import NotFound
 from apps.datasets.models import DatasetVersion
 from apps.datasets.selectors import datasets_visible_to
-from apps.workbench.models import Environment, Recipe, RecipeRun, Registration, Workspace
+from apps.workbench.models import Environment, Recipe, RecipeRun, Registration, Sweep, Workspace
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -115,3 +115,16 @@ def versions_to_refine(user: User) -> QuerySet[Version]:
     """Versions of the capabilities that a person builds, newest first."""
     rows = versions_visible_to(user).filter(capability__team__in=teams_of(user, Role.DEVELOPER))
     return rows.exclude(status=Version.Status.RETIRED).order_by("capability__slug", "-pk")
+
+
+def sweeps_visible_to(user: User | AnonymousUser) -> QuerySet[Sweep]:
+    """The sweeps of the teams in which a person develops."""
+    return Sweep.objects.filter(team__in=teams_of(user, Role.DEVELOPER)).select_related("team", "created_by")
+
+
+def sweep_for(user: User | AnonymousUser, pk: int) -> Sweep:
+    """One sweep. Raises NotFound, which also hides that it exists."""
+    found = sweeps_visible_to(user).filter(pk=pk).first()
+    if found is None:
+        raise NotFound(_("There is no sweep %(pk)s that you may see.") % {"pk": pk})
+    return found

@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.workbench.models import Environment, Recipe, RecipeRun, Registration, Workspace
+from apps.workbench.models import Environment, Recipe, RecipeRun, Registration, Sweep, Workspace
 
 
 class WorkspaceSerializer(serializers.ModelSerializer[Workspace]):
@@ -251,3 +251,60 @@ class RecipeRunSerializer(serializers.ModelSerializer[RecipeRun]):
             "reason",
         ]
         read_only_fields = fields
+
+
+class SweepSerializer(serializers.ModelSerializer[Sweep]):
+    """A sweep; `points` are the sets of parameters that it tries, `started` how many of them have a job."""
+
+    team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+
+    class Meta:
+        model = Sweep
+        fields = [
+            *(
+                "id",
+                "title",
+                "team",
+                "method",
+                "space",
+                "points",
+                "fixed",
+                "metric",
+                "goal",
+                "at_once",
+                "started",
+            ),
+            *("cancelled_at", "created_at"),
+        ]
+        read_only_fields = fields
+
+
+class TrialSerializer(serializers.Serializer[Any]):
+    """A trial of a sweep, best first."""
+
+    number = serializers.IntegerField(source="trial.number")
+    job = serializers.IntegerField(source="trial.job_id")
+    status = serializers.CharField(source="trial.job.status")
+    params = serializers.DictField()
+    value = serializers.FloatField(allow_null=True)
+
+
+class NewSweepSerializer(serializers.Serializer[dict[str, Any]]):
+    """A sweep over a job's code, or over a script or notebook that is sent along."""
+
+    title = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
+    team = serializers.SlugField()
+    job = serializers.IntegerField(required=False)
+    script = serializers.CharField(max_length=1_000_000, trim_whitespace=False, required=False)
+    notebook = serializers.CharField(max_length=8_000_000, trim_whitespace=False, required=False)
+    environment = serializers.CharField(max_length=60, required=False, default="base")
+    resources = serializers.DictField(required=False, default=dict)
+    timeout_s = serializers.FloatField(min_value=0.1, default=3600)
+    params = serializers.DictField(required=False, default=dict, help_text="The same in all trials")
+    space = serializers.DictField(help_text="For each parameter a list, or {min, max, scale, type, steps}")
+    method = serializers.ChoiceField(choices=Sweep.Method.choices, required=False, default="grid")
+    count = serializers.IntegerField(required=False, default=0, help_text="How many draws, for `random`")
+    seed = serializers.IntegerField(required=False, default=0)
+    metric = serializers.CharField(max_length=100)
+    goal = serializers.ChoiceField(choices=Sweep.Goal.choices, required=False, default="maximise")
+    at_once = serializers.IntegerField(required=False, default=2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from apps.core import background
-from apps.workbench import packages, recipes, reconcile, registering, spares, tending, tracking
+from apps.workbench import packages, recipes, reconcile, registering, spares, sweeps, tending, tracking
 from apps.workbench.entry import forget_expired_entries
 from apps.workbench.services import COPY_FILES, RECONCILE
 
@@ -54,6 +54,18 @@ def adopt_waiting() -> None:
 def settle_recipe_runs() -> None:
     """Runs of recipes whose end was missed."""
     recipes.settle_runs()
+
+
+@background.task(sweeps.ADVANCE)
+def advance_sweep(pk: int) -> None:
+    """Start the first trials of a sweep."""
+    sweeps.advance_sweep(pk)
+
+
+@background.every(5, "workbench.advance_sweeps")
+def advance_sweeps() -> None:
+    """Sweeps whose next trial is due."""
+    sweeps.advance_sweeps()
 
 
 @background.every(10, "workbench.tend")

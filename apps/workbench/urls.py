@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.workbench.views import experiments, recipes
+from apps.workbench.views import experiments, recipes, sweeps
 from apps.workbench.views import workspaces as views
 
 app_name = "workbench"
@@ -30,6 +30,10 @@ urlpatterns = [
     path("environments/new/", views.new_environment, name="new_environment"),
     path("environments/<int:pk>/", views.environment, name="environment"),
     path("environments/<int:pk>/retry/", views.retry_environment, name="retry_environment"),
+    path("sweeps/", sweeps.sweep_list, name="sweeps"),
+    path("sweeps/from-job/<int:pk>/", sweeps.new_sweep, name="new_sweep"),
+    path("sweeps/<int:pk>/", sweeps.sweep, name="sweep"),
+    path("sweeps/<int:pk>/cancel/", sweeps.cancel_sweep, name="cancel_sweep"),
     path("recipes/", recipes.recipe_list, name="recipes"),
     path("recipes/from-job/<int:pk>/", recipes.publish, name="publish_recipe"),
     path("recipes/<slug:slug>/", recipes.recipe, name="recipe"),

@@ -235,9 +235,12 @@ def submit(
     """Run a script or notebook file as a job; returns the job. `facts` as the API takes them (params, resources, …).
 
     Of a notebook the executed copy is kept with the job's files; `params` replace what its cell tagged
-    `parameters` sets.
+    `parameters` sets. With `sweep` it is run with many sets of parameters, and the sweep is returned:
+    `sweep={"space": {"depth": [2, 4]}, "metric": "accuracy"}`, with method, count, seed, goal, at_once if wanted.
     """
-    path = Path(source)
+    path, sweep = Path(source), facts.pop("sweep", None)
     kind = "notebook" if path.suffix == ".ipynb" else "script"
     document = {"title": title or path.name, "team": team, kind: path.read_text(encoding="utf-8"), **facts}
+    if sweep is not None:
+        return dict((portal or Portal()).post("sweeps/", document | dict(sweep)))
     return dict((portal or Portal()).post("jobs/", document))

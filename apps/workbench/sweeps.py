@@ -1,0 +1,223 @@
+"""Sweeps: one job's code with many sets of parameters, so many at once, compared, the best one first."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from apps.compute.models import Job
+from apps.compute.policy import may_submit_job
+from apps.compute.services import cancel_job, submit_job
+from apps.core import audit, background, objects
+from apps.core.errors import Conflict, Invalid, NotAllowed, PortalError
+from apps.core.policy import require
+from apps.datasets.selectors import version_by_name
+from apps.workbench import mounted
+from apps.workbench.blueprints import Blueprint
+from apps.workbench.models import Sweep, Trial
+from apps.workbench.spaces import points_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from apps.accounts.models import Team, User
+
+ADVANCE = "workbench.advance_sweep"
+JOB_KIND = "trial"
+MOST_AT_ONCE = 50
+
+
+def of_code(
+    script: str | None = None,
+    notebook: str | None = None,
+    environment: str = "base",
+    resources: Mapping[str, Any] | None = None,
+    timeout_s: float = 3600,
+) -> Blueprint:
+    """What trials of a script, or of a notebook, run. Raises Invalid."""
+    if bool(script) == bool(notebook):
+        raise Invalid(_("Name a job whose code is tried, or send a script or a notebook."))
+    name, argv = "main.py", ["python", "main.py"]
+    if notebook:
+        name, argv = "notebook.ipynb", ["python", "-m", "atrium.notebook", "/work/notebook.ipynb"]
+    digest = objects.put([(script or notebook or "").encode()])[0]
+    kind = "notebook" if notebook else "script"
+    return Blueprint(
+        kind, argv, environment, files={name: digest}, resources=dict(resources or {}), timeout_s=timeout_s
+    )
+
+
+@transaction.atomic
+def create_sweep(
+    title: str,
+    blueprint: Blueprint,
+    *,
+    team: Team,
+    by: User,
+    space: Any,
+    method: str = Sweep.Method.GRID,
+    count: int = 0,
+    seed: int = 0,
+    fixed: Mapping[str, Any] | None = None,
+    metric: str = "",
+    goal: str = Sweep.Goal.MAXIMISE,
+    at_once: int = 2,
+) -> Sweep:
+    """Ask for a sweep; its first trials start at once. Raises NotAllowed, Invalid."""
+    require(may_submit_job(by, team))
+    if not 1 <= at_once <= MOST_AT_ONCE:
+        message = _("%(n)d trials at once are not possible; say 1 to %(most)d.")
+        raise Invalid(message % {"n": at_once, "most": MOST_AT_ONCE}, fields={"at_once": _("out of range")})
+    made = Sweep.objects.create(
+        title=title.strip()[:200] or _("Sweep"),
+        team=team,
+        blueprint=blueprint.to_json(),
+        fixed=dict(fixed or {}),
+        method=method,
+        space=space,
+        points=points_of(space, method, count=count, seed=seed),
+        metric=metric.strip(),
+        goal=goal,
+        at_once=at_once,
+        created_by=by,
+    )
+    audit.record("workbench.sweep.created", made, by=by, trials=len(made.points))
+    transaction.on_commit(lambda: background.enqueue(ADVANCE, made.pk))
+    return made
+
+
+def cancel_sweep(sweep: Sweep, *, by: User) -> Sweep:
+    """Start no more trials and end those that run. Raises NotAllowed, Conflict."""
+    require(may_submit_job(by, sweep.team))
+    with transaction.atomic():
+        changed = Sweep.objects.filter(pk=sweep.pk, cancelled_at=None).update(cancelled_at=timezone.now())
+        if not changed:
+            raise Conflict(_("The sweep is cancelled already."))
+        audit.record("workbench.sweep.cancelled", sweep, by=by)
+    for trial in (
+        Trial.objects.filter(sweep=sweep).exclude(job__status__in=Job.ENDED).select_related("job__team")
+    ):
+        try:
+            cancel_job(trial.job, by=by)
+        except (NotAllowed, Conflict):
+            continue  # it has ended meanwhile
+    sweep.refresh_from_db()
+    return sweep
+
+
+def advance_sweep(pk: int) -> int:
+    """Start trials as far as the sweep allows them at once; returns how many. Any number of callers may call it."""
+    begun = 0
+    while _start_one(pk):
+        begun += 1
+    return begun
+
+
+@transaction.atomic
+def _start_one(pk: int) -> bool:
+    rows = Sweep.objects.select_for_update(of=("self",)).select_related("team", "created_by")
+    sweep = rows.filter(pk=pk, cancelled_at=None).first()
+    if sweep is None or sweep.started >= len(sweep.points):
+        return False
+    busy = Trial.objects.filter(sweep=sweep).exclude(job__status__in=Job.ENDED).count()
+    if busy >= sweep.at_once:
+        return False
+    plan, number = Blueprint.from_json(sweep.blueprint), sweep.started + 1
+    try:
+        job = submit_job(
+            JOB_KIND,
+            f"{sweep.title} {number}",
+            by=sweep.created_by,
+            team=sweep.team,
+            argv=plan.argv,
+            environment=plan.environment,
+            inputs=plan.inputs,
+            stored=plan.files,
+            params={**sweep.fixed, **sweep.points[sweep.started]},
+            resources=plan.resources,
+            timeout_s=plan.timeout_s,
+            max_attempts=plan.max_attempts,
+            subject=sweep,
+            needs_key=f"sweep:{sweep.pk}",
+            network="forwarder",
+            mounts=[mounted.mount_of(version_by_name(name, user=sweep.created_by)) for name in plan.datasets],
+            env=mounted.ENVIRONMENT,
+        )
+    except PortalError as error:  # it can never run: said once instead of with every round
+        Sweep.objects.filter(pk=pk).update(cancelled_at=timezone.now())
+        audit.record("workbench.sweep.stopped", sweep, by=None, reason=error.message)
+        return False
+    Trial.objects.create(sweep=sweep, number=number, job=job)
+    Sweep.objects.filter(pk=pk).update(started=number)
+    return True
+
+
+def when_finished(key: str, facts: Mapping[str, Any]) -> None:
+    """A trial has ended: the next one may start."""
+    if facts.get("kind") == JOB_KIND:
+        for pk in Trial.objects.filter(job_id=int(key)).values_list("sweep_id", flat=True):
+            advance_sweep(pk)
+
+
+def advance_sweeps() -> None:
+    """The safety net under `when_finished`."""
+    for pk in Sweep.objects.filter(cancelled_at=None).order_by("-pk").values_list("pk", flat=True)[:200]:
+        advance_sweep(pk)
+
+
+# -- compared ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A trial as it is compared: its parameters, and the sweep's metric once it has one."""
+
+    trial: Trial
+    params: dict[str, Any]
+    value: float | None
+
+
+def compared(sweep: Sweep) -> list[Compared]:
+    """The trials, best first; those without a value last, by number."""
+    rows = sweep.trials.select_related("job").order_by("number")
+    found = [
+        Compared(row, sweep.points[row.number - 1], _value(row.job.result, sweep.metric)) for row in rows
+    ]
+    sign = -1 if sweep.goal == Sweep.Goal.MAXIMISE else 1
+    return sorted(found, key=lambda one: math.inf if one.value is None else sign * one.value)
+
+
+def _value(result: Any, metric: str) -> float | None:
+    value = result.get(metric) if isinstance(result, dict) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def figure_of(sweep: Sweep, rows: Sequence[Compared]) -> dict[str, Any] | None:
+    """Parallel coordinates over the trials that have a value: one axis for each parameter, the metric last."""
+    ended = [row for row in rows if row.value is not None]
+    if len(ended) < 2:
+        return None
+    axes = [_axis(name, [row.params[name] for row in ended], sweep.space[name]) for name in sweep.space]
+    values = [row.value for row in ended]
+    axes.append({"label": sweep.metric, "values": values})
+    line = {"color": values, "colorscale": "Viridis", "showscale": True}
+    trace = {"type": "parcoords", "line": line, "dimensions": axes}
+    return {"data": [trace], "layout": {"margin": {"l": 64, "r": 64, "t": 48, "b": 24}}}
+
+
+def _axis(name: str, values: list[Any], asked: Any) -> dict[str, Any]:
+    """Numbers as they are, or by their logarithm where they were drawn so; words by their place in the list."""
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        if isinstance(asked, dict) and asked.get("scale") == "log":
+            return {"label": f"log10 {name}", "values": [math.log10(value) for value in values]}
+        return {"label": name, "values": values}
+    known = list(dict.fromkeys(map(str, values)))
+    places = [known.index(str(value)) for value in values]
+    return {"label": name, "values": places, "tickvals": list(range(len(known))), "ticktext": known}

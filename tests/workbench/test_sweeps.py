@@ -1,0 +1,140 @@
+"""Sweeps: what is tried, so many at once, compared, cancelled, and who may."""
+
+import math
+
+import pytest
+
+from apps.compute.models import Job
+from apps.compute.services import retry_job, submit_script
+from apps.core.charts import table_of
+from apps.core.errors import Conflict, Invalid
+from apps.workbench import sweeps
+from apps.workbench.models import Sweep
+from apps.workbench.spaces import points_of
+
+
+@pytest.fixture
+def quiet(monkeypatch, db):
+    monkeypatch.setattr("apps.core.background.enqueue", lambda *args, **facts: True)
+
+
+@pytest.fixture
+def sweep(quiet, radio, ada):
+    space = {"depth": [2, 4], "kind": ["a", "b"]}
+    code = sweeps.of_code("print(1)")
+    facts = {"space": space, "metric": "f1", "fixed": {"seed": 7}, "at_once": 3}
+    return sweeps.create_sweep("Depths", code, team=radio, by=ada, **facts)
+
+
+def finish(sweep, **values):
+    """End the trials of these numbers with these values of the metric; None is a failure."""
+    for number, value in values.items():
+        job = sweep.trials.get(number=int(number[1:])).job
+        status = "failed" if value is None else "succeeded"
+        Job.objects.filter(pk=job.pk).update(status=status, result={"f1": value})
+        sweeps.when_finished(str(job.pk), {"kind": "trial"})
+
+
+def test_a_grid_has_every_combination_and_ranges_have_steps():
+    space = {"a": [1, 2], "b": {"min": 0.01, "max": 1, "scale": "log", "steps": 3}}
+    assert [point["b"] for point in points_of(space, "grid")] == [0.01, 0.1, 1.0] * 2
+
+
+def test_random_draws_are_different_stay_in_range_and_follow_from_the_seed():
+    space = {"rate": {"min": 1e-4, "max": 1, "scale": "log"}, "n": {"min": 1, "max": 9, "type": "int"}}
+    found = points_of(space, "random", count=400, seed=3)
+    assert (
+        found
+        == points_of(space, "random", count=400, seed=3)
+        != points_of(space, "random", count=400, seed=4)
+    )
+    assert all(1e-4 <= point["rate"] <= 1 and point["n"] in range(1, 10) for point in found)
+    middle = sum(point["rate"] < 1e-2 for point in found) / len(found)
+    assert abs(middle - 0.5) < 4 * math.sqrt(
+        0.25 / 400
+    )  # half of the draws below the middle of the logarithm
+
+
+@pytest.mark.parametrize(
+    ("space", "method", "words"),
+    [
+        ({}, "grid", "Say what to try"),
+        ({"a": []}, "grid", "parameter a"),
+        ({"a": {"min": 2, "max": 1}}, "random", "the first below the second"),
+        ({"a": {"min": 0, "max": 1, "scale": "log"}}, "random", "above 0"),
+        ({"a": {"min": 0, "max": 1}}, "grid", "steps"),
+        ({"a": list(range(40)), "b": list(range(40))}, "grid", "1600 combinations"),
+    ],
+)
+def test_a_space_that_cannot_be_is_named(space, method, words):
+    with pytest.raises(Invalid, match=words):
+        points_of(space, method, count=5)
+
+
+def test_so_many_at_once_until_all_have_run(sweep):
+    assert sweeps.advance_sweep(sweep.pk) == 3
+    assert sweeps.advance_sweep(sweep.pk) == 0
+    finish(sweep, t2=0.5)
+    assert sweep.trials.count() == 4
+    finish(sweep, t1=0.9, t3=None, t4=0.7)
+    assert sweeps.advance_sweep(sweep.pk) == 0
+    job = sweep.trials.get(number=1).job
+    assert job.params == {"seed": 7, "depth": 2, "kind": "a"}
+    assert list(job.files) == ["main.py"]
+
+
+def test_trials_are_compared_best_first_with_a_table_behind_the_chart(sweep):
+    sweeps.advance_sweep(sweep.pk)
+    finish(sweep, t1=0.5, t2=0.9, t3=None)
+    rows = sweeps.compared(sweep)
+    assert [row.trial.number for row in rows[:2]] == [2, 1]
+    table = table_of(sweeps.figure_of(sweep, rows))
+    assert table.header == ["", "depth", "kind", "f1"]
+    assert table.rows == [[1, 2, "b", 0.9], [2, 2, "a", 0.5]]
+    Sweep.objects.update(goal="minimise")
+    sweep.refresh_from_db()
+    assert [row.trial.number for row in sweeps.compared(sweep)[:2]] == [1, 2]
+
+
+def test_cancelling_ends_what_waits_and_starts_no_more(sweep, ada):
+    sweeps.advance_sweep(sweep.pk)
+    finish(sweep, t1=0.5)
+    sweeps.cancel_sweep(sweep, by=ada)
+    assert sweeps.advance_sweep(sweep.pk) == 0
+    assert set(Job.objects.values_list("status", flat=True)) == {"succeeded", "cancelled"}
+    with pytest.raises(Conflict):
+        sweeps.cancel_sweep(sweep, by=ada)
+    one = sweep.trials.get(number=2).job
+    assert retry_job(one, by=ada).status == "queued"
+
+
+def test_a_job_is_swept_from_its_page(client, quiet, radio, ada):
+    job = submit_script("Fit", "print(1)", by=ada, team=radio, params={"depth": 3, "rate": 0.1})
+    client.force_login(ada)
+    assert "depth" in client.get(f"/sweeps/from-job/{job.pk}/").content.decode()
+    asked = {"title": "Fit", "method": "grid", "metric": "f1", "goal": "maximise", "count": 1, "at_once": 1}
+    assert client.post(f"/sweeps/from-job/{job.pk}/", asked | {"space": "{}"}).status_code == 422
+    assert (
+        client.post(f"/sweeps/from-job/{job.pk}/", asked | {"space": '{"depth": [1, 2]}'}).status_code == 302
+    )
+    made = Sweep.objects.get()
+    assert (made.fixed, len(made.points)) == ({"rate": 0.1}, 2)
+    assert client.get(f"/sweeps/{made.pk}/").status_code == 200
+    assert "Fit" in client.get("/sweeps/").content.decode()
+
+
+def test_rest_and_who_may(client, sweep, ada, bo, cy, radio):
+    sweeps.advance_sweep(sweep.pk)
+    finish(sweep, t1=0.5)
+    asked = {"team": radio.slug, "script": "print(1)", "space": {"a": [1, 2]}, "metric": "f1"}
+    ways = ["/sweeps/", f"/sweeps/{sweep.pk}/", f"/api/v1/sweeps/{sweep.pk}/"]
+    found = {}
+    for person in (ada, bo, cy):
+        client.force_login(person)
+        made = client.post("/api/v1/sweeps/", asked, "application/json").status_code
+        found[person.username] = [*(client.get(way).status_code for way in ways), made]
+    assert found == {"ada": [200, 200, 200, 201], "bo": [403, 404, 404, 403], "cy": [403, 404, 404, 403]}
+    client.force_login(ada)
+    trials = client.get(f"/api/v1/sweeps/{sweep.pk}/trials/").json()
+    assert (trials[0]["number"], trials[0]["value"], len(trials)) == (1, 0.5, 4)
+    assert client.post(f"/api/v1/sweeps/{sweep.pk}/cancel/").json()["cancelled_at"]
