@@ -1,7 +1,8 @@
 """The header by which the portal's proxy tells a workspace's server who comes.
 
 `X-Atrium-Identity: <base64url of JSON>.<hex HMAC-SHA256>`, with `user`, `name`, `role` (editor or viewer),
-`exp` (Unix seconds) and `by` (token when a program showed a personal token, else nothing).
+`exp` (Unix seconds) and `by` (token when a program showed a personal token, watching when the proxy
+drops whatever the person sends to a terminal, else nothing).
 """
 
 from __future__ import annotations

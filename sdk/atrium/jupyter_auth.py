@@ -55,14 +55,16 @@ class PortalIdentityProvider(IdentityProvider):
             return None
         handler.atrium_role = facts.get("role", VIEWER)
         handler.atrium_token = facts.get("by") == "token"
+        handler.atrium_watching = facts.get("by") == "watching"
         name = str(facts.get("name") or facts["user"])
         return User(username=str(facts["user"]), name=name, display_name=name, initials=name[:2].upper())
 
 
 class PortalAuthorizer(Authorizer):
-    """Editors may do everything, viewers only read."""
+    """Editors may do everything, viewers only read; one that watches a terminal is muted by the portal's proxy."""
 
     def is_authorized(self, handler: Any, user: User, action: str, resource: str) -> bool:
         """See Authorizer.is_authorized."""
         role = getattr(handler, "atrium_role", VIEWER)
-        return role == EDITOR or (role == VIEWER and action == "read")
+        watching = getattr(handler, "atrium_watching", False) and resource == "terminals"
+        return role == EDITOR or (role == VIEWER and (action == "read" or watching))

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.sessions.models import Session
+from django.test import Client
 from django.utils import timezone
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -12,7 +13,7 @@ from apps.accounts.models import Membership
 from apps.compute.adapters import engine
 from apps.compute.engines.sockets import real_socket
 from apps.compute.services import workload_socket
-from apps.workbench import identity
+from apps.workbench import entry, identity
 from apps.workbench.models import Entry
 from apps.workbench.services import change_workspace
 
@@ -80,8 +81,14 @@ def test_logging_out_at_the_portal_closes_the_workspace(inside, ada):
     assert guest.get("/api/status").status == 403
 
 
-def test_a_team_mate_watches_shared_terminals_and_types_into_none(inside, ada, dan, workspace):
-    owner, guest = inside(ada), inside(dan)
+def test_a_team_mate_watches_shared_terminals_and_types_into_none(inside, visitor, ada, dan, workspace):
+    owner, guest, browser = (
+        inside(ada),
+        visitor(),
+        Client(),
+    )  # Dan's own: a second login would end Ada's session
+    browser.force_login(dan)
+    guest.enter(entry.issue_ticket(dan, f"w{workspace.pk}", browser.session.session_key))
     name = json.loads(owner.post("/api/terminals").text)["name"]
     with pytest.raises(InvalidStatus, match="403"):
         guest.socket(f"/terminals/websocket/{name}")

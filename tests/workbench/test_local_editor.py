@@ -1,45 +1,15 @@
 """A program on one's own computer uses a workspace's kernels and files with a personal token."""
 
 import json
-import subprocess
 
 import pytest
 
 from apps.accounts.models import PersonalToken
 from apps.accounts.services import create_token
-from apps.compute import environments
 from apps.workbench.live.origins import without_token
 from tests.workbench.conftest import Visitor
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("workbench")]
-
-# The client that a local JupyterLab uses for a server elsewhere (`jupyter lab --gateway-url=…`).
-CLIENT = """
-import asyncio, sys
-from functools import partial
-import websocket
-from jupyter_server.gateway.gateway_client import GatewayClient
-from jupyter_server.gateway.managers import GatewayMappingKernelManager
-
-async def main(url, token):
-    gateway = GatewayClient.instance()
-    gateway.url, gateway.auth_token, gateway.auth_scheme = url, token, "token"
-    manager = GatewayMappingKernelManager()
-    kernel = await manager.start_kernel(kernel_name="python3")
-    client = manager.get_kernel(kernel).client()
-    # A local JupyterLab shows the token when it opens the socket; this class leaves that to its user.
-    shown = gateway.load_connection_args()["headers"]["Authorization"]
-    websocket.create_connection = partial(websocket.create_connection, header={"Authorization": shown})
-    client.start_channels()
-    said = []
-    reply = await client.execute_interactive("import os; print(6 * 7, os.getcwd())", timeout=60,
-        output_hook=lambda message: said.append(message["content"].get("text", "")))
-    print(reply["content"]["status"], "".join(said))
-    client.stop_channels()
-    await manager.shutdown_kernel(kernel)
-
-asyncio.run(main(*sys.argv[1:]))
-"""
 
 
 @pytest.fixture
@@ -57,13 +27,41 @@ def bearing(secret):
     return {"Authorization": f"token {secret}"}
 
 
-def test_a_local_jupyter_runs_code_in_the_workspaces_kernel(workspace, live_port, token):
-    python = environments.path("base") / "bin" / "python"
-    url = f"http://127.0.0.1:{live_port}/workspaces/{workspace.pk}"
-    done = subprocess.run(
-        [python, "-c", CLIENT, url, token], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.stdout.split() == ["ok", "42", "/work"], done.stderr[-3000:]
+def test_a_local_editor_runs_code_in_a_kernel_of_the_workspace(workspace, program, token):
+    """As Visual Studio Code does: a kernel by REST, then Jupyter's messages over a socket with ?token=."""
+    path = f"/workspaces/{workspace.pk}/api/kernels"
+    started = program.request("POST", path, body="{}", headers=bearing(token), origin=False)
+    assert started.status == 201
+    kernel = json.loads(started.text)["id"]
+    with program.socket(f"{path}/{kernel}/channels?session_id=laptop&token={token}") as channels:
+        channels.send(json.dumps(_execute("import os; print(6 * 7, os.getcwd())")))
+        said, over = "", False
+        while not over:
+            message = json.loads(channels.recv(timeout=60))
+            if message["parent_header"].get("msg_id") == "asked":
+                said += message["content"].get("text", "")
+                over = message["content"].get("execution_state") == "idle"
+    assert said.split() == ["42", "/work"]
+    assert program.request("DELETE", f"{path}/{kernel}", headers=bearing(token)).status == 204
+
+
+def _execute(code):
+    header = {
+        "msg_id": "asked",
+        "msg_type": "execute_request",
+        "username": "",
+        "session": "laptop",
+        "version": "5.3",
+    }
+    content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False}
+    return {
+        "header": header,
+        "parent_header": {},
+        "metadata": {},
+        "content": content,
+        "channel": "shell",
+        "buffers": [],
+    }
 
 
 def test_files_go_up_and_down(workspace, program, token):

@@ -182,7 +182,7 @@ class Workspaces:
             receive,
             send,
             self._upstreams.session(workload_socket(access.workload_id)),
-            _upstream_headers(scope, access),
+            _upstream_headers(scope, access, watching=muted),
             still_allowed=still_allowed,
             recheck_s=self._recheck_s,
             muted=muted,
@@ -237,7 +237,7 @@ def local_origin(path: str) -> tuple[str, str] | None:
     return (f"w{match[1]}", match[2]) if match else None
 
 
-def _upstream_headers(scope: Scope, access: Access) -> Headers:
+def _upstream_headers(scope: Scope, access: Access, *, watching: bool = False) -> Headers:
     """What the server behind gets: the browser's headers without credentials, and who it is."""
     passed = [
         (name, value)
@@ -247,7 +247,7 @@ def _upstream_headers(scope: Scope, access: Access) -> Headers:
     own = "; ".join(part for part in _cookie_parts(scope) if not part.startswith("atrium_"))
     if own:
         passed.append(("cookie", own))
-    by = "token" if access.by_token else ""
+    by = "watching" if watching else "token" if access.by_token else ""
     who = identity.header_for(
         access.workload_id, user=access.username, name=access.name, role=access.role, by=by
     )
