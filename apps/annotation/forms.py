@@ -79,6 +79,11 @@ def split_labels(text: str) -> list[str]:
     return [label.strip() for label in text.split(",") if label.strip()]
 
 
+def _only_for(kinds: str, widget: type[forms.Widget]) -> forms.Widget:
+    """A control that the page shows for these kinds of rules alone (static/js/shell.js)."""
+    return widget(attrs={"data-only-for": f"kind:{kinds}"})
+
+
 class RuleForm(forms.Form):
     """Which calls become tasks."""
 
@@ -88,10 +93,12 @@ class RuleForm(forms.Form):
     )
     measure = forms.ChoiceField(
         label=_("Certainty"), choices=PullRule.Measure.choices, required=False,
+        widget=_only_for("uncertain", forms.Select),
         help_text=_("Only for uncertain calls; the last two need probabilities for each class."),
     )  # fmt: skip
     below = forms.FloatField(
         label=_("Limit"),
+        widget=_only_for("uncertain confident", forms.NumberInput),
         required=False,
         min_value=0.01,
         max_value=1,
@@ -107,6 +114,7 @@ class RuleForm(forms.Form):
     )
     quota = forms.IntegerField(
         label=_("Calls of each site and hour"), required=False, min_value=1, max_value=10_000,
+        widget=_only_for("stratified", forms.NumberInput),
         help_text=_("Only for the control that takes so many of each site."),
     )  # fmt: skip
 

@@ -91,6 +91,7 @@ function htmxErrors() {
   document.body.addEventListener("htmx:load", (event) => {
     charts(event.detail.elt);
     scrollable(event.detail.elt);
+    dependents(event.detail.elt);
   });
 }
 
@@ -100,6 +101,19 @@ function scrollable(root) {
     const spills = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
     if (!spills || box.hasAttribute("tabindex") || box.querySelector("a, button, input, select")) continue;
     box.tabIndex = 0;
+  }
+}
+
+// A control with data-only-for="name:value value" is shown while its form's control of that name has one of the values.
+function dependents(root) {
+  for (const control of root.querySelectorAll?.("[data-only-for]") ?? []) {
+    const [name, values] = control.dataset.onlyFor.split(":");
+    const chosen = control.form.elements[name];
+    const show = () => {
+      control.closest(".field").hidden = !values.split(" ").includes(chosen.value);
+    };
+    chosen.addEventListener("change", show);
+    show();
   }
 }
 
@@ -131,4 +145,5 @@ htmxErrors();
 bell();
 charts(document.body);
 scrollable(document.body);
+dependents(document.body);
 addEventListener("resize", () => scrollable(document.body));

@@ -174,7 +174,9 @@ def serving(**models: Answer) -> Iterator[str]:
         disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
-            asked = decode_request(self.rfile.read(int(self.headers["Content-Length"])))
+            json_bytes = self.headers.get("Inference-Header-Content-Length")
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            asked = decode_request(body, int(json_bytes) if json_bytes else None)
             with np.errstate(all="ignore"):
                 outputs = models[self.path.strip("/")]({t.name: to_array(t) for t in asked.inputs})
             tensors = [from_array(name, values) for name, values in outputs.items()]
