@@ -125,7 +125,7 @@ def _shown(
     if passed:
         yield (
             "infra.validated",
-            _("%(n)d gates were passed before it could be released.") % {"n": len(passed)},
+            _("Gates that were passed before it could be released: %(n)d.") % {"n": len(passed)},
         )
     cases = measured.get("cases") or []
     if cases and all(case["passed"] for case in cases):

@@ -101,7 +101,9 @@ def _of_release(release: Release) -> list[Blocker]:
         return [*found, Blocker("start", _("Signed. An operator has to start it."), page, cell)]
     if release.status in (Release.Status.ROLLING, Release.Status.PAUSED):
         asked = replays.waiting(release)
-        words = _("%(n)d subscribers may still object to what it answers to their calls.") % {"n": asked}
+        words = _("Subscribers that may still object to what it answers to their calls: %(n)d.") % {
+            "n": asked
+        }
         return [*found, _stage(release, page), *([Blocker("consent", words, page)] if asked else [])]
     if release.status == Release.Status.ROLLED_BACK:
         return [Blocker("rolled-back", _("It was rolled back: %(why)s") % {"why": release.reason}, page)]

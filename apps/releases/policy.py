@@ -92,7 +92,7 @@ def may_promote(
     if after == EVERYTHING and unanswered:
         return deny(
             _(
-                "%(n)d subscribers have not said yet what they think of the differences; their time is not over."
+                "Subscribers that have not said yet what they think of the differences: %(n)d. Their time is not over."
             )
             % {"n": unanswered}
         )
