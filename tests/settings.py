@@ -8,6 +8,8 @@ SHARED = read({"ATRIUM_DATA_DIR": str(ROOT / "var" / "test")})
 os.environ["ATRIUM_DATA_DIR"] = str(SHARED.data_dir / f"p{os.getpid()}")
 os.environ.pop("ATRIUM_RUN_DIR", None)
 os.environ.setdefault("ATRIUM_SAMPLES", "0")
+# No gateway answers there, also while somebody's portal runs on this machine's usual ports.
+os.environ["ATRIUM_GATEWAY_PORT"] = "1"
 os.environ.setdefault("ATRIUM_OIDC_URL", "http://127.0.0.1:9")
 os.environ.setdefault("ATRIUM_OIDC_CLIENT", "atrium")
 os.environ.setdefault("ATRIUM_OIDC_ROLES", "radio-devs=radio:developer,radio-devs=radio:qa")
