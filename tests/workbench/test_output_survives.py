@@ -95,7 +95,7 @@ def test_a_cell_goes_on_after_the_browser_has_crashed(
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(str(tmp_path / "profile"), **options)
         page, lab = open_notebook(context, cookies_of_ada, running)
-        lab.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+        lab.get_by_text("Python 3 | Idle").wait_for()
         lab.locator(".jp-Notebook .cm-content").first.click()
         page.keyboard.press("Shift+Enter")
         lab.locator(".jp-OutputArea-output").get_by_text("before").wait_for()
