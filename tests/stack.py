@@ -239,7 +239,6 @@ def new_stack(folder: Path, **variables: str) -> Stack:
             "ATRIUM_SYSTEM_PACKAGES": "0",
             "ATRIUM_MLFLOW": "0",
             "ATRIUM_SPARE_WORKSPACES": "0",
-            "ATRIUM_PACKAGE_HOSTS": "none",
             **variables,
         }
     )

@@ -66,7 +66,7 @@ def reap() -> None:
     attempts.reap()
 
 
-@background.every(30, "compute.learn_hosts")
+@background.every(3, "compute.learn_hosts")
 def learn_hosts() -> None:
     """Ask this machine's package clients soon after the worker's start, and again each hour."""
     global _hosts_learned_at
