@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOCALE = ROOT / "portal" / "locale"
+# Of no use to translators, and the cause of a conflict between any two changes.
+CHANGING = (b'"POT-Creation-Date', b'"PO-Revision-Date', b'"Generated-By')
 SOURCES = ("apps", "portal")
 KEYWORDS: dict[str, tuple[object, ...] | None] = {
     "_": None,
@@ -82,8 +84,11 @@ def update(locale: str, translations: dict[str, str] | None = None) -> Catalog:
             message.flags.discard("fuzzy")
     path = path_of(locale)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as text:
-        write_po(text, catalog, width=110, sort_output=True, include_lineno=False, ignore_obsolete=True)
+    written = io.BytesIO()
+    write_po(written, catalog, width=110, sort_output=True, no_location=True, ignore_obsolete=True)
+    path.write_bytes(
+        b"".join(line for line in written.getvalue().splitlines(True) if not line.startswith(CHANGING))
+    )
     return catalog
 
 
