@@ -167,3 +167,11 @@ def make_calls(deployment: Deployment, *, good: int, bad: int) -> None:
         )
         for at in range(good + bad)
     )
+
+
+def rows_of(name: str, *rows: dict[str, object]) -> dict[str, object]:
+    """What a browser posts for a list of rows in a form (`apps/core/rows.py`)."""
+    posted = {
+        f"{name}-{number}-{key}": value for number, row in enumerate(rows) for key, value in row.items()
+    }
+    return {f"{name}-TOTAL_FORMS": len(rows), f"{name}-INITIAL_FORMS": 0, **posted}

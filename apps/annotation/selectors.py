@@ -8,7 +8,19 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection
-from django.db.models import BigIntegerField, Exists, Max, Min, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import (
+    BigIntegerField,
+    BooleanField,
+    Exists,
+    ExpressionWrapper,
+    Max,
+    Min,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+)
 from django.db.models.functions import Coalesce
 
 from apps.accounts.models import Role
@@ -53,8 +65,16 @@ def _tallied(*states: str) -> Coalesce:
 
 
 def tasks_visible_to(user: User, project: Project | None = None) -> QuerySet[Task]:
-    """Tasks of the projects that a person may see, or of one of them."""
-    rows = Task.objects.select_related("project__team", "project__dataset")
+    """Tasks of the projects that a person may see, or of one of them.
+
+    `answered` says whether the person may know the answer: who steers the project, and who has said theirs. Others
+    may still be asked, about a golden task too.
+    """
+    said = Exists(Annotation.objects.filter(task=OuterRef("pk"), user_id=user.pk))
+    steers = Q(project__team__in=teams_of(user, Role.DEVELOPER, Role.QA))
+    rows = Task.objects.select_related("project__team", "project__dataset").annotate(
+        answered=ExpressionWrapper(steers | Q(said), output_field=BooleanField())
+    )
     if project is not None:
         return rows.filter(project=project)
     return rows.filter(project__team__in=teams_of(user, *MEMBERS))

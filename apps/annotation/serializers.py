@@ -161,9 +161,12 @@ class TaskSerializer(serializers.ModelSerializer[Task]):
         ]
 
     def to_representation(self, instance: Task) -> dict[str, Any]:
-        """A blind project shows what the model said when its people have said what they think."""
+        """Who may still be asked sees no label; in a blind project not what the model said either."""
         told = super().to_representation(instance)
-        if instance.status == Task.Status.OPEN and instance.project.blind:
+        answered = getattr(instance, "answered", True)
+        if not answered:
+            told |= {"label": "", "value": None}
+        if instance.project.blind and not (answered and instance.status != Task.Status.OPEN):
             told |= {"predicted": "", "confidence": None, "suggested": ""}
         return told
 

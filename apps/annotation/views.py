@@ -30,6 +30,7 @@ from apps.annotation.selectors import (
     projects_visible_to,
     quality_of,
     shown,
+    tasks_visible_to,
     weighted_vote,
 )
 from apps.core.errors import Conflict, Invalid, NotFound
@@ -56,12 +57,7 @@ def _project_of(request: HttpRequest, pk: int) -> Project:
 
 
 def _task_of(request: HttpRequest, pk: int) -> Task:
-    visible = projects_visible_to(_user(request)).values("pk")
-    task = (
-        Task.objects.select_related("project__team", "project__dataset")
-        .filter(pk=pk, project__in=visible)
-        .first()
-    )
+    task = tasks_visible_to(_user(request)).filter(pk=pk).first()
     if task is None:
         raise NotFound(_("There is no task %(pk)d that you may see.") % {"pk": pk})
     return task
@@ -101,7 +97,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     project = _project_of(request, pk)
     user = _user(request)
     state = request.GET.get("status", "")
-    tasks = Task.objects.filter(project=project)
+    tasks = tasks_visible_to(_user(request), project)
     if state in Task.Status.values:
         tasks = tasks.filter(status=state)
     context = {

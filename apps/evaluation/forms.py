@@ -9,6 +9,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from apps.catalog.models import Capability
+from apps.core.rows import RowsField, SuggestingInput
 from apps.datasets.models import DatasetVersion
 from apps.evaluation.gates import METRICS
 
@@ -26,6 +27,29 @@ TASK_WORDS = {
     "forecasting": _("Forecasting"),
     "text_spans": _("Places in a text"),
 }
+
+
+class GateRow(forms.Form):
+    """One condition; see `gates.Gate`."""
+
+    metric = forms.CharField(
+        label=_("Figure"), max_length=100, widget=SuggestingInput(sorted(METRICS)), help_text=_("or score:…")
+    )
+    threshold = forms.FloatField(label=_("Threshold"))
+    slice = forms.CharField(
+        label=_("Only in"),
+        required=False,
+        max_length=200,
+        widget=forms.TextInput(attrs={"placeholder": "site=a"}),
+    )
+    at_least = forms.IntegerField(label=_("Least rows"), required=False, min_value=1)
+    better = forms.ChoiceField(
+        label=_("Better is"),
+        required=False,
+        choices=[("", _("as the figure says")), ("higher", _("higher")), ("lower", _("lower"))],
+    )
+    relative = forms.BooleanField(label=_("Beside production"), required=False)
+    certain = forms.BooleanField(label=_("Whole interval"), required=False)
 
 
 class SuiteForm(forms.Form):
@@ -55,16 +79,15 @@ class SuiteForm(forms.Form):
         required=False,
         choices=[("", _("What the signature says")), *TASK_WORDS.items()],
     )
-    gates = forms.JSONField(
+    gates = RowsField(
+        GateRow,
         label=_("Gates"),
-        widget=forms.Textarea(attrs={"rows": 8, "class": "font-monospace", "spellcheck": "false"}),
+        add=_("Add a gate"),
         help_text=_(
-            "A list of {metric, threshold, slice?, relative?, certain?, at_least?}. Metrics: %(metrics)s. "
-            "relative: may be worse than production by the threshold at most."
-        )
-        % {"metrics": ", ".join(sorted(METRICS))},
+            "A version passes when all of them hold. With “Beside production” the figure may be worse than the "
+            "production version's by the threshold at most; fewer rows than the least never pass."
+        ),
     )
-
     scorer = forms.CharField(
         label=_("Scorer of your own"),
         required=False,

@@ -8,7 +8,9 @@ from django import forms
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from apps.accounts.models import Role
 from apps.catalog.models import Version
+from apps.core.rows import PercentField, RowsField
 from apps.store.models import Subscription
 
 
@@ -39,30 +41,68 @@ class SignForm(forms.Form):
     )
 
 
+class SignerRow(forms.Form):
+    """How many of a role sign."""
+
+    role = forms.ChoiceField(label=_("Role"), choices=Role.choices, initial=Role.QA)
+    count = forms.IntegerField(label=_("How many"), min_value=1, max_value=20, initial=1)
+
+
+class StageRow(forms.Form):
+    """One stage of a gray release."""
+
+    weight = forms.IntegerField(label=_("Share, %"), min_value=1, max_value=99)
+    worse_by = PercentField(label=_("Notices a rise of, points"), min_value=0.01, max_value=50)
+    slow_ms = forms.FloatField(label=_("Slower is bad, ms"), required=False, min_value=0.001)
+    memory_mb = forms.FloatField(label=_("Most memory, MB"), required=False, min_value=1)
+    metric = forms.BooleanField(label=_("Ask for the business metric"), required=False)
+
+
+class MetricRow(forms.Form):
+    """What a good answer is worth; see `business.Metric`."""
+
+    name = forms.CharField(label=_("Name"), max_length=100)
+    expression = forms.CharField(
+        label=_("Expression"), max_length=500, widget=forms.TextInput(attrs={"class": "font-monospace"})
+    )
+    low = forms.FloatField(label=_("From"), initial=0)
+    high = forms.FloatField(label=_("To"), initial=1)
+    worse_by = forms.FloatField(label=_("Worse by at most"), initial=0.05)
+    wait_minutes = forms.IntegerField(label=_("Minutes to wait for feedback"), min_value=0, initial=0)
+    higher_is_better = forms.BooleanField(label=_("Higher is better"), required=False, initial=True)
+
+
 class PolicyForm(forms.Form):
     """Who signs, and how a release goes on."""
 
-    signers = forms.JSONField(
-        label=_("Who signs"), help_text=_("A list of {role, count} in the capability's team.")
+    signers = RowsField(
+        SignerRow,
+        label=_("Who signs"),
+        add=_("Add a role"),
+        most=10,
+        help_text=_("In the capability's team."),
     )
-    stages = forms.JSONField(
+    stages = RowsField(
+        StageRow,
         label=_("Stages"),
+        required=False,
+        add=_("Add a stage"),
+        most=20,
         help_text=_(
-            "A list of {weight, worse_by}: the candidate's share in percent, and the rise of bad answers "
-            "(0.01 is one point) that the stage must be able to notice before it can pass. Optional: slow_ms, after "
-            "which an answer is a bad one, and memory_mb, above which a replica fails the stage."
+            "Each stage must be able to notice the rise of bad answers that you name before it can pass; 100 % "
+            "follows by itself."
         ),
-        widget=forms.Textarea(attrs={"rows": 6, "class": "font-monospace"}),
     )
-    metric = forms.JSONField(
+    metric = RowsField(
+        MetricRow,
         label=_("Business metric"),
         required=False,
+        add=_("Add a business metric"),
+        most=1,
         help_text=_(
-            "What a good answer is worth to you, for stages with “metric”: true. An object like {name, expression, "
-            "low, high, higher_is_better, worse_by, wait_minutes}; the expression is JMESPath over parsed, score, "
-            "logged, status, latency_ms, correct, expected and comment."
+            "What a good answer is worth to you, for the stages that ask for it. The expression is JMESPath over "
+            "parsed, score, logged, status, latency_ms, correct, expected and comment."
         ),
-        widget=forms.Textarea(attrs={"rows": 4, "class": "font-monospace"}),
     )
     shadow_calls = forms.IntegerField(
         label=_("Mirrored calls before the first stage"),
@@ -103,6 +143,9 @@ class PolicyForm(forms.Form):
     promote_by_gate = forms.BooleanField(
         label=_("Go to the next stage without a person when the evidence is a success"), required=False
     )
+
+    def clean_metric(self) -> dict[str, Any] | None:
+        return next(iter(self.cleaned_data["metric"]), None)
 
     def clean_shadow_calls(self) -> int:
         return self.cleaned_data["shadow_calls"] or 0

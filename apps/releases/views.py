@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import messages
@@ -230,6 +229,7 @@ def policy(request: HttpRequest, slug: str) -> HttpResponse:
     require(may_see_releases(user, capability))
     current = signing.policy_for(capability)
     initial = {name: getattr(current, name) for name in _POLICY_FIELDS}
+    initial["metric"] = [current.metric] if current.metric else []
     form = PolicyForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
@@ -257,13 +257,13 @@ def preview_metric(request: HttpRequest, slug: str) -> HttpResponse:
     user = cast("User", request.user)
     capability = get_capability(slug, user=user)
     require(may_see_releases(user, capability))
-    context: dict[str, Any] = {}
-    try:
-        context["preview"] = preview(capability, json.loads(request.POST.get("metric", "") or "null"))
-    except json.JSONDecodeError as error:
-        context["error"] = _("This is no JSON: %(why)s.") % {"why": error}
-    except Invalid as error:
-        context["error"] = error.message
+    form = PolicyForm(request.POST)
+    context: dict[str, Any] = {"error": " ".join(str(error) for error in form.errors.get("metric", []))}
+    if not context["error"]:
+        try:
+            context["preview"] = preview(capability, form.cleaned_data["metric"])
+        except Invalid as error:
+            context["error"] = error.message
     return render(request, "releases/_preview.html", context)
 
 

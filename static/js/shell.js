@@ -67,9 +67,27 @@ function clicks() {
     if (opener) document.getElementById(opener.dataset.dialog).showModal();
     if (event.target.closest("[data-dialog-close]")) event.target.closest("dialog").close();
     if (event.target.closest("[data-back]")) history.length > 1 ? history.back() : location.assign("/");
+    const adder = event.target.closest("[data-add-row]");
+    if (adder) addRow(adder.closest("[data-rows]"));
     const copy = event.target.closest("[data-copy]");
     if (copy) copyText(document.querySelector(copy.dataset.copy));
   });
+}
+
+// Rows of a form are those of a Django formset: the count stands in …-TOTAL_FORMS, an empty one in the template.
+function addRow(rows) {
+  const total = rows.querySelector('[name$="-TOTAL_FORMS"]');
+  const row = rows.querySelector("template").content.firstElementChild.cloneNode(true);
+  row.innerHTML = row.innerHTML.replaceAll("__prefix__", total.value);
+  rows.querySelector("[data-add-row]").before(row);
+  total.value = Number(total.value) + 1;
+  row.querySelector("input, select, textarea").focus();
+  fullRows(rows);
+}
+
+function fullRows(rows) {
+  const total = rows.querySelector('[name$="-TOTAL_FORMS"]');
+  rows.querySelector("[data-add-row]").hidden = Number(total.value) >= Number(rows.dataset.most);
 }
 
 async function copyText(source) {
@@ -137,6 +155,7 @@ function bell() {
 }
 
 armPageMessages();
+for (const rows of document.querySelectorAll("[data-rows]")) fullRows(rows);
 keys();
 search();
 theme();

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from apps.accounts.models import Role
 from apps.annotation import golden, queue
 from apps.annotation.claims import claim_next, take_back
 from apps.annotation.models import Annotation, Golden, Slot, Task
@@ -66,6 +67,20 @@ def test_a_golden_task_comes_to_those_who_have_not_seen_it_and_looks_like_any_ot
 
     assert told["task"]["id"] == made.task_id
     assert (told["task"]["status"], told["task"]["label"], told["task"]["value"]) == ("open", "", None)
+
+
+def test_its_label_is_told_only_to_those_who_cannot_be_asked_any_more(project, made, ada, ann, radio, client):
+    new = make_user("new", team=radio, role=Role.ANNOTATOR)
+    seen = {}
+    for person in (ada, ann, new):
+        client.force_login(person)
+        listed = client.get("/api/v1/tasks/", {"project": project.pk, "status": "accepted"}).json()["results"]
+        one = client.get(f"/api/v1/tasks/{made.task_id}/").json()
+        page = client.get(f"/annotation/tasks/{made.task_id}/").context
+        assert listed[0]["label"] == one["label"]
+        seen[person] = (one["label"], page["task"].answered)
+
+    assert seen == {ada: ("3", True), ann: ("3", True), new: ("", False)}
 
 
 def test_the_next_claim_goes_on_where_the_person_was(project, made, tasks, bo):

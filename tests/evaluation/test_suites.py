@@ -5,10 +5,12 @@ import pytest
 from apps.core.errors import Invalid, NotAllowed
 from apps.datasets.services import create_version
 from apps.evaluation.gates import Gate, judge
+from apps.evaluation.models import Suite
 from apps.evaluation.services import create_suite
-from tests.factories import make_capability, make_dataset, put_files
+from tests.factories import make_capability, make_dataset, put_files, rows_of
 
 pytestmark = pytest.mark.django_db
+SUITES = "/suites/digits/"
 
 
 @pytest.fixture
@@ -54,6 +56,26 @@ def suite(capability, by, data, *gates, **fields):
 def test_what_cannot_be_satisfied_is_refused_and_named(digits, ada, data, gate, fields, told):
     with pytest.raises(Invalid, match=told):
         suite(digits, ada, data, gate, **fields)
+
+
+def test_gates_are_rows_of_the_page(digits, ada, data, client):
+    client.force_login(ada)
+    asked = {"name": "Acceptance", "dataset_version": data.pk, "target": "y", "slices": "site"}
+    gates = [
+        {"metric": "accuracy", "threshold": "0.9", "slice": "site=gd"},
+        {"metric": "throughput", "threshold": "x"},
+    ]
+
+    refused = client.post(SUITES, asked | rows_of("gates", *gates))
+    made = client.post(
+        SUITES, asked | rows_of("gates", gates[0], gates[1] | {"DELETE": "on"})
+    )
+
+    assert refused.status_code == 422
+    assert "Row 2, Threshold: Enter a number." in refused.content.decode()
+    assert made.status_code == 302
+    assert Suite.objects.get().gates == [{"metric": "accuracy", "threshold": 0.9, "slice": "site=gd"}]
+    assert 'value="site=gd"' in client.get(SUITES).content.decode()
 
 
 def test_a_data_set_of_another_team_cannot_be_asked(digits, ada, transport, root):

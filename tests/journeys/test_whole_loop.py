@@ -22,7 +22,6 @@ pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.xdist_group("j
 #: One stage in which a candidate that answers badly 30 points more often would be noticed after a few calls.
 #: The label 0 has the key 1, and so on.
 HOTKEYS = dict(zip("0123456789", "1234567890", strict=True))
-POLICY = '[{"weight": 50, "worse_by": 0.3}]'
 
 
 def until(question, *, seconds: float, what: str):
@@ -126,7 +125,11 @@ def it_is_evaluated_signed_by_two_and_released_in_stages(ready, new_page, api, k
     expect(dev.locator(".chart .js-plotly-plot").first).to_be_visible(timeout=30_000)
 
     qa = open_as(new_page, "qa", "/releases/policy/digits/")
-    qa.fill("#id_stages", POLICY)
+    for removed in qa.locator("#id_stages").get_by_label("Remove").all():
+        removed.check()
+    qa.get_by_role("button", name="Add a stage").click()
+    qa.locator("#id_stages").get_by_label("Share, %").last.fill("50")
+    qa.locator("#id_stages").get_by_label("Notices a rise of, points").last.fill("30")
     qa.get_by_role("button", name="Save as the next policy").click()
     qa.wait_for_load_state("networkidle")
 

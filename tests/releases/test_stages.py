@@ -19,7 +19,7 @@ from apps.releases import shipped
 from apps.releases.models import Policy, Release, Stage, StageMinute
 from apps.releases.rollout import active_stage, proceed, promote, start_rollout
 from apps.releases.shipped import agree
-from tests.factories import make_calls, make_packaged_version, make_ready_deployment
+from tests.factories import make_calls, make_packaged_version, make_ready_deployment, rows_of
 from tests.releases.conftest import sign
 from tests.releases.test_rollout import weights
 
@@ -250,6 +250,9 @@ def test_a_complaint_counts_whenever_it_comes(start):
 METRIC = {"name": "handled", "expression": "correct", "worse_by": 0.2}
 
 
+ASKED = METRIC | {"low": 0, "high": 1, "wait_minutes": 0, "higher_is_better": "on"}
+
+
 def said(deployment, good, of, minutes_ago):
     """Calls of one minute in the past, each with feedback."""
     before = set(Call.objects.values_list("request_id", flat=True))
@@ -292,9 +295,39 @@ def test_the_owner_tries_the_metric_on_calls_that_are_there(start, ada, client):
     release = at_half(start, 19, 19)
     client.force_login(ada)
 
-    page = client.post("/releases/policy/digits/preview/", {"metric": orjson.dumps(METRIC).decode()})
+    page = client.post("/releases/policy/digits/preview/", rows_of("metric", ASKED))
 
     assert "0.95" in page.content.decode()
     assert release.version.number in page.content.decode()
-    refused = client.post("/releases/policy/digits/preview/", {"metric": "{"})
-    assert "no JSON" in refused.content.decode()
+    refused = client.post("/releases/policy/digits/preview/", rows_of("metric", ASKED | {"low": "much"}))
+    assert "Row 1, From: Enter a number." in refused.content.decode()
+
+
+def test_a_policy_is_written_as_rows(start, bo, client):
+    start(metric=METRIC, stages=[{"weight": 5, "worse_by": 0.05, "metric": True}])
+    client.force_login(bo)
+    page = client.get("/releases/policy/digits/").content.decode()
+    asked = {
+        **rows_of("signers", {"role": "qa", "count": "2"}),
+        **rows_of(
+            "stages",
+            {"weight": "5", "worse_by": "2.5"},
+            {"weight": "50", "worse_by": "1", "memory_mb": "900"},
+        ),
+        **rows_of("metric"),
+        "deadline_days": "7",
+    }
+
+    refused = client.post("/releases/policy/digits/", asked | {"stages-1-weight": "3"})
+    made = client.post("/releases/policy/digits/", asked)
+
+    assert 'name="stages-0-worse_by" value="5"' in page
+    assert f'value="{METRIC["name"]}"' in page
+    assert "stages must grow" in refused.content.decode()
+    assert made.status_code == 302, made.context["form"].errors
+    policy = Policy.objects.order_by("-number").first()
+    assert policy.stages == [
+        {"weight": 5, "worse_by": 0.025},
+        {"weight": 50, "worse_by": 0.01, "memory_mb": 900.0},
+    ]
+    assert (policy.signers, policy.metric, policy.four_eyes) == ([{"role": "qa", "count": 2}], None, False)

@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from apps.core import charts, icons, statuses
+from apps.core.rows import RowsWidget
 
 register = template.Library()
 _numbers = count(1)
@@ -179,8 +180,10 @@ def widget(field: BoundField) -> SafeString:
 
 @register.filter
 def widget_kind(field: BoundField) -> str:
-    """check, choices or plain: decides where the label stands."""
+    """check, choices, rows or plain: decides where the label stands."""
     inner = field.field.widget
+    if isinstance(inner, RowsWidget):
+        return "rows"
     if isinstance(inner, forms.RadioSelect | forms.CheckboxSelectMultiple):
         return "choices"
     return "check" if isinstance(inner, forms.CheckboxInput) else "plain"
