@@ -67,9 +67,7 @@ def test_gates_are_rows_of_the_page(digits, ada, data, client):
     ]
 
     refused = client.post(SUITES, asked | rows_of("gates", *gates))
-    made = client.post(
-        SUITES, asked | rows_of("gates", gates[0], gates[1] | {"DELETE": "on"})
-    )
+    made = client.post(SUITES, asked | rows_of("gates", gates[0], gates[1] | {"DELETE": "on"}))
 
     assert refused.status_code == 422
     assert "Row 2, Threshold: Enter a number." in refused.content.decode()

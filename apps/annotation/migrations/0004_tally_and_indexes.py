@@ -3,41 +3,7 @@
 from django.conf import settings
 from django.db import migrations, models
 
-
-COUNT = """
-CREATE FUNCTION annotation_count_tasks() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF TG_OP = 'INSERT' THEN
-        INSERT INTO annotation_tally (project_id, status, n)
-        SELECT project_id, status, count(*) FROM now_rows GROUP BY 1, 2;
-    ELSIF TG_OP = 'DELETE' THEN
-        INSERT INTO annotation_tally (project_id, status, n)
-        SELECT project_id, status, -count(*) FROM was_rows GROUP BY 1, 2;
-    ELSE
-        INSERT INTO annotation_tally (project_id, status, n)
-        SELECT project_id, status, sum(n) FROM (
-            SELECT project_id, status, 1 AS n FROM now_rows
-            UNION ALL SELECT project_id, status, -1 FROM was_rows
-        ) AS change GROUP BY 1, 2 HAVING sum(n) <> 0;
-    END IF;
-    RETURN NULL;
-END $$;
-CREATE TRIGGER annotation_task_inserted AFTER INSERT ON annotation_task
-    REFERENCING NEW TABLE AS now_rows FOR EACH STATEMENT EXECUTE FUNCTION annotation_count_tasks();
-CREATE TRIGGER annotation_task_deleted AFTER DELETE ON annotation_task
-    REFERENCING OLD TABLE AS was_rows FOR EACH STATEMENT EXECUTE FUNCTION annotation_count_tasks();
-CREATE TRIGGER annotation_task_updated AFTER UPDATE ON annotation_task
-    REFERENCING OLD TABLE AS was_rows NEW TABLE AS now_rows
-    FOR EACH STATEMENT EXECUTE FUNCTION annotation_count_tasks();
-INSERT INTO annotation_tally (project_id, status, n)
-    SELECT project_id, status, count(*) FROM annotation_task GROUP BY 1, 2;
-"""
-FORGET = """
-DROP TRIGGER annotation_task_inserted ON annotation_task;
-DROP TRIGGER annotation_task_deleted ON annotation_task;
-DROP TRIGGER annotation_task_updated ON annotation_task;
-DROP FUNCTION annotation_count_tasks();
-"""
+from apps.annotation.migrations._sql import COUNT, COUNT_NO_MORE
 
 
 class Migration(migrations.Migration):
@@ -83,5 +49,5 @@ class Migration(migrations.Migration):
             model_name='tally',
             index=models.Index(fields=['project_id', 'status'], name='tally_of_project'),
         ),
-        migrations.RunSQL(COUNT, FORGET),
+        migrations.RunSQL(COUNT, COUNT_NO_MORE),
     ]

@@ -2,81 +2,9 @@
 
 from django.db import migrations
 
-_FREE = """
-        SELECT s.id INTO found FROM annotation_slot s
-        WHERE s.project_id = project AND s.status <> 'done' AND (s.status = 'open' OR s.leased_until < now())
-          AND NOT EXISTS (SELECT 1 FROM annotation_slot o
-                          WHERE o.task_id = s.task_id AND o.user_id = who AND o.id <> s.id)
-          AND NOT EXISTS (SELECT 1 FROM annotation_annotation a WHERE a.task_id = s.task_id AND a.user_id = who)
-          {beyond}
-        ORDER BY s.priority DESC, s.id FOR UPDATE OF s SKIP LOCKED LIMIT 1;
-"""
-
-MAKE = """
-CREATE FUNCTION annotation_claim(project bigint, who bigint, lease interval) RETURNS bigint LANGUAGE plpgsql AS $$
--- The place this person holds already, else the next free one of a task they have not seen; NULL when none is.
--- Whoever has done much would pass over all of it, so the search begins behind the last place taken: first what is
--- more urgent, then what follows; what was given back before comes last.
-DECLARE found bigint; last_priority smallint; last_id bigint;
-BEGIN
-    SELECT s.id INTO found FROM annotation_slot s
-    WHERE s.project_id = project AND s.user_id = who AND s.status = 'leased' AND s.leased_until > now()
-    ORDER BY s.leased_until DESC LIMIT 1;
-    IF found IS NOT NULL THEN RETURN found; END IF;
-    SELECT s.priority, s.id INTO last_priority, last_id FROM annotation_slot s
-    WHERE s.project_id = project AND s.user_id = who ORDER BY s.id DESC LIMIT 1;
-    IF last_id IS NOT NULL THEN
-        {urgent}
-        IF found IS NULL THEN
-            {behind}
-        END IF;
-    END IF;
-    IF found IS NULL THEN
-        {anywhere}
-    END IF;
-    UPDATE annotation_slot s SET status = 'leased', user_id = who, leased_until = now() + lease,
-        token = s.token + 1 WHERE s.id = found;
-    RETURN found;
-END $$;
-
-CREATE FUNCTION annotation_say(
-    place bigint, fence integer, who bigint, task bigint, said varchar, said_value text, skip boolean, flag boolean, remark text,
-    took double precision
-) RETURNS TABLE (id bigint, extra boolean, at timestamptz, votes text) LANGUAGE plpgsql AS $$
--- Keep an annotation and mark its place done. No row: this person has said it before, so roll back. A token that does not fit any
--- more makes it an extra vote and leaves the place to whoever has it now. `votes` are the values of all people, once
--- every place of a task that is still open is done.
-DECLARE status_now varchar; kept boolean; made bigint; made_at timestamptz;
-BEGIN
-    SELECT t.status INTO status_now FROM annotation_task t WHERE t.id = task FOR UPDATE;
-    UPDATE annotation_slot s SET status = 'done', leased_until = NULL
-    WHERE s.id = place AND s.user_id = who AND s.token = fence AND s.status = 'leased';
-    kept := FOUND;
-    INSERT INTO annotation_annotation AS a
-        (task_id, user_id, label, value, skipped, flagged, comment, seconds, extra, at)
-    VALUES (task, who, said, said_value::jsonb, skip, flag, remark, took, NOT kept, now())
-    ON CONFLICT (task_id, user_id) DO NOTHING RETURNING a.id, a.at INTO made, made_at;
-    IF made IS NULL THEN RETURN; END IF;
-    IF status_now = 'open'
-       AND NOT EXISTS (SELECT 1 FROM annotation_slot s WHERE s.task_id = task AND s.status <> 'done') THEN
-        RETURN QUERY SELECT made, NOT kept, made_at, coalesce((
-            SELECT json_agg(coalesce(a.value, to_jsonb(a.label)) ORDER BY a.id)
-            FROM annotation_annotation a WHERE a.task_id = task AND NOT a.skipped), '[]'::json)::text;
-    ELSE
-        RETURN QUERY SELECT made, NOT kept, made_at, NULL::text;
-    END IF;
-END $$;
-""".format(
-    urgent=_FREE.format(beyond="AND s.priority > last_priority"),
-    behind=_FREE.format(beyond="AND s.priority = last_priority AND s.id > last_id"),
-    anywhere=_FREE.format(beyond=""),
-)
-FORGET = """
-DROP FUNCTION annotation_claim(bigint, bigint, interval);
-DROP FUNCTION annotation_say(bigint, integer, bigint, bigint, varchar, text, boolean, boolean, text, double precision);
-"""
+from apps.annotation.migrations._sql import CLAIM, CLAIM_NO_MORE, SAY
 
 
 class Migration(migrations.Migration):
     dependencies = [("annotation", "0005_label_types")]
-    operations = [migrations.RunSQL(MAKE, FORGET)]
+    operations = [migrations.RunSQL(CLAIM + SAY, CLAIM_NO_MORE)]

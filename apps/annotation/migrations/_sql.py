@@ -1,0 +1,146 @@
+"""What the database does itself: counting tasks, and claiming and saying as functions, planned once per connection."""
+
+COUNT = """
+CREATE FUNCTION annotation_count_tasks() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO annotation_tally (project_id, status, n)
+        SELECT project_id, status, count(*) FROM now_rows GROUP BY 1, 2;
+    ELSIF TG_OP = 'DELETE' THEN
+        INSERT INTO annotation_tally (project_id, status, n)
+        SELECT project_id, status, -count(*) FROM was_rows GROUP BY 1, 2;
+    ELSE
+        INSERT INTO annotation_tally (project_id, status, n)
+        SELECT project_id, status, sum(n) FROM (
+            SELECT project_id, status, 1 AS n FROM now_rows
+            UNION ALL SELECT project_id, status, -1 FROM was_rows
+        ) AS change GROUP BY 1, 2 HAVING sum(n) <> 0;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER annotation_task_inserted AFTER INSERT ON annotation_task
+    REFERENCING NEW TABLE AS now_rows FOR EACH STATEMENT EXECUTE FUNCTION annotation_count_tasks();
+CREATE TRIGGER annotation_task_deleted AFTER DELETE ON annotation_task
+    REFERENCING OLD TABLE AS was_rows FOR EACH STATEMENT EXECUTE FUNCTION annotation_count_tasks();
+CREATE TRIGGER annotation_task_updated AFTER UPDATE ON annotation_task
+    REFERENCING OLD TABLE AS was_rows NEW TABLE AS now_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION annotation_count_tasks();
+INSERT INTO annotation_tally (project_id, status, n)
+    SELECT project_id, status, count(*) FROM annotation_task GROUP BY 1, 2;
+"""
+COUNT_NO_MORE = """
+DROP TRIGGER annotation_task_inserted ON annotation_task;
+DROP TRIGGER annotation_task_deleted ON annotation_task;
+DROP TRIGGER annotation_task_updated ON annotation_task;
+DROP FUNCTION annotation_count_tasks();
+"""
+
+
+_FREE = """
+        SELECT s.id INTO found FROM annotation_slot s
+        WHERE s.project_id = project AND s.status <> 'done' AND (s.status = 'open' OR s.leased_until < now())
+          AND NOT EXISTS (SELECT 1 FROM annotation_slot o
+                          WHERE o.task_id = s.task_id AND o.user_id = who AND o.id <> s.id)
+          AND NOT EXISTS (SELECT 1 FROM annotation_annotation a WHERE a.task_id = s.task_id AND a.user_id = who)
+          {beyond}
+        ORDER BY s.priority DESC, s.id FOR UPDATE OF s SKIP LOCKED LIMIT 1;
+"""
+
+CLAIM = """
+CREATE FUNCTION annotation_claim(project bigint, who bigint, lease interval) RETURNS bigint LANGUAGE plpgsql AS $$
+-- The place this person holds already, else the next free one of a task they have not seen; NULL when none is.
+-- Whoever has done much would pass over all of it, so the search begins behind the last place taken: first what is
+-- more urgent, then what follows; what was given back before comes last.
+DECLARE found bigint; last_priority smallint; last_id bigint;
+BEGIN
+    SELECT s.id INTO found FROM annotation_slot s
+    WHERE s.project_id = project AND s.user_id = who AND s.status = 'leased' AND s.leased_until > now()
+    ORDER BY s.leased_until DESC LIMIT 1;
+    IF found IS NOT NULL THEN RETURN found; END IF;
+    SELECT s.priority, s.id INTO last_priority, last_id FROM annotation_slot s
+    WHERE s.project_id = project AND s.user_id = who ORDER BY s.id DESC LIMIT 1;
+    IF last_id IS NOT NULL THEN
+        {urgent}
+        IF found IS NULL THEN
+            {behind}
+        END IF;
+    END IF;
+    IF found IS NULL THEN
+        {anywhere}
+    END IF;
+    UPDATE annotation_slot s SET status = 'leased', user_id = who, leased_until = now() + lease,
+        token = s.token + 1 WHERE s.id = found;
+    RETURN found;
+END $$;
+""".format(
+    urgent=_FREE.format(beyond="AND s.priority > last_priority"),
+    behind=_FREE.format(beyond="AND s.priority = last_priority AND s.id > last_id"),
+    anywhere=_FREE.format(beyond=""),
+)
+
+SAY = """
+CREATE FUNCTION annotation_say(
+    place bigint, fence integer, who bigint, task bigint, said varchar, said_value text, skip boolean, flag boolean, remark text,
+    took double precision
+) RETURNS TABLE (id bigint, extra boolean, at timestamptz, votes text) LANGUAGE plpgsql AS $$
+-- Keep an annotation and mark its place done. No row: this person has said it before, so roll back. A token that does not fit any
+-- more makes it an extra vote and leaves the place to whoever has it now. `votes` are the values of all people, once
+-- every place of a task that is still open is done.
+DECLARE status_now varchar; kept boolean; made bigint; made_at timestamptz;
+BEGIN
+    SELECT t.status INTO status_now FROM annotation_task t WHERE t.id = task FOR UPDATE;
+    UPDATE annotation_slot s SET status = 'done', leased_until = NULL
+    WHERE s.id = place AND s.user_id = who AND s.token = fence AND s.status = 'leased';
+    kept := FOUND;
+    INSERT INTO annotation_annotation AS a
+        (task_id, user_id, label, value, skipped, flagged, comment, seconds, extra, at)
+    VALUES (task, who, said, said_value::jsonb, skip, flag, remark, took, NOT kept, now())
+    ON CONFLICT (task_id, user_id) DO NOTHING RETURNING a.id, a.at INTO made, made_at;
+    IF made IS NULL THEN RETURN; END IF;
+    IF status_now = 'open'
+       AND NOT EXISTS (SELECT 1 FROM annotation_slot s WHERE s.task_id = task AND s.status <> 'done') THEN
+        RETURN QUERY SELECT made, NOT kept, made_at, coalesce((
+            SELECT json_agg(coalesce(a.value, to_jsonb(a.label)) ORDER BY a.id)
+            FROM annotation_annotation a WHERE a.task_id = task AND NOT a.skipped), '[]'::json)::text;
+    ELSE
+        RETURN QUERY SELECT made, NOT kept, made_at, NULL::text;
+    END IF;
+END $$;
+"""
+CLAIM_NO_MORE = """
+DROP FUNCTION annotation_claim(bigint, bigint, interval);
+DROP FUNCTION annotation_say(bigint, integer, bigint, bigint, varchar, text, boolean, boolean, text, double precision);
+"""
+
+
+_LAST = "WHERE s.project_id = project AND s.user_id = who ORDER BY s.id DESC LIMIT 1;"
+# The search goes on behind the last place taken; a golden one, made this moment, would be behind all of them.
+CLAIM_BESIDE_GOLDEN = CLAIM.replace(_LAST, _LAST.replace("ORDER BY", "AND s.number < 1000 ORDER BY"))
+
+GOLDEN = """
+CREATE FUNCTION annotation_golden(in_project bigint, who bigint, lease interval) RETURNS bigint LANGUAGE plpgsql AS $$
+-- By chance, so that nobody can count to the next one. NULL mostly: then the ordinary claim follows.
+DECLARE every integer; chosen bigint; made bigint;
+BEGIN
+    SELECT p.golden_every INTO every FROM annotation_project p WHERE p.id = in_project;
+    IF every IS NULL OR random() * every >= 1 THEN RETURN NULL; END IF;
+    IF EXISTS (SELECT 1 FROM annotation_slot s WHERE s.project_id = in_project AND s.user_id = who
+               AND s.status = 'leased' AND s.leased_until > now()) THEN RETURN NULL; END IF;
+    SELECT g.task_id INTO chosen FROM annotation_golden g
+    WHERE g.project_id = in_project AND g.retired_at IS NULL
+      AND NOT EXISTS (SELECT 1 FROM annotation_annotation a WHERE a.task_id = g.task_id AND a.user_id = who)
+      AND NOT EXISTS (SELECT 1 FROM annotation_slot s WHERE s.task_id = g.task_id AND s.user_id = who)
+    ORDER BY random() LIMIT 1;
+    IF chosen IS NULL THEN RETURN NULL; END IF;
+    INSERT INTO annotation_slot (task_id, project_id, number, priority, status, user_id, leased_until, token)
+    SELECT chosen, in_project, greatest(999, max(s.number)) + 1, 0, 'leased', who, now() + lease, 1
+    FROM annotation_slot s WHERE s.task_id = chosen RETURNING id INTO made;
+    RETURN made;
+END $$;
+"""
+
+
+
+def again(sql: str) -> str:
+    """The same for a function that is there already."""
+    return sql.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION")
