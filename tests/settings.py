@@ -25,7 +25,7 @@ STORAGES = {**STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.s
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 # Test processes share one Valkey, and see nothing of each other there.
-CACHES = {"default": {**CACHES["default"], "KEY_PREFIX": f"test-{os.getpid()}"}}  # noqa: F405
+CACHES = {**CACHES, "default": {**CACHES["default"], "KEY_PREFIX": f"test-{os.getpid()}"}}  # noqa: F405
 
 # Each test's client builds the middleware anew: looking through all static files for it would be half of a page's time.
 WHITENOISE_AUTOREFRESH = True

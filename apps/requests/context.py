@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.urls import NoReverseMatch, reverse
@@ -10,7 +11,7 @@ from django.utils.functional import SimpleLazyObject
 
 from apps.accounts.policy import is_platform_admin, roles_of
 from apps.core import csp, fragments, menu
-from apps.requests.selectors import unread_count, waiting_count
+from apps.requests.selectors import unread_count, waiting_badge
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -42,7 +43,7 @@ def menu_of(request: HttpRequest) -> tuple[Section, ...]:
     user = request.user
     if not user.is_authenticated:
         return ()
-    counts = {"requests:inbox": waiting_count(user)}
+    counts = {"requests:inbox": waiting_badge(user)}
     roles = roles_of(user) | ({"admin"} if is_platform_admin(user) else set())
     found = [(item, url) for item in menu.items_for(roles) if (url := _url_of(item.url_name))]
     fitting = [
@@ -56,6 +57,7 @@ def menu_of(request: HttpRequest) -> tuple[Section, ...]:
     return tuple(Section(label, tuple(links)) for label, links in sections.items())
 
 
+@cache
 def _url_of(name: str) -> str:
     try:
         return reverse(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.core.cache import caches
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
@@ -13,6 +14,8 @@ from apps.requests.models import Decision, Deputy, Notification, Request, Step
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
+
+BADGE_SECONDS = 10
 
 
 def candidates(step: Step) -> QuerySet[User]:
@@ -116,12 +119,26 @@ def _steps_open_to(user: User) -> QuerySet[Step]:
 
 def waiting_for(user: User) -> QuerySet[Request]:
     """The open requests in which this person can decide something now."""
-    return Request.objects.filter(Exists(_steps_open_to(user).filter(request=OuterRef("pk"))))
+    return Request.objects.filter(pk__in=_steps_open_to(user).values("request"))
 
 
 def waiting_count(user: User) -> int:
     """How many requests this person can decide now; counting stops at 100."""
     return waiting_for(user)[:100].count()
+
+
+def waiting_badge(user: User) -> int:
+    """`waiting_count` for the menu of every page: behind by some seconds at most, never behind one's own decisions."""
+    return caches["process"].get_or_set(_badge(user), lambda: waiting_count(user), BADGE_SECONDS) or 0
+
+
+def forget_badge(user: User) -> None:
+    """Count anew for this person's next page."""
+    caches["process"].delete(_badge(user))
+
+
+def _badge(user: User) -> str:
+    return f"waiting-{user.pk}"
 
 
 def requests_visible_to(user: User | AnonymousUser) -> QuerySet[Request]:

@@ -21,7 +21,7 @@ from apps.requests import kinds, satisfiability
 from apps.requests.models import Comment, Decision, Request, Step
 from apps.requests.notifications import notify
 from apps.requests.policy import may_decide, may_see, may_withdraw, words_of
-from apps.requests.selectors import away, candidates, stands_for
+from apps.requests.selectors import away, candidates, forget_badge, stands_for
 
 __all__ = [
     "Need",
@@ -224,6 +224,7 @@ def decide(request: Request, approve: bool, comment: str = "", *, by: User) -> R
     step, person = place_of(by, request)
     instead_of = None if person.pk == by.pk else person
     Decision.objects.create(step=step, user=by, instead_of=instead_of, approve=approve, comment=comment)
+    transaction.on_commit(lambda: forget_badge(by))
     facts = {"instead_of": person.username} if instead_of else {}
     audit.record(
         "requests.request.decided",

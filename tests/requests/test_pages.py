@@ -88,6 +88,20 @@ def test_the_api_decides_under_the_same_rules(client, ada, bo, request_of_ada):
     assert answer.json()["steps"][0]["decisions"][0]["user"] == "bo"
 
 
+def test_the_menus_count_is_never_behind_ones_own_decisions(
+    client, bo, request_of_ada, django_capture_on_commit_callbacks
+):
+    client.force_login(bo)
+    before = client.get("/requests/?view=mine").context["sidebar"]()
+    with django_capture_on_commit_callbacks(execute=True):
+        services.decide(request_of_ada, True, by=bo)
+
+    after = client.get("/requests/?view=mine").context["sidebar"]()
+
+    assert '<span class="count">1</span>' in before
+    assert '<span class="count">' not in after
+
+
 def test_the_count_of_what_waits_stops_at_a_hundred(client, bo, ada, radio, django_assert_max_num_queries):
     kinds.register("test", "Test")
     rows = Request.objects.bulk_create(
