@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import brotli
 from django.contrib.staticfiles.finders import BaseFinder
-from django.core.checks import CheckMessage, Error
+from django.core import checks
 from django.core.files.storage import FileSystemStorage
 from whitenoise.compress import Compressor
 from whitenoise.storage import CompressedManifestStaticFilesStorage
@@ -39,6 +39,13 @@ VENDOR = {
     "vendor/swagger-ui-bundle.js": "swagger-ui-dist/swagger-ui-bundle.js",
 }
 
+#: The same for what device bundles carry: found by name, but never served by the portal itself.
+BUNDLED = {
+    "vendor/onnxruntime-web.mjs": "onnxruntime-web/dist/ort.wasm.bundle.min.mjs",
+    "vendor/onnxruntime-web.wasm": "onnxruntime-web/dist/ort-wasm-simd-threaded.wasm",
+}
+SOURCES = {**VENDOR, **BUNDLED}
+
 
 class VendorFiles(FileSystemStorage):
     """The allowed files of node_modules under the names that templates use."""
@@ -47,7 +54,7 @@ class VendorFiles(FileSystemStorage):
         super().__init__(location=NODE_MODULES)
 
     def path(self, name: str) -> str:
-        return str(NODE_MODULES / VENDOR[name])
+        return str(NODE_MODULES / SOURCES[name])
 
 
 class VendorFinder(BaseFinder):
@@ -55,15 +62,18 @@ class VendorFinder(BaseFinder):
 
     storage = VendorFiles()
 
-    def check(self, **kwargs: Any) -> list[CheckMessage]:
+    def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
         """An asset that is not installed is named before anything is collected."""
-        missing = [source for source in VENDOR.values() if not (NODE_MODULES / source).is_file()]
-        if not missing:
-            return []
-        return [Error(f"node_modules lacks {', '.join(missing)}", hint="run `make assets`", id="portal.E001")]
+        lacks = [name for name, source in SOURCES.items() if not (NODE_MODULES / source).is_file()]
+        hint = "run `make assets`"
+        if needed := [VENDOR[name] for name in lacks if name in VENDOR]:
+            return [checks.Error(f"node_modules lacks {', '.join(needed)}", hint=hint, id="portal.E001")]
+        told = ", ".join(BUNDLED[name] for name in lacks)
+        words = f"node_modules lacks {told}: no device bundle can be made"
+        return [checks.Warning(words, hint=hint, id="portal.W001")] if lacks else []
 
     def find(self, path: str, find_all: bool = False, **kwargs: Any) -> Any:
-        if path not in VENDOR or not Path(self.storage.path(path)).is_file():
+        if path not in SOURCES or not Path(self.storage.path(path)).is_file():
             return []
         return [self.storage.path(path)] if find_all else self.storage.path(path)
 

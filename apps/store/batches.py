@@ -16,7 +16,8 @@ from apps.store.inputs import flatten
 if TYPE_CHECKING:
     from apps.store.models import Batch
 
-ANSWERS = "answers.csv"
+ANSWERS = {"csv": "answers.csv", "parquet": "answers.parquet"}
+CONTENT_TYPES = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
 
 
 def why_refused(facts: Mapping[str, Any]) -> str:
@@ -26,13 +27,21 @@ def why_refused(facts: Mapping[str, Any]) -> str:
         "found": ", ".join(facts.get("found", [])),
         **{
             name: facts.get(name, "")
-            for name in ("row", "column", "value", "got", "wanted", "why", "low", "high")
+            for name in ("row", "last", "column", "value", "got", "wanted", "why", "low", "high")
         },
     }
     number = _("a number") if facts.get("wanted") == "number" else _("a whole number")
+    thing = _("numbers") if facts.get("wanted") == "number" else _("texts")
     told = {
         "encoding": _("Row %(row)s is not in UTF-8. Save the file as “CSV UTF-8” and send it again."),
-        "parquet": _("This is a Parquet file. Save it as CSV in UTF-8 and send it again."),
+        "parquet": _("Parquet cannot be read here. Save the file as CSV in UTF-8 and send it again."),
+        "broken": _("The file begins like Parquet but cannot be read: %(why)s. Write it again and send it."),
+        "kind": _(
+            "The column “%(column)s” is of the kind %(got)s, which holds no %(thing)s. Convert it and send it again."
+        ),
+        "letters": _(
+            "Rows %(row)s to %(last)s, column “%(column)s”: a text is not in UTF-8. Write the file in UTF-8; send it."
+        ),
         "spreadsheet": _("This is a spreadsheet or an archive. Save it as CSV in UTF-8 and send it again."),
         "empty": _(
             "The file has no rows. The first line names the columns; each line below is one question."
@@ -48,21 +57,37 @@ def why_refused(facts: Mapping[str, Any]) -> str:
         "value": _("Row %(row)s, column “%(column)s”: “%(value)s” is not %(number)s."),
         "range": _("Row %(row)s, column “%(column)s”: %(value)s is outside of %(low)s to %(high)s."),
     }
-    return told.get(str(facts.get("code")), _("The file cannot be used.")) % (values | {"number": number})
+    return told.get(str(facts.get("code")), _("The file cannot be used.")) % (
+        values | {"number": number, "thing": thing}
+    )
+
+
+def answers_of(batch: Batch, kind: str) -> str | None:
+    """The digest of the rows with their answers as `csv` or `parquet`; None when there is no such file."""
+    entry = (batch.job.outputs or {}).get(ANSWERS.get(kind, ""))
+    return entry["sha256"] if entry else None
 
 
 def state_of(batch: Batch) -> dict[str, Any]:
-    """For page and API: `status` is waiting, running, done, stopped, refused or failed; a sentence; how far."""
+    """For page and API: `status` is queued, running, done, paused, refused or failed; a sentence; how far; the kinds
+    of `files` with answers that can be had.
+    """
     job, result = batch.job, batch.job.result or {}
     facts = {"fraction": job.progress, "rows": result.get("rows", 0), "answered": result.get("answered", 0)}
-    facts |= {"failed": result.get("failed", 0), "ready": ANSWERS in (job.outputs or {})}
+    files = [kind for kind, name in ANSWERS.items() if name in (job.outputs or {})]
+    facts |= {"failed": result.get("failed", 0), "ready": bool(files), "files": files}
     if job.status not in Job.ENDED:
         waiting = job.status == Job.Status.QUEUED
         return facts | {"status": "queued" if waiting else "running", "message": job.progress_message}
     if job.status != Job.Status.SUCCEEDED:
         return facts | {"status": "failed", "message": job.reason}
     if result.get("refused"):
-        return facts | {"status": "refused", "message": why_refused(result["refused"]), "ready": False}
+        return facts | {
+            "status": "refused",
+            "message": why_refused(result["refused"]),
+            "ready": False,
+            "files": [],
+        }
     if result.get("stopped"):
         words = _("%(answered)d of %(rows)d rows were answered; then: %(why)s")
         return facts | {"status": "paused", "message": words % {**facts, "why": result["stopped"]}}

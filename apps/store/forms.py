@@ -62,7 +62,7 @@ class PlanForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable 
 
     class Meta:
         model = Plan
-        fields = ["name", "description", "approval", "valid_days", "reuse", "trial"]
+        fields = ["name", "description", "approval", "valid_days", "reuse", "device", "trial"]
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()

@@ -52,6 +52,13 @@ class Plan(models.Model):
             "A subscriber of another site may run the same bytes there; its keys are answered there."
         ),
     )
+    device = models.BooleanField(
+        _("may run on a device"),
+        default=False,
+        help_text=_(
+            "A subscriber may download the model with a page that runs it, where there is no portal."
+        ),
+    )
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.DRAFT, editable=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)

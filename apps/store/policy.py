@@ -8,9 +8,10 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.models import Role
 from apps.accounts.policy import is_platform_admin, may_act_as, roles_of
-from apps.catalog.models import Capability
-from apps.catalog.policy import may_view_capability
+from apps.catalog.models import Capability, Version
+from apps.catalog.policy import may_build, may_view_capability
 from apps.core.policy import Verdict, allow, deny
+from apps.instances.models import TrafficWeight
 from apps.store.models import Plan, Review, SiteCopy, Subscription
 
 if TYPE_CHECKING:
@@ -63,6 +64,28 @@ def may_reuse(user: User, capability: Capability, team: Team) -> Verdict:
         _("Only the operators of %(team)s can run it at %(site)s; ask one of them.")
         % {"team": team, "site": team.site}
     )
+
+
+def may_take_bundle(user: User, version: Version) -> Verdict:
+    """Whether a person may download a version to run it without the portal: who builds it any package, a subscriber
+    whose plan allows it what is in production.
+    """
+    capability = version.capability
+    if version.status != Version.Status.PACKAGED:
+        return deny(_("%(version)s is not packaged.") % {"version": version})
+    if may_build(user, capability):
+        return allow()
+    mine = Subscription.objects.filter(
+        capability=capability,
+        status=Subscription.Status.GRANTED,
+        plan__device=True,
+        team__memberships__user=user,
+    )
+    if not mine.exists():
+        return deny(_("Only subscribers whose plan allows it may take it to a device."))
+    if not TrafficWeight.objects.filter(deployment__version=version, weight__gt=0).exists():
+        return deny(_("Only what is in production may be taken to a device."))
+    return allow()
 
 
 def may_end_copy(user: User, copy: SiteCopy) -> Verdict:

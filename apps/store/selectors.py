@@ -35,7 +35,7 @@ from apps.store.models import (
     SubscriptionKey,
     TrustedTeam,
 )
-from apps.store.policy import PROVIDERS, SUBSCRIBERS, may_offer, may_see_subscription
+from apps.store.policy import PROVIDERS, SUBSCRIBERS, may_offer, may_see_subscription, may_take_bundle
 from apps.store.search import Search, find
 
 if TYPE_CHECKING:
@@ -197,6 +197,19 @@ def subscriber_counts(capabilities: Iterable[Capability]) -> dict[int, int]:
     return {row["capability"]: row["n"] for row in counted}
 
 
+def get_packaged(capability: Capability, number: str) -> Version:
+    """A packaged version by its number. Raises NotFound."""
+    found = Version.objects.select_related("capability__team").filter(
+        capability=capability, number=number, status=Version.Status.PACKAGED
+    )
+    version = found.first()
+    if version is None:
+        raise NotFound(
+            _("%(name)s has no version %(number)s.") % {"name": capability.name, "number": number[:64]}
+        )
+    return version
+
+
 def versions_answering(capabilities: Iterable[Capability]) -> dict[int, Version]:
     """{capability id: the version with the largest share of production traffic}, in one query."""
     return {weight.capability_id: weight.deployment.version for weight in _weights(capabilities)}
@@ -336,6 +349,16 @@ def cases_of(version: Version | None) -> list[dict[str, Any]]:
     with objects.open_object(entry["sha256"]) as stream:
         cases = json.loads(stream.read())
     return cases[:_MOST_CASES] if isinstance(cases, list) else []
+
+
+def bundled_versions(user: User, capability: Capability, versions: Iterable[Version]) -> set[int]:
+    """Of these, what a person may take to a device: for builders all in ONNX, for others at most what is live."""
+    packed = [v for v in versions if v.status == Version.Status.PACKAGED and v.runtime == "onnx"]
+    if may_build(user, capability):
+        return {version.pk for version in packed}
+    live = TrafficWeight.objects.filter(deployment__version__in=packed, weight__gt=0)
+    keys = set(live.values_list("deployment__version", flat=True))
+    return {version.pk for version in packed if version.pk in keys and may_take_bundle(user, version)}
 
 
 def provides(user: User, capability: Capability) -> bool:

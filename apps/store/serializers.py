@@ -26,8 +26,8 @@ class PlanSerializer(serializers.ModelSerializer[Plan]):
     class Meta:
         model = Plan
         fields = [
-            "id", "capability", "name", "description", "limits", "approval", "valid_days", "trial", "reuse", "status",
-            "created_by", "created_at",
+            "id", "capability", "name", "description", "limits", "approval", "valid_days", "trial", "reuse", "device",
+            "status", "created_by", "created_at",
         ]  # fmt: skip
         read_only_fields = ["id", "status", "created_at"]
 
@@ -227,7 +227,7 @@ class BatchSerializer(serializers.ModelSerializer[Batch]):
 
 
 class BatchFileSerializer(serializers.Serializer[None]):
-    """A CSV file in UTF-8."""
+    """A CSV file in UTF-8, or a Parquet file."""
 
     file = serializers.FileField()
 

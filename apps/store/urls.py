@@ -2,7 +2,17 @@
 
 from django.urls import path
 
-from apps.store.views import batches, browse, capability, copies, demands, quality, subscriptions, trial
+from apps.store.views import (
+    batches,
+    browse,
+    bundles,
+    capability,
+    copies,
+    demands,
+    quality,
+    subscriptions,
+    trial,
+)
 
 app_name = "store"
 
@@ -14,11 +24,16 @@ urlpatterns = [
     path("store/<slug:slug>/try/", trial.try_it, name="try"),
     path("store/<slug:slug>/try/batch/", batches.batch, name="batch"),
     path("store/<slug:slug>/try/batch/template.csv", batches.batch_template, name="batch-template"),
-    path("store/<slug:slug>/try/batch/<int:pk>/answers.csv", batches.batch_answers, name="batch-answers"),
+    path(
+        "store/<slug:slug>/try/batch/<int:pk>/answers.<slug:kind>",
+        batches.batch_answers,
+        name="batch-answers",
+    ),
     path("store/<slug:slug>/try/why/", trial.why, name="why"),
     path("store/<slug:slug>/try/feedback/", trial.feedback, name="feedback"),
     path("store/<slug:slug>/api/", capability.api, name="api"),
     path("store/<slug:slug>/versions/", capability.versions, name="versions"),
+    path("store/<slug:slug>/versions/<str:number>/bundle.zip", bundles.bundle, name="bundle"),
     path("store/<slug:slug>/quality/", quality.show_quality, name="quality"),
     path("store/<slug:slug>/reviews/", quality.reviews, name="reviews"),
     path("store/<slug:slug>/reviews/<int:pk>/<str:verb>/", quality.review_action, name="review-action"),

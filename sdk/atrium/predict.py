@@ -1,30 +1,30 @@
-"""`python -m atrium.predict`: the job that asks a capability about every row of a CSV file.
+"""`python -m atrium.predict`: the job that asks a capability about every row of a CSV or Parquet file.
 
-Reads params.json (signature, path) and inputs/rows.csv, in two passes that each hold a few rows only: the first checks
+Reads params.json (signature, path) and inputs/rows, in two passes that each hold a few rows only: the first checks
 every row, so that nothing is asked of a file that does not fit; the second asks in batches and writes
-outputs/answers.csv. result.json has `rows` and `answered`, and `refused` or `stopped` when something is wrong.
+outputs/answers.csv and outputs/answers.parquet. result.json has `rows` and `answered`, and `refused` or `stopped` when
+something is wrong.
 """
 
-import csv
-import io
 import json
 import math
 import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atrium import work
+from atrium.answers import Answers, Columns
 from atrium.evaluation.endpoint import Endpoint, Refused
 from atrium.oip.arrays import from_array
-from atrium.rows import BLOCK_ROWS, Block, Rows, Unusable
+from atrium.rows import BLOCK_ROWS, Block, Unusable, open_table
 
 FIRST_ROWS = 128
 GROWTH = 4
@@ -38,8 +38,6 @@ ENDING = (401, 403, 429)
 """After these no further call is answered: the key or its quota has ended."""
 FLOATS = {"FP16": np.float16, "FP32": np.float32, "FP64": np.float64}
 
-Columns = dict[str, list[Any]]
-"""What is told of some rows, by the name of the new column."""
 Told = tuple[Block, Columns, Refused | None]
 
 
@@ -56,9 +54,19 @@ class Source:
         return len(self.columns) == 1
 
     @property
+    def is_list(self) -> bool:
+        """Whether a cell holds all the numbers of a row."""
+        return self.single and _item_size(self.spec) > 1 and self.spec["datatype"] not in {"BOOL", "BYTES"}
+
+    @property
     def is_plain(self) -> bool:
         """Whether each cell is one number, or one text."""
         return self.spec["datatype"] != "BOOL" and len(self.columns) == _item_size(self.spec)
+
+    @property
+    def is_number(self) -> bool:
+        """Whether each cell is one number."""
+        return self.is_plain and self.spec["datatype"] != "BYTES"
 
     def allows(self, values: NDArray[np.float64]) -> bool:
         """Whether all of [rows, columns] are within the limits, and whole where they must be."""
@@ -173,10 +181,10 @@ def arrays_of(sources: list[Source], block: Block) -> list[NDArray[Any]]:
 
 
 def _arrays_at_once(sources: list[Source], block: Block) -> list[NDArray[Any]] | None:
-    """The same for plain rows of numbers and texts; None when one has to be looked at."""
-    if block.lines is None or not all(source.is_plain for source in sources):
+    """The same for plain rows of numbers, lists and texts; None when one has to be looked at."""
+    if not all(source.is_plain or source.is_list for source in sources):
         return None
-    columns = [name for source in sources if source.spec["datatype"] != "BYTES" for name in source.columns]
+    columns = [name for source in sources if source.is_number for name in source.columns]
     numbers = block.numbers_of(columns) if columns else None
     if columns and numbers is None:
         return None
@@ -188,10 +196,11 @@ def _arrays_at_once(sources: list[Source], block: Block) -> list[NDArray[Any]] |
             texts = [row[name] for row in block.rows for name in source.columns]
             arrays.append(np.array(texts, dtype=object).reshape(shape))
             continue
-        assert numbers is not None
-        values = numbers[:, at : at + len(source.columns)]
-        at += len(source.columns)
-        if not source.allows(values):
+        values = block.lists_of(source.columns[0], _item_size(source.spec)) if source.is_list else None
+        if source.is_number and numbers is not None:
+            values = numbers[:, at : at + len(source.columns)]
+            at += len(source.columns)
+        if values is None or not source.allows(values):
             return None
         arrays.append(values.reshape(shape))
     return arrays
@@ -245,66 +254,16 @@ def _plain(value: Any) -> Any:
     return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
-class Answers:
-    """Writes rows with their answers. The first answer tells the columns: rows that failed before wait for it."""
-
-    def __init__(self, file: TextIO, header: list[str]) -> None:
-        self._file, self._header = file, header
-        self._writer: csv.DictWriter[str] | None = None
-        self._names: list[str] = []
-        self._beside = False
-        self._waiting: list[tuple[Block, Columns]] = []
-
-    @property
-    def hopeless(self) -> bool:
-        """Whether so much failed before any answer that asking on only uses up the quota."""
-        return sum(len(block) for block, _answers in self._waiting) >= MOST_FAILED_FIRST
-
-    def write(self, block: Block, answers: Columns, *, failed: bool) -> None:
-        if self._writer is None and failed:
-            self._waiting.append((block, answers))
-            return
-        if self._writer is None:
-            self._begin(answers)
-        self._add(block, answers)
-
-    def finish(self) -> None:
-        """Write what still waits, when nothing was answered at all."""
-        if self._waiting:
-            self._begin({})
-
-    def _begin(self, answers: Columns) -> None:
-        told = list(dict.fromkeys([*answers, "error"]))
-        self._names = [name for name in told if name not in self._header]
-        self._beside = len(self._names) == len(told)
-        self._writer = csv.DictWriter(self._file, [*self._header, *self._names], extrasaction="ignore")
-        self._writer.writeheader()
-        for block, late in self._waiting:
-            self._add(block, late)
-        self._waiting = []
-
-    def _add(self, block: Block, answers: Columns) -> None:
-        assert self._writer is not None
-        if block.lines is None or block.delimiter != "," or not self._beside:
-            columns = [(name, values) for name, values in answers.items()]
-            self._writer.writerows(
-                row | {name: values[at] for name, values in columns} for at, row in enumerate(block.rows)
-            )
-            return
-        nothing = [""] * len(block)
-        told = io.StringIO(newline="")
-        csv.writer(told).writerows(zip(*(answers.get(name, nothing) for name in self._names), strict=True))
-        told.seek(0)
-        self._file.write("".join([f"{line},{more}" for line, more in zip(block.lines, told, strict=True)]))
-
-
 class Prediction:
     """One file, asked in calls of many rows: few at first, then as many as the model answers quickly."""
 
     def __init__(self, params: dict[str, Any], path: Path, endpoint: Endpoint) -> None:
         self.signature, self.endpoint = params["signature"], endpoint
-        self.rows = Rows(path)
+        self.rows = open_table(path)
         self.sources = sources_of(self.signature, self.rows.header)
+        for source in self.sources:
+            for name in source.columns:
+                self.rows.check_kind(name, number=source.spec["datatype"] != "BYTES")
         fixed = any(list(source.spec["shape"])[:1] != [-1] for source in self.sources)
         loose = any(_item_size(source.spec) < 0 for source in self.sources)
         width = sum(max(1, _item_size(source.spec)) for source in self.sources)
@@ -327,12 +286,11 @@ class Prediction:
             raise Unusable("empty")
         return count
 
-    def ask(self, total: int, out: Path) -> dict[str, Any]:
+    def ask(self, total: int, folder: Path) -> dict[str, Any]:
         """Ask about all rows and write the answers. Stops where the quota ends; what was answered is kept."""
         answered = failed = 0
         stopped = ""
-        with out.open("w", encoding="utf-8", newline="") as file:
-            told = Answers(file, self.rows.header)
+        with closing(Answers(folder, self.rows.header, self._kinds())) as told:
             for block, answers, error in self._asked():
                 if error is not None and error.status in ENDING:
                     stopped = str(error)
@@ -341,11 +299,19 @@ class Prediction:
                 told.write(block, answers, failed=error is not None)
                 answered += len(block)
                 work.progress(answered / total, f"{answered} / {total}")
-                if told.hopeless:
+                if told.waiting >= MOST_FAILED_FIRST:  # asking on would only use up the quota
                     stopped = str(answers["error"][0])
                     break
-            told.finish()
         return {"rows": total, "answered": answered - failed, "failed": failed, "stopped": stopped}
+
+    def _kinds(self) -> dict[str, str]:
+        """Of the columns with one number in each cell, whether they are whole."""
+        numbers = [source for source in self.sources if source.is_number]
+        return {
+            name: "whole" if is_whole(source.spec["datatype"]) else "number"
+            for source in numbers
+            for name in source.columns
+        }
 
     def _asked(self) -> Iterator[Told]:
         """Parts of the file with their answers, or with the refusal; the next is asked while one is written."""
@@ -399,9 +365,8 @@ def main() -> int:
     params = work.params()
     endpoint = Endpoint(os.environ["ATRIUM_GATEWAY_URL"], params["path"], os.environ.pop("ATRIUM_KEY"))
     try:
-        prediction = Prediction(params, work.inputs() / "rows.csv", endpoint)
-        total = prediction.check()
-        result = prediction.ask(total, work.outputs() / "answers.csv")
+        prediction = Prediction(params, work.inputs() / "rows", endpoint)
+        result = prediction.ask(prediction.check(), work.outputs())
     except Unusable as error:
         result = {"rows": 0, "answered": 0, "refused": error.facts}
     finally:

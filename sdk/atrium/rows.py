@@ -1,6 +1,6 @@
-"""The rows of a CSV file, in blocks that are small enough for the memory.
+"""The rows of a CSV or Parquet file, in blocks that are small enough for the memory.
 
-Most files are plain: a line is a row, without quotes. Such rows stay the lines that they are, and their numbers are
+Most CSV files are plain: a line is a row, without quotes. Such rows stay the lines that they are, and their numbers are
 read column by column, all at once. From the first line that is not plain on, rows are read one by one.
 """
 
@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import chain, islice, repeat
 from operator import contains
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,37 +32,109 @@ class Unusable(Exception):
         self.facts = {"code": code, **facts}
 
 
-@dataclass
 class Block:
-    """Some rows one after the other: as lines when they are plain, else as cells by the name of their column."""
+    """Some rows one after the other."""
+
+    def __init__(self, header: list[str], numbers: Sequence[int]) -> None:
+        """`numbers`: where each row stands in the file."""
+        self.header, self.numbers = header, numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def rows(self) -> list[dict[str, str]]:
+        """The cells of each row by the name of their column, as texts."""
+        raise NotImplementedError
+
+    @property
+    def with_commas(self) -> list[str] | None:
+        """The rows as lines of CSV with commas, where they stand so in the file."""
+        return None
+
+    def part(self, start: int, end: int) -> "Block":
+        """Some of the rows."""
+        raise NotImplementedError
+
+    def numbers_of(self, columns: Sequence[str]) -> NDArray[np.float64] | None:
+        """The columns as numbers [rows, columns]; None where a row has to be looked at, or is no finite number."""
+        raise NotImplementedError
+
+    def lists_of(self, column: str, size: int) -> NDArray[np.float64] | None:
+        """A column of lists with `size` numbers each as [rows, size]; None where a row has to be looked at."""
+        return None
+
+
+class Table(Protocol):
+    """A file of rows, to be read again and again."""
+
+    header: list[str]
+
+    def blocks(self) -> Iterator[Block]:
+        """All rows. Raises Unusable with the row for what does not fit its header."""
+
+    def check_kind(self, column: str, *, number: bool) -> None:
+        """Raise Unusable where a column can hold no number, or no text, whatever its rows are."""
+
+
+def open_table(path: Path) -> Table:
+    """The file by what it begins with. Raises Unusable for what is neither CSV nor Parquet."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start[:2] in (b"PK", b"\xd0\xcf"):
+        raise Unusable("spreadsheet")
+    if start != b"PAR1":
+        return Rows(path)
+    try:
+        from atrium.parquet import ParquetRows
+    except ImportError as error:
+        raise Unusable("parquet") from error
+    return ParquetRows(path)
+
+
+def header_of(names: Sequence[str]) -> list[str]:
+    """The names of the columns. Raises Unusable when there are none, or one is there twice."""
+    if not any(names):
+        raise Unusable("empty")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise Unusable("twice", column=twice[0])
+    return list(names)
+
+
+@dataclass
+class CsvBlock(Block):
+    """Rows of a CSV file: as lines when they are plain, else as cells by the name of their column.
+
+    The header is row 1 of the file.
+    """
 
     header: list[str]
     delimiter: str
     numbers: Sequence[int]
-    """Where each row stands in the file; the header is row 1."""
     lines: list[str] | None
     read: list[dict[str, str]]
     found: dict[tuple[str, ...], NDArray[np.float64] | None] = field(default_factory=dict)
     """Columns that have been read as numbers."""
 
-    def __len__(self) -> int:
-        return len(self.numbers)
-
     @cached_property
     def rows(self) -> list[dict[str, str]]:
-        """The cells of each row by the name of their column."""
         if self.lines is None:
             return self.read
         return [dict(zip(self.header, line.split(self.delimiter), strict=True)) for line in self.lines]
 
-    def part(self, start: int, end: int) -> "Block":
-        """Some of the rows."""
+    @property
+    def with_commas(self) -> list[str] | None:
+        return self.lines if self.delimiter == "," else None
+
+    def part(self, start: int, end: int) -> "CsvBlock":
         lines = None if self.lines is None else self.lines[start:end]
         found = {names: None if all_ is None else all_[start:end] for names, all_ in self.found.items()}
-        return Block(self.header, self.delimiter, self.numbers[start:end], lines, self.read[start:end], found)
+        return CsvBlock(
+            self.header, self.delimiter, self.numbers[start:end], lines, self.read[start:end], found
+        )
 
     def numbers_of(self, columns: Sequence[str]) -> NDArray[np.float64] | None:
-        """The columns as numbers [rows, columns]; None where a row is not plain, or a cell no finite number."""
         names = tuple(columns)
         if names not in self.found:
             self.found[names] = self._read_numbers(names)
@@ -108,37 +180,29 @@ class Rows:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with path.open("rb") as file:
-            start = file.read(4)
-            if start == b"PAR1":
-                raise Unusable("parquet")
-            if start[:2] in (b"PK", b"\xd0\xcf"):
-                raise Unusable("spreadsheet")
         try:
             with self._open() as file:
                 first = file.readline(LONGEST_CELL)
         except UnicodeDecodeError as error:
             raise Unusable("encoding", row=_row_of_bad_byte(path)) from error
         self.delimiter = max(_DELIMITERS, key=first.count)
-        self.header = next(csv.reader([first], delimiter=self.delimiter), [])
-        self.header = [name.strip() for name in self.header]
-        if not any(self.header):
-            raise Unusable("empty")
-        twice = sorted({name for name in self.header if self.header.count(name) > 1})
-        if twice:
-            raise Unusable("twice", column=twice[0])
+        names = next(csv.reader([first], delimiter=self.delimiter), [])
+        self.header = header_of([name.strip() for name in names])
         self._has_plain_header = '"' not in first
-        self._kept: list[Block] | None = None
+        self._kept: list[CsvBlock] | None = None
+
+    def check_kind(self, column: str, *, number: bool) -> None:
+        """A column of texts may hold anything."""
 
     def _open(self) -> TextIO:
         return self.path.open(encoding="utf-8-sig", newline="")
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[CsvBlock]:
         """All rows. Raises Unusable with the row for what is no CSV of this header."""
         if self._kept is not None:
             yield from self._kept
             return
-        kept: list[Block] | None = [] if self.path.stat().st_size <= KEPT_BYTES else None
+        kept: list[CsvBlock] | None = [] if self.path.stat().st_size <= KEPT_BYTES else None
         try:
             with self._open() as file:
                 for block in self._blocks(file):
@@ -149,7 +213,7 @@ class Rows:
         except UnicodeDecodeError as error:
             raise Unusable("encoding", row=_row_of_bad_byte(self.path)) from error
 
-    def _blocks(self, file: TextIO) -> Iterator[Block]:
+    def _blocks(self, file: TextIO) -> Iterator[CsvBlock]:
         if not self._has_plain_header:
             yield from self._one_by_one(csv.reader(file, delimiter=self.delimiter), 0)
             return
@@ -160,7 +224,7 @@ class Rows:
                 yield from self._one_by_one(csv.reader(chain(lines, file), delimiter=self.delimiter), number)
                 return
             numbers = range(number + 1, number + 1 + len(lines))
-            yield Block(self.header, self.delimiter, numbers, _without_ends(lines), [])
+            yield CsvBlock(self.header, self.delimiter, numbers, _without_ends(lines), [])
             number += len(lines)
 
     def _are_plain(self, lines: list[str]) -> bool:
@@ -170,7 +234,7 @@ class Rows:
             return False
         return not any(map(contains, lines, repeat('"'))) and not ({"\n", "\r\n", "\r"} & set(lines))
 
-    def _one_by_one(self, reader: Iterator[list[str]], number: int) -> Iterator[Block]:
+    def _one_by_one(self, reader: Iterator[list[str]], number: int) -> Iterator[CsvBlock]:
         """`number` rows stand before what the reader gives."""
         csv.field_size_limit(LONGEST_CELL)
         numbers: list[int] = []
@@ -185,12 +249,12 @@ class Rows:
                 numbers.append(number)
                 read.append(dict(zip(self.header, cells, strict=True)))
                 if len(read) == BLOCK_ROWS:
-                    yield Block(self.header, self.delimiter, numbers, None, read)
+                    yield CsvBlock(self.header, self.delimiter, numbers, None, read)
                     numbers, read = [], []
         except csv.Error as error:
             raise Unusable("csv", row=number + 1, why=str(error)) from error
         if read:
-            yield Block(self.header, self.delimiter, numbers, None, read)
+            yield CsvBlock(self.header, self.delimiter, numbers, None, read)
 
 
 def _without_ends(lines: list[str]) -> list[str]:

@@ -33,7 +33,7 @@ def csv_job() -> None:
     """The whole of the job's work: check every row, ask, write the answers."""
     endpoint = Endpoint(address, path, key)
     prediction = Prediction(params, folder / "rows.csv", endpoint)
-    result = prediction.ask(prediction.check(), folder / "answers.csv")
+    result = prediction.ask(prediction.check(), folder)
     endpoint.close()
     assert result["answered"] == len(rows), result
 

@@ -35,14 +35,16 @@ class Base:
         kept = {key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "TMPDIR", "LANG")}
         return {**kept, "PYTHONPATH": str(ROOT / "sdk"), **extra}
 
-    def run(self, *argv: str | Path, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *argv: str | Path, cwd: Path, timeout: float = 120, **extra: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [self.python, *argv],
             cwd=cwd,
             env=self.environment(**extra),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=timeout,
             check=False,
         )
 

@@ -19,10 +19,11 @@ def batch(digits, live, cy) -> Batch:  # noqa: F811
     return services.start_batch(digits, live, iter([b"image\n", b"[1]\n"]), "rows.csv", by=cy)
 
 
-def finish(
-    batch: Batch, *, status: str = "succeeded", result: dict | None = None, outputs: bytes = b""
-) -> None:
-    files = {"answers.csv": {"sha256": objects.put([outputs])[0], "size": len(outputs)}} if outputs else {}
+def finish(batch: Batch, *, status: str = "succeeded", result: dict | None = None, **outputs: bytes) -> None:
+    files = {
+        f"answers.{kind}": {"sha256": objects.put([content])[0], "size": len(content)}
+        for kind, content in outputs.items()
+    }
     Job.objects.filter(pk=batch.job_id).update(status=status, result=result, outputs=files)
     services.end_batch(batch.job_id)
     batch.refresh_from_db()
@@ -72,12 +73,18 @@ def test_the_page_sends_shows_and_hands_out(as_cy, live, cy, digits, bo):  # noq
     batch = Batch.objects.get()
     assert "every 2s" in as_cy.get("/store/digits/try/batch/").text
 
-    finish(batch, result={"rows": 1, "answered": 1, "failed": 0}, outputs=b"image,answer\n[1],7\n")
+    finish(
+        batch, result={"rows": 1, "answered": 1, "failed": 0}, csv=b"image,answer\n[1],7\n", parquet=b"PAR1"
+    )
     page = as_cy.get("/store/digits/try/batch/")
     assert "every 2s" not in page.text
     assert "1 rows were answered" in page.text
     url = f"/store/digits/try/batch/{batch.pk}/answers.csv"
     assert b"".join(as_cy.get(url).streaming_content) == b"image,answer\n[1],7\n"
+    parquet = f"/store/digits/try/batch/{batch.pk}/answers.parquet"
+    assert parquet in page.text
+    assert b"".join(as_cy.get(parquet).streaming_content) == b"PAR1"
+    assert as_cy.get(parquet.replace("parquet", "xls")).status_code == 404
     other = Client()
     other.force_login(bo)
     assert other.get(url).status_code == 404
@@ -99,6 +106,9 @@ def test_what_does_not_fit_is_told_with_row_and_column(as_cy, batch):  # noqa: F
     [
         "encoding",
         "parquet",
+        "broken",
+        "kind",
+        "letters",
         "spreadsheet",
         "empty",
         "twice",
@@ -126,4 +136,9 @@ def test_the_api_takes_a_file(as_cy, live):  # noqa: F811
     sent = as_cy.post("/api/v1/store/digits/batches/", {"file": file})
     assert sent.status_code == 201
     assert sent.json()["state"]["status"] == "queued"
-    assert as_cy.get(f"/api/v1/store/digits/batches/{sent.json()['id']}/answers/").status_code == 404
+    answers = f"/api/v1/store/digits/batches/{sent.json()['id']}/answers/"
+    assert as_cy.get(answers).status_code == 404
+    finish(Batch.objects.get(), result={"rows": 1, "answered": 1, "failed": 0}, csv=b"a", parquet=b"PAR1")
+    assert b"".join(as_cy.get(answers).streaming_content) == b"a"
+    assert b"".join(as_cy.get(answers, {"kind": "parquet"}).streaming_content) == b"PAR1"
+    assert as_cy.get(answers, {"kind": "xls"}).status_code == 404

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
-from django.http import FileResponse
+from django.http import FileResponse, StreamingHttpResponse
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import mixins, parsers, status, viewsets
@@ -18,7 +18,8 @@ from apps.core import objects
 from apps.core.errors import Conflict, NotFound
 from apps.core.policy import require
 from apps.store import quality, selectors, services, usage_report
-from apps.store.batches import ANSWERS
+from apps.store.batches import CONTENT_TYPES, answers_of
+from apps.store.bundles import file_name
 from apps.store.checklist import checklist_of
 from apps.store.models import Review
 from apps.store.policy import may_offer, may_see_usage
@@ -201,7 +202,7 @@ class ListingViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
     @extend_schema(methods=["POST"], request=BatchFileSerializer, responses={201: BatchSerializer})
     @action(detail=True, methods=["get", "post"], parser_classes=[parsers.MultiPartParser])
     def batches(self, request: Request, slug: str = "") -> Response:
-        """One's own newest files; POST sends one as `file`, CSV in UTF-8, and a job asks about each row."""
+        """One's own newest files; POST sends one as `file`, CSV in UTF-8 or Parquet, and a job asks about each row."""
         capability = self.get_object()
         if request.method == "GET":
             found = selectors.batches_of(self._user(), capability)[:50]
@@ -215,14 +216,29 @@ class ListingViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         batch = services.start_batch(capability, version, file.chunks(), file.name, by=self._user())
         return Response(BatchSerializer(batch).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(responses={(200, "text/csv"): bytes})
+    @extend_schema(
+        parameters=[OpenApiParameter("kind", enum=[*CONTENT_TYPES], description="csv unless told otherwise")],
+        responses={(200, content_type): bytes for content_type in CONTENT_TYPES.values()},
+    )
     @action(detail=True, methods=["get"], url_path=r"batches/(?P<batch>\d+)/answers")
     def answers(self, request: Request, slug: str = "", batch: str = "") -> FileResponse:
-        """The rows of a file with their answers."""
-        entry = (selectors.get_batch(int(batch), user=self._user()).job.outputs or {}).get(ANSWERS)
-        if entry is None:
+        """The rows of a file with their answers, as CSV or, with `?kind=parquet`, as Parquet."""
+        kind = request.query_params.get("kind", "csv")
+        sha256 = answers_of(selectors.get_batch(int(batch), user=self._user()), kind)
+        if sha256 is None:
             raise NotFound(_("This batch has no answers."))
-        return FileResponse(objects.open_object(entry["sha256"]), content_type="text/csv")
+        return FileResponse(objects.open_object(sha256), content_type=CONTENT_TYPES[kind])
+
+    @extend_schema(responses={(200, "application/zip"): bytes})
+    @action(detail=True, methods=["get"], url_path=r"versions/(?P<number>[^/]+)/bundle")
+    def bundle(self, request: Request, slug: str = "", number: str = "") -> StreamingHttpResponse:
+        """A version in ONNX as a zip file to run on a device: model, shipped cases, digest, a page that runs it."""
+        version = selectors.get_packaged(self.get_object(), number)
+        response = StreamingHttpResponse(
+            services.take_bundle(version, by=self._user()), content_type="application/zip"
+        )
+        response["Content-Disposition"] = f'attachment; filename="{file_name(version)}"'
+        return response
 
     @extend_schema(methods=["GET"], responses=ReviewSerializer(many=True))
     @extend_schema(methods=["PUT"], request=NewReviewSerializer, responses=ReviewSerializer)

@@ -1,6 +1,7 @@
 """What happens to plans, subscriptions, keys, reviews and follows."""
 
 from apps.store.services.batches import end_batch, start_batch
+from apps.store.services.bundles import take_bundle
 from apps.store.services.changes import (
     CHANGE_REQUEST,
     RENEWABLE,
@@ -93,6 +94,7 @@ __all__ = [
     "start_batch",
     "subscribe",
     "suspend_subscription",
+    "take_bundle",
     "take_demand",
     "tell_of_deprecation",
     "tell_of_ends",

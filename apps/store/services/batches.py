@@ -66,7 +66,7 @@ def start_batch(
             by=None,
             team=team,
             argv=["python", "-m", "atrium.predict"],
-            inputs={"rows.csv": sha256},
+            inputs={"rows": sha256},
             params={"signature": version.signature, "path": f"/v2/models/{capability.slug}/infer"},
             env={"ATRIUM_KEY": secret, "ATRIUM_GATEWAY_URL": DOOR},
             network="forwarder",

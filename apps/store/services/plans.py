@@ -36,6 +36,7 @@ def create_plan(
     description: str = "",
     valid_days: int | None = None,
     reuse: bool = False,
+    device: bool = False,
 ) -> Plan:
     """Draft a plan. Raises Invalid naming the limit that cannot be used, or the name that is taken."""
     require(may_offer(by, capability))
@@ -63,6 +64,7 @@ def create_plan(
         description=description,
         valid_days=valid_days,
         reuse=reuse and not trial,
+        device=device and not trial,
         created_by=by,
     )
     try:

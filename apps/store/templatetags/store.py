@@ -44,6 +44,8 @@ def limit_words(plan: Plan | Limits | dict[str, Any]) -> list[str]:
         )
     if isinstance(plan, Plan) and plan.reuse:
         words.append(_("may run at your own site"))
+    if isinstance(plan, Plan) and plan.device:
+        words.append(_("may be taken to a device"))
     return words
 
 

@@ -79,13 +79,15 @@ def batch_template(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_safe
 @login_required
-def batch_answers(request: HttpRequest, slug: str, pk: int) -> FileResponse:
-    """The rows with their answers."""
+def batch_answers(request: HttpRequest, slug: str, pk: int, kind: str) -> FileResponse:
+    """The rows with their answers, as CSV or Parquet."""
     found = selectors.get_batch(pk, user=cast("User", request.user))
-    entry = (found.job.outputs or {}).get(batches.ANSWERS)
-    if entry is None:
+    sha256 = batches.answers_of(found, kind)
+    if sha256 is None:
         raise NotFound(_("This batch has no answers."))
-    stream = objects.open_object(entry["sha256"])
     return FileResponse(
-        stream, content_type="text/csv", as_attachment=True, filename=f"{slug}-{pk}-answers.csv"
+        objects.open_object(sha256),
+        content_type=batches.CONTENT_TYPES[kind],
+        as_attachment=True,
+        filename=f"{slug}-{pk}-{batches.ANSWERS[kind]}",
     )

@@ -134,7 +134,9 @@ def versions(request: HttpRequest, slug: str) -> HttpResponse:
     found = Version.objects.filter(capability=context["capability"], status__in=["packaged", "retired"])
     listed = found.order_by("-packaged_at", "-pk").select_related("created_by")
     shown = list(listed.defer("manifest", "source_manifest", "report")[:100])
-    origins = origins_of(shown, user=cast("User", request.user))
+    user = cast("User", request.user)
+    origins = origins_of(shown, user=user)
+    context["bundled"] = selectors.bundled_versions(user, context["capability"], shown)
     context["versions"] = [(version, origins[version.pk]) for version in shown]
     return render(request, "store/versions.html", context)
 
