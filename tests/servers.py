@@ -17,6 +17,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 
+from apps.compute.adapters import keep_package_clients
 from portal.environment import ROOT, Environment, load
 from portal.supervisor.postgres import Postgres
 from portal.supervisor.valkey import Valkey
@@ -28,6 +29,8 @@ def servers():
     """PostgreSQL and Valkey run until the last test that uses them is done."""
     SHARED.make_directories()
     own = load()
+    own.make_directories()
+    keep_package_clients({})  # no job of a test waits until this machine's clients have been asked
     _remove_abandoned(SHARED.data_dir)
     with _lent(SHARED):
         yield SHARED

@@ -61,9 +61,9 @@ def keep_package_clients(variables: Mapping[str, str]) -> None:
     scratch.replace(target)
 
 
-def forget_package_clients() -> None:
-    """Nothing of this machine's clients is to be used."""
-    _package_clients_file().unlink(missing_ok=True)
+def package_clients_asked() -> bool:
+    """Whether this machine's clients have been asked once, so that a sandbox can be told what they use."""
+    return _package_clients_file().exists()
 
 
 def package_clients() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 from django.conf import settings
@@ -13,7 +14,10 @@ from apps.core import background
 
 RECONCILE_LOCK = 0x41544A52
 LEARNS_EVERY_S = 3600.0
-_hosts_learned_at = float("-inf")
+LEARNS_AGAIN_S = 30.0
+_learning = threading.Lock()
+_learns_at = float("-inf")
+_learns_again_s = LEARNS_AGAIN_S
 
 
 @background.task("compute.start_job")
@@ -68,11 +72,17 @@ def reap() -> None:
 
 @background.every(3, "compute.learn_hosts")
 def learn_hosts() -> None:
-    """Ask this machine's package clients soon after the worker's start, and again each hour."""
-    global _hosts_learned_at
-    if time.monotonic() - _hosts_learned_at > LEARNS_EVERY_S:
-        _hosts_learned_at = time.monotonic()
-        egress.learn_hosts(settings.ATRIUM.package_hosts)
+    """Ask this machine's package clients soon after the worker's start, and again each hour; sooner where it failed."""
+    global _learns_at, _learns_again_s
+    if time.monotonic() < _learns_at or not _learning.acquire(blocking=False):
+        return
+    try:
+        _learns_again_s = min(2 * _learns_again_s, LEARNS_EVERY_S)
+        _learns_at = time.monotonic() + _learns_again_s
+        if egress.learn_hosts(settings.ATRIUM.package_hosts):
+            _learns_at, _learns_again_s = time.monotonic() + LEARNS_EVERY_S, LEARNS_AGAIN_S
+    finally:
+        _learning.release()
 
 
 @background.every(3600, "compute.forget_egress")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -16,7 +17,8 @@ from apps.datasets.models import DatasetVersion
 from apps.evaluation.models import Run
 from apps.releases.models import Release
 from apps.store.panels import Preparation
-from portal.samples.steps import MOST_ATTEMPTS, NUMBER, TEAM, Sample, unfinished
+from portal.samples.retries import Broken, Waiting, after_job, after_release, after_run
+from portal.samples.steps import NUMBER, TAKEN_BACK, TEAM, Sample, unfinished
 
 _LOOK_AGAIN_S = 60
 _all_done_at: float | None = None
@@ -60,12 +62,14 @@ def _part(sample: Sample) -> tuple[float, str, str, str]:
     version = Version.objects.filter(capability=capability, number=NUMBER).first()
     if version is None:
         job = Job.objects.filter(subject=urn(data), kind="training").order_by("-pk").first()
-        return _of_job(job, _("training"), 0.1, 0.3)
+        return _of_job(job, _("Training"), 0.1, 0.3)
     if version.status != Version.Status.PACKAGED:
         job = Job.objects.filter(pk=version.job_id or 0).first()
         if version.status == Version.Status.FAILED:
-            return 0.5, _("packaging failed"), "failed", f"/jobs/{version.job_id}/"
-        return _of_job(job, _("packaging"), 0.4, 0.3)
+            what, why = _("Packaging"), version.failure.get("message")
+            words = _said(what, lambda: after_job(what, job, why) if job else None)
+            return 0.5, words, "failed", f"/catalog/{version.capability.slug}/versions/{version.number}/"
+        return _of_job(job, _("Packaging"), 0.4, 0.3)
     return _of_release(version)
 
 
@@ -74,23 +78,38 @@ def _of_release(version: Version) -> tuple[float, str, str, str]:
     release = Release.objects.filter(version=version).order_by("-pk").first()
     if release is None:
         run = Run.objects.filter(version=version).order_by("-pk").first()
-        return (
-            0.65,
-            _("evaluating"),
-            run.status if run else "queued",
-            f"/evaluations/{run.pk}/" if run else "",
-        )
+        if run is None:
+            return 0.65, _("Evaluation"), "queued", ""
+        page = f"/evaluations/{run.pk}/"
+        if run.status in (Run.Status.FAILED, Run.Status.CANCELLED):
+            return 0.65, _said(_("Evaluation"), lambda: after_run(run)), "failed", page
+        return 0.65, _("Evaluation"), run.status, page
+    page = f"/releases/{release.pk}/"
+    if release.status in TAKEN_BACK:
+        return 0.8, _said(_("Release"), lambda: after_release(release)), "failed", page
+    if release.status == Release.Status.REJECTED:
+        return 0.8, f"{release.get_status_display()}: {release.reason}", "failed", page
     if release.status == Release.Status.SIGNING:
-        return 0.8, _("signing"), "waiting", f"/releases/{release.pk}/"
-    return 0.9, release.reason or _("going into production"), "starting", f"/releases/{release.pk}/"
+        return 0.8, _("Signatures"), "waiting", page
+    return 0.9, release.reason or _("going into production"), "starting", page
 
 
 def _of_job(job: Job | None, what: str, start: float, share: float) -> tuple[float, str, str, str]:
     if job is None:
         return start, what, "queued", ""
+    page = f"/jobs/{job.pk}/"
+    if job.status in (Job.Status.FAILED, Job.Status.CANCELLED):
+        return start, _said(what, lambda: after_job(what, job)), "failed", page
     if job.status == Job.Status.QUEUED and job.reason:
-        return start, job.reason, job.status, f"/jobs/{job.pk}/"
-    words = f"{what}, {job.progress_message}" if job.progress_message else what
-    if job.status == Job.Status.FAILED and job.failures + job.losses >= MOST_ATTEMPTS:
-        words = _("%(what)s failed: %(why)s") % {"what": what, "why": job.reason}
-    return start + share * (job.progress or 0), words, job.status, f"/jobs/{job.pk}/"
+        return start, job.reason, job.status, page
+    words = f"{what}: {job.progress_message}" if job.progress_message else what
+    return start + share * (job.progress or 0), words, job.status, page
+
+
+def _said(what: str, pause: Callable[[], Waiting | None]) -> str:
+    """What is told of a step that failed: why, and when it is tried again, if it is."""
+    try:
+        told = pause()
+    except Broken as error:
+        return str(error)
+    return told.message if told else _("%(what)s: tried again now") % {"what": what}

@@ -30,7 +30,7 @@ from apps.catalog.services import (
     publish_capability,
 )
 from apps.compute.models import Job
-from apps.compute.services import retry_job, submit_job
+from apps.compute.services import submit_job
 from apps.core import objects
 from apps.core.urns import urn
 from apps.datasets.models import Dataset, DatasetVersion
@@ -46,6 +46,7 @@ from apps.releases.signing import open_release, sign_release
 from apps.store.models import Plan
 from apps.store.services import create_plan, publish_plan
 from portal.samples.people import PASSWORD
+from portal.samples.retries import Broken, Waiting, after_job, after_release, after_run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RECIPES = Path(__file__).resolve().parent / "recipes"
@@ -53,7 +54,8 @@ TEAM, DEVELOPER, OPERATOR = "network-ai", "dev", "ops"
 SIGNERS = ("qa", "qa2")
 MOST_LATENCY_MS = 500
 NUMBER = "1.0.0"
-MOST_ATTEMPTS = 3
+RUNS_EACH = 3
+TAKEN_BACK = (Release.Status.ROLLED_BACK, Release.Status.VOIDED)
 _LOCK = 0x53414D50
 
 
@@ -141,10 +143,6 @@ PLANS: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 
 
-class Broken(Exception):
-    """A sample cannot go on by itself; the text says where it stands and why."""
-
-
 @dataclass
 class Work:
     """One sample with what exists of it."""
@@ -159,15 +157,6 @@ class Work:
     job: Job | None = None
     version: Version | None = None
     release: Release | None = None
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """A step that others work on: what is waited for, how far it is, and where it can be watched."""
-
-    message: str
-    url: str = ""
-    fraction: float | None = None
 
 
 Step = Callable[[Work], "Waiting | None"]
@@ -225,35 +214,35 @@ def be_trained(work: Work) -> Waiting | None:
     assert work.data is not None
     if Version.objects.filter(capability=work.capability, number=NUMBER).exists():
         return None
-    work.job = Job.objects.filter(subject=urn(work.data), kind="training").order_by("-pk").first()
-    if work.job is None:
-        work.job = submit_job(
-            "training",
-            _("Train %(name)s") % {"name": work.sample.name},
-            by=work.developer,
-            team=work.team,
-            argv=["python", "train.py"],
-            files={"train.py": (RECIPES / work.sample.recipe).read_bytes()},
-            inputs={path: entry["sha256"] for path, entry in work.data.manifest.items()},
-            params=work.sample.params,
-            max_attempts=MOST_ATTEMPTS,
-            priority=SAMPLES.index(work.sample),
-            timeout_s=900,
-            subject=work.data,
-        )
-    return _wait_for(work.job, work.developer, _("Training"))
-
-
-def _wait_for(job: Job, developer: User, what: str) -> Waiting | None:
-    if job.status == Job.Status.SUCCEEDED:
+    job = work.job = Job.objects.filter(subject=urn(work.data), kind="training").order_by("-pk").first()
+    if job is not None and job.status == Job.Status.SUCCEEDED:
         return None
-    if job.status in Job.ENDED:
-        if job.failures + job.losses < MOST_ATTEMPTS:
-            retry_job(job, by=developer)
-        else:
-            raise Broken(_("%(what)s failed: %(why)s") % {"what": what, "why": job.reason})
+    what = _("Training")
+    if job is not None and job.status in Job.ENDED:
+        pause, job = after_job(what, job), None
+        if pause is not None:
+            return pause
+    job = job or _train(work)
     words = f"{what}: {job.progress_message}" if job.progress_message else what
     return Waiting(words, f"/jobs/{job.pk}/", job.progress)
+
+
+def _train(work: Work) -> Job:
+    assert work.data is not None
+    return submit_job(
+        "training",
+        _("Train %(name)s") % {"name": work.sample.name},
+        by=work.developer,
+        team=work.team,
+        argv=["python", "train.py"],
+        files={"train.py": (RECIPES / work.sample.recipe).read_bytes()},
+        inputs={path: entry["sha256"] for path, entry in work.data.manifest.items()},
+        params=work.sample.params,
+        max_attempts=RUNS_EACH,
+        priority=SAMPLES.index(work.sample),
+        timeout_s=900,
+        subject=work.data,
+    )
 
 
 def have_version(work: Work) -> Waiting | None:
@@ -301,11 +290,9 @@ def be_packaged(work: Work) -> Waiting | None:
         version.refresh_from_db()
     job = Job.objects.filter(pk=version.job_id or 0).first()
     if version.status == Version.Status.FAILED:
-        attempts = Job.objects.filter(subject=urn(version), kind=job.kind if job else "packaging").count()
-        if attempts >= MOST_ATTEMPTS:
-            raise Broken(
-                _("Packaging failed: %(why)s") % {"why": version.failure.get("message", version.failure)}
-            )
+        pause = after_job(_("Packaging"), job, version.failure.get("message")) if job else None
+        if pause is not None:
+            return pause
         job = package_version(version, by=work.developer)
     return Waiting(_("Packaging"), f"/jobs/{job.pk}/" if job else "", job.progress if job else None)
 
@@ -332,23 +319,25 @@ def be_evaluated(work: Work) -> Waiting | None:
     report = latest_report(version)
     if report is not None and report.verdict == Verdict.PASSED:
         return None
-    runs = Run.objects.filter(version=version, suite=suite).select_related("job").order_by("-pk")
-    run = runs.first()
-    if run is None or (run.status in Run.lifecycle.final and runs.count() < MOST_ATTEMPTS):
-        run = start_evaluation(version, suite, by=work.signers[0])
-    elif run.status in Run.lifecycle.final:
-        raise Broken(
-            _("The evaluation did not pass: %(why)s") % {"why": run.reason or (report and report.verdict)}
-        )
+    run = Run.objects.filter(version=version, suite=suite).select_related("job").order_by("-pk").first()
+    if run is not None and run.status in Run.lifecycle.final:
+        pause, run = after_run(run), None
+        if pause is not None:
+            return pause
+    run = run or start_evaluation(version, suite, by=work.signers[0])
     job = run.job
     words = job.progress_message if job else ""
     return Waiting(words or _("Evaluation"), f"/evaluations/{run.pk}/", job.progress if job else None)
 
 
 def be_signed(work: Work) -> Waiting | None:
-    """A release of exactly these bytes, signed by both QA engineers."""
+    """A release of exactly these bytes, signed by both QA engineers; another one where one was taken back."""
     assert work.version is not None
     release = Release.objects.filter(version=work.version).order_by("-pk").first()
+    if release is not None and release.status in TAKEN_BACK:
+        pause, release = after_release(release), None
+        if pause is not None:
+            return pause
     if release is None:
         release = open_release(work.version, by=work.developer)
     for signer in work.signers:

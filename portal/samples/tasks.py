@@ -9,7 +9,8 @@ from django.conf import settings
 
 from apps.core import background, events
 from apps.core.errors import PortalError
-from portal.samples.steps import SAMPLES, Broken, Sample, advance_alone, unfinished
+from portal.samples.retries import Broken
+from portal.samples.steps import SAMPLES, Sample, advance_alone, unfinished
 
 log = logging.getLogger(__name__)
 ADVANCE = "portal.advance_sample"

@@ -1,14 +1,22 @@
 """The list of hosts that sandboxes may reach: its entries, who changes it, what the machine brings."""
 
+from datetime import timedelta
+from pathlib import Path
+
 import pytest
+from django.conf import settings
+from django.utils import timezone
 
 from apps.compute import services
+from apps.compute.adapters import keep_package_clients, package_clients, package_clients_asked
 from apps.compute.egress import Rule, clients, may_lead_to, rule_for
-from apps.compute.models import AllowedHost, EgressRecord
-from apps.compute.services import egress
-from apps.core.errors import Conflict, Invalid, NotAllowed
+from apps.compute.engines.base import Workload
+from apps.compute.models import AllowedHost, EgressRecord, Job, Reservation
+from apps.compute.services import attempts, egress
+from apps.core.errors import Conflict, Invalid, NotAllowed, Unavailable
 from apps.core.models import AuditEntry
 from tests.access import Row, differences
+from tests.compute.conftest import submit
 
 
 def test_an_entry_opens_what_it_names():
@@ -62,7 +70,9 @@ def test_the_machines_own_clients_are_asked(monkeypatch, tmp_path):
     monkeypatch.setenv("PIP_FIND_LINKS", "https://links.example.org/")
     monkeypatch.setattr(clients, "_files_of_pip", lambda: {"https://files.example.org/pip.whl"})
 
-    hosts, variables = clients.hosts(), clients.variables()
+    (hosts, complete), variables = clients.hosts(), clients.variables()
+
+    assert complete
 
     assert {"mirror.example.org:8443", "other.example.org", "links.example.org", "files.example.org"} <= set(
         hosts
@@ -83,6 +93,63 @@ def test_what_an_administrator_switched_off_stays_off(root, settings, tmp_path):
         "pypi.example.org": False,
         "new.example.org": True,
     }
+
+
+@pytest.mark.django_db
+def test_what_is_known_stays_while_the_index_does_not_answer(monkeypatch):
+    egress.learn_hosts(["pypi.example.org", "files.example.org"])
+    monkeypatch.setattr(clients, "hosts", lambda: (["pypi.example.org"], False))
+    monkeypatch.setattr(clients, "variables", lambda: {"PIP_INDEX_URL": "https://pypi.example.org/simple"})
+
+    assert egress.learn_hosts() is False
+
+    assert AllowedHost.objects.filter(pattern="files.example.org").exists()
+    assert package_clients() == {"PIP_INDEX_URL": "https://pypi.example.org/simple"}
+    keep_package_clients({})
+
+
+@pytest.fixture
+def unasked(db):
+    """This machine's package clients have told nothing yet."""
+    file = Path(settings.ATRIUM.data_dir) / "package-clients.json"
+    file.unlink()
+    yield
+    keep_package_clients({})
+
+
+def test_a_job_that_needs_the_network_waits_until_it_is_known_what_it_may_reach(unasked, ada, radio, fake):
+    job = submit(radio, ada, "run", network="forwarder")
+    offline = submit(radio, ada, "run")
+
+    assert [attempts.start_job(each.pk) for each in (job, offline)] == [False, True]
+    job.refresh_from_db()
+    assert "waits until this machine's package clients" in job.reason
+    with pytest.raises(Unavailable, match="package clients"):
+        services.start_workload(Workload("w1", ["run"], network="forwarder"), trusted=True)
+    assert not Reservation.objects.exists()
+
+    egress.learn_hosts([])
+
+    assert attempts.start_job(job.pk)
+    services.start_workload(Workload("w1", ["run"], network="forwarder"), trusted=True)
+
+
+def test_a_job_waits_three_minutes_at_most_for_package_clients_that_hang(unasked, ada, radio, fake):
+    job = submit(radio, ada, "run", network="forwarder")
+    Job.objects.update(queued_at=timezone.now() - timedelta(minutes=3))
+
+    assert attempts.start_job(job.pk)
+
+
+def test_nobody_waits_for_package_clients_that_cannot_be_asked(unasked, monkeypatch):
+    def fails():
+        raise OSError("no such program")
+
+    monkeypatch.setattr(clients, "hosts", fails)
+    with pytest.raises(OSError, match="no such program"):
+        egress.learn_hosts()
+
+    assert package_clients_asked()
 
 
 @pytest.mark.django_db

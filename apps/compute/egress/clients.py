@@ -30,10 +30,14 @@ _SEEN_INSIDE = ("/etc/ssl/", "/usr/")
 """Folders of the machine that every sandbox has too."""
 
 
-def hosts() -> list[str]:
-    """The entries that the machine's clients need: their indexes, and where those keep the files."""
-    found = {*_pip_sources(), *_files_of_pip(), *_npm_registry(), *_git_servers()}
-    return sorted({str(rule) for url in found for rule in _rules(url)})
+def hosts() -> tuple[list[str], bool]:
+    """The entries that the machine's clients need: their indexes, and where those keep the files.
+
+    False beside them while pip's index does not answer, so that nobody knows where it keeps its files.
+    """
+    files = _files_of_pip()
+    found = {*_pip_sources(), *files, *_npm_registry(), *_git_servers()}
+    return sorted({str(rule) for url in found for rule in _rules(url)}), bool(files)
 
 
 def variables() -> dict[str, str]:

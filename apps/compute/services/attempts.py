@@ -10,6 +10,7 @@ import json
 import logging
 import time
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.compute import environments, ledger, needs
-from apps.compute.adapters import engine, package_clients
+from apps.compute.adapters import engine, package_clients, package_clients_asked
 from apps.compute.engines.base import EngineError, File, Mount, Resources, Workload
 from apps.compute.job_environment import variables_for
 from apps.compute.models import Attempt, Job, Reservation
@@ -41,6 +42,7 @@ MOST_OUTPUTS = 10_000
 STOP_GRACE_S = 10.0
 JOB_NICE = 5
 TASK_TAKES_S = 3.0
+WAITS_FOR_HOSTS = timedelta(minutes=3)
 
 
 @contextmanager
@@ -101,9 +103,16 @@ def start_job(job_id: int) -> bool:
 def _why_it_waits(job: Job) -> str:
     if not environments.is_ready(job.environment):
         return _("waits until the environment “%(name)s” is built") % {"name": job.environment}
+    if job.network == Job.Network.FORWARDER and _hosts_are_looked_up(job):
+        return _("waits until this machine's package clients have told which hosts they use")
     needs = ledger.Amount(job.resources["cpu"], job.resources["memory_mb"], job.resources["gpu"])
     short = ledger.missing(needs, capacity() - in_use())
     return _("waits: %(why)s") % {"why": short} if short else ""
+
+
+def _hosts_are_looked_up(job: Job) -> bool:
+    """Whether what the forwarder lets through is known in a moment; a job that waited for long goes without it."""
+    return not package_clients_asked() and timezone.now() - job.queued_at < WAITS_FOR_HOSTS
 
 
 def _launch(job: Job) -> None:

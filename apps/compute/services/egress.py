@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.accounts.policy import may_administer
-from apps.compute.adapters import forget_package_clients, keep_package_clients
+from apps.compute.adapters import keep_package_clients, package_clients_asked
 from apps.compute.egress import Rule, clients
 from apps.compute.models import AllowedHost, Attempt, EgressRecord, Reservation
 from apps.core import audit
@@ -74,20 +74,27 @@ def remove_host(host: AllowedHost, *, by: User) -> None:
     host.delete()
 
 
-def learn_hosts(given: Iterable[str] | None = None) -> None:
+def learn_hosts(given: Iterable[str] | None = None) -> bool:
     """Bring the machine's entries up to date: `given` ones, else those that its package clients use.
 
-    What an administrator has switched off stays off. Asks the clients, which takes seconds.
+    What an administrator has switched off stays off. Asks the clients, which takes seconds. Returns whether they told
+    everything: while an index does not answer, what is known stays. However it ends, nobody waits for it any longer.
     """
-    if given is None:
-        wanted = clients.hosts()
-        keep_package_clients(clients.variables())
-    else:
-        wanted = list(given)
-        forget_package_clients()
-    with transaction.atomic():
-        rows = [AllowedHost(pattern=str(Rule.parse(text)), source=MACHINE) for text in wanted]
-        AllowedHost.objects.bulk_create(rows, ignore_conflicts=True)
+    try:
+        wanted, complete = (list(given), True) if given is not None else clients.hosts()
+        _write_hosts(wanted, complete=complete)
+        keep_package_clients({} if given is not None else clients.variables())
+        return complete
+    finally:
+        if not package_clients_asked():
+            keep_package_clients({})
+
+
+@transaction.atomic
+def _write_hosts(wanted: Iterable[str], *, complete: bool) -> None:
+    rows = [AllowedHost(pattern=str(Rule.parse(text)), source=MACHINE) for text in wanted]
+    AllowedHost.objects.bulk_create(rows, ignore_conflicts=True)
+    if complete:
         gone = AllowedHost.objects.filter(source=MACHINE, enabled=True)
         gone.exclude(pattern__in=[row.pattern for row in rows]).delete()
 

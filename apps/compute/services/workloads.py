@@ -12,7 +12,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.utils.translation import gettext as _
 
 from apps.compute import ledger
-from apps.compute.adapters import engine, package_clients, sockets_dir
+from apps.compute.adapters import engine, package_clients, package_clients_asked, sockets_dir
 from apps.compute.engines.base import EngineError
 from apps.compute.models import Reservation
 from apps.compute.policy import may_run_code
@@ -45,6 +45,9 @@ def start_workload(
     """
     if not trusted:
         require(may_run_code(by or AnonymousUser()))
+    if workload.network == "forwarder" and not package_clients_asked():
+        words = _("It waits until this machine's package clients have told which hosts they use.")
+        raise Unavailable(words, retry_after=3)
     needs = workload.resources
     with ledger_locked():
         if not Reservation.objects.filter(pk=workload.id).exists():
