@@ -21,6 +21,7 @@ from apps.accounts.serializers import (
     MeSerializer,
     NewTokenSerializer,
     SentInvitationSerializer,
+    SiteChangeSerializer,
     SiteSerializer,
     TeamChangeSerializer,
     TeamSerializer,
@@ -152,16 +153,19 @@ class SiteViewSet(
         site = services.create_site(**asked.validated_data, by=cast("User", request.user))
         return Response(SiteSerializer(site).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(request=SiteSerializer, responses=SiteSerializer)
+    @extend_schema(request=SiteChangeSerializer, responses=SiteSerializer)
     def partial_update(self, request: Request, slug: str = "") -> Response:
-        """Change the name or kind; the short name stays."""
-        site = self.get_object()
-        asked = SiteSerializer(site, data=request.data, partial=True)
+        """Change the name or kind; `archived` takes the site out of use or opens it again. The short name stays."""
+        site, user = self.get_object(), cast("User", request.user)
+        asked = SiteChangeSerializer(site, data=request.data, partial=True)
         asked.is_valid(raise_exception=True)
-        values = {name: asked.validated_data.get(name, getattr(site, name)) for name in ("name", "kind")}
-        return Response(
-            SiteSerializer(services.change_site(site, **values, by=cast("User", request.user))).data
-        )
+        values = dict(asked.validated_data)
+        archived = values.pop("archived", None)
+        if values or archived is None:
+            services.change_site(site, **({"name": site.name, "kind": site.kind} | values), by=user)
+        if archived is not None:
+            services.archive_site(site, archived=archived, by=user)
+        return Response(SiteSerializer(self.get_object()).data)
 
 
 class InvitationViewSet(

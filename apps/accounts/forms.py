@@ -10,6 +10,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -141,7 +142,9 @@ class TeamForm(forms.Form):
         help_text=_SLUG_HELP,
     )
     name = forms.CharField(label=_("Name"), max_length=100)
-    site = forms.ModelChoiceField(label=_("Site"), queryset=Site.objects.order_by("name"))
+    site = forms.ModelChoiceField(
+        label=_("Site"), queryset=Site.objects.filter(archived_at=None).order_by("name")
+    )
 
 
 class PersonForm(forms.Form):
@@ -173,6 +176,8 @@ class TeamChangeForm(forms.Form):
         super().__init__(*args, **kwargs)
         members = User.objects.filter(memberships__team=team, is_active=True).distinct().order_by("username")
         self.fields["owner"].queryset = members  # type: ignore[attr-defined]
+        open_sites = Site.objects.filter(Q(archived_at=None) | Q(pk=team.site_id)).order_by("name")
+        self.fields["site"].queryset = open_sites  # type: ignore[attr-defined]
 
 
 class SiteChangeForm(forms.Form):

@@ -58,6 +58,7 @@ class Site(models.Model):
     slug = models.SlugField(_("short name"), unique=True)
     name = models.CharField(_("name"), max_length=100)
     kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices, default=Kind.PROVINCE)
+    archived_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         verbose_name = _("site")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 
-from apps.accounts.models import Membership, Role, Team
+from apps.accounts.models import Membership, Role, Site, Team
 from apps.core.policy import Verdict, allow, deny
 
 if TYPE_CHECKING:
@@ -57,6 +57,17 @@ def may_act_as(user: User | AnonymousUser, team: Team, *roles: str) -> Verdict:
 def may_administer(user: User | AnonymousUser) -> Verdict:
     """Whether a person may change teams, sites, plans and policies of the platform."""
     return allow() if is_platform_admin(user) else deny(_("Only an administrator may do this."))
+
+
+def may_archive_site(user: User | AnonymousUser, site: Site) -> Verdict:
+    """Whether a person may take a site out of use: an administrator, once no team in use works there."""
+    at_work = list(site.teams.filter(archived_at=None).order_by("name").values_list("name", flat=True)[:5])
+    if not is_platform_admin(user) or not at_work:
+        return may_administer(user)
+    return deny(
+        _("Teams still work at %(site)s: %(teams)s. Archive them, or give them another site first.")
+        % {"site": site.name, "teams": ", ".join(at_work)}
+    )
 
 
 def may_lead(user: User | AnonymousUser, team: Team) -> Verdict:

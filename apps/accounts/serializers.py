@@ -14,8 +14,19 @@ from apps.core.models import AuditEntry
 class SiteSerializer(serializers.ModelSerializer[Site]):
     class Meta:
         model = Site
-        fields = ["slug", "name", "kind"]
+        fields = ["slug", "name", "kind", "archived_at"]
+        read_only_fields = ["archived_at"]
         extra_kwargs: dict[str, Any] = {"slug": {"validators": []}}
+
+
+class SiteChangeSerializer(SiteSerializer):
+    """What of a site can change."""
+
+    archived = serializers.BooleanField(required=False, write_only=True)
+
+    class Meta(SiteSerializer.Meta):
+        fields = [*SiteSerializer.Meta.fields, "archived"]
+        read_only_fields = ["slug", "archived_at"]
 
 
 class TeamSerializer(serializers.ModelSerializer[Team]):

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import Membership, PersonalToken, Role, Site, Team, User
-from apps.accounts.policy import may_administer, may_lead
+from apps.accounts.policy import may_administer, may_archive_site, may_lead
 from apps.core import audit, secrets
 from apps.core.errors import Invalid, NotAllowed
 from apps.core.policy import require
@@ -109,13 +109,14 @@ def create_site(slug: str, name: str, kind: str, *, by: User) -> Site:
 
 @transaction.atomic
 def create_team(slug: str, name: str, site: Site, *, by: User) -> Team:
-    """Add a team at a site."""
+    """Add a team at a site. Raises NotAllowed, Invalid for a short name that is taken and for an archived site."""
     require(may_administer(by))
     if Team.objects.filter(slug=slug).exists():
         raise Invalid(
             _("There is a team “%(slug)s” already. Choose another short name.") % {"slug": slug},
             fields={"slug": _("is taken")},
         )
+    _take_in(site)
     team = Team.objects.create(slug=slug, name=name, site=site)
     audit.record("accounts.team.created", team, by=by, slug=slug, site=site.slug)
     return team
@@ -123,8 +124,10 @@ def create_team(slug: str, name: str, site: Site, *, by: User) -> Team:
 
 @transaction.atomic
 def change_team(team: Team, *, name: str, site: Site, owner: User | None, by: User) -> Team:
-    """Give a team another name, site or owner."""
+    """Give a team another name, site or owner. Raises NotAllowed, Invalid for an archived site."""
     require(may_administer(by))
+    if site.pk != team.site_id:
+        _take_in(site)
     team.name, team.site, team.owner = name, site, owner
     team.save(update_fields=["name", "site", "owner"])
     told = owner.get_username() if owner else ""
@@ -137,6 +140,8 @@ def archive_team(team: Team, *, archived: bool, by: User) -> None:
     """Take a team out of use, or open it again. Roles in an archived team count for nothing; what it made stays."""
     require(may_administer(by))
     when = timezone.now() if archived else None
+    if not archived:
+        _take_in(team.site)
     if Team.objects.filter(pk=team.pk, archived_at__isnull=archived).update(archived_at=when):
         audit.record("accounts.team.archived" if archived else "accounts.team.reopened", team, by=by)
 
@@ -149,6 +154,24 @@ def change_site(site: Site, *, name: str, kind: str, by: User) -> Site:
     site.save(update_fields=["name", "kind"])
     audit.record("accounts.site.changed", site, by=by, name=name, kind=kind)
     return site
+
+
+@transaction.atomic
+def archive_site(site: Site, *, archived: bool, by: User) -> None:
+    """Take a site out of use, or open it again. An archived site takes no teams. Raises NotAllowed with the reason."""
+    Site.objects.select_for_update().get(pk=site.pk)
+    require(may_archive_site(by, site) if archived else may_administer(by))
+    when = timezone.now() if archived else None
+    if Site.objects.filter(pk=site.pk, archived_at__isnull=archived).update(archived_at=when):
+        audit.record("accounts.site.archived" if archived else "accounts.site.reopened", site, by=by)
+
+
+def _take_in(site: Site) -> None:
+    """Keep a site open until the end of the transaction, for a team that is about to work there. Raises Invalid."""
+    if Site.objects.select_for_update().get(pk=site.pk).archived_at is not None:
+        words = _("The site %(site)s is archived. Open it again first, or choose another one.")
+        told = words % {"site": site.name}
+        raise Invalid(told, fields={"site": told})
 
 
 @transaction.atomic

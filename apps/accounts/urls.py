@@ -19,6 +19,7 @@ _pages = [
     path("teams/<slug:slug>/archive/", teams.archive_team, name="archive_team"),
     path("sites/", teams.sites, name="sites"),
     path("sites/<slug:slug>/", teams.change_site, name="site"),
+    path("sites/<slug:slug>/archive/", teams.archive_site, name="archive_site"),
     path("invitations/", invitations.list_invitations, name="invitations"),
     path("invitations/<int:pk>/again/", invitations.send_again, name="send_invitation_again"),
     path("invitations/<int:pk>/revoke/", invitations.revoke, name="revoke_invitation"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
@@ -22,7 +22,7 @@ from apps.accounts.forms import (
     show,
 )
 from apps.accounts.models import Membership, Role, Site, Team, User
-from apps.accounts.policy import may_administer, may_lead
+from apps.accounts.policy import may_administer, may_archive_site, may_lead
 from apps.core.errors import Invalid, NotFound
 from apps.core.paging import keyset
 from apps.core.policy import require
@@ -117,14 +117,18 @@ def archive_team(request: HttpRequest, slug: str) -> HttpResponse:
     return redirect("accounts:team", slug=slug)
 
 
+def _site(slug: str) -> Site:
+    found = Site.objects.filter(slug=slug).first()
+    if found is None:
+        raise NotFound(_("There is no site “%(slug)s”.") % {"slug": slug})
+    return found
+
+
 @login_required
 @require_http_methods(["GET", "POST"])
 def change_site(request: HttpRequest, slug: str) -> HttpResponse:
     """A site's name and kind, and which teams work there."""
-    user = cast("User", request.user)
-    site = Site.objects.filter(slug=slug).first()
-    if site is None:
-        raise NotFound(_("There is no site “%(slug)s”.") % {"slug": slug})
+    user, site = cast("User", request.user), _site(slug)
     form = SiteChangeForm(request.POST or None, initial={"name": site.name, "kind": site.kind})
     if request.method == "POST" and form.is_valid():
         services.change_site(site, **form.cleaned_data, by=user)
@@ -132,7 +136,18 @@ def change_site(request: HttpRequest, slug: str) -> HttpResponse:
         return redirect("accounts:site", slug=slug)
     at_site = site.teams.filter(archived_at=None).annotate(people=Count("memberships__user", distinct=True))
     context = {"site": site, "form": form, "teams": at_site.order_by("name")[:200]}
-    return render(request, "accounts/site.html", context | {"may_administer": may_administer(user)})
+    allowed = {"may_administer": may_administer(user), "may_archive": may_archive_site(user, site)}
+    return render(request, "accounts/site.html", context | allowed)
+
+
+@login_required
+@require_POST
+def archive_site(request: HttpRequest, slug: str) -> HttpResponse:
+    """Take a site out of use, or open it again."""
+    archived = request.POST.get("archived") == "1"
+    services.archive_site(_site(slug), archived=archived, by=cast("User", request.user))
+    messages.success(request, _("The site is archived.") if archived else _("The site is open again."))
+    return redirect("accounts:site", slug=slug)
 
 
 @login_required
@@ -161,11 +176,12 @@ def sites(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, _("The site is added."))
             return redirect("accounts:sites")
-    rows = Site.objects.annotate(team_count=Count("teams"))
+    archived = request.GET.get("archived") == "1"
+    rows = Site.objects.filter(archived_at__isnull=not archived)
+    rows = rows.annotate(team_count=Count("teams", filter=Q(teams__archived_at=None)))
     page = keyset(rows, ("kind", "name", "pk"), request.GET.get("cursor", ""), 50)
-    return render(
-        request, "accounts/sites.html", {"page": page, "form": form, "may_administer": may_administer(user)}
-    )
+    context = {"page": page, "form": form, "may_administer": may_administer(user), "archived": archived}
+    return render(request, "accounts/sites.html", context)
 
 
 @login_required
