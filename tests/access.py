@@ -33,10 +33,14 @@ class Row:
         path = self.path.format(**names)
         if self.method == "GET":
             return client.get(path).status_code
+        body = self.body or {}
+        if isinstance(body, dict):
+            body = {
+                key: text.format(**names) if isinstance(text, str) else text for key, text in body.items()
+            }
         if path.startswith("/api/"):
-            body = self.body or {}
             return client.generic(self.method, path, _json(body), "application/json").status_code
-        return client.post(path, self.body or {}).status_code
+        return client.post(path, body).status_code
 
 
 def _json(body: object) -> bytes:
