@@ -39,7 +39,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.humanize",
     "django.forms",
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "guardian",
     "django_htmx",
     "rest_framework",

@@ -3,11 +3,11 @@
 from typing import Any
 
 from django.conf import settings
-from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
 from apps.requests import home
+from portal.administration import site
 from portal.health import healthz
 
 api_v1: list[Any] = [
@@ -33,7 +33,7 @@ api: list[Any] = [
 
 urlpatterns = [
     path("api/", include(api)),
-    path("admin/", admin.site.urls),
+    path("admin/", site().urls),
     path("", home.landing, name="landing"),
     path("home/", home.home, name="home"),
     path("search/", home.find, name="search"),
