@@ -17,7 +17,7 @@ from apps.accounts.selectors import teams_of
 from apps.core import objects
 from apps.core.errors import Invalid, NotFound
 from apps.datasets.models import Dataset, DatasetVersion
-from apps.datasets.policy import READERS, may_view
+from apps.datasets.policy import READERS, WRITERS, may_view
 from apps.datasets.tables import rows_of, table_files
 
 if TYPE_CHECKING:
@@ -34,6 +34,12 @@ def datasets_visible_to(user: User | AnonymousUser) -> QuerySet[Dataset]:
     if not user.is_authenticated:
         return found.none()
     return found.filter(Q(visibility=Dataset.Visibility.ORGANISATION) | Q(team__in=teams_of(user, *READERS)))
+
+
+def datasets_of_builder(user: User) -> QuerySet[Dataset]:
+    """The data sets that a person may add a version to."""
+    found = Dataset.objects.select_related("team").order_by("slug")
+    return found if is_platform_admin(user) else found.filter(team__in=teams_of(user, *WRITERS))
 
 
 def get_dataset(slug: str, *, user: User | AnonymousUser) -> Dataset:

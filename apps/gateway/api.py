@@ -16,13 +16,16 @@ from apps.catalog.policy import may_build
 from apps.catalog.selectors import get_capability
 from apps.core.api import IdempotencyMixin
 from apps.core.policy import require
-from apps.gateway import payloads
+from apps.datasets.selectors import get_dataset
+from apps.gateway import exporting, payloads
 from apps.gateway.asked import OUTCOMES, SPANS, narrowed
-from apps.gateway.models import Call, Outcome, Overload
+from apps.gateway.models import Call, CallExport, Outcome, Overload
 from apps.gateway.retention import days_of
+from apps.gateway.scanning import Condition, look
 from apps.gateway.selectors import (
     calls_visible_to,
     capabilities_called,
+    exports_visible_to,
     feedback_visible_to,
     get_call,
     outcomes_of,
@@ -30,7 +33,10 @@ from apps.gateway.selectors import (
 )
 from apps.gateway.serializers import (
     CallDetailSerializer,
+    CallExportSerializer,
     CallSerializer,
+    LookedSerializer,
+    NewCallExportSerializer,
     OutcomeSerializer,
     OverloadSerializer,
     RetentionSerializer,
@@ -68,6 +74,8 @@ class CallViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Call]):
             OpenApiParameter("since", enum=list(SPANS)),
             OpenApiParameter("outcome", enum=list(OUTCOMES)),
             OpenApiParameter("score_below", float),
+            OpenApiParameter("from", OpenApiTypes.DATETIME),
+            OpenApiParameter("until", OpenApiTypes.DATETIME),
             OpenApiParameter(
                 "shadow", bool, description="What shadows answered, instead of what callers got"
             ),
@@ -75,6 +83,20 @@ class CallViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Call]):
     )
     def list(self, request: Request, *args: object, **kwargs: object) -> Response:
         return super().list(request, *args, **kwargs)
+
+    @extend_schema(
+        parameters=[OpenApiParameter("where", str, required=True, description="a JMESPath condition")],
+        responses=LookedSerializer,
+    )
+    @action(detail=False, methods=["get"])
+    def look(self, request: Request) -> Response:
+        """The calls for which a condition holds: at most 2,000 are looked at; go on with `next_cursor`.
+
+        The filters of the list narrow them before.
+        """
+        condition = Condition(request.query_params.get("where", ""))
+        found = look(self.get_queryset(), condition, request.query_params.get("cursor", ""))
+        return Response(LookedSerializer(found).data)
 
     @extend_schema(responses=CallDetailSerializer)
     def retrieve(self, request: Request, request_id: str) -> Response:
@@ -152,3 +174,37 @@ class RetentionView(APIView):
         capability = get_capability(slug, user=request.user)
         kept = set_retention(capability, asked.validated_data["days"], by=cast("User", request.user))
         return Response({"capability": slug, "days": kept.days})
+
+
+class CallExportViewSet(
+    IdempotencyMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[CallExport]
+):
+    """Calls on their way into a data set, newest first."""
+
+    serializer_class = CallExportSerializer
+    ordering = ("-pk",)
+    lookup_value_regex = r"\d{1,18}"
+
+    def get_queryset(self) -> QuerySet[CallExport]:
+        if getattr(self, "swagger_fake_view", False):
+            return CallExport.objects.none()
+        return exports_visible_to(cast("User", self.request.user))
+
+    @extend_schema(request=NewCallExportSerializer, responses={201: CallExportSerializer})
+    def create(self, request: Request) -> Response:
+        """Make a data set version of calls; watch its status until it is done."""
+        asked = NewCallExportSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        user, values = cast("User", request.user), dict(asked.validated_data)
+        capability = get_capability(values.pop("capability"), user=user)
+        dataset = get_dataset(values.pop("dataset"), user=user)
+        made = exporting.start_export(capability, dataset, values, by=user)
+        return Response(CallExportSerializer(made).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=None, responses=CallExportSerializer)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str) -> Response:
+        """Stop it; nothing is kept. 409 when it has ended."""
+        found = self.get_object()
+        exporting.cancel_export(found, by=cast("User", request.user))
+        return Response(CallExportSerializer(found).data)

@@ -7,6 +7,7 @@ from apps.gateway import api
 
 router = SimpleRouter()
 router.register("calls", api.CallViewSet, basename="api-call")
+router.register("call-exports", api.CallExportViewSet, basename="api-call-export")
 router.register("overloads", api.OverloadViewSet, basename="api-overload")
 router.register("feedback", api.FeedbackViewSet, basename="api-feedback")
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
 from apps.core.errors import Invalid
@@ -25,7 +26,10 @@ OUTCOMES = ("answered", "failed", "complained")
 def narrowed(
     rows: QuerySet[Call], asked: Mapping[str, str], capabilities: Mapping[str, int]
 ) -> QuerySet[Call]:
-    """The calls that `capability`, `version`, `outcome`, `since` and `score_below` leave. Raises Invalid."""
+    """The calls that `capability`, `version`, `outcome`, `since`, `from`, `until` and `score_below` leave.
+
+    `since` is a span back from now; `from` and `until` are moments in ISO 8601. Raises Invalid.
+    """
     if slug := asked.get("capability"):
         rows = rows.filter(capability_id=capabilities.get(slug, 0))
     if version := asked.get("version"):
@@ -34,12 +38,28 @@ def narrowed(
         if span not in SPANS:
             raise Invalid(_("since is “%(value)s”; use hour, day or week.") % {"value": span})
         rows = rows.filter(at__gte=timezone.now() - SPANS[span])
+    for name, lookup in (("from", "at__gte"), ("until", "at__lt")):
+        if moment := asked.get(name):
+            rows = rows.filter(**{lookup: _moment(name, moment)})
     if below := asked.get("score_below"):
         try:
             rows = rows.filter(score__lt=float(below))
         except ValueError as error:
             raise Invalid(_("score_below is “%(value)s”; it must be a number.") % {"value": below}) from error
     return _with_outcome(rows, asked.get("outcome", ""))
+
+
+def _moment(name: str, text: str) -> datetime:
+    try:
+        moment = parse_datetime(text)
+    except ValueError:
+        moment = None
+    if moment is None:
+        raise Invalid(
+            _("%(name)s is “%(value)s”; it must be a moment like 2026-01-31T12:00:00Z.")
+            % {"name": name, "value": text[:50]}
+        )
+    return moment if moment.tzinfo else timezone.make_aware(moment)
 
 
 def _with_outcome(rows: QuerySet[Call], outcome: str) -> QuerySet[Call]:

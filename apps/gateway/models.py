@@ -170,6 +170,49 @@ class Overload(models.Model):
         indexes = [models.Index(fields=["capability", "-last_at"], name="overload_of_capability")]
 
 
+class CallExport(models.Model):
+    """Logged calls on their way into a data set, as its next version.
+
+    `asked` narrows the calls as the list's filters do: version, outcome, since and until (moments), score_below and
+    `where`, a JMESPath condition. `looked_at` calls were read so far, and `found` of them match.
+    """
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", _("Under way")
+        DONE = "done", _("Done")
+        FAILED = "failed", _("Failed")
+        CANCELLED = "cancelled", _("Cancelled")
+
+    lifecycle = Lifecycle(waiting={"done", "failed", "cancelled"}, done=set(), failed=set(), cancelled=set())
+
+    capability = models.ForeignKey("catalog.Capability", on_delete=models.PROTECT, related_name="+")
+    dataset = models.ForeignKey("datasets.Dataset", on_delete=models.PROTECT, related_name="+")
+    asked = models.JSONField(default=dict)
+    status = models.CharField(
+        _("status"), max_length=10, choices=Status.choices, default=Status.WAITING, editable=False
+    )
+    looked_at = models.PositiveIntegerField(_("calls looked at"), default=0)
+    found = models.PositiveIntegerField(_("calls found"), default=0)
+    version = models.ForeignKey(
+        "datasets.DatasetVersion", null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    reason = models.TextField(blank=True)
+    started_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    started_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("export of calls")
+        verbose_name_plural = _("exports of calls")
+        indexes = [
+            models.Index(fields=["id"], condition=models.Q(status="waiting"), name="call_export_waiting"),
+            models.Index(fields=["capability", "-id"], name="call_export_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.capability_id} → {self.dataset_id} #{self.pk}"
+
+
 class Segment(models.Model):
     """How far a file of the data plane's log has been read: the identity of a row is (name, offset)."""
 

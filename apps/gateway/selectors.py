@@ -18,9 +18,10 @@ from apps.accounts.policy import has_role
 from apps.accounts.selectors import teams_of
 from apps.catalog.examples import Example
 from apps.catalog.models import Capability, Version
+from apps.catalog.policy import BUILDERS
 from apps.core.errors import NotFound
 from apps.gateway.histogram import SIZE, percentile
-from apps.gateway.models import Call, Grant, Outcome, Overload, Usage
+from apps.gateway.models import Call, CallExport, Grant, Outcome, Overload, Usage
 from apps.gateway.sealed import masked
 
 if TYPE_CHECKING:
@@ -291,6 +292,16 @@ def calls_visible_to(user: User, *, shadow: bool | None = False) -> QuerySet[Cal
     own = Capability.objects.filter(team__in=teams_of(user, *LOOKED_INTO)).values("pk")
     keys = keys_of(user).values("pk")
     return rows.filter(Q(capability_id__in=own) | Q(grant_id__in=keys, shadow=False))
+
+
+def exports_visible_to(user: User) -> QuerySet[CallExport]:
+    """Exports of the calls of the capabilities that one's teams build, newest first."""
+    rows = CallExport.objects.select_related("capability__team", "dataset", "version", "started_by").order_by(
+        "-pk"
+    )
+    if has_role(user, Role.ADMIN):
+        return rows
+    return rows.filter(capability__team__in=teams_of(user, *BUILDERS))
 
 
 def keys_of(user: User) -> QuerySet[Grant]:

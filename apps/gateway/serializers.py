@@ -7,8 +7,10 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apps.gateway.models import Call, Outcome, Overload
+from apps.gateway.asked import OUTCOMES, SPANS
+from apps.gateway.models import Call, CallExport, Outcome, Overload
 from apps.gateway.retention import MOST_DAYS
+from apps.gateway.scanning import MOST_CHARACTERS
 from apps.gateway.sealed import masked_values, shown
 
 
@@ -85,3 +87,47 @@ class OverloadSerializer(serializers.ModelSerializer[Overload]):
 class RetentionSerializer(serializers.Serializer[Any]):
     capability = serializers.SlugField(read_only=True)
     days = serializers.IntegerField(min_value=1, max_value=MOST_DAYS)
+
+
+class CallExportSerializer(serializers.ModelSerializer[CallExport]):
+    capability: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="slug", read_only=True
+    )
+    dataset: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="slug", read_only=True
+    )
+    version: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="number",
+        read_only=True,
+        help_text="the number of the data set's version, once it is there",
+    )
+
+    class Meta:
+        model = CallExport
+        fields = [
+            "id", "capability", "dataset", "asked", "status", "looked_at", "found", "version", "reason",
+            "started_at", "ended_at",
+        ]  # fmt: skip
+
+
+class NewCallExportSerializer(serializers.Serializer[Any]):
+    """What to take: all calls of a capability that fit the filters, which are those of the list of calls."""
+
+    capability = serializers.SlugField()
+    dataset = serializers.SlugField()
+    version = serializers.CharField(max_length=64, required=False, allow_blank=True)
+    outcome = serializers.ChoiceField(OUTCOMES, required=False, allow_blank=True)
+    since = serializers.ChoiceField(list(SPANS), required=False, allow_blank=True)
+    score_below = serializers.CharField(max_length=20, required=False, allow_blank=True)
+    where = serializers.CharField(
+        max_length=MOST_CHARACTERS, required=False, allow_blank=True, help_text="a JMESPath condition"
+    )
+
+
+class LookedSerializer(serializers.Serializer[Any]):
+    """Calls that were found by a condition, and how far the log was looked through for them."""
+
+    results = CallSerializer(source="items", many=True)
+    looked_at = serializers.IntegerField()
+    back_to = serializers.DateTimeField(allow_null=True)
+    next_cursor = serializers.CharField(allow_blank=True)

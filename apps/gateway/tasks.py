@@ -7,7 +7,7 @@ import logging
 from django.utils import timezone
 
 from apps.core import background
-from apps.gateway import retention, sealed
+from apps.gateway import exporting, retention, sealed
 from apps.gateway.services import announce
 
 log = logging.getLogger(__name__)
@@ -26,3 +26,15 @@ def enforce_retention() -> None:
     done = retention.enforce(timezone.now())
     if any(done.values()):
         log.info("retention ended %s", done)
+
+
+@background.task("gateway.export")
+def export(pk: int) -> None:
+    """Put the calls of one export into its data set."""
+    exporting.run(pk)
+
+
+@background.every(10, "gateway.run_exports")
+def run_exports() -> None:
+    """Take up exports that a killed worker left, or whose task was lost."""
+    exporting.run_waiting()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
@@ -19,15 +20,18 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.catalog.models import Capability
 from apps.catalog.policy import may_build
 from apps.catalog.selectors import get_capability
-from apps.core.paging import keyset
+from apps.core.errors import Invalid
+from apps.core.paging import Page, keyset
 from apps.core.policy import require
 from apps.gateway import payloads
 from apps.gateway.actions import actions_for
 from apps.gateway.asked import narrowed
+from apps.gateway.export_views import FILTERS
 from apps.gateway.forms import RetentionForm
 from apps.gateway.models import SEALED_VALUES, STEPS, Call, DataKey
 from apps.gateway.policy import may_set_retention, may_unmask
 from apps.gateway.retention import days_of, kept_until
+from apps.gateway.scanning import MOST_CHARACTERS, Condition, look
 from apps.gateway.sealed import has_sealed, is_hidden, masked, masked_values, shown
 from apps.gateway.selectors import (
     calls_visible_to,
@@ -46,7 +50,7 @@ if TYPE_CHECKING:
 
     from apps.accounts.models import User
 
-ASKED = ("capability", "version", "since", "outcome", "score_below", "shadow")
+ASKED = ("capability", "version", "since", "outcome", "score_below", "shadow", "where")
 
 
 @login_required
@@ -54,10 +58,20 @@ ASKED = ("capability", "version", "since", "outcome", "score_below", "shadow")
 def call_list(request: HttpRequest) -> HttpResponse:
     """Calls of one's teams' capabilities and keys, newest first."""
     user = cast("User", request.user)
-    asked = {name: request.GET.get(name, "")[:100] for name in ASKED}
+    asked = {name: request.GET.get(name, "")[:MOST_CHARACTERS] for name in ASKED}
     capabilities = capabilities_called(user)
     rows = narrowed(calls_visible_to(user, shadow=bool(asked["shadow"])), asked, capabilities)
-    page = keyset(rows, ("-at", "-request_id"), request.GET.get("cursor", ""), 50)
+    cursor = request.GET.get("cursor", "")
+    looked = where_error = None
+    if asked["where"]:
+        try:
+            looked = look(rows, Condition(asked["where"]), cursor)
+        except Invalid as error:
+            where_error = error.message
+    if looked is not None:
+        page: Page[Call] = Page(looked.items, looked.next_cursor, "")
+    else:
+        page = Page([], "", "") if where_error else keyset(rows, ("-at", "-request_id"), cursor, 50)
     names = {pk: slug for slug, pk in capabilities.items()}
     outcomes = outcomes_of([call.request_id for call in page.items])
     context = {
@@ -65,6 +79,9 @@ def call_list(request: HttpRequest) -> HttpResponse:
         "rows": [(call, names.get(call.capability_id or 0, ""), outcomes.get(call.request_id)) for call in page.items],
         "asked": asked,
         "filtered": any(asked.values()),
+        "looked": looked,
+        "where_error": where_error,
+        "export_url": _export_url(asked, user),
         "overloads": overloads_visible_to(user).filter(last_at__gte=timezone.now() - timedelta(days=1))[:5],
         "retention_url": _retention_url(asked["capability"], user),
         "capabilities": sorted(capabilities),
@@ -80,6 +97,15 @@ def _retention_url(slug: str, user: User) -> str:
     """The page of a capability's retention, for those who build it."""
     capability = Capability.objects.select_related("team").filter(slug=slug).first() if slug else None
     return reverse("calls:retention", args=[slug]) if capability and may_build(user, capability) else ""
+
+
+def _export_url(asked: Mapping[str, str], user: User) -> str:
+    """Where the calls that are shown are made a data set version of, for those who build the capability."""
+    capability = Capability.objects.select_related("team").filter(slug=asked["capability"]).first()
+    if capability is None or asked["shadow"] or not may_build(user, capability):
+        return ""
+    narrowing = {name: asked[name] for name in (*FILTERS, "where") if asked[name]}
+    return f"{reverse('calls:export-new', args=[capability.slug])}?{urlencode(narrowing)}"
 
 
 @login_required

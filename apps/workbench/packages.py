@@ -16,11 +16,10 @@ from apps.compute import environments
 from apps.compute.environments.builder import LOCKS
 from apps.compute.models import Job
 from apps.compute.services import have_lock, lock_of, submit_lock, why_no_lock
-from apps.core import audit, background, objects
+from apps.core import audit, background, objects, turns
 from apps.core.errors import Invalid, PortalError
 from apps.core.policy import require
 from apps.core.urns import urn
-from apps.workbench import turns
 from apps.workbench.models import Environment
 from apps.workbench.policy import may_edit_workspace, may_make_environment
 

@@ -17,11 +17,11 @@ from apps.compute.models import Job
 from apps.compute.policy import may_submit_job
 from apps.compute.selectors import measured_needs
 from apps.compute.services import submit_job
-from apps.core import audit, lineage, objects
+from apps.core import audit, lineage, objects, turns
 from apps.core.errors import Invalid, PortalError
 from apps.core.policy import require
 from apps.datasets.policy import may_view
-from apps.workbench import mounted, registering, turns
+from apps.workbench import mounted, registering
 from apps.workbench.blueprints import Blueprint, Parameter, kind_of, parameters_of, values_for
 from apps.workbench.models import Recipe, RecipeRun, RecipeVersion
 from apps.workbench.policy import may_publish_recipe, may_run_recipe

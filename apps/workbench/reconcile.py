@@ -14,8 +14,9 @@ from apps.compute.adapters import engine
 from apps.compute.engines.base import EngineError, Observed
 from apps.compute.selectors import capacity, in_use
 from apps.compute.services import remove_workload, start_workload, stop_workload, workload_log
+from apps.core import turns
 from apps.core.errors import PortalError, Unavailable
-from apps.workbench import jupyter, spares, turns
+from apps.workbench import jupyter, spares
 from apps.workbench.launch import home_of, lay_out, variables_of, workload_of
 from apps.workbench.models import Workspace
 

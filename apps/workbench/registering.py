@@ -21,12 +21,11 @@ from apps.catalog.selectors import suggested_number
 from apps.catalog.services import create_capability, create_version, package_version
 from apps.compute import environments
 from apps.compute.models import Job
-from apps.core import audit, background, lineage, manifests, objects
+from apps.core import audit, background, lineage, manifests, objects, turns
 from apps.core.errors import Invalid, NotFound, PortalError, Unavailable
 from apps.core.policy import require
 from apps.datasets.models import DatasetVersion
 from apps.datasets.policy import may_view
-from apps.workbench import turns
 from apps.workbench.adapters import Run, Tracker
 from apps.workbench.files import TooMuch, within_limits
 from apps.workbench.launch import home_of

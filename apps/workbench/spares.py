@@ -24,8 +24,9 @@ from apps.compute import environments, ledger
 from apps.compute.adapters import engine
 from apps.compute.engines import sandbox
 from apps.compute.services import grow_reservation, remove_workload, start_workload
+from apps.core import turns
 from apps.core.errors import PortalError, Unavailable
-from apps.workbench import launch, turns
+from apps.workbench import launch
 from apps.workbench.models import SpareServer, Workspace
 
 if TYPE_CHECKING:
