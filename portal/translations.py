@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 LOCALE = ROOT / "portal" / "locale"
 # Of no use to translators, and the cause of a conflict between any two changes.
 CHANGING = (b'"POT-Creation-Date', b'"PO-Revision-Date', b'"Generated-By')
-SOURCES = ("apps", "portal")
+SOURCES = ("apps", "portal", "sdk/atrium")
 KEYWORDS: dict[str, tuple[object, ...] | None] = {
     "_": None,
     "gettext": None,
     "gettext_lazy": None,
     "gettext_noop": None,
+    "tell": None,
     "ngettext": (1, 2),
     "ngettext_lazy": (1, 2),
     "pgettext": ((1, "c"), 2),

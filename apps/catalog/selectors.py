@@ -17,6 +17,7 @@ from apps.accounts.selectors import teams_of
 from apps.catalog.comparison import Side
 from apps.catalog.models import Capability, ParsingRules, Version
 from apps.catalog.policy import BUILDERS, LISTED, may_build, may_view_capability
+from apps.catalog.telling import in_words
 from apps.core import naming, objects
 from apps.core.errors import Invalid, NotFound
 from apps.core.search import lexemes
@@ -188,7 +189,7 @@ def side_of(version: Version, *, user: User | AnonymousUser) -> Side:
             "files": len(version.manifest or version.source_manifest),
         },
         signature=version.signature,
-        report=version.report,
+        report=in_words(version.report, version.report.get("told") or {}),
         parameters=version.parameters,
         lineage={
             **{name: named[each].label if each else "" for name, each in sources.items()},

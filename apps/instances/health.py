@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 TIMEOUT_S = 1.0
 _THREADS = 8
@@ -37,13 +38,23 @@ def is_ready(path: str, timeout: float = TIMEOUT_S) -> bool:
 
 def words(path: str, timeout: float = TIMEOUT_S) -> str:
     """Why a runner says that it is not ready; empty when it says nothing in time."""
+    return str(_told(path, timeout).get("error", ""))
+
+
+def failure(path: str, timeout: float = TIMEOUT_S) -> str:
+    """Why a runner says that it will never be ready: no model to load, or a shipped case fails; else empty."""
+    told = _told(path, timeout) if path else {}
+    return str(told.get("error", "")) if told.get("failed") is True else ""
+
+
+def _told(path: str, timeout: float) -> dict[str, Any]:
     connection = _UnixConnection(path, timeout)
     try:
         connection.request("GET", "/v2/health/ready", headers={"Connection": "close"})
         answer = json.loads(connection.getresponse().read(4096))
-        return str(answer.get("error", "")) if isinstance(answer, dict) else ""
+        return answer if isinstance(answer, dict) else {}
     except (OSError, http.client.HTTPException, ValueError):
-        return ""
+        return {}
     finally:
         connection.close()
 

@@ -196,6 +196,12 @@ def _check(deployment: Deployment, replica: Replica, observed: Observed, healthy
             facts["ready_at"] = timezone.now()
         _note(deployment, replica, **facts)
         return
+    if words := "" if replica.ready_at else health.failure(replica.socket):
+        told = _("It cannot serve this version: %(words)s") % {"words": words}
+        facts |= _failure(told) | {"failed_checks": START_CHECKS, "status": Replica.Status.FAILED}
+        _note(deployment, replica, **facts)
+        stop_workload(replica.workload_id, 1.0)
+        return
     failed = replica.failed_checks + 1
     facts["failed_checks"] = failed
     if failed >= (REPLACE_AFTER if replica.ready_at else START_CHECKS):

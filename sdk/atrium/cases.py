@@ -9,6 +9,7 @@ import numpy as np
 
 from atrium.oip.arrays import Array, to_array
 from atrium.package import Case
+from atrium.told import tell
 
 
 class Model(Protocol):
@@ -38,11 +39,13 @@ def run_case(model: Model, case: Case) -> CaseResult:
     try:
         answers = model.predict({tensor.name: to_array(tensor) for tensor in case.inputs})
     except Exception as error:
-        return CaseResult(case.name, False, math.inf, f"the model raised {type(error).__name__}: {error}")
+        raised = f"{type(error).__name__}: {error}"
+        return CaseResult(case.name, False, math.inf, tell("the model raised %(error)s", error=raised))
     worst = 0.0
     for tensor in case.expected:
         if tensor.name not in answers:
-            return CaseResult(case.name, False, math.inf, f"output '{tensor.name}' is missing in the answer")
+            message = tell("output '%(name)s' is missing in the answer", name=tensor.name)
+            return CaseResult(case.name, False, math.inf, message)
         expected = to_array(tensor)
         distance = difference(expected, np.asarray(answers[tensor.name]))
         worst = max(worst, distance)
@@ -53,8 +56,13 @@ def run_case(model: Model, case: Case) -> CaseResult:
 
 def _mismatch(name: str, distance: float, tolerance: float) -> str:
     if math.isinf(distance):
-        return f"output '{name}' has another value or shape than expected"
-    return f"output '{name}' differs by {distance:.3g}, more than the tolerance {tolerance:g}"
+        return tell("output '%(name)s' has another value or shape than expected", name=name)
+    return tell(
+        "output '%(name)s' differs by %(apart)s, more than the tolerance %(tolerance)s",
+        name=name,
+        apart=f"{distance:.3g}",
+        tolerance=f"{tolerance:g}",
+    )
 
 
 def run_cases(model: Model, cases: Sequence[Case]) -> list[CaseResult]:

@@ -24,14 +24,9 @@ from atrium import work
 from atrium.answers import Answers, Columns
 from atrium.evaluation.endpoint import Endpoint, Refused
 from atrium.oip.arrays import from_array
-from atrium.rows import BLOCK_ROWS, Block, Unusable, open_table
+from atrium.pace import FIRST_ROWS, Pace
+from atrium.rows import Block, Unusable, open_table
 
-FIRST_ROWS = 128
-GROWTH = 4
-QUICK_S, SLOW_S = 0.5, 5.0
-"""Calls grow while they take less than the first, and shrink when they take more than the second."""
-VALUES_PER_CALL = 60_000
-"""As FP32 they stay below the size up to which the gateway's log keeps a body in its row."""
 MOST_FAILED_FIRST = 10 * FIRST_ROWS
 TOLD_EVERY = 20_000
 ENDING = (401, 403, 429)
@@ -70,11 +65,13 @@ class Source:
 
     def allows(self, values: NDArray[np.float64]) -> bool:
         """Whether all of [rows, columns] are within the limits, and whole where they must be."""
+        if is_whole(self.spec["datatype"]) and not (values == np.floor(values)).all():
+            return False
+        if not any(limit != (None, None) for limit in self.limits):
+            return True
         low = np.array([-np.inf if low is None else low for low, _high in self.limits])
         high = np.array([np.inf if high is None else high for _low, high in self.limits])
-        whole = is_whole(self.spec["datatype"])
-        within = (values >= low) & (values <= high)
-        return bool(within.all()) and (not whole or bool((values == np.floor(values)).all()))
+        return bool((values.min(axis=0) >= low).all() and (values.max(axis=0) <= high).all())
 
 
 def sources_of(signature: dict[str, Any], header: list[str]) -> list[Source]:
@@ -267,8 +264,7 @@ class Prediction:
         fixed = any(list(source.spec["shape"])[:1] != [-1] for source in self.sources)
         loose = any(_item_size(source.spec) < 0 for source in self.sources)
         width = sum(max(1, _item_size(source.spec)) for source in self.sources)
-        self._most = 1 if fixed or loose else max(1, min(BLOCK_ROWS, VALUES_PER_CALL // width))
-        self._rows_per_call = min(FIRST_ROWS, self._most)
+        self._pace = Pace(width, one_by_one=fixed or loose)
         self._ended = False
 
     def check(self) -> int:
@@ -321,7 +317,7 @@ class Prediction:
                 at = 0
                 while at < len(block):
                     # The size of the next call follows from how long the one before the last took.
-                    part = block.part(at, at + self._rows_per_call)
+                    part = block.part(at, at + self._pace.rows)
                     at += len(part)
                     before, coming = coming, asking.submit(self._tell, part)
                     if before is not None:
@@ -339,7 +335,7 @@ class Prediction:
             self._ended = error.status in ENDING
             if len(part) <= FIRST_ROWS or self._ended:
                 return [(part, _said(part, error), error)]
-        self._rows_per_call = self._most = FIRST_ROWS
+        self._pace.stay_at(FIRST_ROWS)
         pieces = [part.part(at, at + FIRST_ROWS) for at in range(0, len(part), FIRST_ROWS)]
         return [told for piece in pieces for told in self._tell(piece)]
 
@@ -350,10 +346,7 @@ class Prediction:
             for spec, array in zip(specs, arrays_of(self.sources, block), strict=True)
         ]
         answer = self.endpoint.infer(tensors)
-        if answer.seconds < QUICK_S:
-            self._rows_per_call = min(self._rows_per_call * GROWTH, self._most)
-        elif answer.seconds > SLOW_S:
-            self._rows_per_call = max(self._rows_per_call // GROWTH, 1)
+        self._pace.took(answer.seconds)
         return answers_of(self.signature, answer.outputs, len(block))
 
 

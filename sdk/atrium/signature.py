@@ -278,7 +278,7 @@ def check_tensor(spec: TensorSpec, tensor: Tensor) -> None:
     if not spec.accepts(tensor.shape):
         raise InvalidTensor(
             f"input '{spec.name}': expected shape {show_shape(spec.shape)}, "
-            f"got {show_shape(tensor.shape)}{_shape_hint(spec)}"
+            f"got {show_shape(tensor.shape)}{_shape_hint(spec, len(tensor.shape))}"
         )
     _check_finite(spec, tensor)
     if spec.minimum is not None or spec.maximum is not None:
@@ -287,8 +287,8 @@ def check_tensor(spec: TensorSpec, tensor: Tensor) -> None:
         _check_choices(spec, tensor)
 
 
-def _shape_hint(spec: TensorSpec) -> str:
-    if not spec.batched or spec.item_count < 0:
+def _shape_hint(spec: TensorSpec, dimensions: int) -> str:
+    if not spec.batched or spec.item_count < 0 or (dimensions != len(spec.shape) > 1):
         return f"; send a tensor of {len(spec.shape)} dimensions"
     if spec.item_count == 1:
         return "; send one value per item"

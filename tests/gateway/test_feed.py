@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
+import json
 import time
 
 import pytest
@@ -12,12 +14,13 @@ from django.conf import settings
 from apps.catalog.models import Capability, Version
 from apps.gateway.dataplane.snapshot import Snapshot, dump
 from apps.gateway.models import Grant
-from apps.gateway.services import create_grant, revoke_grant, suspend_grant
+from apps.gateway.services import change_limits, create_grant, resume_grant, revoke_grant, suspend_grant
 from apps.gateway.snapshot import picture
 from apps.instances import routes
 from apps.instances.models import Deployment, Replica, TrafficWeight
+from apps.instances.services import set_weights
 from tests.factories import make_capability, make_packaged_version, make_ready_deployment
-from tests.gateway.conftest import free_port, until
+from tests.gateway.conftest import BODY, free_port, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -60,6 +63,59 @@ def test_a_new_key_works_and_a_suspended_or_revoked_one_ends_within_two_seconds(
 
     kept = here.state / "snapshot"
     assert until(lambda: kept.exists() and b"digits" in kept.read_bytes())
+
+
+class Kept:
+    """One kept connection to each of the processes that share the port."""
+
+    def __init__(self, here, processes: int) -> None:
+        self.found: dict[int, http.client.HTTPConnection] = {}
+        while len(self.found) < processes:
+            connection = http.client.HTTPConnection("127.0.0.1", here.port, timeout=10)
+            connection.request("GET", "/healthz")
+            self.found.setdefault(json.load(connection.getresponse())["pid"], connection)
+
+    def ask(self, key: str, body: bytes = BODY) -> list[tuple[int, str | None]]:
+        """Status and version of a call in each process."""
+        seen = []
+        for connection in self.found.values():
+            connection.request("POST", "/v2/models/digits/infer", body, {"Authorization": f"Bearer {key}"})
+            answer = connection.getresponse()
+            answer.read()
+            seen.append((answer.status, answer.getheader("Atrium-Version")))
+        return seen
+
+
+def test_every_change_acts_in_both_processes_of_a_port_within_two_seconds(
+    live, gateway, runner, radio, ada, ole, signed
+):
+    digits = make_capability(radio, ada, "digits")
+    first, second = (make_ready_deployment(make_packaged_version(digits, ada), ole) for _ in range(2))
+    for deployment in (first, second):
+        version = deployment.version
+        Replica.objects.filter(deployment=deployment).update(socket=runner(version.number))
+        signed.add(version.digest)
+    set_weights(digits, {first.pk: 100}, by=ole)
+    grant, key = create_grant(kind="trial", capability=digits, user=ada, by=ada)
+    here = gateway(live_url=live, token=settings.ATRIUM.gateway_token, processes=2)
+    both = Kept(here, 2)
+
+    def within_two_seconds(*wanted: tuple[int, str | None]) -> None:
+        began = time.monotonic()
+        until(lambda: set(both.ask(key)) == set(wanted), 5)
+        assert time.monotonic() - began < 2
+
+    within_two_seconds((200, first.version.number))
+    set_weights(digits, {second.pk: 100}, by=ole)
+    within_two_seconds((200, second.version.number))
+    suspend_grant(grant, by=ada)
+    within_two_seconds((403, None))
+    resume_grant(grant, by=ada)
+    within_two_seconds((200, second.version.number))
+    change_limits(grant.pool, {"rate_per_s": 0.001, "burst": 1}, by=ada)
+    within_two_seconds((429, None))
+    revoke_grant(grant, by=ada)
+    within_two_seconds((401, None))
 
 
 def test_without_the_token_nobody_reads_the_keys(live):

@@ -46,13 +46,17 @@ def test_operators_are_alerted_once_for_each_time_of_overload(
     assert [row["refused"] for row in client.get("/api/v1/overloads/").json()["results"]] == [1, 4]
 
 
-def test_above_the_queues_bound_calls_are_refused_at_once_and_say_when_to_come_again(gateway, runner):
-    serving = gateway(picture(sockets={"1.0.0": [runner()]}), in_flight_per_replica=4)
+@pytest.mark.parametrize("processes", [1, 2])
+def test_above_the_queues_bound_calls_are_refused_at_once_and_say_when_to_come_again(
+    gateway, runner, processes
+):
+    sockets = {"1.0.0": [runner()]}
+    serving = gateway(picture(sockets=sockets), in_flight_per_replica=4, processes=processes)
     with ThreadPoolExecutor(12) as pool:
         answers = list(pool.map(lambda _: serving.infer(b"SLEEP1"), range(12)))
 
     refused = [answer for answer in answers if answer.status == 503]
-    assert len(refused) == 8
+    assert 12 - 4 * processes <= len(refused) <= 8
     assert {answer.json["type"] for answer in refused} == {"urn:atrium:problem:overloaded"}
     assert all(int(answer.getheader("Retry-After")) >= 1 for answer in refused)
-    assert sum(record.facts["error"] == "overloaded" for record in serving.records()) == 8
+    assert sum(record.facts["error"] == "overloaded" for record in serving.records()) == len(refused)

@@ -11,7 +11,7 @@ from apps.gateway.dataplane.config import Config
 from apps.gateway.dataplane.http import KEPT_HEADS, Server
 from apps.gateway.dataplane.limits import Limiter
 from apps.gateway.dataplane.metrics import Metrics
-from apps.gateway.dataplane.service import Service
+from apps.gateway.dataplane.service import Parts, Service
 from apps.gateway.dataplane.snapshot import Snapshot, dump
 from apps.gateway.dataplane.upstream import Pool
 from tests.gateway.conftest import BODY, KEY, grant, picture, until
@@ -26,12 +26,12 @@ class Here:
         config.prepare()
         calls = CallLog(config, "0-test")
         limiter = Limiter(calls.folder, None, 1)
-        self.service = Service(config, read(shot), Pool(), limiter, calls, Metrics(folder, "0"))
+        self.parts = Parts(config, read(shot), Pool(), limiter, calls, Metrics(folder, "0"))
         self.path = str(folder / "g.sock")
         self.config = config
 
     async def __aenter__(self):
-        self.server = Server(self.config, self.service)
+        self.server = Server(self.config, Service(self.parts))
         loop = asyncio.get_running_loop()
         self.listening = await loop.create_unix_server(self.server.connection, self.path)
         self.reader, self.writer = await asyncio.open_unix_connection(self.path)
@@ -69,10 +69,10 @@ def test_a_repeated_head_follows_every_change_of_keys_and_routes(folder, runner)
     async def scene() -> None:
         async with Here(folder, shot(first=100, second=0)) as here:
             assert [await here.ask(raw(BODY)) for _ in range(3)] == [(b"200", b"1.0.0")] * 3
-            here.service.swap(read(shot()))
+            here.parts.swap(read(shot()))
             assert await here.ask(raw(BODY)) == (b"200", b"2.0.0")
             for status, code in (("suspended", b"403"), ("revoked", b"401"), ("active", b"200")):
-                here.service.swap(read(shot(status)))
+                here.parts.swap(read(shot(status)))
                 assert (await here.ask(raw(BODY)))[0] == code
             assert len(here.server.heads) == 1
 

@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from apps.core.errors import Conflict, NotAllowed
 from apps.gateway import partitions
+from apps.gateway.dataplane.call import new_id
 from apps.gateway.dataplane.routing import by_weight, point_of
-from apps.gateway.dataplane.service import new_id
 from apps.gateway.dataplane.snapshot import Capability
 from apps.gateway.models import Call, Retention
 from apps.gateway.retention import kept_until

@@ -95,6 +95,19 @@ def package(base: Base, source: Path, work: Path, golden: Path | None = None, **
     return Packaged(done.returncode, result, work / "outputs" / "package", done.stdout + done.stderr)
 
 
+def write_package(
+    folder: Path, code: str, signature: dict[str, Any], *, version: str = "1.0.0", cases: Any = ()
+) -> Path:
+    """A package of the capability `digits` from a text of Python, as packaging would write it."""
+    (folder / "model").mkdir(parents=True)
+    (folder / "model" / "model.py").write_text(code)
+    facts = {"format": "atrium-package/1", "capability": "digits", "version": version, "framework": "python",
+             "runtime": "python", "entry": {"module": "model"}, "signature": signature}  # fmt: skip
+    (folder / "package.json").write_text(json.dumps(facts))
+    (folder / "cases.json").write_text(json.dumps(list(cases)))
+    return folder
+
+
 class Packages(dict[str, Packaged]):
     """The sources by name, each packaged when it is first asked for."""
 

@@ -83,7 +83,7 @@ def test_a_broken_file_is_refused_with_what_is_wrong(told):
 
 
 def test_a_large_row_group_is_asked_about_in_parts(told):
-    assert (told["many"]["answered"], told["many"]["largest"]) == (6_000, 937)
+    assert (told["many"]["answered"], told["many"]["largest"]) == (6_000, 2048)
 
 
 @pytest.mark.soak

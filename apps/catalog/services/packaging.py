@@ -38,7 +38,7 @@ _PACKAGE = "package/"
 _LARGEST_TABLE = 50_000_000
 _REPORTED = (
     *("steps", "cases", "golden", "conversion", "quantisation", "latency", "size", "environment"),
-    "detected_by",
+    *("detected_by", "told"),
 )
 
 
@@ -54,7 +54,7 @@ def package_version(version: Version, *, by: User) -> Job:
     known = locking.known_environment(version) if missing else locking.BASE
     Version.lifecycle.move(version, "packaging", by=by, failure={}, report={})
     lock = locking.lock_packages(version, by=by) if known is None else None
-    job = lock or _submit(version, str(known), _why(missing), by=by)
+    job = lock or _submit(version, str(known), missing, by=by)
     _follow(version, job)
     return job
 
@@ -71,20 +71,13 @@ def package_in_base(version: Version, *, by: User) -> Job:
     return job
 
 
-def _why(missing: list[str]) -> str:
-    """What the step `environment` says."""
-    if not missing:
-        return _("the base environment has all that the model asks for")
-    return _("an environment of its own, for %(packages)s") % {"packages": "; ".join(missing[:8])}
-
-
 def _follow(version: Version, job: Job) -> None:
     Version.objects.filter(pk=version.pk).update(job_id=job.pk)
     version.job_id = job.pk
 
 
-def _submit(version: Version, environment: str, why: str, *, by: User | None) -> Job:
-    """Queue the packaging in an environment; it waits there until the environment is built."""
+def _submit(version: Version, environment: str, missing: list[str], *, by: User | None) -> Job:
+    """Queue the packaging in an environment, made for what is `missing` in the base; it waits until that is built."""
     capability = version.capability
     inputs = {f"source/{path}": entry["sha256"] for path, entry in version.source_manifest.items()}
     inputs |= _golden_rows(version)
@@ -110,7 +103,7 @@ def _submit(version: Version, environment: str, why: str, *, by: User | None) ->
             "capability": capability.slug,
             "version": version.number,
             "environment": environment,
-            "environment_note": why,
+            "own_packages": missing[:8],
         },
         resources=_RESOURCES,
         max_attempts=1,
@@ -136,9 +129,7 @@ def take_lock_result(job_id: int) -> Version | None:
         lock = lock_of(job)
         if lock is not None:
             name = locking.keep_lock_of(lock, version)
-            _follow(
-                version, _submit(version, name, _why(locking.missing_in_base(version)), by=job.created_by)
-            )
+            _follow(version, _submit(version, name, locking.missing_in_base(version), by=job.created_by))
             return version
         failure = {"step": "environment", **why_no_lock(job)}
         step = {"name": "environment", "status": "failed", "seconds": 0, "message": failure["message"][:300]}

@@ -26,6 +26,7 @@ from apps.catalog.policy import (
 )
 from apps.catalog.selectors import next_patch, rules_of, suggested_number, text_of
 from apps.catalog.services.locking import JOB_KIND as LOCKING
+from apps.catalog.telling import in_words
 from apps.catalog.views.capabilities import built, show_error
 from apps.compute.models import Job
 from apps.compute.selectors import job_log
@@ -127,27 +128,31 @@ def _state_of(version: Version, user: User) -> dict[str, Any]:
     """What the packaging fragment shows."""
     job = Job.objects.filter(pk=version.job_id).first() if version.job_id else None
     log = b""
+    told = version.report.get("told") or {}
+    report = in_words(version.report, told)
     if version.status == Version.Status.FAILED and job is not None:
         log = log_of_step(job_log(job, 0, 1 << 22)[0], str(version.failure.get("step", "")))[-_LOG_BYTES:]
     return {
         "version": version,
         "capability": version.capability,
+        "failure": in_words(version.failure, told),
         "failed_step": _STEP_NAMES.get(str(version.failure.get("step", "")), version.failure.get("step", "")),
         "job": job,
-        "steps": _steps_of(version, job),
+        "doing": _(job.progress_message) if job is not None and job.progress_message else "",
+        "steps": _steps_of(version, job, report),
         "log": log.decode(errors="replace"),
         "may_package": may_package_version(user, version),
         "can_package": Version.lifecycle.can(version, "packaging"),
         "can_retire": Version.lifecycle.can(version, "retired") and may_retire_version(user, version),
         "columns": version.signature.get("columns") or [],
-        "conversion": version.report.get("conversion") or {},
-        "quantisation": version.report.get("quantisation") or {},
-        "golden": version.report.get("golden") or {},
-        "agreement": _agreement_of(version.report),
-        "variants": _variants_of(version.report),
+        "conversion": report.get("conversion") or {},
+        "quantisation": report.get("quantisation") or {},
+        "golden": report.get("golden") or {},
+        "agreement": _agreement_of(report),
+        "variants": _variants_of(report),
         "next_patch": next_patch(version),
-        "cases": version.report.get("cases") or [],
-        "environment": version.report.get("environment") or {},
+        "cases": report.get("cases") or [],
+        "environment": report.get("environment") or {},
         "can_use_base": version.status == Version.Status.FAILED
         and version.failure.get("step") == "environment",
     }
@@ -208,12 +213,10 @@ def _origin_of(version: Version, user: User) -> dict[str, naming.Named]:
     return {name: named[each] for name, each in known.items() if each}
 
 
-def _steps_of(version: Version, job: Job | None) -> list[dict[str, Any]]:
+def _steps_of(version: Version, job: Job | None, report: dict[str, Any]) -> list[dict[str, Any]]:
     """The steps as reported, or, while the job runs, as far as its progress tells."""
-    if version.report.get("steps"):
-        return [
-            {**step, "title": _STEP_NAMES.get(step["name"], step["name"])} for step in version.report["steps"]
-        ]
+    if report.get("steps"):
+        return [{**step, "title": _STEP_NAMES.get(step["name"], step["name"])} for step in report["steps"]]
     if version.status != Version.Status.PACKAGING or job is None:
         return []
     done = round(job.progress * len(STEPS)) if job.progress is not None else 0
@@ -222,7 +225,7 @@ def _steps_of(version: Version, job: Job | None) -> list[dict[str, Any]]:
     steps = []
     for index, name in enumerate(STEPS):
         status = "done" if index < done else "running" if index == done else "waiting"
-        message = job.progress_message if status == "running" else ""
+        message = _(job.progress_message) if status == "running" and job.progress_message else ""
         steps.append(
             {"name": name, "title": _STEP_NAMES[name], "status": status, "message": message, "seconds": None}
         )

@@ -59,18 +59,24 @@ class CallLog:
 
     def append(self, facts: dict[str, Any] | bytes, request: bytes = b"", answer: bytes = b"") -> None:
         """Write one record whole, or not at all and raise LogFull."""
-        record = segments.pack(facts, request, answer)
+        self._write(segments.pack(facts, request, answer), 1)
+
+    def append_all(self, records: list[dict[str, Any]]) -> None:
+        """Write records without bodies: all of them, or none and raise LogFull."""
+        self._write(b"".join(map(segments.pack, records)), len(records))
+
+    def _write(self, data: bytes, records: int) -> None:
         try:
-            written = os.write(self._file, record)
+            written = os.write(self._file, data)
         except OSError as problem:
             self._failed()
             raise LogFull(str(problem)) from problem
-        if written != len(record):
+        if written != len(data):
             os.ftruncate(self._file, self._size)
             self._failed()
             raise LogFull("the disk is full")
         self._size += written
-        self.written += 1
+        self.written += records
         self._full_until = 0.0
         if self._size >= self._config.segment_bytes:
             self._rotate()

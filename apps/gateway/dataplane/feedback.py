@@ -20,7 +20,9 @@ def parse(body: bytes) -> list[dict[str, Any]]:
     try:
         raw = orjson.loads(body)
     except orjson.JSONDecodeError as problem:
-        raise Refused(400, f"The body is not JSON: {problem}.") from problem
+        raise Refused(
+            400, f"The body is not JSON: {problem}. Send one object with request_id, or a list of them."
+        ) from problem
     items = raw.get("feedback", [raw]) if isinstance(raw, dict) else raw
     if not isinstance(items, list) or not items:
         raise Refused(422, "Send one object with request_id, or a list of them under feedback.")

@@ -20,7 +20,7 @@ from apps.gateway.dataplane.feed import Feed
 from apps.gateway.dataplane.http import Server
 from apps.gateway.dataplane.limits import Limiter
 from apps.gateway.dataplane.metrics import Metrics, memory_bytes
-from apps.gateway.dataplane.service import Service
+from apps.gateway.dataplane.service import Parts, Service
 from apps.gateway.dataplane.snapshot import Snapshot
 from apps.gateway.dataplane.upstream import Pool
 from apps.gateway.dataplane.valkey import Valkey
@@ -54,15 +54,15 @@ class Process:
         valkey = Valkey(config.valkey_url) if config.valkey_url else None
         limiter = Limiter(calls.folder, valkey, config.processes)
         metrics = Metrics(Path(config.state_dir), str(self.index))
-        service = Service(config, Snapshot.empty(), Pool(), limiter, calls, metrics)
-        feed = Feed(config, service.swap)
+        parts = Parts(config, Snapshot.empty(), Pool(), limiter, calls, metrics)
+        feed = Feed(config, parts.swap)
         feed.load()
-        server = Server(config, service)
-        service.health = lambda: self._health(feed, limiter, server)
+        server = Server(config, Service(parts))
+        parts.health = lambda: self._health(feed, limiter, server)
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
         listening = await self._listen(server, unix)
-        tasks = [asyncio.create_task(calls.keep_syncing()), asyncio.create_task(self._tick(service, server))]
+        tasks = [asyncio.create_task(calls.keep_syncing()), asyncio.create_task(self._tick(parts, server))]
         if config.live_url:
             tasks.append(asyncio.create_task(feed.follow()))
         await _until_told(tasks)
@@ -87,23 +87,23 @@ class Process:
         log.info("gateway process %s listens on %s:%s", self.name, self.config.bind, self.config.port)
         return listening
 
-    async def _tick(self, service: Service, server: Server) -> None:
+    async def _tick(self, parts: Parts, server: Server) -> None:
         """The slow clock: deadlines four times a second, the rest each second."""
         beat = 0
         while True:
             await asyncio.sleep(0.25)
             beat += 1
-            service.pool.tick()
+            parts.pool.tick()
             if beat % 4:
                 continue
             server.tick()
-            service.pool.forget_unused()
-            service.metrics.set("atrium_gateway_connections", len(server.connections))
-            service.metrics.set("atrium_gateway_memory_bytes", memory_bytes())
-            service.metrics.set("atrium_gateway_log_records_total", service.calls.written)
-            service.metrics.save()
+            parts.pool.forget_unused()
+            parts.metrics.set("atrium_gateway_connections", len(server.connections))
+            parts.metrics.set("atrium_gateway_memory_bytes", memory_bytes())
+            parts.metrics.set("atrium_gateway_log_records_total", parts.calls.written)
+            parts.metrics.save()
             try:
-                await service.limiter.tick()
+                await parts.limiter.tick()
             except Exception:
                 log.exception("the limits could not be reported")
 

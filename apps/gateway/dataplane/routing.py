@@ -84,10 +84,15 @@ def _bound(
 ) -> Deployment:
     deployment = snapshot.deployment(name)
     if deployment is None or deployment.capability != capability.name:
-        raise Refused(404, f"The deployment {name} that this key is bound to has been removed.")
+        raise Refused(
+            404,
+            f"The deployment {name} that this key is bound to has been removed. Ask its team for a new key.",
+        )
     if version is not None and version != deployment.version:
         raise Refused(
-            404, f"This key is bound to a deployment of version {deployment.version}, not {version!r}."
+            404,
+            f"This key is bound to a deployment of version {deployment.version}, not {version!r}. "
+            "Leave out /versions/… to call it.",
         )
     return deployment
 

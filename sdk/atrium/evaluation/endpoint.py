@@ -4,7 +4,11 @@ import http.client
 import json
 import socket
 import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any
 
 from numpy.typing import NDArray
@@ -107,6 +111,38 @@ class Endpoint:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def ask_in_order(
+    connect: Callable[[], Endpoint], requests: Iterable[list[Tensor]], *, at_once: int = 2
+) -> Iterator[Answer]:
+    """The answers in the order of the requests, while the model already has the next: it need not wait for us.
+
+    A request is made when there is room for it, so that its size may follow from the answers before. Raises Refused.
+    """
+    free: SimpleQueue[Endpoint] = SimpleQueue()
+    for _ in range(at_once):
+        free.put(connect())
+
+    def ask(tensors: list[Tensor]) -> Answer:
+        endpoint = free.get()
+        try:
+            return endpoint.infer(tensors)
+        finally:
+            free.put(endpoint)
+
+    waiting: deque[Future[Answer]] = deque()
+    try:
+        with ThreadPoolExecutor(at_once) as pool:
+            for tensors in requests:
+                waiting.append(pool.submit(ask, tensors))
+                if len(waiting) == at_once:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+    finally:
+        for _ in range(at_once):
+            free.get().close()
 
 
 def _error_text(body: bytes) -> str:

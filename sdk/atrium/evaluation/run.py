@@ -1,7 +1,7 @@
 """One evaluation: everything that is measured, in the order in which it is told."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 import atrium
 from atrium.evaluation import fairness, load, resampling, robustness, scoring
-from atrium.evaluation.endpoint import Endpoint, Refused
+from atrium.evaluation.endpoint import Endpoint, Refused, ask_in_order
 from atrium.evaluation.table import Table, read_table
 from atrium.evaluation.tasks import Answers, Task, choose
 from atrium.evaluation.tasks.classification import mcnemar
 from atrium.oip import Tensor, read_json
 from atrium.oip.arrays import to_array
+from atrium.pace import Pace
 from atrium.signature import Signature, parse_signature
 
 Array = NDArray[Any]
-BATCH = 256
 _SHOWN_ROWS = 200
 _INPUT_CHARACTERS = 300
 
@@ -57,6 +57,7 @@ class Evaluation:
         )
         self.all_rows = np.arange(len(self.table))
         self.calls = 0
+        self._paces: dict[str, Pace] = {}
         self.candidate = Side("candidate", **params["candidate"])
         self.production = Side("production", **params["production"]) if params.get("production") else None
 
@@ -82,19 +83,29 @@ class Evaluation:
         self._write_rows(mine)
         return result
 
-    def _ask(self, side: Side, changed: dict[str, Array] | None = None, batch: int = BATCH) -> Answers:
-        return self.task.read(self._batches(side, range(0, len(self.table), batch), changed or {}, batch))
+    def _ask(self, side: Side, changed: dict[str, Array] | None = None) -> Answers:
+        return self.task.read(self.outputs(side, changed=changed))
 
-    def _batches(
-        self, side: Side, starts: Iterable[int], changed: dict[str, Array], batch: int
+    def outputs(
+        self, side: Side, rows: int = 0, *, changed: dict[str, Array] | None = None, alone: bool = False
     ) -> list[dict[str, Array]]:
-        endpoint = side.connect()
+        """What came back for the first rows (0: all of them), call after call; `alone` asks about each by itself."""
+        total = rows or len(self.table)
+        pace = self._paces.setdefault(side.name, Pace(self.table.width))
+
+        def requests() -> Iterator[list[Tensor]]:
+            start = 0
+            while start < total:
+                end = min(total, start + (1 if alone else pace.rows))
+                yield self.table.tensors(slice(start, end), self.signature, changed)
+                start = end
+
         found = []
-        for start in starts:
-            tensors = self.table.tensors(slice(start, start + batch), self.signature, changed)
-            found.append(endpoint.infer(tensors).outputs)
+        for answer in ask_in_order(side.connect, requests(), at_once=1 if alone else 2):
+            if not alone:
+                pace.took(answer.seconds)
+            found.append(answer.outputs)
             self.calls += 1
-        endpoint.close()
         return found
 
     def _figures(self, answers: Answers, rows: Array) -> dict[str, Any]:
@@ -197,8 +208,7 @@ class Evaluation:
     def _alone(self, mine: Answers) -> dict[str, Any]:
         """Whether a row gets the same answer alone as among others."""
         rows = self.all_rows[: min(20, len(self.table))]
-        batches = self._batches(self.candidate, (int(row) for row in rows), {}, 1)
-        joined = self.task.read(batches)
+        joined = self.task.read(self.outputs(self.candidate, len(rows), alone=True))
         same = self.task.same(joined, mine.take(rows))
         apart = int((~same).sum())
         told = f"{apart} of {len(rows)} rows get another answer" if apart else "the same answers"

@@ -33,6 +33,11 @@ class Table:
     def __len__(self) -> int:
         return len(self.truth)
 
+    @property
+    def width(self) -> int:
+        """Values in a row."""
+        return sum(values.size for values in self.inputs.values()) // max(len(self), 1)
+
     def tensors(
         self, rows: slice | Array, signature: Signature, changed: dict[str, Array] | None = None
     ) -> list[Tensor]:

@@ -26,6 +26,7 @@ from typing import Any, ClassVar
 from atrium.cases import Model
 from atrium.oip.arrays import Array
 from atrium.signature import Signature
+from atrium.told import tell
 
 
 class CannotLoad(Exception):
@@ -94,7 +95,7 @@ class Framework(ABC):
 
     def convert(self, model: Model, signature: Signature, target: Path) -> None:
         """Write the model as ONNX with the signature's names; raises CannotConvert."""
-        raise CannotConvert(f"{self.name} models are served by {self.name} itself")
+        raise CannotConvert(tell("models of %(name)s are served by %(name)s itself", name=self.name))
 
     def joins_calls(self) -> bool:
         """Whether several calls may be answered by one call on their rows together."""

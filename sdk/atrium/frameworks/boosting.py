@@ -17,6 +17,7 @@ from atrium.frameworks.base import Array, CannotConvert, CannotLoad, Detection, 
 from atrium.frameworks.sklearn import fit_to_signature
 from atrium.oip.arrays import DTYPES
 from atrium.signature import Column, Signature, TensorSpec
+from atrium.told import tell
 
 OPSET = 15
 NUMBERED = ("Column_", "f")
@@ -66,17 +67,23 @@ class _Boosting(Framework):
     def detect(self, source: Source) -> Detection | None:
         flavour = source.flavour(self.name)
         if flavour and isinstance(flavour.get("data"), str):
-            return Detection({"file": flavour["data"]}, f"the MLmodel file names the {self.name} flavour")
+            return Detection(
+                {"file": flavour["data"]}, tell("the MLmodel file names the %(name)s flavour", name=self.name)
+            )
         file = None if source.mlmodel else source.single(*self.patterns)
         if file is None:
             return None
-        return Detection({"file": file.relative_to(source.root).as_posix()}, f"there is one {file.name}")
+        return Detection(
+            {"file": file.relative_to(source.root).as_posix()}, tell("there is one %(name)s", name=file.name)
+        )
 
     def load(self, root: Path, entry: Mapping[str, Any], signature: Signature | None) -> Model:
         try:
             model = self.open(root / str(entry["file"]))
         except ImportError as error:
-            raise CannotLoad(f"this environment has no {self.name}; list it in requirements.txt") from error
+            raise CannotLoad(
+                tell("this environment has no %(name)s; list it in requirements.txt", name=self.name)
+            ) from error
         except Exception as error:
             raise CannotLoad(f"{entry['file']}: {type(error).__name__}: {error}") from error
         model.signature = signature
@@ -102,7 +109,7 @@ class _Boosting(Framework):
     def convert(self, model: Model, signature: Signature, target: Path) -> None:
         assert isinstance(model, BoosterModel)
         if len(signature.inputs) > 1:
-            raise CannotConvert("it takes one input per column; give one input [-1, n] to make it ONNX")
+            raise CannotConvert(tell("it takes one input per column; give one input [-1, n] to make it ONNX"))
         try:
             from onnxmltools.convert.common.data_types import FloatTensorType
 
@@ -111,7 +118,9 @@ class _Boosting(Framework):
         except CannotConvert:
             raise
         except ImportError as error:
-            raise CannotConvert(f"this environment has no onnxmltools ({error})") from error
+            raise CannotConvert(
+                tell("this environment has no onnxmltools (%(error)s)", error=str(error))
+            ) from error
         except Exception as error:
             raise CannotConvert(f"onnxmltools: {type(error).__name__}: {error}") from error
 

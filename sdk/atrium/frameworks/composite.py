@@ -22,6 +22,7 @@ from atrium.oip.arrays import DTYPES
 from atrium.oip.tensors import write_json
 from atrium.package import Package, open_package
 from atrium.signature import Signature, TensorSpec
+from atrium.told import tell
 
 MOST_LOGGED = 64
 
@@ -149,7 +150,7 @@ class Composite(Framework):
     def detect(self, source: Source) -> Detection | None:
         if not (source.root / FILE).is_file():
             return None
-        return Detection({"file": FILE}, f"there is a {FILE}")
+        return Detection({"file": FILE}, tell("there is one %(name)s", name=FILE))
 
     def load(self, root: Path, entry: Mapping[str, Any], signature: Signature | None) -> Model:
         from atrium.runner.replica import load_model  # the runner knows how to load each member

@@ -8,6 +8,7 @@ import numpy as np
 
 from atrium.frameworks.base import Array, CannotLoad, Detection, Framework, Model, Source
 from atrium.signature import Signature, TensorSpec
+from atrium.told import tell
 
 ONNX_TYPES = {
     "tensor(float16)": "FP16",
@@ -39,8 +40,14 @@ class OnnxModel:
             )
         except Exception as error:
             raise CannotLoad(
-                f"{path.name} is no model that onnxruntime can load: {error}",
-                "Export it again, and see whether onnx.checker.check_model takes it before you hand it in.",
+                tell(
+                    "%(name)s is no model that onnxruntime can load: %(error)s",
+                    name=path.name,
+                    error=str(error),
+                ),
+                tell(
+                    "Export it again, and see whether onnx.checker.check_model takes it before you hand it in."
+                ),
             ) from error
         graph_inputs = [node.name for node in self.session.get_inputs()]
         graph_outputs = [node.name for node in self.session.get_outputs()]
@@ -63,8 +70,11 @@ def _pair(what: str, names: list[str], nodes: list[str]) -> list[tuple[str, str]
         return [(name, name) for name in names]
     if len(names) != len(nodes):
         raise CannotLoad(
-            f"the signature has the {what}s {', '.join(names)}, the ONNX graph {', '.join(nodes)}; "
-            f"name the graph's {what}s in the signature"
+            tell(
+                "the signature has %(names)s, the ONNX graph %(nodes)s; name the graph's in the signature",
+                names=f"{what} {', '.join(names)}",
+                nodes=f"{what} {', '.join(nodes)}",
+            )
         )
     return list(zip(names, nodes, strict=True))
 
@@ -77,13 +87,17 @@ class Onnx(Framework):
     def detect(self, source: Source) -> Detection | None:
         flavour = source.flavour("onnx")
         if flavour and isinstance(flavour.get("data"), str):
-            return Detection({"file": flavour["data"]}, "the MLmodel file names the onnx flavour")
+            return Detection(
+                {"file": flavour["data"]}, tell("the MLmodel file names the %(name)s flavour", name="onnx")
+            )
         if source.mlmodel:
             return None
         file = source.single("*.onnx")
         if file is None:
             return None
-        return Detection({"file": file.relative_to(source.root).as_posix()}, f"there is one {file.name}")
+        return Detection(
+            {"file": file.relative_to(source.root).as_posix()}, tell("there is one %(name)s", name=file.name)
+        )
 
     def load(self, root: Path, entry: Mapping[str, Any], signature: Signature | None) -> Model:
         return OnnxModel(root / str(entry["file"]), signature)
@@ -99,7 +113,11 @@ def _spec(node: Any) -> TensorSpec:
     datatype = ONNX_TYPES.get(node.type)
     if datatype is None:
         raise CannotLoad(
-            f"the ONNX graph's '{node.name}' is {node.type}, not a tensor; convert the model without ZipMap"
+            tell(
+                "the ONNX graph's '%(name)s' is %(type)s, not a tensor; convert the model without ZipMap",
+                name=node.name,
+                type=node.type,
+            )
         )
     shape = tuple(size if isinstance(size, int) and size > 0 else -1 for size in node.shape)
     return TensorSpec(node.name, datatype, shape, kind="text" if datatype == "BYTES" else None)

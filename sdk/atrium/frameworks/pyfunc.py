@@ -9,6 +9,7 @@ import numpy as np
 from atrium.frameworks.base import Array, CannotLoad, Detection, Framework, Model, Source
 from atrium.oip.arrays import DTYPES
 from atrium.signature import Signature
+from atrium.told import tell
 
 
 class PyFuncModel:
@@ -46,17 +47,20 @@ class PyFunc(Framework):
     def detect(self, source: Source) -> Detection | None:
         if source.flavour("python_function") is None:
             return None
-        return Detection({}, "the MLmodel file names the python_function flavour")
+        return Detection({}, tell("the MLmodel file names the %(name)s flavour", name="python_function"))
 
     def load(self, root: Path, entry: Mapping[str, Any], signature: Signature | None) -> Model:
         if signature is None:
             raise CannotLoad(
-                "the MLmodel file has no signature",
-                "Log the model with a signature (mlflow.models.infer_signature), or add a signature.json.",
+                tell("the MLmodel file has no signature"),
+                tell(
+                    "Log the model with a signature (mlflow.models.infer_signature), or add a signature.json."
+                ),
             )
         try:
             from mlflow import pyfunc
 
             return PyFuncModel(pyfunc.load_model(str(root)), signature)
         except Exception as error:
-            raise CannotLoad(f"MLflow cannot load it here: {type(error).__name__}: {error}") from error
+            raised = f"{type(error).__name__}: {error}"
+            raise CannotLoad(tell("MLflow cannot load it here: %(error)s", error=raised)) from error

@@ -19,9 +19,16 @@ import numpy as np
 from atrium.frameworks.base import Array, CannotLoad, Detection, Framework, Model, Source
 from atrium.oip.arrays import DTYPES
 from atrium.signature import Signature
+from atrium.told import tell
 
 SETTINGS = "atrium.json"
-ADVICE = "Correct the code, try it with `python -c 'import model'` in the folder alone, and hand it in again."
+ADVICE = tell(
+    "Correct the code, try it with `python -c 'import model'` in the folder alone, and hand it in again."
+)
+EXAMPLE = (
+    '{"inputs": [{"name": "x", "datatype": "FP64", "shape": [-1]}], '
+    '"outputs": [{"name": "y", "datatype": "FP64", "shape": [-1]}]}'
+)
 
 
 class PythonModel:
@@ -59,32 +66,42 @@ class PythonFunction(Framework):
             document = json.loads(settings.read_text(encoding="utf-8"))
             if isinstance(document, dict) and isinstance(document.get("module"), str):
                 entry = {"module": document["module"], "function": document.get("function", "predict")}
-                return Detection(entry, f"{SETTINGS} names the module {document['module']}")
+                return Detection(
+                    entry,
+                    tell("%(file)s names the module %(module)s", file=SETTINGS, module=document["module"]),
+                )
         for name in ("model.py", "predict.py", "__init__.py"):
             if (source.root / name).is_file() and "def predict" in (source.root / name).read_text("utf-8"):
-                return Detection({"module": Path(name).stem, "function": "predict"}, f"{name} has predict")
+                return Detection(
+                    {"module": Path(name).stem, "function": "predict"},
+                    tell("%(name)s has predict", name=name),
+                )
         return None
 
     def load(self, root: Path, entry: Mapping[str, Any], signature: Signature | None) -> Model:
         if signature is None:
             raise CannotLoad(
-                "a predict function needs a signature.json beside it: inputs and outputs",
-                'Add signature.json, such as {"inputs": [{"name": "x", "datatype": "FP64", "shape": [-1]}], '
-                '"outputs": [{"name": "y", "datatype": "FP64", "shape": [-1]}]}.',
+                tell("a predict function needs a signature.json beside it: inputs and outputs"),
+                tell("Add signature.json, such as %(example)s.", example=EXAMPLE),
             )
         module = self._import(root, str(entry["module"]))
         function = getattr(module, str(entry.get("function", "predict")), None)
         if not callable(function):
             raise CannotLoad(
-                f"the module {entry['module']} has no function {entry.get('function')}",
-                f"Define it, or name the right one in {SETTINGS}.",
+                tell(
+                    "the module %(module)s has no function %(function)s",
+                    module=entry["module"],
+                    function=entry.get("function"),
+                ),
+                tell("Define it, or name the right one in %(file)s.", file=SETTINGS),
             )
         prepare = getattr(module, "load", None)
         if callable(prepare):
             try:
                 prepare(root)
             except Exception as error:
-                raise CannotLoad(f"load() raised {type(error).__name__}: {error}", ADVICE) from error
+                raised = f"{type(error).__name__}: {error}"
+                raise CannotLoad(tell("load() raised %(error)s", error=raised), ADVICE) from error
         return PythonModel(function, signature)
 
     def _import(self, root: Path, name: str) -> Any:
@@ -96,8 +113,9 @@ class PythonFunction(Framework):
         try:
             return importlib.import_module(name)
         except (Exception, SystemExit) as error:
+            raised = f"{type(error).__name__}: {error}"
             raise CannotLoad(
-                f"importing {name} raised {type(error).__name__}: {error}", _advice(error)
+                tell("importing %(module)s raised %(error)s", module=name, error=raised), _advice(error)
             ) from error
 
     def joins_calls(self) -> bool:
@@ -106,5 +124,8 @@ class PythonFunction(Framework):
 
 def _advice(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError):
-        return f"List the package that has '{error.name}' in a requirements.txt beside the model, or ship the module."
+        return tell(
+            "List the package that has '%(module)s' in a requirements.txt beside the model, or ship the module.",
+            module=error.name,
+        )
     return ADVICE

@@ -16,6 +16,7 @@ import numpy as np
 from atrium.frameworks.base import Array, CannotConvert, CannotLoad, Detection, Framework, Model, Source
 from atrium.oip.arrays import DTYPES
 from atrium.signature import Signature, TensorSpec
+from atrium.told import tell
 
 PATTERNS = ("model.pkl", "model.joblib", "model.skops", "*.joblib", "*.skops", "*.pkl")
 OPSET = 18
@@ -67,7 +68,13 @@ def _unpickle(path: Path) -> Any:
 
         unknown = io.get_untrusted_types(file=path)
         if unknown:
-            raise CannotLoad(f"{path.name} holds types that skops does not trust: {', '.join(unknown)}")
+            raise CannotLoad(
+                tell(
+                    "%(name)s holds types that skops does not trust: %(types)s",
+                    name=path.name,
+                    types=", ".join(unknown),
+                )
+            )
         return io.load(path)
     import joblib
 
@@ -82,30 +89,45 @@ class SciKitLearn(Framework):
     def detect(self, source: Source) -> Detection | None:
         flavour = source.flavour("sklearn")
         if flavour and isinstance(flavour.get("pickled_model"), str):
-            return Detection({"file": flavour["pickled_model"]}, "the MLmodel file names the sklearn flavour")
+            return Detection(
+                {"file": flavour["pickled_model"]},
+                tell("the MLmodel file names the %(name)s flavour", name="sklearn"),
+            )
         if source.mlmodel or list(source.root.rglob("*.py")):
             return None
         file = source.single(*PATTERNS)
         if file is None:
             return None
-        return Detection({"file": file.relative_to(source.root).as_posix()}, f"there is one {file.name}")
+        return Detection(
+            {"file": file.relative_to(source.root).as_posix()}, tell("there is one %(name)s", name=file.name)
+        )
 
     def load(self, root: Path, entry: Mapping[str, Any], signature: Signature | None) -> Model:
         file = root / str(entry["file"])
         if not file.is_file():
-            raise CannotLoad(f"{entry['file']} is missing; hand in the whole folder that log_model wrote")
+            raise CannotLoad(
+                tell("%(name)s is missing; hand in the whole folder that log_model wrote", name=entry["file"])
+            )
         try:
             estimator = _unpickle(file)
         except CannotLoad:
             raise
         except Exception as error:
             raise CannotLoad(
-                f"{file.name} cannot be loaded in this environment ({type(error).__name__}: {error}); "
-                "save it with the package versions of the environment, or list yours in requirements.txt"
+                tell(
+                    "%(name)s cannot be loaded in this environment (%(error)s); save it with the package "
+                    "versions of the environment, or list yours in requirements.txt",
+                    name=file.name,
+                    error=f"{type(error).__name__}: {error}",
+                )
             ) from error
         if not hasattr(estimator, "predict") and not hasattr(estimator, "transform"):
             raise CannotLoad(
-                f"{file.name} holds a {type(estimator).__name__}, which has no predict; save an estimator"
+                tell(
+                    "%(name)s holds a %(type)s, which has no predict; save an estimator",
+                    name=file.name,
+                    type=type(estimator).__name__,
+                )
             )
         return SciKitLearnModel(estimator, signature)
 
@@ -190,7 +212,9 @@ def _onnx_type(data_types: Any, spec: TensorSpec, shape: list[int | None]) -> An
         "BOOL": "BooleanTensorType",
     }
     if spec.datatype not in kinds:
-        raise CannotConvert(f"input '{spec.name}': skl2onnx takes no {spec.datatype}")
+        raise CannotConvert(
+            tell("input '%(name)s': skl2onnx takes no %(type)s", name=spec.name, type=spec.datatype)
+        )
     return getattr(data_types, kinds[spec.datatype])(shape)
 
 
@@ -254,4 +278,10 @@ def _produced_by(spec: TensorSpec, produced: list[str]) -> str:
             return name
     if len(produced) == 1:
         return produced[0]
-    raise CannotConvert(f"output '{spec.name}': the converted graph has only {', '.join(produced)}")
+    raise CannotConvert(
+        tell(
+            "output '%(name)s': the converted graph has only %(outputs)s",
+            name=spec.name,
+            outputs=", ".join(produced),
+        )
+    )

@@ -14,6 +14,7 @@ import numpy as np
 from atrium.frameworks.base import Array, CannotConvert, CannotLoad, Detection, Framework, Model, Source
 from atrium.oip.arrays import DTYPES
 from atrium.signature import Signature, TensorSpec
+from atrium.told import tell
 
 OPSET = 18
 PATTERNS = ("*.pt2", "*.pt", "*.ts")
@@ -70,17 +71,25 @@ class Torch(Framework):
         flavour = source.flavour("pytorch")
         if flavour:
             folder = str(flavour.get("model_data") or "data")
-            return Detection({"file": f"{folder}/model.pth"}, "the MLmodel file names the pytorch flavour")
+            return Detection(
+                {"file": f"{folder}/model.pth"},
+                tell("the MLmodel file names the %(name)s flavour", name="pytorch"),
+            )
         file = None if source.mlmodel else source.single(*PATTERNS)
         if file is None:
             return None
-        return Detection({"file": file.relative_to(source.root).as_posix()}, f"there is one {file.name}")
+        return Detection(
+            {"file": file.relative_to(source.root).as_posix()}, tell("there is one %(name)s", name=file.name)
+        )
 
     def load(self, root: Path, entry: Mapping[str, Any], signature: Signature | None) -> Model:
         if signature is None:
             raise CannotLoad(
-                "a PyTorch model needs a signature.json, or a signature in its MLmodel file",
-                "Add signature.json with the inputs and outputs in the order of the model's arguments and results.",
+                tell("a PyTorch model needs a signature.json, or a signature in its MLmodel file"),
+                tell(
+                    "Add signature.json with the inputs and outputs in the order of the model's arguments and "
+                    "results."
+                ),
             )
         file = root / str(entry["file"])
         try:
@@ -90,14 +99,19 @@ class Torch(Framework):
             return TorchModel(_module(torch, file), signature)
         except ImportError as error:
             raise CannotLoad(
-                f"this environment lacks a package; list it in requirements.txt: {error}"
+                tell(
+                    "this environment lacks a package; list it in requirements.txt: %(error)s",
+                    error=str(error),
+                )
             ) from error
         except Exception as error:
             raise CannotLoad(f"{file.name}: {type(error).__name__}: {error}") from error
 
     def convert(self, model: Model, signature: Signature, target: Path) -> None:
         assert isinstance(model, TorchModel)
-        raise CannotConvert("export it with torch.onnx.export and hand in the .onnx file to serve it as ONNX")
+        raise CannotConvert(
+            tell("export it with torch.onnx.export and hand in the .onnx file to serve it as ONNX")
+        )
 
 
 def _module(torch: Any, file: Path) -> Any:

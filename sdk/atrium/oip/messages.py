@@ -114,7 +114,12 @@ def _split(body: bytes, json_length: int | None) -> tuple[dict[str, Any], memory
     try:
         document = jsontext.loads(text)
     except ValueError as error:
-        raise InvalidTensor(f"the body is not JSON: {error}") from error
+        part = (
+            "the body is"
+            if json_length is None
+            else f"the {json_length} bytes that {JSON_LENGTH_HEADER} gives are"
+        )
+        raise InvalidTensor(f"{part} not JSON: {error}; send an object with 'inputs'") from error
     if type(document) is not dict:
         raise InvalidTensor(f"the body must be a JSON object with 'inputs', got {show(document)}")
     return document, memoryview(body)[len(text) :]
@@ -164,7 +169,7 @@ def _check_size(tensor: Tensor, size: int) -> None:
     if size != tensor.count * width:
         raise InvalidTensor(
             f"tensor '{tensor.name}': shape {list(tensor.shape)} of {tensor.datatype} is "
-            f"{tensor.count * width} bytes, but {SIZE} is {size}"
+            f"{tensor.count * width} bytes, but {SIZE} is {size}; send exactly {tensor.count * width} bytes"
         )
 
 

@@ -10,6 +10,7 @@ from atrium.cases import CaseResult, Model, difference, run_cases
 from atrium.frameworks import CannotConvert
 from atrium.oip.arrays import Array, to_array
 from atrium.package import Case
+from atrium.told import tell
 
 TEXT_CHANGES: dict[str, Callable[[bytes], bytes]] = {
     "in capitals": bytes.upper,
@@ -77,10 +78,10 @@ def compare(original: Model, other: Model, cases: list[Case]) -> Agreement:
             output.difference = max(output.difference, apart)
             output.allowed = max(output.allowed, case.tolerance)
             if apart > case.tolerance and failed is None:
-                message = f"output '{name}' differs by {apart:.3g}, more than {case.tolerance:g}"
+                message = _differs(name, apart, f"{case.tolerance:g}")
                 failed = CaseResult(case.name, False, apart, message)
     if failed is not None:
-        found.too_far = f"case '{failed.name}': {failed.message}"
+        found.too_far = tell("case '%(name)s': %(why)s", name=failed.name, why=failed.message)
     return found
 
 
@@ -110,19 +111,31 @@ def compare_roughly(
             counts[name] = (before[0] + equal, before[1] + len(left))
             output.same = counts[name][0] / max(counts[name][1], 1)
             if equal < len(left) and case in cases and not found.too_far:
-                found.too_far = f"output '{name}' of the case '{case.name}' is another one"
+                found.too_far = tell(
+                    "output '%(name)s' of the case '%(case)s' is another one", name=name, case=case.name
+                )
     for name, output in found.outputs.items():
         if found.too_far:
             break
         if output.difference > output.allowed:
-            found.too_far = (
-                f"output '{name}' differs by {output.difference:.3g}, more than {output.allowed:.3g}"
-            )
+            found.too_far = _differs(name, output.difference, f"{output.allowed:.3g}")
         elif output.same < same:
-            found.too_far = (
-                f"output '{name}' is equal on {output.same:.1%} of the golden rows, less than {same:.0%}"
+            found.too_far = tell(
+                "output '%(name)s' is equal on %(share)s of the golden rows, less than %(wanted)s",
+                name=name,
+                share=f"{output.same:.1%}",
+                wanted=f"{same:.0%}",
             )
     return found
+
+
+def _differs(name: str, apart: float, allowed: str) -> str:
+    return tell(
+        "output '%(name)s' differs by %(apart)s, more than %(allowed)s",
+        name=name,
+        apart=f"{apart:.3g}",
+        allowed=allowed,
+    )
 
 
 def _equal_items(left: Array, right: Array) -> int:
@@ -136,5 +149,8 @@ def _answers(original: Model, other: Model, case: Case) -> dict[str, tuple[Array
     try:
         answers, others = original.predict(inputs), other.predict(inputs)
     except Exception as error:
-        raise CannotConvert(f"on the case '{case.name}' it raises {type(error).__name__}: {error}") from error
+        raised = f"{type(error).__name__}: {error}"
+        raise CannotConvert(
+            tell("on the case '%(name)s' it raises %(error)s", name=case.name, error=raised)
+        ) from error
     return {name: (np.asarray(array), np.asarray(others[name])) for name, array in answers.items()}

@@ -9,6 +9,7 @@ import numpy as np
 from atrium.oip.arrays import DTYPES, from_array
 from atrium.package import Case
 from atrium.signature import Signature, TensorSpec
+from atrium.told import tell
 
 MOST_ROWS = 500
 HELD_OUT = ("test", "validation", "val")
@@ -63,8 +64,14 @@ def _values(spec: TensorSpec, signature: Signature, rows: list[dict[str, str]], 
     missing = [name for name in columns if name not in names]
     if missing or spec.item_count not in (-1, len(columns)):
         raise NoGoldenRows(
-            f"input '{spec.name}' takes {spec.item_count} values per row; "
-            + (f"there is no column '{missing[0]}'" if missing else f"the table has {len(columns)}")
+            tell("input '%(input)s': there is no column '%(column)s'", input=spec.name, column=missing[0])
+            if missing
+            else tell(
+                "input '%(input)s' takes %(wanted)d values per row; the table has %(got)d",
+                input=spec.name,
+                wanted=spec.item_count,
+                got=len(columns),
+            )
         )
     try:
         if spec.datatype == "BYTES":
@@ -73,7 +80,9 @@ def _values(spec: TensorSpec, signature: Signature, rows: list[dict[str, str]], 
             values = np.array([[float(row[name] or "nan") for name in columns] for row in rows])
             values = values.astype(DTYPES[spec.datatype])
     except (TypeError, ValueError) as error:
-        raise NoGoldenRows(f"input '{spec.name}' takes numbers: {error}") from error
+        raise NoGoldenRows(
+            tell("input '%(input)s' takes numbers: %(error)s", input=spec.name, error=str(error))
+        ) from error
     return values.reshape((len(rows), *spec.shape[1:]))
 
 

@@ -29,6 +29,7 @@ from atrium.parsing import FILE as PARSING
 from atrium.parsing import InvalidRules, read_rules
 from atrium.runner.replica import CONVERTED, load_replica
 from atrium.signature import InvalidSignature, Signature, check_examples, parse_signature
+from atrium.told import patterns_of, tell
 
 SIDECARS = ("cases.json", "signature.json", "card.md", PARSING)
 BUILT_CASE_TOLERANCE = 1e-4
@@ -109,16 +110,23 @@ def package(source: Path, target: Path, params: Mapping[str, Any]) -> dict[str, 
         _write,
         _check,
     ]
+    result = _go_through(job, work_steps)
+    return {**result, "told": patterns_of(result)}
+
+
+def _go_through(job: Job, work_steps: list[Callable[[Job], None]]) -> dict[str, Any]:
     try:
         for step in work_steps:
             step(job)
     except StepFailed as error:
         return _failure(job, str(error), error.advice)
     except SystemExit as error:
-        return _failure(job, f"the model's code ends the program: exit {error}", "Take sys.exit out of it.")
+        message = tell("the model's code ends the program: exit %(code)s", code=str(error))
+        return _failure(job, message, tell("Take sys.exit out of it."))
     except Exception as error:
         traceback.print_exc()
-        return _failure(job, f"{type(error).__name__}: {error}", "Read the log of this job for the trace.")
+        advice = tell("Read the log of this job for the trace.")
+        return _failure(job, f"{type(error).__name__}: {error}", advice)
     return {"status": "packaged", **job.result, "steps": job.steps}
 
 
@@ -134,31 +142,48 @@ def _failure(job: Job, message: str, advice: str) -> dict[str, Any]:
 
 
 def _tell_environment(job: Job) -> None:
-    with job.step("environment", "looking at the environment") as step:
+    with job.step("environment", tell("looking at the environment")) as step:
         name = str(job.params.get("environment") or "base")
-        note = str(job.params.get("environment_note") or "as it is here")
-        packages = len(list(metadata.distributions()))
-        step["message"] = f"{name}: {note}; {packages} packages, Python {platform.python_version()}"
+        step["message"] = tell(
+            "%(name)s: %(note)s; %(count)d packages, Python %(python)s",
+            name=name,
+            note=_environment_note(job),
+            count=len(list(metadata.distributions())),
+            python=platform.python_version(),
+        )
+
+
+def _environment_note(job: Job) -> str:
+    """Why it is this environment: for which packages it was made, or that the base has them all."""
+    packages = job.params.get("own_packages")
+    if packages:
+        return tell("an environment of its own, for %(packages)s", packages="; ".join(map(str, packages)))
+    if packages is None:
+        return tell("as it is here")
+    return tell("the base environment has all that the model asks for")
 
 
 def _read(job: Job) -> None:
-    with job.step("read", "looking for the model") as step:
+    with job.step("read", tell("looking for the model")) as step:
         try:
             job.source = read_source(job.source_root)
         except InvalidModel as error:
-            raise StepFailed(str(error), "Hand in the folder that MLflow's save_model wrote.") from error
+            advice = tell("Hand in the folder that MLflow's save_model wrote.")
+            raise StepFailed(str(error), advice) from error
         for framework in known():
             found = framework.detect(job.source)
             if found is not None:
                 job.framework, job.entry = framework, dict(found.entry)
-                step["message"] = f"{framework.name}: {found.reason}"
+                step["message"] = tell("%(framework)s: %(why)s", framework=framework.name, why=found.reason)
                 job.result |= {"framework": framework.name, "detected_by": found.reason}
                 return
         names = [path.relative_to(job.source_root).as_posix() for path in job.source_root.rglob("*")][:10]
         raise StepFailed(
-            f"no model was recognised among {', '.join(sorted(names)) or 'no files'}",
-            "Hand in an MLflow model folder, one .onnx file, one pickled scikit-learn model, "
-            "or a model.py with a predict function and a signature.json.",
+            tell("no model was recognised among %(names)s", names=", ".join(sorted(names)) or "–"),
+            tell(
+                "Hand in an MLflow model folder, one .onnx file, one pickled scikit-learn model, "
+                "or a model.py with a predict function and a signature.json."
+            ),
         )
 
 
@@ -178,11 +203,14 @@ def _json_sidecar(job: Job, name: str) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise StepFailed(f"{name} is not JSON: {error}", f"Correct {name} and hand it in again.") from error
+        raise StepFailed(
+            tell("%(name)s is not JSON: %(error)s", name=name, error=str(error)),
+            tell("Correct %(name)s and hand it in again.", name=name),
+        ) from error
 
 
 def _find_signature(job: Job) -> None:
-    with job.step("signature", "reading the signature") as step:
+    with job.step("signature", tell("reading the signature")) as step:
         try:
             document = _json_sidecar(job, "signature.json") or job.params.get("signature")
             if document:
@@ -191,12 +219,18 @@ def _find_signature(job: Job) -> None:
                 step["message"] = "signature.json"
             else:
                 job.signature = signature_of(job.source)
-                step["message"] = "the MLmodel file's signature" if job.signature else "none given"
+                step["message"] = (
+                    tell("the MLmodel file's signature") if job.signature else tell("none given")
+                )
         except (InvalidSignature, ValueError, KeyError, TypeError) as error:
-            raise StepFailed(f"the signature is wrong: {error}", "Correct signature.json.") from error
+            raise StepFailed(
+                tell("the signature is wrong: %(error)s", error=str(error)), tell("Correct signature.json.")
+            ) from error
         rules = _check_rules(job)
         if rules:
-            step["message"] += f"; parsing rules: {rules}"
+            step["message"] = tell(
+                "%(before)s; parsing rules: %(count)d", before=step["message"], count=rules
+            )
 
 
 def _check_rules(job: Job) -> int:
@@ -205,27 +239,40 @@ def _check_rules(job: Job) -> int:
         return len(read_rules(_json_sidecar(job, PARSING) or {}))
     except InvalidRules as error:
         raise StepFailed(
-            f"{PARSING} cannot be applied: {error}",
-            f"Correct {PARSING}: each entry is a name and a JMESPath expression over `inputs` and `outputs`.",
+            tell("%(name)s cannot be applied: %(error)s", name=PARSING, error=str(error)),
+            tell(
+                "Correct %(name)s: each entry is a name and a JMESPath expression over `inputs` and `outputs`.",
+                name=PARSING,
+            ),
         ) from error
 
 
 def _load(job: Job) -> None:
-    with job.step("load", f"loading the {job.framework.name} model") as step:
+    with job.step("load", tell("loading the model")) as step:
         differences = _environment_differences(job.source.root / "requirements.txt")
         job.result["environment"] = {"differences": differences}
-        advice = "Save the model in the same environment as the portal's, or hand it in as ONNX."
+        advice = tell("Save the model in the same environment as the portal's, or hand it in as ONNX.")
         if differences:
-            advice = f"{advice} Versions that differ: {'; '.join(differences)}."
+            named = "; ".join(differences)
+            advice = tell("%(before)s Versions that differ: %(versions)s.", before=advice, versions=named)
         try:
             job.model = job.framework.load(job.source.root, job.entry, job.signature)
             job.signature = _complete(job)
         except CannotLoad as error:
             raise StepFailed(str(error), error.advice or advice) from error
         job.result["signature"] = job.signature.to_json()
-        step["message"] = f"loaded; {len(job.signature.inputs)} inputs, {len(job.signature.outputs)} outputs"
+        step["message"] = tell(
+            "loaded with %(framework)s; %(inputs)d inputs, %(outputs)d outputs",
+            framework=job.framework.name,
+            inputs=len(job.signature.inputs),
+            outputs=len(job.signature.outputs),
+        )
         if differences:
-            step["message"] += f"; other versions than it was saved with: {'; '.join(differences)}"
+            step["message"] = tell(
+                "%(before)s; other versions than it was saved with: %(versions)s",
+                before=step["message"],
+                versions="; ".join(differences),
+            )
 
 
 def _complete(job: Job) -> Signature:
@@ -234,12 +281,12 @@ def _complete(job: Job) -> Signature:
     given = job.signature or job.framework.guess_signature(job.model)
     if given is None:
         raise StepFailed(
-            "there is no signature, and the model does not tell one",
-            "Add a signature.json, or save the model with a signature (mlflow.models.infer_signature).",
+            tell("there is no signature, and the model does not tell one"),
+            tell("Add a signature.json, or save the model with a signature (mlflow.models.infer_signature)."),
         )
     given = job.framework.complete(job.model, given)
     if not given.outputs:
-        raise StepFailed("the signature names no outputs", "Name them in signature.json.")
+        raise StepFailed(tell("the signature names no outputs"), tell("Name them in signature.json."))
     return given
 
 
@@ -265,27 +312,37 @@ def _environment_differences(requirements: Path) -> list[str]:
 def _run_cases(job: Job) -> None:
     assert job.signature is not None
     assert job.model is not None
-    with job.step("cases", "running the shipped cases") as step:
+    with job.step("cases", tell("running the shipped cases")) as step:
         try:
             cases = parse_cases(_json_sidecar(job, CASES) or [], job.signature)
         except InvalidPackage as error:
-            raise StepFailed(str(error), "Correct cases.json so that it fits the signature.") from error
-        origin = "shipped"
+            raise StepFailed(str(error), tell("Correct cases.json so that it fits the signature.")) from error
+        origin = tell("shipped")
         if not cases:
-            cases, origin = [_build_case(job)], "built from an example"
+            cases, origin = [_build_case(job)], tell("built from an example")
         job.cases = [_with_answers(job.model, case) for case in cases]
         results = run_cases(job.model, job.cases)
         job.result["cases"] = [result.to_json() for result in results]
         failed = [result for result in results if not result.passed]
         if failed:
             raise StepFailed(
-                f"{len(failed)} of {len(results)} cases fail; '{failed[0].name}': {failed[0].message}",
-                "Correct the expected answers in cases.json, raise the case's tolerance, or hand in "
-                "the model that gives them.",
+                tell(
+                    "%(failed)d of %(all)d cases fail; '%(name)s': %(why)s",
+                    failed=len(failed),
+                    all=len(results),
+                    name=failed[0].name,
+                    why=failed[0].message,
+                ),
+                tell(
+                    "Correct the expected answers in cases.json, raise the case's tolerance, or hand in "
+                    "the model that gives them."
+                ),
             )
         job.golden, told = _golden(job)
         job.result["golden"] = {"rows": job.golden_rows, "message": told}
-        step["message"] = f"{len(results)} {origin}, all pass{told and '; '}{told}"
+        step["message"] = tell("%(count)d %(origin)s, all pass", count=len(results), origin=origin)
+        if told:
+            step["message"] = tell("%(before)s; %(more)s", before=step["message"], more=told)
 
 
 def _golden(job: Job) -> tuple[list[Case], str]:
@@ -296,10 +353,11 @@ def _golden(job: Job) -> tuple[list[Case], str]:
         for case in cases:
             job.model_of().predict({tensor.name: to_array(tensor) for tensor in case.inputs})
     except NoGoldenRows as error:
-        return [], f"no golden rows: {error}"
+        return [], tell("no golden rows: %(why)s", why=str(error))
     except Exception as error:
-        return [], f"no golden rows: the model raises {type(error).__name__} on them: {error}"
-    return cases, f"golden: {cases[0].name}" if cases else ""
+        raised = f"{type(error).__name__}: {error}"
+        return [], tell("no golden rows: the model raises on them: %(error)s", error=raised)
+    return cases, tell("golden: %(name)s", name=cases[0].name) if cases else ""
 
 
 def _build_case(job: Job) -> Case:
@@ -339,8 +397,12 @@ def _with_answers(model: Model, case: Case) -> Case:
         expected = [_named(name, array) for name, array in answers.items()]
     except Exception as error:
         raise StepFailed(
-            f"the model fails on the case '{case.name}': {type(error).__name__}: {error}",
-            "Ship a cases.json with inputs that the model takes, or correct the signature.",
+            tell(
+                "the model fails on the case '%(name)s': %(error)s",
+                name=case.name,
+                error=f"{type(error).__name__}: {error}",
+            ),
+            tell("Ship a cases.json with inputs that the model takes, or correct the signature."),
         ) from error
     return replace(case, expected=expected)
 
@@ -350,7 +412,7 @@ def _named(name: str, array: Array) -> Tensor:
 
 
 def _convert(job: Job) -> None:
-    with job.step("convert", "converting to ONNX") as step:
+    with job.step("convert", tell("converting to ONNX")) as step:
         job.target.mkdir(parents=True, exist_ok=True)
         outcome = _try_conversion(job)
         job.result["conversion"] = outcome
@@ -365,9 +427,9 @@ def _try_conversion(job: Job) -> dict[str, Any]:
     outcome: dict[str, Any] = {"converted": False, "reason": "", "differences": {}}
     if job.framework.name == "onnx":
         job.onnx_file = job.source.root / str(job.entry["file"])
-        return outcome | {"reason": "it came as ONNX"}
+        return outcome | {"reason": tell("it came as ONNX")}
     if job.params.get("convert") is False:
-        return outcome | {"reason": "the author asked to keep its own framework"}
+        return outcome | {"reason": tell("the author asked to keep its own framework")}
     target = job.target / CONVERTED
     try:
         job.framework.convert(job.model, job.signature, target)
@@ -376,17 +438,31 @@ def _try_conversion(job: Job) -> dict[str, Any]:
         found = compare(job.model, converted, [*job.cases, *text_probes(job.cases), *golden])
     except (CannotConvert, CannotLoad) as error:
         target.unlink(missing_ok=True)
-        return outcome | {"reason": f"served by {job.framework.name}: {error}"}
+        return outcome | {"reason": _stays(job, str(error))}
     outcome["outputs"] = {name: output.to_json() for name, output in found.outputs.items()}
     outcome["differences"] = {name: output["difference"] for name, output in outcome["outputs"].items()}
     if found.too_far:
         target.unlink(missing_ok=True)
-        reason = f"the converted model answers differently: {found.too_far}"
-        return outcome | {"reason": f"served by {job.framework.name}: {reason}"}
+        reason = tell("the converted model answers differently: %(why)s", why=found.too_far)
+        return outcome | {"reason": _stays(job, reason)}
     job.converted, job.onnx_file = converted, target
-    rows = f" and {job.golden_rows} golden rows" if job.golden else ""
-    reason = f"answers agree on {len(job.cases)} cases{rows}; largest difference {found.worst:.2g}"
+    reason = tell(
+        "answers agree on %(rows)s; largest difference %(worst)s",
+        rows=_compared(job),
+        worst=f"{found.worst:.2g}",
+    )
     return outcome | {"converted": True, "reason": reason}
+
+
+def _stays(job: Job, why: str) -> str:
+    return tell("served by %(framework)s: %(why)s", framework=job.framework.name, why=why)
+
+
+def _compared(job: Job) -> str:
+    """On what answers were compared."""
+    if job.golden:
+        return tell("%(cases)d cases and %(rows)d golden rows", cases=len(job.cases), rows=job.golden_rows)
+    return tell("%(cases)d cases", cases=len(job.cases))
 
 
 def _tolerance(cases: list[Case]) -> float:
@@ -395,13 +471,13 @@ def _tolerance(cases: list[Case]) -> float:
 
 
 def _quantise(job: Job) -> None:
-    with job.step("quantise", "trying int8") as step:
+    with job.step("quantise", tell("trying int8")) as step:
         outcome = _try_int8(job)
         job.result["quantisation"] = outcome
         if job.params.get("quantise") and not outcome["offered"]:
             raise StepFailed(
-                f"int8 was asked for, but {outcome['reason']}",
-                "Package without int8, or allow a larger tolerance.",
+                tell("int8 was asked for, but %(why)s", why=outcome["reason"]),
+                tell("Package without int8, or allow a larger tolerance."),
             )
         step["message"] = outcome["reason"]
 
@@ -412,7 +488,7 @@ def _try_int8(job: Job) -> dict[str, Any]:
     outcome: dict[str, Any] = {"offered": False, "chosen": False, "reason": "", "tolerance": tolerance}
     served = job.onnx_file
     if served is None:
-        return outcome | {"reason": "only models that are served as ONNX can be int8"}
+        return outcome | {"reason": tell("only models that are served as ONNX can be int8")}
     assert job.signature is not None
     twin = job.target / QUANTISED
     try:
@@ -423,7 +499,7 @@ def _try_int8(job: Job) -> dict[str, Any]:
         )
     except (CannotConvert, CannotLoad) as error:
         twin.unlink(missing_ok=True)
-        return outcome | {"reason": f"no int8: {error}"}
+        return outcome | {"reason": tell("no int8: %(why)s", why=str(error))}
     outcome |= {
         "outputs": {name: output.to_json() for name, output in found.outputs.items()},
         "operators": operators,
@@ -432,16 +508,17 @@ def _try_int8(job: Job) -> dict[str, Any]:
     }
     if found.too_far:
         twin.unlink(missing_ok=True)
-        return outcome | {"reason": f"int8 changes the answers: {found.too_far}"}
-    rows = f" and {job.golden_rows} golden rows" if job.golden else ""
-    reason = f"int8 holds on {len(job.cases)} cases{rows}; largest difference {found.worst:.2g}"
+        return outcome | {"reason": tell("int8 changes the answers: %(why)s", why=found.too_far)}
+    facts = {"rows": _compared(job), "worst": f"{found.worst:.2g}"}
     if not job.params.get("quantise"):
         twin.unlink()
-        return outcome | {"offered": True, "reason": f"{reason}; offered"}
+        reason = tell("int8 holds on %(rows)s; largest difference %(worst)s; offered", **facts)
+        return outcome | {"offered": True, "reason": reason}
     job.quantised = model
     job.cases = [_widened(case, found) for case in job.cases]
     (job.target / CONVERTED).unlink(missing_ok=True)
-    return outcome | {"offered": True, "chosen": True, "reason": f"{reason}; served as int8"}
+    reason = tell("int8 holds on %(rows)s; largest difference %(worst)s; served as int8", **facts)
+    return outcome | {"offered": True, "chosen": True, "reason": reason}
 
 
 def _widened(case: Case, found: Agreement) -> Case:
@@ -452,7 +529,7 @@ def _widened(case: Case, found: Agreement) -> Case:
 
 def _measure(job: Job) -> None:
     assert job.model is not None
-    with job.step("measure", "measuring time and size") as step:
+    with job.step("measure", tell("measuring time and size")) as step:
         inputs = _one_item(job.cases[0])
         before = _latency(job.model, inputs)
         size = sum(entry["size"] for entry in manifest(job.source.root).values())
@@ -464,7 +541,11 @@ def _measure(job: Job) -> None:
             job.result["latency"]["after"] = _latency(served, inputs)
             job.result["size"]["after"] = file.stat().st_size
         after = job.result["latency"]["after"]
-        step["message"] = f"one item: {before['p50_ms']} ms before, {after['p50_ms']} ms after"
+        step["message"] = tell(
+            "one item: %(before)s ms before, %(after)s ms after",
+            before=before["p50_ms"],
+            after=after["p50_ms"],
+        )
 
 
 def _one_item(case: Case) -> dict[str, Array]:
@@ -485,7 +566,7 @@ def _latency(model: Model, inputs: Mapping[str, Array]) -> dict[str, float]:
 
 def _write(job: Job) -> None:
     assert job.signature is not None
-    with job.step("write", "writing the package") as step:
+    with job.step("write", tell("writing the package")) as step:
         shutil.copytree(job.source.root, job.target / "model", ignore=_left_out(job), dirs_exist_ok=True)
         entry = dict(job.entry)
         if job.framework.name == "onnx":
@@ -504,7 +585,9 @@ def _write(job: Job) -> None:
         write_manifest(job.target, _document(job, entry))
         files = manifest(job.target)
         job.result |= {"manifest": files, "digest": digest(files)}
-        step["message"] = f"{len(files)} files, digest {job.result['digest'][:12]}"
+        step["message"] = tell(
+            "%(count)d files, digest %(digest)s", count=len(files), digest=job.result["digest"][:12]
+        )
 
 
 def _left_out(job: Job) -> Callable[[str, list[str]], set[str]]:
@@ -540,12 +623,14 @@ def _installed() -> str:
 
 
 def _check(job: Job) -> None:
-    with job.step("check", "loading the package as a runner does") as step:
+    with job.step("check", tell("loading the package as a runner does")) as step:
         try:
             replica = load_replica(job.target)
         except Exception as error:
             raise StepFailed(
-                f"the finished package does not serve: {type(error).__name__}: {error}",
-                "This is a fault of the packaging; report it with the log of this job.",
+                tell(
+                    "the finished package does not serve: %(error)s", error=f"{type(error).__name__}: {error}"
+                ),
+                tell("This is a fault of the packaging; report it with the log of this job."),
             ) from error
-        step["message"] = f"serves; {replica.call_s * 1000:.3f} ms a call"
+        step["message"] = tell("serves; %(ms)s ms a call", ms=f"{replica.call_s * 1000:.3f}")

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 from atrium.frameworks import CannotConvert
+from atrium.told import tell
 
 QUANTISED = "model.int8.onnx"
 TOLERANCE = 0.02
@@ -25,8 +26,10 @@ def write_int8(source: Path, target: Path) -> int:
     kinds = {node.op_type for node in onnx.load(str(source), load_external_data=False).graph.node}
     if not kinds & _CANDIDATES:
         raise CannotConvert(
-            "nothing in it can become int8: it has no matrix product and no convolution "
-            f"({', '.join(sorted(kinds)[:6])})"
+            tell(
+                "nothing in it can become int8: it has no matrix product and no convolution (%(kinds)s)",
+                kinds=", ".join(sorted(kinds)[:6]),
+            )
         )
     logging.getLogger().setLevel(logging.ERROR)  # it recommends preprocessing that shapes [-1, …] do not need
     try:
@@ -34,9 +37,10 @@ def write_int8(source: Path, target: Path) -> int:
         graph = onnx.load(str(target)).graph
     except Exception as error:
         target.unlink(missing_ok=True)
-        raise CannotConvert(f"onnxruntime cannot quantise it: {type(error).__name__}: {error}") from error
+        raised = f"{type(error).__name__}: {error}"
+        raise CannotConvert(tell("onnxruntime cannot quantise it: %(error)s", error=raised)) from error
     count = sum(node.op_type in _INTEGER_OPERATORS for node in graph.node)
     if not count:
         target.unlink(missing_ok=True)
-        raise CannotConvert("nothing in it became int8: its weights are no constants of the graph")
+        raise CannotConvert(tell("nothing in it became int8: its weights are no constants of the graph"))
     return count

@@ -1,10 +1,12 @@
-"""The ordinary request, read straight into arrays: JSON numbers for every input, and nothing else asked for.
+"""The ordinary request, read straight into arrays: JSON numbers for every input, or the numbers' bytes.
 
-Whatever else comes, wrong requests too, is left to the general reader, which knows how to say what is wrong.
+No number becomes a Python object on its way from bytes to the model. Whatever else comes, wrong requests too, is left
+to the general reader, which knows how to say what is wrong.
 """
 
 import math
 import struct
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import cycle
 from operator import le
@@ -51,10 +53,25 @@ class Reader:
             return None
         if len(arrays) != len(fields) or not (id_ is None or type(id_) is str):
             return None
-        items = {len(arrays[name]) for name, field in fields.items() if field.batched}
-        if len(items) > 1 or 0 in items:
+        return (Request([], id_), arrays) if _same_items(fields, arrays) else None
+
+    def take(self, tensors: Sequence[Tensor]) -> dict[str, Array] | None:
+        """The arrays of tensors that came as bytes; None when one did not, or may not be taken."""
+        fields = self._fields
+        if fields is None or {tensor.name for tensor in tensors} != fields.keys():
             return None
-        return Request([], id_), arrays
+        arrays: dict[str, Array] = {}
+        for tensor in tensors:
+            array = fields[tensor.name].taken(tensor)
+            if array is None:
+                return None
+            arrays[tensor.name] = array
+        return arrays if _same_items(fields, arrays) else None
+
+
+def _same_items(fields: "dict[str, _Field]", arrays: dict[str, Array]) -> bool:
+    items = {len(arrays[name]) for name, field in fields.items() if field.batched}
+    return len(items) <= 1 and 0 not in items
 
 
 class _Field:
@@ -63,10 +80,11 @@ class _Field:
     def __init__(self, spec: TensorSpec, limits: list[tuple[float | None, float | None]]) -> None:
         self.batched = spec.batched
         self._name, self._datatype = spec.name, spec.datatype
-        self._shape = spec.shape
+        self._shape, self._accepts = spec.shape, spec.accepts
         self._code = STRUCT_CODES[spec.datatype]
         self._dtype = DTYPES[spec.datatype].newbyteorder("<")
         self._finite = spec.datatype in FLOATS
+        self._complete = self._finite and not spec.allow_missing
         self._low = -math.inf if spec.minimum is None else spec.minimum
         self._high = math.inf if spec.maximum is None else spec.maximum
         self._bounded = (spec.minimum, spec.maximum) != (None, None)
@@ -94,6 +112,23 @@ class _Field:
         ):
             raise ValueError
         found: Array = np.frombuffer(raw, self._dtype).reshape(shape)
+        return found
+
+    def taken(self, tensor: Tensor) -> Array | None:
+        """The numbers that came as bytes, when they are all allowed."""
+        if tensor.raw is None or tensor.datatype != self._datatype or not self._accepts(tensor.shape):
+            return None
+        found: Array = np.frombuffer(tensor.raw, self._dtype).reshape(tensor.shape)
+        if found.size == 0 or (self._complete and not np.isfinite(found).all()):
+            return None
+        # As Python's numbers: NumPy would round the limit to the numbers' own precision.
+        if self._bounded and not (found.min().item() >= self._low and found.max().item() <= self._high):
+            return None
+        if self._columns:
+            rows = found.reshape(-1, len(self._lows))
+            lows, highs = rows.min(axis=0).tolist(), rows.max(axis=0).tolist()
+            if not (all(map(le, self._lows, lows)) and all(map(le, highs, self._highs))):
+                return None
         return found
 
 

@@ -203,7 +203,7 @@ class Service:
 
     def _unready(self) -> Reply:
         if self.failure:
-            return reply(503, {"ready": False, "error": self.failure})
+            return reply(503, {"ready": False, "failed": True, "error": self.failure})
         answer = reply(503, {"ready": False, "error": "the model is being loaded; try again in a second"})
         answer.headers.append((b"retry-after", b"1"))
         return answer
@@ -250,8 +250,11 @@ def _arrays(active: Batcher, headers: Headers, body: bytes) -> tuple[Request, Ma
         if found is not None:
             return found
     request = _read(headers, body)
-    check_inputs(active.replica.package.signature, request.inputs)
-    return request, {tensor.name: to_array(tensor) for tensor in request.inputs}
+    arrays = active.reader.take(request.inputs)
+    if arrays is None:
+        check_inputs(active.replica.package.signature, request.inputs)
+        arrays = {tensor.name: to_array(tensor) for tensor in request.inputs}
+    return request, arrays
 
 
 def _read(headers: Headers, body: bytes) -> Request:
@@ -307,7 +310,9 @@ def _plain_body(headers: Headers, body: bytes) -> bytes:
     try:
         plain = unpacker.decompress(body, MAX_PLAIN)
     except zlib.error as error:
-        raise InvalidTensor(f"the body is not {coding.decode()}: {error}") from error
+        raise InvalidTensor(
+            f"the body is not {coding.decode()}: {error}; pack it so, or leave out Content-Encoding"
+        ) from error
     if unpacker.unconsumed_tail or not unpacker.eof:
         raise InvalidTensor(f"the unpacked body is cut off, or larger than {MAX_PLAIN >> 20} MiB")
     return plain
