@@ -143,15 +143,14 @@ def test_an_image_that_does_not_load_is_said(live_server, projects, ann):
 
 
 def test_the_screens_are_without_faults(live_server, projects, ann, ada):
-    """Axe, both widths, both themes; ATRIUM_PICTURES names a folder that keeps the pictures."""
+    """Axe and both widths; ATRIUM_PICTURES names a folder that keeps the pictures."""
     keep = os.environ.get("ATRIUM_PICTURES")
     paths = [f"/annotation/{pk}/label/" for pk in projects.values()]
     managed = ["/annotation/new/", f"/annotation/{projects['spans']}/"]
 
     def look():
         with chromium() as browser:
-            options = {"password": "pw-of-this-test", "quick": True}
-            options |= {"to": Path(keep)} if keep else {}
+            options = {"password": "pw-of-this-test", "to": Path(keep) if keep else None}
             found = look_at(browser, live_server.url, paths, "ann", **options)
             return found + look_at(browser, live_server.url, managed, "ada", **options)
 

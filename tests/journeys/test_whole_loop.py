@@ -248,15 +248,17 @@ FILLED = ("annotation:", "evaluation:", "releases:")
 
 
 @pytest.mark.parametrize(
-    ("apps", "once"),
-    [pytest.param(FILLED, True, id="of-the-loop"), pytest.param((), False, id="all", marks=pytest.mark.soak)],
+    ("apps", "thorough"),
+    [pytest.param(FILLED, False, id="of-the-loop"), pytest.param((), True, id="all", marks=pytest.mark.soak)],
 )
-def test_no_link_is_dead_and_each_kind_of_page_is_without_faults(ready, apps, once):
+def test_no_link_is_dead_and_each_kind_of_page_is_without_faults(ready, apps, thorough):
     """After the loop, so that the pages have something to show: links, axe, overflow, the console."""
 
     def look():
         with chromium() as browser:
-            return look_everywhere(browser, ready.url(""), ready.environment.web_url, apps=apps, once=once)
+            return look_everywhere(
+                browser, ready.url(""), ready.environment.web_url, apps=apps, thorough=thorough
+            )
 
     with ThreadPoolExecutor(1) as thread:  # Playwright keeps a running loop in its thread
         dead, findings = thread.submit(look).result()

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import requests
 from django.urls import Resolver404, resolve
 
-from tests.ui.looking import SAMPLE_PASSWORD, WIDTHS, Findings, chromium, look_at
+from tests.ui.looking import SAMPLE_PASSWORD, Findings, chromium, look_at
 
 ROLES = ("consumer", "dev", "qa", "ops", "annotator", "admin")
 #: More links than this are not followed for one role; each kind of page is opened once.
@@ -77,12 +77,18 @@ def logged_in(base: str, username: str) -> requests.Session:
 
 
 def look_everywhere(
-    browser, base: str, named: str, to: Path | None = None, *, apps: tuple[str, ...] = (), once: bool = False
+    browser,
+    base: str,
+    named: str,
+    to: Path | None = None,
+    *,
+    apps: tuple[str, ...] = (),
+    thorough: bool = True,
 ) -> tuple[list[str], list[Findings]]:
-    """Dead links in words, and what is wrong with each kind of page, wide and light, narrow and dark.
+    """Dead links in words, and what is wrong with each kind of page.
 
     `base` is the portal's address for programs, `named` its name for browsers. `apps` limits what is looked at, not
-    what is followed; `once` looks at each page in one of the two ways, by turns.
+    what is followed.
     """
     seen: dict[str, str] = {}
     dead: list[str] = []
@@ -93,9 +99,7 @@ def look_everywhere(
         pages = [
             path for kind, path in seen.items() if kind not in known and (not apps or kind.startswith(apps))
         ]
-        for number, width in enumerate(WIDTHS):
-            mine = pages[number::2] if once else pages
-            findings += look_at(browser, named, mine, role, to, quick=True, only=width) if mine else []
+        findings += look_at(browser, named, pages, role, to, thorough=thorough) if pages else []
     return dead, findings
 
 

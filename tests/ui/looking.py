@@ -13,12 +13,26 @@ import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
-WIDTHS = {"wide": (1440, 900), "narrow": (390, 844)}
-THEMES = ("light", "dark")
+WIDTHS = {"narrow": (390, 844), "wide": (1440, 900)}
+THEMES = ("dark", "light")
+#: (width, theme) in the order in which they are looked at: a page is loaded in the first, the narrow and dark one.
+WAYS = [("narrow", "dark"), ("wide", "light")]
+ALL_WAYS = [(width, theme) for width in WIDTHS for theme in THEMES]
+#: Fonts are there, what htmx fetches is swapped, and the charts in view are drawn; given up after five seconds.
+SETTLED = """async () => {
+  const frame = () => new Promise(requestAnimationFrame);
+  const waits = () => document.querySelector(".htmx-request") ||
+    [...document.querySelectorAll("[data-chart] .chart-plot:not(.js-plotly-plot)")].some(plot =>
+      plot.checkVisibility() && plot.getBoundingClientRect().top < innerHeight);
+  const until = performance.now() + 5000;
+  await document.fonts.ready;
+  do { await frame(); await frame(); } while (waits() && performance.now() < until);
+}"""
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -68,7 +82,8 @@ def log_in(context, base_url: str, user: str, password: str = SAMPLE_PASSWORD) -
 
 
 def _axe_problems(page) -> list[str]:
-    options = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+    rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    options = {"runOnly": rules, "resultTypes": ["violations"]}
     found = Axe().run(page, options=options).response["violations"]
     return [
         f"axe {rule['id']} ({rule['impact']}): {node['target']} {node['failureSummary'].splitlines()[-1].strip()}"
@@ -89,23 +104,30 @@ def _overflow(page) -> list[str]:
     return [f"overflows by {wide} px: {culprits}"]
 
 
-def _look_once(context, base_url: str, path: str, theme: str, name: str, to: Path | None) -> Findings:
-    found = Findings(f"{path} {name} {theme}")
-    page = context.new_page()
+def _show(page, width: str, theme: str) -> None:
+    """Resize the window and change the system's theme, and wait until the page has followed."""
+    page.set_viewport_size(dict(zip(("width", "height"), WIDTHS[width], strict=True)))
+    page.emulate_media(color_scheme=theme)
+    page.evaluate(SETTLED)
+
+
+def _look_at_page(page, address: str, ways, with_axe, to: Path | None) -> Findings:
+    path = urlsplit(address).path
+    found = Findings(path)
     page.on("console", lambda m: m.type == "error" and found.problems.append(f"console: {m.text}"))
     page.on("pageerror", lambda error: found.problems.append(f"script: {error}"))
-    answer = page.goto(base_url + path)
+    answer = page.goto(address)
     if answer is None or answer.status >= 500:
         found.problems.append(f"status {answer.status if answer else 'none'}")
-    page.evaluate("theme => document.documentElement.dataset.bsTheme = theme", theme)
-    page.wait_for_timeout(400)
-    found.problems += _overflow(page) + _axe_problems(page)
-    if to is not None:
-        slug = re.sub(r"[^a-z0-9]+", "-", path.lower()).strip("-") or "root"
-        picture = to / f"{slug}.{name}.{theme}.png"
-        page.screenshot(path=picture, full_page=True)
-        found.pictures.append(picture)
-    page.close()
+    for way in ways:
+        _show(page, *way)
+        problems = _overflow(page) + (_axe_problems(page) if way in with_axe else [])
+        found.problems += [f"{' '.join(way)}: {problem}" for problem in problems]
+        if to is not None:
+            slug = re.sub(r"[^a-z0-9]+", "-", path.lower()).strip("-") or "root"
+            picture = to / f"{slug}.{'.'.join(way)}.png"
+            page.screenshot(path=picture, full_page=True)
+            found.pictures.append(picture)
     return found
 
 
@@ -116,23 +138,28 @@ def look_at(
     user: str | None = None,
     to: Path | None = None,
     *,
-    quick: bool = False,
-    only: str = "",
+    thorough: bool = False,
     password: str = SAMPLE_PASSWORD,
 ) -> list[Findings]:
-    """Look at each page in both widths and both themes; `quick`: wide light and narrow dark; `only`: that width."""
+    """What is wrong with each page, narrow and dark and then wide and light.
+
+    It is loaded once. Axe looks at one of the two ways, by turns; if `thorough`, at both widths in both themes.
+    """
     if to is not None:
         to.mkdir(parents=True, exist_ok=True)
+    (width, height), theme = WIDTHS[WAYS[0][0]], WAYS[0][1]
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme=theme, reduced_motion="reduce"
+    )
+    if user:
+        log_in(context, base_url, user, password)
     findings = []
-    for number, (name, (width, height)) in enumerate(WIDTHS.items()):
-        if only and name != only:
-            continue
-        context = browser.new_context(viewport={"width": width, "height": height}, bypass_csp=False)
-        if user:
-            log_in(context, base_url, user, password)
-        for theme in [THEMES[number]] if quick else THEMES:
-            findings += [_look_once(context, base_url, path, theme, name, to) for path in paths]
-        context.close()
+    for number, path in enumerate(paths):
+        page = context.new_page()
+        ways, with_axe = (ALL_WAYS, ALL_WAYS) if thorough else (WAYS, [WAYS[number % 2]])
+        findings.append(_look_at_page(page, base_url + path, ways, with_axe, to))
+        page.close()
+    context.close()
     return findings
 
 
@@ -142,11 +169,10 @@ def main() -> int:
     parser.add_argument("user", help="a sample account, or - for nobody")
     parser.add_argument("paths", nargs="+")
     parser.add_argument("--to", type=Path, default=None)
-    parser.add_argument("--quick", action="store_true")
     asked = parser.parse_args()
     user = None if asked.user == "-" else asked.user
     with chromium() as browser:
-        findings = look_at(browser, asked.base_url, asked.paths, user, asked.to, quick=asked.quick)
+        findings = look_at(browser, asked.base_url, asked.paths, user, asked.to, thorough=True)
     for found in findings:
         print(found.page, "ok" if not found.problems else "")
         for problem in found.problems:

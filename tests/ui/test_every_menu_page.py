@@ -1,4 +1,4 @@
-"""Each page of the menu: axe, both widths, both themes, no overflow, a silent console.
+"""Each page of the menu: axe, both widths, no overflow, a silent console; each component in both themes.
 
 A new page of the menu is covered without being listed. Pages that need more than an empty database are looked
 at on the running stack.
@@ -38,7 +38,7 @@ def pages_of(user) -> list[str]:
     return re.findall(r'class="side-link" href="([^"]+)"', client.get("/home/").text)
 
 
-def problems(base_url: str, paths: list[str], user: str | None) -> list[str]:
+def problems(base_url: str, paths: list[str], user: str | None, *, thorough: bool = False) -> list[str]:
     """What is wrong, without the websocket, whose process does not run here.
 
     In a thread of its own: Playwright keeps a running loop in its thread, where Django refuses its database.
@@ -46,7 +46,7 @@ def problems(base_url: str, paths: list[str], user: str | None) -> list[str]:
 
     def look():
         with chromium() as browser:
-            return look_at(browser, base_url, paths, user, password=PASSWORD, quick=True)
+            return look_at(browser, base_url, paths, user, password=PASSWORD, thorough=thorough)
 
     with ThreadPoolExecutor(1) as thread:
         found = thread.submit(look).result()
@@ -54,7 +54,7 @@ def problems(base_url: str, paths: list[str], user: str | None) -> list[str]:
 
 
 def test_visitors_see_a_login_page_without_faults(live_server):
-    assert problems(live_server.url, ["/login/"], None) == []
+    assert problems(live_server.url, ["/login/"], None, thorough=True) == []
 
 
 def test_every_page_of_the_menu_is_without_faults(live_server):
@@ -85,4 +85,4 @@ def test_every_component_is_without_faults_and_charts_draw_under_the_strict_poli
     settings.ROOT_URLCONF = "tests.ui.gallery"
     make_user("ada", team=make_team("Radio"))
 
-    assert problems(live_server.url, ["/gallery/"], "ada") == []
+    assert problems(live_server.url, ["/gallery/"], "ada", thorough=True) == []

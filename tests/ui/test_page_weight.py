@@ -5,8 +5,11 @@ library alone is larger than the limit.
 """
 
 import re
+import time
 
 import pytest
+
+from tests.ui.looking import SETTLED
 
 LIMIT = 350_000
 APART = ("plotly", "swagger-ui")
@@ -21,17 +24,22 @@ def weigh(page, path: str) -> dict[str, int]:
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")
     session.send("Network.setCacheDisabled", {"cacheDisabled": True})
-    addresses, moved = {}, {}
+    addresses, moved, failed = {}, {}, set()
     session.on(
-        "Network.responseReceived",
-        lambda event: addresses.update({event["requestId"]: event["response"]["url"]}),
+        "Network.requestWillBeSent",
+        lambda event: addresses.update({event["requestId"]: event["request"]["url"]}),
     )
     session.on(
         "Network.loadingFinished",
         lambda event: moved.update({event["requestId"]: event["encodedDataLength"]}),
     )
+    session.on("Network.loadingFailed", lambda event: failed.add(event["requestId"]))
     page.goto(path)
-    page.wait_for_load_state("networkidle")
+    page.evaluate(SETTLED)
+    until = time.monotonic() + 30
+    while addresses.keys() - moved.keys() - failed:
+        assert time.monotonic() < until, f"{path} is still loading something"
+        page.wait_for_timeout(20)
     session.detach()
     return {addresses.get(request, "?"): int(size) for request, size in moved.items()}
 
