@@ -2,12 +2,17 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from atrium import jsontext
 from atrium.rows import Block
 
-Columns = dict[str, list[Any]]
+Columns = dict[str, list[Any] | NDArray[Any]]
 """What is told of some rows, by the name of the new column."""
 
 ERROR = "error"
@@ -98,11 +103,25 @@ class CsvAnswers:
                 row | {name: values[at] for name, values in told.items()} for at, row in enumerate(block.rows)
             )
             return
-        nothing = [""] * len(block)
+        columns = [_texts(told[name]) if name in told else [""] * len(block) for name in self._names]
+        if not any(mark in text for text in map("".join, columns) for mark in ',"\r\n'):
+            ends = map(",".join, zip(lines, *columns, strict=True))
+            self._file.write("".join([f"{end}\r\n" for end in ends]))
+            return
         more = io.StringIO(newline="")
-        csv.writer(more).writerows(zip(*(told.get(name, nothing) for name in self._names), strict=True))
+        csv.writer(more).writerows(zip(*columns, strict=True))
         more.seek(0)
         self._file.write("".join([f"{line},{end}" for line, end in zip(lines, more, strict=True)]))
 
     def close(self) -> None:
         self._file.close()
+
+
+def _texts(values: Sequence[Any] | NDArray[Any]) -> list[str]:
+    """Values as they stand in a cell; a number as the shortest text that reads back as the same number."""
+    if isinstance(values, np.ndarray):
+        if values.dtype.kind == "f" and np.isfinite(values).all():
+            wide = values.astype(np.float32) if values.dtype.itemsize < 4 else values
+            return jsontext.numbers(np.ascontiguousarray(wide))
+        values = values.tolist()
+    return list(map(str, values))

@@ -139,7 +139,7 @@ class ParquetAnswers:
         if numbers is None:
             numbers = np.array([[float(row[name]) for name in places] for row in block.rows])
         return {
-            name: pa.array(numbers[:, places[name]]).cast(self._kinds[name])
+            name: pa.array(np.ascontiguousarray(numbers[:, places[name]])).cast(self._kinds[name])
             if name in places
             else pa.array([row[name] for row in block.rows], pa.string())
             for name in names
@@ -149,7 +149,12 @@ class ParquetAnswers:
         if not self._waiting:
             return
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path, self._waiting[0].schema, compression="zstd")
+            schema = self._waiting[0].schema
+            # Numbers seldom repeat: a dictionary of them costs several times as long as writing them.
+            repeated = [each.name for each in schema if not _is_number(each.type)]
+            self._writer = pq.ParquetWriter(
+                self._path, schema, compression="snappy", use_dictionary=repeated or False
+            )
         self._writer.write_table(pa.Table.from_batches(self._waiting))
         self._waiting = []
 

@@ -223,9 +223,11 @@ def answers_of(signature: dict[str, Any], outputs: dict[str, Any], rows: int) ->
             column = values[:, 0].tolist()
             found["answer"] = [_label(value, names) for value in column] if names else _words(column)
         elif kind == "probabilities":
-            found["confidence"] = [float(value) for value in values.max(axis=1).tolist()]
-            for at, shares in enumerate(values.T.tolist()):
+            found["confidence"] = values.max(axis=1)
+            for at, shares in enumerate(values.T):
                 found[f"p_{names[at] if at < len(names) else at}"] = shares
+        elif values.shape[1] == 1 and values.dtype.kind in "fiub":
+            found[spec["name"]] = values[:, 0]
         elif values.shape[1] == 1:
             found[spec["name"]] = [_plain(value) for value in values[:, 0].tolist()]
         else:

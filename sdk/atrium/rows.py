@@ -1,7 +1,7 @@
 """The rows of a CSV or Parquet file, in blocks that are small enough for the memory.
 
-Most CSV files are plain: a line is a row, without quotes. Such rows stay the lines that they are, and their numbers are
-read column by column, all at once. From the first line that is not plain on, rows are read one by one.
+Most CSV files are plain: a line is a row, without quotes. Such rows stay the bytes that they are, and their numbers are
+read column by column, all at once. From the first block that is not plain on, rows are read one by one.
 """
 
 import csv
@@ -9,16 +9,16 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain, islice, repeat
-from operator import contains
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, BinaryIO, Protocol, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 LONGEST_CELL = 1_000_000
 BLOCK_ROWS = 4096
+BLOCK_BYTES = 4 << 20
+"""Of a CSV file whose rows are plain."""
 KEPT_BYTES = 16 << 20
 """The rows of a file up to this size stay in memory for the second reading."""
 _DELIMITERS = ",;\t"
@@ -104,7 +104,7 @@ def header_of(names: Sequence[str]) -> list[str]:
 
 @dataclass
 class CsvBlock(Block):
-    """Rows of a CSV file: as lines when they are plain, else as cells by the name of their column.
+    """Rows of a CSV file: as the file's bytes when they are plain, else as cells by the name of their column.
 
     The header is row 1 of the file.
     """
@@ -112,27 +112,35 @@ class CsvBlock(Block):
     header: list[str]
     delimiter: str
     numbers: Sequence[int]
-    lines: list[str] | None
+    data: bytes | None
     read: list[dict[str, str]]
     found: dict[tuple[str, ...], NDArray[np.float64] | None] = field(default_factory=dict)
     """Columns that have been read as numbers."""
 
     @cached_property
+    def lines(self) -> list[str]:
+        """The rows of a plain block as they stand in the file."""
+        text = (self.data or b"").decode()
+        return (text.replace("\r\n", "\n") if "\r" in text else text).removesuffix("\n").split("\n")
+
+    @cached_property
     def rows(self) -> list[dict[str, str]]:
-        if self.lines is None:
+        if self.data is None:
             return self.read
         return [dict(zip(self.header, line.split(self.delimiter), strict=True)) for line in self.lines]
 
     @property
     def with_commas(self) -> list[str] | None:
-        return self.lines if self.delimiter == "," else None
+        return self.lines if self.data is not None and self.delimiter == "," else None
 
     def part(self, start: int, end: int) -> "CsvBlock":
-        lines = None if self.lines is None else self.lines[start:end]
         found = {names: None if all_ is None else all_[start:end] for names, all_ in self.found.items()}
-        return CsvBlock(
-            self.header, self.delimiter, self.numbers[start:end], lines, self.read[start:end], found
-        )
+        numbers, read = self.numbers[start:end], self.read[start:end]
+        if self.data is None:
+            return CsvBlock(self.header, self.delimiter, numbers, None, read, found)
+        part = CsvBlock(self.header, self.delimiter, numbers, b"", read, found)
+        part.lines = self.lines[start:end]
+        return part
 
     def numbers_of(self, columns: Sequence[str]) -> NDArray[np.float64] | None:
         names = tuple(columns)
@@ -141,38 +149,43 @@ class CsvBlock(Block):
         return self.found[names]
 
     def _read_numbers(self, columns: tuple[str, ...]) -> NDArray[np.float64] | None:
-        if self.lines is None:
+        if self.data is None:
             return None
         places = [self.header.index(name) for name in columns]
+        data = self.data or "\n".join(self.lines).encode()
         try:
-            found = read_numbers(self.lines, self.delimiter, places)
+            found = read_numbers(data, self.delimiter, places)
         except (ValueError, OverflowError):
             return None
         return found if len(found) == len(self) and bool(np.isfinite(found).all()) else None
 
 
-def read_numbers(lines: list[str], delimiter: str, places: list[int]) -> NDArray[np.float64]:
-    """Some cells of each line as numbers, by pandas where it is installed: it is several times as fast."""
+def read_numbers(data: bytes, delimiter: str, places: list[int]) -> NDArray[np.float64]:
+    """Some cells of each line as numbers [rows, cells], by Arrow where it is installed: it is many times as fast.
+
+    Raises ValueError for a cell that is no number.
+    """
     try:
-        import pandas as pd
+        import pyarrow as pa
+        from pyarrow import csv as arrow
     except ImportError:
-        cells = (line.split(delimiter) for line in lines)
-        return np.array([[float(row[place]) for place in places] for row in cells])
-    frame = pd.read_csv(
-        io.BytesIO("\n".join(lines).encode()),
-        sep=delimiter,
-        header=None,
-        usecols=sorted(set(places)),
-        dtype=np.float64,
-        na_filter=False,
-        quoting=csv.QUOTE_NONE,
-        skip_blank_lines=False,
-        low_memory=False,
+        rows = (line.split(delimiter) for line in data.decode().splitlines())
+        return np.array([[float(row[place]) for place in places] for row in rows])
+    names = [f"f{place}" for place in places]
+    table = arrow.read_csv(
+        io.BytesIO(data),
+        arrow.ReadOptions(autogenerate_column_names=True, use_threads=False, block_size=1 << 20),
+        arrow.ParseOptions(delimiter=delimiter, quote_char=False, ignore_empty_lines=False),
+        arrow.ConvertOptions(
+            include_columns=list(dict.fromkeys(names)),
+            column_types=dict.fromkeys(names, pa.float64()),
+            null_values=[],
+        ),
     )
-    if places != list(frame.columns):
-        frame = frame[places]
-    found: NDArray[np.float64] = frame.to_numpy()
-    return found
+    found = np.empty((len(names), table.num_rows))
+    for at, name in enumerate(names):
+        found[at] = table.column(name).to_numpy()
+    return found.T
 
 
 class Rows:
@@ -181,7 +194,7 @@ class Rows:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            with self._open() as file:
+            with self._text(path.open("rb")) as file:
                 first = file.readline(LONGEST_CELL)
         except UnicodeDecodeError as error:
             raise Unusable("encoding", row=_row_of_bad_byte(path)) from error
@@ -194,8 +207,8 @@ class Rows:
     def check_kind(self, column: str, *, number: bool) -> None:
         """A column of texts may hold anything."""
 
-    def _open(self) -> TextIO:
-        return self.path.open(encoding="utf-8-sig", newline="")
+    def _text(self, file: BinaryIO) -> TextIO:
+        return io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
 
     def blocks(self) -> Iterator[CsvBlock]:
         """All rows. Raises Unusable with the row for what is no CSV of this header."""
@@ -204,7 +217,7 @@ class Rows:
             return
         kept: list[CsvBlock] | None = [] if self.path.stat().st_size <= KEPT_BYTES else None
         try:
-            with self._open() as file:
+            with self.path.open("rb") as file:
                 for block in self._blocks(file):
                     if kept is not None:
                         kept.append(block)
@@ -213,26 +226,43 @@ class Rows:
         except UnicodeDecodeError as error:
             raise Unusable("encoding", row=_row_of_bad_byte(self.path)) from error
 
-    def _blocks(self, file: TextIO) -> Iterator[CsvBlock]:
+    def _blocks(self, file: BinaryIO) -> Iterator[CsvBlock]:
         if not self._has_plain_header:
-            yield from self._one_by_one(csv.reader(file, delimiter=self.delimiter), 0)
+            yield from self._one_by_one(csv.reader(self._text(file), delimiter=self.delimiter), 0)
             return
         file.readline()
-        number = 1
-        while lines := list(islice(file, BLOCK_ROWS)):
-            if not self._are_plain(lines):
-                yield from self._one_by_one(csv.reader(chain(lines, file), delimiter=self.delimiter), number)
+        number, at = 1, file.tell()
+        while data := file.read(BLOCK_BYTES):
+            data += file.readline()
+            count = self._plain_rows(data)
+            if count is None:
+                file.seek(at)
+                yield from self._one_by_one(csv.reader(self._text(file), delimiter=self.delimiter), number)
                 return
-            numbers = range(number + 1, number + 1 + len(lines))
-            yield CsvBlock(self.header, self.delimiter, numbers, _without_ends(lines), [])
-            number += len(lines)
+            data.decode()  # letters that are none are told before anything else
+            yield CsvBlock(self.header, self.delimiter, range(number + 1, number + 1 + count), data, [])
+            number, at = number + count, file.tell()
 
-    def _are_plain(self, lines: list[str]) -> bool:
-        """Whether each line is a row of its own, with as many cells as the header."""
-        counts = set(map(str.count, lines, repeat(self.delimiter)))
-        if counts != {len(self.header) - 1} or max(map(len, lines)) > LONGEST_CELL:
-            return False
-        return not any(map(contains, lines, repeat('"'))) and not ({"\n", "\r\n", "\r"} & set(lines))
+    def _plain_rows(self, data: bytes) -> int | None:
+        """How many rows there are where each line is one, with as many cells as the header; else None."""
+        if b'"' in data or data.count(b"\r") != data.count(b"\r\n"):
+            return None
+        values = np.frombuffer(data if data.endswith(b"\n") else data + b"\n", np.uint8)
+        ends = np.flatnonzero(values == ord("\n"))
+        starts = np.concatenate(([0], ends[:-1] + 1))
+        widths = ends - starts - (b"\r" in data)
+        if widths.min() <= 0 or widths.max() > LONGEST_CELL:
+            return None
+        marks = len(self.header) - 1
+        cuts = np.flatnonzero(values == ord(self.delimiter))
+        if len(cuts) != marks * len(ends):
+            return None
+        by_row = cuts.reshape(len(ends), marks)
+        return (
+            len(ends)
+            if not marks or bool(((by_row[:, 0] >= starts) & (by_row[:, -1] < ends)).all())
+            else None
+        )
 
     def _one_by_one(self, reader: Iterator[list[str]], number: int) -> Iterator[CsvBlock]:
         """`number` rows stand before what the reader gives."""
@@ -255,13 +285,6 @@ class Rows:
             raise Unusable("csv", row=number + 1, why=str(error)) from error
         if read:
             yield CsvBlock(self.header, self.delimiter, numbers, None, read)
-
-
-def _without_ends(lines: list[str]) -> list[str]:
-    text = "".join(lines)
-    if "\r" in text:
-        return [line.rstrip("\r\n") for line in lines]
-    return text.removesuffix("\n").split("\n")
 
 
 def _row_of_bad_byte(path: Path) -> int:
