@@ -113,13 +113,13 @@ class ParquetAnswers:
         self._writer: pq.ParquetWriter | None = None
         self._waiting: list[pa.RecordBatch] = []
 
-    def begin(self, told: dict[str, list[Any]]) -> None:
+    def begin(self, told: dict[str, Any]) -> None:
         """`told` are the first answers by the name of their column; the kinds of the columns follow from them."""
         kinds = {name: pa.array(values).type for name, values in told.items()}
         self._told = {name: pa.string() if pa.types.is_null(kind) else kind for name, kind in kinds.items()}
         self._told["error"] = pa.string()
 
-    def add(self, block: Block, told: dict[str, list[Any]]) -> None:
+    def add(self, block: Block, told: dict[str, Any]) -> None:
         """Keep some rows with their answers; they are written in row groups."""
         columns = self._own(block)
         for name, kind in self._told.items():
