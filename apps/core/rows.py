@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -10,8 +11,6 @@ from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-_EMPTY = ("", None, False)
 
 
 class PercentField(forms.FloatField):
@@ -23,6 +22,35 @@ class PercentField(forms.FloatField):
     def clean(self, value: Any) -> float | None:
         number = super().clean(value)
         return None if number is None else round(number / 100, 12)
+
+
+class ValueField(forms.CharField):
+    """A value as people write it: 5, 0.1, true, a list or an object are what JSON takes them for, the rest is text."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+    def clean(self, value: Any) -> Any:
+        return _value(super().clean(value))
+
+
+class ValuesField(forms.CharField):
+    """Several such values with commas between them."""
+
+    def prepare_value(self, value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        return ", ".join(each if isinstance(each, str) else json.dumps(each) for each in value)
+
+    def clean(self, value: Any) -> list[Any]:
+        return [_value(each) for each in str(super().clean(value)).split(",") if each.strip()]
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=str)
+    except ValueError:
+        return text.strip()
 
 
 class SuggestingInput(forms.TextInput):
@@ -86,18 +114,22 @@ class RowsField(forms.Field):
 def _wrong(rows: BaseFormSet[Any]) -> Iterator[str]:
     for number, form in enumerate(rows.forms, 1):
         for name, errors in form.errors.items():
-            label = form[name].label if name in form.fields else ""
-            yield _("Row %(number)d, %(label)s: %(why)s") % {
-                "number": number,
-                "label": label,
-                "why": errors[0],
-            }
+            if name in form.fields:
+                facts = {"number": number, "label": form[name].label, "why": errors[0]}
+                yield _("Row %(number)d, %(label)s: %(why)s") % facts
+            else:
+                yield _("Row %(number)d: %(why)s") % {"number": number, "why": errors[0]}
 
 
 def _told(form: forms.Form) -> dict[str, Any]:
-    fields = form.fields
     return {
         name: value
         for name, value in form.cleaned_data.items()
-        if name != "DELETE" and (fields[name].required or value not in _EMPTY or fields[name].initial)
+        if name != "DELETE" and (form.fields[name].required or not _is_empty(form.fields[name], value))
     }
+
+
+def _is_empty(field: forms.Field, value: Any) -> bool:
+    if isinstance(field, forms.BooleanField):
+        return not value and not field.initial
+    return value is None or value in ("", [])

@@ -32,9 +32,7 @@ TASK_WORDS = {
 class GateRow(forms.Form):
     """One condition; see `gates.Gate`."""
 
-    metric = forms.CharField(
-        label=_("Figure"), max_length=100, widget=SuggestingInput(sorted(METRICS)), help_text=_("or score:…")
-    )
+    metric = forms.CharField(label=_("Figure"), max_length=100, widget=SuggestingInput(sorted(METRICS)))
     threshold = forms.FloatField(label=_("Threshold"))
     slice = forms.CharField(
         label=_("Only in"),
@@ -46,9 +44,9 @@ class GateRow(forms.Form):
     better = forms.ChoiceField(
         label=_("Better is"),
         required=False,
-        choices=[("", _("as the figure says")), ("higher", _("higher")), ("lower", _("lower"))],
+        choices=[("", _("as usual")), ("higher", _("higher")), ("lower", _("lower"))],
     )
-    relative = forms.BooleanField(label=_("Beside production"), required=False)
+    relative = forms.BooleanField(label=_("Vs production"), required=False)
     certain = forms.BooleanField(label=_("Whole interval"), required=False)
 
 
@@ -84,8 +82,9 @@ class SuiteForm(forms.Form):
         label=_("Gates"),
         add=_("Add a gate"),
         help_text=_(
-            "A version passes when all of them hold. With “Beside production” the figure may be worse than the "
-            "production version's by the threshold at most; fewer rows than the least never pass."
+            "A version passes when all of them hold. With “Vs production” the figure may be worse than the "
+            "production version's by the threshold at most; fewer rows than the least never pass. "
+            "“Whole interval” asks that the 95 % interval lies on the good side."
         ),
     )
     scorer = forms.CharField(
@@ -94,7 +93,7 @@ class SuiteForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 4, "class": "font-monospace", "spellcheck": "false"}),
         help_text=_(
             "Python, run in the sandbox: score(truth, answer, inputs) returns a dict of numbers for a row. "
-            "A gate names such a figure score:<name>, with better: higher or lower."
+            "A gate names such a figure score:NAME, and which way is better."
         ),
     )
 

@@ -52,10 +52,10 @@ class StageRow(forms.Form):
     """One stage of a gray release."""
 
     weight = forms.IntegerField(label=_("Share, %"), min_value=1, max_value=99)
-    worse_by = PercentField(label=_("Notices a rise of, points"), min_value=0.01, max_value=50)
-    slow_ms = forms.FloatField(label=_("Slower is bad, ms"), required=False, min_value=0.001)
+    worse_by = PercentField(label=_("Rise, points"), min_value=0.01, max_value=50)
+    slow_ms = forms.FloatField(label=_("Slow from, ms"), required=False, min_value=0.001)
     memory_mb = forms.FloatField(label=_("Most memory, MB"), required=False, min_value=1)
-    metric = forms.BooleanField(label=_("Ask for the business metric"), required=False)
+    metric = forms.BooleanField(label=_("Business metric"), required=False)
 
 
 class MetricRow(forms.Form):
@@ -68,7 +68,7 @@ class MetricRow(forms.Form):
     low = forms.FloatField(label=_("From"), initial=0)
     high = forms.FloatField(label=_("To"), initial=1)
     worse_by = forms.FloatField(label=_("Worse by at most"), initial=0.05)
-    wait_minutes = forms.IntegerField(label=_("Minutes to wait for feedback"), min_value=0, initial=0)
+    wait_minutes = forms.IntegerField(label=_("Wait, minutes"), min_value=0, initial=0)
     higher_is_better = forms.BooleanField(label=_("Higher is better"), required=False, initial=True)
 
 
@@ -89,8 +89,8 @@ class PolicyForm(forms.Form):
         add=_("Add a stage"),
         most=20,
         help_text=_(
-            "Each stage must be able to notice the rise of bad answers that you name before it can pass; 100 % "
-            "follows by itself."
+            "Before a stage can pass it must be able to notice the rise of bad answers that you name, in percentage "
+            "points. An answer that is slower than you say is a bad one too. 100 % follows by itself."
         ),
     )
     metric = RowsField(
@@ -101,7 +101,8 @@ class PolicyForm(forms.Form):
         most=1,
         help_text=_(
             "What a good answer is worth to you, for the stages that ask for it. The expression is JMESPath over "
-            "parsed, score, logged, status, latency_ms, correct, expected and comment."
+            "parsed, score, logged, status, latency_ms, correct, expected and comment; feedback gets so many "
+            "minutes to come."
         ),
     )
     shadow_calls = forms.IntegerField(

@@ -10,13 +10,14 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Role, Team
 from apps.accounts.selectors import teams_of
 from apps.compute.environments.offered import offered_to
+from apps.core.rows import RowsField, ValueField, ValuesField
 from apps.datasets.models import DatasetVersion
 from apps.workbench.blueprints import Parameter, parameters_of
 from apps.workbench.models import Recipe, RecipeVersion, Sweep, Workspace
 from apps.workbench.selectors import dataset_versions_offered_to, versions_to_refine
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from apps.accounts.models import User
     from apps.workbench.adapters import LoggedModel
@@ -118,17 +119,28 @@ class CloneForm(forms.Form):
     name = forms.CharField(label=_("Name of the copy"), max_length=80)
 
 
+class ParamRow(forms.Form):
+    """A parameter of a run."""
+
+    name = forms.CharField(label=_("Name"), max_length=100)
+    value = ValueField(label=_("Value"), max_length=10_000)
+
+
+def _by_name(rows: list[dict[str, Any]], value: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+    """{name: value of the row}. Raises ValidationError for a name that stands there twice."""
+    found: dict[str, Any] = {}
+    for row in rows:
+        if row["name"] in found:
+            raise forms.ValidationError(_("“%(name)s” stands there twice.") % {"name": row["name"]})
+        found[row["name"]] = value(row)
+    return found
+
+
 class RunForm(forms.Form):
     """A notebook or script of a workspace, and how it is to run."""
 
     path = forms.ChoiceField(label=_("File"))
-    params = forms.JSONField(
-        label=_("Parameters"),
-        required=False,
-        initial=dict,
-        widget=forms.Textarea(attrs={"rows": 3, "class": "font-monospace"}),
-        help_text=_('A JSON object, such as {"epochs": 5}.'),
-    )
+    params = RowsField(ParamRow, label=_("Parameters"), required=False, add=_("Add a parameter"), most=100)
     cpu = forms.FloatField(label=_("Cores"), initial=1, min_value=0.1, max_value=64)
     memory_mb = forms.IntegerField(label=_("Memory in MB"), initial=2048, min_value=128)
     minutes = forms.IntegerField(label=_("Time limit in minutes"), initial=60, min_value=1, max_value=20_160)
@@ -141,12 +153,7 @@ class RunForm(forms.Form):
         field.choices = [(path, path) for path in paths]
 
     def clean_params(self) -> dict[str, Any]:
-        value = self.cleaned_data["params"]
-        if value in (None, ""):
-            return {}
-        if not isinstance(value, dict):
-            raise forms.ValidationError(_("This must be a JSON object in braces."))
-        return value
+        return _by_name(self.cleaned_data["params"], lambda row: row["value"])
 
 
 class RegisterForm(forms.Form):
@@ -167,6 +174,25 @@ class RegisterForm(forms.Form):
         cast("forms.ChoiceField", self.fields["model"]).choices = [(one.name, one.name) for one in models]
 
 
+class ParameterRow(forms.Form):
+    """One parameter of a recipe; see `blueprints.Parameter`."""
+
+    name = forms.CharField(label=_("Name"), max_length=100)
+    kind = forms.ChoiceField(
+        label=_("Kind"),
+        required=False,
+        choices=[
+            ("", _("as the value")), ("int", _("whole number")), ("float", _("number")), ("bool", _("yes or no")),
+            ("text", _("text")), ("choice", _("choice")),
+        ],
+    )  # fmt: skip
+    default = ValueField(label=_("At first"), required=False, max_length=10_000)
+    minimum = forms.FloatField(label=_("From"), required=False)
+    maximum = forms.FloatField(label=_("To"), required=False)
+    choices = ValuesField(label=_("Choices"), required=False, max_length=10_000)
+    help = forms.CharField(label=_("What it does"), required=False, max_length=240)
+
+
 class PublishForm(forms.Form):
     """A recipe made of a job: what it is called, what it takes, who may run it."""
 
@@ -185,13 +211,12 @@ class PublishForm(forms.Form):
             "Its code loads atrium.base_model() and saves the new model to atrium.outputs() / “model”."
         ),
     )
-    parameters = forms.JSONField(
+    parameters = RowsField(
+        ParameterRow,
         label=_("Parameters"),
         required=False,
-        widget=forms.Textarea(attrs={"rows": 10, "class": "font-monospace", "spellcheck": "false"}),
-        help_text=_(
-            "A list of objects with name, kind (int, float, bool, text, choice), default, help, limits."
-        ),
+        add=_("Add a parameter"),
+        help_text=_("What who runs it may change; without a kind it is that of the value at first."),
     )
     slots = forms.CharField(
         label=_("Data sets"),
@@ -204,9 +229,6 @@ class PublishForm(forms.Form):
 
     def clean_slots(self) -> list[str]:
         return [name.strip() for name in self.cleaned_data["slots"].split(",") if name.strip()]
-
-    def clean_parameters(self) -> list[Any]:
-        return self.cleaned_data["parameters"] or []
 
 
 class RunRecipeForm(forms.Form):
@@ -272,16 +294,42 @@ def _field_of(parameter: Parameter) -> forms.Field:
     return forms.FloatField(**facts, **limits) if parameter.kind == "float" else forms.CharField(**facts)
 
 
+class AxisRow(forms.Form):
+    """The values that a sweep tries of one parameter; see `spaces`."""
+
+    name = forms.CharField(label=_("Parameter"), max_length=100)
+    values = ValuesField(label=_("Values"), required=False, max_length=10_000)
+    min = forms.FloatField(label=_("or from"), required=False)
+    max = forms.FloatField(label=_("to"), required=False)
+    steps = forms.IntegerField(label=_("in steps"), required=False, min_value=2)
+    scale = forms.ChoiceField(
+        label=_("Scale"), required=False, choices=[("", _("even")), ("log", _("logarithmic"))]
+    )
+    type = forms.ChoiceField(
+        label=_("Numbers"), required=False, choices=[("", _("any")), ("int", _("whole"))]
+    )
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        ranged = [name for name in ("min", "max", "steps") if given.get(name) is not None]
+        if given.get("values") and ranged:
+            raise forms.ValidationError(_("Give values or a range, not both."))
+        if given.get("name") and not given.get("values") and not ranged and not self.errors:
+            raise forms.ValidationError(_("Give values or a range."))
+        return given
+
+
 class SweepForm(forms.Form):
     """What a sweep of a job's code tries, and how it judges."""
 
     title = forms.CharField(label=_("Title"), max_length=200)
     method = forms.ChoiceField(label=_("Method"), choices=Sweep.Method.choices)
-    space = forms.JSONField(
+    space = RowsField(
+        AxisRow,
         label=_("What to try"),
-        widget=forms.Textarea(attrs={"rows": 6, "class": "font-monospace", "spellcheck": "false"}),
+        add=_("Add a parameter"),
         help_text=_(
-            "For each parameter a list of values, or min and max with scale (linear, log), type, steps."
+            "For each parameter some values, with commas between them, or a range; a grid needs its steps."
         ),
     )
     count = forms.IntegerField(
@@ -296,3 +344,13 @@ class SweepForm(forms.Form):
     )
     goal = forms.ChoiceField(label=_("Goal"), choices=Sweep.Goal.choices)
     at_once = forms.IntegerField(label=_("Trials at once"), min_value=1, max_value=50, initial=2)
+
+    def clean_space(self) -> dict[str, Any]:
+        return _by_name(self.cleaned_data["space"], _axis)
+
+
+def _axis(row: dict[str, Any]) -> Any:
+    """A list of values, or a range as `spaces` reads it."""
+    return (
+        row["values"] if "values" in row else {name: value for name, value in row.items() if name != "name"}
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django import forms
 
-from apps.core.rows import PercentField, RowsField
+from apps.core.rows import PercentField, RowsField, ValueField, ValuesField
 from tests.factories import rows_of
 
 
@@ -64,3 +64,37 @@ def test_what_is_there_is_shown_in_percent():
 
     assert 'value="2.5"' in shown
     assert "__prefix__" in shown
+
+
+class Parameter(forms.Form):
+    name = forms.CharField()
+    value = ValueField(required=False)
+    choices = ValuesField(required=False)
+    least = forms.FloatField(required=False)
+
+
+class Recipe(forms.Form):
+    stages = RowsField(Parameter, add="Add")
+
+
+def test_values_are_what_json_takes_them_for_else_text_and_nought_is_something():
+    rows = [
+        {"value": "5"},
+        {"value": "false"},
+        {"value": "mse"},
+        {"value": "[1]", "least": "0"},
+        {"choices": "a, 2"},
+    ]
+    form = Recipe(rows_of("stages", *[row | {"name": "n"} for row in rows]))
+
+    assert form.is_valid()
+    assert form.cleaned_data["stages"] == [
+        {"name": "n", "value": 5},
+        {"name": "n", "value": False},
+        {"name": "n", "value": "mse"},
+        {"name": "n", "value": [1], "least": 0.0},
+        {"name": "n", "choices": ["a", 2]},
+    ]
+    shown = str(Recipe(initial={"stages": [{"name": "n", "value": True, "choices": ["a", 2]}]})["stages"])
+    assert 'value="true"' in shown
+    assert 'value="a, 2"' in shown

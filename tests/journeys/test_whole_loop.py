@@ -129,7 +129,7 @@ def it_is_evaluated_signed_by_two_and_released_in_stages(ready, new_page, api, k
         removed.check()
     qa.get_by_role("button", name="Add a stage").click()
     qa.locator("#id_stages").get_by_label("Share, %").last.fill("50")
-    qa.locator("#id_stages").get_by_label("Notices a rise of, points").last.fill("30")
+    qa.locator("#id_stages").get_by_label("Rise, points").last.fill("30")
     qa.get_by_role("button", name="Save as the next policy").click()
     qa.wait_for_load_state("networkidle")
 

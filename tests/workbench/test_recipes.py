@@ -1,7 +1,5 @@
 """Recipes: published from a job or a folder, run with other data, refining a model into its next version."""
 
-import json
-
 import pytest
 
 from apps.accounts.models import Role
@@ -15,7 +13,7 @@ from apps.datasets.services import create_version
 from apps.workbench import recipes
 from apps.workbench.blueprints import Parameter, parameters_of, values_for
 from apps.workbench.models import Recipe, RecipeRun
-from tests.factories import make_capability, make_dataset, make_user, make_version, put_files
+from tests.factories import make_capability, make_dataset, make_user, make_version, put_files, rows_of
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -129,8 +127,9 @@ def test_a_job_becomes_a_recipe_on_its_page_and_is_run_from_its_form(client, rad
     client.force_login(ada)
     page = client.get(f"/recipes/from-job/{job.pk}/").content.decode()
     assert "depth" in page
-    parameters = [{"name": "depth", "default": 3, "maximum": 9}, {"name": "fast", "default": True}]
-    asked = {"slug": "fit", "name": "Fit", "visibility": "team", "parameters": json.dumps(parameters)}
+    parameters = rows_of("parameters", {"name": "depth", "default": "3", "maximum": "9"},
+                         {"name": "fast", "default": "true"})  # fmt: skip
+    asked = {"slug": "fit", "name": "Fit", "visibility": "team", **parameters}
     assert client.post(f"/recipes/from-job/{job.pk}/", {**asked, "slots": "train"}).status_code == 302
 
     filled = {"team": radio.pk, "data_train": faults.pk, "param_depth": 5, "cpu": 1, "memory_mb": 256}

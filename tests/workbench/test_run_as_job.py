@@ -14,7 +14,7 @@ from apps.core.models import Event
 from apps.workbench import job_tokens, services
 from apps.workbench.launch import home_of
 from apps.workbench.runs import run_file
-from tests.factories import make_capability
+from tests.factories import make_capability, rows_of
 
 pytestmark = pytest.mark.django_db
 
@@ -65,12 +65,14 @@ def test_the_page_queues_the_job_and_goes_to_it(client, workspace, ada):
     client.force_login(ada)
     url = f"/workspaces/{workspace.pk}/run/"
     assert "train.py" in client.get(url).content.decode()
-    asked = {"path": "train.py", "params": '{"a": 1}', "cpu": 1, "memory_mb": 512, "minutes": 5}
-    answer = client.post(url, asked)
+    asked = {"path": "train.py", "cpu": 1, "memory_mb": 512, "minutes": 5}
+    values = {"a": "1", "b": "true", "c": "mse", "d": "[0.5, 1]"}
+    rows = [{"name": name, "value": value} for name, value in values.items()]
+    answer = client.post(url, asked | rows_of("params", *rows))
     job = Job.objects.get()
     assert answer["Location"] == f"/jobs/{job.pk}/"
-    assert (job.params, job.timeout_s) == ({"a": 1}, 300)
-    assert client.post(url, {**asked, "params": "[1]"}).status_code == 422
+    assert (job.params, job.timeout_s) == ({"a": 1, "b": True, "c": "mse", "d": [0.5, 1]}, 300)
+    assert client.post(url, asked | rows_of("params", {"name": "a"})).status_code == 422
 
 
 def test_a_job_carries_a_token_that_ends_with_it(workspace, ada):

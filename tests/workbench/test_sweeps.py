@@ -11,6 +11,7 @@ from apps.core.errors import Conflict, Invalid
 from apps.workbench import sweeps
 from apps.workbench.models import Sweep
 from apps.workbench.spaces import points_of
+from tests.factories import rows_of
 
 
 @pytest.fixture
@@ -113,12 +114,20 @@ def test_a_job_is_swept_from_its_page(client, quiet, radio, ada):
     client.force_login(ada)
     assert "depth" in client.get(f"/sweeps/from-job/{job.pk}/").content.decode()
     asked = {"title": "Fit", "method": "grid", "metric": "f1", "goal": "maximise", "count": 1, "at_once": 1}
-    assert client.post(f"/sweeps/from-job/{job.pk}/", asked | {"space": "{}"}).status_code == 422
+    assert client.post(f"/sweeps/from-job/{job.pk}/", asked | rows_of("space")).status_code == 422
+    both = {"name": "depth", "values": "1, 2", "min": "1"}
+    refused = client.post(f"/sweeps/from-job/{job.pk}/", asked | rows_of("space", both, both))
+    assert "Row 1: Give values or a range, not both." in refused.content.decode()
+    depth = {"name": "depth", "values": "1, 2"}
+    twice = client.post(f"/sweeps/from-job/{job.pk}/", asked | rows_of("space", depth, depth))
+    assert "“depth” stands there twice." in twice.content.decode()
+    rate = {"name": "rate", "min": "0.01", "max": "1", "steps": "3", "scale": "log"}
     assert (
-        client.post(f"/sweeps/from-job/{job.pk}/", asked | {"space": '{"depth": [1, 2]}'}).status_code == 302
+        client.post(f"/sweeps/from-job/{job.pk}/", asked | rows_of("space", depth, rate)).status_code == 302
     )
     made = Sweep.objects.get()
-    assert (made.fixed, len(made.points)) == ({"rate": 0.1}, 2)
+    assert (made.fixed, len(made.points)) == ({}, 6)
+    assert sorted({point["rate"] for point in made.points}) == pytest.approx([0.01, 0.1, 1])
     assert client.get(f"/sweeps/{made.pk}/").status_code == 200
     assert "Fit" in client.get("/sweeps/").content.decode()
 

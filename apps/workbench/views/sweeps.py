@@ -43,7 +43,7 @@ def new_sweep(request: HttpRequest, pk: int) -> HttpResponse:
     job = job_visible_to(user, pk)
     require(may_submit_job(user, job.team))
     blueprint, parameters, _slots = recipes.of_job(job)
-    space = {one.name: [one.default] for one in parameters}
+    space = [{"name": one.name, "values": [one.default]} for one in parameters]
     form = SweepForm(request.POST or None, initial={"title": job.title, "space": space})
     if request.method == "POST" and form.is_valid():
         fixed = {name: value for name, value in job.params.items() if name not in form.cleaned_data["space"]}
