@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ from django.utils.translation import gettext as _
 FLOATS = frozenset({"FP16", "FP32", "FP64", "BF16"})
 LARGEST_DRAWN = 64
 LONGEST_TEXT = 20_000
+_BETWEEN = re.compile(r"\s*[,;]\s*|\s+")
 
 
 @dataclass
@@ -35,6 +37,11 @@ class Field:
     example: Any = None
     value: str = ""
     error: str = ""
+
+    @property
+    def wanted(self) -> int:
+        """How many values it takes; 0 when any number of them."""
+        return _item_size(self.shape)
 
     @property
     def step(self) -> str:
@@ -206,8 +213,16 @@ def _read(control: Field) -> list[Any]:
     if control.kind == "number":
         return [_number(control, control.value)]
     if control.kind == "series":
-        return [_number(control, part) for part in control.value.replace(";", ",").split(",")]
+        return _series(control)
     return _list(control)
+
+
+def _series(control: Field) -> list[Any]:
+    """Numbers as they are pasted: between commas, semicolons, tabs, or one a line."""
+    values = [_number(control, part) for part in _BETWEEN.split(control.value.strip().rstrip(",;"))]
+    if not control.error:
+        _check_length(control, values)
+    return values
 
 
 def _text(control: Field) -> str:
@@ -263,16 +278,20 @@ def _list(control: Field) -> list[Any]:
             _("Draw something first.") if control.kind == "image" else _("This is no JSON list of values.")
         )
         return []
-    size = _item_size(control.shape)
-    if size and len(values) != size:
-        control.error = _("There are %(got)d values where %(want)d are expected.") % {
-            "got": len(values),
-            "want": size,
-        }
+    _check_length(control, values)
+    if control.error:
         return []
     if control.datatype != "BYTES":
         return _numbers(control, values)
     return [str(value) for value in values]
+
+
+def _check_length(control: Field, values: Sequence[Any]) -> None:
+    if control.wanted and len(values) != control.wanted:
+        control.error = _("There are %(got)d values where %(want)d are expected.") % {
+            "got": len(values),
+            "want": control.wanted,
+        }
 
 
 def _numbers(control: Field, values: list[Any]) -> list[Any]:

@@ -35,6 +35,11 @@ class Series:
     def high(self) -> float:
         return max(self.numbers)
 
+    @property
+    def span(self) -> tuple[str, str]:
+        """The smallest and the largest number with four digits, for a sentence."""
+        return f"{self.low:.4g}", f"{self.high:.4g}"
+
 
 @dataclass(frozen=True)
 class Reading:

@@ -19,7 +19,7 @@ function themed(layout) {
   const merged = {
     colorway: [css("--at-accent-ink"), css("--at-wait"), css("--at-busy"), css("--at-bad"), css("--at-good"), css("--at-idle")],
     margin: { l: 48, r: 12, t: 8, b: 40 },
-    legend: { orientation: "h", y: 1.12 },
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
     ...layout,
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",

@@ -167,3 +167,27 @@ def test_the_snippets_inputs_come_from_the_shipped_case():
     ]
     assert snippets.inputs_of(TABLE, cases)[0]["data"] == [1, 2]
     assert snippets.inputs_of(TABLE, [])[0]["data"] == [14.1, 20]
+
+
+SERIES = {"inputs": [{"name": "load", "datatype": "FP32", "shape": [-1, 4], "kind": "series", "maximum": 9}]}
+
+
+@pytest.mark.parametrize("pasted", ["1,2,3,4,", "1, 2; 3 ;4", "1\n2\r\n3\n4\n", "1\t2\t3\t4", " 1 2 3 4 "])
+def test_a_series_is_read_as_people_paste_it(pasted):
+    groups = inputs.form_of(SERIES)
+    assert inputs.read(groups, {"in-0": pasted})[0]["data"] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("pasted", "words"),
+    [
+        ("1\n2\n3", "3 values where 4"),
+        ("1,x,3,4", "“x”"),
+        ("1,,3,4", "missing"),
+        ("1 2 3 10", "10 is outside"),
+    ],
+)
+def test_a_series_that_does_not_fit_is_told_why(pasted, words):
+    groups = inputs.form_of(SERIES)
+    assert inputs.read(groups, {"in-0": pasted}) is None
+    assert words in groups[0].fields[0].error
