@@ -237,7 +237,8 @@ def _choice(control: Field) -> Any:
     for choice in control.choices:
         if str(choice) == control.value:
             return choice
-    control.error = _("Choose one of the values.")
+    offered = ", ".join(str(choice) for choice in control.choices[:8])
+    control.error = _("Choose one of the values: %(values)s.") % {"values": offered}
     return None
 
 
@@ -275,7 +276,9 @@ def _list(control: Field) -> list[Any]:
         values = []
     if not values:
         control.error = (
-            _("Draw something first.") if control.kind == "image" else _("This is no JSON list of values.")
+            _("Draw something first.")
+            if control.kind == "image"
+            else _("This is no JSON list of values, such as [1, 2, 3].")
         )
         return []
     _check_length(control, values)

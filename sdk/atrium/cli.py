@@ -206,6 +206,7 @@ def push(given: argparse.Namespace) -> int:
         name=given.name,
         version=given.version,
         team=given.team,
+        told=told_file,
         changelog=given.changelog,
         dataset_version=given.dataset,
         code_digest=given.code,
@@ -216,6 +217,12 @@ def push(given: argparse.Namespace) -> int:
     if given.wait and version.get("job_id"):
         return _follow(portal, int(version["job_id"]))
     return 0
+
+
+def told_file(path: str, size: int, sent: bool) -> None:
+    """A line on stderr for each file of a push."""
+    shown = f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
+    print(f"{path}  {shown}  {'sent' if sent else 'was there already'}", file=sys.stderr)
 
 
 def run_job(given: argparse.Namespace) -> int:

@@ -85,6 +85,8 @@ def _message(status: int, document: Any) -> str:
         said = document.get("error") or document.get("detail") or document.get("title")
         fields = document.get("fields") or document.get("errors")
         text = str(said) if said else f"HTTP {status}"
-        return f"{text} {fields}" if fields else text
+        if isinstance(fields, dict):
+            fields = "; ".join(f"{name}: {said}" for name, said in fields.items())
+        return f"{text} ({fields})" if fields else text
     text = str(document or "").strip()
     return f"HTTP {status}: {text[:300]}" if text else f"HTTP {status}"

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -53,20 +53,29 @@ class Portal:
         return [dict(row) for row in rows][:limit]
 
     def push(
-        self, folder: Path | str, *, name: str, version: str = "", team: str | None = None, **fields: Any
+        self,
+        folder: Path | str,
+        *,
+        name: str,
+        version: str = "",
+        team: str | None = None,
+        told: Callable[[str, int, bool], None] | None = None,
+        **fields: Any,
     ) -> dict[str, Any]:
         """Upload a model folder as a new version of a capability; packaging starts at once.
 
         Without a `version` it gets the next minor number.
 
         Files go one by one by their digest, and only those that the portal lacks, so a push that was cut
-        goes on where it was. With `team`, a capability that does not exist is made as that team's draft.
+        goes on where it was. `told` hears of each file: its path, its size, and whether it had to be sent.
+        With `team`, a capability that does not exist is made as that team's draft.
         """
         files = collect(Path(folder))
-        for entry in files.values():
-            self._store(entry)
-        if team is not None:
-            self._have_capability(name, team)
+        self._have_capability(name, team)  # a refusal comes before gigabytes are sent
+        for path, entry in files.items():
+            sent = self._store(entry)
+            if told is not None:
+                told(path, int(entry["size"]), sent)
         document = {
             "capability": name,
             "number": version,
@@ -77,19 +86,26 @@ class Portal:
         mark = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
         return dict(self.post("versions/", document, idempotency_key=mark))
 
-    def _store(self, entry: Mapping[str, Any]) -> None:
-        """Upload one file unless the portal has it."""
+    def _store(self, entry: Mapping[str, Any]) -> bool:
+        """Upload one file unless the portal has it; whether it was sent."""
         path = f"/api/v1/objects/{entry['sha256']}/"
         try:
             self._http.request("GET", path)
         except errors.NotFound:
             headers = {"Content-Type": "application/octet-stream", "Content-Length": str(entry["size"])}
             self._http.request("PUT", path, entry["file"], headers, timeout_s=UPLOAD_S)
+            return True
+        return False
 
-    def _have_capability(self, name: str, team: str) -> None:
+    def _have_capability(self, name: str, team: str | None) -> None:
         try:
             self.get(f"capabilities/{quote(name, safe='')}/")
-        except errors.NotFound:
+        except errors.NotFound as error:
+            if team is None:
+                raise errors.NotFound(
+                    f"there is no capability “{name}” that you may see; name another, or the team (--team) to make "
+                    "it for"
+                ) from error
             self.post("capabilities/", {"slug": name, "name": name, "team": team})
 
     def fetch_dataset(self, name: str, version: int | None, into: Path) -> Path:

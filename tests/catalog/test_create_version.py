@@ -1,12 +1,16 @@
 """Versions: immutable, numbered once, and refused by name of what is wrong."""
 
+import pickle
+import re
+
 import pytest
 
 from apps.catalog.models import Version
-from apps.catalog.services import create_version, retire_version
+from apps.catalog.services import create_version, package_version, retire_version
 from apps.core import lineage
 from apps.core.errors import Invalid, NotAllowed
 from apps.datasets.services import create_version as create_dataset_version
+from portal.environment import ROOT
 from tests.factories import make_capability, make_dataset, make_packaged_version, put_files
 
 pytestmark = pytest.mark.django_db
@@ -46,6 +50,45 @@ def test_what_is_no_model_is_refused_by_name_and_leaves_no_row(digits, ada, file
         create_version(digits, "1.0.0", files=put_files(files), by=ada)
 
     assert not Version.objects.exists()
+
+
+class Trap:
+    """Leaves a file behind when its pickle is opened."""
+
+    def __init__(self, path) -> None:
+        self.path = str(path)
+
+    def __reduce__(self):
+        return (open, (self.path, "w"))
+
+
+def test_a_pickle_is_stored_and_packaged_later_but_never_opened_here(
+    digits, ada, client, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("apps.compute.services.jobs.require", lambda verdict: None)
+    sprung = tmp_path / "sprung"
+    files = put_files({"MLmodel": MLMODEL, "model.pkl": pickle.dumps(Trap(sprung))})
+
+    version = create_version(digits, "1.0.0", files=files, by=ada)
+    package_version(version, by=ada)
+    client.force_login(ada)
+    page = client.get("/catalog/digits/versions/1.0.0/")
+
+    assert page.status_code == 200
+    assert not sprung.exists()
+
+
+def test_nothing_in_web_or_worker_can_open_a_pickle():
+    openers = re.compile(
+        r"^\s*(?:import|from) (?:pickle|joblib|cloudpickle|dill|skops|torch|mlflow)\b", re.MULTILINE
+    )
+    found = [
+        path
+        for folder in ("apps", "portal")
+        for path in (ROOT / folder).rglob("*.py")
+        if openers.search(text := path.read_text()) or "read_pickle" in text or "allow_pickle=True" in text
+    ]
+    assert found == []
 
 
 @pytest.mark.parametrize("number", ["1", "1.0", "v1.0.0", "01.0.0", "1.0.0 ", "1.0.0\n", ""])

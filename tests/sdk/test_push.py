@@ -132,8 +132,10 @@ def test_a_large_file_that_was_cut_leaves_nothing_and_is_sent_by_the_next_push(
 
 def test_a_push_to_a_capability_that_is_not_there_says_so(portal, tmp_path):
     folder = atrium.save_model(predict, tmp_path / "m", signature=SIGNATURE)
-    with pytest.raises(errors.NotFound):
+    (folder / "weights.bin").write_bytes(weights := uuid.uuid4().bytes)
+    with pytest.raises(errors.NotFound, match="no capability “twice” that you may see; name another"):
         portal.push(folder, name="twice", version="1.0.0")
+    assert not objects.exists(hashlib.sha256(weights).hexdigest())  # said before anything was sent
 
 
 def test_a_stranger_may_not_push(portal, radio, cy, tmp_path, monkeypatch):
@@ -156,7 +158,11 @@ def test_the_command_logs_in_searches_and_pushes(portal, radio, ada, tmp_path, c
 
     folder = atrium.save_model(predict, tmp_path / "m", signature=SIGNATURE)
     assert main(["push", str(folder), "--name", "twice", "--version", "1.0.0", "--team", radio.slug]) == 0
-    assert "Uploaded twice 1.0.0" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "Uploaded twice 1.0.0" in said.out
+    assert said.err.count("sent\n") + said.err.count("was there already\n") == len(list(folder.iterdir()))
+    assert main(["push", str(folder), "--name", "twice", "--version", "1.0.1"]) == 0
+    assert "sent\n" not in capsys.readouterr().err
     assert Capability.objects.get().slug == "twice"
     assert main(["search", "twice"]) == 0
     assert "twice" in capsys.readouterr().out

@@ -118,6 +118,45 @@ def test_text_choice_series_and_whole_numbers_are_read():
     assert all(group.fields[0].error for group in groups)
 
 
+EVERY = {
+    "inputs": [
+        {"name": "text", "datatype": "BYTES", "shape": [-1]},
+        {"name": "grade", "datatype": "BYTES", "shape": [-1], "choices": ["a", "b"]},
+        {"name": "load", "datatype": "FP32", "shape": [-1, -1], "kind": "series", "maximum": 9},
+        {"name": "count", "datatype": "INT64", "shape": [-1], "minimum": 1},
+        {"name": "cube", "datatype": "FP32", "shape": [-1, 1, 2, 2]},
+    ],
+    "outputs": [],
+}
+GOOD = {"in-0": "cut", "in-1": "b", "in-2": "1, 2", "in-3": "7", "in-4": "[1, 2, 3, 4]"}
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "words"),
+    [
+        (0, " ", "Write something here, or take an example."),
+        (0, "x" * 20_001, "This is longer than 20000 characters; shorten it."),
+        (1, "c", "Choose one of the values: a, b."),
+        (2, "1, x", "“x” is not a number."),
+        (2, "1,, 2", "A number is missing here."),
+        (2, "1, 10", "10 is outside of the allowed range ≤ 9."),
+        (3, "1.5", "“1.5” is not a whole number."),
+        (3, "0", "0 is outside of the allowed range ≥ 1."),
+        (4, "1 2 3", "This is no JSON list of values, such as [1, 2, 3]."),
+        (4, "[1, 2]", "There are 2 values where 4 are expected."),
+        (4, '[1, 2, 3, "x"]', "“x” is not a number."),
+        (4, "[1, 2, 3, true]", "“True” is not a number."),
+        (4, "[1, 2, 3, Infinity]", "This is not a finite number."),
+    ],
+)
+def test_each_wrong_value_is_told_at_its_own_field_alone(at, value, words):
+    groups, tensors = posted(EVERY, **{**GOOD, f"in-{at}": value})
+
+    assert tensors is None
+    assert [group.fields[0].error for group in groups] == [words if n == at else "" for n in range(5)]
+    assert groups[at].fields[0].value == value  # what was written stays there to be corrected
+
+
 def test_an_answer_is_told_in_the_labels_of_the_signature():
     outputs = [
         {"name": "class", "shape": [1], "datatype": "INT64", "data": [1]},
