@@ -14,6 +14,7 @@ urlpatterns = [
     path("evaluations/score/<int:version_pk>/claim/", score_views.claim, name="claim"),
     path("reports/compare/", views.compare_reports, name="compare"),
     path("reports/<int:pk>/", views.show_report, name="report"),
+    path("reports/<int:pk>/report.pdf", views.report_as_pdf, name="report-pdf"),
     path("reports/<int:pk>/report.json", views.report_json, name="report-json"),
     path("reports/<int:pk>/report.html", views.report_html, name="report-html"),
     path("reports/<int:pk>/rows/", views.report_rows, name="rows"),

@@ -24,6 +24,7 @@ from apps.evaluation.comparison import side_by_side
 from apps.evaluation.forms import SuiteForm
 from apps.evaluation.models import Report, Run, Suite
 from apps.evaluation.policy import may_cancel, may_evaluate, may_see_evaluations, may_write_suite
+from apps.evaluation.printed import report_pdf
 from apps.evaluation.selectors import (
     chosen_rows,
     content_of,
@@ -173,6 +174,17 @@ def report_html(request: HttpRequest, pk: int) -> HttpResponse:
     context = _told(report) | {"plotly": mark_safe(script.replace("</script", "<\\/script"))}  # noqa: S308  our own file
     response = render(request, "evaluation/report_file.html", context)
     name = f"report-{report.version.capability.slug}-{report.version.number}-{report.digest[:12]}.html"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+@login_required
+@require_GET
+def report_as_pdf(request: HttpRequest, pk: int) -> HttpResponse:
+    """The report for print and for files that outlive browsers."""
+    report = _report_of(request, pk)
+    response = HttpResponse(report_pdf(_told(report)), content_type="application/pdf")
+    name = f"report-{report.version.capability.slug}-{report.version.number}-{report.digest[:12]}.pdf"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 

@@ -22,6 +22,7 @@ TABLE = [
     Row("GET", "/reports/compare/?report={report}", (302, 200, 200, 200, 404, 200)),
     Row("GET", "/reports/{report}/", (302, 200, 200, 200, 404, 200)),
     Row("GET", "/reports/{report}/report.json", (302, 200, 200, 200, 404, 200)),
+    Row("GET", "/reports/{report}/report.pdf", (302, 200, 200, 200, 404, 200)),
     Row("GET", "/reports/{report}/report.html", (302, 200, 200, 200, 404, 200)),
     Row("GET", "/reports/{report}/rows/?errors=1", (302, 200, 200, 200, 404, 200)),
     Row("GET", "/suites/digits/", (302, 200, 200, 200, 404, 200)),

@@ -1,7 +1,10 @@
 """The report of a real measurement, of each task: every figure leads to its rows, and the file stands alone."""
 
+from io import BytesIO
+
 import pytest
 from django.test import Client
+from pypdf import PdfReader
 
 from apps.compute.models import Job
 from apps.core import objects
@@ -67,6 +70,14 @@ def test_the_report_of_each_task_shows_its_figures_and_rows(name, report_of, as_
     assert "data-figure" in page
     assert rows.count("<tr>") > 2
     assert "Plotly.newPlot" in file
+    printed = PdfReader(BytesIO(as_ada.get(f"/reports/{report.pk}/report.pdf").content))
+    text = "\n".join(page.extract_text() for page in printed.pages)
+    for told in (
+        content_of(report)["measured"]["main"],
+        content_of(report)["gates"][0]["words"],
+        report.digest,
+    ):
+        assert told in text
     assert "src=" not in file.split("<script>", maxsplit=1)[0]
     assert report.digest in file
 
@@ -103,5 +114,5 @@ def test_rows_are_the_teams_alone(report_of, cy):
     client = Client()
     client.force_login(cy)
 
-    for path in ("", "rows/", "report.html", "report.json"):
+    for path in ("", "rows/", "report.html", "report.pdf", "report.json"):
         assert client.get(f"/reports/{report.pk}/{path}").status_code == 404
