@@ -1,13 +1,21 @@
 """A program on one's own computer uses a workspace's kernels and files with a personal token."""
 
 import json
+import os
+import shlex
+import socket
+import subprocess
+from contextlib import suppress
 
 import pytest
+from django.conf import settings
 
 from apps.accounts.models import PersonalToken
 from apps.accounts.services import create_token
+from apps.compute import environments
 from apps.workbench.live.origins import without_token
-from tests.workbench.conftest import Visitor
+from tests.gateway.conftest import free_port
+from tests.workbench.conftest import Visitor, wait_for
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("workbench")]
 
@@ -34,15 +42,57 @@ def test_a_local_editor_runs_code_in_a_kernel_of_the_workspace(workspace, progra
     assert started.status == 201
     kernel = json.loads(started.text)["id"]
     with program.socket(f"{path}/{kernel}/channels?session_id=laptop&token={token}") as channels:
-        channels.send(json.dumps(_execute("import os; print(6 * 7, os.getcwd())")))
-        said, over = "", False
-        while not over:
-            message = json.loads(channels.recv(timeout=60))
-            if message["parent_header"].get("msg_id") == "asked":
-                said += message["content"].get("text", "")
-                over = message["content"].get("execution_state") == "idle"
+        said = _run(channels)
     assert said.split() == ["42", "/work"]
     assert program.request("DELETE", f"{path}/{kernel}", headers=bearing(token)).status == 204
+
+
+@pytest.fixture
+def local_lab(workspace, token, live_port, client, ada, tmp_path):
+    """JupyterLab outside of the portal, started with the line that the settings page shows; gives its port."""
+    client.force_login(ada)
+    line = client.get(f"/workspaces/{workspace.pk}/settings/").context["lab_command"]
+    line = line.replace("atr_…", token).replace(settings.ATRIUM.live_url, f"http://127.0.0.1:{live_port}")
+    port = free_port()
+    python = str(environments.path("base") / "bin" / "python")
+    own = [f"--ServerApp.port={port}", "--ServerApp.token=local", "--no-browser", "--allow-root"]
+    command = [python, "-m", "jupyterlab", *shlex.split(line)[2:], *own, f"--ServerApp.root_dir={tmp_path}"]
+    variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "JUPYTER_PLATFORM_DIRS": "1"}
+    with (tmp_path / "lab.log").open("w") as log:
+        process = subprocess.Popen(command, env=variables, stdout=log, stderr=log)
+    try:
+        wait_for(lambda: _listens(port), 60)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _listens(port):
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+
+
+def test_a_local_jupyterlab_runs_its_notebooks_in_kernels_of_the_workspace(local_lab):
+    mine = Visitor(local_lab, f"127.0.0.1:{local_lab}")
+    started = mine.request("POST", "/api/kernels", body="{}", headers=bearing("local"), origin=False)
+    assert started.status == 201, started.text
+    kernel = json.loads(started.text)["id"]
+    with mine.socket(f"/api/kernels/{kernel}/channels?session_id=laptop&token=local") as channels:
+        assert _run(channels).split() == ["42", "/work"]
+    assert mine.request("DELETE", f"/api/kernels/{kernel}", headers=bearing("local")).status == 204
+
+
+def _run(channels):
+    """What the kernel prints."""
+    channels.send(json.dumps(_execute("import os; print(6 * 7, os.getcwd())")))
+    said, over = "", False
+    while not over:
+        message = json.loads(channels.recv(timeout=60))
+        if message["parent_header"].get("msg_id") == "asked":
+            said += message["content"].get("text", "")
+            over = message["content"].get("execution_state") == "idle"
+    return said
 
 
 def _execute(code):
