@@ -68,7 +68,7 @@ function clicks() {
     if (event.target.closest("[data-dialog-close]")) event.target.closest("dialog").close();
     if (event.target.closest("[data-back]")) history.length > 1 ? history.back() : location.assign("/");
     const adder = event.target.closest("[data-add-row]");
-    if (adder) addRow(adder.closest("[data-rows]"));
+    if (adder) addRow(adder.closest("[data-form-rows]"));
     const copy = event.target.closest("[data-copy]");
     if (copy) copyText(document.querySelector(copy.dataset.copy));
   });
@@ -155,7 +155,7 @@ function bell() {
 }
 
 armPageMessages();
-for (const rows of document.querySelectorAll("[data-rows]")) fullRows(rows);
+for (const rows of document.querySelectorAll("[data-form-rows]")) fullRows(rows);
 keys();
 search();
 theme();
