@@ -145,7 +145,7 @@ class ProjectViewSet(
         asked = LabelsSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         return self._told(
-            services.change_labels(self.get_object(), asked.validated_data["labels"], by=_user(request))
+            services.change_labels(self.get_object(), by=_user(request), **asked.validated_data)
         )
 
     @extend_schema(request=QueueSerializer, responses=ProjectSerializer)

@@ -11,6 +11,7 @@ from apps.accounts.models import User
 from apps.annotation.label_types import TYPES
 from apps.annotation.models import Project, PullRule
 from apps.catalog.models import Capability
+from apps.core.rows import RowsField
 from apps.datasets.models import Dataset
 
 
@@ -77,6 +78,26 @@ class ProjectForm(forms.Form):
 def split_labels(text: str) -> list[str]:
     """Labels as people write them in one line."""
     return [label.strip() for label in text.split(",") if label.strip()]
+
+
+class LabelRow(forms.Form):
+    """A label and the key that chooses it."""
+
+    label = forms.CharField(label=_("Label"), max_length=200)
+    key = forms.CharField(label=_("Key"), max_length=1, required=False)
+
+
+class LabelsForm(forms.Form):
+    """The labels of a project, in their order."""
+
+    labels = RowsField(
+        LabelRow,
+        label=_("Labels"),
+        required=False,
+        most=200,
+        add=_("Add a label"),
+        help_text=_("Without a key it gets the next one that is free."),
+    )
 
 
 def _only_for(kinds: str, widget: type[forms.Widget]) -> forms.Widget:

@@ -73,6 +73,11 @@ class ProjectChangeSerializer(serializers.ModelSerializer[Project]):
 
 class LabelsSerializer(serializers.Serializer[Any]):
     labels = serializers.ListField(child=serializers.CharField(max_length=200), max_length=200)
+    hotkeys = serializers.DictField(
+        child=serializers.CharField(max_length=1, allow_blank=True),
+        required=False,
+        help_text="the key of each label; without it labels that stay keep theirs",
+    )
 
 
 class QueueSerializer(serializers.Serializer[Any]):

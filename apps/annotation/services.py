@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from apps.datasets.models import Dataset
 
 _URGENT = 30
-_KEYS = "1234567890qwertzuiopasdfghjkl"
+_KEYS = "1234567890qwertziopsdghjkvbnm"
 
 
 @transaction.atomic
@@ -92,12 +92,29 @@ def create_project(
     return project
 
 
-def keyed(labels: Sequence[str]) -> list[dict[str, str]]:
-    """Labels with the keys that choose them."""
-    return [
-        {"value": label, "title": label, "hotkey": _KEYS[at] if at < len(_KEYS) else ""}
-        for at, label in enumerate(labels)
-    ]
+def keyed(labels: Sequence[str], wished: Mapping[str, str] | None = None) -> list[dict[str, str]]:
+    """Labels with the keys that choose them: the wished ones, for the others the next that is free.
+
+    Raises Invalid for a key that the screen needs itself, or that two labels wish.
+    """
+    keys = {
+        label: key.strip().lower() for label, key in (wished or {}).items() if key.strip() and label in labels
+    }
+    for label, key in keys.items():
+        if key not in _KEYS or len(key) != 1:
+            raise Invalid(
+                _("“%(key)s” cannot be the key of “%(label)s”; free keys are %(keys)s.")
+                % {"key": key, "label": label, "keys": " ".join(_KEYS)},
+                fields={"labels": _("has a wrong key")},
+            )
+    twice = sorted(key for key, n in Counter(keys.values()).items() if n > 1)
+    if twice:
+        raise Invalid(
+            _("The key %(key)s is wished by two labels.") % {"key": twice[0]},
+            fields={"labels": _("has a key twice")},
+        )
+    free = (key for key in _KEYS if key not in keys.values())
+    return [{"value": label, "title": label, "hotkey": keys.get(label) or next(free, "")} for label in labels]
 
 
 def _type(slug: str) -> LabelType:
@@ -111,8 +128,13 @@ def _type(slug: str) -> LabelType:
 
 
 @transaction.atomic
-def change_labels(project: Project, labels: Sequence[str], *, by: User) -> Project:
-    """Give a project other labels to choose from. Raises Invalid when one goes that somebody has used."""
+def change_labels(
+    project: Project, labels: Sequence[str], *, by: User, hotkeys: Mapping[str, str] | None = None
+) -> Project:
+    """Give a project other labels to choose from. Raises Invalid when one goes that somebody has used.
+
+    `hotkeys` are the keys by label; without them labels that stay keep theirs.
+    """
     require(may_manage(by, project))
     project = Project.objects.select_for_update().get(pk=project.pk)
     kind = _type(project.kind)
@@ -130,7 +152,9 @@ def change_labels(project: Project, labels: Sequence[str], *, by: User) -> Proje
             _("These labels are in use and cannot go: %(labels)s.") % {"labels": told},
             fields={"labels": _("in use")},
         )
-    before, project.labels = [item["value"] for item in project.labels], keyed(cleaned)
+    if hotkeys is None:
+        hotkeys = {item["value"]: item["hotkey"] for item in project.labels if item["hotkey"] in _KEYS}
+    before, project.labels = [item["value"] for item in project.labels], keyed(cleaned, hotkeys)
     project.save(update_fields=["labels"])
     audit.record("annotation.project.labels_changed", project, by=by, before=before, after=cleaned)
     return project

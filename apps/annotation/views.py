@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.accounts.models import Role
 from apps.accounts.selectors import teams_of
 from apps.annotation import claims, golden, live, pulling, queue, receipts, retraining, services, transfers
-from apps.annotation.forms import ProjectForm, QueueForm, RuleForm, split_labels
+from apps.annotation.forms import LabelsForm, ProjectForm, QueueForm, RuleForm, split_labels
 from apps.annotation.label_types import TYPES, type_named
 from apps.annotation.models import Annotation, Project, PullRule, Retraining, Slot, Task, Transfer
 from apps.annotation.policy import may_label, may_manage, may_review
@@ -114,7 +114,9 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "kinds": PullRule.Kind,
         "may_label": may_label(user, project),
         "may_manage": may_manage(user, project),
-        "labels_text": ", ".join(item["value"] for item in project.labels),
+        "labels_form": LabelsForm(
+            initial={"labels": [{"label": item["value"], "key": item["hotkey"]} for item in project.labels]}
+        ),
         "kind_title": type_named(project.kind).title,
         "fresh": Task.objects.filter(
             project=project, status=Task.Status.ACCEPTED, dataset_version=None
@@ -261,8 +263,13 @@ def preview(request: HttpRequest) -> HttpResponse:
 @require_POST
 def change_labels(request: HttpRequest, pk: int) -> HttpResponse:
     """Other labels to choose from; refused when one goes that is in use."""
-    labels = split_labels(request.POST.get("labels", ""))
-    services.change_labels(_project_of(request, pk), labels, by=_user(request))
+    form = LabelsForm(request.POST)
+    if not form.is_valid():
+        raise Invalid(
+            "; ".join(str(error) for error in form.errors["labels"]), fields={"labels": _("is wrong")}
+        )
+    keys = {row["label"].strip(): row.get("key", "") for row in form.cleaned_data["labels"]}
+    services.change_labels(_project_of(request, pk), list(keys), by=_user(request), hotkeys=keys)
     messages.success(request, _("The labels were changed."))
     return redirect("annotation:detail", pk)
 

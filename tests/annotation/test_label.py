@@ -12,6 +12,7 @@ from apps.annotation.services import change_labels, export_labels, keyed, review
 from apps.core.errors import Conflict, Invalid, NotAllowed
 from apps.gateway.models import Outcome
 from tests.annotation.conftest import make_task
+from tests.factories import rows_of
 
 pytestmark = pytest.mark.django_db
 
@@ -142,6 +143,28 @@ def test_labels_in_use_do_not_go(project, tasks, ann, ada):
     with pytest.raises(Invalid, match=r"8 \(1\)"):
         change_labels(project, ["3", "5"], by=ada)
     assert [item["value"] for item in change_labels(project, ["8", "5"], by=ada).labels] == ["8", "5"]
+
+
+def test_labels_have_keys_of_ones_own(project, ada, client):
+    client.force_login(ada)
+    url = f"/annotation/{project.pk}/labels/"
+    page = client.get(f"/annotation/{project.pk}/").content.decode()
+    assert 'name="labels-0-key" value="1"' in page
+
+    asked = rows_of("labels", {"label": "3", "key": "t"}, {"label": "8"}, {"label": "5", "key": "1"})
+    assert client.post(url, asked).status_code == 302
+
+    project.refresh_from_db()
+    assert [(item["value"], item["hotkey"]) for item in project.labels] == [
+        ("3", "t"),
+        ("8", "2"),
+        ("5", "1"),
+    ]
+    kept = change_labels(project, ["5", "3", "8", "9"], by=ada).labels
+    assert [item["hotkey"] for item in kept] == ["1", "t", "2", "3"]
+    for wrong, told in (({"3": "x"}, "cannot be the key"), ({"3": "q", "8": "Q"}, "wished by two labels")):
+        with pytest.raises(Invalid, match=told):
+            change_labels(project, ["3", "8"], by=ada, hotkeys=wrong)
 
 
 def test_the_screen_takes_every_label_type(project, tasks, ann, client):
