@@ -1,15 +1,23 @@
 """kill -9 of every part while people work, and what must be true after."""
 
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
+from uuid import UUID
 
+import psycopg
 import pytest
+import requests
 
 from portal.supervisor.identity import session_members
 from tests.stack import ROOT, Stack, new_stack
@@ -17,6 +25,7 @@ from tests.stack import ROOT, Stack, new_stack
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("faults")]
 
 BACK_WITHIN_S = 60
+MADE_WITHIN_S = 300
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +50,67 @@ def wait_for(condition, timeout_s: float = BACK_WITHIN_S):
     return result
 
 
+def rows(stack: Stack, question: str) -> list[tuple]:
+    """What the instance's database says; nothing while it is away."""
+    with suppress(psycopg.OperationalError), psycopg.connect(stack.environment.database_url) as connection:
+        return connection.execute(question).fetchall()
+    return []
+
+
+class Calls:
+    """A consumer's program calls `digits` four times a second, and remembers what it was answered."""
+
+    BODY: ClassVar = {
+        "inputs": [{"name": "image", "shape": [1, 8, 8], "datatype": "FP32", "data": [8.0] * 64}]
+    }
+
+    def __init__(self, stack: Stack, key: str) -> None:
+        self.url, self.answers = f"{stack.gateway_url}/v2/models/digits/infer", []
+        self.headers = {"Authorization": f"Bearer {key}"}
+        self.ending = threading.Event()
+        self.thread = threading.Thread(target=self._call)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ending.set()
+        self.thread.join()
+
+    def _call(self) -> None:
+        while not self.ending.wait(0.25):
+            answer = requests.post(self.url, json=self.BODY, headers=self.headers, timeout=20)
+            self.answers.append((answer.status_code, answer.headers["X-Request-Id"]))
+
+    def statuses(self, since: int = 0) -> list[int]:
+        """Of the answers so far."""
+        return [status for status, _request_id in self.answers[since:]]
+
+
+@pytest.fixture(scope="module")
+def key(instance) -> str:
+    """A consumer's key to `digits`, as soon as that is made."""
+    return instance.manage("key", "consumer", "digits").splitlines()[-1]
+
+
 def replaced(stack: Stack, name: str, old):
     """The process that took the place of `old`."""
     new = stack.process(name)
     return new if new and new != old and new.alive() else None
+
+
+TRAINING = "SELECT status, attempt FROM compute_job WHERE kind = 'training' AND title LIKE '%digits%'"
+
+
+def test_the_end_of_the_worker_does_not_disturb_a_sample_that_is_trained(instance):
+    wait_for(lambda: rows(instance, TRAINING) in ([("running", 1)], [("succeeded", 1)]), MADE_WITHIN_S)
+    old = instance.process("worker")
+
+    old.send(signal.SIGKILL)
+
+    wait_for(lambda: replaced(instance, "worker", old))
+    wait_for(lambda: rows(instance, TRAINING) == [("succeeded", 1)], MADE_WITHIN_S)
 
 
 @pytest.mark.parametrize("name", ["web", "live", "gateway", "worker", "beat", "ingest"])
@@ -127,6 +193,54 @@ def test_after_a_kill_of_the_supervisor_the_next_start_adopts_what_runs(instance
 
     after = {name: instance.process(name) for name in names}
     assert {name for name in names if after[name] != before[name]} == {"beat"}
+
+
+def test_calls_are_answered_and_logged_once_while_what_stands_beside_the_gateway_is_killed(instance, key):
+    with Calls(instance, key) as calls:
+        for name in ("web", "live", "worker", "ingest", "postgres", "valkey"):
+            old = instance.process(name)
+            old.send(signal.SIGKILL)
+            wait_for(partial(replaced, instance, name, old))
+        instance.wait_until_up(BACK_WITHIN_S)
+
+    assert set(calls.statuses()) == {200}
+    answered = {UUID(request_id) for _status, request_id in calls.answers}
+    logged = "SELECT request_id FROM gateway_call WHERE status = 200 AND grant_id IS NOT NULL"
+    found = wait_for(
+        lambda: (told := [row[0] for row in rows(instance, logged)]) and answered <= {*told} and told
+    )
+    assert len(found) == len(set(found))
+
+
+def test_a_killed_runner_is_started_again_and_its_model_answers(instance, key):
+    serving = (
+        "SELECT r.pid FROM instances_replica r JOIN instances_deployment d ON d.id = r.deployment_id"
+        " JOIN catalog_capability c ON c.id = d.capability_id"
+        " WHERE c.slug = 'digits' AND d.kind = 'production' AND r.status = 'ready'"
+    )
+    ((pid,),) = wait_for(lambda: rows(instance, serving))
+    with Calls(instance, key) as calls:
+        wait_for(lambda: 200 in calls.statuses())
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: set(calls.statuses()) - {200})
+        wait_for(lambda: (told := rows(instance, serving)) and told != [(pid,)])
+        since = len(calls.answers)
+        wait_for(lambda: calls.statuses(since).count(200) > 4)
+
+    assert set(calls.statuses()) <= {200, 502, 503}
+    assert set(calls.statuses()[-4:]) == {200}
+
+
+def test_a_sample_was_made_once_although_everything_was_killed_meanwhile(instance, key):
+    of_digits = "c ON c.id = capability_id WHERE c.slug = 'digits'"
+    versions = f"SELECT number, v.status FROM catalog_version v JOIN catalog_capability {of_digits}"
+    releases = f"SELECT r.status FROM releases_release r JOIN catalog_capability {of_digits}"
+    jobs = "SELECT kind FROM compute_job WHERE kind IN ('training', 'packaging') AND title LIKE '%digits%'"
+
+    assert rows(instance, versions) == [("1.0.0", "packaged")]
+    assert rows(instance, f"{releases} AND r.status <> 'rolled_back'") == [("released",)]
+    assert sorted(rows(instance, jobs)) == [("packaging",), ("training",)]
+    assert rows(instance, TRAINING) == [("succeeded", 1)]
 
 
 def test_the_end_takes_everything_within_20_seconds_and_frees_the_ports(instance):
