@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView, set_rollback
 from rest_framework.views import exception_handler as drf_handler
 
+from apps.core import secrets
 from apps.core.errors import Conflict, Invalid, PortalError
 from apps.core.models import IdempotentRequest
 from apps.core.paging import LARGEST_PAGE, keyset
@@ -153,7 +154,8 @@ class IdempotencyMixin:
     def handle_exception(self, exc: Exception) -> Response:
         if isinstance(exc, _Repeated):
             del self._remembered
-            return Response(exc.row.body, status=exc.row.status, headers={"Idempotent-Replay": "true"})
+            headers = {"Idempotent-Replay": "true"}
+            return Response(_opened(exc.row.body), status=exc.row.status, headers=headers)
         return super().handle_exception(exc)  # type: ignore[misc, no-any-return]
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
@@ -161,14 +163,18 @@ class IdempotencyMixin:
         row: IdempotentRequest | None = getattr(self, "_remembered", None)
         if row is not None and row.status is None:
             if response.status_code < 400:
-                row.status, row.body = (
-                    response.status_code,
-                    json.loads(json.dumps(response.data, default=str)),
-                )
+                # An answer may hold a secret that is told this once, so it is kept as secrets are.
+                row.status = response.status_code
+                row.body = secrets.encrypt(json.dumps(response.data, default=str))
                 row.save(update_fields=["status", "body"])
             else:
                 row.delete()
         return response
+
+
+def _opened(body: Any) -> Any:
+    """The answer of a row; one of an older release was not encrypted."""
+    return json.loads(secrets.decrypt(body)) if isinstance(body, str) else body
 
 
 class _Repeated(Exception):

@@ -9,6 +9,7 @@ from django.utils import timezone
 from apps.accounts.models import PersonalToken
 from apps.accounts.services import create_token, revoke_token, user_of_token
 from apps.core.errors import Invalid, NotAllowed
+from apps.core.models import IdempotentRequest
 
 pytestmark = pytest.mark.django_db
 
@@ -55,3 +56,17 @@ def test_the_command_prints_the_secret_alone(ada, capsys):
     call_command("token", "ada")
 
     assert user_of_token(capsys.readouterr().out.strip()) == ada
+
+
+def test_the_secret_of_a_repeated_request_is_told_again_and_not_readable_in_the_row(client, ada):
+    client.force_login(ada)
+    headers = {"Idempotency-Key": "once"}
+    first, again = (
+        client.post("/api/v1/tokens/", {"name": "ci"}, "application/json", headers=headers)
+        for _time in range(2)
+    )
+
+    assert again.json() == first.json()
+    assert again.headers["Idempotent-Replay"] == "true"
+    assert first.json()["secret"] not in str(IdempotentRequest.objects.get().body)
+    assert PersonalToken.objects.count() == 1

@@ -182,4 +182,6 @@ def retry_registration(request: HttpRequest, pk: int) -> HttpResponse:
     """Try a failed registration again."""
     found: Registration = registration_for(user_of(request), pk)
     registering.retry_registration(found, by=user_of(request))
+    if not found.run_id:  # registered from files, by MLflow's own client
+        return redirect("workbench:experiments")
     return redirect("workbench:tracked_run", found.team.slug, found.run_id)
