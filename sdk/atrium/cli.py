@@ -408,7 +408,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(given.run(given))
     except (errors.AtriumError, OSError, ValueError) as error:
-        print(f"atrium {given.command}: {error}", file=sys.stderr)
+        of_file = isinstance(error, OSError) and error.filename is not None and error.strerror
+        said = f"{error.filename}: {error.strerror}" if of_file else error  # type: ignore[attr-defined]
+        print(f"atrium {given.command}: {said}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -1,6 +1,7 @@
 """Packaging: a job makes the package, its end moves the version on, whichever way it is told."""
 
 import pytest
+from django.utils import translation
 
 from apps.catalog.models import Version
 from apps.catalog.services import (
@@ -12,6 +13,7 @@ from apps.catalog.services import (
 from apps.compute.models import Job
 from apps.core import lineage, manifests
 from apps.core.errors import Conflict, IllegalMove, NotAllowed
+from atrium.told import patterns_of, tell
 from tests.factories import make_capability, make_version, put_files
 
 pytestmark = pytest.mark.django_db
@@ -92,6 +94,32 @@ def test_a_failed_step_is_kept_with_what_to_do_and_can_be_repeated(version, ada)
     take_packaging_result(again.pk)
     version.refresh_from_db()
     assert version.status == "packaged"
+
+
+def test_what_the_job_said_is_read_in_the_readers_language(version, ada, client):
+    job = package_version(version, by=ada)
+    why = tell(
+        "case '%(name)s': %(why)s",
+        name="one",
+        why=tell("output '%(name)s' is missing in the answer", name="y"),
+    )
+    failure = {"step": "cases", "message": why, "advice": tell("Correct signature.json.")}
+    steps = [{"name": "cases", "status": "failed", "seconds": 1, "message": why}]
+    end(job, "failed", status="failed", failure=failure, steps=steps, told=patterns_of(failure))
+    take_packaging_result(job.pk)
+    client.force_login(ada)
+    address = "/catalog/digits/versions/1.0.0/"
+
+    assert (
+        "Case &#x27;one&#x27;: output &#x27;y&#x27; is missing in the answer"
+        in client.get(address).content.decode()
+    )
+    ada.language = "zh-hans"
+    ada.save()
+    with translation.override("en"):  # what the request activates ends with it
+        page = client.get(address).content.decode()
+    assert page.count("用例“one”：回答中缺少输出“y”") == 2
+    assert "请改正 signature.json。" in page
 
 
 def test_files_that_changed_on_the_way_are_noticed(version, ada):

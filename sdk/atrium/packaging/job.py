@@ -462,6 +462,8 @@ def _compared(job: Job) -> str:
     """On what answers were compared."""
     if job.golden:
         return tell("%(cases)d cases and %(rows)d golden rows", cases=len(job.cases), rows=job.golden_rows)
+    if len(job.cases) == 1:
+        return tell("the one case")
     return tell("%(cases)d cases", cases=len(job.cases))
 
 
