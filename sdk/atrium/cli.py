@@ -402,15 +402,19 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; every expected error is one line on stderr and exit code 1."""
     given = parser().parse_args(argv)
     try:
         return int(given.run(given))
     except (errors.AtriumError, OSError, ValueError) as error:
-        of_file = isinstance(error, OSError) and error.filename is not None and error.strerror
-        said = f"{error.filename}: {error.strerror}" if of_file else error  # type: ignore[attr-defined]
-        print(f"atrium {given.command}: {said}", file=sys.stderr)
+        print(f"atrium {given.command}: {_words(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
