@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, timedelta
 from itertools import count
 from uuid import uuid4
 
@@ -19,7 +20,7 @@ from apps.evaluation import runs
 from apps.evaluation.models import Report, Run, Suite
 from apps.evaluation.selectors import latest_suite
 from apps.evaluation.services import create_suite
-from apps.gateway import partitions
+from apps.gateway import histogram, partitions, rollups
 from apps.gateway.models import Call
 from apps.instances.models import Deployment, Replica
 from apps.instances.services import deploy_version
@@ -101,6 +102,19 @@ def make_ready_deployment(version: Version, by: User, *, kind: str = "production
     Deployment.objects.filter(pk=deployment.pk).update(status=Deployment.Status.READY)
     deployment.refresh_from_db()
     return deployment
+
+
+def make_usage(
+    capability: Capability, *, hours_ago: float = 0, grant_id: int = 1, outcome: str = "",
+    latencies: tuple[float, ...] = (2.0, 3.0), deployment: int = 1, version: str = "1.0.0",
+) -> None:  # fmt: skip
+    """Calls of one hour, counted as the ingester counts them."""
+    moment = timezone.now().astimezone(UTC) - timedelta(hours=hours_ago)
+    tally = rollups.Tally(len(latencies), sum(latencies))
+    for ms in latencies:
+        tally.histogram[histogram.bucket(ms)] += 1
+    hour = moment.replace(minute=0, second=0, microsecond=0)
+    rollups.add({(grant_id, hour, capability.pk, deployment, outcome, version): tally})
 
 
 def make_published_capability(team: Team, by: User, slug: str = "", **fields: object) -> Capability:

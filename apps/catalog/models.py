@@ -61,12 +61,21 @@ class Capability(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(auto_now=True)
     text = SearchVectorField(null=True, editable=False)
+    # Without the card's words: short enough to lie in the row, so that thousands of matches are ranked in milliseconds.
+    headline = models.GeneratedField(
+        expression=models.Func(
+            "text", function="ts_filter", template="%(function)s(%(expressions)s, '{a,b,c}')"
+        ),
+        output_field=SearchVectorField(null=True),
+        db_persist=True,
+    )
 
     class Meta:
         verbose_name = _("capability")
         verbose_name_plural = _("capabilities")
         indexes = [
             GinIndex(fields=["text"], name="capability_text"),
+            GinIndex(fields=["headline"], name="capability_headline"),
             GinIndex(fields=["tags"], name="capability_tags"),
             models.Index(fields=["status", "visibility"], name="capability_listed"),
             models.Index(fields=["-published_at", "-id"], name="capability_newest"),

@@ -10,7 +10,6 @@ import fcntl
 import logging
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,10 @@ from django.db import connection, transaction
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
-from apps.gateway import overloads, partitions, payloads
+from apps.gateway import overloads, partitions, payloads, rollups
 from apps.gateway.dataplane import segments
 from apps.gateway.dataplane.sealing import plain
-from apps.gateway.histogram import SIZE, bucket
+from apps.gateway.histogram import bucket
 from apps.gateway.models import SEALED_VALUES, Grant, Outcome, Segment
 from apps.gateway.sealed import with_steps
 from atrium.oip import InvalidTensor, Tensor, decode_request, decode_response, write_json
@@ -73,17 +72,6 @@ TYPES = [
 
 USUAL = 12
 """Facts that every record has; more of them means bodies that have to be looked at, or values that were logged."""
-
-UsageKey = tuple[int, datetime, int, int, str, str]
-
-
-@dataclass
-class Tally:
-    """What a batch adds to one row of usage."""
-
-    count: int = 0
-    ms: float = 0.0
-    histogram: list[int] = field(default_factory=lambda: [0] * SIZE)
 
 
 def ingest_once(folder: Path) -> int:
@@ -301,7 +289,7 @@ def _written(tensors: list[Tensor]) -> list[dict[str, Any]]:
 
 
 def _add_usage(records: Iterable[segments.Record]) -> None:
-    tallies: dict[UsageKey, Tally] = {}
+    tallies: dict[rollups.Key, rollups.Tally] = {}
     used: dict[int, float] = {}
     hours: dict[int, datetime] = {}
     for record in records:
@@ -320,32 +308,15 @@ def _add_usage(records: Iterable[segments.Record]) -> None:
         )
         tally = tallies.get(key)
         if tally is None:
-            tally = tallies[key] = Tally()
+            tally = tallies[key] = rollups.Tally()
         tally.count += 1
         tally.ms += facts["ms"]
         tally.histogram[bucket(facts["ms"])] += 1
         if not shadow and grant:
             used[grant] = max(used.get(grant, 0.0), facts["at"])
-    _write_usage(tallies)
+    rollups.add(tallies)
     if used:
         _write_last_used(used)
-
-
-def _write_usage(tallies: dict[UsageKey, Tally]) -> None:
-    rows = sorted(tallies.items())  # in one order, so that two ingesters cannot wait for each other
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            """
-            INSERT INTO gateway_usage AS u
-                (grant_id, hour, capability_id, deployment_id, outcome, version, count, ms, histogram)
-            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-            ON CONFLICT (grant_id, hour, capability_id, deployment_id, outcome) DO UPDATE SET
-                count = u.count + EXCLUDED.count, ms = u.ms + EXCLUDED.ms,
-                histogram = (SELECT array_agg(a + b ORDER BY place)
-                             FROM unnest(u.histogram, EXCLUDED.histogram) WITH ORDINALITY AS t(a, b, place))
-            """,
-            [(*key, tally.count, tally.ms, tally.histogram) for key, tally in rows],
-        )
 
 
 def _write_last_used(used: dict[int, float]) -> None:

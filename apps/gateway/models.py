@@ -249,6 +249,48 @@ class Usage(models.Model):
         indexes = [models.Index(fields=["capability_id", "hour"], name="usage_of_capability")]
 
 
+class UsageOfCapability(models.Model):
+    """All keys' calls of a capability at one deployment in one hour with one outcome: the same numbers as `Usage`."""
+
+    capability_id = models.BigIntegerField()
+    deployment_id = models.BigIntegerField()
+    version = models.CharField(max_length=64)
+    hour = models.DateTimeField()
+    outcome = models.CharField(max_length=40)
+    count = models.BigIntegerField()
+    histogram = ArrayField(models.BigIntegerField())
+
+    class Meta:
+        verbose_name = _("usage of a capability")
+        verbose_name_plural = _("usage of capabilities")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["capability_id", "hour", "deployment_id", "outcome"], name="capability_usage_once"
+            ),
+        ]
+
+
+class UsageOfKey(models.Model):
+    """A key's calls of one version on one day (UTC): how many, how many without an answer, the last such hour."""
+
+    capability_id = models.BigIntegerField()
+    day = models.DateTimeField()
+    grant_id = models.BigIntegerField()
+    version = models.CharField(max_length=64)
+    count = models.BigIntegerField()
+    failed = models.BigIntegerField()
+    last = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("usage of a key")
+        verbose_name_plural = _("usage of keys")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["capability_id", "day", "grant_id", "version"], name="key_usage_once"
+            ),
+        ]
+
+
 class Outcome(models.Model):
     """What became known of an answer after it was given: feedback of the caller, or an accepted label."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Max, Q, QuerySet, Sum
+from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -120,26 +120,33 @@ def usage_by_period(
 ) -> list[PeriodRow]:
     """The rollups summed into periods that begin at multiples of their length since 1970, whatever the keys.
 
-    The database adds the histograms up: a month of a busy capability is ten thousands of rows.
+    The database adds the histograms up; for a capability it has done so for each hour before, whatever the keys.
     """
-    if grants is None and capability is None:
-        raise ValueError("name keys or a capability")
     added = ", ".join(f"sum(histogram[{place + 1}])::bigint" for place in range(SIZE))
-    conditions: list[str] = []
-    values: list[Any] = [period, since.replace(minute=0, second=0, microsecond=0)]
-    if grants is not None:
-        conditions.append("AND grant_id = ANY(%s)")
-        values.append(list(grants))
-    if capability is not None:
-        conditions.append("AND capability_id = %s")
-        values.append(capability.pk)
+    rows, values = _rollup(since, grants, capability)
+    asked: list[Any] = [period, *values]
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT date_bin(%s, hour, 'epoch') AS at, outcome, sum(count)::bigint, ARRAY[{added}]"  # noqa: S608
-            f" FROM gateway_usage WHERE hour >= %s AND grant_id > 0 {' '.join(conditions)} GROUP BY 1, 2",
-            values,
+            f" FROM {rows} GROUP BY 1, 2",
+            asked,
         )
         return [PeriodRow(*row) for row in cursor.fetchall()]
+
+
+def _rollup(
+    since: datetime, grants: Iterable[int] | None, capability: Capability | None
+) -> tuple[str, list[Any]]:
+    """The table with its condition, and the values in it: of the hours from the one that holds `since`."""
+    if (grants is None) == (capability is None):
+        raise ValueError("name keys or a capability")
+    hour = since.replace(minute=0, second=0, microsecond=0)
+    if capability is not None:
+        return "gateway_usageofcapability WHERE hour >= %s AND capability_id = %s", [hour, capability.pk]
+    return "gateway_usage WHERE hour >= %s AND grant_id > 0 AND grant_id = ANY(%s)", [
+        hour,
+        list(grants or ()),
+    ]
 
 
 @dataclass(frozen=True)
@@ -157,21 +164,13 @@ def usage_by_deployment(
     *, since: datetime, grants: Iterable[int] | None = None, capability: Capability | None = None
 ) -> list[DeploymentRow]:
     """The rollups of keys, or of a capability, added up for each deployment. Deployment 0 was never reached."""
-    if grants is None and capability is None:
-        raise ValueError("name keys or a capability")
     added = ", ".join(f"sum(histogram[{place + 1}]) FILTER (WHERE outcome = '')" for place in range(SIZE))
-    conditions: list[str] = []
-    values: list[Any] = [since.replace(minute=0, second=0, microsecond=0)]
-    for column, wanted in (("grant_id = ANY(%s)", grants), ("capability_id = %s", capability)):
-        if wanted is not None:
-            conditions.append(f"AND {column}")
-            values.append(wanted.pk if isinstance(wanted, Capability) else list(wanted))
+    rows, values = _rollup(since, grants, capability)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT deployment_id, version, sum(count)::bigint,"  # noqa: S608
             " coalesce(sum(count) FILTER (WHERE outcome <> ''), 0)::bigint,"
-            f" ARRAY[{added}] FROM gateway_usage WHERE hour >= %s AND grant_id > 0 {' '.join(conditions)}"
-            " GROUP BY 1, 2",
+            f" ARRAY[{added}] FROM {rows} GROUP BY 1, 2",
             values,
         )
         return [
@@ -192,14 +191,23 @@ class KeyRow:
 
 
 def usage_by_key(capability: Capability, *, since: datetime) -> list[KeyRow]:
-    """Who called which version of a capability how much, from the rollups."""
-    rows = (
-        Usage.objects.filter(capability_id=capability.pk, hour__gte=since, grant_id__gt=0)
-        .values_list("grant_id", "version")
-        .annotate(n=Sum("count"), failed=Sum("count", filter=~Q(outcome=""), default=0), last=Max("hour"))
-        .order_by()
-    )
-    return [KeyRow(*row) for row in rows]
+    """Who called which version of a capability how much: by whole days, and by hours for the day that `since` cuts."""
+    midnight = since.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT grant_id, version, sum(count)::bigint, sum(failed)::bigint, max(last) FROM (
+                SELECT grant_id, version, count, CASE outcome WHEN '' THEN 0 ELSE count END AS failed, hour AS last
+                FROM gateway_usage
+                WHERE capability_id = %(capability)s AND hour >= %(since)s AND hour < %(midnight)s AND grant_id > 0
+                UNION ALL
+                SELECT grant_id, version, count, failed, last FROM gateway_usageofkey
+                WHERE capability_id = %(capability)s AND day >= %(midnight)s
+            ) AS used GROUP BY 1, 2
+            """,
+            {"capability": capability.pk, "since": since, "midnight": midnight},
+        )
+        return [KeyRow(*row) for row in cursor.fetchall()]
 
 
 def asked_by_hour(grants: Iterable[int], since: datetime) -> list[tuple[datetime, int]]:

@@ -115,8 +115,11 @@ def listed_for(user: User | AnonymousUser) -> QuerySet[Capability]:
 
 
 def find(user: User | AnonymousUser, search: Search) -> QuerySet[Capability]:
-    """The capabilities that match, with what `search.order` needs. Not ordered yet: paging does that."""
-    found = listed_for(user).select_related("team__site", "standing").defer("card", "text")
+    """The capabilities that match, with what `search.order` needs. Not ordered yet: paging does that.
+
+    A match counts by where the words stand in the name, tags, summary and signature; one in the card alone comes last.
+    """
+    found = listed_for(user).select_related("team__site", "standing").defer("card", "text", "headline")
     for facet, value in (search.chosen or {}).items():
         found = _narrow(found, facet, value)
     found = matching(found, search.words)
@@ -124,7 +127,7 @@ def find(user: User | AnonymousUser, search: Search) -> QuerySet[Capability]:
         mine = Follow.objects.filter(user=user.pk)
         found = found.filter(Q(pk__in=mine.values("capability")) | Q(team__in=mine.values("team")))
     if search.sorted_by == "relevance":
-        rank = Cast(SearchRank(F("text"), _query(search.words)) * 1_000_000, IntegerField())
+        rank = Cast(SearchRank(F("headline"), _query(search.words)) * 1_000_000, IntegerField())
         return found.annotate(relevance=rank)
     if search.sorted_by == "name":
         return found.annotate(folded=Lower("name"))
@@ -148,9 +151,9 @@ def similar_to(capability: Capability, user: User, most: int = 4) -> list[Capabi
     if not words:
         return []
     query = SearchQuery(" | ".join(f"'{word}'" for word in words), search_type="raw", config="simple")
-    found = listed_for(user).filter(text=query).exclude(pk=capability.pk)
-    ranked = found.annotate(closeness=SearchRank(F("text"), query)).select_related("standing")
-    return list(ranked.defer("card", "text").order_by("-closeness", "-pk")[:most])
+    found = listed_for(user).filter(headline=query).exclude(pk=capability.pk)
+    ranked = found.annotate(closeness=SearchRank(F("headline"), query)).select_related("standing")
+    return list(ranked.defer("card", "text", "headline").order_by("-closeness", "-pk")[:most])
 
 
 _LOOKUPS = {

@@ -1,7 +1,8 @@
 """Fills an instance with what a large organisation would have, straight into the tables; `python -m` runs it.
 
-10,000 capabilities of 60 teams with packages, traffic and standings; one of them with a month of hourly usage by
-20 keys; 10,000 open requests that wait for quality assurance.
+10,000 capabilities of 60 teams with packages, traffic and standings; 4,000 of them with plans, which have 100,000
+subscriptions with a key each; a month of rollups of 10 million calls, a third of them at one capability that 100 keys
+call in every hour; 10,000 open requests that wait for quality assurance.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 from datetime import timedelta
+from importlib import import_module
 
 import django
 
@@ -21,13 +23,12 @@ from django.utils import timezone  # noqa: E402
 from apps.accounts.models import Membership, Role, Site, Team, User  # noqa: E402
 from apps.catalog.models import Capability, Version  # noqa: E402
 from apps.gateway import histogram  # noqa: E402
-from apps.gateway.models import Usage  # noqa: E402
 from apps.instances.models import Deployment, TrafficWeight  # noqa: E402
 from apps.requests.models import Request, Step  # noqa: E402
-from apps.store.models import Standing  # noqa: E402
+from apps.store.models import Plan, Standing  # noqa: E402
 from tests.benchmarks.pages import BUSIEST, MANY, PASSWORD  # noqa: E402
 
-TEAMS, SITES, ANSWERING, KEYS, DAYS = 60, 12, 4000, 20, 30
+TEAMS, SITES, ANSWERING, SUBSCRIBERS, KEYS, DAYS = 60, 12, 4000, 25, 100, 30
 # fmt: off
 WORDS = (
     "alarm", "antenna", "beam", "billing", "cell", "churn", "core", "coverage", "customer", "drift", "energy",
@@ -165,33 +166,72 @@ def capabilities(teams: list[Team], owner: User) -> None:
         batch_size=1000,
         ignore_conflicts=True,
     )
+    subscriptions(made[:ANSWERING], teams, owner)
     usage(made[0], deployments[0])
 
 
+def subscriptions(offered: list[Capability], teams: list[Team], owner: User) -> None:
+    """Each capability that answers has two plans, and a key for each of 25 teams."""
+    plans = Plan.objects.bulk_create(
+        [
+            Plan(capability=each, name=name, limits=limits, status="published", created_by=owner)
+            for each in offered
+            for name, limits in (("free", {"per_day": 1000}), ("standard", {"per_month": 1_000_000}))
+        ],
+        batch_size=1000,
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO store_subscription (plan_id, capability_id, team_id, requested_by_id, use_case, status,"
+            " status_reason, created_at, granted_at)"
+            " SELECT p.id, p.capability_id, t.id, %(owner)s, 'bench', 'granted', '', now(), now()"
+            " FROM store_plan p JOIN accounts_team t ON (t.id + p.capability_id) %% %(teams)s < %(subscribers)s"
+            " WHERE p.name = 'free' AND t.id = ANY(%(ids)s)",
+            {"owner": owner.pk, "teams": TEAMS, "subscribers": SUBSCRIBERS, "ids": [t.pk for t in teams]},
+        )
+        cursor.execute(
+            "INSERT INTO gateway_grant (key_hash, prefix, kind, capability_id, team_id, pool, limits, scope, addresses,"
+            " status, label, created_at) SELECT encode(sha256(s.id::text::bytea), 'hex'), 'atk_' || s.id,"
+            " 'subscription', s.capability_id, s.team_id, 'subscription:' || s.id, '{}', 'production', '[]', 'active',"
+            " 'bench', now() FROM store_subscription s"
+        )
+        cursor.execute(
+            "INSERT INTO store_subscriptionkey (subscription_id, grant_id, created_by_id, created_at)"
+            " SELECT split_part(pool, ':', 2)::bigint, id, %s, now() FROM gateway_grant",
+            [owner.pk],
+        )
+    assert len(plans) == 2 * len(offered)
+
+
 def usage(capability: Capability, deployment: Deployment) -> None:
-    """Every key called in every hour of the month, some calls failed."""
-    hour = now.replace(minute=0, second=0, microsecond=0)
-    rows = []
-    for back in range(DAYS * 24):
-        for key in range(1, KEYS + 1):
-            for outcome in ("", "rate_limited") if key % 7 == 0 else ("",):
-                counts = [0] * histogram.SIZE
-                for place in range(14, 26):
-                    counts[place] = chance.randrange(50)
-                rows.append(
-                    Usage(
-                        grant_id=key,
-                        capability_id=capability.pk,
-                        deployment_id=deployment.pk,
-                        version="1.0.0",
-                        hour=hour - timedelta(hours=back),
-                        outcome=outcome,
-                        count=sum(counts),
-                        ms=900.0,
-                        histogram=counts,
-                    )
-                )
-    Usage.objects.bulk_create(rows, batch_size=2000)
+    """Three hours of each key, and for one capability every hour of the month by 100 keys, some calls failed."""
+    told = {
+        "hour": now.replace(minute=0, second=0, microsecond=0),
+        "size": histogram.SIZE,
+        "busiest": capability.pk,
+        "deployment": deployment.pk,
+        "keys": KEYS,
+        "hours": DAYS * 24,
+    }
+    columns = "grant_id, capability_id, deployment_id, version, hour, outcome, count, ms, histogram"
+    zeros = "array_fill(0::bigint, ARRAY[%%(size)s - 20])"
+    counts = f"array_fill(0::bigint, ARRAY[14]) || array_fill(%s::bigint, ARRAY[6]) || {zeros}"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO gateway_usage ({columns}) SELECT g.id, g.capability_id, d.id, '1.0.0',"
+            " %(hour)s - ((g.id * 7 + n * 211) %% %(hours)s) * interval '1 hour', '', 24, 900,"
+            f" {counts % 4} FROM gateway_grant g JOIN instances_deployment d USING (capability_id)"
+            " CROSS JOIN generate_series(1, 3) AS n WHERE g.capability_id <> %(busiest)s",
+            told,
+        )
+        cursor.execute(
+            f"INSERT INTO gateway_usage ({columns}) SELECT key, %(busiest)s, %(deployment)s, '1.0.0',"
+            " %(hour)s - back * interval '1 hour', outcome, 42, 900,"
+            f" {counts % 7} FROM generate_series(1, %(keys)s) AS key, generate_series(0, %(hours)s - 1) AS back,"
+            " unnest(ARRAY['', 'rate_limited']) AS outcome WHERE outcome = '' OR key %% 7 = 0",
+            told,
+        )
+        cursor.execute(import_module("apps.gateway.migrations.0006_fill_rollups").FILL)
 
 
 def requests(teams: list[Team], owner: User) -> None:

@@ -34,7 +34,24 @@ STORE = (
     "/api/v1/store/?sort=popular&team=team-7",
     "/api/v1/capabilities/",
 )
-USAGE = tuple(f"/store/{BUSIEST}/usage/?span={span}" for span in ("day", "week", "month"))
+CAPABILITY = (
+    *(
+        f"/store/{BUSIEST}/{tab}"
+        for tab in ("", "try/", "try/batch/", "api/", "versions/", "quality/", "reviews/")
+    ),
+    f"/store/{BUSIEST}/plans/",
+    "/store/demands/",
+    "/subscriptions/",
+    "/subscriptions/{subscription}/",
+    "/subscriptions/{subscription}/?span=month",
+    f"/api/v1/store/{BUSIEST}/",
+    "/api/v1/subscriptions/",
+)
+USAGE = tuple(
+    f"/store/{BUSIEST}/{page}?span={span}"
+    for page in ("usage/", "usage.csv")
+    for span in ("day", "week", "month")
+)
 INBOX = ("/requests/", "/requests/?view=all", "/requests/?view=all&status=open", "/api/v1/requests/")
 
 
@@ -48,6 +65,7 @@ def measure() -> Iterator[Result]:
             _fill(stack)
             for name, user, paths in (
                 ("store.list10k.p95_ms", "bench-consumer", STORE),
+                ("store.capability.p95_ms", "bench-owner", CAPABILITY),
                 ("usage.page.p95_ms", "bench-owner", USAGE),
                 ("qa.inbox10k.p95_ms", "bench-qa", INBOX),
             ):
@@ -63,7 +81,7 @@ def _fill(stack: Stack) -> None:
         env=stack.child_variables(),
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=600,
         check=False,
     )
     if done.returncode:
@@ -75,6 +93,8 @@ def _measured(name: str, session: PortalSession, paths: tuple[str, ...]) -> Resu
     host = session.base.removeprefix("http://")
     cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in session.cookies)
     connection = http.client.HTTPConnection(host, timeout=60)
+    newest = session.get("/api/v1/subscriptions/").json()["results"]
+    paths = tuple(path.replace("{subscription}", str(newest[0]["id"] if newest else 0)) for path in paths)
     times: dict[str, list[float]] = {path: [] for path in paths}
     for round_ in range(ROUNDS + 1):
         for path in paths:

@@ -11,10 +11,10 @@ from apps.catalog.services import deprecate_capability
 from apps.core.errors import Conflict, Invalid, NotAllowed
 from apps.gateway import partitions, snapshot
 from apps.gateway.dataplane.snapshot import Capability as Pictured
-from apps.gateway.models import Call, Usage
+from apps.gateway.models import Call
 from apps.store import services, usage_report
 from apps.store.usage_report import SPANS, Quota, callers
-from tests.factories import make_plan
+from tests.factories import make_plan, make_usage
 
 
 @pytest.fixture
@@ -30,10 +30,9 @@ def key(subscription, cy):
 
 
 def use(key, count: int, *, ago: timedelta = timedelta(), version: str = "1.0.0", outcome: str = "") -> None:
-    hour = (timezone.now() - ago).replace(minute=0, second=0, microsecond=0)
-    Usage.objects.create(
-        grant_id=key.grant_id, capability_id=key.grant.capability_id, deployment_id=hash(version) % 1000,
-        version=version, outcome=outcome, count=count, hour=hour, ms=1.0, histogram=[0] * 64,
+    make_usage(
+        key.grant.capability, grant_id=key.grant_id, hours_ago=ago / timedelta(hours=1), outcome=outcome,
+        latencies=(1.0,) * count, deployment=hash(version) % 1000, version=version,
     )  # fmt: skip
 
 

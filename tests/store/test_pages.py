@@ -269,3 +269,22 @@ def test_what_a_capability_takes_and_gives_is_found(as_cy, radio, ada, words):
     Version.objects.filter(capability=made).update(signature={"inputs": [spec], "outputs": [gives]})
     index_words(made)
     assert "/store/load/" in as_cy.get("/store/", {"q": words}).text
+
+
+def test_a_word_in_the_name_comes_before_one_in_the_card(radio, ada, cy):
+    for slug, fields in {
+        "named": {"name": "Pylon counter"},
+        "carded": {"card": "It looks at a pylon."},
+    }.items():
+        made = make_published_capability(radio, ada, slug, **fields)
+        index_words(made)
+    asked = search.search_of({"q": "pylon"})
+    found = search.find(cy, asked).order_by(*asked.order)
+    assert [each.slug for each in found] == ["named", "carded"]
+    assert found[0].relevance > found[1].relevance == 0
+
+
+def test_similar_are_those_with_words_of_the_headline(digits, radio, ada, cy):
+    make_published_capability(radio, ada, "near", name="Digits of meters")
+    make_published_capability(radio, ada, "far", name="Churn", summary="Leaves", card="Nothing of digits.")
+    assert [each.slug for each in search.similar_to(digits, cy)] == ["near"]

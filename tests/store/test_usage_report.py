@@ -8,39 +8,14 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from apps.gateway import histogram
-from apps.gateway.models import Usage
+from apps.gateway.models import UsageOfCapability, UsageOfKey
 from apps.gateway.selectors import percentile, usage, usage_by_period
 from apps.instances.services import deploy_version
 from apps.store import usage_report
 from apps.store.services import issue_key, subscribe
-from tests.factories import make_packaged_version, make_plan, make_ready_deployment
+from tests.factories import make_packaged_version, make_plan, make_ready_deployment, make_usage
 
 pytestmark = pytest.mark.django_db
-
-
-def counts(*latencies: float) -> list[int]:
-    found = [0] * histogram.SIZE
-    for ms in latencies:
-        found[histogram.bucket(ms)] += 1
-    return found
-
-
-def make_usage(
-    capability, *, hours_ago=0, grant_id=1, outcome="", latencies=(2.0, 3.0), deployment=1, version="1.0.0"
-) -> Usage:
-    hour = timezone.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours_ago)
-    return Usage.objects.create(
-        grant_id=grant_id,
-        capability_id=capability.pk,
-        deployment_id=deployment,
-        version=version,
-        hour=hour,
-        outcome=outcome,
-        count=len(latencies),
-        ms=sum(latencies),
-        histogram=counts(*latencies),
-    )
 
 
 @pytest.mark.parametrize("span", usage_report.SPANS, ids=lambda span: span.name)
@@ -85,6 +60,30 @@ def test_a_shadows_calls_are_nobodys(digits):
     assert not usage_by_period(
         since=timezone.now() - timedelta(days=1), period=timedelta(hours=1), capability=digits
     )
+
+
+def test_the_callers_are_counted_by_days_and_the_first_day_by_its_hours(digits, subscription, cy):
+    key, _secret = issue_key(subscription, by=cy)
+    for hours_ago in range(0, 9 * 24, 5):
+        make_usage(digits, hours_ago=hours_ago, grant_id=key.grant_id, latencies=(1.0,) * (hours_ago + 1))
+        make_usage(digits, hours_ago=hours_ago, grant_id=key.grant_id, outcome="input", latencies=(1.0,))
+    for span in usage_report.SPANS:
+        since = timezone.now() - span.length
+        rows = [row for row in usage(capability=digits, since=since) if row.hour >= since]
+
+        (caller,) = usage_report.callers(digits, span)
+
+        assert caller.calls == sum(row.count for row in rows)
+        assert caller.failed == sum(row.count for row in rows if row.error_kind)
+        assert caller.last == max(row.hour for row in rows)
+
+
+def test_the_page_reads_as_many_rows_whatever_the_number_of_keys(digits):
+    for grant_id in range(1, 30):
+        for hours_ago in (0, 1):
+            make_usage(digits, hours_ago=hours_ago, grant_id=grant_id)
+    assert UsageOfCapability.objects.count() == 2
+    assert UsageOfKey.objects.count() in {29, 58}  # two hours may lie on two days
 
 
 def test_a_month_of_a_busy_capability_is_one_query(digits, ada, django_assert_num_queries):

@@ -36,9 +36,6 @@ def test_pages_of_the_store_do_not_jump(new_page, stack, width):
     for path in PAGES:
         page.goto(path)
         page.wait_for_load_state("networkidle")
-        page.wait_for_function(
-            "!document.querySelector('[data-chart]') || document.querySelector('.js-plotly-plot')"
-        )
         shifts = page.evaluate("window.shifts")
         if sum(shift["value"] for shift in shifts) > MOST:
             found[path] = shifts
