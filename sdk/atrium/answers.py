@@ -105,8 +105,9 @@ class CsvAnswers:
             return
         columns = [_texts(told[name]) if name in told else [""] * len(block) for name in self._names]
         if not any(mark in text for text in map("".join, columns) for mark in ',"\r\n'):
-            ends = map(",".join, zip(lines, *columns, strict=True))
-            self._file.write("".join([f"{end}\r\n" for end in ends]))
+            rows = map(",".join, zip(lines, *columns, strict=True))
+            self._file.flush()  # past the text layer, which is slow with megabytes
+            self._file.buffer.write(("\r\n".join(rows) + "\r\n").encode())
             return
         more = io.StringIO(newline="")
         csv.writer(more).writerows(zip(*columns, strict=True))

@@ -121,7 +121,9 @@ class CsvBlock(Block):
     def lines(self) -> list[str]:
         """The rows of a plain block as they stand in the file."""
         text = (self.data or b"").decode()
-        return (text.replace("\r\n", "\n") if "\r" in text else text).removesuffix("\n").split("\n")
+        end = "\r\n" if "\r" in text else "\n"
+        lines = text.removesuffix(end).split(end)
+        return lines if len(lines) == len(self) else text.replace("\r\n", "\n").removesuffix("\n").split("\n")
 
     @cached_property
     def rows(self) -> list[dict[str, str]]:
@@ -245,9 +247,11 @@ class Rows:
 
     def _plain_rows(self, data: bytes) -> int | None:
         """How many rows there are where each line is one, with as many cells as the header; else None."""
-        if b'"' in data or data.count(b"\r") != data.count(b"\r\n"):
+        if b'"' in data:
             return None
         values = np.frombuffer(data if data.endswith(b"\n") else data + b"\n", np.uint8)
+        if b"\r" in data and (values[np.flatnonzero(values == ord("\r")) + 1] != ord("\n")).any():
+            return None
         ends = np.flatnonzero(values == ord("\n"))
         starts = np.concatenate(([0], ends[:-1] + 1))
         widths = ends - starts - (b"\r" in data)
