@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.test import Client
@@ -73,7 +74,7 @@ def uncovered(module_urls: list, rows: list[Row]) -> set[str]:
             if isinstance(pattern, URLResolver):
                 walk(pattern.url_patterns, route)
             elif isinstance(pattern, URLPattern):
-                routes.add(pattern.lookup_str + " " + str(pattern.name))
+                routes.add(_view(pattern.callback, pattern.name))
 
     walk(module_urls, "")
     from django.urls import resolve
@@ -81,8 +82,12 @@ def uncovered(module_urls: list, rows: list[Row]) -> set[str]:
     seen = set()
     for row in rows:
         match = resolve(_filled(row.path))
-        seen.add(f"{match._func_path} {match.url_name}")
+        seen.add(_view(match.func, match.url_name))
     return routes - seen
+
+
+def _view(function: Callable[..., object], name: str | None) -> str:
+    return f"{function.__module__}.{function.__qualname__} {name}"
 
 
 def _filled(path: str) -> str:

@@ -263,13 +263,13 @@ def preview(request: HttpRequest) -> HttpResponse:
 @require_POST
 def change_labels(request: HttpRequest, pk: int) -> HttpResponse:
     """Other labels to choose from; refused when one goes that is in use."""
-    form = LabelsForm(request.POST)
+    project, form = _project_of(request, pk), LabelsForm(request.POST)
     if not form.is_valid():
         raise Invalid(
             "; ".join(str(error) for error in form.errors["labels"]), fields={"labels": _("is wrong")}
         )
     keys = {row["label"].strip(): row.get("key", "") for row in form.cleaned_data["labels"]}
-    services.change_labels(_project_of(request, pk), list(keys), by=_user(request), hotkeys=keys)
+    services.change_labels(project, list(keys), by=_user(request), hotkeys=keys)
     messages.success(request, _("The labels were changed."))
     return redirect("annotation:detail", pk)
 

@@ -15,7 +15,6 @@ from apps.compute.models import AllowedHost, EgressRecord, Job, Reservation
 from apps.compute.services import attempts, egress
 from apps.core.errors import Conflict, Invalid, NotAllowed, Unavailable
 from apps.core.models import AuditEntry
-from tests.access import Row, differences
 from tests.compute.conftest import submit
 
 
@@ -180,25 +179,3 @@ def test_what_was_asked_for_adds_up(root, client):
     assert "<code>pypi.example.org" not in refused
     found = client.get("/api/v1/network-use/?allowed=true").json()["results"]
     assert [row["host"] for row in found] == ["pypi.example.org"]
-
-
-TABLE = [
-    Row("GET", "/administration/network/", (302, 403, 403, 403, 403, 200)),
-    Row("POST", "/administration/network/", (302, 403, 403, 403, 403, 422)),
-    Row("POST", "/administration/network/{host}/enabled/", (302, 403, 403, 403, 403, 302), {"enabled": "1"}),
-    Row("POST", "/administration/network/{machine}/remove/", (302, 403, 403, 403, 403, 409)),
-    Row("GET", "/api/v1/allowed-hosts/", (401, 200, 200, 200, 200, 200)),
-    Row("GET", "/api/v1/allowed-hosts/{host}/", (401, 200, 200, 200, 200, 200)),
-    Row("POST", "/api/v1/allowed-hosts/", (401, 403, 403, 403, 403, 201), {"pattern": "a.example.org"}),
-    Row("PATCH", "/api/v1/allowed-hosts/{host}/", (401, 403, 403, 403, 403, 200), {"enabled": False}),
-    Row("DELETE", "/api/v1/allowed-hosts/{host}/", (401, 403, 403, 403, 403, 204)),
-    Row("GET", "/api/v1/network-use/", (401, 403, 403, 403, 403, 200)),
-]
-
-
-@pytest.mark.django_db
-def test_the_list_is_the_administrators(ada, bo, ole, cy, root):
-    host = AllowedHost.objects.create(pattern="pypi.example.org")
-    machine = AllowedHost.objects.create(pattern="git.example.org", source="machine")
-    people = {"visitor": None, "developer": ada, "qa": bo, "operator": ole, "outsider": cy, "admin": root}
-    assert differences(TABLE, people, host=host.pk, machine=machine.pk) == {}

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RegexPattern
+
+from tests.access import PEOPLE, Row, differences, uncovered
+
+TESTS = Path(__file__).parent.parent
 
 PUBLIC = {
     "login/": "the door",
@@ -72,6 +78,39 @@ def test_a_visitor_changes_nothing(client, db):
 @pytest.mark.parametrize("address", PUBLIC)
 def test_what_is_public_answers_visitors(client, db, address):
     assert client.get(f"/{address}").status_code in (200, 302, 405, 503)
+
+
+EVERYBODY = (302, 200, 200, 200, 200, 200)
+TABLE = [
+    Row("GET", "/", (302, 302, 302, 302, 302, 302)),
+    Row("GET", "/home/", EVERYBODY),
+    Row("GET", "/search/?q=x", EVERYBODY),
+    Row("GET", "/api/docs/", EVERYBODY),
+    Row("GET", "/api/schema/", (200, 200, 200, 200, 200, 200)),
+    Row("GET", "/healthz?part=web", (200, 200, 200, 200, 200, 200)),
+]
+
+
+def test_the_portals_own_addresses_let_in_whom_they_should(ada, bo, ole, cy, root):
+    people = dict(zip(PEOPLE, (None, ada, bo, ole, cy, root), strict=True))
+
+    assert differences(TABLE, people) == {}
+
+
+def test_every_address_stands_in_a_table_of_who_gets_in():
+    """Pages and API; sockets have theirs in test_access_to_sockets, the admin its own tests."""
+    tables = [
+        import_module(f"tests.{path.parent.name}.test_access") for path in TESTS.glob("*/test_access.py")
+    ]
+    rows = [row for module in tables for row in module.TABLE]
+    views = uncovered(get_resolver().url_patterns, rows)
+    missing = {
+        view
+        for view in views
+        if view.startswith(("apps.", "portal.")) and "administration.LookingSite" not in view
+    }
+
+    assert missing == set()
 
 
 def test_most_addresses_really_exist(client, db, root):
