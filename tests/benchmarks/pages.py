@@ -40,7 +40,7 @@ CAPABILITY = (
         for tab in ("", "try/", "try/batch/", "api/", "versions/", "quality/", "reviews/")
     ),
     f"/store/{BUSIEST}/plans/",
-    "/store/demands/",
+    "/demands/",
     "/subscriptions/",
     "/subscriptions/{subscription}/",
     "/subscriptions/{subscription}/?span=month",
