@@ -6,11 +6,13 @@ import os
 
 import hypothesis
 import pytest
+from babel.messages.mofile import write_mo
 
 from apps.accounts.models import Role, Team, User
 from apps.catalog.models import Version
 from apps.core.policy import Verdict, allow, deny
 from apps.instances import guard
+from portal import translations
 from tests.factories import make_team, make_user
 
 # A change is taken or not by the same examples each time; whoever works on the code gets new ones at each run.
@@ -66,3 +68,13 @@ def signed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
     monkeypatch.setattr(guard, "_checks", {"signed": check})
     return digests
+
+
+@pytest.fixture
+def compiled_messages(settings, tmp_path):
+    """Chinese as a started portal has it: nobody has compiled it in a fresh checkout."""
+    folder = tmp_path / "zh_Hans" / "LC_MESSAGES"
+    folder.mkdir(parents=True)
+    with (folder / "django.mo").open("wb") as compiled:
+        write_mo(compiled, translations.read("zh_Hans"))
+    settings.LOCALE_PATHS = [tmp_path]

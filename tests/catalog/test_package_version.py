@@ -96,7 +96,7 @@ def test_a_failed_step_is_kept_with_what_to_do_and_can_be_repeated(version, ada)
     assert version.status == "packaged"
 
 
-def test_what_the_job_said_is_read_in_the_readers_language(version, ada, client):
+def test_what_the_job_said_is_read_in_the_readers_language(version, ada, client, compiled_messages):
     job = package_version(version, by=ada)
     why = tell(
         "case '%(name)s': %(why)s",
