@@ -14,9 +14,7 @@ Array = NDArray[Any]
 Statistic = Callable[[Array], dict[str, Array]]
 RESAMPLINGS = 1000
 SEED = 20260101
-# So many resamplings at a time, and fewer of a long table.
 _CHUNK = 100
-_CELLS = 2_000_000
 # A sum of absolute values is too high in every sample, and once more in its resamplings: their percentiles are
 # moved back by that second bias, which is known (their mean less the estimate). Coverage is simulated in tests.
 _BIASED_UPWARDS = frozenset({"calibration_error"})
@@ -25,12 +23,10 @@ _BIASED_UPWARDS = frozenset({"calibration_error"})
 def weights_of(rows: int, seed: int = SEED) -> Iterator[Array]:
     """First all rows once, then the resamplings: arrays (k, rows) of how often each row counts."""
     rng = np.random.default_rng(seed)
+    even = np.full(rows, 1 / rows)
     yield np.ones((1, rows))
-    size = min(_CHUNK, max(1, _CELLS // rows))
-    for first in range(0, RESAMPLINGS, size):
-        count = min(size, RESAMPLINGS - first)
-        drawn = rng.integers(rows, size=(count, rows)) + rows * np.arange(count)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=count * rows).reshape(count, rows).astype(float)
+    for _ in range(0, RESAMPLINGS, _CHUNK):
+        yield rng.multinomial(rows, even, size=_CHUNK).astype(float)
 
 
 def estimate(rows: int, statistic: Statistic, *, seed: int = SEED) -> dict[str, dict[str, Any]]:
