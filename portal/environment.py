@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from apps.compute.egress import Rule
+from portal.samples import CAPABILITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -88,6 +89,9 @@ class Environment:
 
     samples: bool
     """ATRIUM_SAMPLES: 1 makes the sample accounts and capabilities, 0 leaves them out. Default: 1."""
+
+    sample_capabilities: tuple[str, ...]
+    """ATRIUM_SAMPLE_CAPABILITIES: which of the sample capabilities, comma separated. Default: all of them."""
 
     mlflow: bool
     """ATRIUM_MLFLOW: 0 leaves the experiment tracker out, which takes 450 MB. Default: 1."""
@@ -294,6 +298,7 @@ def read(env: Mapping[str, str]) -> Environment:
         gateway_url=urls["ATRIUM_GATEWAY_URL"],
         allowed_hosts=_hosts(env, list(urls.values())),
         samples=samples,
+        sample_capabilities=_names(env, "ATRIUM_SAMPLE_CAPABILITIES", CAPABILITIES),
         mlflow=_flag(env, "ATRIUM_MLFLOW", default=True),
         debug=_flag(env, "ATRIUM_DEBUG", default=False),
         system_packages=_flag(env, "ATRIUM_SYSTEM_PACKAGES", default=True),
@@ -430,6 +435,15 @@ def _flag(env: Mapping[str, str], name: str, *, default: bool) -> bool:
     if text not in ("0", "1"):
         raise WrongSetting(f"{name}={text} is neither 0 nor 1.")
     return text == "1"
+
+
+def _names(env: Mapping[str, str], name: str, known: Sequence[str]) -> tuple[str, ...]:
+    """Some of the known names, between commas; all of them when nothing is set."""
+    chosen = [part.strip() for part in env.get(name, "").split(",") if part.strip()]
+    for each in chosen:
+        if each not in known:
+            raise WrongSetting(f"{name}: there is no “{each}”; choose from {', '.join(known)}.")
+    return tuple(chosen) or tuple(known)
 
 
 def _url(env: Mapping[str, str], name: str, *schemes: str) -> str:

@@ -239,6 +239,7 @@ def new_stack(folder: Path, **variables: str) -> Stack:
             "ATRIUM_SYSTEM_PACKAGES": "0",
             "ATRIUM_MLFLOW": "0",
             "ATRIUM_SPARE_WORKSPACES": "0",
+            "ATRIUM_SAMPLE_CAPABILITIES": "digits,breast-cancer,fault-tickets",
             **variables,
         }
     )

@@ -81,7 +81,12 @@ def form_of(signature: Mapping[str, Any]) -> list[Group]:
 def _group(at: int, spec: Mapping[str, Any], columns: Sequence[Mapping[str, Any]]) -> Group:
     shape, datatype = list(spec["shape"]), spec["datatype"]
     title = spec.get("title") or spec["name"]
-    table = bool(columns) and shape[-1:] == [len(columns)] and datatype != "BYTES"
+    table = (
+        bool(columns)
+        and shape[-1:] == [len(columns)]
+        and datatype != "BYTES"
+        and spec.get("kind") != "series"
+    )
     if table:
         fields = [_control(f"in-{at}-{n}", column, datatype, [1]) for n, column in enumerate(columns)]
     else:

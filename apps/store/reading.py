@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,8 +43,19 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """A stretch of a text that was asked about; `label` is empty where nothing was marked."""
+
+    text: str
+    label: str = ""
+
+
+@dataclass(frozen=True)
 class Reading:
-    """The first item's answer: `answer` in words, its probability, all probabilities, series, and further values."""
+    """The first item's answer: `answer` in words, its probability, all probabilities, series, and further values.
+
+    `places` are the stretches that were marked in the text that was asked about: (start, end, label).
+    """
 
     answer: str = ""
     confidence: float | None = None
@@ -51,6 +63,7 @@ class Reading:
     values: list[Value] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     series: list[Series] = field(default_factory=list)
+    places: list[tuple[int, int, str]] | None = None
 
 
 def read_answer(signature: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]]) -> Reading:
@@ -58,6 +71,7 @@ def read_answer(signature: Mapping[str, Any], outputs: Sequence[Mapping[str, Any
     specs = {spec["name"]: spec for spec in signature.get("outputs") or []}
     labels = labels_of(signature)
     answer, probabilities, values, series = "", [], [], []
+    places: list[tuple[int, int, str]] | None = None
     for output in outputs:
         spec = specs.get(output["name"], {})
         item = _first_item(output)
@@ -71,13 +85,15 @@ def read_answer(signature: Mapping[str, Any], outputs: Sequence[Mapping[str, Any
             ]
         elif kind == "series" and len(numbers := _numbers(item)) > 1:
             series.append(Series(spec.get("title") or output["name"], numbers, spec.get("unit") or ""))
+        elif kind == "spans" and (found := _places(item)) is not None:
+            places = found
         else:
             values.append(Value(spec.get("title") or output["name"], _text(item), spec.get("unit") or ""))
     if not answer and probabilities:
         answer = max(probabilities, key=lambda pair: pair[1])[0]
     confidence = dict(probabilities).get(answer)
     names = labels or [name for name, _p in probabilities]
-    return Reading(answer, confidence, probabilities, values, names, series)
+    return Reading(answer, confidence, probabilities, values, names, series, places)
 
 
 def asked_series(signature: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]]) -> list[Series]:
@@ -90,6 +106,35 @@ def asked_series(signature: Mapping[str, Any], inputs: Sequence[Mapping[str, Any
         if len(numbers) > 1:
             found.append(Series(spec.get("title") or tensor["name"], numbers, spec.get("unit") or ""))
     return found
+
+
+def marked_text(
+    signature: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]], places: Sequence[tuple[int, int, str]]
+) -> list[Piece]:
+    """The text of a question cut where the answer's stretches begin and end; nothing where no text was asked about.
+
+    Of stretches that overlap the one that begins first is shown.
+    """
+    texts = {spec["name"] for spec in signature.get("inputs") or [] if spec.get("kind") == "text"}
+    items = [_first_item(tensor) for tensor in inputs if tensor["name"] in texts]
+    if not items or not items[0]:
+        return []
+    text, at, pieces = str(items[0][0]), 0, []
+    for start, end, label in sorted(places):
+        if not at <= start < end <= len(text):
+            continue
+        pieces += [Piece(text[at:start]), Piece(text[start:end], label)]
+        at = end
+    return [piece for piece in [*pieces, Piece(text[at:])] if piece.text]
+
+
+def _places(item: Sequence[Any]) -> list[tuple[int, int, str]] | None:
+    """The stretches of the protocol's JSON list; None when the answer is something else."""
+    try:
+        entries = json.loads(item[0])
+        return [(int(entry["start"]), int(entry["end"]), str(entry["label"])) for entry in entries]
+    except (IndexError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _numbers(item: Sequence[Any]) -> list[float]:

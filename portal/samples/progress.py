@@ -18,7 +18,7 @@ from apps.evaluation.models import Run
 from apps.releases.models import Release
 from apps.store.panels import Preparation
 from portal.samples.retries import Broken, Waiting, after_job, after_release, after_run
-from portal.samples.steps import NUMBER, TAKEN_BACK, TEAM, Sample, unfinished
+from portal.samples.steps import NUMBER, TAKEN_BACK, TEAM, Sample, unfinished, wanted
 
 _LOOK_AGAIN_S = 60
 _all_done_at: float | None = None
@@ -36,8 +36,8 @@ def preparation(user: User) -> Preparation | None:
         _all_done_at = time.monotonic()
         return None
     parts = [_part(sample) for sample in remaining]
-    done = 3 - len(remaining)
-    fraction = (done + sum(part[0] for part in parts)) / 3
+    done = len(wanted()) - len(remaining)
+    fraction = (done + sum(part[0] for part in parts)) / len(wanted())
     failed = [part[1] for part in parts if part[2] == "failed"]
     message = failed[0] if failed else parts[0][1]
     looks = bool(roles_of(user, Team.objects.get(slug=TEAM))) or is_platform_admin(user)

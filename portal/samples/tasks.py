@@ -10,7 +10,7 @@ from django.conf import settings
 from apps.core import background, events
 from apps.core.errors import PortalError
 from portal.samples.retries import Broken
-from portal.samples.steps import SAMPLES, Sample, advance_alone, unfinished
+from portal.samples.steps import SAMPLES, Sample, advance_alone, unfinished, wanted
 
 log = logging.getLogger(__name__)
 ADVANCE = "portal.advance_sample"
@@ -27,27 +27,35 @@ def advance_sample(slug: str) -> None:
 
 @background.every(2, "portal.advance_samples")
 def advance_samples() -> None:
-    """What a kill or a lost message left behind goes on here."""
-    if not settings.ATRIUM.samples or len(_done) == len(SAMPLES):
+    """What a kill or a lost message left behind goes on here; the later samples once no other can go on."""
+    if not settings.ATRIUM.samples or len(_done) == len(wanted()):
         return
     remaining = unfinished()
-    _done.update({sample.slug for sample in SAMPLES} - {sample.slug for sample in remaining})
-    for sample in remaining:
-        _advance(sample)
+    _done.update({sample.slug for sample in wanted()} - {sample.slug for sample in remaining})
+    under_way = [_advance(sample) for sample in remaining if not sample.later]
+    if not any(under_way):
+        for sample in remaining:
+            if sample.later:
+                _advance(sample)
 
 
-def _advance(sample: Sample) -> None:
+def _advance(sample: Sample) -> bool:
+    """Whether the sample is still on its way: neither done nor stuck."""
     try:
-        advance_alone(sample)
+        return not advance_alone(sample)
     except Broken as error:
         log.error("the sample %s is stuck: %s", sample.slug, error)  # noqa: TRY400  its text says it all
+        return False
     except PortalError as error:
         log.warning("the sample %s waits: %s", sample.slug, error.message)
+        return True
 
 
 def _anything_finished(key: str, facts: dict[str, Any]) -> None:
-    if settings.ATRIUM.samples and len(_done) < len(SAMPLES):
-        for sample in unfinished():
+    if settings.ATRIUM.samples and len(_done) < len(wanted()):
+        remaining = unfinished()
+        early = [sample for sample in remaining if not sample.later]
+        for sample in early or remaining:
             background.enqueue(ADVANCE, sample.slug)
 
 

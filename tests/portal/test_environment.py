@@ -58,6 +58,7 @@ def test_a_deep_data_folder_gets_a_short_run_folder(tmp_path):
         ("ATRIUM_BIND", "everywhere"),
         ("ATRIUM_BIND", "0.0.0.0"),
         ("ATRIUM_SAMPLES", "yes"),
+        ("ATRIUM_SAMPLE_CAPABILITIES", "digits,letters"),
         ("ATRIUM_EMAIL_URL", "imap://mail.example.org"),
         ("ATRIUM_EMAIL_FROM", "nobody"),
         ("ATRIUM_WEB_URL", "portal.example.org"),

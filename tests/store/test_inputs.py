@@ -118,6 +118,13 @@ def test_text_choice_series_and_whole_numbers_are_read():
     assert all(group.fields[0].error for group in groups)
 
 
+def test_a_series_stays_one_field_when_its_columns_are_named():
+    series = {"name": "load", "datatype": "FP32", "shape": [-1, 2], "kind": "series"}
+    groups = inputs.form_of({"inputs": [series], "columns": [{"name": "h1"}, {"name": "h2"}]})
+
+    assert [(group.table, group.fields[0].kind) for group in groups] == [(False, "series")]
+
+
 EVERY = {
     "inputs": [
         {"name": "text", "datatype": "BYTES", "shape": [-1]},

@@ -6,7 +6,7 @@ from django.test import Client
 from apps.store import adapters
 from apps.store.adapters import Answer
 from apps.store.figures import series_figure
-from apps.store.reading import asked_series, read_answer
+from apps.store.reading import asked_series, marked_text, read_answer
 from tests.store.test_pages import as_ada, as_cy, live  # noqa: F401  fixtures
 
 IMAGE = "[" + ",".join(["3"] * 64) + "]"
@@ -85,3 +85,33 @@ def test_a_forecast_goes_on_where_the_question_ends():
         ("Next hours", [5, 6], [5, 6]),
     ]
     assert (reading.series[0].low, reading.series[0].high, reading.values) == (5, 6, [])
+
+
+MARKS = {
+    "inputs": [{"name": "text", "kind": "text", "datatype": "BYTES", "shape": [-1]}],
+    "outputs": [{"name": "spans", "kind": "spans", "datatype": "BYTES", "shape": [-1]}],
+}
+
+
+@pytest.mark.parametrize(
+    ("spans", "shown"),
+    [
+        ('[{"start": 8, "end": 10, "label": "port"}]', [("port of ", ""), ("A1", "port"), (" down", "")]),
+        ('[{"start": 0, "end": 4, "label": "a"}, {"start": 2, "end": 6, "label": "b"}]',
+         [("port", "a"), (" of A1 down", "")]),
+        ('[{"start": 8, "end": 99, "label": "port"}]', [("port of A1 down", "")]),
+        ("[]", [("port of A1 down", "")]),
+    ],
+)  # fmt: skip
+def test_the_stretches_of_an_answer_are_marked_in_the_text(spans, shown):
+    reading = read_answer(MARKS, [{"name": "spans", "shape": [1], "data": [spans]}])
+    asked = [{"name": "text", "shape": [1], "data": ["port of A1 down"]}]
+
+    assert [(piece.text, piece.label) for piece in marked_text(MARKS, asked, reading.places)] == shown
+    assert reading.values == []
+
+
+def test_what_is_no_list_of_stretches_is_shown_as_it_is():
+    reading = read_answer(MARKS, [{"name": "spans", "shape": [1], "data": ["none found"]}])
+
+    assert (reading.places, reading.values[0].text) == (None, "none found")

@@ -17,7 +17,7 @@ from apps.core.policy import require
 from apps.instances.models import Deployment
 from apps.store import adapters, attribution, inputs, selectors, services
 from apps.store.figures import heat_figure, probabilities_figure, series_figure, weights_figure
-from apps.store.reading import asked_series, expected_of, read_answer
+from apps.store.reading import asked_series, expected_of, marked_text, read_answer
 from apps.store.views.capability import context_of
 
 
@@ -171,6 +171,8 @@ def _told(answer: adapters.Answer, signature: dict[str, Any], asked: list[dict[s
         told["figure"] = probabilities_figure(reading)
     if reading.series:
         told["series_figure"] = series_figure(asked_series(signature, asked), reading.series)
+    if reading.places is not None:
+        told["marked"] = marked_text(signature, asked, reading.places)
     return told
 
 
