@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
+from apps.compute import environments
+from apps.compute.engines import reading
 from apps.compute.engines.local import LocalEngine
+from apps.core.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from typing import BinaryIO
 
     from apps.compute.engines.base import Engine
 
@@ -37,6 +42,20 @@ def use(replacement: Engine | None) -> None:
     """Run workloads on another engine; for tests. `None` goes back to the configured one."""
     global _override
     _override = replacement
+
+
+def read_fenced(module: str, stream: BinaryIO) -> Iterator[bytes]:
+    """What a program of the SDK prints about a file, line by line; it runs in the sandbox on the base environment.
+
+    Raises Unavailable until that is built, reading.CannotRead with the program's last words.
+    """
+    if not environments.is_ready("base"):
+        words = _(
+            "The base environment, which reads such files, is still being built. Try again in a minute."
+        )
+        raise Unavailable(words, retry_after=60)
+    sdk = Path(settings.BASE_DIR) / "sdk"
+    yield from reading.lines(module, stream, environment=environments.path("base"), sdk=sdk)
 
 
 def workloads_dir() -> Path:

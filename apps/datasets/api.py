@@ -7,23 +7,37 @@ from typing import TYPE_CHECKING, Any, cast
 from django.http import FileResponse
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, mixins, parsers, status, viewsets
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.core import archives
+from apps.core import archives, objects
 from apps.core.api import IdempotencyMixin
 from apps.core.errors import Invalid
 from apps.core.policy import require
 from apps.datasets import services
-from apps.datasets.models import Dataset, DatasetVersion
-from apps.datasets.policy import may_add_version
-from apps.datasets.selectors import datasets_visible_to, get_dataset, get_version, open_file, versions_of
+from apps.datasets.models import Dataset, DatasetVersion, Tag
+from apps.datasets.policy import may_add_version, may_split
+from apps.datasets.selectors import (
+    datasets_visible_to,
+    get_dataset,
+    get_split,
+    get_version,
+    open_file,
+    tags_of,
+    version_called,
+    versions_of,
+)
 from apps.datasets.serializers import (
+    ComparisonSerializer,
     DatasetSerializer,
     DatasetVersionSerializer,
     NewDatasetVersionSerializer,
+    NewSplitSerializer,
+    NewTagSerializer,
+    SplitSerializer,
+    TagSerializer,
 )
 
 if TYPE_CHECKING:
@@ -119,3 +133,84 @@ class DatasetFileView(APIView):
             filename=path.rsplit("/", 1)[-1],
             content_type="application/octet-stream",
         )
+
+
+class SplitView(APIView):
+    """How a version is divided into parts, and dividing it, once."""
+
+    @extend_schema(responses={200: SplitSerializer})
+    def get(self, request: Request, slug: str, number: int) -> Response:
+        version = get_version(get_dataset(slug, user=request.user), number)
+        return Response(SplitSerializer(get_split(version)).data)
+
+    @extend_schema(request=NewSplitSerializer, responses={201: SplitSerializer})
+    def post(self, request: Request, slug: str, number: int) -> Response:
+        version = get_version(get_dataset(slug, user=request.user), number)
+        asked = NewSplitSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        split = services.split_version(version, by=cast("User", request.user), **asked.validated_data)
+        return Response(SplitSerializer(split).data, status=status.HTTP_201_CREATED)
+
+
+class AssignmentView(APIView):
+    """Which item of a version is in which part: {"unit", "parts", "of"}; `of` has a digit for each item in order."""
+
+    @extend_schema(responses={(200, "application/json"): OpenApiTypes.OBJECT})
+    def get(self, request: Request, slug: str, number: int) -> FileResponse:
+        version = get_version(get_dataset(slug, user=request.user), number)
+        stored = objects.open_object(get_split(version).assignment)
+        return FileResponse(stored, content_type="application/json")
+
+
+class ComparisonView(APIView):
+    """What changed between two versions: files, schema, rows, and how each column is distributed."""
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("before", OpenApiTypes.STR, required=True, description="A number or a tag."),
+            OpenApiParameter("after", OpenApiTypes.STR, required=True, description="A number or a tag."),
+            OpenApiParameter("key", OpenApiTypes.STR, description="The column by which rows are recognised."),
+        ],
+        responses={200: ComparisonSerializer, 202: ComparisonSerializer},
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        dataset = get_dataset(slug, user=request.user)
+        asked = [request.query_params.get(name, "") for name in ("before", "after")]
+        if not all(asked):
+            raise Invalid(_("Name both versions: ?before=1&after=2."), fields={"before": _("is missing")})
+        before, after = (version_called(dataset, each) for each in asked)
+        found = services.compare_versions(before, after, key=request.query_params.get("key", ""))
+        code = status.HTTP_202_ACCEPTED if found.result is None else status.HTTP_200_OK
+        return Response(ComparisonSerializer(found).data, status=code)
+
+
+class TagsView(generics.ListAPIView[Tag]):
+    """The tags of a data set, and giving one to a version, which takes it from the one that had it."""
+
+    serializer_class = TagSerializer
+    ordering = ("name",)
+
+    def get_queryset(self) -> QuerySet[Tag]:
+        if getattr(self, "swagger_fake_view", False):
+            return Tag.objects.none()
+        return tags_of(get_dataset(self.kwargs["slug"], user=self.request.user))
+
+    @extend_schema(request=NewTagSerializer, responses={201: TagSerializer})
+    def post(self, request: Request, slug: str) -> Response:
+        """Name a version."""
+        dataset = get_dataset(slug, user=request.user)
+        require(may_split(request.user, dataset))
+        asked = NewTagSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        version = get_version(dataset, asked.validated_data["number"])
+        tag = services.tag_version(version, asked.validated_data["name"], by=cast("User", request.user))
+        return Response(TagSerializer(tag).data, status=status.HTTP_201_CREATED)
+
+
+class TagView(APIView):
+    """One tag: taken away."""
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, slug: str, name: str) -> Response:
+        services.drop_tag(get_dataset(slug, user=request.user), name, by=cast("User", request.user))
+        return Response(status=status.HTTP_204_NO_CONTENT)

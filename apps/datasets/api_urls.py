@@ -20,5 +20,16 @@ urlpatterns = [
         api.DatasetFileView.as_view(),
         name="api-dataset-file",
     ),
+    path(
+        "datasets/<slug:slug>/versions/<int:number>/split/", api.SplitView.as_view(), name="api-dataset-split"
+    ),
+    path(
+        "datasets/<slug:slug>/versions/<int:number>/split/assignment/",
+        api.AssignmentView.as_view(),
+        name="api-dataset-assignment",
+    ),
+    path("datasets/<slug:slug>/comparison/", api.ComparisonView.as_view(), name="api-dataset-comparison"),
+    path("datasets/<slug:slug>/tags/", api.TagsView.as_view(), name="api-dataset-tags"),
+    path("datasets/<slug:slug>/tags/<slug:name>/", api.TagView.as_view(), name="api-dataset-tag"),
     path("", include(router.urls)),
 ]

@@ -8,7 +8,7 @@ class DatasetsConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.core import events, menu, naming, search
-        from apps.datasets import announcing
+        from apps.datasets import announcing, tasks  # noqa: F401  registers the tasks
         from apps.datasets.finding import find_datasets
         from apps.datasets.selectors import named_versions
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext as _
+
+if TYPE_CHECKING:
+    from apps.datasets.models import Split
 
 
 def column_chart(name: str, facts: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -26,11 +29,74 @@ def column_chart(name: str, facts: Mapping[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def _bars(name: str, labels: list[str], counts: list[int]) -> dict[str, Any]:
+def shift_chart(column: Mapping[str, Any], before: str, after: str) -> dict[str, Any] | None:
+    """The shares of a column's values in two versions, side by side; None where it holds numbers."""
+    values = column.get("values")
+    if not values:
+        return None
+    names = [one["value"] for one in values[:20]]
+    sides = ((before, "before"), (after, "after"))
     return {
-        "data": [{"type": "bar", "x": labels, "y": counts, "name": str(_("rows"))}],
+        "data": [
+            {
+                "type": "bar",
+                "name": title,
+                "x": names,
+                "y": [round(100 * one[side], 3) for one in values[:20]],
+            }
+            for title, side in sides
+        ],
+        "layout": {
+            "barmode": "group",
+            "xaxis": {"type": "category", "title": {"text": column["name"]}},
+            "yaxis": {"title": {"text": str(_("% of rows"))}},
+        },
+    }
+
+
+def split_chart(split: Split) -> dict[str, Any] | None:
+    """How each value is divided over the parts; None where it was divided without a column."""
+    if not split.by_value:
+        return None
+    values = list(split.by_value)[:20]
+    return {
+        "data": [
+            {"type": "bar", "name": part, "x": values, "y": [split.by_value[value][part] for value in values]}
+            for part in split.parts
+        ],
+        "layout": {
+            "barmode": "stack",
+            "xaxis": {"type": "category", "title": {"text": split.column}},
+            "yaxis": {"title": {"text": str(split.get_unit_display())}},
+        },
+    }
+
+
+def class_chart(images: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How many images each class has."""
+    classes = images.get("classes")
+    if not classes:
+        return None
+    counts = [facts["count"] for facts in classes.values()]
+    return _bars(str(_("class")), list(classes), counts, str(_("images")))
+
+
+def size_chart(images: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How many images have each width and height."""
+    sizes = images.get("sizes")
+    return (
+        _bars(str(_("pixels")), list(sizes)[:20], list(sizes.values())[:20], str(_("images")))
+        if sizes
+        else None
+    )
+
+
+def _bars(name: str, labels: list[str], counts: list[int], counted: str = "") -> dict[str, Any]:
+    counted = counted or str(_("rows"))
+    return {
+        "data": [{"type": "bar", "x": labels, "y": counts, "name": counted}],
         "layout": {
             "xaxis": {"type": "category", "title": {"text": name}},
-            "yaxis": {"title": {"text": str(_("rows"))}},
+            "yaxis": {"title": {"text": counted}},
         },
     }

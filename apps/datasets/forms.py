@@ -53,6 +53,53 @@ class DatasetVersionForm(forms.Form):
     )
 
 
+class SplitForm(forms.Form):
+    """How a version is divided into parts for training, validation and the test."""
+
+    train = forms.FloatField(label=_("Training, %"), min_value=0, max_value=100, initial=80)
+    val = forms.FloatField(label=_("Validation, %"), min_value=0, max_value=100, initial=10)
+    test = forms.FloatField(label=_("Test, %"), min_value=0, max_value=100, initial=10)
+    how = forms.ChoiceField(
+        label=_("How"),
+        choices=[
+            ("", _("by chance")),
+            ("stratify_by", _("each value of a column in proportion")),
+            ("group_by", _("rows with one value of a column kept together")),
+        ],
+        required=False,
+    )
+    column = forms.ChoiceField(label=_("Column"), required=False)
+    seed = forms.IntegerField(
+        label=_("Seed"),
+        min_value=0,
+        initial=0,
+        help_text=_("The same version, shares, column and seed give the same split, on any machine."),
+    )
+
+    def __init__(self, *args: Any, columns: list[str], label: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = cast("forms.ChoiceField", self.fields["column"])
+        field.choices = [("", "–"), *((name, name) for name in columns)]
+        if label:
+            self.fields["how"].initial, field.initial = "stratify_by", label
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if given.get("how") and not given.get("column"):
+            self.add_error("column", _("Choose the column."))
+        shares = [given.get(name) for name in ("train", "val", "test")]
+        if not self.errors and abs(sum(share or 0 for share in shares) - 100) > 0.01:
+            raise forms.ValidationError(_("The parts must add up to 100 %."))
+        return given
+
+    def facts(self) -> dict[str, Any]:
+        """What `split_version` takes; a part of nothing is left out."""
+        given = self.cleaned_data
+        shares = {name: given[name] / 100 for name in ("train", "val", "test") if given[name]}
+        how = {given["how"]: given["column"]} if given["how"] else {}
+        return {"shares": shares, "seed": given["seed"], **how}
+
+
 def uploads_of(request: HttpRequest) -> list[Upload]:
     """What was sent as files; a folder's paths come beside them in `paths`, in the same order."""
     files = request.FILES.getlist("files")

@@ -66,3 +66,78 @@ class DatasetVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.dataset.slug} v{self.number}"
+
+
+class Tag(models.Model):
+    """A name of a data set's own for one of its versions, such as "golden"; it can be moved to another one."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="tags")
+    name = models.SlugField(_("tag"), max_length=40)
+    version = models.ForeignKey(DatasetVersion, on_delete=models.CASCADE, related_name="tags")
+    moved_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    moved_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name = _("tag")
+        verbose_name_plural = _("tags")
+        constraints = [models.UniqueConstraint(fields=["dataset", "name"], name="dataset_tag_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Split(models.Model):
+    """Which part of a version is for training, which for validation, which for the test. It never changes.
+
+    `parts` is {name: number of items} in order; `by_value` is {value: {name: number}} of the column that it keeps in
+    proportion, its most common values first. `assignment` is the digest of the stored file that says it item by item
+    (splitting.document).
+    """
+
+    class Unit(models.TextChoices):
+        ROWS = "rows", _("rows")
+        FILES = "files", _("files")
+
+    class Method(models.TextChoices):
+        RANDOM = "random", _("by chance")
+        STRATIFIED = "stratified", _("in proportion")
+        GROUPED = "grouped", _("groups kept together")
+        FOLDERS = "folders", _("as the files are named")
+
+    version = models.OneToOneField(DatasetVersion, on_delete=models.CASCADE, related_name="split")
+    unit = models.CharField(max_length=5, choices=Unit.choices)
+    method = models.CharField(_("how"), max_length=10, choices=Method.choices)
+    column = models.CharField(_("column"), max_length=200, blank=True)
+    seed = models.PositiveBigIntegerField(_("seed"), default=0)
+    parts = models.JSONField(default=dict)
+    by_value = models.JSONField(default=dict)
+    assignment = models.CharField(max_length=64)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("split")
+        verbose_name_plural = _("splits")
+
+    def __str__(self) -> str:
+        return " / ".join(f"{name} {count}" for name, count in self.parts.items())
+
+
+class Comparison(models.Model):
+    """What changed from one version to another, worked out once, since neither ever changes; see `comparing`.
+
+    `key` is the column by which rows are recognised, as it was asked for. Until `result` is there, a task works on it.
+    """
+
+    before = models.ForeignKey(DatasetVersion, on_delete=models.CASCADE, related_name="+")
+    after = models.ForeignKey(DatasetVersion, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=200, blank=True)
+    result = models.JSONField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("comparison of data set versions")
+        verbose_name_plural = _("comparisons of data set versions")
+        constraints = [
+            models.UniqueConstraint(fields=["before", "after", "key"], name="dataset_comparison_once")
+        ]

@@ -44,3 +44,8 @@ def may_add_version(actor: User | AnonymousUser, dataset: Dataset) -> Verdict:
 def may_edit(actor: User | AnonymousUser, dataset: Dataset) -> Verdict:
     """Name, description and visibility: as for versions."""
     return may_act_as(actor, dataset.team, *WRITERS)
+
+
+def may_split(actor: User | AnonymousUser, dataset: Dataset) -> Verdict:
+    """Dividing a version and naming it: as for versions."""
+    return may_act_as(actor, dataset.team, *WRITERS)

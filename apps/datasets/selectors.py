@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 from collections.abc import Collection, Iterator
@@ -16,7 +17,7 @@ from apps.accounts.policy import is_platform_admin
 from apps.accounts.selectors import teams_of
 from apps.core import objects
 from apps.core.errors import Invalid, NotFound
-from apps.datasets.models import Dataset, DatasetVersion
+from apps.datasets.models import Dataset, DatasetVersion, Split, Tag
 from apps.datasets.policy import READERS, WRITERS, may_view
 from apps.datasets.tables import rows_of, table_files
 
@@ -62,7 +63,8 @@ def get_version(dataset: Dataset, number: int) -> DatasetVersion:
 
 def versions_of(dataset: Dataset) -> QuerySet[DatasetVersion]:
     """All versions of a data set, newest first."""
-    return dataset.versions.select_related("created_by", "dataset").order_by("-number")
+    rows = dataset.versions.select_related("created_by", "dataset", "parent")
+    return rows.prefetch_related("tags").order_by("-number")
 
 
 def latest_version(dataset: Dataset) -> DatasetVersion | None:
@@ -77,14 +79,48 @@ def newest_visible_to(user: User | AnonymousUser, *, most: int = 200) -> list[Da
 
 
 def version_by_name(name: str, *, user: User | AnonymousUser) -> DatasetVersion:
-    """The version written as <data set>/<number>. Raises Invalid, NotFound for what the person may not know of."""
-    slug, _slash, number = name.strip().partition("/")
-    if not number.isdecimal() or len(number) > 9:
+    """The version written as <data set>/<number> or <data set>/<tag>.
+
+    Raises Invalid, NotFound for what the person may not know of.
+    """
+    slug, _slash, wanted = name.strip().partition("/")
+    if not wanted:
         raise Invalid(
             _("“%(name)s” is no data set version. Write it as <data set>/<number>.") % {"name": name[:80]},
             fields={"dataset_version": _("must be <data set>/<number>")},
         )
-    return get_version(get_dataset(slug, user=user), int(number))
+    return version_called(get_dataset(slug, user=user), wanted)
+
+
+def version_called(dataset: Dataset, wanted: str) -> DatasetVersion:
+    """A version by its number or by a tag. Raises NotFound."""
+    if wanted.isdecimal() and len(wanted) < 10:
+        return get_version(dataset, int(wanted))
+    tag = dataset.tags.filter(name=wanted).select_related("version__created_by", "version__dataset").first()
+    if tag is None:
+        message = _("%(name)s has no version and no tag “%(wanted)s”.")
+        raise NotFound(message % {"name": dataset.name, "wanted": wanted[:80]})
+    return tag.version
+
+
+def tags_of(dataset: Dataset) -> QuerySet[Tag]:
+    """The tags of a data set by name."""
+    return dataset.tags.select_related("version", "moved_by").order_by("name")
+
+
+def split_of(version: DatasetVersion) -> Split | None:
+    """A version's split, if it has one."""
+    return Split.objects.filter(version=version).select_related("created_by").first()
+
+
+def get_split(version: DatasetVersion) -> Split:
+    """A version's split. Raises NotFound."""
+    split = split_of(version)
+    if split is None:
+        raise NotFound(
+            _("%(version)s is not split. Split it on its page or with its API.") % {"version": version}
+        )
+    return split
 
 
 def named_versions(pks: Collection[int], user: User | AnonymousUser) -> dict[int, tuple[str, str]]:
@@ -105,7 +141,7 @@ def open_file(version: DatasetVersion, path: str) -> BinaryIO:
 
 
 def iterate_rows(version: DatasetVersion) -> Iterator[dict[str, Any]]:
-    """Every row of the version's CSV and JSONL files as {column: value}; CSV values are strings."""
+    """Every row of the version's tables as {column: value}; CSV values are strings."""
     for path in table_files(version.manifest):
         with open_file(version, path) as stream:
             yield from rows_of(path, stream)
@@ -122,3 +158,14 @@ def preview(version: DatasetVersion, *, rows: int = 20) -> list[dict[str, Any]]:
 def preview_columns(rows: list[dict[str, Any]]) -> list[str]:
     """The columns of a preview in the order in which they appear."""
     return list(dict.fromkeys(name for row in rows for name in row))
+
+
+_PICTURES = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif"}
+
+
+def thumbnail(version: DatasetVersion, path: str) -> str:
+    """A small image of a version as a data URI; nothing when it is none of the kinds that are shown."""
+    with open_file(version, path) as stream:
+        content = stream.read()
+    kind = next((name for begins, name in _PICTURES.items() if content.startswith(begins)), None)
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}" if kind else ""

@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.accounts.models import Team
-from apps.datasets.models import Dataset, DatasetVersion
+from apps.datasets.models import Comparison, Dataset, DatasetVersion, Split, Tag
 
 
 class DatasetSerializer(serializers.ModelSerializer[Dataset]):
@@ -33,11 +33,15 @@ class DatasetVersionSerializer(serializers.ModelSerializer[DatasetVersion]):
         slug_field="username", read_only=True
     )
 
+    tags: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="name", read_only=True, many=True
+    )
+
     class Meta:
         model = DatasetVersion
         fields = [
             *("id", "dataset", "number", "digest", "size", "rows", "schema", "statistics", "manifest"),
-            *("parent_number", "note", "created_by", "created_at"),
+            *("parent_number", "tags", "note", "created_by", "created_at"),
         ]
         read_only_fields = fields
 
@@ -49,3 +53,63 @@ class NewDatasetVersionSerializer(serializers.Serializer[Any]):
     files = serializers.JSONField(required=False)
     note = serializers.CharField(required=False, allow_blank=True, default="")
     parent_number = serializers.IntegerField(required=False, help_text="The version that it goes on from")
+
+
+class SplitSerializer(serializers.ModelSerializer[Split]):
+    created_by: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="username", read_only=True
+    )
+
+    class Meta:
+        model = Split
+        fields = [
+            *("unit", "method", "column", "seed", "parts", "by_value", "assignment"),
+            *("created_by", "created_at"),
+        ]
+        read_only_fields = fields
+
+
+class NewSplitSerializer(serializers.Serializer[Any]):
+    """How a version is divided: `shares` as {part: share}, by chance unless a column is named."""
+
+    shares = serializers.DictField(child=serializers.FloatField(), required=False)
+    stratify_by = serializers.CharField(required=False, allow_blank=True, default="")
+    group_by = serializers.CharField(required=False, allow_blank=True, default="")
+    seed = serializers.IntegerField(required=False, default=0)
+
+
+class TagSerializer(serializers.ModelSerializer[Tag]):
+    number: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        source="version", slug_field="number", read_only=True
+    )
+    moved_by: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="username", read_only=True
+    )
+
+    class Meta:
+        model = Tag
+        fields = ["name", "number", "moved_by", "moved_at"]
+        read_only_fields = fields
+
+
+class NewTagSerializer(serializers.Serializer[Any]):
+    """A name for a version."""
+
+    name = serializers.CharField(max_length=80)
+    number = serializers.IntegerField()
+
+
+class ComparisonSerializer(serializers.ModelSerializer[Comparison]):
+    """What changed; `result` is null while it is being worked out: ask again."""
+
+    before: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="number", read_only=True
+    )
+    after: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="number", read_only=True
+    )
+
+    class Meta:
+        model = Comparison
+        fields = ["before", "after", "key", "result", "created_at"]
+        read_only_fields = fields

@@ -1,4 +1,4 @@
-"""Reads CSV and JSONL as a stream: schema, row count and statistics in bounded memory. No Django rows here."""
+"""Reads CSV, JSONL and Parquet as a stream: schema, row count and statistics in bounded memory. No Django rows here."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from typing import Any, BinaryIO
 
 from django.utils.translation import gettext as _
 
+from apps.compute.adapters import read_fenced
+from apps.compute.engines.reading import CannotRead
 from apps.core.errors import Invalid
 
 MOST_COLUMNS = 2_000
@@ -23,20 +25,22 @@ SAMPLED_ROWS = 20_000
 BINS = 20
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _LINES = frozenset({".jsonl", ".ndjson"})
+_PARQUET = ".parquet"
+TABLES = frozenset({*_DELIMITERS, *_LINES, _PARQUET})
 
 
 def table_files(manifest: Mapping[str, Any]) -> list[str]:
     """The tabular files of a manifest."""
-    return [
-        path for path in sorted(manifest) if PurePosixPath(path).suffix.lower() in {*_DELIMITERS, *_LINES}
-    ]
+    return [path for path in sorted(manifest) if PurePosixPath(path).suffix.lower() in TABLES]
 
 
 def rows_of(path: str, stream: BinaryIO) -> Iterator[dict[str, Any]]:
-    """The rows of one CSV, TSV or JSONL file. Raises Invalid naming the line that cannot be read."""
+    """The rows of one CSV, TSV, JSONL or Parquet file. Raises Invalid naming the line that cannot be read."""
     suffix = PurePosixPath(path).suffix.lower()
     if suffix in _LINES:
         yield from _json_rows(path, stream)
+    elif suffix == _PARQUET:
+        yield from _parquet_rows(path, stream)
     else:
         yield from _csv_rows(path, stream, _DELIMITERS[suffix])
 
@@ -86,6 +90,18 @@ def _json_rows(path: str, stream: BinaryIO) -> Iterator[dict[str, Any]]:
         if not isinstance(row, dict):
             raise _broken(path, number, _("is not a JSON object"))
         yield row
+
+
+def _parquet_rows(path: str, stream: BinaryIO) -> Iterator[dict[str, Any]]:
+    try:
+        for line in read_fenced("atrium.parquet_lines", stream):
+            yield json.loads(line)
+    except (CannotRead, ValueError) as error:
+        raise Invalid(
+            _("%(path)s cannot be read as Parquet: %(error)s. Write the file again and upload it once more.")
+            % {"path": path, "error": str(error).rstrip(".")[:200]},
+            fields={"file": _("is no Parquet file")},
+        ) from error
 
 
 def _lines(path: str, stream: BinaryIO) -> Iterator[bytes]:
@@ -213,6 +229,8 @@ class Summary:
     columns: list[dict[str, Any]]
     rows: int | None
     statistics: dict[str, Any]
+    rows_of: dict[str, int]
+    """How many rows each file has."""
 
 
 class Summariser:
@@ -222,11 +240,11 @@ class Summariser:
         self._columns: dict[str, _Column] = {}
         self._files: dict[str, str] = {}
         self._rows = 0
-        self._tables = 0
+        self._rows_of: dict[str, int] = {}
 
     def read(self, path: str, stream: BinaryIO) -> None:
         """Take one more file into account. Raises Invalid naming the line that cannot be read."""
-        self._tables += 1
+        before = self._rows
         for row in rows_of(path, stream):
             self._rows += 1
             for name, value in row.items():
@@ -241,6 +259,7 @@ class Summariser:
                     column = self._columns[name] = _Column()
                     self._files[name] = path
                 column.add(value)
+        self._rows_of[path] = self._rows - before
 
     def summary(self) -> Summary:
         """Schema, number of rows (None when there is no table) and statistics by column."""
@@ -249,4 +268,4 @@ class Summariser:
             for name, column in self._columns.items()
         ]
         statistics = {name: column.statistics() for name, column in self._columns.items()}
-        return Summary(columns, self._rows if self._tables else None, statistics)
+        return Summary(columns, self._rows if self._rows_of else None, statistics, self._rows_of)

@@ -11,6 +11,10 @@ _pages = [
     path("datasets/<slug:slug>/edit/", views.edit, name="edit"),
     path("datasets/<slug:slug>/upload/", views.upload, name="upload"),
     path("datasets/<slug:slug>/versions/<int:number>/", views.version, name="version"),
+    path("datasets/<slug:slug>/versions/<int:number>/split/", views.split, name="split"),
+    path("datasets/<slug:slug>/versions/<int:number>/tag/", views.tag, name="tag"),
+    path("datasets/<slug:slug>/tags/<slug:name>/drop/", views.drop_tag, name="drop_tag"),
+    path("datasets/<slug:slug>/compare/", views.compare, name="compare"),
     path("datasets/<slug:slug>/versions/<int:number>/files/<path:path>", views.file, name="file"),
 ]
 

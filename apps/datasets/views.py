@@ -11,7 +11,7 @@ from django.http import FileResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.accounts.models import Role
 from apps.accounts.selectors import teams_of
@@ -20,11 +20,11 @@ from apps.core.errors import Invalid
 from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.core.urns import urn
-from apps.datasets import services
-from apps.datasets.charts import column_chart
-from apps.datasets.forms import DatasetForm, DatasetVersionForm, NewDatasetForm, uploads_of
-from apps.datasets.models import Dataset, DatasetVersion
-from apps.datasets.policy import may_add_version, may_edit
+from apps.datasets import images, services
+from apps.datasets.charts import class_chart, column_chart, shift_chart, size_chart, split_chart
+from apps.datasets.forms import DatasetForm, DatasetVersionForm, NewDatasetForm, SplitForm, uploads_of
+from apps.datasets.models import Comparison, Dataset, DatasetVersion
+from apps.datasets.policy import may_add_version, may_edit, may_split
 from apps.datasets.selectors import (
     datasets_visible_to,
     get_dataset,
@@ -33,6 +33,10 @@ from apps.datasets.selectors import (
     open_file,
     preview,
     preview_columns,
+    split_of,
+    tags_of,
+    thumbnail,
+    version_called,
     versions_of,
 )
 
@@ -163,6 +167,8 @@ def _page(request: HttpRequest, dataset: Dataset, shown: DatasetVersion | None) 
         "page": keyset(versions_of(dataset), ("-number",), request.GET.get("cursor", ""), 20),
         "may_add_version": may_add_version(user, dataset),
         "may_edit": may_edit(user, dataset),
+        "may_split": may_split(user, dataset),
+        "tags": [tag for tag in tags_of(dataset) if shown is not None and tag.version_id == shown.pk],
     }
     if shown is not None:
         rows = preview(shown)
@@ -180,6 +186,10 @@ def _page(request: HttpRequest, dataset: Dataset, shown: DatasetVersion | None) 
             "here": urn(shown),
             "charts": _charts(statistics, request.GET.get("column", "")),
             "column": request.GET.get("column", ""),
+            "split": (divided := split_of(shown)),
+            "split_chart": split_chart(divided) if divided else None,
+            "versions": dataset.versions.count(),
+            **_pictures(shown),
         }
     return render(request, "datasets/detail.html", context)
 
@@ -198,6 +208,128 @@ def _charts(statistics: dict[str, Any], wanted: str) -> list[dict[str, Any]]:
 
 
 _LABELS = frozenset({"label", "class", "target", "y"})
+
+
+def _pictures(shown: DatasetVersion) -> dict[str, Any]:
+    """What the page tells of the images in a version, if it has some."""
+    told = shown.statistics.get("images")
+    if not told:
+        return {}
+    charts = [(_("Images by class"), class_chart(told)), (_("Sizes"), size_chart(told))]
+    return {
+        "images": told,
+        "classes": list(told.get("classes", {}).items()),
+        "image_charts": [{"name": name, "figure": figure} for name, figure in charts if figure],
+        "thumbnails": [
+            {"path": path, "class": images.class_of(path), "picture": picture}
+            for path in images.shown(shown.manifest)
+            if (picture := thumbnail(shown, path))
+        ],
+    }
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def split(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """Divide a version into parts for training, validation and the test, once."""
+    user = cast("User", request.user)
+    dataset = get_dataset(slug, user=user)
+    shown = get_version(dataset, number)
+    require(may_split(user, dataset))
+    columns = [one["name"] for one in shown.schema.get("columns", [])][:SHOWN_COLUMNS]
+    if not columns:
+        columns = [services.FOLDER]
+    label = next((name for name in columns if name in {*_LABELS, services.FOLDER}), "")
+    posted = request.POST if request.method == "POST" else None
+    form = SplitForm(posted, columns=columns, label=label)
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.split_version(shown, by=user, **form.facts())
+        except Invalid as error:
+            form.add_error(None, error.message)
+        else:
+            messages.success(request, _("The version is split. Code gets a part with its name."))
+            return redirect("datasets:version", slug=slug, number=number)
+    context = {"form": form, "dataset": dataset, "version": shown, "split": split_of(shown)}
+    return render(request, "datasets/split.html", context, status=422 if form.errors else 200)
+
+
+@login_required
+@require_POST
+def tag(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """Give a version a name."""
+    user = cast("User", request.user)
+    found = get_version(get_dataset(slug, user=user), number)
+    try:
+        made = services.tag_version(found, request.POST.get("name", ""), by=user)
+    except Invalid as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, _("“%(tag)s” now names version %(n)d.") % {"tag": made.name, "n": number})
+    return redirect("datasets:version", slug=slug, number=number)
+
+
+@login_required
+@require_POST
+def drop_tag(request: HttpRequest, slug: str, name: str) -> HttpResponse:
+    """Take a name away."""
+    user = cast("User", request.user)
+    services.drop_tag(get_dataset(slug, user=user), name, by=user)
+    messages.success(request, _("The tag “%(tag)s” is gone.") % {"tag": name})
+    return redirect("datasets:detail", slug=slug)
+
+
+@login_required
+@require_GET
+def compare(request: HttpRequest, slug: str) -> HttpResponse:
+    """What changed between two versions."""
+    dataset = get_dataset(slug, user=request.user)
+    offered = list(versions_of(dataset)[:100])
+    context: dict[str, Any] = {"dataset": dataset, "offered": offered, "key": request.GET.get("key", "")}
+    if len(offered) > 1:
+        after = version_called(dataset, request.GET.get("after") or str(offered[0].number))
+        earlier = after.parent or next((one for one in offered if one.number < after.number), offered[-1])
+        asked = request.GET.get("before")
+        before = version_called(dataset, asked) if asked else earlier
+        context |= {"before": before, "after": after, "columns": _in_both(before, after)}
+        try:
+            found = services.compare_versions(before, after, key=context["key"])
+        except Invalid as error:
+            context["problem"] = error.message
+        else:
+            context |= {"found": found, **_shifts(found)}
+    in_place = request.headers.get("HX-Request") == "true"
+    return render(request, "datasets/_comparison.html" if in_place else "datasets/compare.html", context)
+
+
+def _in_both(before: DatasetVersion, after: DatasetVersion) -> list[str]:
+    names = {one["name"] for one in before.schema.get("columns", [])}
+    return [one["name"] for one in after.schema.get("columns", []) if one["name"] in names][:SHOWN_COLUMNS]
+
+
+def _as_table(rows: list[dict[str, str]] | None) -> dict[str, Any] | None:
+    return {"names": list(rows[0]), "rows": [list(row.values()) for row in rows]} if rows else None
+
+
+def _shifts(found: Comparison) -> dict[str, Any]:
+    """The columns that moved most, and the chart of the label column or of the first one with values."""
+    if found.result is None:
+        return {}
+    columns = found.result["columns"]
+    labels = sorted(
+        (one for one in columns if one["kind"] == "values"),
+        key=lambda one: one["name"] not in {*_LABELS, services.FOLDER},
+    )
+    sides = (f"v{found.before.number}", f"v{found.after.number}")
+    rows = found.result["rows"] or {}
+    return {
+        "shifts": [{**one, "percent": 100 * one["shift"]} for one in columns[:50]],
+        "added": _as_table(rows.get("added_rows")),
+        "removed": _as_table(rows.get("removed_rows")),
+        "changed": [(row["key"], list(row["cells"].items())) for row in rows.get("changed_rows", [])],
+        "chart_of": labels[0]["name"] if labels else "",
+        "chart": shift_chart(labels[0], *sides) if labels else None,
+    }
 
 
 @login_required

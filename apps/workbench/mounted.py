@@ -12,8 +12,11 @@ from django.conf import settings
 from apps.compute.engines.base import Mount
 from apps.core import objects
 from apps.datasets.policy import may_view
+from apps.datasets.selectors import split_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from apps.accounts.models import User
     from apps.datasets.models import DatasetVersion
     from apps.workbench.models import Workspace
@@ -29,16 +32,22 @@ NAMES = "ATRIUM_DATASET_NAMES"
 
 def mounts_of(workspace: Workspace, user: User) -> list[Mount]:
     """The workspace's data sets that this person may still read, laid out as folders."""
-    return [
-        mount_of(version)
+    return mounts_of_versions(
+        version
         for version in workspace.datasets.select_related("dataset__team").order_by("pk")
         if may_view(user, version.dataset)
-    ]
+    )
 
 
-def mount_of(version: DatasetVersion) -> Mount:
-    """A version at its place in a sandbox."""
-    return Mount(_laid_out(version), f"{INSIDE}/{version.dataset.slug}/{version.number}")
+def mounts_of_versions(versions: Iterable[DatasetVersion]) -> list[Mount]:
+    """Versions at their places in a sandbox, each with its split beside it if it has one."""
+    mounts = []
+    for version in versions:
+        place = f"{INSIDE}/{version.dataset.slug}/{version.number}"
+        mounts.append(Mount(_laid_out(version), place))
+        if split := split_of(version):
+            mounts.append(Mount(objects.path(split.assignment), f"{place}.split.json"))
+    return mounts
 
 
 def _laid_out(version: DatasetVersion) -> Path:

@@ -214,7 +214,7 @@ def run_recipe(
         subject=version.recipe,
         needs_key=f"recipe:{version.recipe_id}",
         network="forwarder",
-        mounts=[mounted.mount_of(one) for one in {one.pk: one for one in chosen.values()}.values()],
+        mounts=mounted.mounts_of_versions({one.pk: one for one in chosen.values()}.values()),
         env={**mounted.ENVIRONMENT, mounted.NAMES: json.dumps(names)},
     )
     for one in chosen.values():

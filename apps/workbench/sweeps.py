@@ -145,7 +145,9 @@ def _start_one(pk: int) -> bool:
             subject=sweep,
             needs_key=f"sweep:{sweep.pk}",
             network="forwarder",
-            mounts=[mounted.mount_of(version_by_name(name, user=sweep.created_by)) for name in plan.datasets],
+            mounts=mounted.mounts_of_versions(
+                version_by_name(name, user=sweep.created_by) for name in plan.datasets
+            ),
             env=mounted.ENVIRONMENT,
         )
     except PortalError as error:  # it can never run: said once instead of with every round

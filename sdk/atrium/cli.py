@@ -263,6 +263,48 @@ def run_recipe(given: argparse.Namespace) -> int:
     return _follow(Portal(), int(run["job"])) if given.wait else 0
 
 
+def push_dataset(given: argparse.Namespace) -> int:
+    """Upload data as the next version of a data set."""
+    facts = {"name": given.name, "team": given.team, "note": given.note}
+    made = Portal(timeout_s=600).push_dataset(given.source, told=told_file, **facts)
+    rows = f", {made['rows']} rows" if made.get("rows") is not None else ""
+    print(f"Uploaded {made['dataset']} version {made['number']}{rows}.")
+    return 0
+
+
+def split_dataset(given: argparse.Namespace) -> int:
+    """Divide a version into parts."""
+    shares = {name: float(share) for name, _equals, share in (one.partition("=") for one in given.share)}
+    how = {"stratify_by": given.stratify_by, "group_by": given.group_by, "seed": given.seed}
+    made = Portal().split_dataset(given.name, given.version, shares, **how)
+    print(", ".join(f"{part} {count}" for part, count in made["parts"].items()))
+    return 0
+
+
+def tag_dataset(given: argparse.Namespace) -> int:
+    """Name a version."""
+    made = Portal().tag_dataset(given.name, given.version, given.tag)
+    print(f"“{made['name']}” names {given.name} version {made['number']}.")
+    return 0
+
+
+def compare_dataset(given: argparse.Namespace) -> int:
+    """Print what changed between two versions, in short; --json gives all of it."""
+    found = Portal().compare_dataset(given.name, given.before, given.after, key=given.key)
+    if given.json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+        return 0
+    rows = found["rows"] or {}
+    for fact in ("added", "removed", "changed", "unchanged"):
+        if fact in rows:
+            print(f"rows {fact}: {rows[fact]}")
+    for fact, columns in found["schema"].items():
+        print(*(f"column {fact}: {one['name']}" for one in columns), sep="\n", end="\n" if columns else "")
+    for one in found["columns"][:10]:
+        print(f"{one['name']}: shift {one['shift']:.3f}")
+    return 0
+
+
 def _value(text: str) -> Any:
     """A parameter as JSON where it is some (5, 0.1, true, [1, 2]), else the text itself."""
     try:
@@ -385,6 +427,8 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--wait", action="store_true", help="follow its log")
     one.set_defaults(run=run_recipe)
 
+    _add_dataset_commands(commands.add_parser("dataset", help="upload, split, tag and compare data sets"))
+
     one = commands.add_parser("follow", help="print a job's log until it ends")
     one.add_argument("job", type=int)
     one.set_defaults(run=follow)
@@ -400,6 +444,38 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("file", type=Path)
     one.set_defaults(run=verify_dossier)
     return top
+
+
+def _add_dataset_commands(group: argparse.ArgumentParser) -> None:
+    verbs = group.add_subparsers(dest="verb", required=True)
+    one = verbs.add_parser("push", help="upload a file or folder as the next version")
+    one.add_argument("source", type=Path)
+    one.add_argument("--name", required=True, help="the data set's short name")
+    one.add_argument("--team", help="make the data set for this team when it does not exist")
+    one.add_argument("--note", default="")
+    one.set_defaults(run=push_dataset)
+    one = verbs.add_parser("split", help="divide a version into parts, once")
+    one.add_argument("name")
+    one.add_argument("version", type=int)
+    one.add_argument(
+        "--share", action="append", default=[], metavar="PART=SHARE", help="train=0.8 val=0.1 test=0.1"
+    )
+    one.add_argument("--stratify-by", default="", metavar="COLUMN", help="keep its values in proportion")
+    one.add_argument("--group-by", default="", metavar="COLUMN", help="keep rows with one value together")
+    one.add_argument("--seed", type=int, default=0)
+    one.set_defaults(run=split_dataset)
+    one = verbs.add_parser("tag", help="name a version; another one loses the name")
+    one.add_argument("name")
+    one.add_argument("version", type=int)
+    one.add_argument("tag")
+    one.set_defaults(run=tag_dataset)
+    one = verbs.add_parser("diff", help="what changed between two versions")
+    one.add_argument("name")
+    one.add_argument("before", help="a number or a tag")
+    one.add_argument("after", help="a number or a tag")
+    one.add_argument("--key", help="the column by which rows are recognised")
+    one.add_argument("--json", action="store_true", help="everything, with sample rows")
+    one.set_defaults(run=compare_dataset)
 
 
 def _words(error: Exception) -> str:

@@ -132,6 +132,78 @@ class Portal:
             partial.replace(target)
         return folder
 
+    def tagged(self, name: str, tag: str) -> int:
+        """The number of the version of a data set that a tag names. Raises NotFound with the tags that there are."""
+        slug = quote(name, safe="")
+        tags = {
+            row["name"]: row["number"] for row in self.get(f"datasets/{slug}/tags/", page_size=200)["results"]
+        }
+        if tag not in tags:
+            there = ", ".join(sorted(tags)) or "none"
+            raise errors.NotFound(f"the data set '{name}' has no tag '{tag}'; there are: {there}")
+        return int(tags[tag])
+
+    def assignment(self, name: str, number: int) -> dict[str, Any]:
+        """Which item of a data set version is in which part of its split."""
+        return dict(self.get(f"datasets/{quote(name, safe='')}/versions/{number}/split/assignment/"))
+
+    def push_dataset(
+        self,
+        source: Path | str,
+        *,
+        name: str,
+        team: str | None = None,
+        note: str = "",
+        told: Callable[[str, int, bool], None] | None = None,
+    ) -> dict[str, Any]:
+        """Upload a file or a folder as the next version of a data set; only what the portal lacks is sent.
+
+        With `team`, a data set that does not exist is made as that team's.
+        """
+        path, slug = Path(source), quote(name, safe="")
+        files = collect(path) if path.is_dir() else {path.name: _entry(path)}
+        try:
+            self.get(f"datasets/{slug}/")
+        except errors.NotFound as error:
+            if team is None:
+                raise errors.NotFound(
+                    f"there is no data set “{name}” that you may see; name another, or the team to make it for"
+                ) from error
+            self.post("datasets/", {"slug": name, "name": name, "team": team})
+        for relative, entry in files.items():
+            sent = self._store(entry)
+            if told is not None:
+                told(relative, int(entry["size"]), sent)
+        newest = self.get(f"datasets/{slug}/versions/", page_size=1)["results"]
+        document = {
+            "files": {relative: entry["sha256"] for relative, entry in files.items()},
+            "note": note,
+            **({"parent_number": newest[0]["number"]} if newest else {}),
+        }
+        return dict(self.post(f"datasets/{slug}/versions/", document))
+
+    def split_dataset(
+        self, name: str, version: int, shares: Mapping[str, float] | None = None, **how: Any
+    ) -> dict[str, Any]:
+        """Divide a version, once: `shares={"train": 0.8, "test": 0.2}`; `how` is stratify_by or group_by, and seed."""
+        document = {**({"shares": dict(shares)} if shares else {}), **how}
+        return dict(self.post(f"datasets/{quote(name, safe='')}/versions/{version}/split/", document))
+
+    def tag_dataset(self, name: str, version: int, tag: str) -> dict[str, Any]:
+        """Name a version, so that `atrium.dataset(name, version=tag)` finds it; another one loses that name."""
+        return dict(self.post(f"datasets/{quote(name, safe='')}/tags/", {"name": tag, "number": version}))
+
+    def compare_dataset(
+        self, name: str, before: int | str, after: int | str, *, key: str | None = None
+    ) -> dict[str, Any]:
+        """What changed between two versions: files, schema, rows (recognised by `key`), how columns moved."""
+        path = f"datasets/{quote(name, safe='')}/comparison/"
+        while True:
+            found = self.get(path, before=before, after=after, key=key)
+            if found["result"] is not None:
+                return dict(found["result"])
+            time.sleep(POLL_S)
+
     def submit(self, script: str, *, title: str, team: str, **facts: Any) -> dict[str, Any]:
         """Run a Python script as a job; `facts` as the API takes them (params, inputs, resources, …)."""
         return dict(self.post("jobs/", {"title": title, "team": team, "script": script, **facts}))
@@ -196,11 +268,14 @@ def collect(folder: Path) -> dict[str, dict[str, Any]]:
         if file.is_symlink():
             raise ValueError(f"{relative} is a link; the portal takes plain files only")
         if file.is_file():
-            entry = {"file": file, "sha256": sha256_of(file), "size": file.stat().st_size}
-            files[relative.as_posix()] = entry
+            files[relative.as_posix()] = _entry(file)
     if not files:
         raise FileNotFoundError(f"{folder} holds no files; give the folder that holds the model")
     return files
+
+
+def _entry(file: Path) -> dict[str, Any]:
+    return {"file": file, "sha256": sha256_of(file), "size": file.stat().st_size}
 
 
 def register(

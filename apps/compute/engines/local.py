@@ -194,12 +194,7 @@ class LocalEngine:
         if workload.network == "host" and Path("/etc/resolv.conf").exists():
             binds.append(sandbox.Bind("/etc/resolv.conf", "/etc/resolv.conf", readonly=True))
         if workload.environment:
-            binds.append(
-                sandbox.Bind(
-                    str(workload.environment.absolute()), _inside(workload.environment), readonly=True
-                )
-            )
-            binds += [sandbox.Bind(path, path, readonly=True) for path in _interpreter(workload.environment)]
+            binds += environment_binds(workload.environment)
         return binds + [
             sandbox.Bind(str(mount.source.absolute()), mount.target, mount.readonly)
             for mount in workload.mounts
@@ -212,7 +207,7 @@ class LocalEngine:
         """What a path in argv and env must be replaced with, so that one workload fits every level."""
         if fenced:
             environment = workload.environment
-            return {str(environment.absolute()): _inside(environment)} if environment else {}
+            return {str(environment.absolute()): inside(environment)} if environment else {}
         return {bind.target: bind.source for bind in binds if not bind.target.startswith("/etc/")}
 
     def _env(self, workload: Workload, folder: Path) -> dict[str, str]:
@@ -236,8 +231,8 @@ class LocalEngine:
             "ATRIUM_FOLDER": _mark(folder),
         }
         if workload.environment:
-            env["VIRTUAL_ENV"] = _inside(workload.environment)
-            path = f"{_inside(workload.environment)}/bin:{path}"
+            env["VIRTUAL_ENV"] = inside(workload.environment)
+            path = f"{inside(workload.environment)}/bin:{path}"
         if workload.network == "forwarder":
             proxies = {"HTTPS_PROXY": DOOR, "HTTP_PROXY": DOOR, "NO_PROXY": "127.0.0.1,localhost"}
             env |= proxies | {name.lower(): value for name, value in proxies.items()}
@@ -433,8 +428,15 @@ def _argv(workload: Workload) -> list[str]:
     return [*(FORWARDER if workload.network == "forwarder" else ()), *workload.argv]
 
 
-def _inside(environment: Path) -> str:
+def inside(environment: Path) -> str:
+    """Where a sandbox finds an environment."""
     return f"{ENVIRONMENTS}/{environment.name}"
+
+
+def environment_binds(environment: Path) -> list[sandbox.Bind]:
+    """An environment and what its python needs, at their places in a sandbox."""
+    own = sandbox.Bind(str(environment.absolute()), inside(environment), readonly=True)
+    return [own, *(sandbox.Bind(path, path, readonly=True) for path in _interpreter(environment))]
 
 
 def _interpreter(environment: Path) -> list[str]:

@@ -15,8 +15,10 @@ from apps.core import audit, lineage, manifests, objects
 from apps.core.errors import Invalid
 from apps.core.events import publish
 from apps.core.policy import require
+from apps.datasets.images import Images, image_files
 from apps.datasets.models import Dataset, DatasetVersion
 from apps.datasets.policy import may_add_version, may_create_dataset, may_edit
+from apps.datasets.services import splits
 from apps.datasets.tables import Summariser, Summary, table_files
 
 if TYPE_CHECKING:
@@ -78,16 +80,25 @@ def create_version(
 ) -> DatasetVersion:
     """Record a new immutable version. `files` is {path: sha256} of objects that are stored already.
 
-    CSV and JSONL files are read once for schema, row count and statistics. `sources` are URNs of what it was
-    made from, for the lineage; `facts` are kept under "facts" in the statistics. Raises Invalid naming the
-    file and line that cannot be read.
+    CSV, JSONL and Parquet files are read once for schema, row count and statistics, images for their sizes. `sources`
+    are URNs of what it was made from, for the lineage; `facts` are kept under "facts" in the statistics. Files that
+    are named as parts (train/…, test.csv) are its split. Raises Invalid naming the file and line that cannot be read.
     """
     require(may_add_version(by, dataset))
     if parent is not None and parent.dataset_id != dataset.pk:
         raise Invalid(_("The parent %(parent)s belongs to another data set.") % {"parent": parent})
     manifest = manifests.build(files)
     summary = _summarise(manifest)
-    return _record(dataset, manifest, summary, by, note, parent, list(sources), dict(facts or {}))
+    images = _look_at_images(manifest)
+    statistics = {
+        "columns": summary.statistics,
+        **({"images": images} if images else {}),
+        **({"facts": dict(facts)} if facts else {}),
+    }
+    with transaction.atomic():
+        version = _record(dataset, manifest, summary, statistics, by, note, parent, list(sources))
+        splits.keep_named(version, summary.rows_of, by=by)
+    return version
 
 
 @transaction.atomic
@@ -95,15 +106,14 @@ def _record(
     dataset: Dataset,
     manifest: manifests.Manifest,
     summary: Summary,
+    statistics: dict[str, Any],
     by: User,
     note: str,
     parent: DatasetVersion | None,
     sources: list[str],
-    facts: dict[str, Any],
 ) -> DatasetVersion:
     Dataset.objects.select_for_update().get(pk=dataset.pk)
     last = dataset.versions.aggregate(last=Max("number"))["last"] or 0
-    statistics = {"columns": summary.statistics, **({"facts": facts} if facts else {})}
     version = DatasetVersion.objects.create(
         dataset=dataset,
         number=last + 1,
@@ -132,6 +142,14 @@ def _summarise(manifest: manifests.Manifest) -> Summary:
         with objects.open_object(manifest[path]["sha256"]) as stream:
             summariser.read(path, stream)
     return summariser.summary()
+
+
+def _look_at_images(manifest: manifests.Manifest) -> dict[str, Any]:
+    images = Images()
+    for path in image_files(manifest):
+        with objects.open_object(manifest[path]["sha256"]) as stream:
+            images.read(path, stream, manifest[path]["size"])
+    return images.statistics()
 
 
 def _check(slug: str, name: str, visibility: str) -> None:
