@@ -19,15 +19,15 @@ help:  ## Show the targets
 up: venv assets  ## Prepare everything and run the portal; Ctrl-C ends it
 	@exec $(PY) manage.py up
 
-# Coverage is counted in the first phase; in the second most of the portal runs in processes of its own.
+# Coverage (by slipcover, which a test hardly feels) is counted in the first phase; in the second most of the portal
+# runs in processes of its own.
 .PHONY: test
 test: lint assets  ## Run every test, browser tests included
 	@$(PY) manage.py makemigrations --check --dry-run
 	@$(PY) -m portal.supervisor.system test
-	@rm -rf var/coverage && mkdir -p var/coverage
-	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup -m "not (soak or stack or browser)" --cov --cov-report= --durations=15 --durations-min=3 $(RERUNS) $(ARGS)
+	@$(PY) -m slipcover -m pytest -n $(WORKERS) --dist loadgroup -m "not (soak or stack or browser)" --durations=15 --durations-min=3 $(RERUNS) $(ARGS)
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup -m "(stack or browser) and not soak" --durations=15 --durations-min=3 $(RERUNS) $(ARGS)
-	@$(PY) -m coverage report --skip-covered --sort=cover | tail -n 30
+	@echo "Least covered lines (all of them: var/coverage.txt):"; grep -E '^[a-z]+/' var/coverage.txt | sort -n -k4,4 | cut -c1-160 | head -n 25; grep summary var/coverage.txt
 
 .PHONY: soak
 soak: venv assets  ## Run the long forms of the tests
