@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.postgres.search import SearchQuery, SearchRank
+from django.core.cache import caches
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import F, IntegerField, Q, QuerySet
@@ -50,6 +51,9 @@ _MOST_OPTIONS = 60
 _LONGEST_QUERY = 200
 _FACETS_LIVE_S = 15.0
 _MOST_REMEMBERED = 256
+_SIMILAR_LIVE_S = 600
+_MOST_CLOSE = 40
+"""Of which a person may see some."""
 _remembered: dict[tuple[Any, ...], tuple[float, dict[str, list[Option]]]] = {}
 
 
@@ -145,15 +149,25 @@ def _standing(field: str, nothing: float = 0) -> Coalesce:
 
 
 def similar_to(capability: Capability, user: User, most: int = 4) -> list[Capability]:
-    """Other capabilities that share words of the name, tags, domain and summary, the closest first. One query."""
+    """Other capabilities that share words of the name, tags, domain and summary, the closest first.
+
+    Which are close is remembered for some minutes, whoever asked; what a person may see is always fresh.
+    """
+    key = f"similar:{capability.pk}:{capability.changed_at.timestamp()}"
+    close: list[int] = caches["process"].get_or_set(key, lambda: _closest(capability), _SIMILAR_LIVE_S) or []
+    found = listed_for(user).filter(pk__in=close).select_related("standing").defer("card", "text", "headline")
+    return sorted(found, key=lambda each: close.index(each.pk))[:most]
+
+
+def _closest(capability: Capability) -> list[int]:
     about = f"{capability.name} {' '.join(capability.tags)} {capability.domain} {capability.summary}"
     words = [word for word in dict.fromkeys(lexemes(about)) if len(word) > 3 or not word.isascii()][:24]
     if not words:
         return []
     query = SearchQuery(" | ".join(f"'{word}'" for word in words), search_type="raw", config="simple")
-    found = listed_for(user).filter(headline=query).exclude(pk=capability.pk)
-    ranked = found.annotate(closeness=SearchRank(F("headline"), query)).select_related("standing")
-    return list(ranked.defer("card", "text", "headline").order_by("-closeness", "-pk")[:most])
+    found = Capability.objects.filter(published_at__isnull=False, headline=query).exclude(pk=capability.pk)
+    ranked = found.annotate(closeness=SearchRank(F("headline"), query)).order_by("-closeness", "-pk")
+    return list(ranked.values_list("pk", flat=True)[:_MOST_CLOSE])
 
 
 _LOOKUPS = {

@@ -176,7 +176,7 @@ def read_numbers(data: bytes, delimiter: str, places: list[int]) -> NDArray[np.f
     names = [f"f{place}" for place in places]
     table = arrow.read_csv(
         io.BytesIO(data),
-        arrow.ReadOptions(autogenerate_column_names=True, use_threads=False, block_size=1 << 20),
+        arrow.ReadOptions(autogenerate_column_names=True, block_size=1 << 20),
         arrow.ParseOptions(delimiter=delimiter, quote_char=False, ignore_empty_lines=False),
         arrow.ConvertOptions(
             include_columns=list(dict.fromkeys(names)),
