@@ -36,12 +36,17 @@ class Row:
             return client.get(path).status_code
         body = self.body or {}
         if isinstance(body, dict):
-            body = {
-                key: text.format(**names) if isinstance(text, str) else text for key, text in body.items()
-            }
+            body = {key: _named(value, names) for key, value in body.items()}
         if path.startswith("/api/"):
             return client.generic(self.method, path, _json(body), "application/json").status_code
         return client.post(path, body).status_code
+
+
+def _named(value: object, names: dict[str, object]) -> object:
+    """The value with the names put in, also in a list of texts."""
+    if isinstance(value, list):
+        return [_named(part, names) for part in value]
+    return value.format(**names) if isinstance(value, str) else value
 
 
 def _json(body: object) -> bytes:

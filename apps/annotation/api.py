@@ -18,6 +18,7 @@ from apps.annotation import (
     adding,
     claims,
     live,
+    notebooks,
     pulling,
     queue,
     quick,
@@ -34,6 +35,8 @@ from apps.annotation.selectors import (
     agreement_of,
     annotations_visible_to,
     decision_of,
+    in_status,
+    near_audit_of,
     projects_visible_to,
     quality_of,
     tasks_visible_to,
@@ -48,6 +51,7 @@ from apps.annotation.serializers import (
     NewAnnotationSerializer,
     NewTasksSerializer,
     NewTransferSerializer,
+    NotebookOfTasksSerializer,
     PlaceSerializer,
     PreviewSerializer,
     ProjectChangeSerializer,
@@ -66,9 +70,13 @@ from apps.annotation.serializers import (
 from apps.catalog.selectors import get_capability
 from apps.core.api import IdempotencyMixin
 from apps.core.errors import Conflict, Invalid, NotFound
+from apps.core.paging import LARGEST_PAGE
 from apps.core.policy import require
 from apps.datasets.selectors import get_dataset
 from apps.gateway.models import Outcome
+from apps.workbench.placing import put_notebook
+from apps.workbench.selectors import workspace_for
+from apps.workbench.serializers import PlacedSerializer
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -176,6 +184,17 @@ class ProjectViewSet(
         slot = claims.claim_next(project, by=_user(request))
         return Response(_place(slot, project)) if slot else Response(status=status.HTTP_204_NO_CONTENT)
 
+    @extend_schema(request=None, responses={200: PlaceSerializer, 204: None})
+    @action(detail=True, methods=["post"])
+    def ahead(self, request: Request, pk: str) -> Response:
+        """Take the task that comes after the one you hold, so that it is there at once: `claim` gives it next.
+
+        It can go to somebody for whom nothing else is left. 204: you hold none, or nothing is left.
+        """
+        project, user = _light(request, pk), _user(request)
+        slot = claims.claim_ahead(project, by=user) if may_label(user, project, begun=1) else None
+        return Response(_place(slot, project)) if slot else Response(status=status.HTTP_204_NO_CONTENT)
+
     @extend_schema(responses=RuleSerializer(many=True), methods=["GET"], filters=False)
     @extend_schema(request=RuleSerializer, responses={201: RuleSerializer}, methods=["POST"])
     @action(detail=True, methods=["get", "post"], pagination_class=None)
@@ -222,7 +241,8 @@ class ProjectViewSet(
         """How far people agree, and how often production is right."""
         project = self.get_object()
         require(may_manage(_user(request), project))
-        found, right, decision = agreement_of(project), accuracy_of(project), decision_of(project)
+        found, decision = agreement_of(project), decision_of(project)
+        right, alike = accuracy_of(project), near_audit_of(project)
         more = None if type_named(project.kind).is_regions else quality_of(project)
         told = {
             "people": more.people if more else [],
@@ -234,9 +254,8 @@ class ProjectViewSet(
             ],
             "agreement": {"value": found.alpha, "low": found.low, "high": found.high, "n": found.items},
             "raw_agreement": found.raw,
-            "accuracy": None
-            if right is None
-            else {"value": right.value, "low": right.low, "high": right.high, "n": right.n},
+            "accuracy": None if right is None else asdict(right),
+            "near_audit": None if alike is None else asdict(alike),
             "decision": None if decision is None else asdict(decision),
             "live": [asdict(group) for group in live.live_quality(project)],
         }
@@ -293,6 +312,18 @@ class ProjectViewSet(
         version = services.export_labels(self.get_object(), by=_user(request))
         told = {"dataset": version.dataset.slug, "number": version.number, "rows": version.rows}
         return Response(told, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=NotebookOfTasksSerializer, responses={201: PlacedSerializer})
+    @action(detail=True, methods=["post"])
+    def notebook(self, request: Request, pk: str) -> Response:
+        """Put a notebook that loads these tasks into a workspace of one's own."""
+        asked = NotebookOfTasksSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        project, user, values = self.get_object(), _user(request), asked.validated_data
+        tasks = notebooks.tasks_named(project, [str(number) for number in values["tasks"]], user=user)
+        workspace = workspace_for(user, values["workspace"])
+        path = put_notebook(workspace, notebooks.tasks_draft(project, tasks), by=user)
+        return Response({"workspace": workspace.pk, "path": path}, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=None, responses={201: RetrainingSerializer})
     @action(detail=True, methods=["post"])
@@ -365,14 +396,20 @@ class TaskViewSet(
         )
         rows = tasks_visible_to(user, project).select_related("dataset_version__dataset")
         if asked.get("status"):
-            rows = rows.filter(status=_known(asked["status"], Task.Status.values, "status"))
+            told = _known(asked["status"], Task.Status.values, "status")
+            rows = in_status(rows, told, user=user, project=project)
+        if asked.get("ids"):
+            ids = [_number(text, "ids") for text in asked["ids"].split(",")]
+            rows = rows.filter(pk__in=ids[:LARGEST_PAGE])
         if asked.get("kind"):
             rows = rows.filter(rule_kind=_known(asked["kind"], PullRule.Kind.values, "kind"))
         return rows
 
-    @extend_schema(parameters=[_filter("project", OpenApiTypes.INT), _filter("status"), _filter("kind")])
+    @extend_schema(
+        parameters=[_filter("project", OpenApiTypes.INT), _filter("status"), _filter("kind"), _filter("ids")]
+    )
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Tasks, newest first."""
+        """Tasks, newest first; `ids` are numbers with commas between them."""
         return super().list(request, *args, **kwargs)
 
     @extend_schema(request=NewTasksSerializer, responses={201: AddedSerializer})

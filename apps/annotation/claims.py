@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 LEASE = timedelta(minutes=5)
 
 CLAIM = """
-SELECT coalesce(annotation_golden(%(project)s, %(user)s, %(lease)s), annotation_claim(%(project)s, %(user)s, %(lease)s))
+SELECT coalesce(annotation_golden(%(project)s, %(user)s, %(lease)s, false),
+                annotation_claim(%(project)s, %(user)s, %(lease)s))
 """
+_AHEAD = "SELECT annotation_ahead(%(project)s, %(user)s, %(lease)s)"
 _ATTEMPTS = 5
 
 
@@ -33,11 +35,29 @@ def claim_next(project: Project, *, by: User) -> Slot | None:
 
     A place whose lease has run out is free again; its former holder's token does not fit any more.
     """
+    return _claim(CLAIM, project, by)
+
+
+def claim_ahead(project: Project, *, by: User) -> Slot | None:
+    """A place to come after the one this person is at, so that its task is there at once; None when none is.
+
+    It yields to a person for whom nothing else is left, so it is theirs for sure only once `take_up` has said so.
+    """
+    return _claim(_AHEAD, project, by)
+
+
+def take_up(slot_id: int, token: int, *, by: User) -> bool:
+    """Go on with the place held ahead. False when it is lost: then claim the next one."""
+    mine = Slot.objects.filter(pk=slot_id, user=by, token=token, status="leased", ahead=True)
+    return bool(mine.update(ahead=False, leased_until=timezone.now() + LEASE))
+
+
+def _claim(statement: str, project: Project, by: User) -> Slot | None:
     asked: dict[str, Any] = {"user": by.pk, "project": project.pk, "lease": LEASE}
     for _attempt in range(_ATTEMPTS):
         try:
             with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute(CLAIM, asked)
+                cursor.execute(statement, asked)
                 taken = cursor.fetchone()[0]
         except IntegrityError:  # two tabs of one person reached for two places of one task
             continue
@@ -46,21 +66,30 @@ def claim_next(project: Project, *, by: User) -> Slot | None:
 
 
 def held(project: Project, *, by: User) -> Slot | None:
-    """The place that a person holds in a project, if any."""
-    mine = Slot.objects.filter(project=project, user=by, status="leased", leased_until__gt=timezone.now())
+    """The place that a person is at in a project, if any; not the one held ahead."""
+    now = timezone.now()
+    mine = Slot.objects.filter(project=project, user=by, status="leased", leased_until__gt=now, ahead=False)
     return mine.order_by("-leased_until").first()
 
 
 def extend(slot_id: int, token: int, *, by: User) -> bool:
-    """The heartbeat of an open labelling page. False when the place is lost: somebody else may have it now."""
-    mine = Slot.objects.filter(pk=slot_id, user=by, token=token, status="leased")
-    return bool(mine.update(leased_until=timezone.now() + LEASE))
+    """The heartbeat of an open labelling page, for the place held ahead too. False when the place is lost: somebody
+    else may have it now."""
+    mine = Slot.objects.filter(user=by, status="leased")
+    until = timezone.now() + LEASE
+    kept = mine.filter(pk=slot_id, token=token).update(leased_until=until)
+    if kept:
+        here = Slot.objects.filter(pk=slot_id).values("project")[:1]
+        mine.filter(project=here, ahead=True, leased_until__gt=timezone.now()).update(leased_until=until)
+    return bool(kept)
 
 
-def release(slot_id: int, token: int, *, by: User) -> None:
-    """Give a place back unlabelled."""
+def release(slot_id: int, token: int, *, by: User, only_ahead: bool = False) -> None:
+    """Give a place back unlabelled; with `only_ahead` just if it is still held ahead."""
     mine = Slot.objects.filter(pk=slot_id, user=by, token=token, status="leased")
-    mine.update(status="open", user=None, leased_until=None, token=F("token") + 1)
+    if only_ahead:
+        mine = mine.filter(ahead=True)
+    mine.update(status="open", user=None, leased_until=None, token=F("token") + 1, ahead=False)
 
 
 _SAY = """

@@ -285,7 +285,10 @@ class Tally(models.Model):
 
 
 class Slot(models.Model):
-    """A place for one person at a task. `token` fences off a person whose lease has run out."""
+    """A place for one person at a task. `token` fences off a person whose lease has run out.
+
+    `ahead`: held for the moment at which the person is done with the task before.
+    """
 
     class Status(models.TextChoices):
         OPEN = "open", _("Open")
@@ -300,6 +303,7 @@ class Slot(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     leased_until = models.DateTimeField(null=True)
     token = models.PositiveIntegerField(default=0)
+    ahead = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         verbose_name = _("slot")

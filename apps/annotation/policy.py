@@ -32,21 +32,22 @@ def may_manage(actor: User, project: Project) -> Verdict:
     return may_act_as(actor, project.team, Role.DEVELOPER, Role.QA)
 
 
-def may_label(actor: User, project: Project) -> Verdict:
-    """Members label while the project is open."""
+def may_label(actor: User, project: Project, begun: int = 0) -> Verdict:
+    """Members label while the project is open; `begun` are tasks that they hold and that will count for their share."""
     if project.status != Project.Status.OPEN:
         return deny(_("This project is %(status)s.") % {"status": project.get_status_display().lower()})
     if project.assignees.exists() and not project.assignees.filter(pk=actor.pk).exists():
         return deny(_("This project is assigned to other people."))
     if project.per_person is not None:
         done = Annotation.objects.filter(user_id=actor.pk, task__project=project).count()
-        if done >= project.per_person:
+        if done + begun >= project.per_person:
             return deny(_("You have done your share of this project: %(n)d tasks.") % {"n": done})
     return may_act_as(actor, project.team, *MEMBERS)
 
 
 def may_review(actor: User, task: Task) -> Verdict:
     """QA and developers decide; what has no vote yet cannot be reviewed."""
-    if task.status == Task.Status.OPEN:
+    may = may_act_as(actor, task.project.team, Role.QA, Role.DEVELOPER)
+    if may and task.status == Task.Status.OPEN:
         return deny(_("Nobody has finished labelling this task yet."))
-    return may_act_as(actor, task.project.team, Role.QA, Role.DEVELOPER)
+    return may

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from copy import copy
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from django.db.models import (
     BooleanField,
     Exists,
     ExpressionWrapper,
+    F,
     Max,
     Min,
     OuterRef,
@@ -22,17 +24,19 @@ from django.db.models import (
     Sum,
 )
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext as _
 
 from apps.accounts.models import Role
 from apps.accounts.selectors import teams_of
 from apps.annotation.agreement import Agreement, agreement, by_label, by_pair, likeness
 from apps.annotation.candidates import CONTROLS
-from apps.annotation.estimate import Estimate, accuracy
+from apps.annotation.estimate import Estimate, accuracy, share
 from apps.annotation.label_types import Setting, type_named
 from apps.annotation.models import Annotation, Draw, Golden, Project, PullRule, Tally, Task
-from apps.annotation.policy import MEMBERS
+from apps.annotation.policy import MEMBERS, may_manage
 from apps.annotation.reliability import reliability
 from apps.annotation.sequential import Decision, decide
+from apps.core.errors import NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +62,22 @@ def projects_visible_to(user: User) -> QuerySet[Project]:
     )
 
 
+def get_project(pk: int, *, user: User) -> Project:
+    """A project by its number. Raises NotFound, also for one that the person may not see."""
+    project = projects_visible_to(user).filter(pk=pk).first()
+    if project is None:
+        raise NotFound(_("There is no annotation project %(pk)d that you may see.") % {"pk": pk})
+    return project
+
+
+def get_task(pk: int, *, user: User) -> Task:
+    """A task by its number. Raises NotFound, also for one that the person may not see."""
+    task = tasks_visible_to(user).filter(pk=pk).first()
+    if task is None:
+        raise NotFound(_("There is no task %(pk)d that you may see.") % {"pk": pk})
+    return task
+
+
 def _tallied(*states: str) -> Coalesce:
     rows = Tally.objects.filter(project_id=OuterRef("pk"), status__in=states).order_by()
     return Coalesce(Subquery(rows.values("project_id").annotate(total=Sum("n")).values("total")), 0,
@@ -68,9 +88,11 @@ def tasks_visible_to(user: User, project: Project | None = None) -> QuerySet[Tas
     """Tasks of the projects that a person may see, or of one of them.
 
     `answered` says whether the person may know the answer: who steers the project, and who has said theirs. Others
-    may still be asked, about a golden task too.
+    may still be asked; and whoever was asked about a golden task could take their answer back. Show them `as_told`.
     """
-    said = Exists(Annotation.objects.filter(task=OuterRef("pk"), user_id=user.pk))
+    mine = Annotation.objects.filter(task=OuterRef("pk"), user_id=user.pk)
+    tested = Q(task__golden__retired_at__isnull=True, task__golden__made_at__lt=F("at"))
+    said = Exists(mine.exclude(tested))
     steers = Q(project__team__in=teams_of(user, Role.DEVELOPER, Role.QA))
     rows = Task.objects.select_related("project__team", "project__dataset").annotate(
         answered=ExpressionWrapper(steers | Q(said), output_field=BooleanField())
@@ -78,6 +100,32 @@ def tasks_visible_to(user: User, project: Project | None = None) -> QuerySet[Tas
     if project is not None:
         return rows.filter(project=project)
     return rows.filter(project__team__in=teams_of(user, *MEMBERS))
+
+
+def in_status(
+    rows: QuerySet[Any], status: str, *, user: User, project: Project | None = None
+) -> QuerySet[Any]:
+    """Those of the visible tasks that are told (`as_told`) to have this status."""
+    if project is not None and may_manage(user, project):
+        return rows.filter(status=status)
+    if status == Task.Status.OPEN:
+        return rows.filter(Q(status=status) | Q(answered=False))
+    return rows.filter(status=status, answered=True)
+
+
+def as_told(task: Task) -> Task:
+    """A visible task as the person may know it: a copy to be shown, never to be saved.
+
+    To whoever may still be asked it looks open, whatever others have said or a reviewer has decided. In a blind project
+    the model's answer is told of closed tasks only.
+    """
+    told = copy(task)
+    if not getattr(task, "answered", True):
+        told.status, told.label, told.value, told.closed_at = Task.Status.OPEN, "", None, None
+        told.dataset_version = told.reviewed_by = None
+    if task.project.blind and told.status == Task.Status.OPEN:
+        told.predicted, told.confidence, told.suggested = "", None, ""
+    return told
 
 
 def annotations_visible_to(user: User) -> QuerySet[Annotation]:
@@ -198,6 +246,22 @@ def accuracy_of(project: Project) -> Estimate | None:
     if len(rows) < FEWEST:
         return None
     return accuracy([predicted == label for predicted, label, _p in rows], [p for _a, _b, p in rows])
+
+
+def near_audit_of(project: Project) -> Estimate | None:
+    """How often an almost equal input that was labelled by itself got the label of the task it would have been put
+    into: the newest pairs of which both have one label. None while there is no such pair.
+    """
+    kind, labelled = type_named(project.kind), (Task.Status.AGREED, Task.Status.ACCEPTED)
+    rows = Task.objects.filter(project=project, audit_of__isnull=False, status__in=labelled)
+    pairs = rows.filter(audit_of__status__in=labelled).order_by("-pk")
+    found = [
+        kind.likeness(label if value is None else value, other if twin is None else twin) >= kind.agree_at
+        for label, value, other, twin in pairs.values_list(
+            "label", "value", "audit_of__label", "audit_of__value"
+        )[:_MOST]
+    ]
+    return share(sum(found), len(found)) if found else None
 
 
 def labelled_draws(project: Project) -> QuerySet[Draw]:

@@ -11,8 +11,10 @@ from apps.accounts.models import User
 from apps.annotation.formats import FORMATS
 from apps.annotation.label_types import TYPES
 from apps.annotation.models import Annotation, Decision, Project, PullRule, Retraining, Task, Transfer
+from apps.annotation.selectors import as_told
 from apps.catalog.models import Capability
 from apps.datasets.models import Dataset
+from apps.workbench.placing import MOST_ROWS
 
 
 class ProjectSerializer(serializers.ModelSerializer[Project]):
@@ -166,14 +168,7 @@ class TaskSerializer(serializers.ModelSerializer[Task]):
         ]
 
     def to_representation(self, instance: Task) -> dict[str, Any]:
-        """Who may still be asked sees no label; in a blind project not what the model said either."""
-        told = super().to_representation(instance)
-        answered = getattr(instance, "answered", True)
-        if not answered:
-            told |= {"label": "", "value": None}
-        if instance.project.blind and not (answered and instance.status != Task.Status.OPEN):
-            told |= {"predicted": "", "confidence": None, "suggested": ""}
-        return told
+        return super().to_representation(as_told(instance))
 
 
 class NewTasksSerializer(serializers.Serializer[Any]):
@@ -281,6 +276,15 @@ class NewTransferSerializer(serializers.Serializer[Any]):
     keep_good = serializers.BooleanField(default=False)
 
 
+class NotebookOfTasksSerializer(serializers.Serializer[Any]):
+    """The tasks that the notebook loads, and the workspace that it is put into."""
+
+    workspace = serializers.IntegerField(min_value=1)
+    tasks = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=2**62), min_length=1, max_length=MOST_ROWS
+    )
+
+
 class RetrainingSerializer(serializers.ModelSerializer[Retraining]):
     dataset_version = serializers.StringRelatedField[Any]()
     version = serializers.StringRelatedField[Any]()
@@ -319,11 +323,15 @@ class GroupSerializer(serializers.Serializer[Any]):
 
 
 class QualitySerializer(serializers.Serializer[Any]):
-    """Agreement (Krippendorff's alpha) of the newest tasks, and accuracy in production from random controls."""
+    """Agreement (Krippendorff's alpha) of the newest tasks, and accuracy in production from random controls.
+
+    `near_audit` is how often almost equal inputs that were labelled by themselves got the label of their task.
+    """
 
     agreement = IntervalSerializer()
     raw_agreement = serializers.FloatField(allow_null=True)
     accuracy = IntervalSerializer(allow_null=True)
+    near_audit = IntervalSerializer(allow_null=True)
     decision = GateSerializer(allow_null=True)
     live = GroupSerializer(many=True)
     people = serializers.ListField(child=serializers.DictField())

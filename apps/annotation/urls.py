@@ -2,31 +2,36 @@
 
 from django.urls import path
 
-from apps.annotation import views
+from apps.annotation.views import labelling, projects
 
 app_name = "annotation"
 urlpatterns = [
-    path("annotation/", views.list_projects, name="list"),
-    path("feedback/", views.feedback, name="feedback"),
-    path("annotation/new/", views.create, name="create"),
-    path("annotation/preview/", views.preview, name="preview"),
-    path("annotation/<int:pk>/", views.detail, name="detail"),
-    path("annotation/<int:pk>/rules/", views.add_rule, name="add-rule"),
-    path("annotation/<int:pk>/rules/preview/", views.preview_rule, name="preview-rule"),
-    path("annotation/<int:pk>/rules/<int:rule_pk>/", views.switch_rule, name="switch-rule"),
-    path("annotation/<int:pk>/label/", views.label, name="label"),
-    path("annotation/<int:pk>/slots/<int:slot_pk>/", views.submit, name="submit"),
-    path("annotation/<int:pk>/slots/<int:slot_pk>/heartbeat/", views.heartbeat, name="heartbeat"),
-    path("annotation/<int:pk>/undo/<int:task_pk>/", views.undo, name="undo"),
-    path("annotation/<int:pk>/labels/", views.change_labels, name="labels"),
-    path("annotation/<int:pk>/status/", views.set_status, name="status"),
-    path("annotation/<int:pk>/transfers/", views.transfers_of, name="transfers"),
-    path("annotation/<int:pk>/transfers/<int:transfer_pk>/file/", views.transfer_file, name="transfer-file"),
-    path("annotation/<int:pk>/queue/", views.queue_of, name="queue"),
-    path("annotation/<int:pk>/adjudicate/", views.adjudicate, name="adjudicate"),
-    path("annotation/<int:pk>/quality/", views.quality, name="quality"),
-    path("annotation/<int:pk>/accept/", views.accept, name="accept"),
-    path("annotation/<int:pk>/export/", views.export, name="export"),
-    path("annotation/<int:pk>/retrain/", views.retrain, name="retrain"),
-    path("annotation/tasks/<int:task_pk>/", views.review, name="review"),
+    path("annotation/", projects.list_projects, name="list"),
+    path("feedback/", projects.feedback, name="feedback"),
+    path("annotation/new/", projects.create, name="create"),
+    path("annotation/preview/", labelling.preview, name="preview"),
+    path("annotation/<int:pk>/", projects.detail, name="detail"),
+    path("annotation/<int:pk>/rules/", projects.add_rule, name="add-rule"),
+    path("annotation/<int:pk>/rules/preview/", projects.preview_rule, name="preview-rule"),
+    path("annotation/<int:pk>/rules/<int:rule_pk>/", projects.switch_rule, name="switch-rule"),
+    path("annotation/<int:pk>/notebook/", projects.notebook, name="notebook"),
+    path("annotation/<int:pk>/label/", labelling.label, name="label"),
+    path("annotation/<int:pk>/slots/<int:slot_pk>/", labelling.submit, name="submit"),
+    path("annotation/<int:pk>/ahead/", labelling.look_ahead, name="ahead"),
+    path("annotation/<int:pk>/slots/<int:slot_pk>/let-go/", labelling.let_go, name="let-go"),
+    path("annotation/<int:pk>/slots/<int:slot_pk>/heartbeat/", labelling.heartbeat, name="heartbeat"),
+    path("annotation/<int:pk>/undo/<int:task_pk>/", labelling.undo, name="undo"),
+    path("annotation/<int:pk>/labels/", projects.change_labels, name="labels"),
+    path("annotation/<int:pk>/status/", projects.set_status, name="status"),
+    path("annotation/<int:pk>/transfers/", projects.transfers_of, name="transfers"),
+    path(
+        "annotation/<int:pk>/transfers/<int:transfer_pk>/file/", projects.transfer_file, name="transfer-file"
+    ),
+    path("annotation/<int:pk>/queue/", projects.queue_of, name="queue"),
+    path("annotation/<int:pk>/adjudicate/", labelling.adjudicate, name="adjudicate"),
+    path("annotation/<int:pk>/quality/", projects.quality, name="quality"),
+    path("annotation/<int:pk>/accept/", projects.accept, name="accept"),
+    path("annotation/<int:pk>/export/", projects.export, name="export"),
+    path("annotation/<int:pk>/retrain/", projects.retrain, name="retrain"),
+    path("annotation/tasks/<int:task_pk>/", labelling.review, name="review"),
 ]

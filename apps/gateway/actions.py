@@ -1,8 +1,8 @@
-"""What apps above the gateway offer to do with one call. They register in their `ready()`."""
+"""What apps above the gateway offer to do with a call, or with a list of them. They register in their `ready()`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Action:
-    """A button under a call that posts to `url`; `hint` says in a sentence what will happen."""
+    """A button under a call that posts to `url`; `hint` says in a sentence what will happen.
+
+    For a list of calls it is a link to `url`.
+    """
 
     label: str
     url: str
@@ -22,7 +25,9 @@ class Action:
 
 
 Maker = Callable[["User", "Call"], "Action | None"]
+ListMaker = Callable[["User", "Sequence[Call]"], "Action | None"]
 _makers: dict[str, Maker] = {}
+_for_lists: dict[str, ListMaker] = {}
 
 
 def register(name: str, maker: Maker) -> None:
@@ -33,4 +38,15 @@ def register(name: str, maker: Maker) -> None:
 def actions_for(user: User, call: Call) -> list[Action]:
     """What this person may do with this call."""
     found = [maker(user, call) for maker in _makers.values()]
+    return [action for action in found if action is not None]
+
+
+def register_for_list(name: str, maker: ListMaker) -> None:
+    """Add what can be done with the calls of a list; the same name replaces. For an app's `ready()`."""
+    _for_lists[name] = maker
+
+
+def actions_for_list(user: User, calls: Sequence[Call]) -> list[Action]:
+    """What this person may do with these calls."""
+    found = [maker(user, calls) for maker in _for_lists.values()]
     return [action for action in found if action is not None]

@@ -43,6 +43,7 @@ __all__ = [
     "grants_of",
     "kept_calls",
     "keys_of",
+    "moment_of",
     "moments_of",
     "outcomes_of",
     "overloads_visible_to",

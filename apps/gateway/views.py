@@ -24,7 +24,7 @@ from apps.core.errors import Invalid
 from apps.core.paging import Page, keyset
 from apps.core.policy import require
 from apps.gateway import payloads
-from apps.gateway.actions import actions_for
+from apps.gateway.actions import actions_for, actions_for_list
 from apps.gateway.asked import narrowed
 from apps.gateway.export_views import FILTERS
 from apps.gateway.forms import RetentionForm
@@ -83,6 +83,7 @@ def call_list(request: HttpRequest) -> HttpResponse:
         "where_error": where_error,
         "export_url": _export_url(asked, user),
         "overloads": overloads_visible_to(user).filter(last_at__gte=timezone.now() - timedelta(days=1))[:5],
+        "actions": actions_for_list(user, page.items),
         "retention_url": _retention_url(asked["capability"], user),
         "capabilities": sorted(capabilities),
         "spans": [("hour", _("the last hour")), ("day", _("the last day")), ("week", _("the last week"))],

@@ -21,6 +21,7 @@ from apps.datasets.models import DatasetVersion
 from apps.datasets.selectors import version_by_name
 from apps.workbench import packages, recipes, registering, services, sweeps
 from apps.workbench.models import Environment, Recipe, Registration, Sweep, Workspace
+from apps.workbench.placing import calls_draft, calls_named, put_notebook
 from apps.workbench.policy import may_publish_recipe, may_see_experiments
 from apps.workbench.selectors import (
     dataset_versions_offered_to,
@@ -41,6 +42,8 @@ from apps.workbench.serializers import (
     NewRegistrationSerializer,
     NewSweepSerializer,
     NewWorkspaceSerializer,
+    NotebookOfCallsSerializer,
+    PlacedSerializer,
     RecipeRunSerializer,
     RecipeSerializer,
     RegistrationSerializer,
@@ -161,6 +164,17 @@ class WorkspaceViewSet(
         name = asked.validated_data["name"]
         made = services.clone_workspace(self.get_object(), name, by=cast("User", request.user))
         return Response(WorkspaceSerializer(made).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=NotebookOfCallsSerializer, responses={201: PlacedSerializer})
+    @action(detail=True, methods=["post"], url_path="notebook-of-calls")
+    def notebook_of_calls(self, request: Request, pk: str = "") -> Response:
+        """Put a notebook there that loads these logged calls."""
+        asked = NotebookOfCallsSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        person, workspace = cast("User", request.user), self.get_object()
+        calls = calls_named([str(pk) for pk in asked.validated_data["calls"]], user=person)
+        path = put_notebook(workspace, calls_draft(calls), by=person)
+        return Response({"workspace": workspace.pk, "path": path}, status=status.HTTP_201_CREATED)
 
     def _after(self, verb: Callable[..., Workspace]) -> Response:
         person = cast("User", self.request.user)

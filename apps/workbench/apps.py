@@ -16,9 +16,11 @@ class WorkbenchConfig(AppConfig):
         from apps.compute import job_environment, panels
         from apps.compute.environments import offered
         from apps.core import events
+        from apps.gateway import actions
         from apps.workbench import (
             job_tokens,
             packages,
+            placing,
             recipes,
             registering,
             selectors,
@@ -33,6 +35,7 @@ class WorkbenchConfig(AppConfig):
         events.on("compute.job_finished", recipes.when_finished)
         events.on("compute.job_finished", sweeps.when_finished)
         panels.register(tracking.panel_of)
+        actions.register_for_list("notebook", placing.of_these_calls)
         events.on("catalog.version_uploaded", registering.note_origin)
         offered.register(selectors.environments_offered_to)
         develop = frozenset({"developer"})

@@ -108,6 +108,30 @@ def opened(home: Path, path: str) -> Iterator[BinaryIO]:
         os.close(parent)
 
 
+def put_new(home: Path, name: str, content: bytes) -> str:
+    """Write a new file at the top of `home`, for whoever owns that; its name, with a number where it is taken."""
+    parent = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        owner, plain = os.fstat(parent), PurePosixPath(name)
+        names = (
+            name if number == 1 else f"{plain.stem} {number}{plain.suffix}" for number in range(1, MOST_FILES)
+        )
+        for free in names:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            try:
+                handle = os.open(free, flags, 0o644, dir_fd=parent)
+            except FileExistsError:
+                continue
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                if os.geteuid() == 0:
+                    os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
+            return free
+    finally:
+        os.close(parent)
+    raise FileExistsError(name)
+
+
 @contextmanager
 def _regular(name: str, parent: int) -> Iterator[BinaryIO]:
     handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)

@@ -14,7 +14,7 @@ from apps.core.rows import RowsField, ValueField, ValuesField
 from apps.datasets.models import DatasetVersion
 from apps.workbench.blueprints import Parameter, parameters_of
 from apps.workbench.models import Recipe, RecipeVersion, Sweep, Workspace
-from apps.workbench.selectors import dataset_versions_offered_to, versions_to_refine
+from apps.workbench.selectors import dataset_versions_offered_to, versions_to_refine, workspaces_visible_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -117,6 +117,22 @@ class CloneForm(forms.Form):
     """The name of a copy."""
 
     name = forms.CharField(label=_("Name of the copy"), max_length=80)
+
+
+class PlaceForm(forms.Form):
+    """Which of one's workspaces a notebook is put into."""
+
+    workspace = forms.ModelChoiceField(
+        label=_("Workspace"), queryset=Workspace.objects.none(), empty_label=None
+    )
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["workspace"]
+        assert isinstance(field, forms.ModelChoiceField)
+        field.queryset = workspaces_visible_to(user).filter(owner=user).exclude(status="archived")
+        running = field.queryset.filter(status="running").first()
+        field.initial = running or field.queryset.first()
 
 
 class ParamRow(forms.Form):

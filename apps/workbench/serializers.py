@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.workbench.models import Environment, Recipe, RecipeRun, Registration, Sweep, Workspace
+from apps.workbench.placing import MOST_ROWS
 
 
 class WorkspaceSerializer(serializers.ModelSerializer[Workspace]):
@@ -98,6 +99,19 @@ class CloneSerializer(serializers.Serializer[dict[str, Any]]):
     """The copy's name."""
 
     name = serializers.CharField(max_length=80)
+
+
+class NotebookOfCallsSerializer(serializers.Serializer[dict[str, Any]]):
+    """The ids of the calls that the notebook loads."""
+
+    calls = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=MOST_ROWS)
+
+
+class PlacedSerializer(serializers.Serializer[dict[str, Any]]):
+    """Where a notebook was put."""
+
+    workspace = serializers.IntegerField()
+    path = serializers.CharField()
 
 
 class RegistrationSerializer(serializers.ModelSerializer[Registration]):

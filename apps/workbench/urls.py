@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.workbench.views import experiments, recipes, sweeps
+from apps.workbench.views import experiments, placing, recipes, sweeps
 from apps.workbench.views import workspaces as views
 
 app_name = "workbench"
@@ -10,6 +10,7 @@ app_name = "workbench"
 urlpatterns = [
     path("workspaces/", views.workspaces, name="workspaces"),
     path("workspaces/new/", views.new_workspace, name="new_workspace"),
+    path("workspaces/notebook-of-calls/", placing.calls_notebook, name="calls_notebook"),
     path("workspaces/<int:pk>/", views.workspace, name="workspace"),
     path("workspaces/<int:pk>/terminal/", views.terminal, name="terminal"),
     path("workspaces/<int:pk>/run/", views.run, name="run"),

@@ -1,10 +1,12 @@
-// The labelling screen without a mouse: hotkeys, a draft of everything that is kept over a crash, a heartbeat.
+// The labelling screen without a mouse: hotkeys, a draft of everything that is kept over a crash, a heartbeat, and the
+// next task fetched while the present one is looked at.
 import { bindRegions } from './label-regions.js';
 
 const HEARTBEAT_MS = 60_000;
 const TYPING = "textarea, select, input:not([type=checkbox]):not([type=hidden])";
 let started = performance.now();
 let row = 0;
+let ahead = null; // {after, next}: the task to show once the answer to the element `after` has been taken
 
 const task = () => document.getElementById("task");
 const draftKey = () => `atrium-label-${task().dataset.task}`;
@@ -18,6 +20,32 @@ function begin() {
   if (task()?.dataset.task) restore();
   markRow();
   task()?.querySelector("[data-typing]")?.focus();
+  lookAhead();
+}
+
+const csrf = () => JSON.parse(document.body.getAttribute("hx-headers"))["X-CSRFToken"];
+
+function post(address, values = {}) {
+  return fetch(address, { method: "POST", headers: { "X-CSRFToken": csrf() }, body: new URLSearchParams(values) }).catch(() => null);
+}
+
+async function lookAhead() {
+  const after = task();
+  if (!after?.dataset.ahead || ahead?.after === after) return;
+  ahead = { after, next: null };
+  const answer = await post(after.dataset.ahead);
+  if (answer?.status !== 200) return;
+  const next = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("task");
+  if (ahead?.after === after) ahead.next = next;
+}
+
+const heldAhead = () => (ahead?.after === task() ? ahead.next?.dataset : undefined);
+
+// What is held ahead is free again at once when the page is left; after a crash, when its lease has run out.
+function letGo() {
+  const place = heldAhead();
+  ahead = null;
+  if (place) navigator.sendBeacon(place.letGo, new URLSearchParams({ token: place.token, csrfmiddlewaretoken: csrf() }));
 }
 
 function restore() {
@@ -116,6 +144,23 @@ document.addEventListener("submit", (event) => {
   if (seconds) seconds.value = ((performance.now() - started) / 1000).toFixed(1);
 }, true);
 
+document.addEventListener("htmx:configRequest", (event) => {
+  const place = heldAhead();
+  if (!place || !event.target.matches(".label-screen")) return;
+  event.detail.parameters.ahead = place.slot;
+  event.detail.parameters.ahead_token = place.token;
+});
+
+// The answer was taken and the task held ahead is the present one now: what came back is only how to undo.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { xhr } = event.detail;
+  if (xhr?.getResponseHeader("X-Next") !== "ahead") return;
+  const next = ahead?.next;
+  if (!next) { location.reload(); return; }
+  next.querySelector("[data-before]").innerHTML = xhr.responseText;
+  event.detail.serverResponse = next.outerHTML;
+});
+
 // A draft goes when the answer has been taken, not before: a submission that fails leaves it where it is.
 document.addEventListener("htmx:beforeSwap", (event) => {
   if (event.detail.xhr?.status === 200 && task()?.dataset.task && event.detail.target?.id === "task")
@@ -132,11 +177,11 @@ document.addEventListener("error", (event) => {
 }, true);
 
 document.addEventListener("htmx:afterSwap", begin);
+addEventListener("pagehide", letGo);
+addEventListener("pageshow", (event) => { if (event.persisted) lookAhead(); });
 begin();
 
-setInterval(async () => {
+setInterval(() => {
   const { heartbeat, token } = task()?.dataset ?? {};
-  if (!heartbeat || document.hidden) return;
-  const headers = { "X-CSRFToken": JSON.parse(document.body.getAttribute("hx-headers"))["X-CSRFToken"] };
-  await fetch(heartbeat, { method: "POST", headers, body: new URLSearchParams({ token }) }).catch(() => {});
+  if (heartbeat && !document.hidden) post(heartbeat, { token });
 }, HEARTBEAT_MS);

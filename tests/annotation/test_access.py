@@ -4,6 +4,7 @@ import pytest
 
 from apps.annotation import api_urls, services, urls
 from apps.annotation.models import Annotation, Transfer
+from apps.workbench.services import create_workspace
 from tests.access import Row, differences, uncovered
 from tests.factories import put_files
 
@@ -26,9 +27,12 @@ TABLE = [
     Row("GET", "/annotation/new/", EVERYBODY),
     Row("POST", "/annotation/preview/", (302, 204, 204, 204, 204, 204)),
     Row("GET", P, MEMBERS),
+    Row("GET", f"{P}notebook/?tasks={{task}}", MEMBERS),
     Row("GET", f"{P}label/", MEMBERS),
     Row("POST", f"{P}slots/{{slot}}/", (302, 302, 302, 302, 404, 302), {"label": "3", "token": "0"}),
     Row("POST", f"{P}slots/{{slot}}/heartbeat/", (302, 409, 409, 409, 404, 409), {"token": "0"}),
+    Row("POST", f"{P}ahead/", (302, 200, 200, 204, 404, 204)),
+    Row("POST", f"{P}slots/{{slot}}/let-go/", (302, 204, 204, 204, 404, 204), {"token": "0"}),
     Row("POST", f"{P}undo/{{task}}/", (302, 409, 409, 409, 404, 409)),
     Row("POST", f"{P}rules/", (302, 409, 409, 403, 404, 409), RULE),
     Row("POST", f"{P}rules/preview/", MANAGERS, RULE),
@@ -51,6 +55,7 @@ TABLE = [
     Row("POST", f"{AP}labels/", API_MANAGERS, {"labels": ["3", "8", "9"]}),
     Row("POST", f"{AP}queue/", API_MANAGERS, {"order": "uniform"}),
     Row("POST", f"{AP}claim/", API_MEMBERS),
+    Row("POST", f"{AP}ahead/", (401, 200, 200, 204, 404, 204)),
     Row("GET", f"{AP}rules/", API_MEMBERS),
     Row("POST", f"{AP}rules/", (401, 409, 409, 403, 404, 409), RULE),
     Row("POST", f"{AP}rules/preview/", API_MANAGERS, RULE),
@@ -61,6 +66,12 @@ TABLE = [
     Row("GET", f"{AP}transfers/{{transfer}}/file/", API_MANAGERS),
     Row("POST", f"{AP}export/", (401, 409, 409, 403, 404, 409)),
     Row("POST", f"{AP}retrain/", (401, 409, 403, 403, 404, 409)),
+    Row(
+        "POST",
+        f"{AP}notebook/",
+        (401, 201, 404, 404, 404, 403),
+        {"workspace": "{workspace}", "tasks": ["{task}"]},
+    ),
     Row("GET", f"{A}tasks/", API_EVERYBODY),
     Row(
         "POST",
@@ -102,6 +113,7 @@ def names(project, tasks, ada, ann, monkeypatch):
         started_by=ada,
     )
     rule = services.add_rule(project, by=ada, **RULE)
+    workspace = create_workspace("lab", team=project.team, by=ada)
     task = tasks[0]
     annotation = Annotation.objects.create(task=tasks[1], user=ann, label="3")
     return {
@@ -111,6 +123,7 @@ def names(project, tasks, ada, ann, monkeypatch):
         "slot": task.slots.first().pk,
         "rule": rule.pk,
         "transfer": transfer.pk,
+        "workspace": workspace.pk,
     }
 
 

@@ -3,6 +3,9 @@
 import pytest
 
 from apps.annotation.agreement import agreement, majority
+from apps.annotation.models import Task
+from apps.annotation.selectors import near_audit_of
+from tests.annotation.conftest import make_task
 
 
 def test_full_agreement_is_one():
@@ -33,3 +36,26 @@ def test_single_votes_say_nothing():
 )
 def test_a_majority_is_more_than_half(labels, winner):
     assert majority(list(labels)) == winner
+
+
+@pytest.mark.django_db
+def test_the_audited_share_says_whether_almost_equal_inputs_deserve_one_task(project, ada, client):
+    project.near = True
+    project.save()
+    for number in range(20):
+        original, audit = make_task(project, 2 * number), make_task(project, 2 * number + 1)
+        Task.objects.filter(pk=original.pk).update(status="accepted", label="3", value="3")
+        said = "8" if number < 2 else "3"
+        state = "open" if number == 19 else "agreed"
+        Task.objects.filter(pk=audit.pk).update(audit_of=original, status=state, label=said)
+    client.force_login(ada)
+
+    found = near_audit_of(project)
+    told = client.get(f"/api/v1/annotation-projects/{project.pk}/quality/").json()["near_audit"]
+    page = client.get(f"/annotation/{project.pk}/").content.decode()
+
+    assert (found.value, found.n) == (pytest.approx(17 / 19), 19)
+    assert told == {"value": found.value, "low": found.low, "high": found.high, "n": 19}
+    assert 0.6 < found.low < found.value < found.high < 1
+    assert "Almost equal, same label" in page
+    assert "n = 19" in page

@@ -199,6 +199,8 @@ def rows_of_the_table(project, task):
         Row("POST", a_project + "labels/", (401, 422, 422, 422, 422, 422)),
         Row("POST", a_project + "status/", (401, 422, 422, 422, 422, 422)),
         Row("POST", a_project + "claim/", team),
+        Row("POST", a_project + "ahead/", team),
+        Row("POST", a_project + "notebook/", (401, 422, 422, 422, 422, 422)),
         Row("GET", a_project + "rules/", team),
         Row("POST", a_project + "rules/preview/", (401, 422, 422, 404, 404, 422)),
         Row("POST", a_project + "rules/1/", (401, 422, 422, 422, 422, 422)),

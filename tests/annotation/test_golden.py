@@ -69,18 +69,27 @@ def test_a_golden_task_comes_to_those_who_have_not_seen_it_and_looks_like_any_ot
     assert (told["task"]["status"], told["task"]["label"], told["task"]["value"]) == ("open", "", None)
 
 
-def test_its_label_is_told_only_to_those_who_cannot_be_asked_any_more(project, made, ada, ann, radio, client):
+def test_its_answer_is_told_only_to_those_who_cannot_be_asked_any_more(
+    project, made, ada, ann, bo, radio, client
+):
+    answer(project, bo, "8")
     new = make_user("new", team=radio, role=Role.ANNOTATOR)
+    bo.memberships.update(role=Role.ANNOTATOR)
     seen = {}
-    for person in (ada, ann, new):
+    for person in (ada, ann, new, bo):
         client.force_login(person)
-        listed = client.get("/api/v1/tasks/", {"project": project.pk, "status": "accepted"}).json()["results"]
+        accepted = client.get("/api/v1/tasks/", {"project": project.pk, "status": "accepted"}).json()[
+            "results"
+        ]
+        listed = client.get(f"/annotation/{project.pk}/?status=accepted").context["tasks"]
         one = client.get(f"/api/v1/tasks/{made.task_id}/").json()
-        page = client.get(f"/annotation/tasks/{made.task_id}/").context
-        assert listed[0]["label"] == one["label"]
-        seen[person] = (one["label"], page["task"].answered)
+        page = client.get(f"/annotation/tasks/{made.task_id}/").context["task"]
+        assert len(accepted) == len(listed) == (one["status"] == "accepted")
+        assert (page.status, page.label) == (one["status"], one["label"])
+        seen[person] = (one["status"], one["label"], one["closed_at"] is None)
 
-    assert seen == {ada: ("3", True), ann: ("3", True), new: ("", False)}
+    told, hidden = ("accepted", "3", False), ("open", "", True)
+    assert seen == {ada: told, ann: told, new: hidden, bo: hidden}
 
 
 def test_the_next_claim_goes_on_where_the_person_was(project, made, tasks, bo):

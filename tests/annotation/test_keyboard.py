@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from apps.annotation.label_types import TYPES
-from apps.annotation.models import Annotation, Project, Task
+from apps.annotation.models import Annotation, Project, Slot, Task
 from apps.annotation.services import create_project, keyed
 from tests.annotation.conftest import make_task
 from tests.factories import make_capability, make_dataset
@@ -94,6 +95,31 @@ def test_every_label_type_is_answered_by_keys_alone(live_server, projects, ann):
     outline = said.pop("polygons")
     assert said == SAID
     assert len(outline[0]["points"]) == 5
+
+
+def test_the_next_task_is_fetched_ahead_and_given_back_when_the_page_is_left(live_server, projects, ann):
+    pk = projects["single"]
+    third = make_task(Project.objects.get(pk=pk), 9)
+
+    def errand(context):
+        page, place = context.new_page(), f"{live_server.url}/annotation/{pk}/"
+        with page.expect_response(f"{place}ahead/"):
+            page.goto(f"{place}label/")
+        with page.expect_response(f"{place}slots/*/") as answer, page.expect_response(f"{place}ahead/"):
+            page.keyboard.press("2")
+        slot = page.locator("#task").get_attribute("data-slot")
+        undo = page.locator("[data-before] form").count()
+        page.goto(f"{live_server.url}/annotation/")
+        return answer.value.headers.get("x-next"), int(slot), undo
+
+    told, slot, undo = in_a_browser(live_server, errand)
+
+    assert (told, undo) == ("ahead", 1)
+    assert Slot.objects.get(pk=slot, user=ann).task != third
+    until = time.monotonic() + 10
+    while Slot.objects.filter(ahead=True).exists():  # a beacon is answered to nobody
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def test_what_was_begun_is_there_again_after_a_crash_and_can_be_taken_back(live_server, projects, ann):

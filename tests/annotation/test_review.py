@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from apps.accounts.models import Role
 from apps.annotation import announcing
 from apps.annotation.adding import add_tasks
 from apps.annotation.models import Decision, Task
@@ -17,6 +18,7 @@ from apps.core.models import Event
 from apps.requests.models import Delivery, Webhook
 from apps.requests.webhooks import create_webhook
 from tests.annotation.test_label import say
+from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -109,3 +111,21 @@ def test_webhooks_hear_of_tasks_labels_decisions_and_data_set_versions_once(proj
     ]
     label = Delivery.objects.filter(event="annotation.created").first().payload["data"]
     assert (label["task"], label["label"], label["user"]) == (task.pk, "3", "ann")
+
+
+def test_peers_and_what_was_decided_stay_hidden_from_who_has_not_answered(
+    project, conflict, ada, radio, client
+):
+    new = make_user("new", team=radio, role=Role.ANNOTATOR)
+    review(conflict, by=ada, label="8", comment="Two loops.")
+    export_labels(project, by=ada)
+    client.force_login(new)
+
+    one = client.get(f"/api/v1/tasks/{conflict.pk}/").json()
+    page = client.get(f"/annotation/tasks/{conflict.pk}/").content.decode()
+    listed = client.get("/api/v1/tasks/", {"project": project.pk, "status": "open"}).json()["results"]
+
+    assert (one["status"], one["label"], one["value"], one["dataset_version"]) == ("open", "", None, None)
+    assert len(listed) == 3
+    assert not [word for word in ("Two loops.", ">abe<", ">ann<", "Accepted", "v2") if word in page]
+    assert client.get("/api/v1/annotations/", {"task": conflict.pk}).json()["results"] == []

@@ -1,12 +1,18 @@
 """Every address of workspaces, environments, recipes, sweeps and experiments: who gets in, who does not."""
 
+from uuid import UUID
+
 import pytest
+from django.utils import timezone
 
 from apps.compute.services import submit_script
+from apps.gateway import partitions
+from apps.gateway.dataplane.call import new_id
+from apps.gateway.models import Call
 from apps.workbench import api_urls, recipes, services, sweeps, urls
 from apps.workbench.models import Environment, Registration
 from tests.access import PEOPLE, Row, differences, uncovered
-from tests.factories import put_files
+from tests.factories import make_capability, put_files
 
 A = "/api/v1/"
 W = "/workspaces/{workspace}/"
@@ -24,6 +30,7 @@ API_OWNER = (401, 200, 404, 404, 404, 403)
 TABLE = [
     Row("GET", "/workspaces/", EVERYBODY),
     Row("GET", "/workspaces/new/", EVERYBODY),
+    Row("GET", "/workspaces/notebook-of-calls/?calls={call}", (302, 200, 200, 200, 404, 200)),
     Row("GET", W, TEAM),
     Row("GET", f"{W}terminal/", TEAM),
     Row("GET", f"{W}state/", TEAM),
@@ -51,6 +58,12 @@ TABLE = [
     Row("POST", A + "workspaces/{resting}/archive/", (401, 200, 404, 404, 404, 409)),
     Row("POST", A + "workspaces/{resting}/restore/", API_OWNER),
     Row("POST", A + "workspaces/{resting}/clone/", (401, 201, 404, 404, 404, 201), {"name": "copy-too"}),
+    Row(
+        "POST",
+        A + "workspaces/{resting}/notebook-of-calls/",
+        (401, 201, 404, 404, 404, 403),
+        {"calls": ["{call}"]},
+    ),
     Row("GET", "/environments/", EVERYBODY),
     Row("GET", "/environments/new/", EVERYBODY),
     Row("GET", "/environments/{environment}/", TEAM),
@@ -141,7 +154,15 @@ def names(radio, ada, monkeypatch):
     registration = Registration.objects.create(
         team=radio, created_by=ada, source="runs:/x", capability="digits", status="failed"
     )
+    capability = make_capability(radio, ada, "digits")
+    call = Call(
+        request_id=UUID(new_id()), at=timezone.now(), capability_id=capability.pk, version="1.0.0", status=200,
+        latency_ms=3.0, stage_weight=1.0, shadow=False, digested=True,
+    )  # fmt: skip
+    partitions.make(call.at.date())
+    call.save(force_insert=True)
     return {
+        "call": call.request_id,
         **dict(zip(("workspace", "resting", "third"), workspaces, strict=True)),
         "environment": environment.pk,
         "job": submit_script("A job", "print(1)", by=ada, team=radio).pk,

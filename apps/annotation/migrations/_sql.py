@@ -139,6 +139,76 @@ BEGIN
 END $$;
 """
 
+# A place held ahead is the one that an open page shows next. It is the person's own until a claim takes it up, and
+# it yields to whoever would go empty-handed otherwise.
+_SEARCH = """
+    SELECT s.priority, s.id INTO last_priority, last_id FROM annotation_slot s
+    WHERE s.project_id = project AND s.user_id = who AND s.number < 1000 ORDER BY s.id DESC LIMIT 1;
+    IF last_id IS NOT NULL THEN
+        {urgent}
+        IF found IS NULL THEN
+            {behind}
+        END IF;
+    END IF;
+    IF found IS NULL THEN
+        {anywhere}
+    END IF;
+""".format(
+    urgent=_FREE.format(beyond="AND s.priority > last_priority"),
+    behind=_FREE.format(beyond="AND s.priority = last_priority AND s.id > last_id"),
+    anywhere=_FREE.format(beyond=""),
+)
+_YIELDING = _FREE.replace(
+    "(s.status = 'open' OR s.leased_until < now())", "s.status = 'leased' AND s.ahead AND s.user_id <> who"
+).format(beyond="AND s.number < 1000")
+CLAIM_HELD_AHEAD = f"""
+CREATE FUNCTION annotation_claim(project bigint, who bigint, lease interval) RETURNS bigint LANGUAGE plpgsql AS $$
+-- The place this person holds, else the one they hold ahead, else the next free one of a task they have not seen, else
+-- one that somebody holds ahead; NULL when none is. The search begins behind the last place taken (see before).
+DECLARE found bigint; last_priority smallint; last_id bigint; was_ahead boolean;
+BEGIN
+    SELECT s.id, s.ahead INTO found, was_ahead FROM annotation_slot s
+    WHERE s.project_id = project AND s.user_id = who AND s.status = 'leased' AND s.leased_until > now()
+    ORDER BY s.ahead, s.leased_until DESC LIMIT 1;
+    IF was_ahead THEN
+        UPDATE annotation_slot s SET ahead = false, leased_until = now() + lease
+        WHERE s.id = found AND s.user_id = who AND s.status = 'leased' RETURNING s.id INTO found;
+    END IF;
+    IF found IS NOT NULL THEN RETURN found; END IF;
+    {_SEARCH}
+    IF found IS NULL THEN
+        {_YIELDING}
+    END IF;
+    UPDATE annotation_slot s SET status = 'leased', user_id = who, leased_until = now() + lease, ahead = false,
+        token = s.token + 1 WHERE s.id = found;
+    RETURN found;
+END $$;
+"""
+AHEAD = f"""
+CREATE FUNCTION annotation_ahead(project bigint, who bigint, lease interval) RETURNS bigint LANGUAGE plpgsql AS $$
+-- The place this person holds ahead of the one they are at, else a free one taken for that; NULL when they are at none.
+DECLARE found bigint; last_priority smallint; last_id bigint; at_one boolean;
+BEGIN
+    SELECT min(s.id) FILTER (WHERE s.ahead), bool_or(NOT s.ahead) INTO found, at_one FROM annotation_slot s
+    WHERE s.project_id = project AND s.user_id = who AND s.status = 'leased' AND s.leased_until > now();
+    IF at_one IS NOT TRUE THEN RETURN NULL; END IF;
+    IF found IS NULL THEN found := annotation_golden(project, who, lease, true); END IF;
+    IF found IS NOT NULL THEN RETURN found; END IF;
+    {_SEARCH}
+    UPDATE annotation_slot s SET status = 'leased', user_id = who, leased_until = now() + lease, ahead = true,
+        token = s.token + 1 WHERE s.id = found;
+    RETURN found;
+END $$;
+"""
+AHEAD_NO_MORE = "DROP FUNCTION annotation_ahead(bigint, bigint, interval);"
+GOLDEN_NO_MORE = "DROP FUNCTION annotation_golden(bigint, bigint, interval);"
+GOLDEN_AHEAD_NO_MORE = "DROP FUNCTION annotation_golden(bigint, bigint, interval, boolean);"
+GOLDEN_AHEAD = (
+    GOLDEN.replace("lease interval)", "lease interval, in_ahead boolean)", 1)
+    .replace("IF EXISTS (SELECT 1 FROM annotation_slot s WHERE", "IF NOT in_ahead AND EXISTS (SELECT 1 FROM annotation_slot s WHERE", 1)
+    .replace("leased_until, token)", "leased_until, token, ahead)", 1)
+    .replace("now() + lease, 1\n", "now() + lease, 1, in_ahead\n", 1)
+)
 
 
 def again(sql: str) -> str:

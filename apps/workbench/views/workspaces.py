@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from django.conf import settings
 from django.contrib import messages
@@ -127,8 +127,9 @@ def new_workspace(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_GET
 def workspace(request: HttpRequest, pk: int) -> HttpResponse:
-    """The workspace: its Lab in a frame while it runs, else what it is doing and why."""
-    return _show(request, pk, "workbench/workspace.html", tab_lab=True)
+    """The workspace: its Lab in a frame while it runs, else what it is doing and why; `open` names a file to open."""
+    onward = f"/lab/tree/{quote(request.GET['open'])}" if request.GET.get("open") else ""
+    return _show(request, pk, "workbench/workspace.html", tab_lab=True, onward=onward)
 
 
 @login_required
@@ -332,7 +333,7 @@ def _context(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
         "moving": workspace.status in _MOVING,
         "log": log[-_LOG_SHOWN:],
         "by_name": request.get_host() == urlsplit(portal).netloc,
-        "named_url": portal + request.path,
+        "named_url": portal + request.get_full_path(),
     }
 
 

@@ -1,41 +1,43 @@
-"""Pages of annotation: projects, the labelling screen, review."""
+"""Pages of projects: their numbers, rules, queue, files, and what comes out of them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-import orjson
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import FileResponse, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.accounts.models import Role
+from apps.accounts.policy import has_role
 from apps.accounts.selectors import teams_of
-from apps.annotation import claims, golden, live, pulling, queue, receipts, retraining, services, transfers
-from apps.annotation.forms import LabelsForm, ProjectForm, QueueForm, RuleForm, split_labels
-from apps.annotation.label_types import TYPES, type_named
-from apps.annotation.models import Annotation, Project, PullRule, Retraining, Slot, Task, Transfer
-from apps.annotation.policy import may_label, may_manage, may_review
+from apps.annotation import golden, live, notebooks, pulling, queue, receipts, retraining, services, transfers
+from apps.annotation.forms import LabelsForm, ProjectForm, QueueForm, RuleForm
+from apps.annotation.label_types import type_named
+from apps.annotation.models import PullRule, Retraining, Task, Transfer
+from apps.annotation.policy import may_label, may_manage
 from apps.annotation.selectors import (
     accuracy_of,
     agreement_of,
-    annotations_visible_to,
+    as_told,
     conflicts_of,
     decision_of,
+    get_project,
+    in_status,
     left_for,
-    may_take_back,
+    near_audit_of,
     projects_visible_to,
     quality_of,
-    shown,
     tasks_visible_to,
-    weighted_vote,
 )
-from apps.core.errors import Conflict, Invalid, NotFound
+from apps.core.errors import Invalid, NotFound
 from apps.core.paging import keyset
 from apps.core.policy import require
+from apps.workbench.views.placing import place
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -47,20 +49,6 @@ PAGE_SIZE = 30
 
 def _user(request: HttpRequest) -> User:
     return cast("User", request.user)
-
-
-def _project_of(request: HttpRequest, pk: int) -> Project:
-    project = projects_visible_to(_user(request)).filter(pk=pk).first()
-    if project is None:
-        raise NotFound(_("There is no annotation project %(pk)d that you may see.") % {"pk": pk})
-    return project
-
-
-def _task_of(request: HttpRequest, pk: int) -> Task:
-    task = tasks_visible_to(_user(request)).filter(pk=pk).first()
-    if task is None:
-        raise NotFound(_("There is no task %(pk)d that you may see.") % {"pk": pk})
-    return task
 
 
 @login_required
@@ -94,21 +82,25 @@ def create(request: HttpRequest) -> HttpResponse:
 @require_GET
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """Progress, agreement, accuracy, rules, and the way out."""
-    project = _project_of(request, pk)
+    project = get_project(pk, user=_user(request))
     user = _user(request)
     state = request.GET.get("status", "")
-    tasks = tasks_visible_to(_user(request), project)
+    tasks = tasks_visible_to(user, project)
     if state in Task.Status.values:
-        tasks = tasks.filter(status=state)
+        tasks = in_status(tasks, state, user=user, project=project)
+    page = keyset(tasks, ("-pk",), request.GET.get("cursor", ""), PAGE_SIZE)
     context = {
         "project": project,
-        "page": keyset(tasks, ("-pk",), request.GET.get("cursor", ""), PAGE_SIZE),
+        "page": page,
+        "tasks": [as_told(task) for task in page.items],
+        "named": ",".join(str(task.pk) for task in page.items) if has_role(user, Role.DEVELOPER) else "",
         "states": Task.Status.choices,
         "state": state,
         "left": left_for(user, project),
         "agreement": agreement_of(project),
         "accuracy": accuracy_of(project),
         "decision": decision_of(project),
+        "near_audit": near_audit_of(project) if project.near else None,
         "rules": project.rules.order_by("pk"),
         "rule_form": RuleForm(),
         "kinds": PullRule.Kind,
@@ -130,10 +122,23 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @login_required
+@require_http_methods(["GET", "POST"])
+def notebook(request: HttpRequest, pk: int) -> HttpResponse:
+    """Tasks in a notebook: `tasks` in the query are their numbers, with commas between them."""
+    project = get_project(pk, user=_user(request))
+    tasks = notebooks.tasks_named(project, request.GET.get("tasks", "").split(","), user=_user(request))
+    crumbs = [
+        (_("Annotation"), reverse("annotation:list")),
+        (project.name, reverse("annotation:detail", args=[pk])),
+    ]
+    return place(request, notebooks.tasks_draft(project, tasks), crumbs)
+
+
+@login_required
 @require_POST
 def add_rule(request: HttpRequest, pk: int) -> HttpResponse:
     """A further pull rule, and a first pull by it."""
-    project, form = _project_of(request, pk), RuleForm(request.POST)
+    project, form = get_project(pk, user=_user(request)), RuleForm(request.POST)
     if not form.is_valid():
         messages.error(request, " ".join(str(text) for errors in form.errors.values() for text in errors))
         return redirect("annotation:detail", pk)
@@ -147,7 +152,7 @@ def add_rule(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def preview_rule(request: HttpRequest, pk: int) -> HttpResponse:
     """What a rule would take now: how many, which, why. Nothing is kept."""
-    project, form = _project_of(request, pk), RuleForm(request.POST)
+    project, form = get_project(pk, user=_user(request)), RuleForm(request.POST)
     require(may_manage(_user(request), project))
     found = pulling.preview(project, **form.cleaned_data) if form.is_valid() else None
     return render(request, "annotation/_rule_preview.html", {"found": found, "form": form})
@@ -157,7 +162,7 @@ def preview_rule(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def switch_rule(request: HttpRequest, pk: int, rule_pk: int) -> HttpResponse:
     """Let a rule rest, or pull again."""
-    rule = _project_of(request, pk).rules.filter(pk=rule_pk).first()
+    rule = get_project(pk, user=_user(request)).rules.filter(pk=rule_pk).first()
     if rule is None:
         raise NotFound(_("This rule does not exist any more."))
     services.switch_rule(rule, by=_user(request), active="active" in request.POST)
@@ -165,105 +170,10 @@ def switch_rule(request: HttpRequest, pk: int, rule_pk: int) -> HttpResponse:
 
 
 @login_required
-@require_GET
-def label(request: HttpRequest, pk: int) -> HttpResponse:
-    """The labelling screen: the next task, claimed for this person."""
-    project = _project_of(request, pk)
-    require(may_label(_user(request), project))
-    return _next(request, project, "annotation/label.html")
-
-
-def _next(request: HttpRequest, project: Project, template: str) -> HttpResponse:
-    return _screen(request, project, claims.claim_next(project, by=_user(request)), template)
-
-
-def _screen(request: HttpRequest, project: Project, slot: Slot | None, template: str) -> HttpResponse:
-    context: dict[str, Any] = {"project": project, "slot": slot, "left": left_for(_user(request), project)}
-    before = Annotation.objects.filter(user=_user(request), task__project=project).order_by("-pk").first()
-    if before is not None and may_take_back(before):
-        context["before"] = before.task_id
-    if slot is not None:
-        context |= _asked(project, slot.task.inputs) | {"task": slot.task}
-    return render(request, template, context)
-
-
-def _asked(project: Project, inputs: dict[str, Any]) -> dict[str, Any]:
-    """What the fragments of a label type need to draw an input and ask about it."""
-    return {
-        "project": project,
-        "shown": shown(inputs, project),
-        "type_template": f"annotation/types/{project.kind}.html",
-        "ratings": range(1, project.options.get("most", 5) + 1),
-        "table_rows": range(len(next(iter(inputs.values()), None) or [])) if project.kind == "rows" else [],
-    }
-
-
-@login_required
-@require_POST
-def submit(request: HttpRequest, pk: int, slot_pk: int) -> HttpResponse:
-    """Keep the answer, and show the next task."""
-    project = _project_of(request, pk)
-    slot = Slot.objects.filter(pk=slot_pk, project=project).first()
-    if slot is None:
-        raise NotFound(_("This place does not exist any more."))
-    services.submit(
-        slot,
-        _whole(request.POST.get("token", "")),
-        by=_user(request),
-        value=type_named(project.kind).parse(request.POST),
-        skipped="skip" in request.POST,
-        flagged="flag" in request.POST,
-        comment=request.POST.get("comment", ""),
-        seconds=_seconds(request.POST.get("seconds", "0")),
-    )
-    if not request.headers.get("HX-Request"):
-        return redirect("annotation:label", pk)
-    return _next(request, project, "annotation/_task.html")
-
-
-@login_required
-@require_POST
-def undo(request: HttpRequest, pk: int, task_pk: int) -> HttpResponse:
-    """Take the last answer back: its task is shown again."""
-    project, task = _project_of(request, pk), _task_of(request, task_pk)
-    require(may_label(_user(request), project))
-    held = claims.held(project, by=_user(request))
-    slot = claims.take_back(task, by=_user(request))
-    if slot is None:
-        raise Conflict(_("This label cannot be taken back any more."))
-    if held is not None:
-        claims.release(held.pk, held.token, by=_user(request))
-    if not request.headers.get("HX-Request"):
-        return redirect("annotation:label", pk)
-    return _screen(request, project, slot, "annotation/_task.html")
-
-
-@login_required
-@require_POST
-def preview(request: HttpRequest) -> HttpResponse:
-    """How a project would look, with an example of its label type; nothing is kept."""
-    kind = TYPES.get(request.POST.get("kind", ""))
-    if kind is None:
-        return HttpResponse(status=204)
-    example = kind.example
-    typed = split_labels(request.POST.get("labels", ""))
-    labels = typed if len(typed) >= kind.fewest_labels else list(example.setting.labels)
-    most = _whole(request.POST.get("most", ""))
-    project = Project(
-        kind=kind.slug,
-        show=example.show,
-        labels=services.keyed(labels),
-        question=request.POST.get("question", "") or _("Your question"),
-        options={"most": most} if 2 <= most <= 9 else {},
-    )
-    return render(request, "annotation/_preview.html", _asked(project, dict(example.setting.inputs)))
-
-
-@login_required
 @require_POST
 def change_labels(request: HttpRequest, pk: int) -> HttpResponse:
     """Other labels to choose from; refused when one goes that is in use."""
-    project, form = _project_of(request, pk), LabelsForm(request.POST)
+    project, form = get_project(pk, user=_user(request)), LabelsForm(request.POST)
     if not form.is_valid():
         raise Invalid(
             "; ".join(str(error) for error in form.errors["labels"]), fields={"labels": _("is wrong")}
@@ -278,7 +188,7 @@ def change_labels(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def set_status(request: HttpRequest, pk: int) -> HttpResponse:
     """Pause, close or open again."""
-    project = _project_of(request, pk)
+    project = get_project(pk, user=_user(request))
     services.set_status(project, request.POST.get("status", ""), by=_user(request))
     messages.success(
         request, _("The project is %(status)s now.") % {"status": project.get_status_display().lower()}
@@ -287,85 +197,10 @@ def set_status(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @login_required
-@require_POST
-def heartbeat(request: HttpRequest, pk: int, slot_pk: int) -> HttpResponse:
-    """Keep the place while the page is open; 409 when somebody else has it by now."""
-    _project_of(request, pk)
-    kept = claims.extend(slot_pk, _whole(request.POST.get("token", "")), by=_user(request))
-    return HttpResponse(status=204 if kept else 409)
-
-
-def _whole(text: str) -> int:
-    return int(text) if text.isdecimal() else -1
-
-
-def _seconds(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return 0.0
-
-
-@login_required
-@require_http_methods(["GET", "POST"])
-def review(request: HttpRequest, task_pk: int) -> HttpResponse:
-    """One task with all that was said about it; decide."""
-    task = _task_of(request, task_pk)
-    user = _user(request)
-    if request.method == "POST":
-        comment = request.POST.get("review_comment", "")
-        if "ask" in request.POST:
-            services.ask_another(task, by=user, comment=comment)
-            messages.success(request, _("One more person will be asked."))
-        else:
-            leave_out, value = "leave_out" in request.POST, _reviewed_value(task, request)
-            services.review(task, by=user, value=value, leave_out=leave_out, comment=comment)
-            messages.success(request, _("Decided."))
-        return redirect("annotation:adjudicate", task.project_id)
-    said = annotations_visible_to(user).filter(task=task).order_by("pk")
-    context = _asked(task.project, task.inputs) | {
-        "task": task,
-        "annotations": said,
-        "values": [(item, orjson.dumps(item.value).decode()) for item in said if item.value is not None],
-        "may_review": may_review(user, task),
-        "decisions": task.decisions.select_related("by").order_by("-pk")[:20],
-        "disagreeing": conflicts_of(task.project).count(),
-        "next_conflict": conflicts_of(task.project).filter(pk__gt=task.pk).order_by("pk").first(),
-        "weighted": weighted_vote(task)
-        if may_review(user, task) and task.status == Task.Status.CONFLICT
-        else None,
-    }
-    return render(request, "annotation/review.html", context)
-
-
-@login_required
-@require_GET
-def adjudicate(request: HttpRequest, pk: int) -> HttpResponse:
-    """The disagreements of a project, one after the other, until none is left."""
-    project = _project_of(request, pk)
-    require(may_manage(_user(request), project))
-    waiting = conflicts_of(project).order_by("pk").first()
-    if waiting is not None:
-        return redirect("annotation:review", waiting.pk)
-    messages.info(request, _("There is no disagreement left to decide."))
-    return redirect("annotation:detail", pk)
-
-
-def _reviewed_value(task: Task, request: HttpRequest) -> Any:
-    """What the reviewer chose: somebody's answer as it is, or an answer of their own."""
-    taken = request.POST.get("take", "")
-    if taken.isdecimal():
-        row = task.annotations.filter(pk=int(taken)).first()
-        if row is not None:
-            return row.label if row.value is None else row.value
-    return type_named(task.project.kind).parse(request.POST)
-
-
-@login_required
 @require_http_methods(["GET", "POST"])
 def transfers_of(request: HttpRequest, pk: int) -> HttpResponse:
     """Files in and out: start one, see what became of the last ones."""
-    project = _project_of(request, pk)
+    project = get_project(pk, user=_user(request))
     require(may_manage(_user(request), project))
     if request.method == "POST":
         sent, form = request.FILES.get("file"), request.POST.get("format", "")
@@ -392,7 +227,7 @@ def transfers_of(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 def transfer_file(request: HttpRequest, pk: int, transfer_pk: int) -> FileResponse:
     """The file of an export, or the one that came in."""
-    project = _project_of(request, pk)
+    project = get_project(pk, user=_user(request))
     require(may_manage(_user(request), project))
     stream, name = transfers.open_file(project, transfer_pk)
     return FileResponse(stream, as_attachment=True, filename=name)
@@ -402,7 +237,7 @@ def transfer_file(request: HttpRequest, pk: int, transfer_pk: int) -> FileRespon
 @require_http_methods(["GET", "POST"])
 def queue_of(request: HttpRequest, pk: int) -> HttpResponse:
     """In which order, to whom, how many, until when."""
-    project = _project_of(request, pk)
+    project = get_project(pk, user=_user(request))
     require(may_manage(_user(request), project))
     kept = {name: getattr(project, name) for name in ("order", "per_person", "golden_every", "gate")}
     form = QueueForm(project, request.POST or None, initial=kept | {"assignees": project.assignees.all()})
@@ -418,7 +253,7 @@ def queue_of(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 def quality(request: HttpRequest, pk: int) -> HttpResponse:
     """Reliability of people, agreement by label and by pair, and the disagreements to look at."""
-    project = _project_of(request, pk)
+    project = get_project(pk, user=_user(request))
     require(may_manage(_user(request), project))
     disagreeing = conflicts_of(project).order_by("-pk")
     found, results = None, golden.results_of(project)
@@ -431,6 +266,7 @@ def quality(request: HttpRequest, pk: int) -> HttpResponse:
         "agreement": agreement_of(project),
         "found": found,
         "disagreeing": disagreeing[:PAGE_SIZE],
+        "near_audit": near_audit_of(project),
         "live": live.live_quality(project),
         "golden_tasks": project.golden_tasks.select_related("task").order_by("-pk")[:PAGE_SIZE],
     }
@@ -441,7 +277,7 @@ def quality(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def accept(request: HttpRequest, pk: int) -> HttpResponse:
     """Accept everything that all agreed on."""
-    number = services.accept_agreed(_project_of(request, pk), by=_user(request))
+    number = services.accept_agreed(get_project(pk, user=_user(request)), by=_user(request))
     messages.success(request, _("%(n)d labels were accepted.") % {"n": number})
     return redirect("annotation:detail", pk)
 
@@ -450,7 +286,7 @@ def accept(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def export(request: HttpRequest, pk: int) -> HttpResponse:
     """Accepted labels become the next version of the data set."""
-    version = services.export_labels(_project_of(request, pk), by=_user(request))
+    version = services.export_labels(get_project(pk, user=_user(request)), by=_user(request))
     messages.success(request, _("%(version)s was made of the accepted labels.") % {"version": version})
     return redirect("annotation:detail", pk)
 
@@ -459,7 +295,7 @@ def export(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def retrain(request: HttpRequest, pk: int) -> HttpResponse:
     """Run the recorded training on the data set's newest version."""
-    project = _project_of(request, pk)
+    project = get_project(pk, user=_user(request))
     newest = project.dataset.versions.order_by("-number").first()
     if newest is None:
         raise Invalid(_("The data set has no version yet."))

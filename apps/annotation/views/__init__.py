@@ -1,0 +1,1 @@
+"""Pages of annotation: projects and what comes out of them, and the screens on which people answer."""
