@@ -58,11 +58,11 @@ def split_chart(split: Split) -> dict[str, Any] | None:
     """How each value is divided over the parts; None where it was divided without a column."""
     if not split.by_value:
         return None
-    values = list(split.by_value)[:20]
+    values = sorted(split.by_value, key=lambda value: (-sum(split.by_value[value].values()), value))[:20]
     return {
         "data": [
             {"type": "bar", "name": part, "x": values, "y": [split.by_value[value][part] for value in values]}
-            for part in split.parts
+            for part in split.counts
         ],
         "layout": {
             "barmode": "stack",
@@ -77,18 +77,20 @@ def class_chart(images: Mapping[str, Any]) -> dict[str, Any] | None:
     classes = images.get("classes")
     if not classes:
         return None
-    counts = [facts["count"] for facts in classes.values()]
-    return _bars(str(_("class")), list(classes), counts, str(_("images")))
+    rows = sorted(classes.items(), key=lambda row: (-row[1]["count"], row[0]))
+    return _bars(
+        str(_("class")),
+        [name for name, _facts in rows],
+        [facts["count"] for _name, facts in rows],
+        str(_("images")),
+    )
 
 
 def size_chart(images: Mapping[str, Any]) -> dict[str, Any] | None:
     """How many images have each width and height."""
-    sizes = images.get("sizes")
-    return (
-        _bars(str(_("pixels")), list(sizes)[:20], list(sizes.values())[:20], str(_("images")))
-        if sizes
-        else None
-    )
+    sizes = sorted(images.get("sizes", {}).items(), key=lambda row: (-row[1], row[0]))[:20]
+    names, counts = [name for name, _count in sizes], [count for _name, count in sizes]
+    return _bars(str(_("pixels")), names, counts, str(_("images"))) if sizes else None
 
 
 def _bars(name: str, labels: list[str], counts: list[int], counted: str = "") -> dict[str, Any]:

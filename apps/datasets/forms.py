@@ -63,8 +63,8 @@ class SplitForm(forms.Form):
         label=_("How"),
         choices=[
             ("", _("by chance")),
-            ("stratify_by", _("each value of a column in proportion")),
-            ("group_by", _("rows with one value of a column kept together")),
+            ("stratify_by", _("in proportion by a column")),
+            ("group_by", _("groups of a column together")),
         ],
         required=False,
     )

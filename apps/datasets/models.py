@@ -89,8 +89,8 @@ class Tag(models.Model):
 class Split(models.Model):
     """Which part of a version is for training, which for validation, which for the test. It never changes.
 
-    `parts` is {name: number of items} in order; `by_value` is {value: {name: number}} of the column that it keeps in
-    proportion, its most common values first. `assignment` is the digest of the stored file that says it item by item
+    `parts` is [[name, number of items], …] in order; `by_value` is {value: {name: number}} for the most common values
+    of the column that it goes by. `assignment` is the digest of the stored file that says it item by item
     (splitting.document).
     """
 
@@ -109,7 +109,7 @@ class Split(models.Model):
     method = models.CharField(_("how"), max_length=10, choices=Method.choices)
     column = models.CharField(_("column"), max_length=200, blank=True)
     seed = models.PositiveBigIntegerField(_("seed"), default=0)
-    parts = models.JSONField(default=dict)
+    parts = models.JSONField(default=list)
     by_value = models.JSONField(default=dict)
     assignment = models.CharField(max_length=64)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -120,7 +120,12 @@ class Split(models.Model):
         verbose_name_plural = _("splits")
 
     def __str__(self) -> str:
-        return " / ".join(f"{name} {count}" for name, count in self.parts.items())
+        return " / ".join(f"{name} {count}" for name, count in self.parts)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """{part: number of items} in order."""
+        return dict(self.parts)
 
 
 class Comparison(models.Model):

@@ -56,6 +56,7 @@ class NewDatasetVersionSerializer(serializers.Serializer[Any]):
 
 
 class SplitSerializer(serializers.ModelSerializer[Split]):
+    parts = serializers.DictField(source="counts", child=serializers.IntegerField(), read_only=True)
     created_by: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         slug_field="username", read_only=True
     )

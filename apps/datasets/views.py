@@ -218,7 +218,7 @@ def _pictures(shown: DatasetVersion) -> dict[str, Any]:
     charts = [(_("Images by class"), class_chart(told)), (_("Sizes"), size_chart(told))]
     return {
         "images": told,
-        "classes": list(told.get("classes", {}).items()),
+        "classes": sorted(told.get("classes", {}).items(), key=lambda row: (-row[1]["count"], row[0])),
         "image_charts": [{"name": name, "figure": figure} for name, figure in charts if figure],
         "thumbnails": [
             {"path": path, "class": images.class_of(path), "picture": picture}
@@ -307,8 +307,8 @@ def _in_both(before: DatasetVersion, after: DatasetVersion) -> list[str]:
     return [one["name"] for one in after.schema.get("columns", []) if one["name"] in names][:SHOWN_COLUMNS]
 
 
-def _as_table(rows: list[dict[str, str]] | None) -> dict[str, Any] | None:
-    return {"names": list(rows[0]), "rows": [list(row.values()) for row in rows]} if rows else None
+def _as_table(names: list[str], rows: list[dict[str, str]]) -> dict[str, Any] | None:
+    return {"names": names, "rows": [[row[name] for name in names] for row in rows]} if rows else None
 
 
 def _shifts(found: Comparison) -> dict[str, Any]:
@@ -324,8 +324,8 @@ def _shifts(found: Comparison) -> dict[str, Any]:
     rows = found.result["rows"] or {}
     return {
         "shifts": [{**one, "percent": 100 * one["shift"]} for one in columns[:50]],
-        "added": _as_table(rows.get("added_rows")),
-        "removed": _as_table(rows.get("removed_rows")),
+        "added": _as_table(rows.get("columns", []), rows.get("added_rows", [])),
+        "removed": _as_table(rows.get("columns", []), rows.get("removed_rows", [])),
         "changed": [(row["key"], list(row["cells"].items())) for row in rows.get("changed_rows", [])],
         "chart_of": labels[0]["name"] if labels else "",
         "chart": shift_chart(labels[0], *sides) if labels else None,

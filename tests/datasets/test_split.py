@@ -64,7 +64,7 @@ def version(faults, ada):
 def test_a_version_is_split_once_and_keeps_who_did_it(version, ada):
     split = split_version(version, by=ada, stratify_by="label")
 
-    assert split.parts == {"train": 32, "val": 4, "test": 4}
+    assert split.counts == {"train": 32, "val": 4, "test": 4}
     assert split.by_value == {"a": {"train": 24, "val": 3, "test": 3}, "b": {"train": 8, "val": 1, "test": 1}}
     told = json.loads(objects.open_object(split.assignment).read())
     assert Counter(told["of"]) == {"0": 32, "1": 4, "2": 4}
@@ -100,8 +100,8 @@ def test_files_named_as_parts_are_the_split(faults, ada):
     }
     images = create_version(faults, put_files(pictures), by=ada)
 
-    assert (tables.split.unit, tables.split.parts) == ("rows", {"train": 2, "test": 1})
-    assert (images.split.unit, images.split.parts) == ("files", {"train": 4, "val": 4})
+    assert (tables.split.unit, tables.split.counts) == ("rows", {"train": 2, "test": 1})
+    assert (images.split.unit, images.split.counts) == ("files", {"train": 4, "val": 4})
     assert images.split.by_value["a"] == {"train": 2, "val": 2}
 
 

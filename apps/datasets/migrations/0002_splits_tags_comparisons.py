@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
                 ('method', models.CharField(choices=[('random', 'by chance'), ('stratified', 'in proportion'), ('grouped', 'groups kept together'), ('folders', 'as the files are named')], max_length=10, verbose_name='how')),
                 ('column', models.CharField(blank=True, max_length=200, verbose_name='column')),
                 ('seed', models.PositiveBigIntegerField(default=0, verbose_name='seed')),
-                ('parts', models.JSONField(default=dict)),
+                ('parts', models.JSONField(default=list)),
                 ('by_value', models.JSONField(default=dict)),
                 ('assignment', models.CharField(max_length=64)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),

@@ -106,12 +106,12 @@ def _keep(
                 method=method,
                 column=column,
                 seed=seed,
-                parts=splitting.counted(parts, names),
+                parts=list(splitting.counted(parts, names).items()),
                 by_value=splitting.counted_by(parts, values, names) if values is not None else {},
                 assignment=sha256,
                 created_by=by,
             )
-            audit.record("datasets.version.split", version, by=by, parts=split.parts, assignment=sha256)
+            audit.record("datasets.version.split", version, by=by, parts=split.counts, assignment=sha256)
     except IntegrityError as error:
         raise _has_one(version) from error
     return split
