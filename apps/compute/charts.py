@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -60,3 +60,19 @@ def usage_chart(samples: Sequence[Sequence[float]], limit_mb: float) -> dict[str
             else [],
         },
     }
+
+
+def reports_chart(reports: Sequence[Mapping[str, float]]) -> dict[str, Any] | None:
+    """Each metric that the code reported, step by step; None where it reported nothing."""
+    names = list(dict.fromkeys(name for row in reports for name in row if name != "step"))[:20]
+    traces = [
+        {
+            "type": "scatter",
+            "mode": "lines+markers" if len(reports) < 40 else "lines",
+            "name": name,
+            "x": [row["step"] for row in reports if name in row],
+            "y": [row[name] for row in reports if name in row],
+        }
+        for name in names
+    ]
+    return {"data": traces, "layout": {"xaxis": {"title": {"text": _("step")}}}} if traces else None

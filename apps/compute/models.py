@@ -72,6 +72,7 @@ class Job(models.Model):
     checkpoints = models.JSONField(default=dict, help_text="Path below /work/checkpoints to SHA-256.")
     progress = models.FloatField(_("progress"), null=True)
     progress_message = models.CharField(max_length=300, blank=True)
+    reports = models.JSONField(default=list, help_text="What it reported: {step, metric: value, …} each.")
     result = models.JSONField(_("result"), null=True)
     outputs = models.JSONField(_("outputs"), default=dict)
     memory_mb = models.FloatField(default=0)

@@ -34,6 +34,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
             "reason",
             "progress",
             "progress_message",
+            "reports",
             "environment",
             "params",
             "resources",

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts.policy import may_administer
 from apps.compute import environments, services
-from apps.compute.charts import usage_chart
+from apps.compute.charts import reports_chart, usage_chart
 from apps.compute.engines import sandbox
 from apps.compute.forms import HostForm, ScriptForm
 from apps.compute.labels import LEVEL_LABELS, hold_labels
@@ -132,7 +132,11 @@ def state(request: HttpRequest, pk: int) -> HttpResponse:
 def _usage(job: Job) -> dict[str, Any]:
     samples = usage_of(job)
     limit = float(job.resources.get("memory_mb", 0))
-    return {"job": job, "usage": usage_chart(samples, limit) if len(samples) > 1 else None}
+    return {
+        "job": job,
+        "usage": usage_chart(samples, limit) if len(samples) > 1 else None,
+        "reported": reports_chart(job.reports),
+    }
 
 
 @login_required

@@ -360,6 +360,33 @@ class SweepForm(forms.Form):
     )
     goal = forms.ChoiceField(label=_("Goal"), choices=Sweep.Goal.choices)
     at_once = forms.IntegerField(label=_("Trials at once"), min_value=1, max_value=50, initial=2)
+    early_stop = forms.ChoiceField(
+        label=_("End trials early"),
+        choices=[("", _("no, each runs to its end")), *Sweep.EarlyStop.choices],
+        required=False,
+        help_text=_("The code tells how it does with atrium.report(step, metric=value)."),
+    )
+    first_step = forms.IntegerField(
+        label=_("First rung, in steps"),
+        min_value=1,
+        initial=1,
+        required=False,
+        help_text=_("Nothing is judged before."),
+    )
+    factor = forms.IntegerField(
+        label=_("One of so many goes on"),
+        min_value=2,
+        max_value=10,
+        initial=3,
+        required=False,
+        help_text=_("Rungs stand so many times as far apart, too: 1, 3, 9, 27."),
+    )
+
+    def clean_first_step(self) -> int:
+        return self.cleaned_data["first_step"] or 1
+
+    def clean_factor(self) -> int:
+        return self.cleaned_data["factor"] or 3
 
     def clean_space(self) -> dict[str, Any]:
         return _by_name(self.cleaned_data["space"], _axis)

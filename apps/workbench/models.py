@@ -359,6 +359,9 @@ class Sweep(models.Model):
         MAXIMISE = "maximise", _("the higher the better")
         MINIMISE = "minimise", _("the lower the better")
 
+    class EarlyStop(models.TextChoices):
+        HALVING = "halving", _("Successive halving: at each rung the best share goes on")
+
     title = models.CharField(_("title"), max_length=200)
     team = models.ForeignKey(
         "accounts.Team", on_delete=models.PROTECT, related_name="+", verbose_name=_("team")
@@ -371,6 +374,10 @@ class Sweep(models.Model):
     metric = models.CharField(max_length=100, blank=True)
     goal = models.CharField(max_length=10, choices=Goal.choices, default=Goal.MAXIMISE)
     at_once = models.PositiveSmallIntegerField(default=2)
+    early_stop = models.CharField(max_length=10, choices=EarlyStop.choices, blank=True)
+    first_step = models.PositiveIntegerField(default=1, help_text="The first rung of the halving.")
+    factor = models.PositiveSmallIntegerField(default=3, help_text="One of so many goes on from each rung.")
+    rungs = models.JSONField(default=dict, help_text="What each rung has seen; see halving.Rungs.")
     started = models.PositiveIntegerField(default=0, help_text="How many trials have a job.")
     cancelled_at = models.DateTimeField(null=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -393,6 +400,7 @@ class Trial(models.Model):
     sweep = models.ForeignKey(Sweep, on_delete=models.CASCADE, related_name="trials")
     number = models.PositiveIntegerField()
     job = models.OneToOneField("compute.Job", on_delete=models.PROTECT, related_name="+")
+    stopped_at = models.PositiveIntegerField(null=True, help_text="The step at which it was ended early.")
 
     class Meta:
         verbose_name = _("trial")

@@ -288,7 +288,7 @@ class SweepSerializer(serializers.ModelSerializer[Sweep]):
                 "at_once",
                 "started",
             ),
-            *("cancelled_at", "created_at"),
+            *("early_stop", "first_step", "factor", "cancelled_at", "created_at"),
         ]
         read_only_fields = fields
 
@@ -301,6 +301,8 @@ class TrialSerializer(serializers.Serializer[Any]):
     status = serializers.CharField(source="trial.job.status")
     params = serializers.DictField()
     value = serializers.FloatField(allow_null=True)
+    steps = serializers.IntegerField(allow_null=True)
+    stopped_at = serializers.IntegerField(source="trial.stopped_at", allow_null=True)
 
 
 class NewSweepSerializer(serializers.Serializer[dict[str, Any]]):
@@ -322,3 +324,10 @@ class NewSweepSerializer(serializers.Serializer[dict[str, Any]]):
     metric = serializers.CharField(max_length=100)
     goal = serializers.ChoiceField(choices=Sweep.Goal.choices, required=False, default="maximise")
     at_once = serializers.IntegerField(required=False, default=2)
+    early_stop = serializers.ChoiceField(
+        choices=Sweep.EarlyStop.choices, required=False, allow_blank=True, default=""
+    )
+    first_step = serializers.IntegerField(
+        required=False, default=1, help_text="The first rung, for `halving`"
+    )
+    factor = serializers.IntegerField(required=False, default=3, help_text="One of so many goes on")

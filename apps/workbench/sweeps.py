@@ -12,12 +12,12 @@ from django.utils.translation import gettext as _
 
 from apps.compute.models import Job
 from apps.compute.policy import may_submit_job
-from apps.compute.services import cancel_job, submit_job
+from apps.compute.services import cancel_job, end_job, submit_job
 from apps.core import audit, background, objects
 from apps.core.errors import Conflict, Invalid, NotAllowed, PortalError
 from apps.core.policy import require
 from apps.datasets.selectors import version_by_name
-from apps.workbench import mounted
+from apps.workbench import halving, mounted
 from apps.workbench.blueprints import Blueprint
 from apps.workbench.models import Sweep, Trial
 from apps.workbench.spaces import points_of
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 ADVANCE = "workbench.advance_sweep"
 JOB_KIND = "trial"
 MOST_AT_ONCE = 50
+MOST_CURVES = 40
 
 
 def of_code(
@@ -67,12 +68,20 @@ def create_sweep(
     metric: str = "",
     goal: str = Sweep.Goal.MAXIMISE,
     at_once: int = 2,
+    early_stop: str = "",
+    first_step: int = 1,
+    factor: int = 3,
 ) -> Sweep:
-    """Ask for a sweep; its first trials start at once. Raises NotAllowed, Invalid."""
+    """Ask for a sweep; its first trials start at once. Raises NotAllowed, Invalid.
+
+    With `early_stop="halving"` trials that fall behind in what they report with `atrium.report` are ended at the steps
+    first_step, first_step x factor, and so on.
+    """
     require(may_submit_job(by, team))
     if not 1 <= at_once <= MOST_AT_ONCE:
         message = _("%(n)d trials at once are not possible; say 1 to %(most)d.")
         raise Invalid(message % {"n": at_once, "most": MOST_AT_ONCE}, fields={"at_once": _("out of range")})
+    _check_halving(early_stop, first_step, factor, metric)
     made = Sweep.objects.create(
         title=title.strip()[:200] or _("Sweep"),
         team=team,
@@ -84,11 +93,29 @@ def create_sweep(
         metric=metric.strip(),
         goal=goal,
         at_once=at_once,
+        early_stop=early_stop,
+        first_step=first_step,
+        factor=factor,
         created_by=by,
     )
     audit.record("workbench.sweep.created", made, by=by, trials=len(made.points))
     transaction.on_commit(lambda: background.enqueue(ADVANCE, made.pk))
     return made
+
+
+def _check_halving(early_stop: str, first_step: int, factor: int, metric: str) -> None:
+    wrong = {}
+    if early_stop not in ("", *Sweep.EarlyStop.values):
+        wrong["early_stop"] = _("must be “halving”, or left out")
+    elif early_stop and not metric.strip():
+        wrong["metric"] = _("is needed to tell which trials fall behind")
+    if not 1 <= first_step <= 1_000_000:
+        wrong["first_step"] = _("must be 1 or more")
+    if not 2 <= factor <= 10:
+        wrong["factor"] = _("must be 2 to 10")
+    if wrong:
+        text = "; ".join(f"{name}: {why}" for name, why in wrong.items())
+        raise Invalid(_("Trials cannot be ended early so: %(why)s.") % {"why": text}, fields=wrong)
 
 
 def cancel_sweep(sweep: Sweep, *, by: User) -> Sweep:
@@ -172,26 +199,86 @@ def advance_sweeps() -> None:
         advance_sweep(pk)
 
 
+# -- ended early -------------------------------------------------------------------------------------
+
+
+def judge_sweeps() -> None:
+    """End the trials that fall behind, in all sweeps that ask for it."""
+    running = Trial.objects.filter(sweep__early_stop=Sweep.EarlyStop.HALVING, job__status=Job.Status.RUNNING)
+    for pk in running.order_by().values_list("sweep_id", flat=True).distinct()[:200]:
+        _judge(pk)
+
+
+@transaction.atomic
+def _judge(pk: int) -> None:
+    """Every trial that reported, in the order of their numbers, so that one round has one outcome."""
+    sweep = Sweep.objects.select_for_update().get(pk=pk)
+    rule = halving.Halving(
+        sweep.first_step, sweep.factor, sweep.goal == Sweep.Goal.MAXIMISE, dict(sweep.rungs)
+    )
+    rows = Trial.objects.filter(sweep=sweep, stopped_at=None).select_related("job__team").order_by("number")
+    for trial in rows:
+        step = rule.stops(trial.number, halving.reports_of(trial.job.reports, sweep.metric))
+        if step is None or trial.job.status != Job.Status.RUNNING:
+            continue
+        reason = _("ended early: at step %(step)d it was not among the best of every %(factor)d trials")
+        end_job(trial.job, reason=reason % {"step": step, "factor": sweep.factor})
+        Trial.objects.filter(pk=trial.pk).update(stopped_at=step)
+    Sweep.objects.filter(pk=pk).update(rungs=rule.seen)
+
+
 # -- compared ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Compared:
-    """A trial as it is compared: its parameters, and the sweep's metric once it has one."""
+    """A trial as it is compared: its parameters, and the sweep's metric once it has one.
+
+    One that was ended early has the last value that it reported. `steps` is how far it came, where it reported.
+    """
 
     trial: Trial
     params: dict[str, Any]
     value: float | None
+    steps: int | None = None
 
 
 def compared(sweep: Sweep) -> list[Compared]:
     """The trials, best first; those without a value last, by number."""
     rows = sweep.trials.select_related("job").order_by("number")
-    found = [
-        Compared(row, sweep.points[row.number - 1], _value(row.job.result, sweep.metric)) for row in rows
-    ]
+    found = [_compared(sweep, row) for row in rows]
     sign = -1 if sweep.goal == Sweep.Goal.MAXIMISE else 1
     return sorted(found, key=lambda one: math.inf if one.value is None else sign * one.value)
+
+
+def _compared(sweep: Sweep, trial: Trial) -> Compared:
+    reports = halving.reports_of(trial.job.reports, sweep.metric)
+    value = _value(trial.job.result, sweep.metric)
+    if value is None and trial.stopped_at is not None and reports:
+        value = reports[-1][1]
+    steps = reports[-1][0] if reports else None
+    return Compared(trial, sweep.points[trial.number - 1], value, steps)
+
+
+def curves_of(sweep: Sweep, rows: Sequence[Compared]) -> dict[str, Any] | None:
+    """The metric of each trial step by step, those ended early dotted; None where nothing was reported."""
+    traces = []
+    for row in sorted(rows, key=lambda one: one.trial.number)[:MOST_CURVES]:
+        points = halving.reports_of(row.trial.job.reports, sweep.metric)
+        if points:
+            early = row.trial.stopped_at is not None
+            traces.append(
+                {
+                    "type": "scatter",
+                    "mode": "lines+markers" if len(points) < 40 else "lines",
+                    "name": str(row.trial.number),
+                    "x": [step for step, _value in points],
+                    "y": [value for _step, value in points],
+                    "line": {"dash": "dot" if early else "solid", "width": 1 if early else 2},
+                }
+            )
+    axes = {"xaxis": {"title": {"text": str(_("step"))}}, "yaxis": {"title": {"text": sweep.metric}}}
+    return {"data": traces, "layout": axes} if traces else None
 
 
 def _value(result: Any, metric: str) -> float | None:
@@ -208,6 +295,8 @@ def figure_of(sweep: Sweep, rows: Sequence[Compared]) -> dict[str, Any] | None:
         return None
     axes = [_axis(name, [row.params[name] for row in ended], sweep.space[name]) for name in sweep.space]
     values = [row.value for row in ended]
+    if all(row.steps is not None for row in ended):
+        axes.append({"label": str(_("steps")), "values": [row.steps for row in ended]})
     axes.append({"label": sweep.metric, "values": values})
     line = {"color": values, "colorscale": "Viridis", "showscale": True}
     trace = {"type": "parcoords", "line": line, "dimensions": axes}

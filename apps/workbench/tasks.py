@@ -68,6 +68,12 @@ def advance_sweeps() -> None:
     sweeps.advance_sweeps()
 
 
+@background.every(2, "workbench.judge_sweeps")
+def judge_sweeps() -> None:
+    """Trials that fall behind."""
+    sweeps.judge_sweeps()
+
+
 @background.every(10, "workbench.tend")
 def tend_workspaces() -> None:
     """Leases, idleness, what is at work."""

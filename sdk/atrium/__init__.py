@@ -2,6 +2,7 @@
 
 import atrium
 atrium.progress(0.4, "training")                  # in a job: shown on its page
+atrium.report(epoch, f1=0.8)                      # in a job: its curve; a sweep ends trials that fall behind
 table = atrium.dataset("digits")                  # a mounted data set
 atrium.register(model, name="digits", version="1.1.0", signature=…)   # a version of a capability
 atrium.Client("digits").infer({"image": pixels})  # call a capability
@@ -11,7 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from atrium.logged import log
-from atrium.work import base_model, inputs, outputs, params, progress, result
+from atrium.work import base_model, inputs, outputs, params, progress, report, result
 
 if TYPE_CHECKING:
     from atrium.client import AsyncClient, Client
@@ -46,6 +47,7 @@ __all__ = [
     "params",
     "progress",
     "register",
+    "report",
     "result",
     "save_model",
     "submit",

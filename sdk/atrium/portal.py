@@ -327,7 +327,8 @@ def submit(
 
     Of a notebook the executed copy is kept with the job's files; `params` replace what its cell tagged
     `parameters` sets. With `sweep` it is run with many sets of parameters, and the sweep is returned:
-    `sweep={"space": {"depth": [2, 4]}, "metric": "accuracy"}`, with method, count, seed, goal, at_once if wanted.
+    `sweep={"space": {"depth": [2, 4]}, "metric": "accuracy"}`, with method, count, seed, goal, at_once if wanted;
+    `"early_stop": "halving"` ends the trials that fall behind in what they tell with `atrium.report`.
     """
     path, sweep = Path(source), facts.pop("sweep", None)
     kind = "notebook" if path.suffix == ".ipynb" else "script"

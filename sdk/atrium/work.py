@@ -52,6 +52,13 @@ def progress(fraction: float, message: str = "") -> None:
     _write("progress.json", {"fraction": round(share, 4), "message": str(message)[:500]})
 
 
+def report(step: int, **metrics: float) -> None:
+    """Tell the job's page, and the sweep that it is a trial of, how it does after so many steps or epochs."""
+    told = {"step": int(step), **{name: float(value) for name, value in metrics.items()}}
+    with (folder() / "reports.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(told) + "\n")
+
+
 def result(document: Any) -> None:
     """Leave the job's result; a second call replaces the first."""
     _write("result.json", document)

@@ -194,10 +194,15 @@ def test_progress_is_shown_while_it_runs(ada, radio, fake):
     job.refresh_from_db()
     fake.write(job.workload_id, "progress.json", json.dumps({"fraction": 0.4, "message": "fitting"}).encode())
 
+    fake.write(
+        job.workload_id, "reports.jsonl", b'{"step": 1, "f1": 0.5, "note": "x"}\n{"step": 2, "f1": NaN}\n{"st'
+    )
+
     attempts.reconcile()
 
     job.refresh_from_db()
     assert (job.progress, job.progress_message) == (0.4, "fitting")
+    assert job.reports == [{"step": 1, "f1": 0.5}, {"step": 2}]
 
 
 def test_kill_between_admission_and_start_loses_nothing(ada, radio, fake, monkeypatch):

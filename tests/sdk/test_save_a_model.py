@@ -56,8 +56,11 @@ def test_progress_and_result_are_left_in_the_work_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("ATRIUM_WORK", str(tmp_path))
     atrium.progress(1.7, "nearly")
     atrium.result({"accuracy": 0.5})
+    atrium.report(1, f1=0.25)
+    atrium.report(2, f1=0.5)
     assert json.loads((tmp_path / "progress.json").read_text()) == {"fraction": 1.0, "message": "nearly"}
     assert json.loads((tmp_path / "result.json").read_text()) == {"accuracy": 0.5}
+    assert (tmp_path / "reports.jsonl").read_text() == '{"step": 1, "f1": 0.25}\n{"step": 2, "f1": 0.5}\n'
     assert atrium.params() == {}
 
 

@@ -1,7 +1,7 @@
 """The writes of compute: jobs, their attempts, and workloads that other apps run for long."""
 
 from apps.compute.services.egress import allow_host, remove_host, set_host_enabled
-from apps.compute.services.jobs import cancel_job, retry_job, submit_job, submit_script
+from apps.compute.services.jobs import cancel_job, end_job, retry_job, submit_job, submit_script
 from apps.compute.services.locks import Lock, have_lock, lock_of, submit_lock, why_no_lock
 from apps.compute.services.workloads import (
     grow_reservation,
@@ -17,6 +17,7 @@ __all__ = [
     "Lock",
     "allow_host",
     "cancel_job",
+    "end_job",
     "grow_reservation",
     "have_lock",
     "lock_of",

@@ -25,6 +25,7 @@ from apps.compute.job_environment import variables_for
 from apps.compute.models import Attempt, Job, Reservation
 from apps.compute.selectors import capacity, in_use
 from apps.compute.services.jobs import finished
+from apps.compute.services.told import told_by
 from apps.core import background, objects, secrets
 from apps.core.errors import Conflict, PortalError
 
@@ -192,7 +193,7 @@ def _note(job: Job, observed: Observed) -> None:
         except Conflict:
             return
     seen = {"memory_mb": observed.memory_mb, "peak_memory_mb": observed.peak_memory_mb}
-    seen |= {"cpu_s": observed.cpu_s, **_progress(job)}
+    seen |= {"cpu_s": observed.cpu_s, **told_by(job)}
     _sample(job, observed)
     changed = {name: value for name, value in seen.items() if getattr(job, name) != value}
     if changed:
@@ -209,19 +210,6 @@ def _sample(job: Job, observed: Observed) -> None:
     Attempt.objects.filter(pk=attempt.pk).update(usage=needs.with_sample(attempt.usage, sample))
 
 
-def _progress(job: Job) -> dict[str, Any]:
-    raw = engine().read(job.workload_id, "progress.json", limit=10_000)
-    try:
-        told = json.loads(raw) if raw else {}
-        fraction = told.get("fraction")
-        return {
-            "progress": min(1.0, max(0.0, float(fraction))) if fraction is not None else job.progress,
-            "progress_message": str(told.get("message", job.progress_message))[:300],
-        }
-    except (ValueError, TypeError, AttributeError):
-        return {}  # half-written, or the code writes something else there
-
-
 # -- end --------------------------------------------------------------------------------------------
 
 
@@ -236,7 +224,7 @@ def conclude_job(job_id: int) -> None:
 
 
 def _conclude(job: Job, observed: Observed) -> None:
-    facts = {**_progress(job), "memory_mb": 0, "peak_memory_mb": observed.peak_memory_mb}
+    facts = {**told_by(job), "memory_mb": 0, "peak_memory_mb": observed.peak_memory_mb}
     facts["cpu_s"] = observed.cpu_s
     if observed.state == "succeeded":
         try:

@@ -105,8 +105,16 @@ def cancel_job(job: Job, *, by: User) -> Job:
     Raises NotAllowed, StaleWrite.
     """
     require(may_cancel_job(by, job))
+    return _cancel(job, by, _("cancelled by %(name)s") % {"name": by.get_username()})
+
+
+def end_job(job: Job, *, reason: str) -> Job:
+    """End a job as the portal's own decision, which `reason` tells. Raises StaleWrite."""
+    return _cancel(job, None, reason)
+
+
+def _cancel(job: Job, by: User | None, reason: str) -> Job:
     with transaction.atomic():
-        reason = _("cancelled by %(name)s") % {"name": by.get_username()}
         now = timezone.now()
         if job.status == Job.Status.QUEUED:
             Job.lifecycle.move(
@@ -137,6 +145,7 @@ def retry_job(job: Job, *, by: User) -> Job:
             losses=0,
             progress=None,
             progress_message="",
+            reports=[],
             result=None,
             outputs={},
             cancel_requested_at=None,

@@ -78,6 +78,8 @@ def sweep(request: HttpRequest, pk: int) -> HttpResponse:
         "names": list(found.space),
         "rows": [(row, [row.params[name] for name in found.space]) for row in rows],
         "figure": sweeps.figure_of(found, rows),
+        "curves": sweeps.curves_of(found, rows),
+        "stopped": sum(row.trial.stopped_at is not None for row in rows),
         "ended": len(rows) - running,
         "failed": sum(row.trial.job.status == Job.Status.FAILED for row in rows),
         "share": (len(rows) - running) / max(1, len(found.points)),
