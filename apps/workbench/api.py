@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, cast
 
 from django.db.models import Prefetch
+from django.http import FileResponse
 from django.utils.translation import gettext as _
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
@@ -14,12 +17,13 @@ from rest_framework.response import Response
 from apps.accounts.models import Team
 from apps.catalog.selectors import get_version
 from apps.compute.selectors import job_visible_to
+from apps.core import objects
 from apps.core.api import IdempotencyMixin
 from apps.core.errors import Invalid
 from apps.core.policy import require
 from apps.datasets.models import DatasetVersion
 from apps.datasets.selectors import version_by_name
-from apps.workbench import packages, recipes, registering, services, sweeps
+from apps.workbench import packages, recipes, registering, services, snapshots, sweeps
 from apps.workbench.models import Environment, Recipe, Registration, Sweep, Workspace
 from apps.workbench.placing import calls_draft, calls_named, put_notebook
 from apps.workbench.policy import may_publish_recipe, may_see_experiments
@@ -48,6 +52,7 @@ from apps.workbench.serializers import (
     RecipeSerializer,
     RegistrationSerializer,
     RunRecipeSerializer,
+    SnapshotSerializer,
     SweepSerializer,
     TrialSerializer,
     WorkspaceChangeSerializer,
@@ -124,6 +129,37 @@ class WorkspaceViewSet(
                 raise Invalid(message, fields={"datasets": message})
             services.mount_datasets(changed, found, by=person)
         return Response(WorkspaceSerializer(changed).data)
+
+    @extend_schema(
+        parameters=[OpenApiParameter("path", str, description="One notebook")],
+        responses=SnapshotSerializer(many=True),
+    )
+    @action(detail=True, ordering=("-pk",), url_path="snapshots")
+    def list_snapshots(self, request: Request, pk: str = "") -> Response:
+        """The notebooks as they were saved, newest first."""
+        rows: Any = snapshots.snapshots_of(self.get_object(), request.query_params.get("path", ""))
+        return self.get_paginated_response(SnapshotSerializer(self.paginate_queryset(rows), many=True).data)
+
+    @extend_schema(responses={(200, "application/x-ipynb+json"): OpenApiTypes.BINARY})
+    @action(detail=True, url_path=r"snapshots/(?P<snapshot>[0-9]{1,18})/content")
+    def snapshot_content(self, request: Request, snapshot: str, pk: str = "") -> FileResponse:
+        """A notebook as it was."""
+        kept = snapshots.get_snapshot(self.get_object(), int(snapshot))
+        return FileResponse(
+            objects.open_object(kept.sha256),
+            as_attachment=True,
+            filename=PurePosixPath(kept.path).name,
+            content_type="application/x-ipynb+json",
+        )
+
+    @extend_schema(request=None, responses={204: None})
+    @action(detail=True, methods=["post"], url_path=r"snapshots/(?P<snapshot>[0-9]{1,18})/restore")
+    def restore_snapshot(self, request: Request, snapshot: str, pk: str = "") -> Response:
+        """Put a notebook back as it was; what stands there now becomes a snapshot."""
+        workspace = self.get_object()
+        kept = snapshots.get_snapshot(workspace, int(snapshot))
+        snapshots.restore_snapshot(workspace, kept, by=cast("User", request.user))
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses=WorkspaceSerializer)
     @action(detail=True, methods=["post"])

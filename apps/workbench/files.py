@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import stat
 from collections.abc import Iterator
@@ -30,14 +31,14 @@ class Found:
     size: int
 
 
-def walk(home: Path) -> Iterator[tuple[Found, BinaryIO]]:
-    """The regular files below `home` with open handles, hidden ones left out, in order of their path."""
+def walk(home: Path, suffixes: tuple[str, ...] = ()) -> Iterator[tuple[Found, BinaryIO]]:
+    """The regular files below `home` (with one of `suffixes`) with open handles, in order; hidden ones are left out."""
     if not home.is_dir():
         return
     for where, folders, names, parent in os.fwalk(home, follow_symlinks=False):
         folders[:] = sorted(name for name in folders if _is_shown(name) and name not in _SKIPPED)
         for name in sorted(names):
-            if not _is_shown(name):
+            if not _is_shown(name) or (suffixes and not name.endswith(suffixes)):
                 continue
             try:
                 with _regular(name, parent) as handle:
@@ -72,9 +73,13 @@ def notebooks(home: Path) -> list[Found]:
     return list(_ending(home, ".ipynb"))
 
 
+def notebooks_with_handles(home: Path) -> Iterator[tuple[Found, BinaryIO]]:
+    """The notebooks with open handles, at most the first 200."""
+    return islice(walk(home, (".ipynb",)), 200)
+
+
 def _ending(home: Path, *suffixes: str) -> Iterator[Found]:
-    matching = (file for file, _handle in walk(home) if PurePosixPath(file.path).suffix in suffixes)
-    return islice(matching, 200)
+    return islice((file for file, _handle in walk(home, suffixes)), 200)
 
 
 def within_limits(home: Path) -> Iterator[tuple[Found, BinaryIO]]:
@@ -92,6 +97,13 @@ def within_limits(home: Path) -> Iterator[tuple[Found, BinaryIO]]:
 @contextmanager
 def opened(home: Path, path: str) -> Iterator[BinaryIO]:
     """One regular file below `home`, reached through real folders only. Raises OSError."""
+    with _folder_of(home, path) as (parent, name), _regular(name, parent) as handle:
+        yield handle
+
+
+@contextmanager
+def _folder_of(home: Path, path: str) -> Iterator[tuple[int, str]]:
+    """The folder that a path lies in, reached through real folders only, and the name in it. Raises OSError."""
     *folders, name = PurePosixPath(path).parts or ("",)
     if not name or ".." in (*folders, name) or path.startswith("/"):
         raise FileNotFoundError(path)
@@ -102,10 +114,31 @@ def opened(home: Path, path: str) -> Iterator[BinaryIO]:
             inner = os.open(folder, flags, dir_fd=parent)
             os.close(parent)
             parent = inner
-        with _regular(name, parent) as handle:
-            yield handle
+        yield parent, name
     finally:
         os.close(parent)
+
+
+def put_over(home: Path, path: str, content: bytes) -> float:
+    """Write a file in one step, for whoever owns its folder, over the one that is there; its time. Raises OSError.
+
+    A link at its place is replaced, not followed; a folder there is an error.
+    """
+    with _folder_of(home, path) as (parent, name):
+        owner, part = os.fstat(parent), f".{secrets.token_hex(8)}.part"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(part, flags, 0o644, dir_fd=parent), "wb") as file:
+            file.write(content)
+            file.flush()
+            if os.geteuid() == 0:
+                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
+            saved_at = os.fstat(file.fileno()).st_mtime
+        try:
+            os.rename(part, name, src_dir_fd=parent, dst_dir_fd=parent)
+        except OSError:
+            os.unlink(part, dir_fd=parent)
+            raise
+        return saved_at
 
 
 def put_new(home: Path, name: str, content: bytes) -> str:

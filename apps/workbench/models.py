@@ -217,6 +217,26 @@ class Entry(models.Model):
         ]
 
 
+class NotebookSnapshot(models.Model):
+    """A notebook of a workspace as it was saved; see `snapshots`. `saved_at` is the file's own time."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="snapshots")
+    path = models.CharField(max_length=1000)
+    sha256 = models.CharField(max_length=64)
+    size = models.BigIntegerField()
+    cells = models.PositiveIntegerField()
+    saved_at = models.DateTimeField()
+    taken_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("snapshot of a notebook")
+        verbose_name_plural = _("snapshots of notebooks")
+        indexes = [models.Index(fields=["workspace", "path", "-id"], name="snapshot_by_notebook")]
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.taken_at:%Y-%m-%d %H:%M}"
+
+
 class Registration(models.Model):
     """A trained model on its way from the tracker into the catalog: asked for, copied in the background, a version.
 

@@ -55,6 +55,14 @@ def cells_of(data: bytes) -> list[Cell]:
         raise Invalid(_("This file is no notebook of format 4, or it is damaged.")) from error
 
 
+def sources_of(data: bytes) -> list[str]:
+    """The sources of a notebook's cells, in order. Raises Invalid when it is none."""
+    try:
+        return [_text(row.get("source")) for row in json.loads(data)["cells"][:MOST_CELLS]]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise Invalid(_("This file is no notebook of format 4, or it is damaged.")) from error
+
+
 def _cell(row: dict[str, Any]) -> Cell:
     kind, source = str(row.get("cell_type")), _text(row.get("source"))
     if kind == "markdown":

@@ -6,7 +6,15 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.workbench.models import Environment, Recipe, RecipeRun, Registration, Sweep, Workspace
+from apps.workbench.models import (
+    Environment,
+    NotebookSnapshot,
+    Recipe,
+    RecipeRun,
+    Registration,
+    Sweep,
+    Workspace,
+)
 from apps.workbench.placing import MOST_ROWS
 
 
@@ -331,3 +339,12 @@ class NewSweepSerializer(serializers.Serializer[dict[str, Any]]):
         required=False, default=1, help_text="The first rung, for `halving`"
     )
     factor = serializers.IntegerField(required=False, default=3, help_text="One of so many goes on")
+
+
+class SnapshotSerializer(serializers.ModelSerializer[NotebookSnapshot]):
+    """A notebook as it was saved."""
+
+    class Meta:
+        model = NotebookSnapshot
+        fields = ["id", "path", "cells", "size", "sha256", "saved_at", "taken_at"]
+        read_only_fields = fields

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from apps.core import background
-from apps.workbench import packages, recipes, reconcile, registering, spares, sweeps, tending, tracking
+from apps.workbench import (
+    packages,
+    recipes,
+    reconcile,
+    registering,
+    snapshots,
+    spares,
+    sweeps,
+    tending,
+    tracking,
+)
 from apps.workbench.entry import forget_expired_entries
 from apps.workbench.services import COPY_FILES, RECONCILE
 
@@ -66,6 +76,12 @@ def advance_sweep(pk: int) -> None:
 def advance_sweeps() -> None:
     """Sweeps whose next trial is due."""
     sweeps.advance_sweeps()
+
+
+@background.every(10, "workbench.take_snapshots")
+def take_snapshots() -> None:
+    """Notebooks that were saved."""
+    snapshots.take_snapshots()
 
 
 @background.every(2, "workbench.judge_sweeps")

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.workbench.views import experiments, placing, recipes, sweeps
+from apps.workbench.views import experiments, notebooks, placing, recipes, sweeps
 from apps.workbench.views import workspaces as views
 
 app_name = "workbench"
@@ -22,8 +22,13 @@ urlpatterns = [
     path("workspaces/<int:pk>/restore/", views.restore, name="restore"),
     path("workspaces/<int:pk>/renew/", views.renew, name="renew"),
     path("workspaces/<int:pk>/facts/", views.facts, name="facts"),
-    path("workspaces/<int:pk>/notebooks/", views.notebook_list, name="notebooks"),
-    path("workspaces/<int:pk>/notebooks/<path:path>", views.notebook, name="notebook"),
+    path("workspaces/<int:pk>/notebooks/", notebooks.notebook_list, name="notebooks"),
+    path("workspaces/<int:pk>/notebooks/<path:path>", notebooks.notebook, name="notebook"),
+    path(
+        "workspaces/<int:pk>/snapshots/<int:snapshot>/restore/",
+        notebooks.restore_snapshot,
+        name="restore_snapshot",
+    ),
     path("workspaces/<int:pk>/settings/", views.settings_page, name="settings"),
     path("workspaces/<int:pk>/clone/", views.clone, name="clone"),
     path("workspaces/<int:pk>/environment/", views.save_environment, name="save_environment"),

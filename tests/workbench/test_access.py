@@ -10,7 +10,7 @@ from apps.gateway import partitions
 from apps.gateway.dataplane.call import new_id
 from apps.gateway.models import Call
 from apps.workbench import api_urls, recipes, services, sweeps, urls
-from apps.workbench.models import Environment, Registration
+from apps.workbench.models import Environment, NotebookSnapshot, Registration
 from tests.access import PEOPLE, Row, differences, uncovered
 from tests.factories import make_capability, put_files
 
@@ -37,6 +37,12 @@ TABLE = [
     Row("GET", f"{W}facts/", TEAM),
     Row("GET", f"{W}notebooks/", TEAM),
     Row("GET", f"{W}notebooks/first.ipynb", (302, 404, 404, 404, 404, 404)),
+    Row("POST", f"{W}snapshots/{{snapshot}}/restore/", OWNER),
+    Row("GET", f"{A}workspaces/{{workspace}}/snapshots/", API_TEAM),
+    Row("GET", f"{A}workspaces/{{workspace}}/snapshots/{{snapshot}}/content/", API_TEAM),
+    Row(
+        "POST", f"{A}workspaces/{{workspace}}/snapshots/{{snapshot}}/restore/", (401, 204, 404, 404, 404, 403)
+    ),
     Row("GET", f"{W}settings/", TEAM),
     Row("POST", f"{W}settings/", (302, 200, 404, 404, 404, 403)),
     Row("GET", f"{W}run/", (302, 200, 404, 404, 404, 403)),
@@ -165,6 +171,14 @@ def names(radio, ada, monkeypatch):
         "call": call.request_id,
         **dict(zip(("workspace", "resting", "third"), workspaces, strict=True)),
         "environment": environment.pk,
+        "snapshot": NotebookSnapshot.objects.create(
+            workspace_id=workspaces[0],
+            path="first-draft.ipynb",
+            sha256=put_files({"a": b"{}"})["a"],
+            size=2,
+            cells=0,
+            saved_at=timezone.now(),
+        ).pk,
         "job": submit_script("A job", "print(1)", by=ada, team=radio).pk,
         "sweep": made[0],
         "other_sweep": made[1],

@@ -22,7 +22,7 @@ from apps.core.errors import Conflict, Invalid, NotFound
 from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.core.urns import urn
-from apps.workbench import entry, files, notebooks, packages, services
+from apps.workbench import entry, files, packages, services
 from apps.workbench.forms import (
     CloneForm,
     EnvironmentForm,
@@ -145,7 +145,7 @@ def terminal(request: HttpRequest, pk: int) -> HttpResponse:
 def state(request: HttpRequest, pk: int) -> HttpResponse:
     """The fragment that follows a start or a stop; reloads the page when it has arrived."""
     found = workspace_for(user_of(request), pk)
-    response = render(request, "workbench/_state.html", _context(request, found))
+    response = render(request, "workbench/_state.html", context_of(request, found))
     if found.status not in _MOVING:
         response["HX-Refresh"] = "true"
     return response
@@ -157,40 +157,10 @@ def state(request: HttpRequest, pk: int) -> HttpResponse:
 def facts(request: HttpRequest, pk: int) -> HttpResponse:
     """The fragment with what the workspace uses, what is at work in it and how long its lease lasts."""
     found = workspace_for(user_of(request), pk)
-    response = render(request, "workbench/_facts.html", _context(request, found))
+    response = render(request, "workbench/_facts.html", context_of(request, found))
     if found.status != "running":
         response["HX-Refresh"] = "true"
     return response
-
-
-@login_required
-@require_GET
-def notebook_list(request: HttpRequest, pk: int) -> HttpResponse:
-    """The notebooks of a workspace, to be read whether it runs or not."""
-    found = workspace_for(user_of(request), pk)
-    rows = files.notebooks(home_of(found))
-    context = {**_context(request, found), "notebooks": rows, "tab_notebooks": True}
-    return render(request, "workbench/notebooks.html", context)
-
-
-@login_required
-@require_GET
-def notebook(request: HttpRequest, pk: int, path: str) -> HttpResponse:
-    """One notebook with its outputs."""
-    found = workspace_for(user_of(request), pk)
-    try:
-        with files.opened(home_of(found), path) as handle:
-            data = handle.read(notebooks.LARGEST + 1)
-    except OSError as error:
-        raise NotFound(_("There is no notebook “%(path)s” in this workspace.") % {"path": path}) from error
-    context = {**_context(request, found), "path": path, "tab_notebooks": True}
-    try:
-        if len(data) > notebooks.LARGEST:
-            raise Invalid(_("The notebook is larger than 32 MB. Open it in JupyterLab."))
-        context["cells"] = notebooks.cells_of(data)
-    except Invalid as error:
-        context["problem"] = error.message
-    return render(request, "workbench/notebook.html", context)
 
 
 @login_required
@@ -234,7 +204,7 @@ def _settings(request: HttpRequest, found: Workspace, **forms: Any) -> HttpRespo
     }
     edit = may_edit_workspace(user, found)
     installed = packages.installed_in(home_of(found)) if edit else []
-    context = {**_context(request, found), **shown, "installed": installed, "tab_settings": True}
+    context = {**context_of(request, found), **shown, "installed": installed, "tab_settings": True}
     context |= _local_editor(found)
     wrong = any(form.errors for form in forms.values())
     return render(request, "workbench/settings.html", context, status=422 if wrong else 200)
@@ -301,7 +271,13 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             return redirect(f"/jobs/{job.pk}/")
     jobs = Job.objects.filter(subject=urn(found)).order_by("-pk")[:10]
-    context = {**_context(request, found), "form": form, "jobs": jobs, "measured": measured, "tab_run": True}
+    context = {
+        **context_of(request, found),
+        "form": form,
+        "jobs": jobs,
+        "measured": measured,
+        "tab_run": True,
+    }
     return render(request, "workbench/run.html", context, status=422 if form.errors else 200)
 
 
@@ -317,10 +293,10 @@ def _show(request: HttpRequest, pk: int, template: str, **more: Any) -> HttpResp
     csp.allow(request, "frame-src", origin)
     csp.allow(request, "form-action", origin)  # the redirect of the form that opens a new tab
     csp.allow(request, "connect-src", origin, origin.replace("http", "ws", 1))
-    return render(request, template, {**_context(request, found), **more})
+    return render(request, template, {**context_of(request, found), **more})
 
 
-def _context(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
+def context_of(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
     user = user_of(request)
     portal = settings.ATRIUM.web_url
     _add_usage(workspace)
