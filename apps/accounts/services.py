@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.models import Membership, PersonalToken, Role, Site, Team, User
 from apps.accounts.policy import may_administer, may_archive_site, may_lead
-from apps.core import audit, secrets
+from apps.core import audit, events, secrets
 from apps.core.errors import Invalid, NotAllowed
 from apps.core.policy import require
 
@@ -128,6 +128,7 @@ def change_team(team: Team, *, name: str, site: Site, owner: User | None, by: Us
     require(may_administer(by))
     if site.pk != team.site_id:
         _take_in(site)
+        events.publish("accounts.team_moved", team.pk, site=site.slug)
     team.name, team.site, team.owner = name, site, owner
     team.save(update_fields=["name", "site", "owner"])
     told = owner.get_username() if owner else ""

@@ -102,13 +102,22 @@ class RowsField(forms.Field):
         """Raises ValidationError when a row is wrong; the row itself says why."""
         if not value.is_valid():
             raise forms.ValidationError([*value.non_form_errors(), *_wrong(value)])
-        rows = [_told(form) for form in value.forms if form.cleaned_data and form not in value.deleted_forms]
+        kept = [_complete(form) for form in value.forms if form not in value.deleted_forms]
+        rows = [_told(form) for form in kept if form.cleaned_data]
         if self.required and not rows:
             raise forms.ValidationError(self.error_messages["required"], code="required")
         return rows
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return True
+
+
+def _complete(form: forms.Form) -> forms.Form:
+    """A row that was left as it was offered counts too, where nothing is missing in it."""
+    if form.cleaned_data:
+        return form
+    offered = type(form)(form.data, prefix=form.prefix)
+    return offered if offered.is_valid() else form
 
 
 def _wrong(rows: BaseFormSet[Any]) -> Iterator[str]:

@@ -10,7 +10,7 @@ class GatewayConfig(AppConfig):
         from apps.catalog import examples
         from apps.core import events, menu
         from apps.gateway import selectors, tasks
-        from apps.gateway.services import announce_capability
+        from apps.gateway.services import announce, announce_capability
         from apps.gateway.testkeys import make_test_key
         from apps.instances import routes, testkeys
 
@@ -18,5 +18,6 @@ class GatewayConfig(AppConfig):
         testkeys.register(make_test_key)
         examples.register(selectors.examples)
         events.on("catalog.version_packaged", lambda _key, _facts: tasks.renew_keys())
+        events.on("accounts.team_moved", lambda _key, _facts: announce())
         people = frozenset({"developer", "qa", "operator"})
         menu.register(menu.MenuItem(_("Operations"), _("Calls"), "calls:list", "activity", people, order=320))

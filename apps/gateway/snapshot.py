@@ -77,6 +77,7 @@ def _keys(grants: QuerySet[Grant]) -> dict[str, Any]:
             "expires_at",
             "status",
             "addresses",
+            "team__site__slug",
         )
     )
     return {digest: _key(*row) for digest, *row in rows.iterator(5000)}
@@ -91,6 +92,7 @@ def _key(
     expires: datetime | None,
     status: str,
     addresses: list[str],
+    site: str | None,
 ) -> dict[str, Any]:
     """What the data plane takes for granted is left out: there may be 100,000 of these."""
     told: dict[str, Any] = {"grant": pk, "pool": pool, "capability": slug}
@@ -104,6 +106,8 @@ def _key(
         told["status"] = status
     if addresses:
         told["addresses"] = addresses
+    if site:
+        told["site"] = site
     return told
 
 
@@ -137,6 +141,10 @@ def _capabilities(
             ],
             "salt": rows[0].salt if rows else slug,
         }
+        if sites := {site for row in rows for site in row.at_sites}:
+            pictures[slug]["sites"] = {
+                site: [row.at_sites.get(site, row.weight) for row in rows] for site in sorted(sites)
+            }
         if status == Capability.Status.DEPRECATED and deprecated_at:
             pictures[slug] |= _end_of_life(deprecated_at, retires_on)
         if pk in pinned:

@@ -139,12 +139,14 @@ class Replica(models.Model):
 class TrafficWeight(models.Model):
     """The share, in percent, of a capability's production calls that goes to one deployment.
 
+    `at_sites` names the sites where callers have another share: {site's short name: percent}.
     `salt` decides with the caller's name who lands where, and stays while the weights change.
     """
 
     capability = models.ForeignKey("catalog.Capability", on_delete=models.CASCADE, related_name="+")
     deployment = models.OneToOneField(Deployment, on_delete=models.CASCADE, related_name="traffic")
     weight = models.PositiveSmallIntegerField(_("share"))
+    at_sites = models.JSONField(_("shares at single sites"), default=dict, blank=True)
     salt = models.CharField(max_length=32)
     set_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
@@ -156,7 +158,7 @@ class TrafficWeight(models.Model):
         verbose_name_plural = _("traffic shares")
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(weight__gte=1, weight__lte=100), name="traffic_weight_is_percent"
+                condition=models.Q(weight__gte=0, weight__lte=100), name="traffic_weight_is_percent"
             ),
         ]
 

@@ -73,6 +73,15 @@ def weights_of(capability: Capability) -> dict[int, int]:
     return dict(found.values_list("deployment_id", "weight"))
 
 
+def weights_at_sites(capability: Capability) -> dict[str, dict[int, int]]:
+    """{site's short name: {deployment id: percent}} for the sites whose callers have other shares than the rest."""
+    found: dict[str, dict[int, int]] = {}
+    for row in TrafficWeight.objects.filter(capability=capability).order_by("deployment_id"):
+        for site, percent in row.at_sites.items():
+            found.setdefault(site, {})[row.deployment_id] = percent
+    return found
+
+
 def shadows() -> QuerySet[Shadow]:
     """Every mirror of production calls."""
     return Shadow.objects.select_related("deployment__version").order_by("capability_id")

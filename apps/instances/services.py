@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from apps.accounts.models import Site
 from apps.catalog.models import Capability, Version
 from apps.core import audit, background
 from apps.core.errors import Conflict, Invalid, NotAllowed
@@ -21,7 +22,7 @@ from apps.instances.models import Deployment, Shadow, TrafficWeight
 from apps.instances.policy import may_change, may_deploy, may_host, may_set_weights
 
 if TYPE_CHECKING:
-    from apps.accounts.models import Site, Team, User
+    from apps.accounts.models import Team, User
 
 RECONCILE = "instances.reconcile_deployment"
 MOST_REPLICAS = 32
@@ -160,10 +161,16 @@ def scale_deployment(deployment: Deployment, replicas: int, *, by: User | None) 
 
 @transaction.atomic
 def set_weights(
-    capability: Capability, weights: Mapping[int, int], *, by: User | None, going_back: bool = False
+    capability: Capability,
+    weights: Mapping[int, int],
+    *,
+    by: User | None,
+    going_back: bool = False,
+    at_sites: Mapping[str, Mapping[int, int]] | None = None,
 ) -> dict[int, int]:
     """Divide a capability's production traffic: {deployment id: percent}, 100 together, or {} for none.
 
+    `at_sites` divides it otherwise for the callers of single sites: {site's short name: the same}.
     Every version that gains traffic passes the guard. `by=None` is the portal itself (gray stages, roll-back),
     which passes the same guard; `going_back` lets what ran before have all of it whatever finding is open about it.
     Raises NotAllowed with the guard's reason, Invalid, Conflict.
@@ -171,34 +178,62 @@ def set_weights(
     if by is not None:
         require(may_set_weights(by, capability))
     Capability.objects.select_for_update().get(pk=capability.pk)
+    wanted = _whole(weights)
+    elsewhere = {site: _whole(shares) for site, shares in (at_sites or {}).items()}
+    _check_sites(elsewhere)
+    most = dict(wanted)
+    for shares in elsewhere.values():
+        most |= {pk: max(percent, most.get(pk, 0)) for pk, percent in shares.items()}
+    found = {
+        row.pk: row
+        for row in Deployment.objects.select_related("version__capability").filter(
+            pk__in=most, capability=capability
+        )
+    }
+    rows = TrafficWeight.objects.filter(capability=capability)
+    before = dict(rows.values_list("deployment_id", "weight"))
+    had = {row.deployment_id: max([row.weight, *row.at_sites.values()]) for row in rows}
+    for pk, percent in most.items():
+        _check_target(pk, found.get(pk), already=pk in before)
+        if not going_back:
+            _check_share(found[pk], percent, had.get(pk, 0))
+    salt = _write_weights(capability, wanted, elsewhere, by)
+    for shadow in Shadow.objects.filter(deployment_id__in=most):
+        _end_shadow(shadow, by)
+    # With the versions and the salt one can tell for ever who was answered by what.
+    versions = {pk: row.version.number for pk, row in found.items()}
+    facts = {"before": before, "after": wanted, "versions": versions, "salt": salt}
+    audit.record(
+        "instances.weights.set",
+        capability,
+        by=by,
+        **facts,
+        **({"at_sites": elsewhere} if elsewhere else {}),
+    )
+    publish("instances.weights_changed", capability.pk, before=before, after=wanted)
+    routes.changed(capability.pk)
+    return wanted
+
+
+def _whole(weights: Mapping[int, int]) -> dict[int, int]:
+    """The shares without those of nothing; refused unless they are 100 together, or none."""
     wanted = {int(key): _percent(value) for key, value in weights.items() if value}
     if wanted and sum(wanted.values()) != 100:
         raise Invalid(
             _("The shares add up to %(sum)d %%. They must add up to 100 %%.") % {"sum": sum(wanted.values())},
             fields={"weights": _("must add up to 100")},
         )
-    found = {
-        row.pk: row
-        for row in Deployment.objects.select_related("version__capability").filter(
-            pk__in=wanted, capability=capability
-        )
-    }
-    before = dict(TrafficWeight.objects.filter(capability=capability).values_list("deployment_id", "weight"))
-    for pk, percent in wanted.items():
-        _check_target(pk, found.get(pk), already=pk in before)
-        if not going_back:
-            _check_share(found[pk], percent, before.get(pk, 0))
-    salt = _write_weights(capability, wanted, by)
-    for shadow in Shadow.objects.filter(deployment_id__in=wanted):
-        _end_shadow(shadow, by)
-    # With the versions and the salt one can tell for ever who was answered by what.
-    versions = {pk: row.version.number for pk, row in found.items()}
-    audit.record(
-        "instances.weights.set", capability, by=by, before=before, after=wanted, versions=versions, salt=salt
-    )
-    publish("instances.weights_changed", capability.pk, before=before, after=wanted)
-    routes.changed(capability.pk)
     return wanted
+
+
+def _check_sites(elsewhere: Mapping[str, Mapping[int, int]]) -> None:
+    known = set(Site.objects.filter(slug__in=elsewhere).values_list("slug", flat=True))
+    for site, shares in elsewhere.items():
+        if site not in known or not shares:
+            raise Invalid(
+                _("There is no site “%(site)s”, or it is given no shares.") % {"site": site},
+                fields={"at_sites": site},
+            )
 
 
 @transaction.atomic
@@ -357,13 +392,25 @@ def _check_target(pk: int, deployment: Deployment | None, *, already: bool) -> N
         )
 
 
-def _write_weights(capability: Capability, wanted: Mapping[int, int], by: User | None) -> str:
+def _write_weights(
+    capability: Capability,
+    wanted: Mapping[int, int],
+    elsewhere: Mapping[str, Mapping[int, int]],
+    by: User | None,
+) -> str:
     first = TrafficWeight.objects.filter(capability=capability).first()
     salt = first.salt if first else secrets.token_hex(8)
-    TrafficWeight.objects.filter(capability=capability).exclude(deployment_id__in=wanted).delete()
-    for pk, weight in wanted.items():
+    keys = set(wanted).union(*elsewhere.values())
+    TrafficWeight.objects.filter(capability=capability).exclude(deployment_id__in=keys).delete()
+    for pk in sorted(keys):
         TrafficWeight.objects.update_or_create(
             deployment_id=pk,
-            defaults={"capability": capability, "weight": weight, "salt": salt, "set_by": by},
+            defaults={
+                "capability": capability,
+                "weight": wanted.get(pk, 0),
+                "at_sites": {site: shares.get(pk, 0) for site, shares in elsewhere.items()},
+                "salt": salt,
+                "set_by": by,
+            },
         )
     return salt

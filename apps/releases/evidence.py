@@ -8,7 +8,7 @@ late; all minutes of a day every ten minutes, for what a gateway that was cut of
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -16,12 +16,13 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.gateway.histogram import BOUNDS, SIZE, percentile
-from apps.gateway.models import Call
+from apps.gateway.models import Call, Grant
 from apps.gateway.selectors import outcomes_of
 from apps.instances.models import Replica
-from apps.releases import business, means
+from apps.releases import business, load, means
 from apps.releases.judgement import Counts
 from apps.releases.models import Stage, StageMinute
+from apps.releases.shares import shares_of
 
 if TYPE_CHECKING:
     from apps.instances.models import Deployment
@@ -38,7 +39,7 @@ class Observed:
 
     `slow` answers took longer than the stage allows; `bad` counts each call once, whatever is wrong with it.
     `memory_mb` is the largest replica's, `cpu_share` the sum of their processor shares; `servers` is the load of
-    each: `[{"replica", "memory_mb", "cpu_share"}]`.
+    each: `[{"replica", "memory_mb", "cpu_share"}]`. `cores` is what a server kept busy on average.
     """
 
     calls: int = 0
@@ -50,6 +51,7 @@ class Observed:
     memory_mb: float = 0.0
     cpu_share: float = 0.0
     servers: list[dict[str, float]] = field(default_factory=list)
+    cores: float | None = None
 
     @property
     def counts(self) -> Counts:
@@ -65,7 +67,41 @@ def observe(stage: Stage, deployments: Iterable[Deployment | None]) -> dict[int,
     keys = [deployment.pk for deployment in deployments if deployment is not None]
     count(stage, keys, timezone.now())
     complaints, sums = _complaints(stage, keys), _sums(stage, keys)
-    return {key: _observed(key, sums.get(key), complaints.get(key, (0, 0))) for key in keys}
+    replicas: dict[int, list[Replica]] = {key: [] for key in keys}
+    for replica in Replica.objects.filter(deployment_id__in=keys).order_by("pk"):
+        replicas[replica.deployment_id].append(replica)
+    stage.load = {str(key): load.noted(stage.load.get(str(key), {}), _servers(replicas[key])) for key in keys}
+    return {
+        key: replace(
+            _observed(replicas[key], sums.get(key), complaints.get(key, (0, 0))),
+            cores=load.mean_cores(stage.load[str(key)]),
+        )
+        for key in keys
+    }
+
+
+def _servers(replicas: list[Replica]) -> list[load.Server]:
+    return [
+        load.Server(str(replica.pk), replica.cpu_s, replica.observed_at.timestamp())
+        for replica in replicas
+        if replica.observed_at is not None
+    ]
+
+
+def whose(stage: Stage) -> tuple[list[int], bool]:
+    """Keys, and whether only calls with these count (else only those without): a stage at one site counts its own
+    callers, one for everybody leaves out the sites that are ahead of it, whose callers have another share.
+    """
+    slugs = [stage.site] if stage.site else list(_ahead_of(stage))
+    if not slugs:
+        return [], False
+    grants = Grant.objects.filter(capability=stage.release.capability_id, team__site__slug__in=slugs)
+    return list(grants.values_list("pk", flat=True)), bool(stage.site)
+
+
+def _ahead_of(stage: Stage) -> dict[str, int]:
+    begun = Stage.objects.filter(release=stage.release_id, position__lte=stage.position).order_by("position")
+    return shares_of(begun).ahead
 
 
 def _sums(stage: Stage, keys: list[int]) -> dict[int, tuple[int, int, int, int, list[int]]]:
@@ -81,7 +117,7 @@ def _sums(stage: Stage, keys: list[int]) -> dict[int, tuple[int, int, int, int, 
 
 
 def _observed(
-    key: int, sums: tuple[int, int, int, int, list[int]] | None, complaints: tuple[int, int]
+    replicas: list[Replica], sums: tuple[int, int, int, int, list[int]] | None, complaints: tuple[int, int]
 ) -> Observed:
     calls, errors, slow, bad, histogram = sums or (0, 0, 0, 0, [])
     servers = [
@@ -90,7 +126,7 @@ def _observed(
             "memory_mb": round(replica.memory_mb, 1),
             "cpu_share": round(replica.cpu_share, 3),
         }
-        for replica in Replica.objects.filter(deployment_id=key).order_by("pk")
+        for replica in replicas
     ]
     return Observed(
         calls=calls,
@@ -125,6 +161,7 @@ def _count(stage: Stage, keys: list[int], since: datetime) -> None:
     assert stage.started_at is not None
     begin = max(stage.started_at, since.replace(second=0, microsecond=0))
     slow_ms = stage.slow_ms if stage.slow_ms else float("inf")
+    grants, only_these = whose(stage)
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -134,9 +171,10 @@ def _count(stage: Stage, keys: list[int], since: datetime) -> None:
                    count(*) FILTER (WHERE status >= 500 OR latency_ms > %s)
             FROM gateway_call
             WHERE deployment_id = ANY(%s) AND at >= %s AND (shadow OR stage_weight > 0)
+                  AND coalesce(grant_id = ANY(%s), false) = %s
             GROUP BY 1, 2, 3
             """,
-            [list(BOUNDS), slow_ms, slow_ms, keys, begin],
+            [list(BOUNDS), slow_ms, slow_ms, keys, begin, grants, only_these],
         )
         rows = cursor.fetchall()
     found: dict[tuple[int, datetime], StageMinute] = {}
@@ -164,6 +202,7 @@ def _empty(stage: Stage, pk: int, minute: datetime) -> StageMinute:
 def _complaints(stage: Stage, keys: list[int]) -> dict[int, tuple[int, int]]:
     """{deployment: (calls that somebody called wrong, those of them that are not bad for another reason)}."""
     slow_ms = stage.slow_ms if stage.slow_ms else float("inf")
+    grants, only_these = whose(stage)
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -171,10 +210,10 @@ def _complaints(stage: Stage, keys: list[int]) -> dict[int, tuple[int, int]]:
                    count(DISTINCT c.request_id) FILTER (WHERE c.status < 500 AND c.latency_ms <= %s)
             FROM gateway_outcome o JOIN gateway_call c ON c.request_id = o.request_id
             WHERE NOT o.correct AND o.at >= %s AND c.at >= %s AND c.deployment_id = ANY(%s)
-                  AND (c.shadow OR c.stage_weight > 0)
+                  AND (c.shadow OR c.stage_weight > 0) AND coalesce(c.grant_id = ANY(%s), false) = %s
             GROUP BY 1
             """,
-            [slow_ms, stage.started_at, stage.started_at, keys],
+            [slow_ms, stage.started_at, stage.started_at, keys, grants, only_these],
         )
         return {pk: (wrong, only) for pk, wrong, only in cursor.fetchall()}
 
@@ -198,15 +237,16 @@ def measure(stage: Stage, metric: business.Metric, candidate: int, baseline: int
 def _fill(row: StageMinute, metric: business.Metric) -> None:
     stage = row.stage
     begin = max(row.minute, stage.started_at or row.minute)
-    calls = list(
-        Call.objects.defer("request", "response").filter(
-            deployment_id=row.deployment_id,
-            at__gte=begin,
-            at__lt=row.minute + timedelta(minutes=1),
-            stage_weight__gt=0,
-            shadow=False,
-        )
+    grants, only_these = whose(stage)
+    found = Call.objects.defer("request", "response").filter(
+        deployment_id=row.deployment_id,
+        at__gte=begin,
+        at__lt=row.minute + timedelta(minutes=1),
+        stage_weight__gt=0,
+        shadow=False,
     )
-    found = business.sums(metric, calls, outcomes_of([call.request_id for call in calls]))
-    row.metric_n, row.metric_sum, row.metric_squares = found.n, found.total, found.squares
+    those = set(grants)
+    calls = [call for call in found if (call.grant_id in those) is only_these]
+    sums = business.sums(metric, calls, outcomes_of([call.request_id for call in calls]))
+    row.metric_n, row.metric_sum, row.metric_squares = sums.n, sums.total, sums.squares
     row.save(update_fields=["metric_n", "metric_sum", "metric_squares"])

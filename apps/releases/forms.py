@@ -8,7 +8,7 @@ from django import forms
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from apps.accounts.models import Role
+from apps.accounts.models import Role, Site
 from apps.catalog.models import Version
 from apps.core.rows import PercentField, RowsField
 from apps.store.models import Subscription
@@ -48,13 +48,20 @@ class SignerRow(forms.Form):
     count = forms.IntegerField(label=_("How many"), min_value=1, max_value=20, initial=1)
 
 
+def _sites() -> list[tuple[str, Any]]:
+    there = Site.objects.filter(archived_at=None).order_by("kind", "name")
+    return [("", _("everywhere")), *there.values_list("slug", "name")]
+
+
 class StageRow(forms.Form):
     """One stage of a gray release."""
 
+    site = forms.ChoiceField(label=_("Where"), required=False, choices=_sites)
     weight = forms.IntegerField(label=_("Share, %"), min_value=1, max_value=99)
     worse_by = PercentField(label=_("Rise, points"), min_value=0.01, max_value=50)
     slow_ms = forms.FloatField(label=_("Slow from, ms"), required=False, min_value=0.001)
     memory_mb = forms.FloatField(label=_("Most memory, MB"), required=False, min_value=1)
+    server_cpu = forms.FloatField(label=_("Most busy cores"), required=False, min_value=0.001)
     metric = forms.BooleanField(label=_("Business metric"), required=False)
 
 
@@ -90,7 +97,8 @@ class PolicyForm(forms.Form):
         most=20,
         help_text=_(
             "Before a stage can pass it must be able to notice the rise of bad answers that you name, in percentage "
-            "points. An answer that is slower than you say is a bad one too. 100 % follows by itself."
+            "points. An answer that is slower than you say is a bad one too. A stage at one site moves the calls of "
+            "its teams alone. Busy cores are what a server would need if all the calls came. 100 % follows by itself."
         ),
     )
     metric = RowsField(

@@ -5,15 +5,17 @@ The audit log is the source: every change of the shares and every pin is an entr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from apps.accounts.models import Team
 from apps.core.models import AuditEntry
 from apps.core.urns import urn
 from apps.gateway.dataplane.routing import by_weight, point_of
 from apps.gateway.dataplane.snapshot import Route
 from apps.instances.models import Deployment, TrafficWeight
+from apps.store.models import Subscription
 
 if TYPE_CHECKING:
     from apps.catalog.models import Capability
@@ -36,7 +38,8 @@ class Moment:
     """How the calls were divided at a moment, and which version one caller got.
 
     `changed_at` is when the shares became so. `version` is empty when nothing took traffic, or when no caller was
-    asked about; `pinned` when the caller stayed with a version of its own.
+    asked about; `pinned` when the caller stayed with a version of its own. `at_sites` are the sites whose callers had
+    other shares; with a caller, `shares` are those of the caller's site.
     """
 
     at: datetime
@@ -44,6 +47,7 @@ class Moment:
     changed_at: datetime | None
     version: str = ""
     pinned: bool = False
+    at_sites: dict[str, list[Share]] = field(default_factory=dict)
 
 
 def at_moment(capability: Capability, at: datetime, *, caller: str = "", end_user: str = "") -> Moment:
@@ -53,17 +57,19 @@ def at_moment(capability: Capability, at: datetime, *, caller: str = "", end_use
     entry = _last(capability, at, action=WEIGHTS)
     if entry is None:
         return Moment(at, [], None)
-    shares = _shares(entry, _versions(capability))
-    moment = Moment(at, shares, entry.at)
+    versions = _versions(capability)
+    elsewhere = _at_sites(entry, versions)
+    shares = _shares(entry, versions)
     if not caller or not shares:
-        return moment
+        return Moment(at, shares, entry.at, at_sites=elsewhere)
     pin = _pin(capability, at, caller)
     if pin is not None:
-        return Moment(at, shares, entry.at, pin, pinned=True)
+        return Moment(at, shares, entry.at, pin, pinned=True, at_sites=elsewhere)
+    shares = elsewhere.get(_site_of(caller, at), shares) if elsewhere else shares
     routes = [Route(str(share.deployment), share.version, share.percent) for share in shares]
     subject = f"{caller}/{end_user}" if end_user else caller
     route = by_weight(routes, point_of(subject, _salt(capability, entry)))
-    return Moment(at, shares, entry.at, route.version if route else "")
+    return Moment(at, shares, entry.at, route.version if route else "", at_sites=elsewhere)
 
 
 def changes(capability: Capability, limit: int = 200) -> list[tuple[AuditEntry, list[Share]]]:
@@ -90,11 +96,39 @@ def _versions(capability: Capability) -> dict[str, str]:
     return {str(pk): number for pk, number in rows}
 
 
-def _shares(entry: AuditEntry, versions: dict[str, str]) -> list[Share]:
+def _shares(
+    entry: AuditEntry, versions: dict[str, str], percents: dict[str, int] | None = None
+) -> list[Share]:
     """In the order in which the gateway lays the shares end to end."""
     known = {**versions, **entry.facts.get("versions", {})}
-    found = [Share(int(pk), known.get(pk, ""), percent) for pk, percent in entry.facts["after"].items()]
+    percents = entry.facts["after"] if percents is None else percents
+    found = [Share(int(pk), known.get(pk, ""), percent) for pk, percent in percents.items()]
     return sorted(found, key=lambda share: share.deployment)
+
+
+def _at_sites(entry: AuditEntry, versions: dict[str, str]) -> dict[str, list[Share]]:
+    return {
+        site: _shares(entry, versions, percents) for site, percents in entry.facts.get("at_sites", {}).items()
+    }
+
+
+def _site_of(caller: str, at: datetime) -> str:
+    """The site at which a subscriber's team was at a moment, by the audit log."""
+    word, _colon, number = caller.partition(":")
+    if word != "subscription" or not number.isdecimal():
+        return ""
+    team = (
+        Team.objects.select_related("site")
+        .filter(pk__in=Subscription.objects.filter(pk=int(number)).values("team"))
+        .first()
+    )
+    if team is None:
+        return ""
+    moves = AuditEntry.objects.filter(
+        urn=urn(team), action__in=["accounts.team.created", "accounts.team.changed"]
+    )
+    then = moves.filter(at__lte=at).order_by("-pk").first()
+    return str(then.facts["site"]) if then is not None else team.site.slug
 
 
 def _salt(capability: Capability, entry: AuditEntry) -> str:

@@ -103,21 +103,28 @@ def calls_needed(
 def _power(calls: int, rate: float, raised: float, share: float, alpha: float) -> float:
     """The chance that the e-value has passed 1/alpha when the candidate has had so many calls."""
     others = max(1, round(calls * (1 - share) / share))
-    mean_c, mean_b = calls * raised, others * rate
+    mean_b = others * rate
     spread_b = 4 * math.sqrt(mean_b * (1 - rate) + 1)
     bad_b = np.unique(np.linspace(max(0, mean_b - spread_b), min(others, mean_b + spread_b), 41).round())
     weights = stats.binom.pmf(bad_b, others, rate)
     weights = weights / weights.sum()
-    least = np.array([_least_bad(int(b), calls, others, alpha, int(mean_c * 3 + 50)) for b in bad_b])
+    least = _least_bad(bad_b, calls, others, alpha)
     return float((weights * stats.binom.sf(least - 1, calls, raised)).sum())
 
 
-def _least_bad(baseline_bad: int, calls: int, others: int, alpha: float, limit: int) -> int:
-    """The smallest number of bad answers of the candidate that refutes it."""
-    bad = np.arange(0, min(limit, calls) + 1)
-    over = _log_evidence(bad, bad + baseline_bad, calls / (calls + others)) >= -math.log(alpha)
-    over &= bad / calls > baseline_bad / others
-    return int(bad[over.argmax()]) if over.any() else calls + 1
+def _least_bad(baseline_bad: np.ndarray, calls: int, others: int, alpha: float) -> np.ndarray:
+    """The smallest number of bad answers of the candidate that refutes it, `calls` + 1 where none does; one for each
+    number of the baseline's. Found by halving: above the baseline's rate each further one is more evidence.
+    """
+    low = np.floor(baseline_bad / others * calls)  # no evidence against the candidate up to here
+    high = np.full_like(low, calls + 1)
+    while (high - low > 1).any():
+        middle = np.floor((low + high) / 2)
+        bad = np.minimum(middle, calls)
+        over = _log_evidence(bad, bad + baseline_bad, calls / (calls + others)) >= -math.log(alpha)
+        over &= bad / calls > baseline_bad / others
+        high, low = np.where(over & (middle <= calls), middle, high), np.where(over, low, middle)
+    return high
 
 
 def judge_bad_answers(

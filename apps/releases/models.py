@@ -13,9 +13,11 @@ from apps.core.lifecycle import Lifecycle
 class Policy(models.Model):
     """How versions of a team's capabilities are signed and released. Immutable once used: a change is the next number.
 
-    `signers` is [{"role", "count"}] in the team; `stages` is [{"weight", "worse_by", "slow_ms"?, "memory_mb"?}]:
-    the candidate's share in percent, and the rise of bad answers (a probability) that a stage must be able to notice;
-    an answer that took longer than `slow_ms` is a bad one too; a replica above `memory_mb` fails the stage.
+    `signers` is [{"role", "count"}] in the team. `stages` is [{"weight", "worse_by", "site"?, "slow_ms"?, "memory_mb"?,
+    "server_cpu"?, "metric"?}]: the candidate's share in percent, of the calls from one site's teams when there is a
+    `site`, and the rise of bad answers (a probability) that the stage must be able to notice. An answer that took
+    longer than `slow_ms` is a bad one too; a replica above `memory_mb` fails the stage, and so does one that would
+    keep more than `server_cpu` cores busy if all the traffic came.
     """
 
     team = models.ForeignKey(
@@ -176,6 +178,9 @@ class Stage(models.Model):
     worse_by = models.FloatField()
     slow_ms = models.FloatField(null=True)
     memory_mb = models.FloatField(null=True)
+    server_cpu = models.FloatField(null=True)
+    site = models.CharField(max_length=50, blank=True)
+    load = models.JSONField(default=dict, help_text="What servers were busy with, see `load`.")
     metric = models.JSONField(null=True)
     counted_at = models.DateTimeField(null=True)
     recounted_at = models.DateTimeField(null=True)

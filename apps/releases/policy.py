@@ -82,6 +82,8 @@ def may_promote(
         return deny(
             _("Not enough evidence yet: %(missing)s more calls of the candidate.") % {"missing": missing}
             if missing
+            else _("The load of its servers is being measured; that takes a minute.")
+            if (stage.evidence.get("load") or {}).get("outcome") == "undecided"
             else _("The stage has not been judged yet.")
         )
     if limit is not None and after > limit:

@@ -7,7 +7,6 @@ on events. Automation pauses and rolls back by itself; it promotes only where th
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -24,12 +23,12 @@ from apps.instances.models import Deployment
 from apps.instances.pins import end_pins
 from apps.instances.selectors import weights_of
 from apps.instances.services import deploy_version, set_shadow, set_weights, stop_deployment
-from apps.releases import business, means, replays
-from apps.releases.evidence import Observed, measure, observe
+from apps.releases import judging, replays
 from apps.releases.findings import most_percent
-from apps.releases.judgement import Judgement, Outcome, both, hours_left, judge_bad_answers, judge_shadow
+from apps.releases.judgement import Outcome
 from apps.releases.models import Bypass, Release, Stage
 from apps.releases.policy import may_promote, may_steer
+from apps.releases.shares import Shares, shares_of
 from apps.releases.shipped import run_cases
 from apps.releases.signing import may_take_production_traffic
 from apps.requests.services import notify
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 FULL = 100
+BEGUN = (Stage.Status.PASSED, Stage.Status.ACTIVE)
 UNDER_WAY = (Release.Status.ROLLING, Release.Status.PAUSED)
 
 
@@ -84,6 +84,8 @@ def _stages_of(release: Release) -> list[Stage]:
             worse_by=stage["worse_by"],
             slow_ms=stage.get("slow_ms"),
             memory_mb=stage.get("memory_mb"),
+            server_cpu=stage.get("server_cpu"),
+            site=stage.get("site", ""),
             metric=release.policy.metric if stage.get("metric") else None,
         )
         for position, stage in enumerate(asked)
@@ -188,92 +190,41 @@ def _enter_next(release: Release, *, by: User | None) -> None:
     if next_weight(release) == FULL:
         replays.begin(release)
     if stage.weight:
-        _divide(release, stage.weight)
+        _divide(release, shares_of(release.stages.filter(status__in=BEGUN, weight__gt=0)))
     else:
         set_shadow(release.capability, release.deployment, FULL, by=None)
 
 
-def _divide(release: Release, share: int) -> None:
-    """Give the candidate its share; the portal itself does it, under the same guard as a person."""
+def _divide(release: Release, shares: Shares) -> None:
+    """Give the candidate its shares; the portal itself does it, under the same guard as a person."""
+    at_sites = {site: _both(release, share) for site, share in shares.ahead.items()}
+    set_weights(release.capability, _both(release, shares.everywhere), by=None, at_sites=at_sites)
+
+
+def _both(release: Release, share: int) -> dict[int, int]:
     assert release.deployment is not None
     weights = {release.deployment.pk: share} if share else {}
     if share < FULL and release.baseline is not None:
         weights[release.baseline.pk] = FULL - share
-    set_weights(release.capability, weights, by=None)
+    return weights
 
 
 def _judge(release: Release, stage: Stage) -> None:
-    assert release.deployment is not None
-    assert stage.started_at is not None
-    seen = observe(stage, [release.deployment, release.baseline])
-    mine = seen[release.deployment.pk]
-    other = seen[release.baseline.pk] if release.baseline else Observed()
-    judgement = _judgement(release, stage, mine, other)
-    measured = _measured(release, stage)
     before = stage.outcome
-    stage.evidence = _told(stage, judgement, mine, other)
-    if measured is not None:
-        stage.evidence["metric"], judgement = measured[0], both(judgement, measured[1])
-        stage.evidence |= {"missing": judgement.missing, "reason": judgement.reason}
-    stage.outcome = str(judgement.outcome)
-    stage.save(update_fields=["outcome", "evidence"])
-    if judgement.outcome is Outcome.FAILURE:
-        _back(release, by=None, reason=_why_back(stage, judgement, mine, other))
-    elif judgement.outcome is Outcome.SUCCESS and release.policy.promote_by_gate:
+    found = judging.judge_stage(release, stage)
+    stage.evidence, stage.outcome = found.told, str(found.judgement.outcome)
+    stage.save(update_fields=["outcome", "evidence", "load"])
+    if found.judgement.outcome is Outcome.FAILURE:
+        _back(release, by=None, reason=found.why_back)
+    elif found.judgement.outcome is Outcome.SUCCESS and release.policy.promote_by_gate:
         after = next_weight(release)
         if after > most_percent(release) or (after == FULL and replays.waiting(release)):
             return
         _leave(release, stage, by=None)
-    elif judgement.outcome is Outcome.SUCCESS and before != Outcome.SUCCESS:
+    elif found.judgement.outcome is Outcome.SUCCESS and before != Outcome.SUCCESS:
         told = {"version": release.version, "weight": stage.weight}
         words = _("%(version)s: the stage of %(weight)d %% is a success and can be promoted") % told
         _call_operators(release, words)
-
-
-def _measured(release: Release, stage: Stage) -> tuple[dict[str, Any], Judgement] | None:
-    """The business metric of a stage that asks for one: what is shown of it, and its outcome."""
-    if not stage.metric or release.deployment is None or release.baseline is None:
-        return None
-    metric = business.parse(stage.metric)
-    found = measure(stage, metric, release.deployment.pk, release.baseline.pk)
-    worse_by = metric.scaled_worse_by
-    judged = means.judge(found, worse_by=worse_by, share=stage.weight / FULL, name=metric.name)
-    size = metric.high - metric.low
-    told = {
-        "name": metric.name,
-        "candidate": metric.unscaled(found.candidate.mean) if found.candidate.n else None,
-        "baseline": metric.unscaled(found.baseline.mean) if found.baseline.n else None,
-        "candidate_calls": found.candidate.n,
-        "baseline_calls": found.baseline.n,
-        "better_by": [round(each * size, 6) for each in (found.low, found.difference, found.high)],
-        "e_value": round(found.evidence, 4),
-        "missing": judged.missing,
-        "outcome": str(judged.outcome),
-    }
-    return told, judged
-
-
-def _judgement(release: Release, stage: Stage, mine: Observed, other: Observed) -> Judgement:
-    if stage.memory_mb and mine.memory_mb > stage.memory_mb:
-        return Judgement(Outcome.FAILURE, 0.0, 0, 0, "a replica uses more memory than the stage allows")
-    if not stage.weight:
-        return judge_shadow(mine.counts, other.counts, calls=release.policy.shadow_calls)
-    return judge_bad_answers(mine.counts, other.counts, worse_by=stage.worse_by, share=stage.weight / FULL)
-
-
-def _why_back(stage: Stage, judgement: Judgement, mine: Observed, other: Observed) -> str:
-    if judgement.needed == 0:
-        used = {"weight": stage.weight, "mine": round(mine.memory_mb), "most": round(stage.memory_mb or 0)}
-        return _("Stage of %(weight)d %%: a replica uses %(mine)d MB, the stage allows %(most)d.") % used
-    metric = stage.evidence.get("metric") or {}
-    if metric.get("outcome") == Outcome.FAILURE:
-        about = {"weight": stage.weight, "name": metric["name"]}
-        about |= {side: f"{metric[side]:.4g}" for side in ("candidate", "baseline")}
-        words = _("Stage of %(weight)d %%: “%(name)s” is worse (%(candidate)s against %(baseline)s).")
-        return words % about
-    told = {"weight": stage.weight, "mine": mine.words(), "other": other.words()}
-    words = _("Stage of %(weight)d %%: the candidate answers badly more often (%(mine)s against %(other)s).")
-    return words % told
 
 
 def next_weight(release: Release) -> int:
@@ -282,27 +233,13 @@ def next_weight(release: Release) -> int:
     return following.weight if following is not None else FULL
 
 
-def _told(stage: Stage, judgement: Judgement, mine: Observed, other: Observed) -> dict[str, Any]:
-    elapsed = (timezone.now() - stage.started_at).total_seconds() if stage.started_at else 0.0
-    return {
-        "candidate": asdict(mine),
-        "baseline": asdict(other),
-        "e_value": round(judgement.evidence, 4),
-        "needed": judgement.needed,
-        "missing": judgement.missing,
-        "hours_left": hours_left(judgement.missing, mine.calls, elapsed),
-        "reason": judgement.reason,
-        "worse_by": stage.worse_by,
-    }
-
-
 def _leave(release: Release, stage: Stage, *, by: User | None) -> None:
     Stage.lifecycle.move(stage, Stage.Status.PASSED, by=by, ended_at=timezone.now())
     _enter_next(release, by=by)
 
 
 def _finish(release: Release, *, by: User | None) -> None:
-    _divide(release, FULL)
+    _divide(release, Shares(FULL))
     former = Release.objects.filter(capability=release.capability, status=Release.Status.RELEASED)
     for other in former.exclude(pk=release.pk):
         Release.lifecycle.move(other, Release.Status.SUPERSEDED, by=by)

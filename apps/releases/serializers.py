@@ -23,7 +23,10 @@ from apps.releases.models import (
 class StageSerializer(serializers.ModelSerializer[Stage]):
     class Meta:
         model = Stage
-        fields = ["position", "weight", "worse_by", "status", "outcome", "evidence", "started_at", "ended_at"]
+        fields = [
+            "position", "weight", "site", "worse_by", "slow_ms", "memory_mb", "server_cpu", "status", "outcome",
+            "evidence", "started_at", "ended_at",
+        ]  # fmt: skip
 
 
 class SignatureSerializer(serializers.ModelSerializer[Signature]):
@@ -191,6 +194,7 @@ class MomentSerializer(serializers.Serializer[Any]):
     shares = ShareSerializer(many=True)
     version = serializers.CharField()
     pinned = serializers.BooleanField()
+    at_sites = serializers.DictField(child=ShareSerializer(many=True))
 
 
 class PreviewedSerializer(serializers.Serializer[Any]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from apps.accounts.models import User
+from apps.accounts.models import Site, User
 from apps.core import audit, events, lineage
 from apps.core.errors import Conflict, Invalid, NotAllowed
 from apps.core.policy import Verdict, allow, deny, require
@@ -21,6 +22,7 @@ from apps.releases.content import content_of, digest_of, present_digest
 from apps.releases.findings import raise_finding
 from apps.releases.models import Bypass, Policy, Release, Signature
 from apps.releases.policy import may_open_release, may_sign, may_write_policy
+from apps.releases.shares import Shares
 from apps.requests import services as requests
 
 if TYPE_CHECKING:
@@ -68,13 +70,41 @@ def _problems(signers: Any, stages: Any) -> list[str]:
         isinstance(s, dict) and s.get("role") and int(s.get("count", 1)) >= 1 for s in signers
     ):
         problems.append(_("name at least one role that signs, each with a count of 1 or more"))
-    weights = [stage.get("weight", 0) for stage in stages]
-    if weights != sorted(set(weights)) or any(not 1 <= weight <= 99 for weight in weights):
-        problems.append(_("stages must grow from 1 % to at most 99 %; 100 % follows by itself"))
+    problems += _share_problems(stages)
     if any(not 0 < float(stage.get("worse_by", 0)) <= 0.5 for stage in stages):
         problems.append(_("each stage says which rise of bad answers it must notice: above 0, at most 0.5"))
     if any(float(stage.get("slow_ms") or 1) <= 0 for stage in stages):
         problems.append(_("slow_ms is the time after which an answer is a bad one: above 0"))
+    return problems
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A stage as a policy asks for it."""
+
+    weight: int
+    site: str
+
+
+def _share_problems(stages: Any) -> list[str]:
+    """Each stage raises the candidate's share somewhere, and names a site that there is."""
+    asked = [_Asked(stage.get("weight", 0), str(stage.get("site") or "")) for stage in stages]
+    problems = []
+    sites = {stage.site for stage in asked if stage.site}
+    known = set(Site.objects.filter(slug__in=sites, archived_at=None).values_list("slug", flat=True))
+    problems += [_("there is no site “%(site)s” in use") % {"site": site} for site in sorted(sites - known)]
+    shares = Shares()
+    for stage in asked:
+        if not 1 <= stage.weight <= 99 or not shares.raised_by(stage):
+            problems.append(_("stages must grow from 1 % to at most 99 %; 100 % follows by itself"))
+            break
+        shares = shares.after(stage)
+    if any(stage.get("server_cpu") and stage.get("site") for stage in stages):
+        problems.append(
+            _("the load of a server is judged at a stage for all sites: it is about all the traffic")
+        )
+    if any(stage.get("server_cpu") is not None and float(stage["server_cpu"]) <= 0 for stage in stages):
+        problems.append(_("server_cpu is how many cores of a server may be busy: above 0"))
     return problems
 
 

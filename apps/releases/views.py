@@ -11,6 +11,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from apps.accounts.models import Site
 from apps.catalog.selectors import get_capability, get_version
 from apps.core.errors import Conflict, Invalid, NotFound
 from apps.core.paging import keyset
@@ -23,7 +24,7 @@ from apps.releases.content import content_of, present_digest
 from apps.releases.dossier import export_dossier
 from apps.releases.findings import most_percent
 from apps.releases.forms import BypassForm, PolicyForm, SignForm
-from apps.releases.models import Release, Replay
+from apps.releases.models import Release, Replay, Stage
 from apps.releases.policy import (
     may_agree_to_bypass,
     may_close_finding,
@@ -128,7 +129,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "release": release,
         "active": active,
-        "stages": list(release.stages.all()),
+        "stages": _stages_of(release),
         "figure": charts.stages(release),
         "may_promote": may_promote(
             user,
@@ -145,6 +146,15 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     if request.headers.get("HX-Request"):
         return render(request, "releases/_live.html", context)
     return render(request, "releases/detail.html", context | _paper(user, release))
+
+
+def _stages_of(release: Release) -> list[Stage]:
+    """The stages, each with the name of its site."""
+    stages = list(release.stages.all())
+    names = dict(Site.objects.filter(slug__in=[stage.site for stage in stages]).values_list("slug", "name"))
+    for stage in stages:
+        stage.site_name = names.get(stage.site, stage.site)  # type: ignore[attr-defined]
+    return stages
 
 
 def _replays_of(release: Release) -> list[dict[str, Any]]:

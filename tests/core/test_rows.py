@@ -98,3 +98,19 @@ def test_values_are_what_json_takes_them_for_else_text_and_nought_is_something()
     shown = str(Recipe(initial={"stages": [{"name": "n", "value": True, "choices": ["a", 2]}]})["stages"])
     assert 'value="true"' in shown
     assert 'value="a, 2"' in shown
+
+
+class Signer(forms.Form):
+    role = forms.CharField(initial="qa")
+    count = forms.IntegerField(initial=1)
+
+
+class Signers(forms.Form):
+    signers = RowsField(Signer, add="Add a role")
+
+
+def test_a_row_that_is_left_as_it_was_offered_counts():
+    form = Signers(rows_of("signers", {"role": "qa", "count": "1"}))
+
+    assert form.is_valid(), form.errors
+    assert form.cleaned_data["signers"] == [{"role": "qa", "count": 1}]

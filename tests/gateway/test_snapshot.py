@@ -13,6 +13,7 @@ from apps.gateway.dataplane.problems import Refused
 from apps.gateway.dataplane.routing import by_weight, choose_replica, point_of
 from apps.gateway.dataplane.snapshot import (
     BadSnapshot,
+    Capability,
     Deployment,
     Grant,
     Route,
@@ -101,6 +102,21 @@ def test_weights_hold_over_many_callers_and_only_those_on_the_boundary_move():
     moved = [(x.version, y.version) for x, y in zip(before, after, strict=True) if x.version != y.version]
     assert set(moved) == {("a", "b")}
     assert abs(len(moved) / len(callers) - 0.10) < 0.01
+
+
+def test_callers_of_a_site_have_the_shares_of_their_site():
+    told = {
+        "routes": [{"deployment": "1", "version": "a", "weight": 100}, {"deployment": "2", "version": "b"}],
+        "sites": {"guangdong": [50, 50]},
+    }
+    capability = Capability.parse("c", told)
+    points = [point_of(f"caller-{n}", "salt") for n in range(2000)]
+
+    def share(site):
+        return sum(by_weight(capability.routes_at(site), point).version == "b" for point in points) / 2000
+
+    assert (share("centre"), share("")) == (0, 0)
+    assert abs(share("guangdong") - 0.5) < 0.05
 
 
 def test_the_least_busy_replica_that_is_up_is_chosen_and_a_full_one_is_refused():

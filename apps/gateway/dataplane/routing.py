@@ -50,7 +50,7 @@ def choose_route(
     if pinned is not None and version in (None, pinned.version):
         return pinned, 0.0
     if version is not None:
-        route = next((item for item in capability.routes if item.version == version), None)
+        route = next((item for item in capability.routes_at(grant.site) if item.version == version), None)
         if route is None:
             offered = ", ".join(sorted({item.version for item in capability.routes})) or "none"
             raise Refused(
@@ -59,7 +59,7 @@ def choose_route(
                 "Leave out /versions/… to follow the current one.",
             )
     else:
-        route = by_weight(capability.routes, point_of(caller, capability.salt))
+        route = by_weight(capability.routes_at(grant.site), point_of(caller, capability.salt))
         if route is None:
             raise Refused(
                 503,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +63,8 @@ class Grant:
     status: str = "active"
     expires: float | None = None
     addresses: tuple[str, ...] = ()
+    site: str = ""
+    """Where the caller's team is."""
 
     @classmethod
     def parse(cls, raw: dict[str, Any]) -> Grant:
@@ -76,6 +78,7 @@ class Grant:
             status=raw.get("status", "active"),
             expires=raw.get("expires"),
             addresses=tuple(raw.get("addresses") or ()),
+            site=raw.get("site") or "",
         )
 
     @property
@@ -120,13 +123,26 @@ class Capability:
     """Headers that tell callers that it is deprecated (RFC 9745), and when it ends (RFC 8594)."""
     pins: dict[str, tuple[str, float]] = field(default_factory=dict)
     """{pool of keys: (the deployment that it stays with, until when in seconds)}."""
+    sites: dict[str, tuple[Route, ...]] = field(default_factory=dict)
+    """The routes for callers of single sites, where they have other weights."""
+
+    def routes_at(self, site: str) -> tuple[Route, ...]:
+        """The routes for a caller of this site."""
+        return self.sites.get(site, self.routes) if self.sites else self.routes
 
     @classmethod
     def parse(cls, name: str, raw: dict[str, Any]) -> Capability:
+        routes = tuple(_route(item) for item in raw.get("routes") or ())
         return cls(
             name=name,
             id=raw.get("id"),
-            routes=tuple(_route(item) for item in raw.get("routes") or ()),
+            routes=routes,
+            sites={
+                site: tuple(
+                    replace(route, weight=weight) for route, weight in zip(routes, weights, strict=True)
+                )
+                for site, weights in (raw.get("sites") or {}).items()
+            },
             shadow=tuple(_route(item) for item in raw.get("shadow") or ()),
             metadata=raw.get("metadata") or {},
             payload_limit=raw.get("payload_limit"),

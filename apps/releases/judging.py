@@ -1,0 +1,127 @@
+"""What the evidence of a stage says, from all of its criteria: bad answers, memory, load, business metric."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from apps.releases import business, load, means
+from apps.releases.evidence import Observed, measure, observe
+from apps.releases.judgement import Judgement, Outcome, both, hours_left, judge_bad_answers, judge_shadow
+
+if TYPE_CHECKING:
+    from apps.releases.models import Release, Stage
+
+FULL = 100
+
+
+@dataclass(frozen=True)
+class Found:
+    """The outcome, what is shown of it, and why the release goes back if it does."""
+
+    judgement: Judgement
+    told: dict[str, Any]
+    why_back: str = ""
+
+
+def judge_stage(release: Release, stage: Stage) -> Found:
+    """Look at the stage's calls and servers up to now. Changes `stage.load` and leaves saving it to the caller."""
+    assert release.deployment is not None
+    assert stage.started_at is not None
+    seen = observe(stage, [release.deployment, release.baseline])
+    mine = seen[release.deployment.pk]
+    other = seen[release.baseline.pk] if release.baseline else Observed()
+    judgement = _judgement(release, stage, mine, other)
+    told = _told(stage, judgement, mine, other)
+    for name, criterion in (("load", _loaded(stage, mine, other)), ("metric", _measured(release, stage))):
+        if criterion is not None:
+            told[name], judgement = criterion[0], both(judgement, criterion[1])
+            told |= {"missing": judgement.missing, "reason": judgement.reason}
+    stage.evidence = told
+    failed = judgement.outcome is Outcome.FAILURE
+    return Found(judgement, told, _why_back(stage, judgement, mine, other) if failed else "")
+
+
+def _loaded(stage: Stage, mine: Observed, other: Observed) -> tuple[dict[str, Any], Judgement] | None:
+    """The load of a server at a stage that limits it: what is shown of it, and its outcome."""
+    if not stage.server_cpu:
+        return None
+    cores = load.projected(mine.cores, mine.calls, mine.calls + other.calls)
+    judged = load.judge_load(cores, stage.server_cpu)
+    told = {"cores": mine.cores, "before": other.cores, "projected": cores, "most": stage.server_cpu}
+    return told | {"outcome": str(judged.outcome)}, judged
+
+
+def _measured(release: Release, stage: Stage) -> tuple[dict[str, Any], Judgement] | None:
+    """The business metric of a stage that asks for one: what is shown of it, and its outcome."""
+    if not stage.metric or release.deployment is None or release.baseline is None:
+        return None
+    metric = business.parse(stage.metric)
+    found = measure(stage, metric, release.deployment.pk, release.baseline.pk)
+    worse_by = metric.scaled_worse_by
+    judged = means.judge(found, worse_by=worse_by, share=stage.weight / FULL, name=metric.name)
+    size = metric.high - metric.low
+    told = {
+        "name": metric.name,
+        "candidate": metric.unscaled(found.candidate.mean) if found.candidate.n else None,
+        "baseline": metric.unscaled(found.baseline.mean) if found.baseline.n else None,
+        "candidate_calls": found.candidate.n,
+        "baseline_calls": found.baseline.n,
+        "better_by": [round(each * size, 6) for each in (found.low, found.difference, found.high)],
+        "e_value": round(found.evidence, 4),
+        "missing": judged.missing,
+        "outcome": str(judged.outcome),
+    }
+    return told, judged
+
+
+def _judgement(release: Release, stage: Stage, mine: Observed, other: Observed) -> Judgement:
+    if stage.memory_mb and mine.memory_mb > stage.memory_mb:
+        return Judgement(Outcome.FAILURE, 0.0, 0, 0, "a replica uses more memory than the stage allows")
+    if not stage.weight:
+        return judge_shadow(mine.counts, other.counts, calls=release.policy.shadow_calls)
+    return judge_bad_answers(mine.counts, other.counts, worse_by=stage.worse_by, share=stage.weight / FULL)
+
+
+def _why_back(stage: Stage, judgement: Judgement, mine: Observed, other: Observed) -> str:
+    servers = stage.evidence.get("load") or {}
+    if servers.get("outcome") == Outcome.FAILURE:
+        about = {
+            "weight": stage.weight,
+            "cores": f"{servers['projected']:.2f}",
+            "most": f"{stage.server_cpu:g}",
+        }
+        words = _(
+            "Stage of %(weight)d %%: with all the traffic a server would keep %(cores)s cores busy, the stage "
+            "allows %(most)s."
+        )
+        return words % about
+    if judgement.needed == 0:
+        used = {"weight": stage.weight, "mine": round(mine.memory_mb), "most": round(stage.memory_mb or 0)}
+        return _("Stage of %(weight)d %%: a replica uses %(mine)d MB, the stage allows %(most)d.") % used
+    metric = stage.evidence.get("metric") or {}
+    if metric.get("outcome") == Outcome.FAILURE:
+        about = {"weight": stage.weight, "name": metric["name"]}
+        about |= {side: f"{metric[side]:.4g}" for side in ("candidate", "baseline")}
+        words = _("Stage of %(weight)d %%: “%(name)s” is worse (%(candidate)s against %(baseline)s).")
+        return words % about
+    told = {"weight": stage.weight, "mine": mine.words(), "other": other.words()}
+    words = _("Stage of %(weight)d %%: the candidate answers badly more often (%(mine)s against %(other)s).")
+    return words % told
+
+
+def _told(stage: Stage, judgement: Judgement, mine: Observed, other: Observed) -> dict[str, Any]:
+    elapsed = (timezone.now() - stage.started_at).total_seconds() if stage.started_at else 0.0
+    return {
+        "candidate": asdict(mine),
+        "baseline": asdict(other),
+        "e_value": round(judgement.evidence, 4),
+        "needed": judgement.needed,
+        "missing": judgement.missing,
+        "hours_left": hours_left(judgement.missing, mine.calls, elapsed),
+        "reason": judgement.reason,
+        "worse_by": stage.worse_by,
+    }
