@@ -14,8 +14,11 @@ from typing import Protocol
 class Step(Protocol):
     """What a stage says: percent, and a site's short name or nothing for all of them."""
 
-    weight: int
-    site: str
+    @property
+    def weight(self) -> int: ...
+
+    @property
+    def site(self) -> str: ...
 
 
 @dataclass(frozen=True)
