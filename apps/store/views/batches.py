@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -13,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from apps.accounts.models import User
 from apps.core import objects
-from apps.core.errors import NotFound, PortalError
+from apps.core.errors import Invalid, NotFound
 from apps.core.policy import require
 from apps.store import batches, selectors, services, snippets
 from apps.store.views.capability import context_of
@@ -39,18 +38,9 @@ def batch(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method == "POST" and version is not None:
         sent = request.FILES.get("file")
         if sent is None:
-            messages.error(request, _("Choose a file first."))
-            return redirect("store:batch", slug)
-        try:
-            services.start_batch(
-                context["capability"],
-                version,
-                sent.chunks(),
-                sent.name or "rows.csv",
-                by=cast("User", request.user),
-            )
-        except PortalError as error:
-            messages.error(request, error.message)
+            raise Invalid(_("Choose a file first."), fields={"file": _("is missing")})
+        user, name = cast("User", request.user), sent.name or "rows.csv"
+        services.start_batch(context["capability"], version, sent.chunks(), name, by=user)
         return redirect("store:batch", slug)
     if request.headers.get("HX-Target") == "batches":
         return render(request, "store/_batches.html", context)

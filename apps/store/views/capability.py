@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.accounts.models import User
 from apps.catalog.models import Capability, Version
 from apps.catalog.selectors import get_capability
-from apps.core.errors import Invalid, NotFound, PortalError
+from apps.core.errors import Invalid, NotFound
 from apps.core.policy import require
 from apps.store import panels, selectors, services, snippets, usage_report
 from apps.store.cards import render_card
@@ -180,11 +180,7 @@ def retire(request: HttpRequest, slug: str) -> HttpResponse:
     user = cast("User", request.user)
     capability = get_capability(slug, user=user)
     days = request.POST.get("quiet_days", "")
-    try:
-        services.retire_capability(capability, quiet_days=int(days) if days.isdecimal() else 0, by=user)
-    except PortalError as error:
-        messages.error(request, error.message)
-        return redirect("store:usage", slug)
+    services.retire_capability(capability, quiet_days=int(days) if days.isdecimal() else 0, by=user)
     messages.success(request, _("It is retired: calls are refused from now on."))
     return redirect("store:list")
 
@@ -252,8 +248,5 @@ def move_plan(request: HttpRequest, slug: str, pk: int, verb: str) -> HttpRespon
     verbs = {"publish": services.publish_plan, "withdraw": services.withdraw_plan}
     if plan is None or verb not in verbs:
         raise NotFound(_("There is no such plan."))
-    try:
-        verbs[verb](plan, by=user)
-    except PortalError as error:
-        messages.error(request, error.message)
+    verbs[verb](plan, by=user)
     return redirect("store:plans", slug)

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from apps.catalog.selectors import get_capability
-from apps.core.errors import NotFound, PortalError
+from apps.core.errors import NotFound
 from apps.store import selectors, services
 from apps.store.models import SiteCopy
 
@@ -30,11 +30,7 @@ def reuse(request: HttpRequest, slug: str) -> HttpResponse:
     team = selectors.teams_to_subscribe_for(user).filter(slug=request.POST.get("team", "")).first()
     if team is None:
         raise NotFound(_("Choose a team of yours."))
-    try:
-        copy = services.reuse_at_site(capability, team, by=user, use_case=request.POST.get("use_case", ""))
-    except PortalError as error:
-        messages.error(request, error.message)
-        return redirect("store:capability", slug)
+    copy = services.reuse_at_site(capability, team, by=user, use_case=request.POST.get("use_case", ""))
     if copy.status == SiteCopy.Status.WAITING:
         messages.success(request, _("It is asked for. It starts by itself when the provider has agreed."))
         return redirect("store:subscription", copy.subscription_id)

@@ -14,7 +14,6 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.accounts.models import Role, User
 from apps.accounts.selectors import teams_of
 from apps.catalog.models import Capability
-from apps.core.errors import NotFound, PortalError
 from apps.core.paging import keyset
 from apps.store import board, selectors, services
 from apps.store.forms import DemandForm
@@ -63,11 +62,5 @@ def show_demand(request: HttpRequest, pk: int) -> HttpResponse:
 def demand_action(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     """need, take, back, answer, withdraw."""
     user = cast("User", request.user)
-    demand = selectors.get_demand(pk)
-    try:
-        board.act(demand, verb, request.POST.dict(), user)
-    except NotFound:
-        raise
-    except PortalError as error:
-        messages.error(request, error.message)
+    board.act(selectors.get_demand(pk), verb, request.POST.dict(), user)
     return redirect("store:demand", pk)

@@ -14,7 +14,6 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.accounts.models import User
 from apps.catalog.models import Capability
 from apps.catalog.selectors import get_capability
-from apps.core.errors import PortalError
 from apps.core.paging import keyset
 from apps.store import quality, selectors, services
 from apps.store.forms import ReviewForm
@@ -78,11 +77,8 @@ def review_action(request: HttpRequest, slug: str, pk: int, verb: str) -> HttpRe
     """Answer a review (`answer`), or take it away (`remove`)."""
     user = cast("User", request.user)
     review = selectors.get_review(get_capability(slug, user=user), pk)
-    try:
-        if verb == "answer":
-            services.answer_review(review, text=request.POST.get("text", ""), by=user)
-        elif verb == "remove":
-            services.remove_review(review, by=user)
-    except PortalError as error:
-        messages.error(request, error.message)
+    if verb == "answer":
+        services.answer_review(review, text=request.POST.get("text", ""), by=user)
+    elif verb == "remove":
+        services.remove_review(review, by=user)
     return redirect("store:reviews", slug)

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.models import Team, User
-from apps.core.errors import Invalid, PortalError
+from apps.core.errors import Invalid
 from apps.core.paging import keyset
 from apps.store import selectors, services, snippets, usage_report
 from apps.store.figures import replay_figure
@@ -118,21 +118,13 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
     user = cast("User", request.user)
     subscription = selectors.get_subscription(pk, user=user)
     reason, wanted = request.POST.get("comment", "").strip()[:2000], request.POST.get("plan", "")
-    try:
-        if wanted.isdecimal():
-            plan = selectors.get_plan(int(wanted), user=user)
-            made = services.change_plan(subscription, plan, by=user, reason=reason)
-        else:
-            made = services.renew_subscription(subscription, by=user, reason=reason)
-    except PortalError as error:
-        messages.error(request, error.message)
+    if wanted.isdecimal():
+        plan = selectors.get_plan(int(wanted), user=user)
+        made = services.change_plan(subscription, plan, by=user, reason=reason)
     else:
-        words = (
-            _("Done. The keys stay the same.")
-            if made.done
-            else _("Asked. You are told as soon as it is decided.")
-        )
-        messages.success(request, words)
+        made = services.renew_subscription(subscription, by=user, reason=reason)
+    asked = _("Asked. You are told as soon as it is decided.")
+    messages.success(request, _("Done. The keys stay the same.") if made.done else asked)
     return redirect("store:subscription", pk)
 
 
@@ -232,11 +224,8 @@ def suspend(request: HttpRequest, pk: int) -> HttpResponse:
     """Refuse a subscription's calls for a while."""
     user = cast("User", request.user)
     subscription = selectors.get_subscription(pk, user=user)
-    return _moved(
-        request,
-        pk,
-        lambda: services.suspend_subscription(subscription, by=user, reason=request.POST.get("comment", "")),
-    )
+    services.suspend_subscription(subscription, by=user, reason=request.POST.get("comment", ""))
+    return redirect("store:subscription", pk)
 
 
 @require_POST
@@ -245,7 +234,8 @@ def resume(request: HttpRequest, pk: int) -> HttpResponse:
     """Let a subscription's calls pass again."""
     user = cast("User", request.user)
     subscription = selectors.get_subscription(pk, user=user)
-    return _moved(request, pk, lambda: services.resume_subscription(subscription, by=user))
+    services.resume_subscription(subscription, by=user)
+    return redirect("store:subscription", pk)
 
 
 @require_POST
@@ -254,12 +244,5 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
     """End a subscription."""
     user = cast("User", request.user)
     subscription = selectors.get_subscription(pk, user=user)
-    return _moved(request, pk, lambda: services.cancel_subscription(subscription, by=user))
-
-
-def _moved(request: HttpRequest, pk: int, act: Any) -> HttpResponse:
-    try:
-        act()
-    except PortalError as error:
-        messages.error(request, error.message)
+    services.cancel_subscription(subscription, by=user)
     return redirect("store:subscription", pk)
