@@ -27,11 +27,17 @@ class Hit:
 
 Provider = Callable[["User", str, int], Sequence[Hit]]
 _providers: dict[str, Provider] = {}
+_first: set[str] = set()
 
 
-def register(name: str, provider: Provider) -> None:
-    """Add a provider, called as `provider(user, query, limit)`; for an app's `ready()`."""
+def register(name: str, provider: Provider, *, first: bool = False) -> None:
+    """Add a provider, called as `provider(user, query, limit)`; for an app's `ready()`.
+
+    What most people look for stands `first`.
+    """
     _providers[name] = provider
+    if first:
+        _first.add(name)
 
 
 def find(user: User, query: str, *, limit: int = 6) -> list[Hit]:
@@ -39,7 +45,8 @@ def find(user: User, query: str, *, limit: int = 6) -> list[Hit]:
     query = query.strip()
     if not query:
         return []
-    return [hit for provider in _providers.values() for hit in provider(user, query, limit)]
+    names = sorted(_providers, key=lambda name: name not in _first)
+    return [hit for name in names for hit in _providers[name](user, query, limit)]
 
 
 def lexemes(text: str) -> list[str]:

@@ -29,7 +29,7 @@ class StoreConfig(AppConfig):
         menu.register(menu.MenuItem(_("Store"), _("Subscriptions"), "store:subscriptions", "key", order=20))
         menu.register(menu.MenuItem(_("Store"), _("Wanted"), "store:demands", "bulb", order=25))
         menu.register_landing("consumer", "store:list")
-        search.register("store", selectors.search_hits)
+        search.register("store", selectors.search_hits, first=True)
         announcing.register()
         statuses.register("busy", "hammer", "taken")
         statuses.register("good", "circle-check", "answered")

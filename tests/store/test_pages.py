@@ -10,7 +10,7 @@ from apps.catalog.services.capabilities import index_words
 from apps.instances.models import TrafficWeight
 from apps.instances.services import set_weights
 from apps.store import search, services, standing
-from tests.factories import make_plan, make_published_capability, make_ready_deployment
+from tests.factories import make_dataset, make_plan, make_published_capability, make_ready_deployment
 
 SIGNATURE = {
     "inputs": [
@@ -288,3 +288,12 @@ def test_similar_are_those_with_words_of_the_headline(digits, radio, ada, cy):
     make_published_capability(radio, ada, "near", name="Digits of meters")
     make_published_capability(radio, ada, "far", name="Churn", summary="Leaves", card="Nothing of digits.")
     assert [each.slug for each in search.similar_to(digits, cy)] == ["near"]
+
+
+def test_global_search_names_a_capability_once_and_before_a_data_set(as_cy, digits, radio, ada):
+    index_words(digits)
+    make_dataset(radio, ada, "a-digit", name="A digit", visibility="organisation")
+    found = as_cy.get("/search/?q=digit").text
+    assert found.count('href="/store/digits/"') == 1
+    assert "/catalog/digits/" not in found
+    assert found.index("/store/digits/") < found.index("/datasets/a-digit/")
