@@ -6,6 +6,7 @@ from django.conf import settings
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
+from apps.core import package
 from apps.requests import home
 from portal.administration import site
 from portal.health import healthz
@@ -46,6 +47,7 @@ urlpatterns = [
     path("", include("apps.instances.urls")),
     path("", include("apps.gateway.urls")),
     path("healthz", healthz, name="healthz"),
+    path("package/<str:name>", package.download, name="package"),
     path("", include("apps.workbench.urls")),
     path("", include("apps.evaluation.urls")),
     path("", include("apps.releases.urls")),

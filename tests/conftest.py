@@ -16,7 +16,10 @@ from portal import translations
 from tests.factories import make_team, make_user
 
 # A change is taken or not by the same examples each time; whoever works on the code gets new ones at each run.
-hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
+# On a busy machine everything is slow, which says nothing about the code.
+hypothesis.settings.register_profile(
+    "ci", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
 

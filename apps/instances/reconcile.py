@@ -147,7 +147,9 @@ def _start(deployment: Deployment, replica: Replica) -> None:
     environment = environment_to_serve(deployment.version)
     if not environments.is_ready(environment):
         build_soon(environment)
-        reason = _("waits until the environment “%(name)s” is built") % {"name": environment}
+        reason = _("waits until the environment %(name)s is built") % {
+            "name": environments.in_words(environment)
+        }
         _note(deployment, replica, status=Replica.Status.STARTING, reason=reason)
         return
     try:

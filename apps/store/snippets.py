@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from apps.core.package import install_line
 from apps.store.inputs import flatten
 
 KEY_HINT = "paste your key here"
@@ -69,7 +70,9 @@ def snippets(
             _triton(gateway_url, capability, inputs, key),
             note="pip install 'tritonclient[http]'",
         ),
-        Snippet("atrium", "Python, atrium", _atrium(gateway_url, capability, inputs, key)),
+        Snippet(
+            "atrium", "Python, atrium", _atrium(gateway_url, capability, inputs, key), note=install_line()
+        ),
         Snippet("javascript", "JavaScript", _javascript(gateway_url, capability, inputs, key)),
     ]
 

@@ -122,7 +122,9 @@ def _new_token(workspace: Workspace) -> str:
 def why_it_waits(workspace: Workspace) -> str:
     """Why the server cannot be started now, in words; empty when it can."""
     if not environments.is_ready(workspace.environment):
-        return _("Waits until the environment “%(name)s” is built.") % {"name": workspace.environment}
+        return _("Waits until the environment %(name)s is built.") % {
+            "name": environments.in_words(workspace.environment)
+        }
     size = workspace.size
     short = ledger.missing(ledger.Amount(size.cpu, size.memory_mb), capacity() - in_use())
     return _("Waits for room: %(why)s.") % {"why": short} if short else ""

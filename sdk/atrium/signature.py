@@ -261,10 +261,11 @@ def check_inputs(signature: Signature, tensors: Sequence[Tensor]) -> None:
 
 def _refuse_names(given: list[str], wanted: list[str]) -> None:
     takes = ", ".join(f"'{name}'" for name in wanted)
-    for name in wanted:
-        if name not in given:
-            raise InvalidTensor(f"input '{name}' is missing; this capability takes {takes}")
+    missing = next((name for name in wanted if name not in given), None)
     extra = next((name for name in given if name not in wanted), None)
+    if missing is not None:
+        unknown = "" if extra is None else f" and '{extra}' is unknown"
+        raise InvalidTensor(f"input '{missing}' is missing{unknown}; this capability takes {takes}")
     raise InvalidTensor(f"unknown input '{extra}'; this capability takes {takes}")
 
 

@@ -6,11 +6,16 @@ const error = form.querySelector("[data-upload-error]");
 const bar = form.querySelector("[data-upload-progress]");
 let chosen = []; // [{path, file}]
 
+function inWords(bytes) {
+  if (bytes < 1e3) return `${bytes} B`;
+  return bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
 function choose(entries) {
   chosen = entries;
   const size = entries.reduce((sum, { file }) => sum + file.size, 0);
   const names = entries.length === 1 ? entries[0].path : `${entries.length} ${words.chosen}`;
-  form.querySelector("[data-chosen]").textContent = `${names} · ${(size / 1e6).toFixed(1)} MB`;
+  form.querySelector("[data-chosen]").textContent = `${names} · ${inWords(size)}`;
   fail("");
 }
 

@@ -33,7 +33,9 @@ def test_a_wrong_shape_says_how_many_numbers_to_send():
 
 
 def test_names_types_and_ranges_are_refused_by_name():
-    assert refusal(DIGITS, image(name="picture")) == "input 'image' is missing; this capability takes 'image'"
+    assert refusal(DIGITS, image(name="picture")) == (
+        "input 'image' is missing and 'picture' is unknown; this capability takes 'image'"
+    )
     assert "unknown input 'mask'" in refusal(DIGITS, image(), image(name="mask"))
     assert "expected datatype FP32, got FP64" in refusal(DIGITS, image(datatype="FP64"))
     assert refusal(DIGITS, image(fill=17.0)) == (

@@ -20,6 +20,7 @@ from apps.accounts.forms import ProfileForm, TokenForm
 from apps.accounts.models import PersonalToken
 from apps.core import audit
 from apps.core.errors import NotFound
+from apps.core.package import install_line
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -73,7 +74,9 @@ def tokens(request: HttpRequest) -> HttpResponse:
         )
         form = TokenForm()
     rows = user.tokens.filter(job_id=None, revoked_at=None).order_by("-pk")[:100]
+    login = f"atrium login --url {settings.ATRIUM.web_url} --gateway {settings.ATRIUM.gateway_url}"
     context = {"form": form, "tokens": rows, "secret": secret}
+    context["command_line"] = f"{install_line()}\n{login}\natrium search"
     return render(request, "accounts/tokens.html", context)
 
 

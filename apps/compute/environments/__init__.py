@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from . import builder
 from .builder import BuildError, names, uv_program
@@ -14,6 +15,7 @@ __all__ = [
     "build",
     "digest",
     "exists",
+    "in_words",
     "is_ready",
     "keep_lock",
     "lock_text",
@@ -42,6 +44,13 @@ def digest(name: str) -> str:
 def keep_lock(lock: str) -> str:
     """Keep a lock of a model's own packages; returns the environment's name. Nothing is built yet."""
     return builder.keep_lock(lock, root())
+
+
+def in_words(name: str) -> str:
+    """What people call environment `name`; one made for some packages has no name that would say anything."""
+    if name.startswith(builder.OWN_PREFIX):
+        return _("with its own packages")
+    return f"“{name}”"
 
 
 def lock_text(name: str) -> str:

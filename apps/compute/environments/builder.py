@@ -21,6 +21,8 @@ from pathlib import Path
 LOCKS = Path(__file__).parent
 MARKER = ".ready"
 OWN = "locks"
+OWN_PREFIX = "own-"
+"""Begins the name of an environment that is called after its lock."""
 DIGEST_LENGTH = 12
 
 Say = Callable[[str], None]
@@ -53,7 +55,7 @@ def lock_of(name: str, root: Path) -> Path:
 
 def keep_lock(lock: str, root: Path) -> str:
     """Keep a lock that was made for somebody's own packages; returns the name of its environment."""
-    name = f"own-{hashlib.sha256(lock.encode()).hexdigest()[:DIGEST_LENGTH]}"
+    name = f"{OWN_PREFIX}{hashlib.sha256(lock.encode()).hexdigest()[:DIGEST_LENGTH]}"
     target = root / OWN / f"{name}.lock"
     if not target.is_file():
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -103,7 +103,9 @@ def start_job(job_id: int) -> bool:
 
 def _why_it_waits(job: Job) -> str:
     if not environments.is_ready(job.environment):
-        return _("waits until the environment “%(name)s” is built") % {"name": job.environment}
+        return _("waits until the environment %(name)s is built") % {
+            "name": environments.in_words(job.environment)
+        }
     if job.network == Job.Network.FORWARDER and _hosts_are_looked_up(job):
         return _("waits until this machine's package clients have told which hosts they use")
     needs = ledger.Amount(job.resources["cpu"], job.resources["memory_mb"], job.resources["gpu"])

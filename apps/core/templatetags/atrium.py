@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from itertools import count
 from typing import Any
@@ -12,6 +13,7 @@ from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.forms.boundfield import BoundField
 from django.template.base import Parser, Token
 from django.template.context import Context
+from django.template.defaultfilters import capfirst
 from django.template.loader_tags import BLOCK_CONTEXT_KEY
 from django.utils import formats, timezone
 from django.utils.html import format_html
@@ -49,6 +51,13 @@ def reuse(parser: Parser, token: Token) -> ReuseNode:
 def icon(name: str, css: str = "") -> SafeString:
     """A Tabler outline icon: `{% icon "bell" %}`."""
     return icons.svg(name, css)
+
+
+@register.filter
+def sentence_case(text: str) -> str:
+    """The first letter large, unless the sentence begins with a name such as `model.onnx`: names stay as they are."""
+    first = str(text or "").split(" ", 1)[0]
+    return str(text or "") if re.search(r"[^a-z]", first.rstrip(",:;")) else capfirst(text)
 
 
 @register.simple_tag

@@ -59,18 +59,23 @@ On {test} biopsies that were held out of training (of {rows} in all, drawn with 
 
 The held-out set is small: one biopsy more or less is {step:.3f} in accuracy.
 
-## Considerations
-**Users.** People who want to see a tabular capability work. **It is a sample, not a medical device; no
+## Intended use
+- **Users.** People who want to see a tabular capability work. **It is a sample, not a medical device; no
 diagnosis may rest on it.**
-**Uses.** Teaching, trying forms, evaluation and monitoring on a table with 30 columns.
-**Limitations.** One hospital, 569 biopsies from the early 1990s, no information about the patients: nothing
+- **Uses.** Teaching, trying forms, evaluation and monitoring on a table with 30 columns.
+
+## Limits and risks
+- **Limitations.** One hospital, 569 biopsies from the early 1990s, no information about the patients: nothing
 is known about ages, origins or later techniques of imaging.
-**Trade-offs.** The threshold is 0.5; a screening would choose a lower one to miss fewer malignant cases.
-**Ethics.** The data is public and names no person; there is no consent for any further use of it.
+- **Trade-offs.** The threshold is 0.5; a screening would choose a lower one to miss fewer malignant cases.
+- **Ethics.** The data is public and names no person; there is no consent for any further use of it.
 
 ## Data
 "Breast Cancer Wisconsin (Diagnostic)" (Wolberg, Mangasarian, Street, UCI, 1995), as it ships inside
 scikit-learn. The source states no physical scale: lengths are in pixels of the digitised image.
+
+## Contact
+The team that owns it, named beside this card. It came with the portal, to try the portal.
 """
 
 

@@ -57,16 +57,21 @@ On {test} patients that were held out of training (of {rows} in all, drawn with 
 
 Ten measures explain less than half of how patients differ, so single answers are often 50 points off.
 
-## Considerations
-**Users.** People who want to see a regression work. **It is a sample, not a medical device.**
-**Uses.** Teaching, trying forms, gates on errors, groups and residuals.
-**Limitations.** 442 patients of one study; nothing is known about treatment during the year.
-**Trade-offs.** A linear model is read off by its coefficients; forests were not better on so few rows.
-**Ethics.** Sex and age are inputs: the evaluation shows each group's error, the worst first.
+## Intended use
+- **Users.** People who want to see a regression work. **It is a sample, not a medical device.**
+- **Uses.** Teaching, trying forms, gates on errors, groups and residuals.
+
+## Limits and risks
+- **Limitations.** 442 patients of one study; nothing is known about treatment during the year.
+- **Trade-offs.** A linear model is read off by its coefficients; forests were not better on so few rows.
+- **Ethics.** Sex and age are inputs: the evaluation shows each group's error, the worst first.
 
 ## Data
 Efron, Hastie, Johnstone, Tibshirani, "Least Angle Regression" (2004), as it ships inside scikit-learn, in its
 original units.
+
+## Contact
+The team that owns it, named beside this card. It came with the portal, to try the portal.
 """
 
 

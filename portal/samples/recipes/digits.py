@@ -48,17 +48,22 @@ On {test} images that were held out of training (of {rows} in all, drawn with a 
 The writers of training and held-out images overlap, so the figures for a new person's hand are likely
 to be lower.
 
-## Considerations
-**Users.** People who want to see the whole path of a capability work; it is a sample.
-**Uses.** Single digits, centred, in the shape of the UCI optical digits data.
-**Limitations.** Anything that is no digit is still given one; look at the probabilities. Images must be
+## Intended use
+- **Users.** People who want to see the whole path of a capability work; it is a sample.
+- **Uses.** Single digits, centred, in the shape of the UCI optical digits data.
+
+## Limits and risks
+- **Limitations.** Anything that is no digit is still given one; look at the probabilities. Images must be
 scaled to 8×8 first, as 4×4 blocks of a 32×32 bitmap are counted in the source data.
-**Trade-offs.** {trade_off}
-**Ethics.** The data names no person. Reading handwriting of people without their knowledge is not a use.
+- **Trade-offs.** {trade_off}
+- **Ethics.** The data names no person. Reading handwriting of people without their knowledge is not a use.
 
 ## Data
 The test part of "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak, UCI, 1998), as it ships
 inside scikit-learn: 1,797 images of 43 people's hands.
+
+## Contact
+The team that owns it, named beside this card. It came with the portal, to try the portal.
 """
 
 TRADE_OFFS = {
@@ -75,7 +80,7 @@ def signature(example: np.ndarray[Any, Any]) -> dict[str, Any]:
         "datatype": "FP32",
         "shape": [-1, 8, 8],
         "kind": "image",
-        "unit": "ink (0-16)",
+        "unit": "ink",
         "minimum": 0,
         "maximum": 16,
         "example": example.tolist(),

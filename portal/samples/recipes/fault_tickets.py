@@ -51,15 +51,20 @@ On {test} generated tickets that were held out of training (of {rows} in all, dr
 About one generated ticket in twenty is vague on purpose, and about one in forty carries a wrong label, so no
 model can reach 1.
 
-## Considerations
-**Users.** People who want to see a text capability work, label tickets and train it again.
-**Uses.** Trying the portal. Before it sorts real tickets it must be trained and evaluated on real ones.
-**Limitations.** English only; words it has not seen say nothing to it; a ticket with two causes gets one.
-**Trade-offs.** Words in order matter little to it; a larger language model would read more and cost more.
-**Ethics.** Real tickets hold names and telephone numbers of people; mask them before they become data.
+## Intended use
+- **Users.** People who want to see a text capability work, label tickets and train it again.
+- **Uses.** Trying the portal. Before it sorts real tickets it must be trained and evaluated on real ones.
+
+## Limits and risks
+- **Limitations.** English only; words it has not seen say nothing to it; a ticket with two causes gets one.
+- **Trade-offs.** Words in order matter little to it; a larger language model would read more and cost more.
+- **Ethics.** Real tickets hold names and telephone numbers of people; mask them before they become data.
 
 ## Data
 Generated from sentence patterns with a fixed seed by the portal's sample content.
+
+## Contact
+The team that owns it, named beside this card. It came with the portal, to try the portal.
 """
 
 

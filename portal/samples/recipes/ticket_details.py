@@ -51,15 +51,20 @@ On {test} generated tickets from places that no training ticket names (of {rows}
 | recall | {recall:.4f} |
 | tickets without any mistake | {whole:.4f} |
 
-## Considerations
-**Users.** People who want to see text being marked, label stretches and train it again.
-**Uses.** Trying the portal. Before it reads real tickets it must be trained and evaluated on real ones.
-**Limitations.** English only; a name of several words gets one mark for each.
-**Trade-offs.** It knows a word's neighbours and nothing farther away; a language model would read more and cost more.
-**Ethics.** Real tickets hold names and telephone numbers of people; mask them before they become data.
+## Intended use
+- **Users.** People who want to see text being marked, label stretches and train it again.
+- **Uses.** Trying the portal. Before it reads real tickets it must be trained and evaluated on real ones.
+
+## Limits and risks
+- **Limitations.** English only; a name of several words gets one mark for each.
+- **Trade-offs.** It knows a word's neighbours and nothing farther away; a language model would read more and cost more.
+- **Ethics.** Real tickets hold names and telephone numbers of people; mask them before they become data.
 
 ## Data
 Generated from sentence patterns with a fixed seed by the portal's sample content.
+
+## Contact
+The team that owns it, named beside this card. It came with the portal, to try the portal.
 """
 
 weights = np.zeros((BUCKETS, len(LABELS)), np.float32)

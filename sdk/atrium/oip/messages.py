@@ -126,7 +126,9 @@ def _split(body: bytes, json_length: int | None) -> tuple[dict[str, Any], memory
 
 
 def _read_tensors(document: dict[str, Any], key: str, rest: memoryview) -> list[Tensor]:
-    entries = document.get(key)
+    if key not in document:
+        raise InvalidTensor(f"'{key}' is missing; send a list of tensors as '{key}'")
+    entries = document[key]
     if type(entries) is not list:
         raise InvalidTensor(f"'{key}' must be a list of tensors, got {show(entries)}")
     tensors = [read_json(entry) for entry in entries]
