@@ -131,6 +131,10 @@ def _shown(
     if cases and all(case["passed"] for case in cases):
         words = _("%(n)d shipped cases hold on the served endpoint.") % {"n": len(cases)}
         yield "infra.integration", words
+    parity = measured.get("parity") or []
+    if parity and all(each["passed"] for each in parity):
+        words = _("%(n)d fixtures have the same features in training and on the served endpoint.")
+        yield "monitor.skew", words % {"n": len(parity)}
     if any(gate.get("slice") for gate in passed):
         yield "model.slices", _("Gates on slices were passed.")
     if groups and "fairness_gap" in metrics:

@@ -38,7 +38,7 @@ METRICS_BY_TASK = {task: _HIGHER_BY_TASK[task] | _LOWER_BY_TASK[task] for task i
 _SERVING_LOWER = frozenset(
     {"latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "memory_mb", "cpu_ms_per_call", "cold_start_s",
      "cases_failed", "robustness_noise_drop", "robustness_missing_drop", "robustness_permuted_drop",
-     "package_mb", "fairness_gap", "robustness_failed"}
+     "package_mb", "fairness_gap", "robustness_failed", "parity_failed"}
 )  # fmt: skip
 HIGHER_IS_BETTER = frozenset[str]().union(*_HIGHER_BY_TASK.values()) | {"throughput"}
 LOWER_IS_BETTER = frozenset[str]().union(*_LOWER_BY_TASK.values()) | _SERVING_LOWER

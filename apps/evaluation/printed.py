@@ -55,6 +55,10 @@ def _lists(measured: Mapping[str, Any]) -> Iterator[pdf.Part]:
         yield pdf.Heading(_("Shipped cases on the served endpoint"))
         rows = [(case["name"], _passed(case), case.get("message") or "") for case in cases[:_MOST_ROWS]]
         yield pdf.Rows((_("Case"), _("Result"), _("Why")), rows, widths=(3, 1.4, 5))
+    if parity := measured.get("parity"):
+        yield pdf.Heading(_("Features of training and serving"))
+        rows = [(each["name"], _passed(each), each.get("message") or "") for each in parity[:_MOST_ROWS]]
+        yield pdf.Rows((_("Fixture"), _("Result"), _("Why")), rows, widths=(3, 1.4, 5))
     if errors := measured.get("errors"):
         yield pdf.Heading(_("Wrong answers"))
         rows = [(row["id"], row["truth"], row["answer"]) for row in errors[:_MOST_ROWS]]

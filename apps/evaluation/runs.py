@@ -17,7 +17,7 @@ from apps.core.errors import IllegalMove, PortalError, StaleWrite
 from apps.evaluation import usage
 from apps.evaluation.gates import Gate, judge_all
 from apps.evaluation.models import Report, Run
-from apps.evaluation.selectors import cases_of
+from apps.evaluation.selectors import cases_of, fixtures_of
 from apps.gateway.models import Grant
 from apps.gateway.services import create_grant, revoke_grant
 from apps.instances.models import Deployment
@@ -122,6 +122,7 @@ def _measure(run: Run) -> None:
             "task": suite.task,
             "scorer": suite.scorer,
             "cases": cases_of(version),
+            "fixtures": fixtures_of(version),
             **addresses,
         },
         network="forwarder",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 #: A column with more values than this makes no groups or slices.
 MOST_VALUES = 1000
+MOST_FIXTURES = 200
 _VIEWERS = (Role.DEVELOPER, Role.QA, Role.OPERATOR)
 
 
@@ -85,12 +86,21 @@ def latest_report(version: Version) -> Report | None:
 
 def cases_of(version: Version) -> list[dict[str, Any]]:
     """The cases that a packaged version ships."""
-    entry = version.manifest.get("cases.json")
+    return _list_in(version, "cases.json")
+
+
+def fixtures_of(version: Version) -> list[dict[str, Any]]:
+    """What a version ships to compare the features of training and serving, see `atrium.evaluation.parity`."""
+    return _list_in(version, "model/features.json")[:MOST_FIXTURES]
+
+
+def _list_in(version: Version, path: str) -> list[dict[str, Any]]:
+    entry = version.manifest.get(path)
     if entry is None:
         return []
     with objects.open_object(entry["sha256"]) as file:
-        cases: list[dict[str, Any]] = orjson.loads(file.read())
-    return cases
+        found = orjson.loads(file.read())
+    return found if isinstance(found, list) else []
 
 
 def held_out(data: DatasetVersion, columns: Sequence[str]) -> tuple[int | None, dict[str, dict[str, int]]]:

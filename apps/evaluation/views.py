@@ -32,6 +32,7 @@ from apps.evaluation.selectors import (
     reports_visible_to,
     runs_visible_to,
 )
+from apps.evaluation.wording import rows_in_words
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -53,6 +54,7 @@ _UNITS = {
     "package_mb": ("MB", 2),
     "cases_failed": ("", 0),
     "robustness_failed": ("", 0),
+    "parity_failed": ("", 0),
 }
 
 
@@ -130,7 +132,11 @@ def _report_of(request: HttpRequest, pk: int) -> Report:
 def _told(report: Report) -> dict[str, Any]:
     """What the page and its export show of a report."""
     content = content_of(report)
-    measured = content["measured"]
+    measured = dict(content["measured"])
+    measured["errors"] = rows_in_words(measured.get("errors") or [])
+    if comparison := measured.get("comparison"):
+        apart = rows_in_words(comparison.get("disagreements") or [])
+        measured["comparison"] = comparison | {"disagreements": apart}
     return {
         "report": report,
         "content": content,
@@ -201,7 +207,7 @@ def report_rows(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "report": report,
         "content": content,
-        "rows": rows[:ROWS_SIZE],
+        "rows": rows_in_words(rows[:ROWS_SIZE]),
         "next": rows[ROWS_SIZE - 1]["row"] if len(rows) > ROWS_SIZE else None,
         "wanted": {name: value for name, value in wanted.items() if value},
         "slices": [item["slice"] for item in content["measured"].get("slices") or []],

@@ -166,7 +166,7 @@ SAMPLES = (
         "Ticket details (generated)",
         "1,200 network fault tickets with the stretches that matter. The data is generated; no ticket is real.",
         "details",
-        _reaching("span_f1", 0.95, 0.02),
+        (*_reaching("span_f1", 0.95, 0.02), {"metric": "parity_failed", "threshold": 0}),
         slices=("length",),
         later=True,
     ),

@@ -12,11 +12,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from atrium import jsontext
+from atrium import jsontext, logged
+from atrium.frameworks.python import PythonModel
+from atrium.oip import read_json
+from atrium.oip.arrays import to_array
 from atrium.package import Case
 from atrium.signature import Signature, parse_signature
 
 SIGNATURE = "signature.json"
+FIXTURES = "features.json"
 
 
 def save_model(
@@ -28,12 +32,16 @@ def save_model(
     input_example: Any = None,
     card: str = "",
     parsing: Mapping[str, Any] | None = None,
+    fixtures: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
     """Save a model with everything that the portal wants to know about it; returns the folder.
 
     `model` is a scikit-learn estimator, an ONNX model, a `predict` function (its source file is copied),
     or the path of an .onnx file or of a folder that is already a model. `signature` and `cases` are as
     in signature.json and cases.json; a signature that cannot be is refused here, before any upload.
+    `fixtures` are [{"name", "inputs": [tensor, …]}]: what a predict function logs for them with `atrium.log` is
+    written down, and an evaluation asks whether the served version computes the same features; another model
+    gives the "features" itself.
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
@@ -48,11 +56,28 @@ def save_model(
     if cases:
         listed = [case.to_json() if isinstance(case, Case) else dict(case) for case in cases]
         (target / "cases.json").write_text(jsontext.pretty(listed), encoding="utf-8")
+    if fixtures:
+        told = [_fixture(model, parse_signature(dict(document or {})), fixture) for fixture in fixtures]
+        (target / FIXTURES).write_text(jsontext.pretty(told), encoding="utf-8")
     if card:
         (target / "card.md").write_text(card, encoding="utf-8")
     if parsing:
         (target / "parsing.json").write_text(jsontext.pretty(dict(parsing)), encoding="utf-8")
     return target
+
+
+def _fixture(model: Any, signature: Signature, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A fixture with the features that training computes for it."""
+    if "features" in given:
+        return dict(given)
+    if not inspect.isfunction(model):
+        raise TypeError("say which features each fixture has: only a predict function can be asked for them")
+    tensors = [read_json(tensor) for tensor in given["inputs"]]
+    logged_values = logged.start()
+    PythonModel(model, signature).predict({tensor.name: to_array(tensor) for tensor in tensors})
+    if not logged_values:
+        raise ValueError(f"predict logged nothing for {given.get('name')!r}; attach features with atrium.log")
+    return {**given, "features": {name: logged.plain(value) for name, value in logged_values.items()}}
 
 
 def _write_model(model: Any, target: Path, *, has_example: bool) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.linear_model import LogisticRegression, Ridge
 
+from atrium import logged
 from atrium.oip import Response, decode_request, encode_response
 from atrium.oip.arrays import from_array, to_array
 
@@ -177,11 +178,14 @@ def serving(**models: Answer) -> Iterator[str]:
             json_bytes = self.headers.get("Inference-Header-Content-Length")
             body = self.rfile.read(int(self.headers["Content-Length"]))
             asked = decode_request(body, int(json_bytes) if json_bytes else None)
+            values = logged.start()
             with np.errstate(all="ignore"):
                 outputs = models[self.path.strip("/")]({t.name: to_array(t) for t in asked.inputs})
             tensors = [from_array(name, values) for name, values in outputs.items()]
             body, _length = encode_response(Response(model_name="m", outputs=tensors))
             self.send_response(200)
+            if values:
+                self.send_header("Atrium-Values", json.dumps(logged.plain(values)))
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -99,6 +99,19 @@ def test_a_pinned_version_and_a_bound_key_reach_their_deployment(serving):
     assert pinned.json["model_version"] == bound.json["model_version"] == "2.0.0"
 
 
+def test_what_the_models_code_logged_reaches_its_own_team_alone(gateway, runner):
+    told = picture(
+        keys={KEY: grant(), "test": grant(scope="deployment:10")},
+        routes={"1.0.0": 100},
+        sockets={"1.0.0": [runner("1.0.0", VALUES='{"length":3}')]},
+    )
+    production = gateway(told)
+    assert production.infer().getheader("Atrium-Values") is None
+    assert production.infer(key="test").getheader("Atrium-Values") is None
+    told["deployments"]["10"]["kind"] = "test"
+    assert gateway(told).infer(key="test").getheader("Atrium-Values") == '{"length":3}'
+
+
 def test_what_the_runner_refuses_passes_through_with_its_words(serving):
     answer = serving.infer(b'{"inputs": 3}')
 

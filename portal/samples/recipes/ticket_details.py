@@ -13,6 +13,8 @@ from zlib import crc32
 
 import numpy as np
 
+import atrium
+
 NAME = "ticket-details"
 LABELS = ["", "board", "cell", "link", "port", "site", "time"]
 WORD = re.compile(r"[A-Za-z0-9_]+(?:[-/:.][A-Za-z0-9_]+)*|[^\sA-Za-z0-9_]")
@@ -76,8 +78,10 @@ def load(folder: Path) -> None:
 
 
 def predict(text: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """The marked stretches of each text as JSON."""
-    found = [json.dumps(spans_of(str(one))) for one in text.ravel().tolist()]
+    """The marked stretches of each text as JSON. The shapes of the words are logged: serving must cut as training."""
+    texts = [str(one) for one in text.ravel().tolist()]
+    atrium.log("shapes", [" ".join(shape(word) for word in WORD.findall(one)) for one in texts])
+    found = [json.dumps(spans_of(one)) for one in texts]
     return {"spans": np.array(found, dtype=object)}
 
 
@@ -175,7 +179,7 @@ def shipped_cases(texts: list[str], truth: list[list[dict[str, Any]]]) -> list[A
     return [
         {
             "name": name,
-            "inputs": [{"name": "text", "datatype": "BYTES", "shape": [1], "data": [text]}],
+            "inputs": [tensor(text)],
             "expected": [
                 {"name": "spans", "datatype": "BYTES", "shape": [1], "data": [json.dumps(spans_of(text))]}
             ],
@@ -187,11 +191,13 @@ def shipped_cases(texts: list[str], truth: list[list[dict[str, Any]]]) -> list[A
     ]
 
 
+def tensor(text: str) -> dict[str, Any]:
+    return {"name": "text", "datatype": "BYTES", "shape": [1], "data": [text]}
+
+
 def main() -> None:
     """Read, train, measure, and leave the model folder in outputs/model."""
     import pandas as pd
-
-    import atrium
 
     atrium.progress(0.1, f"reading {NAME}.csv")
     table = pd.read_csv(atrium.inputs() / f"{NAME}.csv")
@@ -218,6 +224,9 @@ def main() -> None:
         atrium.outputs() / "model",
         signature=signature(),
         cases=shipped_cases(texts, truth),
+        fixtures=[
+            {"name": f"ticket {number}", "inputs": [tensor(text)]} for number, text in enumerate(texts[:5], 1)
+        ],
         card=card,
         parsing={
             "input": "inputs[?name=='text'].data | [0][0]",

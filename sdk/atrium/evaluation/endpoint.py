@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any
 
@@ -17,6 +17,7 @@ from atrium.oip import JSON_LENGTH_HEADER, Request, Tensor, decode_response, enc
 from atrium.oip.arrays import to_array
 
 MANY_VALUES = 4096
+LOGGED = "Atrium-Values"
 
 
 class Refused(Exception):
@@ -40,12 +41,13 @@ class _UnixConnection(http.client.HTTPConnection):
 
 @dataclass(frozen=True)
 class Answer:
-    """Arrays by output name, the seconds it took, and what the server said of itself."""
+    """Arrays by output name, the seconds it took, what the server said of itself, and what its code logged."""
 
     outputs: dict[str, NDArray[Any]]
     seconds: float
     version: str
     request_id: str
+    logged: dict[str, Any] = field(default_factory=dict)
 
 
 class Endpoint:
@@ -79,6 +81,7 @@ class Endpoint:
             seconds,
             response.model_version or "",
             headers.get("X-Request-Id") or "",
+            json.loads(headers.get(LOGGED) or "{}"),
         )
 
     def _post(

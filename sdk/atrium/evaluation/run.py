@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import atrium
-from atrium.evaluation import fairness, load, resampling, robustness, scoring
+from atrium.evaluation import fairness, load, parity, resampling, robustness, scoring
 from atrium.evaluation.endpoint import Endpoint, Refused, ask_in_order
 from atrium.evaluation.table import Table, read_table
 from atrium.evaluation.tasks import Answers, Task, choose
@@ -79,6 +79,10 @@ class Evaluation:
         result["cases"] = self._cases()
         failed = sum(not case["passed"] for case in result["cases"])
         result["figures"]["cases_failed"] = {"value": failed, "n": len(result["cases"])}
+        if fixtures := self.params.get("fixtures"):
+            result["parity"] = self._parity(fixtures)
+            apart = sum(not found["passed"] for found in result["parity"])
+            result["figures"]["parity_failed"] = {"value": apart, "n": len(fixtures)}
         result["calls"] = self.calls
         self._write_rows(mine)
         return result
@@ -213,6 +217,12 @@ class Evaluation:
         apart = int((~same).sum())
         told = f"{apart} of {len(rows)} rows get another answer" if apart else "the same answers"
         return {"check": "one row at a time", "passed": not apart, "told": told}
+
+    def _parity(self, fixtures: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        endpoint = self.candidate.connect()
+        found = [parity.compare(endpoint, fixture) for fixture in fixtures]
+        endpoint.close()
+        return found
 
     def _cases(self) -> list[dict[str, Any]]:
         endpoint = self.candidate.connect()

@@ -1,0 +1,22 @@
+"""A right answer and what was answered, as a reader would say it. Pure computation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def in_words(value: Any) -> Any:
+    """`site 0–9, time 29–34` for marked stretches, `1.5, 2` for a series; anything else as it is."""
+    if not isinstance(value, list):
+        return value
+    if not value:
+        return "–"
+    if all(isinstance(each, dict) and {"start", "end", "label"} <= each.keys() for each in value):
+        return ", ".join(f"{each['label']} {each['start']}–{each['end']}" for each in value)
+    return ", ".join(f"{each:.5g}" if isinstance(each, float) else str(each) for each in value)
+
+
+def rows_in_words(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of a report with their answers in words."""
+    names = ("truth", "answer", "production")
+    return [row | {name: in_words(row[name]) for name in names if name in row} for row in rows]
