@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs, urlencode
 
 import aiohttp
 from channels.db import database_sync_to_async
@@ -40,6 +41,27 @@ _CREATES_EXPERIMENT = re.compile(r"/mlflow/(ajax-)?api/\d\.\d/mlflow/experiments
 _CREATES_RUN = re.compile(r"/mlflow/(ajax-)?api/\d\.\d/mlflow/runs/create/*")
 _REGISTERS = re.compile(r"/mlflow/(ajax-)?api/\d\.\d/mlflow/(registered-models|model-versions)/create/*")
 _LISTS_WORKSPACES = re.compile(r"/mlflow/(ajax-)?api/\d\.\d/mlflow/workspaces/*")
+_NAMES_AN_ID = re.compile(
+    r"/mlflow/(get-artifact|(ajax-)?api/\d\.\d/mlflow/((artifacts|issues|logged-models|metrics|runs|traces)(/.*)?"
+    r"|get-artifact|upload-artifact|get-trace-artifact|datasets/[^/]+(/.*)?"
+    r"|experiments/(delete|restore|update|get|set-experiment-tag|delete-experiment-tag)"
+    r"|(label-schemas|review-queues)/(delete|get|list|update|items/.*)|scorers/(online-config|register)))/*"
+)
+"""What asks for something by an id of MLflow's own; names belong to the team that asks."""
+_ARTIFACT = re.compile(
+    r"/mlflow/(ajax-)?api/\d\.\d/mlflow-artifacts/(artifacts|mpu/\w+|presigned)/+workspaces/+([^/]*)(/.*)?"
+)
+_CLOSED = re.compile(r"/mlflow/(ajax-)?api/\d\.\d/mlflow/(issues/invoke|runs/create-promptlab-run)/*")
+_OWNED_BY_PATH = re.compile(
+    r"/mlflow/(?:ajax-)?api/\d\.\d/mlflow/(datasets|issues)/+([A-Za-z0-9_-]+)(?:/.*)?"
+)
+_OWNED_BY_KEY = re.compile(
+    r"/mlflow/(?:ajax-)?api/\d\.\d/mlflow/(label-schemas|review-queues)/+(?:delete|update|items/.*)"
+)
+_KEYS = {"label-schemas": "schema_id", "review-queues": "queue_id"}
+"""MLflow answers some requests about these without a look at whose they are, so that is asked first."""
+_NO_IDS = frozenset({"search", "create", "invoke"})
+_NOT_YOURS = "There is nothing with this id that your team may see."
 _LARGEST_SMALL_BODY = 1 << 20
 _PROMPT = "mlflow.prompt.is_prompt"
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -99,13 +121,21 @@ class Experiments:
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send, bearer: tracking.Bearer) -> None:
         path = scope["path"]
-        if not _OPEN.fullmatch(path) or ".." in path.split("/") or "\\" in path:
+        if not _OPEN.fullmatch(path) or _CLOSED.fullmatch(path) or ".." in path.split("/") or "\\" in path:
             await _error(send, 403, "PERMISSION_DENIED", f"{path} is not offered here.")
+            return
+        place = _ARTIFACT.fullmatch(path)
+        if place is not None and place[3] != bearer.team:
+            await _error(send, 403, "PERMISSION_DENIED", _NOT_YOURS)
             return
         try:
             session = self._upstreams.session(tracking.tracker_socket())
             await self._make(session, bearer.team)
             headers = _headers(scope, bearer.team)
+            named, scope, receive, headers = await _unguarded(scope, receive, headers)
+            if named and not await _is_there(session, named, bearer.team):
+                await _error(send, 403, "PERMISSION_DENIED", _NOT_YOURS)
+                return
             if _CREATES_EXPERIMENT.fullmatch(path):
                 scope, receive, headers = await _rewritten(scope, receive, headers, _without_location)
             elif _CREATES_RUN.fullmatch(path):
@@ -113,7 +143,11 @@ class Experiments:
             elif _REGISTERS.fullmatch(path):
                 await self._register(scope, receive, send, session, headers, bearer)
                 return
-            await proxy.forward_http(scope, receive, send, session, headers, change=_framed)
+            withhold = _is_unknown if _NAMES_AN_ID.fullmatch(path) else None
+            if not await proxy.forward_http(
+                scope, receive, send, session, headers, change=_framed, withhold=withhold
+            ):
+                await _error(send, 403, "PERMISSION_DENIED", _NOT_YOURS)
         except _NotSmallJson:
             await _error(send, 400, "INVALID_PARAMETER_VALUE", "The request is no small JSON object.")
         except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError):
@@ -161,6 +195,33 @@ class Experiments:
         async with session.post(url, json={"name": team}) as response:
             if response.status < 300 or b"ALREADY_EXISTS" in await response.read():
                 self._made.add(team)
+
+
+async def _unguarded(scope: Scope, receive: Receive, headers: Headers) -> tuple[str, Scope, Receive, Headers]:
+    """The address of what a request names and MLflow does not guard, if it does; and the request, to be sent on."""
+    path = scope["path"]
+    by_path, by_key = _OWNED_BY_PATH.fullmatch(path), _OWNED_BY_KEY.fullmatch(path)
+    if by_path is not None and by_path[2] not in _NO_IDS:
+        return f"{by_path[1]}/{by_path[2]}", scope, receive, headers
+    if by_key is None:
+        return "", scope, receive, headers
+    key = _KEYS[by_key[1]]
+    numbers = parse_qs(scope.get("query_string", b"").decode("latin-1")).get(key, [])
+    if proxy.has_body(scope):
+        asked = await _small_json(receive)
+        numbers.append(str(asked.get(key, "")))
+        again = _once(json.dumps(asked).encode(), receive)
+        scope, receive, headers = await _rewritten(scope, again, headers, dict)
+    if len(set(numbers)) != 1:
+        raise _NotSmallJson
+    return f"{by_key[1]}/get?{urlencode({key: numbers[0]})}", scope, receive, headers
+
+
+async def _is_there(session: aiohttp.ClientSession, what: str, team: str) -> bool:
+    """Whether MLflow finds this within the team."""
+    url = f"http://localhost{tracking.PREFIX}/api/3.0/mlflow/{what}"
+    async with session.get(url, headers={WORKSPACE: team}) as response:
+        return response.status == 200
 
 
 def _in_thread(function: Any) -> Any:
@@ -258,6 +319,11 @@ def _once(body: bytes, receive: Receive) -> Receive:
         return await receive()
 
     return again
+
+
+async def _is_unknown(response: aiohttp.ClientResponse) -> bool:
+    """Whether MLflow says that it knows no such id: also of what is another team's, and nobody learns which."""
+    return response.status == 404 and response.content_type == "application/json"
 
 
 def _framed(headers: Headers) -> Headers:

@@ -105,7 +105,8 @@ class _Inbound:
             self.gone = (await self._receive())["type"] == "http.disconnect"
 
 
-def _has_body(scope: Scope) -> bool:
+def has_body(scope: Scope) -> bool:
+    """Whether a request comes with a body."""
     return any(name in (b"content-length", b"transfer-encoding") for name, _value in scope["headers"])
 
 
@@ -119,11 +120,15 @@ async def forward_http(
     change: Callable[[Headers], Headers] = lambda headers: headers,
     base: str = "http://localhost",
     through: str | None = None,
-) -> None:
-    """Pass one request on and its answer back. `change` gets the answer's headers, `through` is another proxy's
-    address. OSError, ClientError: no answer."""
+    withhold: Callable[[aiohttp.ClientResponse], Awaitable[bool]] | None = None,
+) -> bool:
+    """Pass one request on and its answer back; whether the answer went back.
+
+    `change` gets the answer's headers, `through` is another proxy's address, `withhold` says of an answer that the
+    caller gives another one instead. OSError, ClientError: no answer.
+    """
     inbound = _Inbound(receive)
-    body = inbound.body() if _has_body(scope) else None
+    body = inbound.body() if has_body(scope) else None
     if body is None:
         inbound.no_body()
     async with session.request(
@@ -135,6 +140,8 @@ async def forward_http(
         skip_auto_headers=_NOT_ADDED,
         proxy=through,
     ) as response:
+        if withhold is not None and await withhold(response):
+            return False
         passing = asyncio.ensure_future(_pass_back(response, send, change))
         watching = asyncio.ensure_future(inbound.until_gone())
         try:
@@ -145,6 +152,7 @@ async def forward_http(
             for task in (passing, watching):
                 task.cancel()
             await asyncio.gather(passing, watching, return_exceptions=True)
+    return True
 
 
 async def _pass_back(
