@@ -79,3 +79,53 @@ def test_a_recipe_becomes_a_served_package_inside_the_sandbox(engine, base, tmp_
     )
     assert (status, answer["outputs"][0]["data"]) == (200, ["fibre-cut"])
     assert 0 < engine.observe("serve").memory_mb < 200
+
+
+SCORING = """
+from pathlib import Path
+import atrium
+from atrium.evaluation.scoring import score_rows
+
+SCORER = '''
+import os, subprocess, sys
+
+def score(truth, answer, inputs):
+    found = {"keys": 0, "memory": 0, "forks": 0, "sums": 0}
+    try:
+        found["keys"] = open(f"/proc/{os.getppid()}/environ", "rb").read().count(b"ATRIUM_KEY")
+    except OSError:
+        pass
+    try:
+        open(f"/proc/{os.getppid()}/mem", "rb+")
+        found["memory"] = 1
+    except OSError:
+        pass
+    try:
+        subprocess.run([sys.executable, "-c", ""])
+        found["forks"] = 1
+    except OSError:
+        pass
+    import numpy
+    found["sums"] = float((numpy.ones((300, 300)) @ numpy.ones((300, 300))).sum() / 300)
+    return found
+'''
+scores = score_rows(SCORER, [{"truth": 1, "answer": 1, "inputs": {}}], Path.cwd())
+atrium.result({name: values.tolist() for name, values in scores.items()})
+"""
+
+
+def test_a_suites_scorer_reads_no_key_of_its_job_and_leaves_nothing_running(engine, base, tmp_path):
+    script = tmp_path / "main.py"
+    script.write_text(SCORING)
+    engine.start(
+        Workload(
+            "score", ["python", "main.py"], environment=base.python.parents[1], files=[File("main.py", script)],
+            env={"ATRIUM_KEY_CANDIDATE": "atk_secret"}, resources=Resources(cpu=1, memory_mb=2048), timeout_s=60,
+        )
+    )  # fmt: skip
+    while not engine.observe("score").ended:
+        time.sleep(0.1)
+
+    assert engine.observe("score").state == "succeeded", engine.log("score")[0].decode()
+    found = json.loads(engine.read("score", "result.json"))
+    assert found == {"keys": [0], "memory": [0], "forks": [0], "sums": [90000.0]}

@@ -4,9 +4,12 @@
         return {"cost": 0 if truth == answer else 5}
 
 The evaluation's job is in the sandbox already; the child has no key, no environment, limited memory and time,
-and what it prints is thrown away.
+and what it prints is thrown away. It has the job's user, so the job closes itself to it first: neither its
+environment nor its memory can be opened. And it starts no process that could outlive it and change what is
+written down later.
 """
 
+import ctypes
 import json
 import resource
 import subprocess
@@ -22,6 +25,9 @@ Array = NDArray[Any]
 TIME_LIMIT_S = 120
 MEMORY_LIMIT = 1 << 30
 MOST_METRICS = 20
+PR_SET_DUMPABLE = 4
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""A thread counts as a process, and there may be none."""
 
 
 class ScorerFailed(ValueError):
@@ -33,7 +39,9 @@ def score_rows(source: str, rows: list[dict[str, Any]], folder: Path) -> dict[st
     (folder / "scorer.py").write_text(source, encoding="utf-8")
     (folder / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
     command = [sys.executable, "-m", "atrium.evaluation.scoring", str(folder)]
-    environment = {"PYTHONPATH": ":".join(path for path in sys.path if path), "PATH": "/usr/bin:/bin"}
+    search = ":".join(path for path in sys.path if path)
+    environment = {"PYTHONPATH": search, "PATH": "/usr/bin:/bin", **ONE_THREAD}
+    _close_to_others()
     try:
         done = subprocess.run(
             command, env=environment, capture_output=True, timeout=TIME_LIMIT_S, check=False
@@ -43,6 +51,13 @@ def score_rows(source: str, rows: list[dict[str, Any]], folder: Path) -> dict[st
     if done.returncode:
         raise ScorerFailed(done.stderr.decode(errors="replace").strip()[-500:] or "the scorer ended")
     return _table(json.loads((folder / "scores.json").read_text(encoding="utf-8")))
+
+
+def _close_to_others() -> None:
+    """Nobody but root may open this process's memory or environment from now on, also not who has its user."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0):
+        raise ScorerFailed("the evaluation cannot be closed to its scorer on this system")
 
 
 def _table(scores: list[dict[str, Any]]) -> dict[str, Array]:
@@ -55,6 +70,7 @@ def _table(scores: list[dict[str, Any]]) -> dict[str, Array]:
 def _child(folder: Path) -> int:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
     resource.setrlimit(resource.RLIMIT_CPU, (TIME_LIMIT_S, TIME_LIMIT_S))
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
     scope: dict[str, Any] = {"__name__": "scorer"}
     rows = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
     scores = []
