@@ -1,8 +1,12 @@
 """Who labels what: no task for two beyond its overlap, nothing lost, nothing doubled."""
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from apps.annotation.claims import claim_next, extend, release, take_back
@@ -64,6 +68,28 @@ def test_two_tabs_label_once(project, tasks, ann):
 
     with pytest.raises(Conflict, match="already"):
         submit(slot, slot.token, by=ann, label="8")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_at_once_and_one_of_them_twice_get_each_place_once(project, ada, ann, abe, bo):
+    for number in range(12):
+        make_task(project, number)
+
+    def label(person):
+        try:
+            while (slot := claim_next(project, by=person)) is not None:
+                with suppress(Conflict):  # the other tab of the same person was faster
+                    submit(slot, slot.token, by=person, label="3")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(label, (ann, ann, abe, bo)))
+
+    counts = Counter(Annotation.objects.values_list("task", flat=True))
+    assert set(counts.values()) == {2}
+    assert len(set(Annotation.objects.values_list("task", "user"))) == Annotation.objects.count() == 24
+    assert not Annotation.objects.filter(extra=True).exists()
 
 
 def test_a_place_given_back_is_free(project, tasks, ann, abe):

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.accounts.models import Site
 from apps.annotation import candidates, pulling
-from apps.annotation.models import Draw, Merged, PullRule, Task
+from apps.annotation.models import Draw, Merged, PullRule, Slot, Task
 from apps.annotation.services import add_rule, change_project, switch_rule
 from apps.catalog.models import Version
 from apps.core.errors import Conflict
@@ -243,3 +243,26 @@ def test_almost_equal_inputs_are_one_task_and_a_share_is_labelled_by_itself(
     audit = Task.objects.get(audit_of=original)
     assert (original.weight, Task.objects.count(), Draw.objects.count()) == (2, 3, 4)
     assert str(original.pk) in audit.reason
+
+
+def test_a_worker_killed_in_a_pull_keeps_nothing_of_its_page_and_the_next_pull_takes_each_call_once(
+    project, logged, ada, monkeypatch
+):
+    for _number in range(2):
+        logged([1.0, 2.0])
+    logged([3.0, 4.0])
+    rule = add_rule(project, by=ada, kind="random")
+
+    def killed(*_args):
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pulling, "_merge", killed)
+        with pytest.raises(SystemExit):
+            pulling.pull(rule)
+    assert (Task.objects.count(), Slot.objects.count(), Draw.objects.count()) == (0, 0, 0)
+
+    for _number in range(2):
+        pulling.pull(PullRule.objects.get(pk=rule.pk))
+    assert sorted(Task.objects.values_list("weight", flat=True)) == [1, 2]
+    assert (Draw.objects.count(), Merged.objects.count()) == (3, 1)

@@ -18,7 +18,7 @@ from apps.annotation.formats.base import Shape
 from apps.annotation.label_types import TYPES
 from apps.annotation.models import Project, Slot, Task, Transfer
 from apps.annotation.services import keyed
-from apps.core.errors import Invalid
+from apps.core.errors import Conflict, Invalid
 from tests.annotation.test_label import say
 
 PAIRS = [
@@ -123,6 +123,14 @@ def whatever_is_read(form, kind, content):
         return [refused]
 
 
+def client_file(project, made):
+    """What the file holds, or None while it cannot be fetched."""
+    try:
+        return transfers.open_file(project, made.pk)[0].read()
+    except Conflict:
+        return None
+
+
 @pytest.mark.django_db
 class TestTransfers:
     def export(self, project, form, person):
@@ -186,6 +194,24 @@ class TestTransfers:
         transfers.run_waiting()
         transfers.run_waiting()
         assert Task.objects.count() == 1
+        assert Transfer.objects.get().status == "done"
+
+    def test_a_worker_killed_in_an_export_leaves_no_half_file_and_the_next_one_writes_it(
+        self, project, tasks, ada, monkeypatch
+    ):
+        made = transfers.start_export(project, "jsonl", by=ada)
+
+        def killed(*_args):
+            raise SystemExit
+
+        with monkeypatch.context() as patch:
+            patch.setattr(transfers.objects, "put", killed)
+            with pytest.raises(SystemExit):
+                transfers.run(made.pk)
+        assert client_file(project, made) is None
+
+        transfers.run_waiting()
+        assert len(client_file(project, made).splitlines()) == 3
         assert Transfer.objects.get().status == "done"
 
     def test_an_export_of_regions_as_coco_opens(self, project, ada):
