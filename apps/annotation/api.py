@@ -29,12 +29,13 @@ from apps.annotation import (
 )
 from apps.annotation.label_types import type_named
 from apps.annotation.models import Annotation, Project, PullRule, Slot, Task
-from apps.annotation.policy import may_label, may_manage, may_see_project
+from apps.annotation.policy import may_label, may_manage
 from apps.annotation.selectors import (
     accuracy_of,
     agreement_of,
     annotations_visible_to,
     decision_of,
+    get_project,
     in_status,
     near_audit_of,
     projects_visible_to,
@@ -179,7 +180,7 @@ class ProjectViewSet(
     @action(detail=True, methods=["post"])
     def claim(self, request: Request, pk: str) -> Response:
         """Take the next task, for five minutes; the one that is held already comes again. 204: nothing is left."""
-        project = _light(request, pk)
+        project = get_project(int(pk), user=_user(request), counted=False)
         require(may_label(_user(request), project))
         slot = claims.claim_next(project, by=_user(request))
         return Response(_place(slot, project)) if slot else Response(status=status.HTTP_204_NO_CONTENT)
@@ -191,7 +192,8 @@ class ProjectViewSet(
 
         It can go to somebody for whom nothing else is left. 204: you hold none, or nothing is left.
         """
-        project, user = _light(request, pk), _user(request)
+        user = _user(request)
+        project = get_project(int(pk), user=user, counted=False)
         slot = claims.claim_ahead(project, by=user) if may_label(user, project, begun=1) else None
         return Response(_place(slot, project)) if slot else Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -337,14 +339,6 @@ class ProjectViewSet(
         return Response(RetrainingSerializer(made).data, status=status.HTTP_201_CREATED)
 
 
-def _light(request: Request, pk: str) -> Project:
-    """The project without its numbers, for the two addresses that are called for every single label."""
-    project = Project.objects.select_related("team").filter(pk=int(pk)).first()
-    if project is None or not may_see_project(_user(request), project):
-        raise NotFound(_("There is no annotation project %(pk)s that you may see.") % {"pk": pk})
-    return project
-
-
 def _place(slot: Slot, project: Project) -> dict[str, Any]:
     """What PlaceSerializer would give, written out since every label waits for it; a test compares them."""
     task, until = slot.task, slot.leased_until
@@ -391,9 +385,9 @@ class TaskViewSet(
         if getattr(self, "swagger_fake_view", False):
             return Task.objects.none()
         user, asked = _user(self.request), self.request.query_params
-        project = (
-            _light(self.request, str(_number(asked["project"], "project"))) if asked.get("project") else None
-        )
+        project = None
+        if asked.get("project"):
+            project = get_project(_number(asked["project"], "project"), user=user, counted=False)
         rows = tasks_visible_to(user, project).select_related("dataset_version__dataset")
         if asked.get("status"):
             told = _known(asked["status"], Task.Status.values, "status")
@@ -418,7 +412,7 @@ class TaskViewSet(
         asked = NewTasksSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         values = asked.validated_data
-        project = _light(request, str(values["project"]))
+        project = get_project(values["project"], user=_user(request), counted=False)
         added = adding.add_tasks(project, values["rows"], by=_user(request), keep_good=values["keep_good"])
         told = {"tasks": added.tasks, "merged": added.merged, "broken": _broken(added)}
         return Response(told, status=status.HTTP_201_CREATED)

@@ -17,11 +17,6 @@ if TYPE_CHECKING:
 MEMBERS = (Role.ANNOTATOR, Role.DEVELOPER, Role.QA)
 
 
-def may_see_project(actor: User, project: Project) -> Verdict:
-    """The team's annotators, developers and QA."""
-    return may_act_as(actor, project.team, *MEMBERS)
-
-
 def may_create_project(actor: User, team: Team) -> Verdict:
     """Developers and QA ask the questions."""
     return may_act_as(actor, team, Role.DEVELOPER, Role.QA)

@@ -51,20 +51,24 @@ _MOST_DECIDING = 20_000
 
 def projects_visible_to(user: User) -> QuerySet[Project]:
     """Projects of the person's teams, with the numbers that a list shows; they cost the same for a million tasks."""
-    return (
-        Project.objects.filter(team__in=teams_of(user, *MEMBERS))
-        .select_related("capability", "team", "dataset")
-        .annotate(
-            open_tasks=_tallied(Task.Status.OPEN),
-            to_review=_tallied(Task.Status.CONFLICT, Task.Status.AGREED),
-            accepted=_tallied(Task.Status.ACCEPTED),
-        )
+    return _projects(user).annotate(
+        open_tasks=_tallied(Task.Status.OPEN),
+        to_review=_tallied(Task.Status.CONFLICT, Task.Status.AGREED),
+        accepted=_tallied(Task.Status.ACCEPTED),
     )
 
 
-def get_project(pk: int, *, user: User) -> Project:
-    """A project by its number. Raises NotFound, also for one that the person may not see."""
-    project = projects_visible_to(user).filter(pk=pk).first()
+def _projects(user: User) -> QuerySet[Project]:
+    rows = Project.objects.filter(team__in=teams_of(user, *MEMBERS))
+    return rows.select_related("capability", "team", "dataset")
+
+
+def get_project(pk: int, *, user: User, counted: bool = True) -> Project:
+    """A project by its number. Raises NotFound, also for one that the person may not see.
+
+    Not `counted` it comes without the numbers of a list: for what every single label waits for.
+    """
+    project = (projects_visible_to(user) if counted else _projects(user)).filter(pk=pk).first()
     if project is None:
         raise NotFound(_("There is no annotation project %(pk)d that you may see.") % {"pk": pk})
     return project

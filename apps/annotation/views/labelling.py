@@ -46,7 +46,7 @@ def _user(request: HttpRequest) -> User:
 @require_GET
 def label(request: HttpRequest, pk: int) -> HttpResponse:
     """The labelling screen: the next task, claimed for this person."""
-    project = get_project(pk, user=_user(request))
+    project = get_project(pk, user=_user(request), counted=False)
     require(may_label(_user(request), project))
     return _next(request, project, "annotation/label.html")
 
@@ -89,7 +89,7 @@ def _asked(project: Project, inputs: dict[str, Any]) -> dict[str, Any]:
 @require_POST
 def look_ahead(request: HttpRequest, pk: int) -> HttpResponse:
     """The task after the present one, which the page shows once that one's answer is taken; 204 when there is none."""
-    project, user = get_project(pk, user=_user(request)), _user(request)
+    project, user = get_project(pk, user=_user(request), counted=False), _user(request)
     slot = claims.claim_ahead(project, by=user) if may_label(user, project, begun=1) else None
     if slot is None:
         return HttpResponse(status=204)
@@ -102,7 +102,7 @@ def look_ahead(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def let_go(request: HttpRequest, pk: int, slot_pk: int) -> HttpResponse:
     """The page is left: the task that it would have shown next is free again."""
-    get_project(pk, user=_user(request))
+    get_project(pk, user=_user(request), counted=False)
     claims.release(slot_pk, _whole(request.POST.get("token", "")), by=_user(request), only_ahead=True)
     return HttpResponse(status=204)
 
@@ -111,7 +111,7 @@ def let_go(request: HttpRequest, pk: int, slot_pk: int) -> HttpResponse:
 @require_POST
 def submit(request: HttpRequest, pk: int, slot_pk: int) -> HttpResponse:
     """Keep the answer, and show the next task: the one that the page holds ahead, if it is still theirs."""
-    project = get_project(pk, user=_user(request))
+    project = get_project(pk, user=_user(request), counted=False)
     slot = Slot.objects.filter(pk=slot_pk, project=project).first()
     if slot is None:
         raise NotFound(_("This place does not exist any more."))
@@ -140,7 +140,10 @@ def submit(request: HttpRequest, pk: int, slot_pk: int) -> HttpResponse:
 @require_POST
 def undo(request: HttpRequest, pk: int, task_pk: int) -> HttpResponse:
     """Take the last answer back: its task is shown again."""
-    project, task = get_project(pk, user=_user(request)), get_task(task_pk, user=_user(request))
+    project, task = (
+        get_project(pk, user=_user(request), counted=False),
+        get_task(task_pk, user=_user(request)),
+    )
     require(may_label(_user(request), project))
     held = claims.held(project, by=_user(request))
     slot = claims.take_back(task, by=_user(request))
@@ -158,7 +161,7 @@ def undo(request: HttpRequest, pk: int, task_pk: int) -> HttpResponse:
 @require_POST
 def heartbeat(request: HttpRequest, pk: int, slot_pk: int) -> HttpResponse:
     """Keep the place while the page is open; 409 when somebody else has it by now."""
-    get_project(pk, user=_user(request))
+    get_project(pk, user=_user(request), counted=False)
     kept = claims.extend(slot_pk, _whole(request.POST.get("token", "")), by=_user(request))
     return HttpResponse(status=204 if kept else 409)
 
