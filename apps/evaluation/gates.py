@@ -1,4 +1,4 @@
-"""Gates: what the figures of an evaluation must reach. Pure computation on numbers.
+"""Gates: what the figures of an evaluation must reach. Pure computation on numbers; words are the reader's.
 
 A figure is `{"value", "low", "high", "n", "unit"?}`: the estimate, its 95 % interval and the rows behind it.
 """
@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from django.utils.translation import gettext as _
 
 
 class Verdict(StrEnum):
@@ -75,9 +77,11 @@ class Gate:
 
     def words(self) -> str:
         """The condition as a reader would say it."""
-        subject = f"{self.metric} of {self.slice}" if self.slice else self.metric
+        told = {"metric": self.metric, "slice": self.slice}
+        subject = _("%(metric)s of %(slice)s") % told if self.slice else self.metric
         if self.relative:
-            return f"{subject} no more than {self.threshold:g} worse than in production"
+            worse = {"subject": subject, "threshold": f"{self.threshold:g}"}
+            return _("%(subject)s no more than %(threshold)s worse than in production") % worse
         return f"{subject} {'≥' if self.higher_is_better else '≤'} {self.threshold:g}"
 
 
@@ -103,44 +107,52 @@ class Result:
 def read_gates(items: Any, task: str = "", *, own_scorer: bool = False) -> tuple[list[Gate], list[str]]:
     """Gates from JSON, with everything that is wrong with them, in words. `task` says which metrics there are."""
     if not isinstance(items, list):
-        return [], ["gates must be a list"]
+        return [], [_("gates must be a list")]
     gates, problems = [], []
     for number, item in enumerate(items, 1):
         try:
             gate = Gate(**item)
             gate = Gate(**asdict(gate) | {"threshold": float(gate.threshold), "at_least": int(gate.at_least)})
         except (TypeError, ValueError) as error:
-            problems.append(f"gate {number}: {error}")
+            problems.append(_("gate %(number)d: %(why)s") % {"number": number, "why": error})
             continue
         gates.append(gate)
-        problems += [f"gate {number}: {problem}" for problem in _impossible(gate, task, own_scorer)]
+        problems += [
+            _("gate %(number)d: %(why)s") % {"number": number, "why": problem}
+            for problem in _impossible(gate, task, own_scorer)
+        ]
     return gates, problems + _contradictions(gates)
 
 
 def _impossible(gate: Gate, task: str, own_scorer: bool) -> list[str]:
     if gate.at_least < 1:
-        return ["at_least must be 1 or more: no rows are no evidence"]
+        return [_("at_least must be 1 or more: no rows are no evidence")]
     if gate.metric.startswith(OWN):
         return _impossible_score(gate, own_scorer)
     if gate.better:
-        return [f"{gate.metric} has its direction; “better” is for figures of the suite's own scorer"]
+        words = _("%(metric)s has its direction; “better” is for figures of the suite's own scorer")
+        return [words % {"metric": gate.metric}]
     known = METRICS - frozenset[str]().union(*METRICS_BY_TASK.values()) | METRICS_BY_TASK.get(task, METRICS)
     if gate.metric not in known:
-        return [f"there is no metric “{gate.metric}”; choose one of {', '.join(sorted(known))}"]
+        words = _("there is no metric “%(metric)s”; choose one of %(known)s")
+        return [words % {"metric": gate.metric, "known": ", ".join(sorted(known))}]
     bounded = gate.metric in HIGHER_IS_BETTER - {"throughput"}
     if bounded and not gate.relative and gate.threshold > 1:
-        return [f"{gate.metric} never exceeds 1, so ≥ {gate.threshold:g} cannot be met"]
+        words = _("%(metric)s never exceeds 1, so ≥ %(threshold)s cannot be met")
+        return [words % {"metric": gate.metric, "threshold": f"{gate.threshold:g}"}]
     if gate.metric in LOWER_IS_BETTER - _DROPS and not gate.relative and gate.threshold < 0:
-        return [f"{gate.metric} is never negative, so ≤ {gate.threshold:g} cannot be met"]
+        words = _("%(metric)s is never negative, so ≤ %(threshold)s cannot be met")
+        return [words % {"metric": gate.metric, "threshold": f"{gate.threshold:g}"}]
     return []
 
 
 def _impossible_score(gate: Gate, own_scorer: bool) -> list[str]:
     problems = []
     if not own_scorer:
-        problems.append(f"{gate.metric} needs a scorer, and the suite has none")
+        problems.append(_("%(metric)s needs a scorer, and the suite has none") % {"metric": gate.metric})
     if gate.better not in ("higher", "lower"):
-        problems.append(f"say which way is better for {gate.metric}: better must be higher or lower")
+        words = _("say which way is better for %(metric)s: better must be higher or lower")
+        problems.append(words % {"metric": gate.metric})
     return problems
 
 
@@ -156,16 +168,19 @@ def unsatisfiable(
         column, _equals, value = gate.slice.partition("=")
         fairness = gate.metric == "fairness_gap"
         if gate.slice and column not in counts:
-            problems.append(f"{gate.words()}: the suite does not slice by “{column}”")
+            words = _("%(gate)s: the suite does not slice by “%(column)s”")
+            problems.append(words % {"gate": gate.words(), "column": column})
             continue
         if gate.slice and not fairness and value not in counts[column]:
             known = ", ".join(sorted(counts[column])[:12])
-            problems.append(f"{gate.words()}: no row has {gate.slice}; there are {known}")
+            words = _("%(gate)s: no row has %(slice)s; there are %(known)s")
+            problems.append(words % {"gate": gate.words(), "slice": gate.slice, "known": known})
             continue
         there = counts[column][value] if gate.slice and not fairness else rows
         serving = gate.metric not in frozenset[str]().union(*METRICS_BY_TASK.values())
         if there is not None and not serving and gate.at_least > there:
-            problems.append(f"{gate.words()}: asks for {gate.at_least} rows, there are {there}")
+            words = _("%(gate)s: asks for %(wanted)d rows, there are %(there)d")
+            problems.append(words % {"gate": gate.words(), "wanted": gate.at_least, "there": there})
     return problems
 
 
@@ -175,9 +190,8 @@ def _contradictions(gates: Sequence[Gate]) -> list[str]:
     for gate in gates:
         key = (gate.metric, gate.slice, gate.relative)
         if key in seen:
-            problems.append(
-                f"{gate.words()}: there is another gate on the same figure; keep the stricter one"
-            )
+            words = _("%(gate)s: there is another gate on the same figure; keep the stricter one")
+            problems.append(words % {"gate": gate.words()})
         seen.add(key)
     return problems
 
@@ -190,14 +204,14 @@ def judge(gate: Gate, figures: Mapping[str, Any], differences: Mapping[str, Any]
     """
     name = f"{gate.slice}/{gate.metric}" if gate.slice else gate.metric
     if gate.relative and differences is None:
-        return Result(gate, Verdict.PASSED, "nothing is in production to compare with")
+        return Result(gate, Verdict.PASSED, _("nothing is in production to compare with"))
     found = (differences or {}) if gate.relative else figures
     figure = found.get(name)
     if figure is None or figure.get("value") is None:
-        return Result(gate, Verdict.UNDECIDED, f"the evaluation gave no {name}")
+        return Result(gate, Verdict.UNDECIDED, _("the evaluation gave no %(name)s") % {"name": name})
     rows = int(figure.get("n", 0))
     if rows < gate.at_least:
-        reason = f"{rows} rows, at least {gate.at_least} are needed"
+        reason = _("%(rows)d rows, at least %(least)d are needed") % {"rows": rows, "least": gate.at_least}
         return Result(gate, Verdict.UNDECIDED, reason, figure)
     return _decide(gate, figure)
 
@@ -210,19 +224,19 @@ def _decide(gate: Gate, figure: Mapping[str, Any]) -> Result:
     raw = float(figure["value"])
     value = sign * raw
     ends = [sign * float(raw if (end := figure.get(name)) is None else end) for name in ("low", "high")]
-    shown = f"{float(figure['value']):.4g}"
+    shown = {"value": f"{float(figure['value']):.4g}"}
     if not gate.certain:
-        verdict = Verdict.PASSED if value >= limit else Verdict.FAILED
-        return Result(
-            gate, verdict, f"{shown} ({'meets' if value >= limit else 'misses'} the threshold)", figure
-        )
+        if value >= limit:
+            return Result(gate, Verdict.PASSED, _("%(value)s (meets the threshold)") % shown, figure)
+        return Result(gate, Verdict.FAILED, _("%(value)s (misses the threshold)") % shown, figure)
     if min(ends) >= limit:
-        return Result(gate, Verdict.PASSED, f"{shown}, and the whole interval meets the threshold", figure)
+        words = _("%(value)s, and the whole interval meets the threshold")
+        return Result(gate, Verdict.PASSED, words % shown, figure)
     if max(ends) < limit:
-        return Result(gate, Verdict.FAILED, f"{shown}, and the whole interval misses the threshold", figure)
-    return Result(
-        gate, Verdict.UNDECIDED, f"{shown}, but the interval crosses the threshold: more rows decide", figure
-    )
+        words = _("%(value)s, and the whole interval misses the threshold")
+        return Result(gate, Verdict.FAILED, words % shown, figure)
+    words = _("%(value)s, but the interval crosses the threshold: more rows decide")
+    return Result(gate, Verdict.UNDECIDED, words % shown, figure)
 
 
 def _by_size(figure: Mapping[str, Any]) -> dict[str, Any]:
@@ -243,3 +257,20 @@ def judge_all(
     if Verdict.UNDECIDED in verdicts or not results:
         return Verdict.UNDECIDED, results
     return Verdict.PASSED, results
+
+
+def in_words(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The gates of a report as a reader of today's language reads them; what they said stays what it was."""
+    measured = content["measured"]
+    told = []
+    for item in content["gates"]:
+        try:
+            again = judge(Gate(**item["gate"]), measured["figures"], measured.get("differences")).as_dict()
+        except (KeyError, TypeError):
+            again = item
+        told.append({**item, **({k: again[k] for k in ("words", "reason")} if _same(again, item) else {})})
+    return told
+
+
+def _same(again: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
+    return bool(again["verdict"] == item["verdict"])

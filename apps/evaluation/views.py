@@ -22,6 +22,7 @@ from apps.core.policy import require
 from apps.evaluation import charts, services
 from apps.evaluation.comparison import side_by_side
 from apps.evaluation.forms import SuiteForm
+from apps.evaluation.gates import in_words
 from apps.evaluation.models import Report, Run, Suite
 from apps.evaluation.policy import may_cancel, may_evaluate, may_see_evaluations, may_write_suite
 from apps.evaluation.printed import report_pdf
@@ -132,6 +133,7 @@ def _report_of(request: HttpRequest, pk: int) -> Report:
 def _told(report: Report) -> dict[str, Any]:
     """What the page and its export show of a report."""
     content = content_of(report)
+    content = content | {"gates": in_words(content)}
     measured = dict(content["measured"])
     measured["errors"] = rows_in_words(measured.get("errors") or [])
     if comparison := measured.get("comparison"):

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from apps.catalog.models import Version
-from apps.evaluation.gates import Verdict
+from apps.evaluation.gates import Verdict, in_words
 from apps.evaluation.models import Run
 from apps.evaluation.selectors import content_of, latest_report, latest_suite
 from apps.releases import replays
@@ -66,7 +66,7 @@ def _of_report(version: Version, report: Report | None, release: Release | None)
         page = reverse("evaluation:report", args=[report.pk])
         return [
             Blocker(f"gate-{gate['verdict']}", f"{gate['words']}: {gate['reason']}", page)
-            for gate in content_of(report)["gates"]
+            for gate in in_words(content_of(report))
             if gate["verdict"] != Verdict.PASSED
         ]
     words = _("No release is open.")

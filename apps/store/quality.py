@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 from apps.catalog.models import Version
 from apps.evaluation import charts
+from apps.evaluation.gates import in_words
 from apps.evaluation.models import Report
 from apps.evaluation.selectors import content_of, latest_report
 from apps.store import panels
@@ -27,7 +28,10 @@ def report_on(version: Version) -> Found | None:
     """The report that was signed for this version, else the newest about exactly its bytes."""
     signed = panels.signed_report(version)
     report = Report.objects.filter(pk=signed.report_id).first() if signed else latest_report(version)
-    return Found(report, content_of(report), signed) if report else None
+    if report is None:
+        return None
+    content = content_of(report)
+    return Found(report, content | {"gates": in_words(content)}, signed)
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,13 @@ def figures_of(content: dict[str, Any]) -> list[Figure]:
         "roc_auc": (_("Area under the ROC curve"), "", 4),
         "log_loss": (_("Log loss"), "", 4),
         "calibration_error": (_("Calibration error"), "", 4),
+        "mae": (_("Mean absolute error"), "", 4),
+        "rmse": (_("Root mean square error"), "", 4),
+        "r2": (_("R², explained part of the variance"), "", 4),
+        "smape": (_("Symmetric relative error, sMAPE"), "", 4),
+        "span_f1": (_("F1 over marked stretches"), "", 4),
+        "span_precision": (_("Precision of marked stretches"), "", 4),
+        "span_recall": (_("Recall of marked stretches"), "", 4),
         "robustness_noise_drop": (_("Lost under noise"), "", 4),
         "latency_p50_ms": (_("Median latency"), "ms", 2),
         "latency_p95_ms": (_("95th percentile of latency"), "ms", 2),
@@ -75,9 +86,8 @@ def figures_of(content: dict[str, Any]) -> list[Figure]:
 
 
 def charts_of(content: dict[str, Any]) -> list[dict[str, Any]]:
-    """The report's charts; none for a report without a confusion matrix, which they start from."""
-    measured = content["measured"]
-    return charts.all_of(measured) if "confusion" in measured else []
+    """The report's charts but the one that draws single rows."""
+    return charts.all_of({name: value for name, value in content["measured"].items() if name != "points"})
 
 
 def summary_of(found: Found | None) -> dict[str, Any] | None:

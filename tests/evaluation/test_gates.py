@@ -1,8 +1,9 @@
 """Gates know their direction, need enough rows, and cannot be impossible."""
 
 import pytest
+from django.utils import translation
 
-from apps.evaluation.gates import Gate, Verdict, judge, judge_all, read_gates
+from apps.evaluation.gates import Gate, Verdict, in_words, judge, judge_all, read_gates
 
 
 def figure(value, low=None, high=None, n=100):
@@ -92,3 +93,26 @@ def test_two_gates_on_one_figure_are_pointed_out():
     _gates, problems = read_gates([{"metric": "accuracy", "threshold": t} for t in (0.8, 0.9)])
 
     assert "another gate" in problems[0]
+
+
+def test_a_gate_speaks_the_readers_language_and_keeps_what_it_said(compiled_messages):
+    figures = {"accuracy": {"value": 0.9, "n": 50, "low": 0.8, "high": 0.95}}
+    with translation.override("en"):
+        kept = [judge(Gate("accuracy", 0.95, slice=""), figures, None).as_dict()]
+    content = {"gates": kept, "measured": {"figures": figures}}
+
+    with translation.override("zh-hans"):
+        (told,) = in_words(content)
+        assert (told["reason"], told["verdict"]) == ("0.9（未达到阈值）", "failed")
+        assert read_gates([{"metric": "accuracy", "threshold": 2}])[1] == [
+            "第 1 条门禁：accuracy 不会超过 1，因此 ≥ 2 无法满足"
+        ]
+    assert kept[0]["reason"] == "0.9 (misses the threshold)"
+
+
+@pytest.mark.parametrize("spoilt", [{"gate": {"metric": "accuracy"}}, {"verdict": "passed"}])
+def test_what_cannot_be_said_again_is_told_as_it_was(spoilt):
+    figures = {"accuracy": {"value": 0.9, "n": 50}}
+    kept = judge(Gate("accuracy", 0.95), figures, None).as_dict() | {"reason": "as it was"} | spoilt
+
+    assert in_words({"gates": [kept], "measured": {"figures": figures}}) == [kept]
