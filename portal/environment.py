@@ -7,12 +7,13 @@ A wrong value stops the start with one line that names the variable.
 from __future__ import annotations
 
 import base64
+import difflib
 import hashlib
 import ipaddress
 import json
 import os
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from email.utils import parseaddr
 from functools import lru_cache
 from pathlib import Path
@@ -270,6 +271,7 @@ def load() -> Environment:
 
 def read(env: Mapping[str, str]) -> Environment:
     """Build the settings from `env`; makes the secrets file when there is none yet. Raises WrongSetting."""
+    _refuse_misspelt(env)
     data_dir = Path(env.get("ATRIUM_DATA_DIR") or ROOT / "var").expanduser().resolve()
     run_dir = _run_dir(env, data_dir)
     ports = _ports(env)
@@ -437,6 +439,18 @@ def _flag(env: Mapping[str, str], name: str, *, default: bool) -> bool:
     return text == "1"
 
 
+def _refuse_misspelt(env: Mapping[str, str]) -> None:
+    """A name that is almost that of a setting would change nothing, without a word."""
+    known = {f"ATRIUM_{field.name.upper()}" for field in fields(Environment)}
+    for name in env:
+        if not name.startswith("ATRIUM_") or name in known or not env[name]:
+            continue
+        close = {each for each in known if each.replace("_", "") == name.replace("_", "")}
+        close |= set(difflib.get_close_matches(name, known, n=1, cutoff=0.95))
+        if close:
+            raise WrongSetting(f"{name} is no setting; write {min(close)}.")
+
+
 def _names(env: Mapping[str, str], name: str, known: Sequence[str]) -> tuple[str, ...]:
     """Some of the known names, between commas; all of them when nothing is set."""
     chosen = [part.strip() for part in env.get(name, "").split(",") if part.strip()]
@@ -457,7 +471,8 @@ def _url(env: Mapping[str, str], name: str, *schemes: str) -> str:
     except ValueError as error:
         raise WrongSetting(f"{name} cannot be read: {error}.") from error
     if parts.scheme not in schemes:
-        raise WrongSetting(f"{name} starts with {parts.scheme or 'nothing'}://, expected {schemes[0]}://.")
+        found = f"begins with {parts.scheme}://" if parts.scheme else "is no address"
+        raise WrongSetting(f"{name} {found}; write it like {schemes[0]}://host:port.")
     return text
 
 

@@ -28,15 +28,21 @@ def healthz(request: HttpRequest) -> JsonResponse:
     """200 when all essential parts are up, else 503; `?part=web` asks only whether this process answers."""
     if request.GET.get("part") == "web":
         return JsonResponse({"status": "up", "parts": {"web": "up"}})
+    parts = states()
+    up = all(state == "up" for part, state in parts.items() if part not in OPTIONAL)
+    answer = JsonResponse({"status": "up" if up else "down", "parts": parts}, status=200 if up else 503)
+    answer._has_been_logged = True  # type: ignore[attr-defined]  # asked every second while the portal starts
+    return answer
+
+
+def states() -> dict[str, str]:
+    """The state of each part: up, down, or what the supervisor says of it."""
     processes = _processes()
     parts = {"web": "up", "database": _database(), "valkey": _valkey(), **_ports(processes)}
     parts |= {name: process.state for name, process in processes.items() if name not in ASKED_DIRECTLY}
     if parts["database"] == "up":
         parts |= {name: _by_word(name, processes.get(name)) for name in SPEAKING}
-    up = all(state == "up" for part, state in parts.items() if part not in OPTIONAL)
-    answer = JsonResponse({"status": "up" if up else "down", "parts": parts}, status=200 if up else 503)
-    answer._has_been_logged = True  # type: ignore[attr-defined]  # asked every second while the portal starts
-    return answer
+    return parts
 
 
 #: Supervised processes whose state is what they answer, not what the record says.

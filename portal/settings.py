@@ -98,6 +98,8 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+FORMAT_MODULE_PATH = ["portal.formats"]
+
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": ATRIUM.redis_url},
     # What a process may remember for some seconds, also while Valkey is away.

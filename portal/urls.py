@@ -54,5 +54,7 @@ urlpatterns = [
     path("", include("apps.annotation.urls")),
 ]
 
+handler404 = "portal.missing.not_found"
+
 if settings.ATRIUM.oidc_url:
     urlpatterns.append(path("sso/", include("allauth.socialaccount.providers.openid_connect.urls")))

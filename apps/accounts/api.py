@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, mixins, status, viewsets
@@ -39,6 +41,10 @@ if TYPE_CHECKING:
     from rest_framework.request import Request
 
 
+TOKEN_LIVES = timedelta(days=90)
+"""When a program does not say how long; `null` is without end."""
+
+
 class TokenViewSet(IdempotencyMixin, mixins.ListModelMixin, viewsets.GenericViewSet[PersonalToken]):
     """One's own personal tokens. The secret is in the answer to the POST and nowhere else."""
 
@@ -55,9 +61,8 @@ class TokenViewSet(IdempotencyMixin, mixins.ListModelMixin, viewsets.GenericView
         asked = TokenSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         user = cast("User", request.user)
-        token, secret = services.create_token(
-            user, asked.validated_data["name"], by=user, expires_at=asked.validated_data.get("expires_at")
-        )
+        ends = asked.validated_data.get("expires_at", timezone.now() + TOKEN_LIVES)
+        token, secret = services.create_token(user, asked.validated_data["name"], by=user, expires_at=ends)
         return Response({**TokenSerializer(token).data, "secret": secret}, status=status.HTTP_201_CREATED)
 
     @extend_schema(responses={204: None})

@@ -18,6 +18,7 @@ from apps.accounts import throttling
 from apps.accounts.models import Role, Site, Team, User
 from apps.accounts.policy import is_platform_admin
 from apps.core.errors import Conflict, Invalid
+from apps.core.forms import ShortNameField
 
 LANGUAGES = dict(settings.LANGUAGES)
 _SLUG_HELP = _("Letters, digits and hyphens; appears in addresses.")
@@ -124,7 +125,7 @@ class MemberForm(forms.Form):
 class SiteForm(forms.Form):
     """A new site."""
 
-    slug = forms.SlugField(
+    slug = ShortNameField(
         label=_("Short name"),
         max_length=50,
         help_text=_SLUG_HELP,
@@ -136,7 +137,7 @@ class SiteForm(forms.Form):
 class TeamForm(forms.Form):
     """A new team."""
 
-    slug = forms.SlugField(
+    slug = ShortNameField(
         label=_("Short name"),
         max_length=50,
         help_text=_SLUG_HELP,
@@ -150,7 +151,7 @@ class TeamForm(forms.Form):
 class PersonForm(forms.Form):
     """A new person."""
 
-    username = forms.SlugField(label=_("User name"), max_length=150)
+    username = ShortNameField(label=_("User name"), max_length=150)
     full_name = forms.CharField(label=_("Full name"), max_length=150, required=False)
     password = forms.CharField(
         label=_("First password"),
@@ -210,7 +211,7 @@ class InviteForm(forms.Form):
 class AcceptForm(forms.Form):
     """The name and password of somebody who was invited."""
 
-    username = forms.SlugField(
+    username = ShortNameField(
         label=_("User name"), max_length=150, help_text=_("Letters, digits, hyphens and underscores.")
     )
     full_name = forms.CharField(label=_("Full name"), max_length=150)

@@ -9,9 +9,10 @@ from rest_framework import serializers
 from apps.accounts.models import Invitation, Membership, PersonalToken, Role, Site, Team, User
 from apps.core.audit import Verification
 from apps.core.models import AuditEntry
+from apps.core.serializers import ModelSerializer, Serializer
 
 
-class SiteSerializer(serializers.ModelSerializer[Site]):
+class SiteSerializer(ModelSerializer[Site]):
     class Meta:
         model = Site
         fields = ["slug", "name", "kind", "archived_at"]
@@ -29,7 +30,7 @@ class SiteChangeSerializer(SiteSerializer):
         read_only_fields = ["slug", "archived_at"]
 
 
-class TeamSerializer(serializers.ModelSerializer[Team]):
+class TeamSerializer(ModelSerializer[Team]):
     site: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         slug_field="slug", queryset=Site.objects.all()
     )
@@ -55,7 +56,7 @@ class TeamChangeSerializer(TeamSerializer):
         read_only_fields = ["slug", "archived_at"]
 
 
-class InvitationSerializer(serializers.ModelSerializer[Invitation]):
+class InvitationSerializer(ModelSerializer[Invitation]):
     team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         slug_field="slug", queryset=Team.objects.all()
     )
@@ -90,7 +91,7 @@ class SentInvitationSerializer(InvitationSerializer):
         fields = [*InvitationSerializer.Meta.fields, "link"]
 
 
-class MembershipSerializer(serializers.ModelSerializer[Membership]):
+class MembershipSerializer(ModelSerializer[Membership]):
     user: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         slug_field="username", queryset=User.objects.all()
     )
@@ -102,7 +103,7 @@ class MembershipSerializer(serializers.ModelSerializer[Membership]):
         validators: list[object] = []
 
 
-class RoleSerializer(serializers.ModelSerializer[Membership]):
+class RoleSerializer(ModelSerializer[Membership]):
     team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
 
     class Meta:
@@ -110,7 +111,7 @@ class RoleSerializer(serializers.ModelSerializer[Membership]):
         fields = ["team", "role"]
 
 
-class MeSerializer(serializers.ModelSerializer[User]):
+class MeSerializer(ModelSerializer[User]):
     memberships = RoleSerializer(many=True, read_only=True)
     looks: serializers.DictField = serializers.DictField(
         child=serializers.CharField(max_length=20), required=False
@@ -133,7 +134,7 @@ class MeSerializer(serializers.ModelSerializer[User]):
         read_only_fields = ["id", "username"]
 
 
-class TokenSerializer(serializers.ModelSerializer[PersonalToken]):
+class TokenSerializer(ModelSerializer[PersonalToken]):
     class Meta:
         model = PersonalToken
         fields = ["id", "name", "prefix", "created_at", "expires_at", "last_used_at", "revoked_at"]
@@ -149,13 +150,13 @@ class NewTokenSerializer(TokenSerializer):
         fields = [*TokenSerializer.Meta.fields, "secret"]
 
 
-class AuditSerializer(serializers.ModelSerializer[AuditEntry]):
+class AuditSerializer(ModelSerializer[AuditEntry]):
     class Meta:
         model = AuditEntry
         fields = ["id", "at", "action", "urn", "actor_name", "facts", "position", "digest"]
 
 
-class VerificationSerializer(serializers.Serializer[Verification]):
+class VerificationSerializer(Serializer[Verification]):
     """What the verifier of the audit chain found."""
 
     intact = serializers.BooleanField()

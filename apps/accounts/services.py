@@ -100,7 +100,7 @@ def create_site(slug: str, name: str, kind: str, *, by: User) -> Site:
     if Site.objects.filter(slug=slug).exists():
         raise Invalid(
             _("There is a site “%(slug)s” already. Choose another short name.") % {"slug": slug},
-            fields={"slug": _("is taken")},
+            fields={"slug": _("This one is taken: choose another.")},
         )
     site = Site.objects.create(slug=slug, name=name, kind=kind)
     audit.record("accounts.site.created", site, by=by, slug=slug)
@@ -114,7 +114,7 @@ def create_team(slug: str, name: str, site: Site, *, by: User) -> Team:
     if Team.objects.filter(slug=slug).exists():
         raise Invalid(
             _("There is a team “%(slug)s” already. Choose another short name.") % {"slug": slug},
-            fields={"slug": _("is taken")},
+            fields={"slug": _("This one is taken: choose another.")},
         )
     _take_in(site)
     team = Team.objects.create(slug=slug, name=name, site=site)
@@ -189,7 +189,7 @@ def new_person(username: str, full_name: str, password: str, *, email: str = "")
     if User.objects.filter(username__iexact=username).exists():
         raise Invalid(
             _("There is a person “%(name)s” already. Choose another user name.") % {"name": username},
-            fields={"username": _("is taken")},
+            fields={"username": _("This one is taken: choose another.")},
         )
     first, _space, last = full_name.strip().partition(" ")
     person = User(username=username, first_name=first[:150], last_name=last[:150], email=email)

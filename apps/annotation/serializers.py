@@ -13,11 +13,12 @@ from apps.annotation.label_types import TYPES
 from apps.annotation.models import Annotation, Decision, Project, PullRule, Retraining, Task, Transfer
 from apps.annotation.selectors import as_told
 from apps.catalog.models import Capability
+from apps.core.serializers import ModelSerializer, Serializer
 from apps.datasets.models import Dataset
 from apps.workbench.placing import MOST_ROWS
 
 
-class ProjectSerializer(serializers.ModelSerializer[Project]):
+class ProjectSerializer(ModelSerializer[Project]):
     capability: Any = serializers.SlugRelatedField(slug_field="slug", queryset=Capability.objects.all())
     dataset: Any = serializers.SlugRelatedField(slug_field="slug", queryset=Dataset.objects.all())
     team: Any = serializers.SlugRelatedField(slug_field="slug", read_only=True)
@@ -65,7 +66,7 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
         return super().to_representation(instance) | {"labels": instance.labels}
 
 
-class ProjectChangeSerializer(serializers.ModelSerializer[Project]):
+class ProjectChangeSerializer(ModelSerializer[Project]):
     """What may change while people label."""
 
     class Meta:
@@ -73,7 +74,7 @@ class ProjectChangeSerializer(serializers.ModelSerializer[Project]):
         fields = ["name", "question", "guideline", "blind", "near"]
 
 
-class LabelsSerializer(serializers.Serializer[Any]):
+class LabelsSerializer(Serializer[Any]):
     labels = serializers.ListField(child=serializers.CharField(max_length=200), max_length=200)
     hotkeys = serializers.DictField(
         child=serializers.CharField(max_length=1, allow_blank=True),
@@ -82,7 +83,7 @@ class LabelsSerializer(serializers.Serializer[Any]):
     )
 
 
-class QueueSerializer(serializers.Serializer[Any]):
+class QueueSerializer(Serializer[Any]):
     """Order, most tasks per person, the accuracy that the labels have to decide on, and the people it is for."""
 
     order = serializers.ChoiceField(choices=Project.Order.choices)
@@ -111,11 +112,11 @@ class QueueSerializer(serializers.Serializer[Any]):
         return people
 
 
-class StatusSerializer(serializers.Serializer[Any]):
+class StatusSerializer(Serializer[Any]):
     status = serializers.ChoiceField(choices=Project.Status.choices)
 
 
-class RuleSerializer(serializers.ModelSerializer[PullRule]):
+class RuleSerializer(ModelSerializer[PullRule]):
     share = serializers.FloatField(default=1.0)
     below = serializers.FloatField(required=False, allow_null=True)
     every_s = serializers.IntegerField(default=30, min_value=5, max_value=86400)
@@ -128,18 +129,18 @@ class RuleSerializer(serializers.ModelSerializer[PullRule]):
         read_only_fields = ["active", "pulled_at", "error"]
 
 
-class SwitchSerializer(serializers.Serializer[Any]):
+class SwitchSerializer(Serializer[Any]):
     active = serializers.BooleanField()
 
 
-class PreviewSerializer(serializers.Serializer[Any]):
+class PreviewSerializer(Serializer[Any]):
     looked_at = serializers.IntegerField()
     taken = serializers.IntegerField()
     some = serializers.ListField(child=serializers.DictField())
     unread = serializers.ListField(child=serializers.CharField())
 
 
-class TaskSerializer(serializers.ModelSerializer[Task]):
+class TaskSerializer(ModelSerializer[Task]):
     dataset_version = serializers.StringRelatedField[Any]()
 
     class Meta:
@@ -171,7 +172,7 @@ class TaskSerializer(serializers.ModelSerializer[Task]):
         return super().to_representation(as_told(instance))
 
 
-class NewTasksSerializer(serializers.Serializer[Any]):
+class NewTasksSerializer(Serializer[Any]):
     """Rows that become tasks; `keep_good` keeps the good ones when some are broken."""
 
     project = serializers.IntegerField(min_value=1, max_value=2**31)
@@ -179,13 +180,13 @@ class NewTasksSerializer(serializers.Serializer[Any]):
     keep_good = serializers.BooleanField(default=False)
 
 
-class AddedSerializer(serializers.Serializer[Any]):
+class AddedSerializer(Serializer[Any]):
     tasks = serializers.IntegerField()
     merged = serializers.IntegerField()
     broken = serializers.ListField(child=serializers.JSONField())
 
 
-class AnnotationSerializer(serializers.ModelSerializer[Annotation]):
+class AnnotationSerializer(ModelSerializer[Annotation]):
     user: Any = serializers.SlugRelatedField(slug_field="username", read_only=True)
     project = serializers.IntegerField(source="task.project_id", read_only=True)
 
@@ -207,7 +208,7 @@ class AnnotationSerializer(serializers.ModelSerializer[Annotation]):
         ]
 
 
-class NewAnnotationSerializer(serializers.Serializer[Any]):
+class NewAnnotationSerializer(Serializer[Any]):
     """What one person says about the task whose place they hold; `slot` and `token` come from the claim."""
 
     slot = serializers.IntegerField(min_value=1, max_value=2**62)
@@ -220,7 +221,7 @@ class NewAnnotationSerializer(serializers.Serializer[Any]):
     seconds = serializers.FloatField(default=0)
 
 
-class PlaceSerializer(serializers.Serializer[Any]):
+class PlaceSerializer(Serializer[Any]):
     """A place at a task: send `slot` and `token` with the annotation, before `leased_until`."""
 
     slot = serializers.IntegerField(source="pk")
@@ -229,23 +230,23 @@ class PlaceSerializer(serializers.Serializer[Any]):
     task = TaskSerializer()
 
 
-class HeldSerializer(serializers.Serializer[Any]):
+class HeldSerializer(Serializer[Any]):
     slot = serializers.IntegerField(min_value=1, max_value=2**62)
     token = serializers.IntegerField(min_value=0, max_value=2**31 - 1)
 
 
-class ReviewSerializer(serializers.Serializer[Any]):
+class ReviewSerializer(Serializer[Any]):
     label: Any = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
     value = serializers.JSONField(required=False, allow_null=True, default=None)
     leave_out = serializers.BooleanField(default=False)
     comment = serializers.CharField(max_length=10_000, required=False, allow_blank=True, default="")
 
 
-class AskSerializer(serializers.Serializer[Any]):
+class AskSerializer(Serializer[Any]):
     comment = serializers.CharField(max_length=10_000, required=False, allow_blank=True, default="")
 
 
-class DecisionSerializer(serializers.ModelSerializer[Decision]):
+class DecisionSerializer(ModelSerializer[Decision]):
     by: Any = serializers.SlugRelatedField(slug_field="username", read_only=True)
 
     class Meta:
@@ -253,7 +254,7 @@ class DecisionSerializer(serializers.ModelSerializer[Decision]):
         fields = ["id", "what", "label", "value", "comment", "by", "at"]
 
 
-class TransferSerializer(serializers.ModelSerializer[Transfer]):
+class TransferSerializer(ModelSerializer[Transfer]):
     class Meta:
         model = Transfer
         fields = [
@@ -270,13 +271,13 @@ class TransferSerializer(serializers.ModelSerializer[Transfer]):
         ]
 
 
-class NewTransferSerializer(serializers.Serializer[Any]):
+class NewTransferSerializer(Serializer[Any]):
     format = serializers.ChoiceField(choices=sorted(FORMATS))
     file = serializers.FileField(required=False)
     keep_good = serializers.BooleanField(default=False)
 
 
-class NotebookOfTasksSerializer(serializers.Serializer[Any]):
+class NotebookOfTasksSerializer(Serializer[Any]):
     """The tasks that the notebook loads, and the workspace that it is put into."""
 
     workspace = serializers.IntegerField(min_value=1)
@@ -285,7 +286,7 @@ class NotebookOfTasksSerializer(serializers.Serializer[Any]):
     )
 
 
-class RetrainingSerializer(serializers.ModelSerializer[Retraining]):
+class RetrainingSerializer(ModelSerializer[Retraining]):
     dataset_version = serializers.StringRelatedField[Any]()
     version = serializers.StringRelatedField[Any]()
 
@@ -294,14 +295,14 @@ class RetrainingSerializer(serializers.ModelSerializer[Retraining]):
         fields = ["id", "status", "reason", "dataset_version", "version", "job", "run", "started_at"]
 
 
-class IntervalSerializer(serializers.Serializer[Any]):
+class IntervalSerializer(Serializer[Any]):
     value = serializers.FloatField(allow_null=True)
     low = serializers.FloatField(allow_null=True)
     high = serializers.FloatField(allow_null=True)
     n = serializers.IntegerField()
 
 
-class GateSerializer(serializers.Serializer[Any]):
+class GateSerializer(Serializer[Any]):
     """Whether accuracy reaches the gate, by a test that may be looked at at any time; `to_go` labels decide it."""
 
     reached = serializers.BooleanField(allow_null=True)
@@ -312,7 +313,7 @@ class GateSerializer(serializers.Serializer[Any]):
     waiting = serializers.IntegerField()
 
 
-class GroupSerializer(serializers.Serializer[Any]):
+class GroupSerializer(Serializer[Any]):
     """Accuracy from labels of random controls, and complaints as a share of the calls of 30 days."""
 
     dimension = serializers.CharField()
@@ -322,7 +323,7 @@ class GroupSerializer(serializers.Serializer[Any]):
     complained = IntervalSerializer(allow_null=True)
 
 
-class QualitySerializer(serializers.Serializer[Any]):
+class QualitySerializer(Serializer[Any]):
     """Agreement (Krippendorff's alpha) of the newest tasks, and accuracy in production from random controls.
 
     `near_audit` is how often almost equal inputs that were labelled by themselves got the label of their task.
@@ -339,7 +340,7 @@ class QualitySerializer(serializers.Serializer[Any]):
     pairs = serializers.ListField(child=serializers.DictField())
 
 
-class ReceiptSerializer(serializers.Serializer[Any]):
+class ReceiptSerializer(Serializer[Any]):
     request_id = serializers.UUIDField()
     at = serializers.DateTimeField()
     correct = serializers.BooleanField(allow_null=True)

@@ -11,6 +11,7 @@ from apps.accounts.models import Role, Team
 from apps.accounts.selectors import teams_of
 from apps.catalog import cards
 from apps.catalog.models import Capability
+from apps.core.forms import ShortNameField
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -48,7 +49,7 @@ class NewCapabilityForm(CapabilityForm):
     """The same, with its team and the short name, which never changes."""
 
     team = forms.ModelChoiceField(label=_("Team"), queryset=Team.objects.none())
-    slug = forms.SlugField(
+    slug = ShortNameField(
         label=_("Short name"),
         max_length=63,
         help_text=_("Lower-case letters, digits and hyphens. Callers write it; it never changes."),

@@ -9,9 +9,10 @@ from rest_framework import serializers
 from apps.accounts.models import Team
 from apps.catalog import cards
 from apps.catalog.models import Capability, Version
+from apps.core.serializers import ModelSerializer, Serializer
 
 
-class CapabilitySerializer(serializers.ModelSerializer[Capability]):
+class CapabilitySerializer(ModelSerializer[Capability]):
     """A capability. `slug` and `team` are given once; the rest can be edited."""
 
     team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
@@ -48,7 +49,7 @@ class CapabilitySerializer(serializers.ModelSerializer[Capability]):
         return cards.missing_sections(capability.card)
 
 
-class CapabilityChangeSerializer(serializers.Serializer[Any]):
+class CapabilityChangeSerializer(Serializer[Any]):
     """What can be changed of a capability."""
 
     name = serializers.CharField(required=False)
@@ -60,14 +61,14 @@ class CapabilityChangeSerializer(serializers.Serializer[Any]):
     retires_on = serializers.DateField(required=False, allow_null=True)
 
 
-class DeprecationSerializer(serializers.Serializer[Any]):
+class DeprecationSerializer(Serializer[Any]):
     """When it goes, and what to use instead."""
 
     note = serializers.CharField(required=False, allow_blank=True, default="")
     retires_on = serializers.DateField(required=False, allow_null=True, default=None)
 
 
-class VersionSerializer(serializers.ModelSerializer[Version]):
+class VersionSerializer(ModelSerializer[Version]):
     """A version as it is read."""
 
     capability: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
@@ -88,7 +89,7 @@ class VersionSerializer(serializers.ModelSerializer[Version]):
         read_only_fields = fields
 
 
-class NewVersionSerializer(serializers.Serializer[Any]):
+class NewVersionSerializer(Serializer[Any]):
     """A new version: `file` (zip, tar or one file), or `files` as {path: sha256} of stored objects."""
 
     capability = serializers.SlugField()
@@ -124,13 +125,13 @@ class NewVersionSerializer(serializers.Serializer[Any]):
     )
 
 
-class Int8Serializer(serializers.Serializer[Any]):
+class Int8Serializer(Serializer[Any]):
     """The number of the int8 version; the next free patch version when it is left out."""
 
     number = serializers.CharField(required=False, allow_blank=True, default="")
 
 
-class MemberSerializer(serializers.Serializer[Any]):
+class MemberSerializer(Serializer[Any]):
     """A member of a composite; `value` is the field's value that leads to it in a switch."""
 
     version = serializers.IntegerField(help_text="The id of a packaged version")
@@ -138,7 +139,7 @@ class MemberSerializer(serializers.Serializer[Any]):
     value = serializers.CharField(required=False, allow_blank=True, default="")
 
 
-class CompositeSerializer(serializers.Serializer[Any]):
+class CompositeSerializer(Serializer[Any]):
     """A composite: members, and either a shape that is wired by names, or the graph itself."""
 
     capability = serializers.SlugField()
@@ -150,7 +151,7 @@ class CompositeSerializer(serializers.Serializer[Any]):
     changelog = serializers.CharField(required=False, allow_blank=True, default="")
 
 
-class ParsingSerializer(serializers.Serializer[Any]):
+class ParsingSerializer(Serializer[Any]):
     """The parsing rules that count now: JMESPath expressions by name. Revision 0 is what the package ships."""
 
     revision = serializers.IntegerField()
@@ -160,7 +161,7 @@ class ParsingSerializer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField(source="row.created_at", default=None, allow_null=True)
 
 
-class ParsingChangeSerializer(serializers.Serializer[Any]):
+class ParsingChangeSerializer(Serializer[Any]):
     """New rules. `revision` is the one that they were made from; with it a write that comes late is refused."""
 
     rules = serializers.JSONField(help_text="{name: JMESPath expression}")
@@ -168,14 +169,14 @@ class ParsingChangeSerializer(serializers.Serializer[Any]):
     revision = serializers.IntegerField(required=False, allow_null=True, default=None, min_value=0)
 
 
-class ParsingTrialSerializer(serializers.Serializer[Any]):
+class ParsingTrialSerializer(Serializer[Any]):
     """Rules to try: on `document`, else on the version's newest logged calls and shipped cases."""
 
     rules = serializers.JSONField(help_text="{name: JMESPath expression}")
     document = serializers.JSONField(required=False, help_text='{"inputs": […], "outputs": […]}')
 
 
-class TriedSerializer(serializers.Serializer[Any]):
+class TriedSerializer(Serializer[Any]):
     """One rule on one call: `error` says what is wrong, `value` is null where it finds nothing."""
 
     name = serializers.CharField()
@@ -186,14 +187,14 @@ class TriedSerializer(serializers.Serializer[Any]):
     of = serializers.IntegerField()
 
 
-class ObjectSerializer(serializers.Serializer[Any]):
+class ObjectSerializer(Serializer[Any]):
     """A stored file."""
 
     sha256 = serializers.CharField()
     size = serializers.IntegerField()
 
 
-class ComparisonRowSerializer(serializers.Serializer[Any]):
+class ComparisonRowSerializer(Serializer[Any]):
     """One property of all compared versions, in the order of `versions`."""
 
     title = serializers.CharField()
@@ -202,7 +203,7 @@ class ComparisonRowSerializer(serializers.Serializer[Any]):
     differs = serializers.BooleanField()
 
 
-class ComparisonSectionSerializer(serializers.Serializer[Any]):
+class ComparisonSectionSerializer(Serializer[Any]):
     """Rows that belong together."""
 
     name = serializers.CharField()
@@ -211,7 +212,7 @@ class ComparisonSectionSerializer(serializers.Serializer[Any]):
     rows = ComparisonRowSerializer(many=True)
 
 
-class ComparisonSerializer(serializers.Serializer[Any]):
+class ComparisonSerializer(Serializer[Any]):
     """Versions side by side; `cards` holds the text of each version's card."""
 
     versions = serializers.ListField(child=serializers.CharField())

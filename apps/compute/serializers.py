@@ -7,15 +7,16 @@ from typing import Any, ClassVar
 from rest_framework import serializers
 
 from apps.compute.models import AllowedHost, Attempt, EgressRecord, Job
+from apps.core.serializers import ModelSerializer, Serializer
 
 
-class AttemptSerializer(serializers.ModelSerializer[Attempt]):
+class AttemptSerializer(ModelSerializer[Attempt]):
     class Meta:
         model = Attempt
         fields = ["number", "started_at", "finished_at", "reason", "exit_code", "peak_memory_mb", "cpu_s"]
 
 
-class JobSerializer(serializers.ModelSerializer[Job]):
+class JobSerializer(ModelSerializer[Job]):
     team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
     created_by: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         slug_field="username", read_only=True
@@ -55,7 +56,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         read_only_fields = fields
 
 
-class NeedsSerializer(serializers.Serializer[Any]):
+class NeedsSerializer(Serializer[Any]):
     """What the newest runs of one thing needed at most, and what to ask for next time (`memory_mb`, `cpu`)."""
 
     runs = serializers.IntegerField()
@@ -66,7 +67,7 @@ class NeedsSerializer(serializers.Serializer[Any]):
     cpu = serializers.FloatField()
 
 
-class UsageSerializer(serializers.Serializer[Any]):
+class UsageSerializer(Serializer[Any]):
     """What a job used: `samples` are [seconds since the start, MB, processor seconds until then]."""
 
     samples = serializers.ListField(child=serializers.ListField(child=serializers.FloatField()))
@@ -74,7 +75,7 @@ class UsageSerializer(serializers.Serializer[Any]):
     advice = serializers.CharField(allow_blank=True)
 
 
-class ScriptSerializer(serializers.Serializer[dict[str, Any]]):
+class ScriptSerializer(Serializer[dict[str, Any]]):
     """A Python script, or a notebook, to run as a job."""
 
     title = serializers.CharField(max_length=200)
@@ -103,7 +104,7 @@ class ScriptSerializer(serializers.Serializer[dict[str, Any]]):
     priority = serializers.IntegerField(min_value=1, max_value=9, default=5, help_text="1 is first.")
 
 
-class AllowedHostSerializer(serializers.ModelSerializer[AllowedHost]):
+class AllowedHostSerializer(ModelSerializer[AllowedHost]):
     """A host that sandboxes may reach."""
 
     added_by: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
@@ -119,13 +120,13 @@ class AllowedHostSerializer(serializers.ModelSerializer[AllowedHost]):
         }  # one that is there already is switched on
 
 
-class HostChangeSerializer(serializers.Serializer[dict[str, Any]]):
+class HostChangeSerializer(Serializer[dict[str, Any]]):
     """Switching an entry on or off."""
 
     enabled = serializers.BooleanField()
 
 
-class EgressSerializer(serializers.ModelSerializer[EgressRecord]):
+class EgressSerializer(ModelSerializer[EgressRecord]):
     """What one workload asked of one host."""
 
     class Meta:

@@ -59,15 +59,25 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     if response is None:
         return None
     detail = "; ".join(_flatten(response.data).values()) if response.data else ""
+    kind = str(getattr(exc, "default_code", "error")).replace("_", "-")
     response.data = {
-        "type": "about:blank",
+        "type": f"urn:atrium:problem:{kind}",
         "title": str(getattr(exc, "default_detail", exc.__class__.__name__)),
         "status": response.status_code,
-        "detail": detail,
+        "detail": f"{detail} {_what_to_do(exc)}".strip(),
         "instance": path,
     }
     response.content_type = _PROBLEM_JSON
     return response
+
+
+def _what_to_do(exc: Exception) -> str:
+    """The next step for errors that the framework words without one."""
+    if isinstance(exc, exceptions.NotAuthenticated):
+        return _("Log in, or send a personal token of your profile as “Authorization: Bearer …”.")
+    if isinstance(exc, exceptions.ParseError):
+        return _("Send a JSON document, with “Content-Type: application/json”.")
+    return ""
 
 
 class KeysetPagination(BasePagination):

@@ -11,6 +11,7 @@ from apps.accounts.models import Role, Team
 from apps.accounts.selectors import teams_of
 from apps.core.archives import Upload
 from apps.core.errors import Invalid
+from apps.core.forms import ShortNameField
 from apps.datasets.models import Dataset
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class NewDatasetForm(DatasetForm):
     """The same, with its team and the short name, which never changes."""
 
     team = forms.ModelChoiceField(label=_("Team"), queryset=Team.objects.none())
-    slug = forms.SlugField(
+    slug = ShortNameField(
         label=_("Short name"), max_length=63, help_text=_("Lower-case letters, digits and hyphens.")
     )
     field_order = ["team", "slug"]

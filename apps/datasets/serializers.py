@@ -7,10 +7,11 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.accounts.models import Team
+from apps.core.serializers import ModelSerializer, Serializer
 from apps.datasets.models import Comparison, Dataset, DatasetVersion, Split, Tag
 
 
-class DatasetSerializer(serializers.ModelSerializer[Dataset]):
+class DatasetSerializer(ModelSerializer[Dataset]):
     team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         slug_field="slug", queryset=Team.objects.all()
     )
@@ -22,7 +23,7 @@ class DatasetSerializer(serializers.ModelSerializer[Dataset]):
         extra_kwargs: dict[str, Any] = {"slug": {"validators": []}}
 
 
-class DatasetVersionSerializer(serializers.ModelSerializer[DatasetVersion]):
+class DatasetVersionSerializer(ModelSerializer[DatasetVersion]):
     dataset: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         slug_field="slug", read_only=True
     )
@@ -46,7 +47,7 @@ class DatasetVersionSerializer(serializers.ModelSerializer[DatasetVersion]):
         read_only_fields = fields
 
 
-class NewDatasetVersionSerializer(serializers.Serializer[Any]):
+class NewDatasetVersionSerializer(Serializer[Any]):
     """A new version: `file` (any file, or a zip or tar), or `files` as {path: sha256} of stored objects."""
 
     file = serializers.FileField(required=False)
@@ -55,7 +56,7 @@ class NewDatasetVersionSerializer(serializers.Serializer[Any]):
     parent_number = serializers.IntegerField(required=False, help_text="The version that it goes on from")
 
 
-class SplitSerializer(serializers.ModelSerializer[Split]):
+class SplitSerializer(ModelSerializer[Split]):
     parts = serializers.DictField(source="counts", child=serializers.IntegerField(), read_only=True)
     created_by: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         slug_field="username", read_only=True
@@ -70,7 +71,7 @@ class SplitSerializer(serializers.ModelSerializer[Split]):
         read_only_fields = fields
 
 
-class NewSplitSerializer(serializers.Serializer[Any]):
+class NewSplitSerializer(Serializer[Any]):
     """How a version is divided: `shares` as {part: share}, by chance unless a column is named."""
 
     shares = serializers.DictField(child=serializers.FloatField(), required=False)
@@ -79,7 +80,7 @@ class NewSplitSerializer(serializers.Serializer[Any]):
     seed = serializers.IntegerField(required=False, default=0)
 
 
-class TagSerializer(serializers.ModelSerializer[Tag]):
+class TagSerializer(ModelSerializer[Tag]):
     number: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         source="version", slug_field="number", read_only=True
     )
@@ -93,14 +94,14 @@ class TagSerializer(serializers.ModelSerializer[Tag]):
         read_only_fields = fields
 
 
-class NewTagSerializer(serializers.Serializer[Any]):
+class NewTagSerializer(Serializer[Any]):
     """A name for a version."""
 
     name = serializers.CharField(max_length=80)
     number = serializers.IntegerField()
 
 
-class ComparisonSerializer(serializers.ModelSerializer[Comparison]):
+class ComparisonSerializer(ModelSerializer[Comparison]):
     """What changed; `result` is null while it is being worked out: ask again."""
 
     before: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(

@@ -7,11 +7,12 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.catalog.models import Capability, Version
+from apps.core.serializers import ModelSerializer, Serializer
 from apps.datasets.models import DatasetVersion
 from apps.evaluation.models import Claim, Report, Run, Suite
 
 
-class SuiteSerializer(serializers.ModelSerializer[Suite]):
+class SuiteSerializer(ModelSerializer[Suite]):
     capability: Any = serializers.SlugRelatedField(slug_field="slug", queryset=Capability.objects.all())
     dataset_version: Any = serializers.PrimaryKeyRelatedField(queryset=DatasetVersion.objects.all())
     gates = serializers.JSONField()
@@ -37,7 +38,7 @@ class SuiteSerializer(serializers.ModelSerializer[Suite]):
         read_only_fields = ["number", "created_at"]
 
 
-class RunSerializer(serializers.ModelSerializer[Run]):
+class RunSerializer(ModelSerializer[Run]):
     version: Any = serializers.PrimaryKeyRelatedField(queryset=Version.objects.all())
     suite: Any = serializers.PrimaryKeyRelatedField(queryset=Suite.objects.all(), required=False)
     report = serializers.PrimaryKeyRelatedField[Report](read_only=True)
@@ -48,13 +49,13 @@ class RunSerializer(serializers.ModelSerializer[Run]):
         read_only_fields = ["status", "reason", "job", "started_at", "ended_at"]
 
 
-class ReportSerializer(serializers.ModelSerializer[Report]):
+class ReportSerializer(ModelSerializer[Report]):
     class Meta:
         model = Report
         fields = ["id", "run", "version", "digest", "verdict", "headline", "created_at"]
 
 
-class ClaimSerializer(serializers.ModelSerializer[Claim]):
+class ClaimSerializer(ModelSerializer[Claim]):
     capability: Any = serializers.SlugRelatedField(slug_field="slug", queryset=Capability.objects.all())
     by = serializers.CharField(source="by.username", read_only=True)
 
@@ -64,13 +65,13 @@ class ClaimSerializer(serializers.ModelSerializer[Claim]):
         read_only_fields = ["at"]
 
 
-class ProofSerializer(serializers.Serializer[Any]):
+class ProofSerializer(Serializer[Any]):
     words = serializers.CharField()
     at = serializers.DateTimeField()
     url = serializers.CharField()
 
 
-class ScoredSerializer(serializers.Serializer[Any]):
+class ScoredSerializer(Serializer[Any]):
     name = serializers.CharField()
     section = serializers.CharField()
     points = serializers.FloatField()
@@ -78,7 +79,7 @@ class ScoredSerializer(serializers.Serializer[Any]):
     proof = ProofSerializer(allow_null=True)
 
 
-class ScoreSerializer(serializers.Serializer[Any]):
+class ScoreSerializer(Serializer[Any]):
     total = serializers.FloatField()
     sections = serializers.DictField(child=serializers.FloatField())
     items = ScoredSerializer(many=True)

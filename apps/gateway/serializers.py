@@ -7,6 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apps.core.serializers import ModelSerializer, Serializer
 from apps.gateway.asked import OUTCOMES, SPANS
 from apps.gateway.models import Call, CallExport, Outcome, Overload
 from apps.gateway.retention import MOST_DAYS
@@ -14,7 +15,7 @@ from apps.gateway.scanning import MOST_CHARACTERS
 from apps.gateway.sealed import masked_values, shown
 
 
-class OutcomeSerializer(serializers.ModelSerializer[Outcome]):
+class OutcomeSerializer(ModelSerializer[Outcome]):
     by: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         slug_field="username", read_only=True
     )
@@ -34,7 +35,7 @@ class OutcomeSerializer(serializers.ModelSerializer[Outcome]):
         return told | {"expected": shown(instance.expected)}
 
 
-class CallSerializer(serializers.ModelSerializer[Call]):
+class CallSerializer(ModelSerializer[Call]):
     class Meta:
         model = Call
         fields = [
@@ -65,7 +66,7 @@ class CallDetailSerializer(CallSerializer):
         return None if call.logged is None else masked_values(call.logged)
 
 
-class UnmaskedSerializer(serializers.Serializer[Any]):
+class UnmaskedSerializer(Serializer[Any]):
     """The bodies of a call, what its model logged, and what was said of it, with all that is encrypted read."""
 
     request = serializers.JSONField()
@@ -74,7 +75,7 @@ class UnmaskedSerializer(serializers.Serializer[Any]):
     feedback = serializers.DictField(child=serializers.JSONField(), help_text="by the id of the outcome")
 
 
-class OverloadSerializer(serializers.ModelSerializer[Overload]):
+class OverloadSerializer(ModelSerializer[Overload]):
     capability: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         slug_field="slug", read_only=True
     )
@@ -84,12 +85,12 @@ class OverloadSerializer(serializers.ModelSerializer[Overload]):
         fields = ["id", "capability", "deployment", "started_at", "last_at", "refused"]
 
 
-class RetentionSerializer(serializers.Serializer[Any]):
+class RetentionSerializer(Serializer[Any]):
     capability = serializers.SlugField(read_only=True)
     days = serializers.IntegerField(min_value=1, max_value=MOST_DAYS)
 
 
-class CallExportSerializer(serializers.ModelSerializer[CallExport]):
+class CallExportSerializer(ModelSerializer[CallExport]):
     capability: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         slug_field="slug", read_only=True
     )
@@ -110,7 +111,7 @@ class CallExportSerializer(serializers.ModelSerializer[CallExport]):
         ]  # fmt: skip
 
 
-class NewCallExportSerializer(serializers.Serializer[Any]):
+class NewCallExportSerializer(Serializer[Any]):
     """What to take: all calls of a capability that fit the filters, which are those of the list of calls."""
 
     capability = serializers.SlugField()
@@ -124,7 +125,7 @@ class NewCallExportSerializer(serializers.Serializer[Any]):
     )
 
 
-class LookedSerializer(serializers.Serializer[Any]):
+class LookedSerializer(Serializer[Any]):
     """Calls that were found by a condition, and how far the log was looked through for them."""
 
     results = CallSerializer(source="items", many=True)

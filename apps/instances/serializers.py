@@ -6,10 +6,11 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.core.serializers import ModelSerializer, Serializer
 from apps.instances.models import Deployment, Replica
 
 
-class ReplicaSerializer(serializers.ModelSerializer[Replica]):
+class ReplicaSerializer(ModelSerializer[Replica]):
     class Meta:
         model = Replica
         fields = [
@@ -30,7 +31,7 @@ class ReplicaSerializer(serializers.ModelSerializer[Replica]):
         read_only_fields = fields
 
 
-class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
+class DeploymentSerializer(ModelSerializer[Deployment]):
     """A deployment as it is read."""
 
     capability: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
@@ -57,7 +58,7 @@ class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
         return traffic.weight if traffic else 0
 
 
-class NewDeploymentSerializer(serializers.Serializer[Any]):
+class NewDeploymentSerializer(Serializer[Any]):
     """What to run."""
 
     version = serializers.IntegerField()
@@ -66,18 +67,18 @@ class NewDeploymentSerializer(serializers.Serializer[Any]):
     resources = serializers.DictField(child=serializers.FloatField(), required=False)
 
 
-class ScaleSerializer(serializers.Serializer[Any]):
+class ScaleSerializer(Serializer[Any]):
     replicas = serializers.IntegerField(min_value=1)
 
 
-class WeightsSerializer(serializers.Serializer[Any]):
+class WeightsSerializer(Serializer[Any]):
     """`weights`: {deployment id: percent}, 100 together, or {} for none."""
 
     capability = serializers.SlugField(read_only=True)
     weights = serializers.DictField(child=serializers.IntegerField())
 
 
-class ShadowSerializer(serializers.Serializer[Any]):
+class ShadowSerializer(Serializer[Any]):
     """The deployment that gets a copy of this percentage of the production calls; null ends the mirror."""
 
     capability = serializers.SlugField(read_only=True)
@@ -85,7 +86,7 @@ class ShadowSerializer(serializers.Serializer[Any]):
     percent = serializers.IntegerField(default=100, min_value=1, max_value=100)
 
 
-class LogSerializer(serializers.Serializer[Any]):
+class LogSerializer(Serializer[Any]):
     """A part of a replica's output."""
 
     replica = serializers.IntegerField()
@@ -93,7 +94,7 @@ class LogSerializer(serializers.Serializer[Any]):
     next = serializers.IntegerField()
 
 
-class KeySerializer(serializers.Serializer[Any]):
+class KeySerializer(Serializer[Any]):
     """A secret that is told once."""
 
     key = serializers.CharField()

@@ -53,7 +53,7 @@ def curl_line(deployment: Deployment, secret: str) -> str:
     body = json.dumps({"inputs": _example(deployment)}, ensure_ascii=False).replace("'", "'\\''")
     address = f"{settings.ATRIUM.gateway_url}/v2/models/{deployment.capability.slug}/infer"
     return (
-        f"curl {address} \\\n  -H 'Authorization: Bearer {secret}' \\\n"
+        f"curl -sS {address} \\\n  -H 'Authorization: Bearer {secret}' \\\n"
         f"  -H 'Content-Type: application/json' \\\n  -d '{body}'"
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.catalog.models import Version
+from apps.core.serializers import ModelSerializer, Serializer
 from apps.releases.models import (
     Bypass,
     Finding,
@@ -20,7 +21,7 @@ from apps.releases.models import (
 )
 
 
-class StageSerializer(serializers.ModelSerializer[Stage]):
+class StageSerializer(ModelSerializer[Stage]):
     class Meta:
         model = Stage
         fields = [
@@ -29,7 +30,7 @@ class StageSerializer(serializers.ModelSerializer[Stage]):
         ]  # fmt: skip
 
 
-class SignatureSerializer(serializers.ModelSerializer[Signature]):
+class SignatureSerializer(ModelSerializer[Signature]):
     user = serializers.CharField(source="user.username")
     instead_of = serializers.CharField(source="instead_of.username", default=None)
 
@@ -38,7 +39,7 @@ class SignatureSerializer(serializers.ModelSerializer[Signature]):
         fields = ["user", "instead_of", "role", "content_digest", "comment", "at"]
 
 
-class FindingSerializer(serializers.ModelSerializer[Finding]):
+class FindingSerializer(ModelSerializer[Finding]):
     raised_by = serializers.CharField(source="raised_by.username", read_only=True)
 
     class Meta:
@@ -47,7 +48,7 @@ class FindingSerializer(serializers.ModelSerializer[Finding]):
         read_only_fields = ["raised_at", "closed_at", "resolution"]
 
 
-class ReleaseSerializer(serializers.ModelSerializer[Release]):
+class ReleaseSerializer(ModelSerializer[Release]):
     version: Any = serializers.PrimaryKeyRelatedField(queryset=Version.objects.all())
     stages = StageSerializer(many=True, read_only=True)
     signatures = SignatureSerializer(many=True, read_only=True)
@@ -62,7 +63,7 @@ class ReleaseSerializer(serializers.ModelSerializer[Release]):
         read_only_fields = [name for name in fields if name != "version"]
 
 
-class SigningSerializer(serializers.Serializer[Any]):
+class SigningSerializer(Serializer[Any]):
     password = serializers.CharField(write_only=True, trim_whitespace=False)
     comment = serializers.CharField(required=False, default="", allow_blank=True)
 
@@ -72,22 +73,22 @@ class ConditionalSigningSerializer(SigningSerializer):
     most_percent = serializers.IntegerField(required=False, default=0, min_value=0, max_value=99)
 
 
-class ResolutionSerializer(serializers.Serializer[Any]):
+class ResolutionSerializer(Serializer[Any]):
     resolution = serializers.CharField()
 
 
-class PasswordSerializer(serializers.Serializer[Any]):
+class PasswordSerializer(Serializer[Any]):
     password = serializers.CharField(write_only=True, trim_whitespace=False)
 
 
-class BlockerSerializer(serializers.Serializer[Any]):
+class BlockerSerializer(Serializer[Any]):
     code = serializers.CharField()
     words = serializers.CharField()
     url = serializers.CharField()
     cell = serializers.CharField()
 
 
-class BypassSerializer(serializers.ModelSerializer[Bypass]):
+class BypassSerializer(ModelSerializer[Bypass]):
     version: Any = serializers.PrimaryKeyRelatedField(queryset=Version.objects.all())
     hours = serializers.IntegerField(min_value=1, max_value=72)
     password = serializers.CharField(write_only=True, trim_whitespace=False)
@@ -109,11 +110,11 @@ class BypassSerializer(serializers.ModelSerializer[Bypass]):
         read_only_fields = ["status", "asked_at", "expires_at"]
 
 
-class ReasonSerializer(serializers.Serializer[Any]):
+class ReasonSerializer(Serializer[Any]):
     reason = serializers.CharField(required=False, default="", allow_blank=True)
 
 
-class ReplaySerializer(serializers.ModelSerializer[Replay]):
+class ReplaySerializer(ModelSerializer[Replay]):
     capability = serializers.CharField(source="release.capability.slug", read_only=True)
     version = serializers.CharField(source="release.version.number", read_only=True)
     team = serializers.CharField(source="subscription.team.slug", read_only=True)
@@ -134,17 +135,17 @@ class ReplaySerializer(serializers.ModelSerializer[Replay]):
         return counted.get(replay.pk, {})
 
 
-class ReplayedCallSerializer(serializers.ModelSerializer[ReplayedCall]):
+class ReplayedCallSerializer(ModelSerializer[ReplayedCall]):
     class Meta:
         model = ReplayedCall
         fields = ["id", "request_id", "at", "version", "outcome", "largest", "answer_id", "message"]
 
 
-class CommentSerializer(serializers.Serializer[Any]):
+class CommentSerializer(Serializer[Any]):
     comment = serializers.CharField(required=False, default="", allow_blank=True, max_length=2000)
 
 
-class PolicySerializer(serializers.ModelSerializer[Policy]):
+class PolicySerializer(ModelSerializer[Policy]):
     capability = serializers.CharField(source="capability.slug")
     signers = serializers.JSONField()
     stages = serializers.JSONField()
@@ -161,7 +162,7 @@ class PolicySerializer(serializers.ModelSerializer[Policy]):
         read_only_fields = ["number", "created_at"]
 
 
-class RerunSerializer(serializers.ModelSerializer[Rerun]):
+class RerunSerializer(ModelSerializer[Rerun]):
     capability = serializers.CharField(source="version.capability.slug", read_only=True)
     version = serializers.CharField(source="version.number", read_only=True)
     asked_by = serializers.CharField(source="asked_by.username", read_only=True)
@@ -175,20 +176,20 @@ class RerunSerializer(serializers.ModelSerializer[Rerun]):
         read_only_fields = [name for name in fields if name != "request_id"]
 
 
-class PastSerializer(serializers.Serializer[Any]):
+class PastSerializer(Serializer[Any]):
     capability = serializers.CharField()
     at = serializers.DateTimeField(required=False)
     subscription = serializers.IntegerField(required=False)
     end_user = serializers.CharField(required=False, default="", allow_blank=True)
 
 
-class ShareSerializer(serializers.Serializer[Any]):
+class ShareSerializer(Serializer[Any]):
     deployment = serializers.IntegerField()
     version = serializers.CharField()
     percent = serializers.IntegerField()
 
 
-class MomentSerializer(serializers.Serializer[Any]):
+class MomentSerializer(Serializer[Any]):
     at = serializers.DateTimeField()
     changed_at = serializers.DateTimeField(allow_null=True)
     shares = ShareSerializer(many=True)
@@ -197,18 +198,18 @@ class MomentSerializer(serializers.Serializer[Any]):
     at_sites = serializers.DictField(child=ShareSerializer(many=True))
 
 
-class PreviewedSerializer(serializers.Serializer[Any]):
+class PreviewedSerializer(Serializer[Any]):
     capability = serializers.CharField()
     metric = serializers.JSONField()
 
 
-class OfVersionSerializer(serializers.Serializer[Any]):
+class OfVersionSerializer(Serializer[Any]):
     version = serializers.CharField()
     calls = serializers.IntegerField()
     counted = serializers.IntegerField()
     mean = serializers.FloatField(allow_null=True)
 
 
-class PreviewSerializer(serializers.Serializer[Any]):
+class PreviewSerializer(Serializer[Any]):
     versions = OfVersionSerializer(many=True)
     needed = serializers.IntegerField(allow_null=True)

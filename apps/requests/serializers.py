@@ -7,10 +7,11 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.accounts.models import User
+from apps.core.serializers import ModelSerializer, Serializer
 from apps.requests.models import Comment, Decision, Deputy, Notification, Request, Step
 
 
-class DecisionSerializer(serializers.ModelSerializer[Decision]):
+class DecisionSerializer(ModelSerializer[Decision]):
     user: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         slug_field="username", read_only=True
     )
@@ -23,7 +24,7 @@ class DecisionSerializer(serializers.ModelSerializer[Decision]):
         fields = ["user", "instead_of", "approve", "comment", "at"]
 
 
-class StepSerializer(serializers.ModelSerializer[Step]):
+class StepSerializer(ModelSerializer[Step]):
     team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
     decisions = DecisionSerializer(many=True, read_only=True)
 
@@ -32,7 +33,7 @@ class StepSerializer(serializers.ModelSerializer[Step]):
         fields = ["position", "role", "team", "count", "filled", "decisions"]
 
 
-class CommentSerializer(serializers.ModelSerializer[Comment]):
+class CommentSerializer(ModelSerializer[Comment]):
     user: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         slug_field="username", read_only=True
     )
@@ -43,7 +44,7 @@ class CommentSerializer(serializers.ModelSerializer[Comment]):
         read_only_fields = ["id", "at"]
 
 
-class RequestSerializer(serializers.ModelSerializer[Request]):
+class RequestSerializer(ModelSerializer[Request]):
     owner: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         slug_field="username", read_only=True
     )
@@ -70,20 +71,20 @@ class RequestSerializer(serializers.ModelSerializer[Request]):
         ]
 
 
-class DecideSerializer(serializers.Serializer[None]):
+class DecideSerializer(Serializer[None]):
     """A yes or a no; a no needs a comment."""
 
     approve = serializers.BooleanField()
     comment = serializers.CharField(required=False, allow_blank=True, default="", max_length=2000)
 
 
-class NotificationSerializer(serializers.ModelSerializer[Notification]):
+class NotificationSerializer(ModelSerializer[Notification]):
     class Meta:
         model = Notification
         fields = ["id", "title", "body", "url", "request", "at", "read_at"]
 
 
-class DeputySerializer(serializers.ModelSerializer[Deputy]):
+class DeputySerializer(ModelSerializer[Deputy]):
     person: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         slug_field="username", queryset=User.objects.filter(is_active=True), required=False
     )

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from apps.accounts.models import Team
 from apps.core.errors import NotFound
+from apps.core.serializers import ModelSerializer
 from apps.requests import webhooks
 from apps.requests.models import Delivery, Webhook
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
 
 
-class WebhookSerializer(serializers.ModelSerializer[Webhook]):
+class WebhookSerializer(ModelSerializer[Webhook]):
     """A webhook. `secret` (whsec_…, Standard Webhooks) comes with the answer that made it, never again."""
 
     team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
@@ -40,7 +41,7 @@ class WebhookSerializer(serializers.ModelSerializer[Webhook]):
         return cast("str | None", webhook.__dict__.get("fresh_secret"))
 
 
-class DeliverySerializer(serializers.ModelSerializer[Delivery]):
+class DeliverySerializer(ModelSerializer[Delivery]):
     """One message, and what came back."""
 
     class Meta:

@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from apps.accounts.models import Team
 from apps.catalog.models import Capability
+from apps.core.serializers import ModelSerializer, Serializer
 from apps.store.batches import state_of
 from apps.store.models import Batch, Plan, Review, SiteCopy, Standing, Subscription, SubscriptionKey
 
@@ -17,7 +18,7 @@ def _slug(field: str = "slug") -> serializers.SlugRelatedField[Any]:
     return serializers.SlugRelatedField(slug_field=field, read_only=True)
 
 
-class PlanSerializer(serializers.ModelSerializer[Plan]):
+class PlanSerializer(ModelSerializer[Plan]):
     capability: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         slug_field="slug", queryset=Capability.objects.select_related("team")
     )
@@ -32,7 +33,7 @@ class PlanSerializer(serializers.ModelSerializer[Plan]):
         read_only_fields = ["id", "status", "created_at"]
 
 
-class SubscriptionSerializer(serializers.ModelSerializer[Subscription]):
+class SubscriptionSerializer(ModelSerializer[Subscription]):
     capability = _slug()
     plan_name = serializers.CharField(source="plan.name", read_only=True)
     team = _slug()
@@ -47,7 +48,7 @@ class SubscriptionSerializer(serializers.ModelSerializer[Subscription]):
         read_only_fields = fields
 
 
-class SubscribeSerializer(serializers.Serializer[None]):
+class SubscribeSerializer(Serializer[None]):
     """Which plan, for which team, and what for."""
 
     plan = serializers.IntegerField()
@@ -57,7 +58,7 @@ class SubscribeSerializer(serializers.Serializer[None]):
     use_case = serializers.CharField(required=False, allow_blank=True, default="", max_length=2000)
 
 
-class CopySerializer(serializers.ModelSerializer[SiteCopy]):
+class CopySerializer(ModelSerializer[SiteCopy]):
     """A capability as a subscribing team runs it at its own site."""
 
     capability = serializers.CharField(source="subscription.capability.slug", read_only=True)
@@ -75,7 +76,7 @@ class CopySerializer(serializers.ModelSerializer[SiteCopy]):
         read_only_fields = fields
 
 
-class ReuseSerializer(serializers.Serializer[None]):
+class ReuseSerializer(Serializer[None]):
     """At the site of which team, under which plan (else the first that allows it), and what for."""
 
     team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
@@ -87,7 +88,7 @@ class ReuseSerializer(serializers.Serializer[None]):
     use_case = serializers.CharField(required=False, allow_blank=True, default="", max_length=2000)
 
 
-class KeySerializer(serializers.ModelSerializer[SubscriptionKey]):
+class KeySerializer(ModelSerializer[SubscriptionKey]):
     prefix = serializers.CharField(source="grant.prefix", read_only=True)
     label = serializers.CharField(source="grant.label", read_only=True)  # type: ignore[assignment]
     status = serializers.CharField(source="grant.status", read_only=True)
@@ -115,7 +116,7 @@ class FreshKeySerializer(KeySerializer):
         read_only_fields = fields
 
 
-class LabelSerializer(serializers.Serializer[None]):
+class LabelSerializer(Serializer[None]):
     """What uses the key."""
 
     label = serializers.CharField(  # type: ignore[assignment]
@@ -126,13 +127,13 @@ class LabelSerializer(serializers.Serializer[None]):
     )
 
 
-class ReasonSerializer(serializers.Serializer[None]):
+class ReasonSerializer(Serializer[None]):
     """Why; the subscriber reads it."""
 
     reason = serializers.CharField(max_length=500)
 
 
-class StandingSerializer(serializers.ModelSerializer[Standing]):
+class StandingSerializer(ModelSerializer[Standing]):
     """What the store computed; `calls` and `availability` are of the last 30 days."""
 
     class Meta:
@@ -144,7 +145,7 @@ class StandingSerializer(serializers.ModelSerializer[Standing]):
         read_only_fields = fields
 
 
-class ListingSerializer(serializers.ModelSerializer[Capability]):
+class ListingSerializer(ModelSerializer[Capability]):
     """A capability as the store lists it."""
 
     team = _slug()
@@ -169,7 +170,7 @@ class ListingSerializer(serializers.ModelSerializer[Capability]):
         return StandingSerializer()
 
 
-class ReviewSerializer(serializers.ModelSerializer[Review]):
+class ReviewSerializer(ModelSerializer[Review]):
     user = _slug("username")
     answered_by = _slug("username")
 
@@ -191,27 +192,27 @@ class ReviewSerializer(serializers.ModelSerializer[Review]):
         read_only_fields = fields
 
 
-class NewReviewSerializer(serializers.Serializer[None]):
+class NewReviewSerializer(Serializer[None]):
     """Stars and words."""
 
     rating = serializers.IntegerField(min_value=1, max_value=5)
     text = serializers.CharField(required=False, allow_blank=True, default="", max_length=4000)
 
 
-class AnswerSerializer(serializers.Serializer[None]):
+class AnswerSerializer(Serializer[None]):
     """What the providing team says to a review."""
 
     text = serializers.CharField(allow_blank=True, max_length=4000)
 
 
-class FollowSerializer(serializers.Serializer[None]):
+class FollowSerializer(Serializer[None]):
     """Whether a person follows a capability, and its team."""
 
     capability = serializers.BooleanField()
     team = serializers.BooleanField()
 
 
-class BatchSerializer(serializers.ModelSerializer[Batch]):
+class BatchSerializer(ModelSerializer[Batch]):
     """A file of rows: `state` says how far it is, and why it was refused or stopped."""
 
     capability = _slug()
@@ -226,13 +227,13 @@ class BatchSerializer(serializers.ModelSerializer[Batch]):
         return state_of(batch)
 
 
-class BatchFileSerializer(serializers.Serializer[None]):
+class BatchFileSerializer(Serializer[None]):
     """A CSV file in UTF-8, or a Parquet file."""
 
     file = serializers.FileField()
 
 
-class ChangeSerializer(serializers.Serializer[None]):
+class ChangeSerializer(Serializer[None]):
     """Another plan, or none to renew."""
 
     plan = serializers.IntegerField(required=False, allow_null=True)
@@ -241,7 +242,7 @@ class ChangeSerializer(serializers.Serializer[None]):
     ticket = serializers.IntegerField(read_only=True, allow_null=True)
 
 
-class TrustedSerializer(serializers.Serializer[None]):
+class TrustedSerializer(Serializer[None]):
     """Short names of teams."""
 
     teams: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
@@ -249,7 +250,7 @@ class TrustedSerializer(serializers.Serializer[None]):
     )
 
 
-class RetireSerializer(serializers.Serializer[None]):
+class RetireSerializer(Serializer[None]):
     """For how many days nobody must have called it."""
 
     quiet_days = serializers.IntegerField()

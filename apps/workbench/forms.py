@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Role, Team
 from apps.accounts.selectors import teams_of
 from apps.compute.environments.offered import offered_to
+from apps.core.forms import ShortNameField
 from apps.core.rows import RowsField, ValueField, ValuesField
 from apps.datasets.models import DatasetVersion
 from apps.workbench.blueprints import Parameter, parameters_of
@@ -93,7 +94,7 @@ class SettingsForm(forms.Form):
 class EnvironmentForm(forms.Form):
     """Packages beside those of the base."""
 
-    name = forms.SlugField(label=_("Name"), max_length=40, help_text=_("Such as “forecasting”."))
+    name = ShortNameField(label=_("Name"), max_length=40, help_text=_("Such as “forecasting”."))
     team = forms.ModelChoiceField(label=_("Team"), queryset=Team.objects.none())
     requirements = forms.CharField(
         label=_("Packages"),
@@ -110,7 +111,7 @@ class EnvironmentForm(forms.Form):
 class SaveForm(forms.Form):
     """The name of the environment that a workspace's packages become."""
 
-    name = forms.SlugField(label=_("Name of the environment"), max_length=40)
+    name = ShortNameField(label=_("Name of the environment"), max_length=40)
 
 
 class CloneForm(forms.Form):
@@ -212,7 +213,7 @@ class ParameterRow(forms.Form):
 class PublishForm(forms.Form):
     """A recipe made of a job: what it is called, what it takes, who may run it."""
 
-    slug = forms.SlugField(
+    slug = ShortNameField(
         label=_("Short name"),
         max_length=63,
         help_text=_("A name that your team has already gets its next version."),

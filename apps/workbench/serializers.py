@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.core.serializers import ModelSerializer, Serializer
 from apps.workbench.models import (
     Environment,
     NotebookSnapshot,
@@ -18,7 +19,7 @@ from apps.workbench.models import (
 from apps.workbench.placing import MOST_ROWS
 
 
-class WorkspaceSerializer(serializers.ModelSerializer[Workspace]):
+class WorkspaceSerializer(ModelSerializer[Workspace]):
     team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
     owner: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         slug_field="username", read_only=True
@@ -54,7 +55,7 @@ class WorkspaceSerializer(serializers.ModelSerializer[Workspace]):
         read_only_fields = fields
 
 
-class EnvironmentSerializer(serializers.ModelSerializer[Environment]):
+class EnvironmentSerializer(ModelSerializer[Environment]):
     team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
     created_by: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         slug_field="username", read_only=True
@@ -69,7 +70,7 @@ class EnvironmentSerializer(serializers.ModelSerializer[Environment]):
         read_only_fields = fields
 
 
-class NewEnvironmentSerializer(serializers.Serializer[dict[str, Any]]):
+class NewEnvironmentSerializer(Serializer[dict[str, Any]]):
     """Packages beside those of the base."""
 
     name = serializers.SlugField(max_length=40)
@@ -77,7 +78,7 @@ class NewEnvironmentSerializer(serializers.Serializer[dict[str, Any]]):
     requirements = serializers.CharField(max_length=20_000, help_text="One package per line.")
 
 
-class NewWorkspaceSerializer(serializers.Serializer[dict[str, Any]]):
+class NewWorkspaceSerializer(Serializer[dict[str, Any]]):
     """What a new workspace needs."""
 
     name = serializers.CharField(max_length=80)
@@ -86,7 +87,7 @@ class NewWorkspaceSerializer(serializers.Serializer[dict[str, Any]]):
     environment = serializers.CharField(max_length=60, default="base")
 
 
-class WorkspaceChangeSerializer(serializers.Serializer[dict[str, Any]]):
+class WorkspaceChangeSerializer(Serializer[dict[str, Any]]):
     """What may be changed later."""
 
     flavour = serializers.ChoiceField(choices=Workspace.Flavour.choices, required=False)
@@ -103,26 +104,26 @@ class WorkspaceChangeSerializer(serializers.Serializer[dict[str, Any]]):
     )
 
 
-class CloneSerializer(serializers.Serializer[dict[str, Any]]):
+class CloneSerializer(Serializer[dict[str, Any]]):
     """The copy's name."""
 
     name = serializers.CharField(max_length=80)
 
 
-class NotebookOfCallsSerializer(serializers.Serializer[dict[str, Any]]):
+class NotebookOfCallsSerializer(Serializer[dict[str, Any]]):
     """The ids of the calls that the notebook loads."""
 
     calls = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=MOST_ROWS)
 
 
-class PlacedSerializer(serializers.Serializer[dict[str, Any]]):
+class PlacedSerializer(Serializer[dict[str, Any]]):
     """Where a notebook was put."""
 
     workspace = serializers.IntegerField()
     path = serializers.CharField()
 
 
-class RegistrationSerializer(serializers.ModelSerializer[Registration]):
+class RegistrationSerializer(ModelSerializer[Registration]):
     """A model on its way from the tracker into the catalog."""
 
     team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
@@ -149,7 +150,7 @@ class RegistrationSerializer(serializers.ModelSerializer[Registration]):
         read_only_fields = fields
 
 
-class NewRegistrationSerializer(serializers.Serializer[dict[str, Any]]):
+class NewRegistrationSerializer(Serializer[dict[str, Any]]):
     """Make a version of a capability from a model that a run logged."""
 
     team = serializers.SlugField(help_text="Short name of the team whose run it is")
@@ -165,7 +166,7 @@ class NewRegistrationSerializer(serializers.Serializer[dict[str, Any]]):
     )
 
 
-class RecipeSerializer(serializers.ModelSerializer[Recipe]):
+class RecipeSerializer(ModelSerializer[Recipe]):
     """A recipe with what its newest version takes."""
 
     team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
@@ -211,7 +212,7 @@ def _newest(recipe: Recipe) -> Any:
     return max(recipe.versions.all(), key=lambda version: version.number)
 
 
-class NewRecipeSerializer(serializers.Serializer[dict[str, Any]]):
+class NewRecipeSerializer(Serializer[dict[str, Any]]):
     """A recipe, or the next version of one: of a job, or of stored files with the one to start."""
 
     slug = serializers.CharField(max_length=63)
@@ -233,7 +234,7 @@ class NewRecipeSerializer(serializers.Serializer[dict[str, Any]]):
     note = serializers.CharField(max_length=20_000, required=False, allow_blank=True, default="")
 
 
-class RunRecipeSerializer(serializers.Serializer[dict[str, Any]]):
+class RunRecipeSerializer(Serializer[dict[str, Any]]):
     """A run of a recipe."""
 
     team = serializers.SlugField()
@@ -249,7 +250,7 @@ class RunRecipeSerializer(serializers.Serializer[dict[str, Any]]):
     resources = serializers.DictField(required=False, default=dict)
 
 
-class RecipeRunSerializer(serializers.ModelSerializer[RecipeRun]):
+class RecipeRunSerializer(ModelSerializer[RecipeRun]):
     """A run of a recipe: its job, and the version that its model became."""
 
     recipe = serializers.CharField(source="recipe_version.recipe.slug", read_only=True)
@@ -275,7 +276,7 @@ class RecipeRunSerializer(serializers.ModelSerializer[RecipeRun]):
         read_only_fields = fields
 
 
-class SweepSerializer(serializers.ModelSerializer[Sweep]):
+class SweepSerializer(ModelSerializer[Sweep]):
     """A sweep; `points` are the sets of parameters that it tries, `started` how many of them have a job."""
 
     team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
@@ -301,7 +302,7 @@ class SweepSerializer(serializers.ModelSerializer[Sweep]):
         read_only_fields = fields
 
 
-class TrialSerializer(serializers.Serializer[Any]):
+class TrialSerializer(Serializer[Any]):
     """A trial of a sweep, best first."""
 
     number = serializers.IntegerField(source="trial.number")
@@ -313,7 +314,7 @@ class TrialSerializer(serializers.Serializer[Any]):
     stopped_at = serializers.IntegerField(source="trial.stopped_at", allow_null=True)
 
 
-class NewSweepSerializer(serializers.Serializer[dict[str, Any]]):
+class NewSweepSerializer(Serializer[dict[str, Any]]):
     """A sweep over a job's code, or over a script or notebook that is sent along."""
 
     title = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
@@ -341,7 +342,7 @@ class NewSweepSerializer(serializers.Serializer[dict[str, Any]]):
     factor = serializers.IntegerField(required=False, default=3, help_text="One of so many goes on")
 
 
-class SnapshotSerializer(serializers.ModelSerializer[NotebookSnapshot]):
+class SnapshotSerializer(ModelSerializer[NotebookSnapshot]):
     """A notebook as it was saved."""
 
     class Meta:

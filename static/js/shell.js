@@ -102,6 +102,14 @@ async function copyText(source) {
 
 function htmxErrors() {
   document.body.addEventListener("htmx:sendError", () => toast(words.offline, "bad"));
+  // A refusal does not take away the form that was refused: it stands before it.
+  document.body.addEventListener("htmx:beforeSwap", (event) => {
+    const { elt } = event.detail.requestConfig;
+    elt.previousElementSibling?.matches("[data-refusal]") && elt.previousElementSibling.remove();
+    if (!event.detail.serverResponse.includes("data-refusal") || !event.detail.target.contains(elt)) return;
+    event.detail.target = elt;
+    event.detail.swapOverride = "beforebegin";
+  });
   document.body.addEventListener("htmx:responseError", (event) => {
     const answer = new DOMParser().parseFromString(event.detail.xhr.responseText, "text/html");
     toast(answer.querySelector("[data-message], .problem p")?.textContent || words.failed, "bad");

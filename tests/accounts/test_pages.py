@@ -152,7 +152,7 @@ def test_a_short_name_that_is_taken_is_said_at_its_field(client, root, transport
 
     page = client.post("/teams/", {"slug": transport.slug, "name": "Again", "site": transport.site_id})
 
-    assert page.context["form"].errors["slug"] == ["is taken"]
+    assert page.context["form"].errors["slug"] == ["This one is taken: choose another."]
     assert Team.objects.count() == 1
 
 

@@ -62,7 +62,7 @@ def test_a_taken_short_name_is_told_beside_its_field(page, radio, digits):
     )
 
     assert answer.status_code == 200
-    assert "is taken" in answer.content.decode()
+    assert "is taken: choose another" in answer.content.decode()
 
 
 def test_an_uploaded_zip_becomes_a_version_that_is_being_packaged(page, digits):

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from apps.accounts import audit_trail
 from apps.accounts.models import Site, Team, User
 from apps.accounts.policy import may_administer
-from apps.core import menu
+from apps.core import heartbeats, menu
 from apps.core.errors import Invalid
 from apps.core.models import AuditEntry, Heartbeat
 from apps.core.paging import keyset
@@ -26,13 +26,14 @@ if TYPE_CHECKING:
 def administration(request: HttpRequest) -> HttpResponse:
     """What an administrator looks after, and which parts of the portal are alive."""
     require(may_administer(request.user))
+    beats = {beat.part: beat for beat in Heartbeat.objects.all()}
     context = {
         "counts": {
             "people": User.objects.filter(is_active=True).count(),
             "teams": Team.objects.count(),
             "sites": Site.objects.count(),
         },
-        "heartbeats": Heartbeat.objects.order_by("part"),
+        "parts": [(part, state, beats.get(part)) for part, state in heartbeats.states().items()],
         "now": timezone.now(),
         "pages": menu.administration_pages(),
         "unsealed": AuditEntry.objects.filter(position=None).count(),

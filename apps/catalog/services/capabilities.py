@@ -67,7 +67,7 @@ def create_capability(
     except IntegrityError as error:
         raise Invalid(
             _("The short name “%(slug)s” is taken. Choose another one.") % {"slug": slug},
-            fields={"slug": _("is taken")},
+            fields={"slug": _("This one is taken: choose another.")},
         ) from error
     index_words(capability)
     audit.record("catalog.capability.created", capability, by=by, slug=slug, team=team.slug)

@@ -79,7 +79,7 @@ def create_version(
         raise Invalid(
             _("%(name)s has a version %(number)s already, and versions never change. Use a new number.")
             % {"name": capability.name, "number": number},
-            fields={"number": _("is taken")},
+            fields={"number": _("This one is taken: choose another.")},
         ) from error
     _link_sources(version, dataset_version, training_job_urn)
     audit.record("catalog.version.created", version, by=by, number=number, source_digest=digest)

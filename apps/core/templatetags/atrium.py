@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -24,6 +24,7 @@ from apps.core import charts, icons, statuses
 from apps.core.rows import RowsWidget
 
 register = template.Library()
+_FAR = timedelta(days=14)
 _numbers = count(1)
 _DJANGOS_ROWS = "10"
 _SCRIPT_ESCAPES = {ord("<"): "\\u003C", ord(">"): "\\u003E", ord("&"): "\\u0026"}
@@ -54,6 +55,12 @@ def icon(name: str, css: str = "") -> SafeString:
 
 
 @register.filter
+def without_scheme(urn: str) -> str:
+    """A URN as people read it in a list: `instances.deployment:14`."""
+    return urn.removeprefix("urn:").removeprefix("atrium:")
+
+
+@register.filter
 def sentence_case(text: str) -> str:
     """The first letter large, unless the sentence begins with a name such as `model.onnx`: names stay as they are."""
     first = str(text or "").split(" ", 1)[0]
@@ -79,7 +86,7 @@ def status(obj: Any) -> SafeString:
 
 @register.simple_tag
 def ago(moment: datetime | None, empty: str = "–") -> SafeString:
-    """How long ago, with the exact time in the tooltip: `{% ago job.created_at %}`."""
+    """How long ago, with the exact time in the tooltip: `{% ago job.created_at %}`. The day, when it is far ahead."""
     if moment is None:
         return format_html("{}", empty)
     local = timezone.localtime(moment)
@@ -87,7 +94,7 @@ def ago(moment: datetime | None, empty: str = "–") -> SafeString:
         '<time class="text-nowrap" datetime="{}" title="{}">{}</time>',
         moment.isoformat(timespec="seconds"),
         f"{formats.date_format(local, 'Y-m-d H:i:s')} {local.tzname()}",
-        naturaltime(moment),
+        formats.date_format(local, "Y-m-d") if moment > timezone.now() + _FAR else naturaltime(moment),
     )
 
 

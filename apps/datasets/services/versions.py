@@ -51,7 +51,7 @@ def create_dataset(
     except IntegrityError as error:
         raise Invalid(
             _("The short name “%(slug)s” is taken. Choose another one.") % {"slug": slug},
-            fields={"slug": _("is taken")},
+            fields={"slug": _("This one is taken: choose another.")},
         ) from error
     audit.record("datasets.dataset.created", dataset, by=by, slug=slug, team=team.slug)
     return dataset

@@ -9,6 +9,7 @@ from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
+from apps.core.serializers import ModelSerializer, Serializer
 from apps.store import board, selectors, services
 from apps.store.models import Demand
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
 
 
-class DemandSerializer(serializers.ModelSerializer[Demand]):
+class DemandSerializer(ModelSerializer[Demand]):
     """What is wanted. `others` counts who needs it too."""
 
     posted_by: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
@@ -43,7 +44,7 @@ class DemandSerializer(serializers.ModelSerializer[Demand]):
         read_only_fields = ["id", "status", "created_at"]
 
 
-class DemandActSerializer(serializers.Serializer[None]):
+class DemandActSerializer(Serializer[None]):
     """`verb` is need (with `text`), take (with `team`), back, answer (with `capability`) or withdraw."""
 
     verb = serializers.ChoiceField(choices=["need", "take", "back", "answer", "withdraw"])

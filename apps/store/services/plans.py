@@ -74,7 +74,7 @@ def create_plan(
         raise Invalid(
             _("“%(capability)s” has a plan called “%(name)s” already.")
             % {"capability": capability, "name": name},
-            fields={"name": _("is taken")},
+            fields={"name": _("This one is taken: choose another.")},
         ) from error
     audit.record("store.plan.created", plan, by=by, name=name, limits=wanted, approval=approval)
     return plan
