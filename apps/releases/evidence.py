@@ -27,6 +27,8 @@ from apps.releases.shares import shares_of
 if TYPE_CHECKING:
     from apps.instances.models import Deployment
 
+NO_NUMBER = "coalesce(jsonb_exists({table}logged, 'not_finite'), false)"
+"""The runner says so of an answer with NaN or infinity in it, see `atrium.logged`."""
 LATE = timedelta(minutes=2)
 RECOUNT_EVERY = timedelta(minutes=10)
 RECOUNT_BACK = timedelta(days=1)
@@ -164,16 +166,16 @@ def _count(stage: Stage, keys: list[int], since: datetime) -> None:
     grants, only_these = whose(stage)
     with connection.cursor() as cursor:
         cursor.execute(
-            """
+            f"""
             SELECT deployment_id, date_trunc('minute', at, 'UTC') AS minute,
                    CASE WHEN status < 400 THEN width_bucket(latency_ms, %s::float8[]) ELSE -1 END AS place,
                    count(*), count(*) FILTER (WHERE status >= 500), count(*) FILTER (WHERE latency_ms > %s),
-                   count(*) FILTER (WHERE status >= 500 OR latency_ms > %s)
+                   count(*) FILTER (WHERE status >= 500 OR latency_ms > %s OR {NO_NUMBER.format(table="")})
             FROM gateway_call
             WHERE deployment_id = ANY(%s) AND at >= %s AND (shadow OR stage_weight > 0)
                   AND coalesce(grant_id = ANY(%s), false) = %s
             GROUP BY 1, 2, 3
-            """,
+            """,  # noqa: S608  our own words
             [list(BOUNDS), slow_ms, slow_ms, keys, begin, grants, only_these],
         )
         rows = cursor.fetchall()
@@ -205,14 +207,15 @@ def _complaints(stage: Stage, keys: list[int]) -> dict[int, tuple[int, int]]:
     grants, only_these = whose(stage)
     with connection.cursor() as cursor:
         cursor.execute(
-            """
+            f"""
             SELECT c.deployment_id, count(DISTINCT c.request_id),
-                   count(DISTINCT c.request_id) FILTER (WHERE c.status < 500 AND c.latency_ms <= %s)
+                   count(DISTINCT c.request_id)
+                   FILTER (WHERE c.status < 500 AND c.latency_ms <= %s AND NOT {NO_NUMBER.format(table="c.")})
             FROM gateway_outcome o JOIN gateway_call c ON c.request_id = o.request_id
             WHERE NOT o.correct AND o.at >= %s AND c.at >= %s AND c.deployment_id = ANY(%s)
                   AND (c.shadow OR c.stage_weight > 0) AND coalesce(c.grant_id = ANY(%s), false) = %s
             GROUP BY 1
-            """,
+            """,  # noqa: S608  our own words
             [slow_ms, stage.started_at, stage.started_at, keys, grants, only_these],
         )
         return {pk: (wrong, only) for pk, wrong, only in cursor.fetchall()}

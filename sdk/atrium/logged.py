@@ -4,6 +4,8 @@ from contextvars import ContextVar
 from typing import Any
 
 MAX_VALUES = 100
+NOT_FINITE = "not_finite"
+"""The runner attaches this to a call that it answered with NaN or infinity, which a release counts as a bad answer."""
 
 _values: ContextVar[dict[str, Any] | None] = ContextVar("atrium_log", default=None)
 

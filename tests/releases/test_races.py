@@ -16,7 +16,7 @@ from apps.releases import rollout, signing
 from apps.releases.models import Release, Stage
 from apps.releases.rollout import proceed, promote, roll_back, start_rollout
 from apps.releases.signing import open_release, sign_release, void_changed
-from tests.factories import make_calls, make_ready_deployment, make_report
+from tests.factories import make_calls, make_packaged_version, make_ready_deployment, make_report
 from tests.releases.conftest import PASSWORD, sign
 from tests.releases.test_rollout import weights
 
@@ -149,6 +149,75 @@ def test_a_worker_killed_in_a_promotion_leaves_all_or_nothing(rolling, ole, monk
 
     promote(rolling, by=ole)
     assert weights(rolling) == (5, 95)
+
+
+@pytest.fixture
+def next_up(signed, digits, ada, bo, bea, ole):
+    """1.0.0 runs; 1.1.0 is signed and could start."""
+    make_ready_deployment(signed.version, ole)
+    proceed(start_rollout(signed, by=ole))
+    second = sign(make_packaged_version(digits, ada, "1.1.0"), ada, bo, bea)
+    make_ready_deployment(second.version, ole)
+    return second
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("place", ["_stages_of", "deploy_version", "events.publish"])
+def test_a_worker_killed_at_the_start_leaves_a_signed_release(next_up, ole, monkeypatch, place):
+    def kill(*_args, **_facts):
+        raise KILLED
+
+    if place == "deploy_version":
+        Deployment.objects.filter(version=next_up.version).update(desired="stopped")
+    with monkeypatch.context() as patched:
+        patched.setattr(f"apps.releases.rollout.{place}", kill)
+        with pytest.raises(RuntimeError, match="killed"), transaction.atomic():
+            start_rollout(next_up, by=ole)
+    next_up.refresh_from_db()
+    assert (next_up.status, next_up.stages.count()) == (Release.Status.SIGNED, 0)
+
+    assert start_rollout(next_up, by=ole).status == Release.Status.ROLLING
+
+
+@pytest.mark.django_db
+def test_a_worker_killed_before_the_first_stage_begins_it_later(next_up, ole, monkeypatch):
+    release = start_rollout(next_up, by=ole)
+
+    def kill(*_args, **_facts):
+        raise KILLED
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rollout, "set_weights", kill)
+        with pytest.raises(RuntimeError, match="killed"), transaction.atomic():
+            proceed(release)
+    assert set(release.stages.values_list("status", flat=True)) == {Stage.Status.PENDING}
+    assert weights(release) == (0, 100)
+
+    proceed(release)
+    assert release.stages.filter(status="active").count() == 1
+    assert weights(release) == (1, 99)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("place", ["set_weights", "events.publish"])
+def test_a_worker_killed_at_the_end_leaves_the_last_stage_or_a_release(rolling, ole, monkeypatch, place):
+    rolling.stages.exclude(status="active").update(status="skipped")
+    rolling.stages.filter(status="active").update(outcome="success")
+
+    def kill(*_args, **_facts):
+        raise KILLED
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"apps.releases.rollout.{place}", kill)
+        with pytest.raises(RuntimeError, match="killed"), transaction.atomic():
+            promote(rolling, by=ole)
+    rolling.refresh_from_db()
+    assert (rolling.status, weights(rolling)) == (Release.Status.ROLLING, (1, 99))
+    assert rolling.stages.filter(status="active").exists()
+
+    assert promote(rolling, by=ole)
+    rolling.refresh_from_db()
+    assert (rolling.status, weights(rolling)) == (Release.Status.RELEASED, (100, 0))
 
 
 @pytest.mark.django_db

@@ -156,6 +156,18 @@ def test_the_shadow_comes_before_the_first_call_is_answered(start, ole):
     assert not Shadow.objects.exists()
 
 
+def test_a_worker_killed_before_the_shadow_begins_it_later(start, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("apps.releases.rollout.set_shadow", lambda *_args, **_facts: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            start(shadow_calls=50)
+    release = Release.objects.order_by("pk").last()
+    assert (release.status, active_stage(release)) == (Release.Status.ROLLING, None)
+
+    proceed(release)
+    assert Shadow.objects.get().deployment == release.deployment
+
+
 def test_a_candidate_that_fails_in_the_shadow_answers_nobody(start):
     release = start(shadow_calls=50)
     make_calls(release.deployment, good=10, bad=20)
@@ -208,6 +220,23 @@ def test_a_candidate_that_crashes_on_one_percent_of_inputs_is_found(start):
 
     release.refresh_from_db()
     assert release.status == Release.Status.ROLLED_BACK
+
+
+def test_a_candidate_that_answers_nan_is_found(start):
+    release = start()
+    make_calls(release.deployment, good=60, bad=0)
+    Call.objects.filter(deployment_id=release.deployment_id).update(logged={"not_finite": True})
+    make_calls(release.baseline, good=1000, bad=0)
+    record_outcome(
+        Call.objects.filter(deployment_id=release.deployment_id).first().request_id,
+        kind="feedback",
+        correct=False,
+    )
+    proceed(release)
+
+    release.refresh_from_db()
+    assert release.status == Release.Status.ROLLED_BACK
+    assert release.stages.get().evidence["candidate"]["bad"] == 60  # the complaint is about one of them
 
 
 def test_a_minute_of_the_log_is_counted_once_and_late_calls_are_found(start):

@@ -22,8 +22,10 @@ def encode(
     names: Sequence[str],
     answers: Mapping[str, Array],
     binary: AbstractSet[str],
-) -> tuple[bytes, int | None]:
-    """The body of a response and, with binary outputs, the length of its JSON."""
+) -> tuple[bytes, int | None, bool]:
+    """The body of a response, the length of its JSON with binary outputs, and whether all numbers are what they
+    should be: NaN and infinity are so only in outputs that allow missing values.
+    """
     datatypes = {spec.name: spec.datatype for spec in package.signature.outputs}
     outputs: list[dict[str, Any]] = []
     for name in names:
@@ -42,7 +44,7 @@ def encode(
     if request_id is not None:
         document["id"] = request_id
     document["outputs"] = outputs
-    return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY), None
+    return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY), None, True
 
 
 def _cast(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
@@ -58,8 +60,15 @@ def _encode_slowly(
     names: Sequence[str],
     answers: Mapping[str, Array],
     binary: AbstractSet[str],
-) -> tuple[bytes, int | None]:
-    datatypes = {spec.name: spec.datatype for spec in package.signature.outputs}
+) -> tuple[bytes, int | None, bool]:
+    specs = {spec.name: spec for spec in package.signature.outputs}
+    datatypes = {name: spec.datatype for name, spec in specs.items()}
+    complete = all(specs[name].allow_missing or _is_finite(answers[name]) for name in names)
     tensors = [from_array(name, answers[name], datatypes[name]) for name in names]
     response = Response(package.capability, tensors, package.version, request_id)
-    return encode_response(response, binary)
+    return (*encode_response(response, binary), complete)
+
+
+def _is_finite(array: Array) -> bool:
+    array = np.asarray(array)
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())

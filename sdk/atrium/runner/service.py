@@ -152,8 +152,9 @@ class Service:
             binary = request.binary_outputs(names)
         else:
             binary = set()
-        body, length = encode(package, request.id, names, answer.outputs, binary)
-        headers = [(VALUES, _bounded(answer.log))] if answer.log else []
+        body, length, complete = encode(package, request.id, names, answer.outputs, binary)
+        values = answer.log if complete else answer.log | {logged.NOT_FINITE: True}
+        headers = [(VALUES, _bounded(values))] if values else []
         if length is None:
             return Reply(200, body, headers)
         headers.append((JSON_LENGTH, str(length).encode()))
