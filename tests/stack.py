@@ -75,7 +75,7 @@ class Stack:
         session = self.session()
         session.get("/login/")
         answer = session.post("/login/", data={"username": username, "password": password})
-        assert session.cookies.get("atrium_session"), f"{username} cannot log in: {answer.status_code}"
+        assert session.cookie("atrium_session"), f"{username} cannot log in: {answer.status_code}"
         return session
 
     def manage(self, *arguments: str, timeout_s: float = 330, check: bool = True) -> str:
@@ -215,12 +215,16 @@ class PortalSession(requests.Session):
         self.base = base
         self.trust_env = False
 
+    def cookie(self, name: str) -> str:
+        """The value of the portal's cookie of that name, whose end tells the port; empty without one."""
+        return next((value for each, value in self.cookies.items() if each.startswith(name)), "")
+
     def request(self, method, url, **options):
         """As requests', with a path instead of an address, and a time limit."""
         options.setdefault("timeout", 60)
         if method.upper() not in ("GET", "HEAD", "OPTIONS") and "Authorization" not in self.headers:
             headers = dict(options.pop("headers", None) or {})
-            headers.setdefault("X-CSRFToken", self.cookies.get("atrium_csrf", ""))
+            headers.setdefault("X-CSRFToken", self.cookie("atrium_csrf"))
             headers.setdefault("Referer", self.base + "/")
             options["headers"] = headers
         return super().request(method, urllib.parse.urljoin(self.base + "/", url), **options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, cast
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import FileResponse, StreamingHttpResponse
@@ -19,6 +20,7 @@ from apps.compute.charts import reports_chart, usage_chart
 from apps.compute.engines import sandbox
 from apps.compute.forms import HostForm, ScriptForm
 from apps.compute.labels import LEVEL_LABELS, hold_labels
+from apps.compute.ledger import CPU_SHARES_PER_CORE
 from apps.compute.models import AllowedHost, Job, Reservation
 from apps.compute.panels import panels_for
 from apps.compute.policy import may_cancel_job, may_retry_job
@@ -191,7 +193,10 @@ def machine(request: HttpRequest) -> HttpResponse:
     """The sandbox, what it holds, what runs and what is left: for administrators."""
     require(may_administer(request.user))
     level, free, used = sandbox.probe(), capacity(), in_use()
-    rows = [("cpu", _("Processor cores")), ("memory_mb", _("Memory in MB")), ("gpu", _("Graphics cards"))]
+    cores = _("Processor cores")
+    if not settings.ATRIUM.node_cpu:
+        cores = _("Processor cores, each given out %(n)d times") % {"n": CPU_SHARES_PER_CORE}
+    rows = [("cpu", cores), ("memory_mb", _("Memory in MB")), ("gpu", _("Graphics cards"))]
     purposes = dict(Reservation.objects.values_list("workload_id", "purpose"))
     context = {
         "level": level,
@@ -207,7 +212,8 @@ def machine(request: HttpRequest) -> HttpResponse:
         ],
         "holds": hold_labels(),
         "amounts": [
-            {"label": label, "used": getattr(used, name), "all": getattr(free, name)} for name, label in rows
+            {"label": label, "used": round(getattr(used, name), 1), "all": int(getattr(free, name))}
+            for name, label in rows
         ],
         "workloads": [(seen, purposes.get(seen.id, "")) for seen in workloads()],
         "environments": [

@@ -63,7 +63,7 @@ def _job(stack: Stack, dev, within_s: float) -> float:
     answer = dev.post("/api/v1/jobs/", json=body)
     if answer.status_code != 201:
         raise Left(f"job.first_line_s: the job was refused: {answer.text[:300]}")
-    cookie = f"atrium_session={dev.cookies['atrium_session']}"
+    cookie = "; ".join(f"{name}={value}" for name, value in dev.cookies.items())
     url = f"ws://127.0.0.1:{stack.environment.live_port}/ws/jobs/{answer.json()['id']}/"
     with connect(url, additional_headers={"Cookie": cookie}, origin=stack.web_url) as socket:
         while time.monotonic() - began < within_s:

@@ -1,11 +1,14 @@
 """The settings from outside: defaults, overrides, and what a wrong value says."""
 
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from portal.environment import WrongSetting, read
+from portal.environment import ROOT, WrongSetting, read
 
 
 def settings(tmp_path, **variables):
@@ -119,3 +122,29 @@ def test_the_run_folder_of_another_user_is_refused(tmp_path, monkeypatch):
         found.make_directories()
 
     assert Path(found.run_dir).exists()
+
+
+def test_portals_side_by_side_keep_their_people_logged_in():
+    """Browsers send a cookie to every port of a host."""
+    told = (
+        "import django; django.setup(); from django.conf import settings as s; print(s.SESSION_COOKIE_NAME)"
+    )
+    names = {
+        subprocess.run(
+            [sys.executable, "-c", told],
+            env={**os.environ, "ATRIUM_WEB_PORT": port, "DJANGO_SETTINGS_MODULE": "portal.settings"},
+            capture_output=True, text=True, check=True, cwd=ROOT,
+        ).stdout.strip()
+        for port in ("8000", "8100")
+    }  # fmt: skip
+    assert names == {"atrium_session", "atrium_session_8100"}
+
+
+def test_a_misspelt_setting_is_named(tmp_path):
+    with pytest.raises(WrongSetting, match="ATRIUM_WEBPORT is no setting; write ATRIUM_WEB_PORT"):
+        read({"ATRIUM_DATA_DIR": str(tmp_path), "ATRIUM_WEBPORT": "8005"})
+
+
+def test_an_address_that_is_none_is_told_with_an_example(tmp_path):
+    with pytest.raises(WrongSetting, match="REDIS_URL is no address; write it like redis://"):
+        read({"ATRIUM_DATA_DIR": str(tmp_path), "REDIS_URL": "foo"})

@@ -176,9 +176,9 @@ def test_the_server_cannot_be_shut_down_from_its_page(inside, ada):
     assert inside(ada).post("/api/shutdown").status == 403
 
 
-def test_no_credential_of_the_portal_travels_on(inside, ada):
+def test_no_credential_of_the_portal_travels_on(inside, ada, settings):
     guest = inside(ada)
-    guest.cookies["atrium_session"] = "secret-of-the-portal"
+    guest.cookies[settings.SESSION_COOKIE_NAME] = "secret-of-the-portal"
     kernel = json.loads(guest.post("/api/kernels", headers={"Authorization": "Bearer atr_x"}).text)
     assert kernel["id"]  # a token would have switched off the checks; here it is not even seen
 

@@ -64,10 +64,11 @@ def page(portal):
 
 
 @pytest.fixture
-def cookies_of_ada(ada, portal):
+def cookies_of_ada(ada, portal, settings):
     client = Client()
     client.force_login(ada)
-    return [{"name": "atrium_session", "value": client.cookies["atrium_session"].value, "url": portal}]
+    name = settings.SESSION_COOKIE_NAME
+    return [{"name": name, "value": client.cookies[name].value, "url": portal}]
 
 
 @pytest.fixture
