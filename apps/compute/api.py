@@ -67,6 +67,7 @@ class JobViewSet(
         if getattr(self, "swagger_fake_view", False):
             return Job.objects.none()
         rows, asked = jobs_visible_to(self.request.user), self.request.query_params
+        rows = rows.defer("reports") if self.action == "list" else rows
         for name, field in (("status", "status"), ("kind", "kind"), ("team", "team__slug")):
             if asked.get(name):
                 rows = rows.filter(**{field: asked[name]})
@@ -121,10 +122,10 @@ class JobViewSet(
     @extend_schema(responses=UsageSerializer)
     @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
     def usage(self, request: Request, pk: str = "") -> Response:
-        """Memory and processor time of the newest attempt, and what runs of the same thing needed."""
+        """Memory and processor time of the newest attempt, what it reported, and what runs of the same thing needed."""
         job = self.get_object()
         found = {"samples": usage_of(job), "needs": measured_needs(job.needs_key), "advice": advice_on(job)}
-        return Response(UsageSerializer(found).data)
+        return Response(UsageSerializer({**found, "reports": job.reports}).data)
 
     @extend_schema(
         parameters=[OpenApiParameter("offset", int), OpenApiParameter("attempt", int)],

@@ -35,7 +35,6 @@ class JobSerializer(ModelSerializer[Job]):
             "reason",
             "progress",
             "progress_message",
-            "reports",
             "environment",
             "params",
             "resources",
@@ -68,8 +67,12 @@ class NeedsSerializer(Serializer[Any]):
 
 
 class UsageSerializer(Serializer[Any]):
-    """What a job used: `samples` are [seconds since the start, MB, processor seconds until then]."""
+    """What a job used: `samples` are [seconds since the start, MB, processor seconds until then].
 
+    `reports` are {step, metric: value} each, as its code told with `atrium.report`.
+    """
+
+    reports = serializers.ListField(child=serializers.DictField(child=serializers.FloatField()))
     samples = serializers.ListField(child=serializers.ListField(child=serializers.FloatField()))
     needs = NeedsSerializer(allow_null=True)
     advice = serializers.CharField(allow_blank=True)

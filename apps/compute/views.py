@@ -68,7 +68,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
         rows = rows.filter(created_by_id=request.user.pk)
     if asked["q"]:
         rows = rows.filter(title__icontains=asked["q"][:100])
-    rows = rows.defer("params", "result", "outputs", "inputs", "files", "variables", "argv")
+    rows = rows.defer("reports", "params", "result", "outputs", "inputs", "files", "variables", "argv")
     context = {
         "page": keyset(rows, ("-pk",), request.GET.get("cursor", ""), 30),
         "asked": asked,

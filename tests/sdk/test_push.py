@@ -192,3 +192,35 @@ def test_a_script_is_submitted_and_its_log_followed(portal, radio, tmp_path, mon
     assert "".join(portal.follow(job["id"])) == "hello\n"
     ending.join()
     assert json.loads(json.dumps(portal.wait(job["id"])))["status"] == "succeeded"
+
+
+def test_data_sets_are_pushed_split_tagged_and_compared(portal, radio, tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "faults"
+    folder.mkdir()
+    (folder / "a.csv").write_text("id,label\n" + "".join(f"{n},{'ab'[n % 2]}\n" for n in range(10)))
+    sent = []
+    told = lambda path, size, was_sent: sent.append((path, was_sent))  # noqa: E731
+    assert portal.push_dataset(folder, name="faults", team=radio.slug, told=told)["rows"] == 10
+    (folder / "b.csv").write_text("id,label\n10,a\n")
+    second = portal.push_dataset(folder, name="faults", told=told)
+    assert (second["number"], second["parent_number"]) == (2, 1)
+    assert sent == [("a.csv", True), ("a.csv", False), ("b.csv", True)]
+
+    assert main(["dataset", "split", "faults", "2", "--share", "train=0.8", "--share", "test=0.2"]) == 0
+    assert main(["dataset", "tag", "faults", "2", "golden"]) == 0
+    assert main(["dataset", "diff", "faults", "1", "golden"]) == 0
+    said = capsys.readouterr().out
+    for line in (
+        "train 9, test 2",
+        "“golden” names faults version 2.",
+        "rows added: 1",
+        "rows unchanged: 10",
+    ):
+        assert line in said
+
+    monkeypatch.setattr("atrium.data.FETCHED", tmp_path / "fetched")
+    monkeypatch.setenv("ATRIUM_DATASETS", str(tmp_path / "nowhere"))
+    monkeypatch.delenv("MLFLOW_RUN_CONTEXT", raising=False)
+    path = atrium.dataset_path("faults", "golden")
+    assert sorted(file.name for file in path.iterdir()) == ["a.csv", "b.csv"]
+    assert len(portal.assignment("faults", 2)["of"]) == 11

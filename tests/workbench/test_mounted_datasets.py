@@ -9,7 +9,7 @@ from apps.compute import environments
 from apps.compute.adapters import engine
 from apps.core.errors import NotAllowed
 from apps.datasets.models import DatasetVersion
-from apps.datasets.services import create_version
+from apps.datasets.services import create_version, split_version
 from apps.workbench import mounted, services
 from apps.workbench.launch import folder_of, lay_out, workload_of
 from tests.factories import make_dataset, make_user, put_files
@@ -21,6 +21,8 @@ SCRIPT = """
 import atrium
 frame = atrium.dataset("towers")
 print("rows", len(frame), "version", frame.attrs["version"])
+parts = [atrium.dataset("towers", split=part) for part in ("train", "test")]
+print("parts", [len(part) for part in parts], sorted(name for part in parts for name in part.name))
 try:
     open("/datasets/towers/1/towers.csv", "a")
 except OSError as error:
@@ -48,6 +50,7 @@ def workspace(ada, radio):
 
 def test_code_in_the_workspace_reads_it_and_cannot_write_it(workspace, version, ada):
     environments.build("base", say=lambda words: None)
+    split_version(version, by=ada, shares={"train": 0.5, "test": 0.5})
     services.mount_datasets(workspace, [version], by=ada)
     lay_out(workspace)
     script = replace(
@@ -57,6 +60,7 @@ def test_code_in_the_workspace_reads_it_and_cannot_write_it(workspace, version, 
     wait_for(lambda: engine().observe(workspace.workload_id).ended, 60)
     said = engine().log(workspace.workload_id)[0].decode()
     assert "rows 2 version" in said
+    assert "parts [1, 1] ['east', 'west']" in said
     assert "Read-only file system" in said or "Permission denied" in said
     assert DatasetVersion.objects.get(pk=version.pk).digest == version.digest
 

@@ -11,7 +11,7 @@ from apps.compute.adapters import engine
 if TYPE_CHECKING:
     from apps.compute.models import Job
 
-MOST_REPORTS = 1000
+MOST_REPORTS = 300
 MOST_REPORTED_BYTES = 4 << 20
 
 
@@ -44,7 +44,7 @@ def _reports(job: Job) -> dict[str, Any]:
             continue  # half-written
         if isinstance(row, dict) and isinstance(row.get("step"), int):
             rows.append(
-                {str(name)[:100]: value for name, value in list(row.items())[:50] if _is_number(value)}
+                {str(name)[:100]: value for name, value in list(row.items())[:20] if _is_number(value)}
             )
     if not rows:
         return {}
