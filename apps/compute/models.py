@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -107,6 +109,13 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def shown_result(self) -> Any:
+        """The result without what only serves to say its sentences in another language."""
+        if not isinstance(self.result, dict):
+            return self.result
+        return {name: value for name, value in self.result.items() if name != "told"}
 
     @property
     def ended(self) -> bool:

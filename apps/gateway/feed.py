@@ -206,7 +206,10 @@ def mounted(rest: Application) -> Application:
 
 async def application(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
     """`GET /internal/gateway/snapshot?after=<revision>` with the gateway's token: 200, 204, 400, 401 or 404."""
-    status, body = await _answer(scope)
+    try:
+        status, body = await _answer(scope)
+    except asyncio.CancelledError:  # the process ends while a gateway waits for news
+        status, body = 503, b'{"error": "the portal is stopping; ask again"}'
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

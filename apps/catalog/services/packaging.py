@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -24,6 +25,7 @@ from apps.core.events import publish
 from apps.core.manifests import Manifest
 from apps.core.policy import require
 from apps.datasets.models import DatasetVersion
+from apps.requests.notifications import notify
 from atrium.package import STEPS
 from atrium.parsing import FILE as PARSING
 
@@ -180,7 +182,22 @@ def take_packaging_result(job_id: int) -> Version | None:
             _packaged(version, job, result)
         else:
             _failed(version, job, result, failure)
+        _tell_author(version)
         return version
+
+
+def _tell_author(version: Version) -> None:
+    """Into the bell of who made the version; not of an account that nobody has used, as when samples are made."""
+    author = version.created_by
+    if author is None or author.last_login is None:
+        return
+    names = {"name": version.capability.name, "number": version.number}
+    url = reverse("catalog:version", args=[version.capability.slug, version.number])
+    if version.status == Version.Status.FAILED:
+        failure = str((version.failure or {}).get("message", ""))
+        notify([author], lambda: _("Not packaged: %(name)s %(number)s") % names, url=url, body=failure[:300])
+    else:
+        notify([author], lambda: _("Packaged: %(name)s %(number)s") % names, url=url)
 
 
 def reconcile_packaging() -> int:
