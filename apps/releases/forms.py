@@ -50,7 +50,7 @@ class SignerRow(forms.Form):
 
 def _sites() -> list[tuple[str, Any]]:
     there = Site.objects.filter(archived_at=None).order_by("kind", "name")
-    return [("", _("everywhere")), *there.values_list("slug", "name")]
+    return [("", _("all sites")), *there.values_list("slug", "name")]
 
 
 class StageRow(forms.Form):
