@@ -102,7 +102,7 @@ class Split(models.Model):
         RANDOM = "random", _("by chance")
         STRATIFIED = "stratified", _("in proportion")
         GROUPED = "grouped", _("groups kept together")
-        FOLDERS = "folders", _("as the files are named")
+        FOLDERS = "folders", _("as the data says")
 
     version = models.OneToOneField(DatasetVersion, on_delete=models.CASCADE, related_name="split")
     unit = models.CharField(max_length=5, choices=Unit.choices)

@@ -91,6 +91,11 @@ def named_part(path: str) -> str | None:
     return None
 
 
+def part_called(name: str) -> str | None:
+    """The part that a word means: "validation" is val."""
+    return _NAMED.get(name.strip().lower())
+
+
 def named_parts(paths: Iterable[str]) -> dict[str, str]:
     """{path: part} where all files say their part and there are two parts at least; else nothing."""
     found = {path: named_part(path) for path in paths}

@@ -106,6 +106,16 @@ def test_files_named_as_parts_are_the_split(faults, ada):
 
 
 @pytest.mark.django_db
+def test_a_column_called_split_is_the_split_where_each_row_says_its_part(faults, ada):
+    told = create_version(faults, put_files({"a.csv": b"x,split\n1,train\n2,validation\n3,train\n"}), by=ada)
+    for text in (b"x,split\n1,train\n2,\n3,test\n", b"x,split\n1,left\n2,right\n", b"x,split\n1,train\n"):
+        assert not hasattr(create_version(faults, put_files({"a.csv": text}), by=ada), "split")
+
+    assert told.split.counts == {"train": 2, "val": 1}
+    assert json.loads(objects.open_object(told.split.assignment).read())["of"] == "010"
+
+
+@pytest.mark.django_db
 def test_only_the_owning_team_splits_and_tags(version, cy):
     for refused in (split_version, lambda v, by: tag_version(v, "golden", by=by)):
         with pytest.raises(NotAllowed):

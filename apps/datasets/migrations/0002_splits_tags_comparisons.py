@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('unit', models.CharField(choices=[('rows', 'rows'), ('files', 'files')], max_length=5)),
-                ('method', models.CharField(choices=[('random', 'by chance'), ('stratified', 'in proportion'), ('grouped', 'groups kept together'), ('folders', 'as the files are named')], max_length=10, verbose_name='how')),
+                ('method', models.CharField(choices=[('random', 'by chance'), ('stratified', 'in proportion'), ('grouped', 'groups kept together'), ('folders', 'as the data says')], max_length=10, verbose_name='how')),
                 ('column', models.CharField(blank=True, max_length=200, verbose_name='column')),
                 ('seed', models.PositiveBigIntegerField(default=0, verbose_name='seed')),
                 ('parts', models.JSONField(default=list)),

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
 
 DEFAULT = {"train": 0.8, "val": 0.1, "test": 0.1}
+COLUMN = "split"
+"""A column of this name says of each row to which part it belongs, where all of its values are names of parts."""
 FOLDER = "folder"
 """Stands for a column where the items are files: the folder that each lies in, which is its class."""
 MOST_ITEMS = 10_000_000
@@ -64,14 +66,16 @@ def split_version(
 
 
 def keep_named(version: DatasetVersion, rows_of: Mapping[str, int], *, by: User) -> Split | None:
-    """The split that the files of a new version say by their names: train/…, val.csv. Nothing where they do not.
+    """The split that a new version says itself: by its files' names (train/…, val.csv), or in a column called split.
+
+    Nothing where it does not.
 
     `rows_of` is how many rows each table has.
     """
     tables = table_files(version.manifest)
     told = splitting.named_parts(tables or version.manifest)
     if not told:
-        return None
+        return _keep_column(version, by)
     names = [name for name in DEFAULT if name in told.values()]
     if not tables:
         paths = sorted(version.manifest)
@@ -83,6 +87,20 @@ def keep_named(version: DatasetVersion, rows_of: Mapping[str, int], *, by: User)
         return None
     rows = [names.index(told[path]) for path in tables for _row in range(rows_of[path])]
     return _keep(version, Split.Unit.ROWS, Split.Method.FOLDERS, "", 0, names, rows, None, by)
+
+
+def _keep_column(version: DatasetVersion, by: User) -> Split | None:
+    """The split that stands in the rows, where each row has the name of a part in the column."""
+    facts = version.statistics.get("columns", {}).get(COLUMN, {})
+    values = facts.get("values") or {}
+    parts = {value: splitting.part_called(value) for value in values}
+    if len(set(parts.values())) < 2 or None in parts.values() or sum(values.values()) != version.rows:
+        return None
+    if (version.rows or 0) > MOST_ITEMS:
+        return None
+    names = [name for name in DEFAULT if name in parts.values()]
+    rows = [names.index(str(splitting.part_called(cell(row[COLUMN])))) for row in iterate_rows(version)]
+    return _keep(version, Split.Unit.ROWS, Split.Method.FOLDERS, COLUMN, 0, names, rows, None, by)
 
 
 def _keep(
