@@ -12,10 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from atrium import jsontext, logged
-from atrium.frameworks.python import PythonModel
-from atrium.oip import read_json
-from atrium.oip.arrays import to_array
+from atrium import jsontext
 from atrium.package import Case
 from atrium.signature import Signature, parse_signature
 
@@ -57,27 +54,15 @@ def save_model(
         listed = [case.to_json() if isinstance(case, Case) else dict(case) for case in cases]
         (target / "cases.json").write_text(jsontext.pretty(listed), encoding="utf-8")
     if fixtures:
-        told = [_fixture(model, parse_signature(dict(document or {})), fixture) for fixture in fixtures]
+        from atrium.fixtures import with_features  # needs numpy, which a client or the command need not have
+
+        told = [with_features(model, parse_signature(dict(document or {})), fixture) for fixture in fixtures]
         (target / FIXTURES).write_text(jsontext.pretty(told), encoding="utf-8")
     if card:
         (target / "card.md").write_text(card, encoding="utf-8")
     if parsing:
         (target / "parsing.json").write_text(jsontext.pretty(dict(parsing)), encoding="utf-8")
     return target
-
-
-def _fixture(model: Any, signature: Signature, given: Mapping[str, Any]) -> dict[str, Any]:
-    """A fixture with the features that training computes for it."""
-    if "features" in given:
-        return dict(given)
-    if not inspect.isfunction(model):
-        raise TypeError("say which features each fixture has: only a predict function can be asked for them")
-    tensors = [read_json(tensor) for tensor in given["inputs"]]
-    logged_values = logged.start()
-    PythonModel(model, signature).predict({tensor.name: to_array(tensor) for tensor in tensors})
-    if not logged_values:
-        raise ValueError(f"predict logged nothing for {given.get('name')!r}; attach features with atrium.log")
-    return {**given, "features": {name: logged.plain(value) for name, value in logged_values.items()}}
 
 
 def _write_model(model: Any, target: Path, *, has_example: bool) -> None:

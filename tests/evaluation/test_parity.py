@@ -1,6 +1,8 @@
 """The same fixture on both sides: what training computed, and what the served code computes."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from apps.evaluation.wording import in_words
 from atrium.evaluation import load
 from atrium.evaluation.parity import agree, compare
 from atrium.evaluation.run import Evaluation, Side
+from portal.environment import ROOT
 from tests.evaluation.served import KINDS, serving, write_rows
 
 SIGNATURE = {
@@ -121,3 +124,10 @@ def test_an_evaluation_counts_them_and_the_score_takes_them_for_proof(tmp_path, 
 def test_marked_stretches_and_series_are_told_in_words():
     assert in_words([{"start": 0, "end": 9, "label": "site"}]) == "site 0–9"
     assert (in_words([1.5, 2.0]), in_words([]), in_words("3"), in_words(None)) == ("1.5, 2", "–", "3", None)
+
+
+def test_the_command_needs_no_numpy():
+    code = "import sys, atrium.cli, atrium.saving; sys.exit('numpy' in sys.modules)"
+
+    environment = {"PYTHONPATH": str(ROOT / "sdk")}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
