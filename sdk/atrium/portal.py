@@ -15,7 +15,6 @@ from atrium import errors, settings
 from atrium.data import read_so_far
 from atrium.http import Http
 from atrium.package import Case, digest, sha256_of
-from atrium.saving import save_model
 from atrium.signature import Signature
 
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
@@ -301,6 +300,8 @@ def register(
     if not fields.get("dataset_version"):
         fields["dataset_version"] = next(reversed(read_so_far()), None)
     with tempfile.TemporaryDirectory(prefix="atrium-") as folder:
+        from atrium.saving import save_model  # needs NumPy, as whoever has a model does
+
         save_model(
             model,
             folder,
