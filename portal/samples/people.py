@@ -22,8 +22,13 @@ class Person(NamedTuple):
     role: Role
 
 
-SITES = {"centre": ("Centre", Site.Kind.CENTRE), "guangdong": ("Guangdong", Site.Kind.PROVINCE)}
-TEAMS = {"network-ai": ("Network AI", "centre"), "guangdong-ops": ("Guangdong operations", "guangdong")}
+SITES = {
+    "centre": ("Centre", Site.Kind.CENTRE),
+    "zhejiang": ("Zhejiang", Site.Kind.PROVINCE),
+    "guangdong": ("Guangdong", Site.Kind.PROVINCE),
+}
+#: What one province provides, another uses.
+TEAMS = {"network-ai": ("Network AI", "zhejiang"), "guangdong-ops": ("Guangdong operations", "guangdong")}
 PEOPLE = (
     Person("admin", "Ming Zhao", "network-ai", Role.ADMIN),
     Person("dev", "Wei Chen", "network-ai", Role.DEVELOPER),
