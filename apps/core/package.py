@@ -13,7 +13,6 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
-from flit_core.wheel import make_wheel_in
 
 _SDK = Path(__file__).resolve().parents[2] / "sdk" / "pyproject.toml"
 
@@ -29,6 +28,8 @@ class Wheel:
 @cache
 def wheel() -> Wheel:
     """The package of this checkout; pure Python without dependencies, so that one file serves every machine."""
+    from flit_core.wheel import make_wheel_in  # once in the life of a process, and not in most
+
     with tempfile.TemporaryDirectory(prefix="atrium-wheel-") as folder:
         made = Path(make_wheel_in(_SDK, Path(folder)).file)
         return Wheel(made.name, made.read_bytes())

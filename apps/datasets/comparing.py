@@ -13,10 +13,17 @@ from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+from apps.core.later import later
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Hashes = NDArray[np.uint64]
+else:
+    np = later("numpy")
 
 SAMPLES = 10
 LONGEST_CELL = 200
@@ -24,7 +31,6 @@ MOST_ROWS = 10_000_000
 OTHER = "…"
 """Stands for the values beyond the most common ones."""
 
-Hashes = NDArray[np.uint64]
 Rows = Callable[[], Iterator[dict[str, Any]]]
 """Reads a version's rows from the first one on."""
 

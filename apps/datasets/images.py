@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
-from PIL import Image, UnidentifiedImageError
-
 from apps.datasets.splitting import named_part
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP")
@@ -49,6 +47,8 @@ class Images:
 
     def read(self, path: str, stream: BinaryIO, size: int) -> None:
         """Take one more image into account; what cannot be read as one is counted as broken."""
+        from PIL import Image, UnidentifiedImageError  # only who looks at images needs it
+
         self.count += 1
         self.bytes += size
         try:

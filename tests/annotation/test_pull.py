@@ -46,7 +46,9 @@ def logged(project, ada):
             "status": 200, "latency_ms": 1.0, "stage_weight": 100.0, "shadow": False, "digested": True,
             "request": orjson.dumps(request), "response": orjson.dumps(response), "score": 0.9,
         }  # fmt: skip
-        return Call.objects.create(**(facts | fields))
+        facts |= fields
+        partitions.make(facts["at"].date())  # shortly after midnight an hour ago was another day
+        return Call.objects.create(**facts)
 
     return log
 

@@ -15,6 +15,8 @@ HEAVY = (
     "mlflow",
     "krippendorff",
     "onnxruntime",
+    "PIL",
+    "flit_core",
 )
 
 
