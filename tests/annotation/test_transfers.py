@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import tracemalloc
@@ -241,6 +242,7 @@ class TestTransfers:
             )
             adding.add_tasks(project, rows, by=ada)
             FORMATS["jsonl"].write(lambda: transfers.items_of(project), transfers._shape(project), sink)
+            gc.collect()
             tracemalloc.start()
             FORMATS["jsonl"].write(lambda: transfers.items_of(project), transfers._shape(project), sink)
             peaks.append(tracemalloc.get_traced_memory()[1])
