@@ -26,7 +26,8 @@ from apps.workbench.live.proxy import Headers, Message, Receive, Scope, Send
 from apps.workbench.live.upstream import Upstreams
 from atrium.identity import EDITOR
 
-COOKIE = "atrium_entry"
+#: Cookies know no ports: workspaces of two portals on one machine have the same names of hosts.
+COOKIE = "atrium_entry" + ("" if settings.ATRIUM.live_port == 8001 else f"_{settings.ATRIUM.live_port}")
 ENTER = "/atrium/enter"
 RECHECK_S = 10.0
 _WORKSPACE = re.compile(r"w[1-9][0-9]{0,17}")
