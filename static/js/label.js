@@ -36,7 +36,9 @@ async function lookAhead() {
   const answer = await post(after.dataset.ahead);
   if (answer?.status !== 200) return;
   const next = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("task");
-  if (ahead?.after === after) ahead.next = next;
+  if (ahead?.after !== after) return;
+  ahead.next = next;
+  after.dataset.holds = next?.dataset.slot ?? "";
 }
 
 const heldAhead = () => (ahead?.after === task() ? ahead.next?.dataset : undefined);
