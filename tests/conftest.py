@@ -26,6 +26,13 @@ if os.environ.get("CI"):
 pytest_plugins = ["tests.servers", "tests.stack"]
 
 
+def pytest_terminal_summary(terminalreporter):
+    """What passed at its second try only says why the first one failed: otherwise nobody would ever mend it."""
+    for report in terminalreporter.stats.get("rerun", []):
+        terminalreporter.section(f"first try of {report.nodeid}")
+        terminalreporter.write_line("\n".join(report.longreprtext.splitlines()[-40:]))
+
+
 @pytest.fixture
 def radio(db: None) -> Team:
     return make_team("Radio")

@@ -12,7 +12,7 @@ import pytest
 import requests
 from playwright.sync_api import Page, expect
 
-from tests.journeys.conftest import PASSWORD, digit_call
+from tests.journeys.conftest import PASSWORD, digit_call, press
 from tests.journeys.walking import look_everywhere
 from tests.ui.looking import chromium
 
@@ -139,8 +139,7 @@ def it_is_evaluated_signed_by_two_and_released_in_stages(ready, new_page, api, k
     qa.get_by_role("button", name="Add a stage").click()
     qa.locator("#id_stages").get_by_label("Share, %").last.fill("50")
     qa.locator("#id_stages").get_by_label("Rise, points").last.fill("30")
-    qa.get_by_role("button", name="Save as the next policy").click()
-    qa.wait_for_load_state("networkidle")
+    press(qa, qa.get_by_role("button", name="Save as the next policy"))
 
     dev.get_by_role("button", name="Open a release").click()
     dev.wait_for_url(re.compile(r"/releases/\d+/"))
@@ -149,8 +148,7 @@ def it_is_evaluated_signed_by_two_and_released_in_stages(ready, new_page, api, k
         page = open_as(new_page, signer, "/qa/")
         page.get_by_role("link", name=re.compile("Handwritten digits")).first.click()
         page.fill("#id_password", PASSWORD)
-        page.get_by_role("button", name="Sign", exact=True).click()
-        page.wait_for_load_state("networkidle")
+        press(page, page.get_by_role("button", name="Sign", exact=True))
 
     ops = open_as(new_page, "ops", release)
     ops.get_by_role("button", name="Start the release").click()
@@ -175,8 +173,7 @@ def one_click_brings_back_what_ran_before(ready, new_page, api, key, before):
     release = newest(api, "releases")
     ops = open_as(new_page, "ops", f"/releases/{release['id']}/")
     ops.get_by_role("button", name="Roll back").first.click()
-    ops.locator("dialog[open]").get_by_role("button", name="Roll back").click()
-    ops.wait_for_load_state("networkidle")
+    press(ops, ops.locator("dialog[open]").get_by_role("button", name="Roll back"))
 
     until(
         lambda: list(versions_that_answer(ready, key, 10)) == before,
@@ -232,8 +229,7 @@ def complaints_become_labels_and_labels_become_the_next_version(ready, new_page,
 
     qa = open_as(new_page, "qa", f"{project}?status=conflict")
     qa.locator("table tbody tr a.name").first.click()
-    qa.locator(".label-choices").get_by_role("button", name="8", exact=True).click()
-    qa.wait_for_load_state("networkidle")
+    press(qa, qa.locator(".label-choices").get_by_role("button", name="8", exact=True))
     dev.goto(project)
     dev.get_by_role("button", name="Accept what all agreed on").click()
     dev.get_by_role("button", name=f"Make a data set version of {count} labels").click()
