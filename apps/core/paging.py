@@ -75,7 +75,8 @@ def keyset(
     """One page of a queryset in the order of non-null fields, the last of which is unique.
 
     With `wide` the rows of the page are found by their keys alone, which an index holds, and only those are read
-    whole: for tables with long texts that are sorted by something computed.
+    whole: for tables with long texts that are sorted by something computed. That takes two queries, since a planner
+    that is given both in one may well read the table instead.
 
     `cursor` is one of a former page's cursors. Raises Invalid for a damaged one.
     """
@@ -89,7 +90,7 @@ def keyset(
             raise Invalid(_("This page address is damaged. Start again from the first page.")) from error
     ordered = rows.order_by(*(_flip(fields) if backwards else fields))
     if wide:
-        keys = ordered.select_related(None).values("pk")[: size + 1]
+        keys = list(ordered.select_related(None).values_list("pk", flat=True)[: size + 1])
         ordered = queryset.filter(pk__in=keys).order_by(*ordered.query.order_by)
     found = list(ordered[: size + 1])
     more, items = len(found) > size, found[:size]
