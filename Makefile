@@ -25,8 +25,8 @@ up: venv assets  ## Prepare everything and run the portal; Ctrl-C ends it
 test: lint assets  ## Run every test, browser tests included
 	@$(PY) manage.py makemigrations --check --dry-run
 	@$(PY) -m portal.supervisor.system test
-	@$(PY) -m slipcover -m pytest -n $(WORKERS) --dist loadgroup -m "not (soak or stack or browser)" --durations=15 --durations-min=3 $(RERUNS) $(ARGS)
-	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup -m "(stack or browser) and not soak" --durations=15 --durations-min=3 $(RERUNS) $(ARGS)
+	@$(PY) -m slipcover -m pytest -n $(WORKERS) --dist loadfile -m "not (soak or stack or browser)" --durations=15 --durations-min=3 $(RERUNS) $(ARGS)
+	@$(PY) -m pytest -n $(WORKERS) --dist loadfile -m "(stack or browser) and not soak" --durations=15 --durations-min=3 $(RERUNS) $(ARGS)
 	@echo "Least covered lines (all of them: var/coverage.txt):"; grep -E '^[a-z]+/' var/coverage.txt | sort -n -k4,4 | cut -c1-160 | head -n 25; grep summary var/coverage.txt
 
 .PHONY: soak

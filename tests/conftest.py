@@ -23,7 +23,7 @@ hypothesis.settings.register_profile(
 if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
 
-pytest_plugins = ["tests.servers", "tests.stack"]
+pytest_plugins = ["tests.servers", "tests.stack", "tests.together"]
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -15,7 +15,7 @@ from portal.environment import ROOT
 from tests.stack import log_in
 
 # Journeys change what runs in production, so they follow one another.
-pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.xdist_group("journeys")]
+pytestmark = [pytest.mark.stack, pytest.mark.browser]
 
 #: How people write a seven, as strokes in parts of the board.
 SEVENS = {

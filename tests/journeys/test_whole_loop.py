@@ -17,7 +17,7 @@ from tests.journeys.walking import look_everywhere
 from tests.ui.looking import chromium
 
 # Journeys change what runs in production, so they follow one another.
-pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.xdist_group("journeys")]
+pytestmark = [pytest.mark.stack, pytest.mark.browser]
 
 #: One stage in which a candidate that answers badly 30 points more often would be noticed after a few calls.
 #: The label 0 has the key 1, and so on.

@@ -22,7 +22,7 @@ import requests
 from portal.supervisor.identity import session_members
 from tests.stack import ROOT, Stack, new_stack
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("faults")]
+pytestmark = pytest.mark.stack
 
 BACK_WITHIN_S = 60
 MADE_WITHIN_S = 300

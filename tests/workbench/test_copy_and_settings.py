@@ -10,7 +10,7 @@ from apps.workbench.launch import folder_of, home_of, lay_out
 from apps.workbench.models import Workspace
 from tests.factories import make_user
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("workbench")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture

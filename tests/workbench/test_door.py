@@ -18,7 +18,7 @@ from apps.compute.engines.base import Resources, Workload
 from apps.compute.models import AllowedHost, EgressRecord
 from tests.workbench.conftest import wait_for
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("workbench")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 PROBE = """
 import json, os, socket, urllib.request, urllib.error

@@ -17,7 +17,7 @@ from apps.workbench import entry, identity
 from apps.workbench.models import Entry
 from apps.workbench.services import change_workspace
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("workbench")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_the_owner_enters_with_a_ticket_and_is_known_by_name(inside, ada):

@@ -11,7 +11,7 @@ from apps.workbench import packages, services
 from apps.workbench.models import Environment, Workspace
 from tests.factories import make_user
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("workbench")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)

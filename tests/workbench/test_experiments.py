@@ -16,7 +16,7 @@ from apps.workbench.models import Workspace
 from tests.factories import make_team, make_user
 from tests.workbench.conftest import LIVE, Visitor, wait_for
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("workbench")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 CLIENT = """
 import mlflow

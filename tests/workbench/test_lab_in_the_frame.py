@@ -19,7 +19,7 @@ from portal.supervisor.system import browser as chromium_path
 from tests.stack import CHROMIUM_FLAGS
 from tests.workbench.conftest import wait_for
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("workbench")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 SLOW_MS = 90_000
 

@@ -17,7 +17,7 @@ from apps.workbench.live.origins import without_token
 from tests.gateway.conftest import free_port
 from tests.workbench.conftest import Visitor, wait_for
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("workbench")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture

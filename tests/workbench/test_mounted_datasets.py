@@ -15,7 +15,7 @@ from apps.workbench.launch import folder_of, lay_out, workload_of
 from tests.factories import make_dataset, make_user, put_files
 from tests.workbench.conftest import wait_for
 
-pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("workbench")]
+pytestmark = pytest.mark.django_db
 
 SCRIPT = """
 import atrium

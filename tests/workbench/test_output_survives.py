@@ -22,7 +22,7 @@ from tests.workbench.test_lab_in_the_frame import (  # noqa: F401  fixtures
     reconciler,
 )
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("workbench")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 CELL = """import pathlib, time
 print("before", flush=True)

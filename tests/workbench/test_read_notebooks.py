@@ -10,7 +10,7 @@ from apps.workbench import notebooks, services
 from apps.workbench.launch import folder_of, home_of, lay_out
 from tests.factories import make_user
 
-pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("workbench")]
+pytestmark = pytest.mark.django_db
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
 

@@ -20,7 +20,7 @@ from tests.factories import make_capability, make_dataset, make_user, put_files
 from tests.workbench.conftest import wait_for
 from tests.workbench.test_experiments import API
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("workbench")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 TRAIN = """
 import json, os

@@ -10,7 +10,7 @@ from tests.workbench.conftest import wait_for
 
 CELL = "import time; time.sleep(2); print('alone')"
 BINARY = "v1.kernel.websocket.jupyter.org"
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("workbench")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def _request(number, code):

@@ -16,7 +16,7 @@ from apps.workbench.models import NotebookSnapshot
 from tests.factories import make_user
 from tests.workbench.test_read_notebooks import code, notebook_of
 
-pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("workbench")]
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture

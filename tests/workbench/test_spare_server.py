@@ -10,7 +10,7 @@ from apps.workbench.launch import home_of
 from apps.workbench.models import SpareServer, Workspace
 from tests.workbench.conftest import wait_for
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("workbench")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture

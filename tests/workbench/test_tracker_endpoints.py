@@ -13,7 +13,7 @@ from apps.compute import environments
 from tests.factories import make_user
 from tests.workbench.conftest import LIVE
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("workbench"), pytest.mark.soak]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.soak]
 
 LIST = """
 import json

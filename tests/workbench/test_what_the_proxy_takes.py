@@ -20,7 +20,7 @@ from apps.workbench.launch import home_of
 from apps.workbench.models import Workspace
 from tests.workbench.conftest import Visitor, wait_for
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("workbench"), pytest.mark.soak]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.soak]
 
 WORKSPACES, SOCKETS_EACH, AT_MOST_MB = 50, 3, 150
 """An open Lab that rests has a socket for events, one for a document and one for a kernel."""

@@ -17,7 +17,7 @@ from apps.workbench.launch import folder_of, home_of
 from apps.workbench.models import Workspace
 from tests.workbench.conftest import wait_for
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("workbench")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
