@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 
 _TAGS = {
     *("h2", "h3", "h4", "h5", "h6", "p", "br", "hr", "blockquote", "pre", "code", "em", "strong", "del", "s"),
-    *("ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td", "a"),
+    *("ul", "ol", "li", "dl", "dt", "dd", "table", "thead", "tbody", "tr", "th", "td", "a"),
 }
 _ATTRIBUTES = {"a": {"href", "title"}, "th": {"align"}, "td": {"align"}, "ol": {"start"}, "code": {"class"}}
 
@@ -28,16 +28,17 @@ def _markdown() -> MarkdownIt:
 @lru_cache(maxsize=256)
 def _html(text: str) -> str:
     html = str(_markdown().render(_FRONT_MATTER.sub("", text, count=1)))
-    # The page's own title is the only h1.
-    for level in range(5, 0, -1):
-        html = html.replace(f"<h{level}>", f"<h{level + 1}>").replace(f"</h{level}>", f"</h{level + 1}>")
-    return nh3.clean(
+    html = html.replace("<h1>", "<h2>").replace("</h1>", "</h2>")  # the page's own title is the only h1
+    clean = nh3.clean(
         html,
         tags=_TAGS,
         attributes=_ATTRIBUTES,
         url_schemes={"http", "https", "mailto"},
         link_rel="noopener noreferrer nofollow",
     )
+    # A wide table is scrolled by itself, by keys too.
+    table = '<div class="table-responsive" tabindex="0"><table class="table table-sm">'
+    return clean.replace("<table>", table).replace("</table>", "</table></div>")
 
 
 def render(text: str) -> SafeString:

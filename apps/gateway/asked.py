@@ -17,6 +17,7 @@ from apps.gateway.models import Outcome
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
+    from apps.catalog.models import Capability
     from apps.gateway.models import Call
 
 SPANS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
@@ -24,14 +25,15 @@ OUTCOMES = ("answered", "failed", "complained")
 
 
 def narrowed(
-    rows: QuerySet[Call], asked: Mapping[str, str], capabilities: Mapping[str, int]
+    rows: QuerySet[Call], asked: Mapping[str, str], capabilities: QuerySet[Capability]
 ) -> QuerySet[Call]:
     """The calls that `capability`, `version`, `outcome`, `since`, `from`, `until` and `score_below` leave.
 
     `since` is a span back from now; `from` and `until` are moments in ISO 8601. Raises Invalid.
     """
     if slug := asked.get("capability"):
-        rows = rows.filter(capability_id=capabilities.get(slug, 0))
+        named = capabilities.filter(slug=slug).values_list("pk", flat=True).first()
+        rows = rows.filter(capability_id=named or 0)
     if version := asked.get("version"):
         rows = rows.filter(version=version)
     if span := asked.get("since"):

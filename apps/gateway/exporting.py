@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
+from apps.catalog.models import Capability
 from apps.catalog.policy import may_build
 from apps.core import audit, background, objects, turns
 from apps.core.errors import Conflict, Invalid, PortalError
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.accounts.models import User
-    from apps.catalog.models import Capability
     from apps.datasets.models import Dataset
     from apps.gateway.models import Call
 
@@ -77,7 +77,7 @@ def start_export(
 
 def rows_of(capability: Capability, asked: Mapping[str, str]) -> QuerySet[Call]:
     """The calls of an export, without its condition. Raises Invalid."""
-    return narrowed(calls(capability=capability), {**asked, "capability": ""}, {})
+    return narrowed(calls(capability=capability), {**asked, "capability": ""}, Capability.objects.none())
 
 
 @transaction.atomic

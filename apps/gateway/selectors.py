@@ -45,6 +45,7 @@ __all__ = [
     "keys_of",
     "moment_of",
     "moments_of",
+    "names_of",
     "outcomes_of",
     "overloads_visible_to",
     "percentile",
@@ -326,14 +327,18 @@ def overloads_visible_to(user: User) -> QuerySet[Overload]:
     )
 
 
-def capabilities_called(user: User) -> dict[str, int]:
-    """{name: id} of the capabilities whose calls a person may see some of."""
+def capabilities_called(user: User) -> QuerySet[Capability]:
+    """The capabilities whose calls a person may see some of."""
     if has_role(user, Role.ADMIN):
-        rows = Capability.objects.all()
-    else:
-        keys = keys_of(user).values("capability")
-        rows = Capability.objects.filter(Q(team__in=teams_of(user, *LOOKED_INTO)) | Q(pk__in=keys))
-    return dict(rows.values_list("slug", "pk"))
+        return Capability.objects.all()
+    keys = keys_of(user).values("capability")
+    return Capability.objects.filter(Q(team__in=teams_of(user, *LOOKED_INTO)) | Q(pk__in=keys))
+
+
+def names_of(calls: Iterable[Call], user: User) -> dict[int | None, str]:
+    """{capability id: its short name} of some calls, as far as a person may see them."""
+    found = capabilities_called(user).filter(pk__in={call.capability_id for call in calls})
+    return dict(found.values_list("pk", "slug"))
 
 
 def feedback_visible_to(user: User) -> QuerySet[Outcome]:

@@ -38,6 +38,7 @@ from apps.gateway.selectors import (
     capabilities_called,
     get_call,
     kept_calls,
+    names_of,
     outcomes_of,
     overloads_visible_to,
 )
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
     from apps.accounts.models import User
 
+_SUGGESTED = 100
 ASKED = ("capability", "version", "since", "outcome", "score_below", "shadow", "where")
 
 
@@ -72,11 +74,11 @@ def call_list(request: HttpRequest) -> HttpResponse:
         page: Page[Call] = Page(looked.items, looked.next_cursor, "")
     else:
         page = Page([], "", "") if where_error else keyset(rows, ("-at", "-request_id"), cursor, 50)
-    names = {pk: slug for slug, pk in capabilities.items()}
+    names = names_of(page.items, user)
     outcomes = outcomes_of([call.request_id for call in page.items])
     context = {
         "page": page,
-        "rows": [(call, names.get(call.capability_id or 0, ""), outcomes.get(call.request_id)) for call in page.items],
+        "rows": [(call, names.get(call.capability_id, ""), outcomes.get(call.request_id)) for call in page.items],
         "asked": asked,
         "filtered": any(asked.values()),
         "looked": looked,
@@ -85,7 +87,7 @@ def call_list(request: HttpRequest) -> HttpResponse:
         "overloads": overloads_visible_to(user).filter(last_at__gte=timezone.now() - timedelta(days=1))[:5],
         "actions": actions_for_list(user, page.items),
         "retention_url": _retention_url(asked["capability"], user),
-        "capabilities": sorted(capabilities),
+        "capabilities": capabilities.order_by("-changed_at").values_list("slug", flat=True)[:_SUGGESTED],
         "spans": [("hour", _("the last hour")), ("day", _("the last day")), ("week", _("the last week"))],
         "outcomes": [
             ("answered", _("Answered")), ("failed", _("Refused or failed")), ("complained", _("Called wrong"))
@@ -137,7 +139,6 @@ def unmask(request: HttpRequest, request_id: UUID) -> HttpResponse:
 
 
 def _shown(call: Call, user: User, documents: Mapping[str, Any]) -> dict[str, Any]:
-    names = {pk: slug for slug, pk in capabilities_called(user).items()}
     logged = documents["logged"]
     outcomes = outcomes_of([call.request_id]).get(call.request_id, [])
     hidden: list[Any] = [call.logged.get(SEALED_VALUES)] if isinstance(call.logged, dict) else []
@@ -146,7 +147,7 @@ def _shown(call: Call, user: User, documents: Mapping[str, Any]) -> dict[str, An
         outcome.expected = shown(outcome.expected)
     return {
         "call": call,
-        "capability": names.get(call.capability_id or 0, ""),
+        "capability": names_of([call], user).get(call.capability_id, ""),
         "request_text": _pretty(masked(documents["request"])),
         "response_text": _pretty(masked(documents["response"])),
         "request_size": payloads.size_of(call, "request"),

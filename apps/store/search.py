@@ -155,8 +155,10 @@ def similar_to(capability: Capability, user: User, most: int = 4) -> list[Capabi
     """
     key = f"similar:{capability.pk}:{capability.changed_at.timestamp()}"
     close: list[int] = caches["process"].get_or_set(key, lambda: _closest(capability), _SIMILAR_LIVE_S) or []
-    found = listed_for(user).filter(pk__in=close).select_related("standing").defer("card", "text", "headline")
-    return sorted(found, key=lambda each: close.index(each.pk))[:most]
+    visible = set(listed_for(user).filter(pk__in=close).order_by().values_list("pk", flat=True))
+    nearest = [pk for pk in close if pk in visible][:most]
+    found = Capability.objects.filter(pk__in=nearest).select_related("team__site", "standing")
+    return sorted(found.defer("card", "text", "headline"), key=lambda each: nearest.index(each.pk))
 
 
 def _closest(capability: Capability) -> list[int]:

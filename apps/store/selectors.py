@@ -141,6 +141,8 @@ def copies_visible_to(user: User | AnonymousUser) -> QuerySet[SiteCopy]:
 
 def open_copies(user: User | AnonymousUser, capability: Capability) -> list[SiteCopy]:
     """Where else a capability runs or is to run, as far as this person may know."""
+    if not SiteCopy.objects.filter(subscription__capability=capability, status__in=SiteCopy.OPEN).exists():
+        return []
     found = copies_visible_to(user).filter(subscription__capability=capability, status__in=SiteCopy.OPEN)
     return list(found.order_by("pk")[:100])
 

@@ -310,17 +310,17 @@ class Caller:
 def callers(capability: Capability, span: Span) -> list[Caller]:
     """Who calls which version and how much, the most first: subscribers and Try it, from the rollups."""
     rows = gateway.usage_by_key(capability, since=timezone.now() - span.length)
-    grants = Grant.objects.filter(pk__in={row.grant_id for row in rows}).select_related("team__site", "user")
-    known = {grant.pk: grant for grant in grants}
+    shown = (Grant.Kind.SUBSCRIPTION, Grant.Kind.TRIAL)
+    grants = Grant.objects.filter(pk__in={row.grant_id for row in rows}, kind__in=shown)
+    known = {
+        pk: (team, site) if kind == Grant.Kind.SUBSCRIPTION and team else (_("Try it"), "")
+        for pk, kind, team, site in grants.values_list("pk", "kind", "team__name", "team__site__name")
+    }
     found: dict[tuple[str, str, str], list[Any]] = {}
     for row in rows:
-        grant = known.get(row.grant_id)
-        if grant is None or grant.kind not in (Grant.Kind.SUBSCRIPTION, Grant.Kind.TRIAL):
+        if row.grant_id not in known:
             continue
-        trial = grant.kind == Grant.Kind.TRIAL
-        team = _("Try it") if trial or grant.team is None else grant.team.name
-        site = "" if trial or grant.team is None else grant.team.site.name
-        sums = found.setdefault((team, site, row.version), [0, 0, row.last])
+        sums = found.setdefault((*known[row.grant_id], row.version), [0, 0, row.last])
         sums[0] += row.count
         sums[1] += row.failed
         sums[2] = max(sums[2], row.last)

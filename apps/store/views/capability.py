@@ -21,7 +21,6 @@ from apps.catalog.selectors import get_capability
 from apps.core.errors import Invalid, NotFound
 from apps.core.policy import require
 from apps.store import panels, selectors, services, snippets, usage_report
-from apps.store.cards import render_card
 from apps.store.checklist import checklist_of
 from apps.store.forms import PlanForm, TrustedTeamsForm
 from apps.store.models import Plan, Subscription
@@ -31,6 +30,7 @@ from apps.store.reusing import reuses
 from apps.store.search import similar_to
 from apps.store.standing import badges_shown
 
+_CALLERS = 25
 _SHOWN = ("signed", "evaluated", "available", "fresh")
 
 
@@ -63,7 +63,6 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
     context = context_of(request, slug, "overview")
     capability: Capability = context["capability"]
     context |= {
-        "card_html": render_card(capability.card),
         "plans": _offers(capability, context["own"]),
         "version": context["answering"] or selectors.version_to_show(capability),
         "panels": panels.panels_of(request, capability),
@@ -151,7 +150,8 @@ def usage(request: HttpRequest, slug: str) -> HttpResponse:
     report = usage_report.for_capability(cast("User", request.user), context["capability"], span)
     context |= {"report": report, "span": span, "spans": usage_report.SPANS}
     if context["may_offer"]:
-        context["callers"] = usage_report.callers(context["capability"], span)
+        callers = usage_report.callers(context["capability"], span)
+        context |= {"callers": callers[:_CALLERS], "more_callers": max(0, len(callers) - _CALLERS)}
         context["deprecated"] = context["capability"].status == Capability.Status.DEPRECATED
     return render(request, "store/usage.html", context)
 
