@@ -55,6 +55,7 @@ urlpatterns = [
 ]
 
 handler404 = "portal.missing.not_found"
+handler500 = "portal.missing.broke"
 
 if settings.ATRIUM.oidc_url:
     urlpatterns.append(path("sso/", include("allauth.socialaccount.providers.openid_connect.urls")))

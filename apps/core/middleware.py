@@ -44,14 +44,20 @@ _COMPRESSED = frozenset(
 )
 
 
+TAKEN_COOKIE = "atrium_taken"
+
+
 class ErrorsMiddleware:
-    """Answers a `PortalError` that a view let through."""
+    """Answers a `PortalError` that a view let through; tells a page that its form arrived (static/js/drafts.js)."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+        response = self.get_response(request)
+        if request.method == "POST" and (response.status_code < 400 or response.status_code == 422):
+            response.set_cookie(TAKEN_COOKIE, "1", max_age=60, samesite="Lax", secure=request.is_secure())
+        return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if not isinstance(exception, PortalError):

@@ -1,4 +1,5 @@
 // What every page can do: keys, theme, dialogs, copying, messages, the bell, errors of htmx.
+import { drafts } from "./drafts.js";
 import { connect } from "./live.js";
 import { armPageMessages, toast } from "./toast.js";
 
@@ -169,6 +170,7 @@ search();
 theme();
 clicks();
 htmxErrors();
+drafts(words);
 bell();
 charts(document.body);
 scrollable(document.body);
