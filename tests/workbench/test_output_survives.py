@@ -76,7 +76,11 @@ def open_notebook(context, cookies, workspace):
 
 
 def outputs_on_disk(workspace):
-    [cell, *_more] = json.loads((home_of(workspace) / "long.ipynb").read_text())["cells"]
+    """What the file holds; None while Jupyter is writing it."""
+    try:
+        [cell, *_more] = json.loads((home_of(workspace) / "long.ipynb").read_text())["cells"]
+    except json.JSONDecodeError:
+        return None
     outputs = cell["outputs"]
     streams = "".join("".join(one["text"]) for one in outputs if one["output_type"] == "stream")
     values = ["".join(one["data"]["text/plain"]) for one in outputs if one["output_type"] == "execute_result"]
