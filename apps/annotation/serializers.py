@@ -13,14 +13,14 @@ from apps.annotation.label_types import TYPES
 from apps.annotation.models import Annotation, Decision, Project, PullRule, Retraining, Task, Transfer
 from apps.annotation.selectors import as_told
 from apps.catalog.models import Capability
-from apps.core.serializers import ModelSerializer, Serializer
+from apps.core.serializers import ModelSerializer, NamedField, Serializer
 from apps.datasets.models import Dataset
 from apps.workbench.placing import MOST_ROWS
 
 
 class ProjectSerializer(ModelSerializer[Project]):
-    capability: Any = serializers.SlugRelatedField(slug_field="slug", queryset=Capability.objects.all())
-    dataset: Any = serializers.SlugRelatedField(slug_field="slug", queryset=Dataset.objects.all())
+    capability: Any = NamedField(slug_field="slug", queryset=Capability.objects.all())
+    dataset: Any = NamedField(slug_field="slug", queryset=Dataset.objects.all())
     team: Any = serializers.SlugRelatedField(slug_field="slug", read_only=True)
     labels = serializers.ListField(
         child=serializers.CharField(max_length=200), default=list, max_length=200, write_only=True

@@ -9,15 +9,13 @@ from rest_framework import serializers
 from apps.accounts.models import Team
 from apps.catalog import cards
 from apps.catalog.models import Capability, Version
-from apps.core.serializers import ModelSerializer, Serializer
+from apps.core.serializers import ModelSerializer, NamedField, Serializer
 
 
 class CapabilitySerializer(ModelSerializer[Capability]):
     """A capability. `slug` and `team` are given once; the rest can be edited."""
 
-    team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
-        slug_field="slug", queryset=Team.objects.all()
-    )
+    team: serializers.SlugRelatedField[Any] = NamedField(slug_field="slug", queryset=Team.objects.all())
     tags = serializers.ListField(child=serializers.CharField(), required=False)
     name = serializers.CharField(required=False)
     card_missing = serializers.SerializerMethodField(help_text="Sections of a model card that the card lacks")

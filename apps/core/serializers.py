@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from rest_framework import serializers
 
 if TYPE_CHECKING:
@@ -43,3 +44,12 @@ class ModelSerializer(serializers.ModelSerializer[_M]):
     def to_internal_value(self, data: Any) -> Any:
         _refuse_unknown(data, self.fields)
         return super().to_internal_value(data)
+
+
+class NamedField(serializers.SlugRelatedField[Any]):
+    """A row that is given by its short name."""
+
+    default_error_messages = {
+        "does_not_exist": gettext_lazy("There is none called “{value}”."),
+        "invalid": gettext_lazy("Give its name as text."),
+    }

@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from apps.accounts.models import Team
 from apps.catalog.models import Capability
-from apps.core.serializers import ModelSerializer, Serializer
+from apps.core.serializers import ModelSerializer, NamedField, Serializer
 from apps.store.batches import state_of
 from apps.store.models import Batch, Plan, Review, SiteCopy, Standing, Subscription, SubscriptionKey
 
@@ -19,7 +19,7 @@ def _slug(field: str = "slug") -> serializers.SlugRelatedField[Any]:
 
 
 class PlanSerializer(ModelSerializer[Plan]):
-    capability: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+    capability: serializers.SlugRelatedField[Any] = NamedField(
         slug_field="slug", queryset=Capability.objects.select_related("team")
     )
     created_by = _slug("username")
@@ -52,9 +52,7 @@ class SubscribeSerializer(Serializer[None]):
     """Which plan, for which team, and what for."""
 
     plan = serializers.IntegerField()
-    team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
-        slug_field="slug", queryset=Team.objects.all()
-    )
+    team: serializers.SlugRelatedField[Any] = NamedField(slug_field="slug", queryset=Team.objects.all())
     use_case = serializers.CharField(required=False, allow_blank=True, default="", max_length=2000)
 
 
@@ -79,7 +77,7 @@ class CopySerializer(ModelSerializer[SiteCopy]):
 class ReuseSerializer(Serializer[None]):
     """At the site of which team, under which plan (else the first that allows it), and what for."""
 
-    team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+    team: serializers.SlugRelatedField[Any] = NamedField(
         slug_field="slug", queryset=Team.objects.select_related("site")
     )
     plan: serializers.PrimaryKeyRelatedField[Any] = serializers.PrimaryKeyRelatedField(
@@ -245,7 +243,7 @@ class ChangeSerializer(Serializer[None]):
 class TrustedSerializer(Serializer[None]):
     """Short names of teams."""
 
-    teams: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+    teams: serializers.SlugRelatedField[Any] = NamedField(
         slug_field="slug", queryset=Team.objects.all(), many=True
     )
 

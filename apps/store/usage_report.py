@@ -313,17 +313,22 @@ def callers(capability: Capability, span: Span) -> list[Caller]:
     shown = (Grant.Kind.SUBSCRIPTION, Grant.Kind.TRIAL)
     grants = Grant.objects.filter(pk__in={row.grant_id for row in rows}, kind__in=shown)
     known = {
-        pk: (team, site) if kind == Grant.Kind.SUBSCRIPTION and team else (_("Try it"), "")
-        for pk, kind, team, site in grants.values_list("pk", "kind", "team__name", "team__site__name")
+        pk: ((team, site) if kind == Grant.Kind.SUBSCRIPTION and team else (_("Try it"), ""), used)
+        for pk, kind, team, site, used in grants.values_list(
+            "pk", "kind", "team__name", "team__site__name", "last_used_at"
+        )
     }
     found: dict[tuple[str, str, str], list[Any]] = {}
     for row in rows:
         if row.grant_id not in known:
             continue
-        sums = found.setdefault((*known[row.grant_id], row.version), [0, 0, row.last])
+        who, used = known[row.grant_id]
+        # The rollup knows the hour; within it the key itself knows better.
+        last = used if used and row.last <= used < row.last + timedelta(hours=1) else row.last
+        sums = found.setdefault((*who, row.version), [0, 0, last])
         sums[0] += row.count
         sums[1] += row.failed
-        sums[2] = max(sums[2], row.last)
+        sums[2] = max(sums[2], last)
     listed = [Caller(*key, *sums) for key, sums in found.items()]
     return sorted(listed, key=lambda caller: (-caller.calls, caller.team))
 

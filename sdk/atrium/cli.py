@@ -50,6 +50,18 @@ def search(given: argparse.Namespace) -> int:
 
 def infer(given: argparse.Namespace) -> int:
     """Call a capability with every row of a file and write one answer per row."""
+    try:
+        return _infer(given)
+    except errors.Unauthorised as error:
+        if given.key or settings.load().key:
+            raise
+        raise errors.Unauthorised(
+            "this call needs a key: give --key, set ATRIUM_KEY, or keep one with `atrium login --key KEY`; keys are "
+            "made at your subscription in the store"
+        ) from error
+
+
+def _infer(given: argparse.Namespace) -> int:
     client = Client(given.capability, key=given.key, url=given.url, version=given.version)
     rows = read_rows(given.input)
     if not rows:

@@ -86,7 +86,7 @@ def _message(status: int, document: Any) -> str:
         fields = document.get("fields") or document.get("errors")
         text = str(said) if said else f"HTTP {status}"
         if isinstance(fields, dict):
-            fields = "; ".join(f"{name}: {said}" for name, said in fields.items())
+            fields = "; ".join(f"{name}: {words}" for name, words in fields.items() if str(words) not in text)
         return f"{text} ({fields})" if fields else text
     text = str(document or "").strip()
     return f"HTTP {status}: {text[:300]}" if text else f"HTTP {status}"

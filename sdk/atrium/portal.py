@@ -46,10 +46,12 @@ class Portal:
         return dict(self.get("users/me/"))
 
     def search(self, words: str, limit: int = 20) -> list[dict[str, Any]]:
-        """Capabilities that the words find, best first."""
-        page = self.get("capabilities/", q=words, page_size=limit)
-        rows = page["results"] if isinstance(page, dict) else page
-        return [dict(row) for row in rows][:limit]
+        """Capabilities that the words find: those of the store, best first, then others that one's teams build."""
+        found: dict[str, dict[str, Any]] = {}
+        for place in ("store/", "capabilities/"):
+            for row in self.get(place, q=words, page_size=limit)["results"]:
+                found.setdefault(row["slug"], dict(row))
+        return list(found.values())[:limit]
 
     def push(
         self,

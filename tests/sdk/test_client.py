@@ -83,6 +83,20 @@ def test_rows_of_different_length_never_leave_the_client(client):
         client.infer({"image": [[1, 2], [3]]})
 
 
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ([[1.0] * 4] * 4, r"inputs is a list.*'image'.*forest takes image \(FP32 \[-1, 4, 4\]\)"),
+        ("seven", "inputs is a str"),
+        ({"image": "x"}, "input 'image' is FP32 and takes numbers, not 'x'"),
+        ({"image": [["1"] * 4] * 4}, "takes numbers, not '1'"),
+    ],
+)
+def test_what_is_no_input_is_told_with_what_to_give(client, inputs, said):
+    with pytest.raises(errors.InvalidInput, match=said):
+        client.infer(inputs)
+
+
 def test_an_unknown_capability_is_not_found(url):
     with pytest.raises(errors.NotFound):
         Client("other", url=url).metadata()

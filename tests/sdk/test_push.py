@@ -166,6 +166,8 @@ def test_the_command_logs_in_searches_and_pushes(portal, radio, ada, tmp_path, c
     assert Capability.objects.get().slug == "twice"
     assert main(["search", "twice"]) == 0
     assert "twice" in capsys.readouterr().out
+    assert main(["push", str(folder), "--name", "thrice", "--version", "1.0.0", "--team", "nope"]) == 1
+    assert capsys.readouterr().err.count("There is none called “nope”.") == 1
 
 
 def test_a_wrong_token_is_said_in_one_line(live_server, tmp_path, monkeypatch, capsys):

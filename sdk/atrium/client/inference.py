@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 from urllib.parse import quote
 
@@ -94,6 +95,12 @@ class Client:
         `binary` sends and asks for tensors as bytes, which is worth it from about a thousand numbers on.
         """
         specs = {spec["name"]: spec for spec in self.metadata()["inputs"]}
+        if not isinstance(inputs, Mapping):
+            takes = ", ".join(f"{name} ({spec['datatype']} {spec['shape']})" for name, spec in specs.items())
+            raise errors.InvalidInput(
+                f"inputs is a {type(inputs).__name__}; give values by input name, like "
+                f"{{{next(iter(specs), 'x')!r}: …}}. {self.capability} takes {takes}"
+            )
         request = Request(
             [
                 value if isinstance(value, Tensor) else as_tensor(name, value, specs.get(name))
@@ -156,10 +163,12 @@ def as_tensor(name: str, value: Any, spec: Mapping[str, Any] | None) -> Tensor:
         datatype = GUESSES.get(type(flat[0]) if flat else float, "FP64")
     if datatype not in DATATYPES:
         raise errors.InvalidInput(f"input '{name}': this client does not know the datatype {datatype}")
-    return Tensor(name, datatype, tuple(shape), [_element(datatype, entry) for entry in flat])
+    return Tensor(name, datatype, tuple(shape), [_element(name, datatype, entry) for entry in flat])
 
 
-def _element(datatype: str, value: Any) -> Any:
+def _element(name: str, datatype: str, value: Any) -> Any:
+    if datatype != "BYTES" and not isinstance(value, Real | None):
+        raise errors.InvalidInput(f"input '{name}' is {datatype} and takes numbers, not {value!r:.80}")
     if datatype == "BYTES" and not isinstance(value, bytes):
         return str(value).encode()
     if datatype.startswith("FP") and isinstance(value, int) and not isinstance(value, bool):
