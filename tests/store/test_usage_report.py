@@ -8,7 +8,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from apps.gateway.models import UsageOfCapability, UsageOfKey
+from apps.gateway.models import Grant, UsageOfCapability, UsageOfKey
 from apps.gateway.selectors import percentile, usage, usage_by_period
 from apps.instances.services import deploy_version
 from apps.store import usage_report
@@ -76,6 +76,15 @@ def test_the_callers_are_counted_by_days_and_the_first_day_by_its_hours(digits, 
         assert caller.calls == sum(row.count for row in rows)
         assert caller.failed == sum(row.count for row in rows if row.error_kind)
         assert caller.last == max(row.hour for row in rows)
+
+
+def test_when_a_caller_called_last_is_as_exact_as_its_key(digits, subscription, cy):
+    key, _secret = issue_key(subscription, by=cy)
+    make_usage(digits, hours_ago=0, grant_id=key.grant_id)
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    for used, shown in ((hour + timedelta(seconds=1), hour + timedelta(seconds=1)), (hour - timedelta(1), hour)):
+        Grant.objects.filter(pk=key.grant_id).update(last_used_at=used)
+        assert usage_report.callers(digits, usage_report.SPANS[0])[0].last == shown
 
 
 def test_the_page_reads_as_many_rows_whatever_the_number_of_keys(digits):
