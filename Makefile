@@ -10,6 +10,8 @@ WORKERS ?= 2
 RERUNS := $(if $(CI),--reruns 1 --reruns-delay 2 -rR)
 export PYTHONPATH := sdk
 export PYTHONDONTWRITEBYTECODE :=
+# uv trusts the certificates that pip, git and npm trust here: a company's network may sign with its own.
+export UV_SYSTEM_CERTS ?= $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),1,0)
 
 .PHONY: help
 help:  ## Show the targets

@@ -36,20 +36,39 @@ def broke(request: HttpRequest) -> HttpResponse:
     """What nobody caught: 503 while the database is away, else 500. Neither asks the database for anything."""
     error = sys.exc_info()[1]
     if not _database_is_away(error):
-        return server_error(request)
+        return _defect(request)
     away = Unavailable(
-        _(
-            "The database does not answer; it is being restarted. Try again in some seconds."
-        ),
+        _("The database does not answer; it is being restarted. Try again in some seconds."),
         retry_after=_RETRY_AFTER_S,
     )
     if request.path.startswith(_API):
         body = body_of(away, instance=request.path)
         answer: HttpResponse = JsonResponse(body, status=503, content_type="application/problem+json")
     else:
-        answer = HttpResponse(render_to_string("503.html", {"message": away.message}), status=503)
+        answer = HttpResponse(_page_of(away, request), status=503)
     answer["Retry-After"] = str(_RETRY_AFTER_S)
     return answer
+
+
+def _page_of(away: Unavailable, request: HttpRequest) -> str:
+    """A page that is asked for again by itself, a form that is not."""
+    again_s = _RETRY_AFTER_S if request.method in {"GET", "HEAD"} else None
+    return render_to_string("503.html", {"message": away.message, "again_s": again_s})
+
+
+def _defect(request: HttpRequest) -> HttpResponse:
+    if not request.path.startswith(_API):
+        return server_error(request)
+    body = {
+        "type": "urn:atrium:problem:internal",
+        "title": _("Something broke on our side"),
+        "status": 500,
+        "detail": _(
+            "It has been written to the portal's log. Try again; if it stays so, tell an administrator."
+        ),
+        "instance": request.path,
+    }
+    return JsonResponse(body, status=500, content_type="application/problem+json")
 
 
 def _database_is_away(error: BaseException | None) -> bool:

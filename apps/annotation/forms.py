@@ -84,7 +84,7 @@ class LabelRow(forms.Form):
     """A label and the key that chooses it."""
 
     label = forms.CharField(label=_("Label"), max_length=200)
-    key = forms.CharField(label=_("Key"), max_length=1, required=False)
+    key = forms.CharField(label=_("Shortcut"), max_length=1, required=False)
 
 
 class LabelsForm(forms.Form):

@@ -1,8 +1,10 @@
 // Short messages at the lower right corner, read out by screen readers.
 const box = () => document.getElementById("toasts");
 
-/** Show a message; `tone` is busy, good, wait or bad. Bad ones stay until they are dismissed. */
+/** Show a message; `tone` is busy, good, wait or bad. Bad ones stay until they are dismissed.
+ *  One that says the same takes the place of the former. */
 export function toast(text, tone = "busy") {
+  for (const shown of [...box().children]) if (shown.textContent.trim() === text) shown.remove();
   const note = document.createElement("div");
   note.className = `note toast-note note-${tone}`;
   const words = document.createElement("div");

@@ -62,8 +62,10 @@ def test_the_machines_own_clients_are_asked(monkeypatch, tmp_path):
     config = tmp_path / "pip.conf"
     config.write_text(
         "[global]\nindex-url = https://ci:secret@mirror.example.org:8443/simple\nextra-index-url = http://other.example.org/simple\n"
+        "cert = /etc/ssl/certs/ours.pem\n"
     )
-    for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"):
+    monkeypatch.setenv("UV_SYSTEM_CERTS", "1")
+    for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CERT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", str(config))
     monkeypatch.setenv("PIP_FIND_LINKS", "https://links.example.org/")
@@ -78,6 +80,7 @@ def test_the_machines_own_clients_are_asked(monkeypatch, tmp_path):
     )
     assert variables["PIP_INDEX_URL"] == "https://mirror.example.org:8443/simple"
     assert variables["UV_INDEX"] == "http://other.example.org/simple"
+    assert (variables["PIP_CERT"], variables["UV_SYSTEM_CERTS"]) == ("/etc/ssl/certs/ours.pem", "1")
 
 
 @pytest.mark.django_db

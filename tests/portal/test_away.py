@@ -38,12 +38,18 @@ def test_a_database_that_is_away_is_told_as_that(broken, cause):
 
     assert (page.status_code, page["Retry-After"]) == (503, "5")
     assert "The database does not answer" in page.content.decode()
+    assert 'http-equiv="refresh"' in page.content.decode()
     assert (api.status_code, api["Content-Type"]) == (503, "application/problem+json")
     assert api.json()["type"] == "urn:atrium:problem:unavailable"
 
 
 def test_any_other_fault_of_the_database_is_ours(broken):
-    assert broken(psycopg.errors.QueryCanceled("too slow")).get("/store/").status_code == 500
+    client = broken(psycopg.errors.QueryCanceled("too slow"))
+
+    page, api = client.get("/store/"), client.get("/api/v1/store/")
+
+    assert (page.status_code, api.status_code) == (500, 500)
+    assert api.json()["type"] == "urn:atrium:problem:internal"
 
 
 @pytest.mark.browser

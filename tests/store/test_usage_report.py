@@ -82,7 +82,10 @@ def test_when_a_caller_called_last_is_as_exact_as_its_key(digits, subscription, 
     key, _secret = issue_key(subscription, by=cy)
     make_usage(digits, hours_ago=0, grant_id=key.grant_id)
     hour = timezone.now().replace(minute=0, second=0, microsecond=0)
-    for used, shown in ((hour + timedelta(seconds=1), hour + timedelta(seconds=1)), (hour - timedelta(1), hour)):
+    for used, shown in (
+        (hour + timedelta(seconds=1), hour + timedelta(seconds=1)),
+        (hour - timedelta(1), hour),
+    ):
         Grant.objects.filter(pk=key.grant_id).update(last_used_at=used)
         assert usage_report.callers(digits, usage_report.SPANS[0])[0].last == shown
 

@@ -53,8 +53,10 @@ def variables() -> dict[str, str]:
         "UV_INDEX": extra,
         "PIP_TRUSTED_HOST": sources.get("trusted-host", "").replace("\n", " "),
         "npm_config_registry": _public(npm),
+        "UV_SYSTEM_CERTS": os.environ.get("UV_SYSTEM_CERTS", ""),
     }
     shared = {name: os.environ.get(name, "") for name in _CERTIFICATES}
+    shared["PIP_CERT"] = shared["PIP_CERT"] or sources.get("cert", "")
     asked |= {name: path for name, path in shared.items() if path.startswith(_SEEN_INSIDE)}
     return {name: value for name, value in asked.items() if value}
 
