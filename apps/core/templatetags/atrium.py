@@ -93,8 +93,8 @@ def ago(moment: datetime | None, empty: str = "–") -> SafeString:
     return format_html(
         '<time class="text-nowrap" datetime="{}" title="{}">{}</time>',
         moment.isoformat(timespec="seconds"),
-        f"{formats.date_format(local, 'Y-m-d H:i:s')} {local.tzname()}",
-        formats.date_format(local, "Y-m-d") if moment > timezone.now() + _FAR else naturaltime(moment),
+        f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}",
+        f"{local:%Y-%m-%d}" if moment > timezone.now() + _FAR else naturaltime(moment),
     )
 
 
