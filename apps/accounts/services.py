@@ -80,6 +80,7 @@ def add_member(team: Team, user: User, role: str, *, by: User) -> Membership:
     membership, created = Membership.objects.get_or_create(team=team, user=user, role=role)
     if created:
         audit.record("accounts.member.added", team, by=by, user=user.username, role=role)
+        events.publish("accounts.role_given", team.pk, user=user.pk, role=role, by=by.pk)
     return membership
 
 
@@ -89,6 +90,9 @@ def remove_member(membership: Membership, *, by: User) -> None:
     require(may_administer(by) if membership.role == Role.ADMIN else may_lead(by, membership.team))
     audit.record(
         "accounts.member.removed", membership.team, by=by, user=membership.user.username, role=membership.role
+    )
+    events.publish(
+        "accounts.role_taken", membership.team_id, user=membership.user_id, role=membership.role, by=by.pk
     )
     membership.delete()
 
