@@ -24,6 +24,7 @@ from atrium import errors, jsontext
 SAFE = frozenset({"GET", "HEAD", "PUT"})
 LONGEST_PAUSE_S = 30.0
 FIRST_PAUSE_S = 0.2
+PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,12 @@ class Http:
         headers: dict[str, str] | None = None,
         *,
         timeout_s: float | None = None,
+        into: Path | None = None,
     ) -> Answer:
         """Send, repeat what is safe to repeat, and raise an AtriumError for 400 and above.
 
-        A body that is a Path is read from that file while it is sent; then give Content-Length.
+        A body that is a Path is read from that file while it is sent; then give Content-Length. With `into` what is
+        answered goes to that file, as it comes, and the answer's own body is empty.
         """
         sent = dict(headers or {})
         if self._token:
@@ -70,7 +73,7 @@ class Http:
         pause = FIRST_PAUSE_S
         for left in range(self._retries, -1, -1):
             try:
-                return self._once(method, self._prefix + path, body, sent, timeout_s or self._timeout_s)
+                return self._once(method, self._prefix + path, body, sent, timeout_s or self._timeout_s, into)
             except (errors.Limited, errors.Unavailable) as error:
                 if not left or error.retry_after > LONGEST_PAUSE_S:
                     raise
@@ -92,14 +95,22 @@ class Http:
         return self.request(method, path, body, given).json()
 
     def _once(
-        self, method: str, path: str, body: bytes | Path | None, headers: dict[str, str], timeout_s: float
+        self,
+        method: str,
+        path: str,
+        body: bytes | Path | None,
+        headers: dict[str, str],
+        timeout_s: float,
+        into: Path | None,
     ) -> Answer:
         connection = self._connection(timeout_s)
         try:
             with body.open("rb") if isinstance(body, Path) else nullcontext(body) as content_sent:
                 connection.request(method, path, content_sent, headers)
             response = connection.getresponse()
-            content = response.read()
+            content = b"" if into is not None and response.status < 400 else response.read()
+            if into is not None and response.status < 400:
+                _save(response, into)
         except (OSError, http.client.HTTPException) as error:
             self._forget()
             raise errors.ConnectionLost(
@@ -170,6 +181,14 @@ def _document(headers: dict[str, str], content: bytes) -> Any:
         except ValueError:
             pass
     return content.decode(errors="replace")
+
+
+def _save(response: http.client.HTTPResponse, into: Path) -> None:
+    with into.open("wb") as file:
+        while piece := response.read(PIECE_BYTES):
+            file.write(piece)
+    if response.length:  # read(amount) ends quietly where the connection does
+        raise http.client.IncompleteRead(b"", response.length)
 
 
 def _retry_after(headers: dict[str, str]) -> float | None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import sys
 import tempfile
 import time
@@ -122,15 +123,16 @@ class Portal:
             target = folder / path
             if target.exists():
                 continue
-            answer = self._http.request(
-                "GET", f"/api/v1/datasets/{slug}/versions/{number}/files/{quote(path)}", timeout_s=UPLOAD_S
-            )
-            if hashlib.sha256(answer.body).hexdigest() != entry["sha256"]:
-                raise errors.AtriumError(f"{path} of data set {name} arrived damaged; try again")
             target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_name(f".{target.name}.part")
-            partial.write_bytes(answer.body)
-            partial.replace(target)
+            partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+            place = f"/api/v1/datasets/{slug}/versions/{number}/files/{quote(path)}"
+            try:
+                self._http.request("GET", place, timeout_s=UPLOAD_S, into=partial)
+                if _entry(partial)["sha256"] != entry["sha256"]:
+                    raise errors.AtriumError(f"{path} of data set {name} arrived damaged; try again")
+                partial.replace(target)
+            finally:
+                partial.unlink(missing_ok=True)
         return folder
 
     def tagged(self, name: str, tag: str) -> int:

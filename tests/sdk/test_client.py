@@ -115,7 +115,7 @@ def test_a_server_that_is_not_there_is_named():
 
 
 class Scripted(BaseHTTPRequestHandler):
-    """Answers with the next step: a status, or None to cut the connection."""
+    """Answers with the next step: a status, None to cut the connection, or "half" to cut it within the answer."""
 
     protocol_version = "HTTP/1.1"
 
@@ -124,6 +124,14 @@ class Scripted(BaseHTTPRequestHandler):
         self.server.seen.append(self.command)
         step = self.server.steps.pop(0)
         if step is None:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        if step == "half":
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"x" * 500)
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
@@ -174,6 +182,18 @@ def test_a_call_that_may_have_been_answered_is_not_repeated(scripted, steps, rai
     with pytest.raises(raised):
         Http(f"http://127.0.0.1:{scripted.server_port}").request("POST", "/", b"{}")
     assert len(scripted.seen) == 1
+
+
+def test_a_file_arrives_whole_or_not_at_all(scripted, tmp_path):
+    scripted.steps = ["half", 503, 200, 404]
+    http = Http(f"http://127.0.0.1:{scripted.server_port}")
+
+    answer = http.request("GET", "/file", into=tmp_path / "file")
+
+    assert (answer.body, (tmp_path / "file").read_bytes()) == (b"", b'{"ok": true}')
+    with pytest.raises(errors.NotFound, match="later"):
+        http.request("GET", "/file", into=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_the_command_answers_a_csv_row_by_row(url, tmp_path, capsys):
