@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.cookies import SimpleCookie
 
+from django.conf import settings
+from django.http import HttpResponse
 from django.test import Client
 
 PEOPLE = ("visitor", "developer", "qa", "operator", "outsider", "admin")
@@ -23,23 +26,37 @@ class Row:
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 
-    def ask(self, people: dict[str, object], **names: object) -> dict[str, int]:
-        """The status that each person gets, each with a client of their own."""
-        return {who: self._ask(person, names) for who, person in people.items()}
-
-    def _ask(self, person: object, names: dict[str, object]) -> int:
-        client = Client(raise_request_exception=True)
-        if person is not None:
-            client.force_login(person)
+    def ask(self, client: Client, names: dict[str, object]) -> HttpResponse:
+        """What this client is answered."""
         path = self.path.format(**names)
         if self.method == "GET":
-            return client.get(path).status_code
+            return client.get(path)
         body = self.body or {}
         if isinstance(body, dict):
             body = {key: _named(value, names) for key, value in body.items()}
         if path.startswith("/api/"):
-            return client.generic(self.method, path, _json(body), "application/json").status_code
-        return client.post(path, body).status_code
+            return client.generic(self.method, path, _json(body), "application/json")
+        return client.post(path, body)
+
+
+class Sessions:
+    """A fresh client for each question; a session stays until a question changes it, for to log in takes long."""
+
+    def __init__(self, people: dict[str, object]) -> None:
+        self.people, self._cookies = people, {}
+
+    def status(self, who: str, row: Row, names: dict[str, object]) -> int:
+        """The status that this person gets."""
+        client = Client(raise_request_exception=True)
+        if self.people[who] is not None:
+            if who not in self._cookies:
+                client.force_login(self.people[who])
+                self._cookies[who] = client.cookies
+            client.cookies = SimpleCookie(self._cookies[who])
+        answer = row.ask(client, names)
+        if settings.SESSION_COOKIE_NAME in answer.cookies:
+            self._cookies.pop(who, None)
+        return answer.status_code
 
 
 def _named(value: object, names: dict[str, object]) -> object:
@@ -59,10 +76,11 @@ def differences(
     table: list[Row], people: dict[str, object], **names: object
 ) -> dict[str, dict[str, tuple[int, int]]]:
     """{address: {person: (status found, status in the table)}} where the two are not the same."""
-    found = {}
+    found, sessions = {}, Sessions(people)
     for row in table:
-        pairs = zip(row.ask(people, **names).items(), row.statuses, strict=True)
-        if wrong := {who: (status, expected) for (who, status), expected in pairs if status != expected}:
+        pairs = [(who, sessions.status(who, row, names)) for who in people]
+        told = zip(pairs, row.statuses, strict=True)
+        if wrong := {who: (status, expected) for (who, status), expected in told if status != expected}:
             found[str(row)] = wrong
     return found
 

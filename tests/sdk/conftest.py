@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from apps.compute.environments import builder
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = Path(__file__).with_name("make_models.py")
+PRELOADED = Path(__file__).with_name("preloaded.py")
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,15 @@ class Base:
         )
 
 
+@cache
+def packager(python: Path, path: str) -> subprocess.Popen[str]:
+    """A running preloaded.py of an interpreter and PYTHONPATH; it ends with our end of its standard input."""
+    variables = {**Base(python).environment(), "PYTHONPATH": path}
+    return subprocess.Popen(
+        [python, PRELOADED], env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
 @pytest.fixture(scope="session")
 def base() -> Base:
     return Base(builder.build("base", ROOT / "var" / "environments") / "bin" / "python")
@@ -84,15 +95,19 @@ class Packaged:
 
 
 def package(base: Base, source: Path, work: Path, golden: Path | None = None, **params: Any) -> Packaged:
-    """Run the packaging job on a source as the portal does."""
+    """Run the packaging job on a source as the portal does, in a fork of a process that has read the libraries."""
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(source, work / "inputs" / "source", symlinks=True)
     if golden is not None:
         shutil.copytree(golden, work / "inputs" / "golden")
     (work / "params.json").write_text(json.dumps({"capability": source.name, "number": "1.0.0", **params}))
-    done = base.run("-m", "atrium.packaging", cwd=work)
-    result = json.loads((work / "result.json").read_text())
-    return Packaged(done.returncode, result, work / "outputs" / "package", done.stdout + done.stderr)
+    process = packager(base.python, base.environment()["PYTHONPATH"])
+    process.stdin.write(f"{work}\n")
+    process.stdin.flush()
+    code = int(process.stdout.readline())
+    log = (work / "log").read_text()
+    assert (work / "result.json").is_file(), log
+    return Packaged(code, json.loads((work / "result.json").read_text()), work / "outputs" / "package", log)
 
 
 def write_package(
