@@ -160,9 +160,7 @@ class Environment:
     """ATRIUM_OIDC_ROLES: `group=team:role` pairs, comma separated; one group may stand in several. Default: none."""
 
     database_url: str = field(repr=False)
-    """DATABASE_URL: postgresql://user:password@host:port/name. Default: the embedded PostgreSQL's socket.
-
-    Add ?prepared=0 behind a pooler that does not keep prepared statements (PgBouncer before 1.21)."""
+    """DATABASE_URL: postgresql://user:password@host:port/name. Default: the embedded PostgreSQL's socket."""
 
     redis_url: str = field(repr=False)
     """REDIS_URL: redis://… or unix://…, as redis-py reads it. Default: the embedded Valkey's socket."""
@@ -539,12 +537,7 @@ def _encryption_key(env: Mapping[str, str], made: str) -> str:
 
 def _django_database(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
-    options: dict[str, Any] = dict(parse_qsl(parts.query))
-    # A page asks the same questions at each request: prepared, they are parsed once and planned a few times for each
-    # connection. Under psycopg that needs parameters which the server binds.
-    if _flag(options, "prepared", default=True):
-        options |= {"server_side_binding": True, "prepare_threshold": 5}
-    options.pop("prepared", None)
+    options = dict(parse_qsl(parts.query))
     name = unquote(parts.path.lstrip("/"))
     if not name:
         raise WrongSetting("DATABASE_URL names no database; say postgresql://user:password@host:port/name.")

@@ -103,16 +103,6 @@ def test_an_external_database_and_broker_replace_the_embedded_ones(tmp_path):
     assert found.broker_url == "redis://cache:6379/2"
 
 
-def test_statements_are_prepared_unless_a_pooler_does_not_keep_them(tmp_path):
-    plain = settings(tmp_path, DATABASE_URL="postgresql://me@db/portal").database["OPTIONS"]
-    pooled = settings(tmp_path, DATABASE_URL="postgresql://me@db/portal?prepared=0&sslmode=require").database[
-        "OPTIONS"
-    ]
-
-    assert plain == {"server_side_binding": True, "prepare_threshold": 5}
-    assert pooled == {"sslmode": "require"}
-
-
 def test_the_network_may_be_served_without_sample_accounts(tmp_path):
     assert settings(tmp_path, ATRIUM_BIND="0.0.0.0", ATRIUM_SAMPLES="0").bind == "0.0.0.0"
 
