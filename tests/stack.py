@@ -317,7 +317,7 @@ def _remove_abandoned(base: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(stack):
     """One headless Chromium for the session."""
     from playwright.sync_api import sync_playwright

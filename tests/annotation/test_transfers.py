@@ -249,7 +249,7 @@ class TestTransfers:
             tracemalloc.stop()
 
         assert Task.objects.count() == 5000
-        assert peaks[1] < 2 * peaks[0]
+        assert peaks[1] < 2.5 * peaks[0]  # of five times as many rows
 
     def test_over_pages_and_api(self, project, tasks, ada, ann, client):
         client.force_login(ada)
