@@ -319,7 +319,7 @@ def _remove_abandoned(base: Path) -> None:
 
 @pytest.fixture(scope="module")
 def chromium(stack):
-    """One headless Chromium for the session."""
+    """One headless Chromium for a file of tests: its loop would be in the way of another file's database."""
     from playwright.sync_api import sync_playwright
 
     path = chromium_path()
