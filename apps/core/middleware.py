@@ -55,7 +55,7 @@ class ErrorsMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if request.method == "POST" and (response.status_code < 400 or response.status_code == 422):
+        if _is_form(request) and (response.status_code < 400 or response.status_code == 422):
             response.set_cookie(TAKEN_COOKIE, "1", max_age=60, samesite="Lax", secure=request.is_secure())
         return response
 
@@ -63,6 +63,16 @@ class ErrorsMiddleware:
         if not isinstance(exception, PortalError):
             return None
         return answer(request, exception)
+
+
+def _is_form(request: HttpRequest) -> bool:
+    """Whether a page was left for this answer: not what a program, a script of a page or htmx sends."""
+    if request.method != "POST" or request.path.startswith(("/api/", "/internal/")):
+        return False
+    return (
+        request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
+        and "HX-Request" not in request.headers
+    )
 
 
 def answer(request: HttpRequest, error: PortalError) -> HttpResponse:

@@ -242,14 +242,20 @@ class TestTransfers:
             )
             adding.add_tasks(project, rows, by=ada)
             FORMATS["jsonl"].write(lambda: transfers.items_of(project), transfers._shape(project), sink)
-            gc.collect()
-            tracemalloc.start()
-            FORMATS["jsonl"].write(lambda: transfers.items_of(project), transfers._shape(project), sink)
-            peaks.append(tracemalloc.get_traced_memory()[1])
-            tracemalloc.stop()
+            peaks.append(min(self._peak(project, sink) for _time in range(3)))
 
         assert Task.objects.count() == 5000
-        assert peaks[1] < 2.5 * peaks[0]  # of five times as many rows
+        assert peaks[1] < 2 * peaks[0]
+
+    @staticmethod
+    def _peak(project, sink):
+        """Bytes at most held by one export; other threads of the process only add to it."""
+        gc.collect()
+        tracemalloc.start()
+        FORMATS["jsonl"].write(lambda: transfers.items_of(project), transfers._shape(project), sink)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
 
     def test_over_pages_and_api(self, project, tasks, ada, ann, client):
         client.force_login(ada)
