@@ -93,9 +93,36 @@ def ago(moment: datetime | None, empty: str = "–") -> SafeString:
     return format_html(
         '<time class="text-nowrap" datetime="{}" title="{}">{}</time>',
         moment.isoformat(timespec="seconds"),
-        f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}",
+        f"{local:%Y-%m-%d %H:%M:%S} {_offset(local)}",
         f"{local:%Y-%m-%d}" if moment > timezone.now() + _FAR else naturaltime(moment),
     )
+
+
+@register.filter
+def zoned(moment: datetime | None, form: str = "Y-m-d H:i:s") -> str:
+    """A moment in the reader's zone, which it names: `{{ call.at|zoned }}`, "2026-11-29 10:45:06 UTC+8"."""
+    if moment is None:
+        return "–"
+    local = timezone.localtime(moment)
+    return f"{formats.date_format(local, form)} {_offset(local)}"
+
+
+@register.simple_tag
+def zone() -> SafeString:
+    """The reader's zone, for the heading of a column of times: `{% translate "Time" %} {% zone %}`."""
+    title = _("Your time zone, %(zone)s; your profile changes it") % {
+        "zone": timezone.get_current_timezone_name()
+    }
+    return format_html('<small class="zone" title="{}">{}</small>', title, _offset(timezone.localtime()))
+
+
+def _offset(local: datetime) -> str:
+    """As "UTC+8" or "UTC-3:30": abbreviations such as CST mean several zones."""
+    minutes = int((local.utcoffset() or timedelta()).total_seconds()) // 60
+    hours, rest = divmod(abs(minutes), 60)
+    if not minutes:
+        return "UTC"
+    return f"UTC{'+' if minutes > 0 else '-'}{hours}" + (f":{rest:02}" if rest else "")
 
 
 @register.simple_tag
