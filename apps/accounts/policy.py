@@ -27,6 +27,11 @@ def memberships_of(user: User | AnonymousUser) -> list[Membership]:
     return found
 
 
+def team_ids_of(user: User | AnonymousUser, *roles: str) -> set[int]:
+    """The keys of the teams in use in which a person holds one of the roles (any role when none is named)."""
+    return {m.team_id for m in memberships_of(user) if not roles or m.role in roles}
+
+
 def is_platform_admin(user: User | AnonymousUser) -> bool:
     """Whether this person administers the whole platform."""
     return bool(user.is_active and user.is_superuser) or any(

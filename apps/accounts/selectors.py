@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.db.models import QuerySet
 
 from apps.accounts.models import Team, User
-from apps.accounts.policy import is_platform_admin
+from apps.accounts.policy import is_platform_admin, team_ids_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -19,12 +19,7 @@ def teams_of(user: User | AnonymousUser, *roles: str) -> QuerySet[Team]:
         return Team.objects.all()
     if not user.is_authenticated:
         return Team.objects.none()
-    mine = Team.objects.filter(memberships__user_id=user.pk, archived_at=None)
-    if roles:
-        mine = Team.objects.filter(
-            memberships__user_id=user.pk, memberships__role__in=roles, archived_at=None
-        )
-    return mine.distinct()
+    return Team.objects.filter(pk__in=team_ids_of(user, *roles))
 
 
 def users_with(role: str, team: Team | None = None) -> QuerySet[User]:

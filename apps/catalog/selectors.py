@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from apps.accounts.policy import is_platform_admin
+from apps.accounts.policy import is_platform_admin, team_ids_of
 from apps.accounts.selectors import teams_of
 from apps.catalog.comparison import Side
 from apps.catalog.models import Capability, ParsingRules, Version
@@ -41,8 +41,8 @@ def capabilities_visible_to(user: User | AnonymousUser) -> QuerySet[Capability]:
     if not user.is_authenticated:
         return found.none()
     seen = Q(status__in=LISTED, visibility=Capability.Visibility.ORGANISATION)
-    seen |= Q(status__in=LISTED, visibility=Capability.Visibility.TEAM, team__in=teams_of(user))
-    seen |= Q(team__in=teams_of(user, *BUILDERS))
+    seen |= Q(status__in=LISTED, visibility=Capability.Visibility.TEAM, team__in=team_ids_of(user))
+    seen |= Q(team__in=team_ids_of(user, *BUILDERS))
     return found.filter(seen)
 
 

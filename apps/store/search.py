@@ -17,8 +17,7 @@ from django.db.models.functions import Cast, Coalesce, Lower
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Team
-from apps.accounts.policy import is_platform_admin
-from apps.accounts.selectors import teams_of
+from apps.accounts.policy import is_platform_admin, team_ids_of
 from apps.catalog.models import Capability
 from apps.catalog.selectors import listed_capabilities, matching
 from apps.core.search import lexemes
@@ -195,7 +194,7 @@ def facets(user: User | AnonymousUser, search: Search) -> dict[str, list[Option]
     Counts are remembered for some seconds: they orient, the list itself is always fresh.
     """
     chosen = dict(search.chosen or {})
-    mine = frozenset() if is_platform_admin(user) else frozenset(teams_of(user).values_list("pk", flat=True))
+    mine = frozenset() if is_platform_admin(user) else frozenset(team_ids_of(user))
     key = (is_platform_admin(user), mine, tuple(lexemes(search.words)), tuple(sorted(chosen.items())))
     now = time.monotonic()
     known = _remembered.get(key)
