@@ -106,7 +106,10 @@ def _findings(release: Release) -> list[dict[str, Any]]:
 
 def _stages(release: Release) -> list[dict[str, Any]]:
     names = ("weight", "worse_by", "status", "outcome", "evidence", "started_at", "ended_at")
-    return [{name: getattr(stage, name) for name in names} for stage in release.stages.all()]
+    return [
+        {name: getattr(stage, name) for name in names} | {"reason": stage.reason_words}
+        for stage in release.stages.all()
+    ]
 
 
 def _replays(release: Release) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from apps.core.later import later
+from apps.releases.reasons import Code, Reason
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +56,7 @@ class Judgement:
     evidence: float
     needed: int
     missing: int
-    reason: str
+    reason: Reason
 
 
 def evidence_against(candidate: Counts, baseline: Counts) -> float:
@@ -145,12 +146,11 @@ def judge_bad_answers(
     needed = calls_needed(round(rate, 4), worse_by, round(share, 4), alpha=alpha, power=power)
     missing = max(0, needed - candidate.calls)
     if evidence >= 1 / alpha:
-        return Judgement(Outcome.FAILURE, evidence, needed, missing, "the candidate answers badly more often")
+        return Judgement(Outcome.FAILURE, evidence, needed, missing, Reason(Code.WORSE))
     if missing:
-        return Judgement(
-            Outcome.UNDECIDED, evidence, needed, missing, f"{missing} more calls of the candidate"
-        )
-    return Judgement(Outcome.SUCCESS, evidence, needed, 0, f"no rise of {worse_by:.1%} was found")
+        reason = Reason(Code.CALLS_MISSING, {"missing": missing})
+        return Judgement(Outcome.UNDECIDED, evidence, needed, missing, reason)
+    return Judgement(Outcome.SUCCESS, evidence, needed, 0, Reason(Code.NO_RISE, {"worse_by": worse_by}))
 
 
 def judge_shadow(candidate: Counts, baseline: Counts, *, calls: int, alpha: float = ALPHA) -> Judgement:
@@ -158,10 +158,11 @@ def judge_shadow(candidate: Counts, baseline: Counts, *, calls: int, alpha: floa
     evidence = evidence_against(candidate, baseline)
     missing = max(0, calls - candidate.calls)
     if evidence >= 1 / alpha:
-        return Judgement(Outcome.FAILURE, evidence, calls, missing, "the candidate answers badly more often")
+        return Judgement(Outcome.FAILURE, evidence, calls, missing, Reason(Code.WORSE))
     if missing:
-        return Judgement(Outcome.UNDECIDED, evidence, calls, missing, f"{missing} more mirrored calls")
-    return Judgement(Outcome.SUCCESS, evidence, calls, 0, "the mirrored calls were answered as well")
+        reason = Reason(Code.MIRRORED_MISSING, {"missing": missing})
+        return Judgement(Outcome.UNDECIDED, evidence, calls, missing, reason)
+    return Judgement(Outcome.SUCCESS, evidence, calls, 0, Reason(Code.MIRRORED_FINE))
 
 
 def hours_left(missing: int, calls: int, elapsed_s: float) -> float | None:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from apps.releases import business, load, means
 from apps.releases.evidence import Observed, measure, observe
 from apps.releases.judgement import Judgement, Outcome, both, hours_left, judge_bad_answers, judge_shadow
+from apps.releases.reasons import Code, Reason
 
 if TYPE_CHECKING:
     from apps.releases.models import Release, Stage
@@ -39,7 +40,7 @@ def judge_stage(release: Release, stage: Stage) -> Found:
     for name, criterion in (("load", _loaded(stage, mine, other)), ("metric", _measured(release, stage))):
         if criterion is not None:
             told[name], judgement = criterion[0], both(judgement, criterion[1])
-            told |= {"missing": judgement.missing, "reason": judgement.reason}
+            told |= {"missing": judgement.missing, "why": judgement.reason.stored()}
     stage.evidence = told
     failed = judgement.outcome is Outcome.FAILURE
     return Found(judgement, told, _why_back(stage, judgement, mine, other) if failed else "")
@@ -80,7 +81,7 @@ def _measured(release: Release, stage: Stage) -> tuple[dict[str, Any], Judgement
 
 def _judgement(release: Release, stage: Stage, mine: Observed, other: Observed) -> Judgement:
     if stage.memory_mb and mine.memory_mb > stage.memory_mb:
-        return Judgement(Outcome.FAILURE, 0.0, 0, 0, "a replica uses more memory than the stage allows")
+        return Judgement(Outcome.FAILURE, 0.0, 0, 0, Reason(Code.MEMORY))
     if not stage.weight:
         return judge_shadow(mine.counts, other.counts, calls=release.policy.shadow_calls)
     return judge_bad_answers(mine.counts, other.counts, worse_by=stage.worse_by, share=stage.weight / FULL)
@@ -122,6 +123,6 @@ def _told(stage: Stage, judgement: Judgement, mine: Observed, other: Observed) -
         "needed": judgement.needed,
         "missing": judgement.missing,
         "hours_left": hours_left(judgement.missing, mine.calls, elapsed),
-        "reason": judgement.reason,
+        "why": judgement.reason.stored(),
         "worse_by": stage.worse_by,
     }

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from apps.releases.judgement import Judgement, Outcome
+from apps.releases.reasons import Code, Reason
 
 LEAST_S = 60.0
 """Server-seconds below which the mean says nothing."""
@@ -53,8 +54,7 @@ def projected(cores: float | None, mine: int, all_calls: int) -> float | None:
 def judge_load(cores: float | None, most: float) -> Judgement:
     """Judge the projected load of a server. What is not known yet never passes."""
     if cores is None:
-        return Judgement(Outcome.UNDECIDED, 0.0, 0, 0, "the load of the servers is being measured")
+        return Judgement(Outcome.UNDECIDED, 0.0, 0, 0, Reason(Code.LOAD_UNKNOWN))
     if cores > most:
-        why = f"a server would keep {cores:.2f} cores busy with all the traffic, the stage allows {most:g}"
-        return Judgement(Outcome.FAILURE, 0.0, 0, 0, why)
-    return Judgement(Outcome.SUCCESS, 0.0, 0, 0, f"a server would keep {cores:.2f} cores busy")
+        return Judgement(Outcome.FAILURE, 0.0, 0, 0, Reason(Code.LOAD_HIGH, {"cores": cores, "most": most}))
+    return Judgement(Outcome.SUCCESS, 0.0, 0, 0, Reason(Code.LOAD_FINE, {"cores": cores}))

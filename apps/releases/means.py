@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from apps.releases.judgement import ALPHA, Judgement, Outcome
+from apps.releases.reasons import Code, Reason
 
 EFFECTS = (1.0, 2.0, 4.0)
 MOST_STAKED = 0.9
@@ -108,8 +109,11 @@ def judge(means: Means, *, worse_by: float, share: float, name: str, alpha: floa
     needed = calls_needed(round(variance, 4), worse_by, share, alpha=alpha)
     missing = max(0, needed - means.candidate.n)
     if means.evidence >= 1 / alpha:
-        return Judgement(Outcome.FAILURE, means.evidence, needed, missing, f"“{name}” is worse")
+        return Judgement(
+            Outcome.FAILURE, means.evidence, needed, missing, Reason(Code.METRIC_WORSE, {"name": name})
+        )
     if missing:
-        words = f"{missing} more calls of the candidate with “{name}”"
-        return Judgement(Outcome.UNDECIDED, means.evidence, needed, missing, words)
-    return Judgement(Outcome.SUCCESS, means.evidence, needed, 0, f"“{name}” is not worse by {worse_by:.1%}")
+        reason = Reason(Code.METRIC_MISSING, {"missing": missing, "name": name})
+        return Judgement(Outcome.UNDECIDED, means.evidence, needed, missing, reason)
+    reason = Reason(Code.METRIC_FINE, {"name": name, "worse_by": worse_by})
+    return Judgement(Outcome.SUCCESS, means.evidence, needed, 0, reason)

@@ -8,6 +8,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.lifecycle import Lifecycle
+from apps.releases import reasons
 
 
 class Policy(models.Model):
@@ -195,6 +196,11 @@ class Stage(models.Model):
         verbose_name_plural = _("stages")
         ordering = ["position"]
         constraints = [models.UniqueConstraint(fields=["release", "position"], name="stage_position_once")]
+
+    @property
+    def reason_words(self) -> str:
+        """Why it stands where it does, in the reader's language; empty before it was judged."""
+        return reasons.words(self.evidence.get("why"), self.evidence.get("reason", ""))
 
 
 class StageMinute(models.Model):

@@ -22,12 +22,19 @@ from apps.releases.models import (
 
 
 class StageSerializer(ModelSerializer[Stage]):
+    evidence = serializers.SerializerMethodField()
+
     class Meta:
         model = Stage
         fields = [
             "position", "weight", "site", "worse_by", "slow_ms", "memory_mb", "server_cpu", "status", "outcome",
             "evidence", "started_at", "ended_at",
         ]  # fmt: skip
+
+    def get_evidence(self, stage: Stage) -> dict[str, Any]:
+        """What was seen; why the stage stands where it does as `why`, a code, and as `reason`, a sentence."""
+        seen = dict(stage.evidence)
+        return seen | {"reason": stage.reason_words} if seen else seen
 
 
 class SignatureSerializer(ModelSerializer[Signature]):

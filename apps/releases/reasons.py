@@ -1,0 +1,105 @@
+"""Why a stage stands where it does: a code with its numbers is stored, a sentence in the reader's language is shown.
+
+`words(Reason(Code.NO_RISE, {"worse_by": 0.05}).stored())` is "no rise of 5.0 % was found" to an English reader. A new
+code needs a sentence below; each parameter has one form, whatever the sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from django.utils import formats
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
+
+
+class Code(StrEnum):
+    """What is stored and told to programs; never renamed."""
+
+    WORSE = "worse"
+    CALLS_MISSING = "calls_missing"
+    NO_RISE = "no_rise"
+    MIRRORED_MISSING = "mirrored_missing"
+    MIRRORED_FINE = "mirrored_fine"
+    MEMORY = "memory"
+    LOAD_UNKNOWN = "load_unknown"
+    LOAD_HIGH = "load_high"
+    LOAD_FINE = "load_fine"
+    METRIC_WORSE = "metric_worse"
+    METRIC_MISSING = "metric_missing"
+    METRIC_FINE = "metric_fine"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A code, and what its sentence names: numbers as they were computed, names as people wrote them."""
+
+    code: Code
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def stored(self) -> dict[str, Any]:
+        """As JSON: `{"code", "about"}`."""
+        return {"code": str(self.code), "about": dict(self.about)}
+
+
+_SENTENCES: dict[Code, Any] = {
+    Code.WORSE: _("the candidate answers badly more often"),
+    Code.CALLS_MISSING: ngettext_lazy(
+        "%(missing)s more call of the candidate", "%(missing)s more calls of the candidate", "n"
+    ),
+    Code.NO_RISE: _("no rise of %(worse_by)s %% was found"),
+    Code.MIRRORED_MISSING: ngettext_lazy(
+        "%(missing)s more mirrored call", "%(missing)s more mirrored calls", "n"
+    ),
+    Code.MIRRORED_FINE: _("the mirrored calls were answered equally well"),
+    Code.MEMORY: _("a replica uses more memory than the stage allows"),
+    Code.LOAD_UNKNOWN: _("the load of the servers is being measured"),
+    Code.LOAD_HIGH: _(
+        "a server would keep %(cores)s cores busy with all the traffic, the stage allows %(most)s"
+    ),
+    Code.LOAD_FINE: _("a server would keep %(cores)s cores busy with all the traffic"),
+    Code.METRIC_WORSE: _("“%(name)s” is worse"),
+    Code.METRIC_MISSING: ngettext_lazy(
+        "%(missing)s more call of the candidate with “%(name)s”",
+        "%(missing)s more calls of the candidate with “%(name)s”",
+        "n",
+    ),
+    Code.METRIC_FINE: _("“%(name)s” is not worse by %(worse_by)s %%"),
+}
+
+
+def _fixed(digits: int, times: int = 1) -> Callable[[float], str]:
+    return lambda value: formats.number_format(round(value * times, digits), digits, force_grouping=True)
+
+
+def _short(value: float) -> str:
+    """Four digits that say something, no zeros after them."""
+    return formats.number_format(Decimal(f"{value:.4g}"), force_grouping=True)
+
+
+_FORMS: dict[str, Callable[[Any], str]] = {
+    "missing": _fixed(0),
+    "worse_by": _fixed(1, times=100),
+    "cores": _fixed(2),
+    "most": _short,
+}
+
+
+def words(stored: Mapping[str, Any] | None, otherwise: str = "") -> str:
+    """The sentence of a stored reason in the active language.
+
+    `otherwise` where none was stored: rows of an earlier portal have their sentence ready-made. A code that is not
+    known here is shown as it is.
+    """
+    if not stored:
+        return otherwise
+    about = stored.get("about", {})
+    shown = {name: _FORMS.get(name, str)(value) for name, value in about.items()}
+    try:
+        return str(_SENTENCES[Code(stored["code"])] % (shown | {"n": about.get("missing", 0)}))
+    except (KeyError, ValueError):
+        return otherwise or str(stored.get("code", ""))
