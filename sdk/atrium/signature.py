@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from atrium.oip.tensors import DATATYPES, FLOATS, InvalidTensor, Tensor, show, show_shape
+from atrium.oip.tensors import DATATYPES, FLOATS, InvalidTensor, Tensor, refuse_datatype, show, show_shape
 
 KINDS = frozenset({"image", "text", "number", "series", "class", "probabilities", "value", "spans"})
 
@@ -272,10 +272,7 @@ def _refuse_names(given: list[str], wanted: list[str]) -> None:
 def check_tensor(spec: TensorSpec, tensor: Tensor) -> None:
     """Refuse a tensor that its entry in the signature does not allow."""
     if tensor.datatype != spec.datatype:
-        raise InvalidTensor(
-            f"input '{spec.name}': expected datatype {spec.datatype}, got {tensor.datatype}; "
-            f'send "datatype": "{spec.datatype}"'
-        )
+        refuse_datatype(spec.name, spec.datatype, tensor.datatype)
     if not spec.accepts(tensor.shape):
         raise InvalidTensor(
             f"input '{spec.name}': expected shape {show_shape(spec.shape)}, "
@@ -304,10 +301,17 @@ def _check_finite(spec: TensorSpec, tensor: Tensor) -> None:
     if not math.isfinite(sum(values)):
         for at, value in enumerate(values):
             if not math.isfinite(value):
-                raise InvalidTensor(
-                    f"input '{spec.name}', {_place(tensor, at)}: {show(value)} is not a number; "
-                    "this capability takes no missing values"
-                )
+                raise InvalidTensor(f"input '{spec.name}', {_place(tensor, at)}: {_not_finite(value)}")
+
+
+def _not_finite(value: float) -> str:
+    """What is wrong with it; the caller may have written NaN as null or as "NaN", or sent its bytes."""
+    if math.isinf(value):
+        return f"{'Infinity' if value > 0 else '-Infinity'} is not allowed; send a finite number"
+    return (
+        "a number is missing (NaN or null), and this capability takes no missing values; "
+        "send a number there, or leave the item out"
+    )
 
 
 def _check_bounds(spec: TensorSpec, tensor: Tensor) -> None:

@@ -142,7 +142,7 @@ def test_data_may_be_nested_or_flat(data):
     [
         ({"data": [1, 2]}, "tensor 'x': shape [3] needs 3 values, got 2"),
         ({"data": [1, "a", 3]}, "tensor 'x': FP32 needs numbers, but value 1 is 'a'"),
-        ({"data": [1, True, 3]}, "tensor 'x': FP32 needs numbers, but value 1 is True"),
+        ({"data": [1, True, 3]}, "tensor 'x': FP32 needs numbers, but value 1 is true; send a number"),
         ({"data": [1, 2, 1e300]}, "value 2 is 1e+300, which does not fit FP32"),
         ({"datatype": "UINT8", "data": [1, 2, 256]}, "value 2 is 256, but UINT8 holds 0 to 255"),
         ({"datatype": "INT64", "data": [1, 2, 1.5]}, "INT64 needs whole numbers, but value 2 is 1.5"),

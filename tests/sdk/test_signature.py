@@ -41,7 +41,7 @@ def test_names_types_and_ranges_are_refused_by_name():
     assert refusal(DIGITS, image(fill=17.0)) == (
         "input 'image', item 0, position [0,0]: 17.0 is above the largest allowed value 16"
     )
-    assert "nan is not a number" in refusal(DIGITS, image(fill=float("nan")))
+    assert "a number is missing (NaN or null)" in refusal(DIGITS, image(fill=float("nan")))
     assert "the first size is 0" in refusal(DIGITS, image((0, 8, 8)))
 
 

@@ -4,12 +4,23 @@ A body is JSON alone, or JSON followed by the tensors' bytes; then the HTTP head
 `Inference-Header-Content-Length` carries the length of the JSON (`json_length` here).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from atrium import jsontext
-from atrium.oip.tensors import WIDTHS, InvalidTensor, Tensor, pack, read_json, show, unpack, write_json
+from atrium.oip.nonfinite import without_json
+from atrium.oip.tensors import (
+    WIDTHS,
+    InvalidTensor,
+    Tensor,
+    pack,
+    read_json,
+    refuse_datatype,
+    show,
+    unpack,
+    write_json,
+)
 
 JSON_LENGTH_HEADER = "Inference-Header-Content-Length"
 SIZE = "binary_data_size"
@@ -52,10 +63,16 @@ class Response:
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
-def decode_request(body: bytes, json_length: int | None = None) -> Request:
-    """The request in a body; raises InvalidTensor, and nothing else, for anything that is not one."""
+def decode_request(
+    body: bytes, json_length: int | None = None, datatypes: Mapping[str, str] | None = None
+) -> Request:
+    """The request in a body; raises InvalidTensor, and nothing else, for anything that is not one.
+
+    `datatypes` are those that the signature gives its inputs: values that cannot be read are most often declared
+    with another one, and then that is what is said.
+    """
     document, rest = _split(body, json_length)
-    inputs = _read_tensors(document, "inputs", rest)
+    inputs = _read_tensors(document, "inputs", rest, datatypes or {})
     if not inputs:
         raise InvalidTensor("'inputs' is empty; send at least one tensor")
     parameters = _read_object(document, "parameters")
@@ -70,7 +87,7 @@ def decode_response(body: bytes, json_length: int | None = None) -> Response:
         raise InvalidTensor("'model_name' is missing in the response")
     return Response(
         name,
-        _read_tensors(document, "outputs", rest),
+        _read_tensors(document, "outputs", rest, {}),
         _read_text(document, "model_version"),
         _read_text(document, "id"),
         _read_object(document, "parameters"),
@@ -114,6 +131,9 @@ def _split(body: bytes, json_length: int | None) -> tuple[dict[str, Any], memory
     try:
         document = jsontext.loads(text)
     except ValueError as error:
+        told = without_json(text)
+        if told:
+            raise InvalidTensor(told) from error
         part = (
             "the body is"
             if json_length is None
@@ -125,13 +145,19 @@ def _split(body: bytes, json_length: int | None) -> tuple[dict[str, Any], memory
     return document, memoryview(body)[len(text) :]
 
 
-def _read_tensors(document: dict[str, Any], key: str, rest: memoryview) -> list[Tensor]:
+def _read_tensors(
+    document: dict[str, Any], key: str, rest: memoryview, datatypes: Mapping[str, str]
+) -> list[Tensor]:
     if key not in document:
         raise InvalidTensor(f"'{key}' is missing; send a list of tensors as '{key}'")
     entries = document[key]
     if type(entries) is not list:
         raise InvalidTensor(f"'{key}' must be a list of tensors, got {show(entries)}")
-    tensors = [read_json(entry) for entry in entries]
+    try:
+        tensors = [read_json(entry) for entry in entries]
+    except InvalidTensor:
+        _refuse_other_datatypes(entries, datatypes)
+        raise
     names = {tensor.name for tensor in tensors}
     if len(names) != len(tensors):
         raise InvalidTensor(f"'{key}' names a tensor twice; send each tensor once")
@@ -145,6 +171,13 @@ def _read_tensors(document: dict[str, Any], key: str, rest: memoryview) -> list[
             f"the sizes must add up to the bytes after the JSON"
         )
     return tensors
+
+
+def _refuse_other_datatypes(entries: list[Any], datatypes: Mapping[str, str]) -> None:
+    for entry in entries:
+        name = entry.get("name") if type(entry) is dict else None
+        if type(name) is str and name in datatypes and entry.get("datatype") != datatypes[name]:
+            refuse_datatype(name, datatypes[name], entry.get("datatype"))
 
 
 def _take_raw(tensor: Tensor, rest: memoryview, at: int) -> int:

@@ -9,11 +9,14 @@ JSON has no NaN or infinity: FP tensors write them as the strings "NaN", "Infini
 
 import base64
 import binascii
+import json
 import math
+import re
 import struct
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 STRUCT_CODES = {
     "BOOL": "?",
@@ -37,6 +40,7 @@ INTEGER_RANGES = {
     for sign in ("", "U")
     for bits in (8, 16, 32, 64)
 }
+LARGEST = sys.float_info.max
 FLOAT_LIMITS = {"FP16": 65504.0, "FP32": 3.4028234663852886e38, "FP64": math.inf}
 MAX_DIMENSIONS = 32
 MAX_DIMENSION = 2**31 - 1
@@ -220,8 +224,8 @@ def _convert(tensor: Tensor, values: list[Any]) -> list[Any]:
     if values and (min(values) < low or max(values) > high):
         at, value = next((at, value) for at, value in enumerate(values) if not low <= value <= high)
         raise InvalidTensor(
-            f"tensor '{tensor.name}': value {at} is {show(value)}, "
-            f"but {tensor.datatype} holds {low} to {high}"
+            f"tensor '{tensor.name}': value {at} is {show(value)}, but {tensor.datatype} holds {low} to {high}; "
+            "send a number in that range"
         )
     return values
 
@@ -245,10 +249,9 @@ def _fit(tensor: Tensor, at: int, value: float, limit: float) -> float:
         number = math.inf
     if abs(number) > limit and (type(value) is int or math.isfinite(number)):
         raise InvalidTensor(
-            f"tensor '{tensor.name}': value {at} is {show(value)}, which does not fit {tensor.datatype}"
+            f"tensor '{tensor.name}': value {at} is {show(value)}, which does not fit {tensor.datatype}; "
+            f"send a number of at most {limit if math.isfinite(limit) else LARGEST:.4g}"
         )
-    if math.isinf(number) and type(value) is int:
-        raise InvalidTensor(f"tensor '{tensor.name}': value {at} does not fit {tensor.datatype}")
     return number
 
 
@@ -279,9 +282,37 @@ def _refuse_kind(tensor: Tensor, values: list[Any], wanted: tuple[type, ...], wo
     for at, value in enumerate(values):
         if type(value) not in wanted:
             raise InvalidTensor(
-                f"tensor '{tensor.name}': {tensor.datatype} needs {words}, but value {at} is {show(value)}"
+                f"tensor '{tensor.name}': {tensor.datatype} needs {words}, but value {at} is {_in_json(value)}; "
+                f"{_instead(value, wanted)}"
             )
     raise InvalidTensor(f"tensor '{tensor.name}': {tensor.datatype} needs {words}")
+
+
+def _in_json(value: Any) -> str:
+    return json.dumps(value) if value is None or isinstance(value, bool) else show(value)
+
+
+def _instead(value: Any, wanted: tuple[type, ...]) -> str:
+    """What to send in place of a value of another kind."""
+    if str in wanted:
+        return "write it in double quotes"
+    if bool in wanted:
+        return "write true or false without quotes"
+    if isinstance(value, str) and re.fullmatch(r"\s*[-+]?\d+(\.\d*)?([eE][-+]?\d+)?\s*", value):
+        return f"write it without quotes: {value.strip()[:40]}"
+    if isinstance(value, float) and value.is_integer():
+        return f"write it without a decimal point: {value:.0f}"
+    return "send a whole number" if float not in wanted else "send a number"
+
+
+def refuse_datatype(name: str, expected: str, got: Any) -> NoReturn:
+    """Refuse a tensor that is declared with another datatype than the signature's."""
+    values = "strings" if expected == "BYTES" else "true or false" if expected == "BOOL" else "numbers"
+    other = f" and its values as {values}" if "BYTES" in (expected, got) or "BOOL" in (expected, got) else ""
+    shown = got if isinstance(got, str) and got in DATATYPES else _in_json(got)
+    raise InvalidTensor(
+        f'input \'{name}\': expected datatype {expected}, got {shown}; send "datatype": "{expected}"{other}'
+    )
 
 
 def write_json(tensor: Tensor) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class Reader:
 
     def __init__(self, signature: Signature) -> None:
         table = signature.table()
+        self.datatypes = {spec.name: spec.datatype for spec in signature.inputs}
         self._fields: dict[str, _Field] | None = {}
         for spec in signature.inputs:
             if spec.datatype in ("BYTES", "BOOL") or spec.choices is not None:

@@ -250,7 +250,7 @@ def _arrays(active: Batcher, headers: Headers, body: bytes) -> tuple[Request, Ma
         found = active.reader.read(body)
         if found is not None:
             return found
-    request = _read(headers, body)
+    request = _read(headers, body, active.reader.datatypes)
     arrays = active.reader.take(request.inputs)
     if arrays is None:
         check_inputs(active.replica.package.signature, request.inputs)
@@ -258,15 +258,15 @@ def _arrays(active: Batcher, headers: Headers, body: bytes) -> tuple[Request, Ma
     return request, arrays
 
 
-def _read(headers: Headers, body: bytes) -> Request:
+def _read(headers: Headers, body: bytes, datatypes: Mapping[str, str]) -> Request:
     if ENCODING in headers:
         body = _plain_body(headers, body)
     text = headers.get(JSON_LENGTH)
     if text is None:
-        return decode_request(body)
+        return decode_request(body, None, datatypes)
     if not text.isdigit() or len(text) > 12:
         raise InvalidTensor("Inference-Header-Content-Length must be a whole number")
-    return decode_request(body, int(text))
+    return decode_request(body, int(text), datatypes)
 
 
 def _timeout(headers: Headers) -> float:
