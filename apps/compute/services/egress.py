@@ -107,6 +107,12 @@ class Use:
     bytes_out: int = 0
     bytes_in: int = 0
 
+    def add(self, other: Use) -> None:
+        """Count what the other counted."""
+        self.connections += other.connections
+        self.bytes_out += other.bytes_out
+        self.bytes_in += other.bytes_in
+
 
 Asked = tuple[str, str, int, bool]
 """Workload, host, port, whether it was let through."""

@@ -19,7 +19,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from channels.db import database_sync_to_async
-from django.db import DatabaseError
+from django.db import Error as DatabaseAway
 
 from apps.compute import egress
 from apps.compute.egress import Rule
@@ -48,7 +48,7 @@ class Outside:
     """Lets the sandboxes' connections out, or says why not. One event loop only."""
 
     def __init__(self) -> None:
-        self._rules: list[Rule] = []
+        self._rules: list[Rule] | None = None
         self._rules_at = float("-inf")
         self._uses: dict[Asked, Use] = {}
         self._hosts: dict[str, set[str]] = {}
@@ -62,7 +62,7 @@ class Outside:
                 await asyncio.sleep(1.0)
                 await self._write_down()
         finally:
-            await self._write_down()
+            await self._write_down()  # what cannot be written now is lost
             if self._session is not None:
                 await self._session.close()
 
@@ -72,15 +72,27 @@ class Outside:
             return
         try:
             await database_sync_to_async(record_egress, thread_sensitive=False)(uses)
-        except DatabaseError:
-            log.exception("what sandboxes asked of the network was not written down")
+        except DatabaseAway as error:
+            log.warning("what sandboxes asked of the network is written down later: %s", error)
+            for (workload_id, host, port, allowed), use in uses.items():
+                self._use(workload_id, host, port, allowed=allowed).add(use)
 
     async def rule_for(self, host: str, port: int) -> Rule | None:
-        """The entry of the list that opens a host now, at most two seconds old."""
+        """The entry of the list that opens a host now, two seconds old at most; older while the database is away.
+
+        Raises Unavailable when the list has never been read.
+        """
         now = asyncio.get_running_loop().time()
         if now - self._rules_at > KNOWS_S:
-            self._rules = await database_sync_to_async(egress_rules, thread_sensitive=False)()
+            try:
+                self._rules = await database_sync_to_async(egress_rules, thread_sensitive=False)()
+            except DatabaseAway as error:
+                if self._rules is None:
+                    raise Unavailable(
+                        "the list of hosts cannot be read now; try again in a moment"
+                    ) from error
             self._rules_at = now
+        assert self._rules is not None
         return egress.rule_for(self._rules, host, port)
 
     def _use(self, workload_id: str, host: str, port: int, *, allowed: bool) -> Use:
