@@ -118,9 +118,20 @@ class Job(models.Model):
         return {name: value for name, value in self.result.items() if name != "told"}
 
     @property
+    def what_to_do(self) -> str:
+        """What a failed job itself advises, where it left that in its result."""
+        return failure_in(self.result).get("advice", "") if self.status == self.Status.FAILED else ""
+
+    @property
     def ended(self) -> bool:
         """Whether the job has come to an end."""
         return self.status in self.ENDED
+
+
+def failure_in(result: Any) -> dict[str, str]:
+    """What a job's result says of its failure: {"failure": {"message", "advice"}}; empty where it says nothing."""
+    told = result.get("failure") if isinstance(result, dict) else None
+    return {str(name): str(text) for name, text in told.items()} if isinstance(told, dict) else {}
 
 
 class Attempt(models.Model):

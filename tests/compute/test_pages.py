@@ -57,6 +57,24 @@ def test_page_shows_result_files_and_log(client, ada, radio, fake):
     assert b"".join(log.streaming_content) == b"<b>fitting</b>\n"
 
 
+def test_a_failed_job_shows_what_happened_in_the_list_and_what_to_do_beside_it(client, ada, radio, fake):
+    job = submit(radio, ada, "run")
+    attempts.start_job(job.pk)
+    job.refresh_from_db()
+    failure = {"message": "No module named 'acme'", "advice": "Add the line acme."}
+    fake.write(job.workload_id, "result.json", json.dumps({"failure": failure}).encode())
+    fake.finish(job.workload_id, 1, "exit code 1: Add the line acme.")
+    run(job)
+    client.force_login(ada)
+
+    assert job.reason == "No module named 'acme'"
+    rows = client.get(reverse("jobs:list")).content.decode()
+    assert "No module named &#x27;acme&#x27;" in rows
+    assert "Add the line" not in rows
+    page = client.get(reverse("jobs:detail", args=[job.pk])).content.decode()
+    assert page.index("No module named &#x27;acme&#x27;") < page.index("Add the line acme.")
+
+
 def test_outsider_gets_not_found_everywhere(client, ada, cy, radio, fake):
     job = submit(radio, ada, "true")
     client.force_login(cy)

@@ -144,7 +144,13 @@ WRONG = {
         {"model.py": f"import acme\n{GOOD}"},
         "load",
         "No module named 'acme'",
-        "a requirements.txt beside",
+        "Add the line `acme` to the requirements.txt",
+    ),
+    "late-module": (
+        {"model.py": "def predict(x):\n    import cv2.dnn\n"},
+        "cases",
+        "No module named 'cv2'",
+        "Add the line `opencv-python-headless` to the requirements.txt",
     ),
     "exit": (
         {"model.py": f"import sys\nsys.exit('no')\n{GOOD}"},

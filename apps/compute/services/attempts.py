@@ -22,7 +22,7 @@ from apps.compute import environments, ledger, needs
 from apps.compute.adapters import engine, package_clients, package_clients_asked
 from apps.compute.engines.base import EngineError, File, Mount, Resources, Workload
 from apps.compute.job_environment import variables_for
-from apps.compute.models import Attempt, Job, Reservation
+from apps.compute.models import Attempt, Job, Reservation, failure_in
 from apps.compute.selectors import capacity, in_use
 from apps.compute.services.jobs import finished
 from apps.compute.services.told import told_by
@@ -247,8 +247,10 @@ def _conclude(job: Job, observed: Observed) -> None:
         facts |= {"failures": job.failures + 1, "checkpoints": _checkpoints(job)}
         _end(job, "queued", observed, reason=reason, **facts)
     else:
-        facts |= {"failures": job.failures + 1, "result": _result_if_any(job)}
-        _end(job, "failed", observed, reason=observed.reason, **facts)
+        result = _result_if_any(job)
+        facts |= {"failures": job.failures + 1, "result": result}
+        told = failure_in(result) if observed.exit_code else {}
+        _end(job, "failed", observed, reason=told.get("message") or observed.reason, **facts)
 
 
 def _lose(job: Job, observed: Observed | None, why: str, facts: dict[str, Any]) -> None:

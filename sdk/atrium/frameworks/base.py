@@ -37,6 +37,32 @@ class CannotLoad(Exception):
         self.advice = advice
 
 
+PACKAGES = {
+    "PIL": "pillow",
+    "cv2": "opencv-python-headless",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "PyYAML",
+}
+"""Packages that are not called like the module in them."""
+
+
+def advice_on_module(error: BaseException | None) -> str:
+    """What to do where a module that is not installed stands behind the error; empty where none does."""
+    while error is not None and not isinstance(error, ModuleNotFoundError):
+        error = error.__cause__
+    if error is None or not error.name:
+        return ""
+    module = error.name.partition(".")[0]
+    return tell(
+        "The module '%(module)s' is not installed here. Add the line `%(line)s` to the requirements.txt beside the "
+        "model, with the version that you used, such as `%(line)s==1.2.3`, and hand it in again. If '%(module)s' is "
+        "your own code, ship it in the model's folder.",
+        module=module,
+        line=PACKAGES.get(module, module),
+    )
+
+
 class CannotConvert(Exception):
     """The model stays with its own framework; the text says why."""
 

@@ -115,17 +115,8 @@ class PythonFunction(Framework):
         except (Exception, SystemExit) as error:
             raised = f"{type(error).__name__}: {error}"
             raise CannotLoad(
-                tell("importing %(module)s raised %(error)s", module=name, error=raised), _advice(error)
+                tell("importing %(module)s raised %(error)s", module=name, error=raised), ADVICE
             ) from error
 
     def joins_calls(self) -> bool:
         return False
-
-
-def _advice(error: BaseException) -> str:
-    if isinstance(error, ModuleNotFoundError):
-        return tell(
-            "List the package that has '%(module)s' in a requirements.txt beside the model, or ship the module.",
-            module=error.name,
-        )
-    return ADVICE

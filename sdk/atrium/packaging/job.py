@@ -17,6 +17,7 @@ import numpy as np
 from atrium import jsontext, work
 from atrium.cases import Model, run_cases
 from atrium.frameworks import ALL, CannotConvert, CannotLoad, Framework, Source, known
+from atrium.frameworks.base import advice_on_module
 from atrium.frameworks.onnx import OnnxModel, probe
 from atrium.mlmodel import InvalidModel, input_example, read_source, signature_of
 from atrium.oip.arrays import DTYPES, Array, from_array, to_array
@@ -259,7 +260,7 @@ def _load(job: Job) -> None:
             job.model = job.framework.load(job.source.root, job.entry, job.signature)
             job.signature = _complete(job)
         except CannotLoad as error:
-            raise StepFailed(str(error), error.advice or advice) from error
+            raise StepFailed(str(error), advice_on_module(error) or error.advice or advice) from error
         job.result["signature"] = job.signature.to_json()
         step["message"] = tell(
             "loaded with %(framework)s; %(inputs)d inputs, %(outputs)d outputs",
@@ -402,7 +403,8 @@ def _with_answers(model: Model, case: Case) -> Case:
                 name=case.name,
                 error=f"{type(error).__name__}: {error}",
             ),
-            tell("Ship a cases.json with inputs that the model takes, or correct the signature."),
+            advice_on_module(error)
+            or tell("Ship a cases.json with inputs that the model takes, or correct the signature."),
         ) from error
     return replace(case, expected=expected)
 
