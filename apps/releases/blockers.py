@@ -73,7 +73,7 @@ def _of_report(version: Version, report: Report | None, release: Release | None)
     if release is not None:
         words = _("The last release was %(status)s: %(why)s") % {
             "status": release.get_status_display().lower(),
-            "why": release.reason,
+            "why": release.reason_words,
         }
     page = reverse("evaluation:report", args=[report.pk])
     return [
@@ -106,7 +106,9 @@ def _of_release(release: Release) -> list[Blocker]:
         }
         return [*found, _stage(release, page), *([Blocker("consent", words, page)] if asked else [])]
     if release.status == Release.Status.ROLLED_BACK:
-        return [Blocker("rolled-back", _("It was rolled back: %(why)s") % {"why": release.reason}, page)]
+        return [
+            Blocker("rolled-back", _("It was rolled back: %(why)s") % {"why": release.reason_words}, page)
+        ]
     return found if most_percent(release) < EVERYTHING else []
 
 

@@ -59,10 +59,6 @@ class Observed:
     def counts(self) -> Counts:
         return Counts(self.calls, min(self.calls, self.bad))
 
-    def words(self) -> str:
-        """`12 of 340`."""
-        return f"{self.bad} of {self.calls}"
-
 
 def observe(stage: Stage, deployments: Iterable[Deployment | None]) -> dict[int, Observed]:
     """What was logged since the stage began for each deployment, up to this moment."""

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from apps.releases import business, load, means
 from apps.releases.evidence import Observed, measure, observe
@@ -25,7 +24,7 @@ class Found:
 
     judgement: Judgement
     told: dict[str, Any]
-    why_back: str = ""
+    why_back: Reason | None = None
 
 
 def judge_stage(release: Release, stage: Stage) -> Found:
@@ -43,7 +42,7 @@ def judge_stage(release: Release, stage: Stage) -> Found:
             told |= {"missing": judgement.missing, "why": judgement.reason.stored()}
     stage.evidence = told
     failed = judgement.outcome is Outcome.FAILURE
-    return Found(judgement, told, _why_back(stage, judgement, mine, other) if failed else "")
+    return Found(judgement, told, _why_back(stage, judgement, mine, other) if failed else None)
 
 
 def _loaded(stage: Stage, mine: Observed, other: Observed) -> tuple[dict[str, Any], Judgement] | None:
@@ -87,31 +86,19 @@ def _judgement(release: Release, stage: Stage, mine: Observed, other: Observed) 
     return judge_bad_answers(mine.counts, other.counts, worse_by=stage.worse_by, share=stage.weight / FULL)
 
 
-def _why_back(stage: Stage, judgement: Judgement, mine: Observed, other: Observed) -> str:
-    servers = stage.evidence.get("load") or {}
+def _why_back(stage: Stage, judgement: Judgement, mine: Observed, other: Observed) -> Reason:
+    about: dict[str, Any] = {"weight": stage.weight}
+    servers, metric = stage.evidence.get("load") or {}, stage.evidence.get("metric") or {}
     if servers.get("outcome") == Outcome.FAILURE:
-        about = {
-            "weight": stage.weight,
-            "cores": f"{servers['projected']:.2f}",
-            "most": f"{stage.server_cpu:g}",
-        }
-        words = _(
-            "Stage of %(weight)d %%: with all the traffic a server would keep %(cores)s cores busy, the stage "
-            "allows %(most)s."
-        )
-        return words % about
-    if judgement.needed == 0:
-        used = {"weight": stage.weight, "mine": round(mine.memory_mb), "most": round(stage.memory_mb or 0)}
-        return _("Stage of %(weight)d %%: a replica uses %(mine)d MB, the stage allows %(most)d.") % used
-    metric = stage.evidence.get("metric") or {}
+        return Reason(Code.BACK_LOAD, about | {"cores": servers["projected"], "most": stage.server_cpu})
+    if judgement.reason.code is Code.MEMORY:
+        used = {"memory_mb": mine.memory_mb, "most_mb": stage.memory_mb}
+        return Reason(Code.BACK_MEMORY, about | used)
     if metric.get("outcome") == Outcome.FAILURE:
-        about = {"weight": stage.weight, "name": metric["name"]}
-        about |= {side: f"{metric[side]:.4g}" for side in ("candidate", "baseline")}
-        words = _("Stage of %(weight)d %%: “%(name)s” is worse (%(candidate)s against %(baseline)s).")
-        return words % about
-    told = {"weight": stage.weight, "mine": mine.words(), "other": other.words()}
-    words = _("Stage of %(weight)d %%: the candidate answers badly more often (%(mine)s against %(other)s).")
-    return words % told
+        named = ("name", "candidate", "baseline")
+        return Reason(Code.BACK_METRIC, about | {key: metric[key] for key in named})
+    counted = {"bad": mine.bad, "calls": mine.calls, "bad_before": other.bad, "calls_before": other.calls}
+    return Reason(Code.BACK_WORSE, about | counted)
 
 
 def _told(stage: Stage, judgement: Judgement, mine: Observed, other: Observed) -> dict[str, Any]:

@@ -111,6 +111,7 @@ class Release(models.Model):
     )
     cases = models.JSONField(null=True, help_text="What the shipped cases said on the served endpoint.")
     reason = models.TextField(blank=True)
+    why = models.JSONField(default=dict, blank=True)
     opened_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     opened_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True)
@@ -134,6 +135,11 @@ class Release(models.Model):
 
     def __str__(self) -> str:
         return f"{self.version}"
+
+    @property
+    def reason_words(self) -> str:
+        """Why it stands where it does: what a person wrote, or a sentence in the reader's language."""
+        return reasons.words(self.why, self.reason)
 
 
 class Signature(models.Model):

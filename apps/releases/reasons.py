@@ -1,4 +1,4 @@
-"""Why a stage stands where it does: a code with its numbers is stored, a sentence in the reader's language is shown.
+"""Why a stage or a release stands where it does: a code with its numbers is stored, a sentence is shown.
 
 `words(Reason(Code.NO_RISE, {"worse_by": 0.05}).stored())` is "no rise of 5.0 % was found" to an English reader. A new
 code needs a sentence below; each parameter has one form, whatever the sentence.
@@ -32,6 +32,17 @@ class Code(StrEnum):
     METRIC_WORSE = "metric_worse"
     METRIC_MISSING = "metric_missing"
     METRIC_FINE = "metric_fine"
+    BACK_WORSE = "back_worse"
+    BACK_MEMORY = "back_memory"
+    BACK_LOAD = "back_load"
+    BACK_METRIC = "back_metric"
+    BACK_FAILED = "back_failed"
+    BACK_CASES = "back_cases"
+    BACK_BY_HAND = "back_by_hand"
+    CHANGED = "changed"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,25 @@ _SENTENCES: dict[Code, Any] = {
         "n",
     ),
     Code.METRIC_FINE: _("“%(name)s” is not worse by %(worse_by)s %%"),
+    Code.BACK_WORSE: _(
+        "Stage of %(weight)s %%: the candidate answers badly more often (%(bad)s of %(calls)s against "
+        "%(bad_before)s of %(calls_before)s)."
+    ),
+    Code.BACK_MEMORY: _(
+        "Stage of %(weight)s %%: a replica uses %(memory_mb)s MB, the stage allows %(most_mb)s MB."
+    ),
+    Code.BACK_LOAD: _(
+        "Stage of %(weight)s %%: with all the traffic a server would keep %(cores)s cores busy, the stage "
+        "allows %(most)s."
+    ),
+    Code.BACK_METRIC: _("Stage of %(weight)s %%: “%(name)s” is worse (%(candidate)s against %(baseline)s)."),
+    Code.BACK_FAILED: _("The candidate failed: %(why)s"),
+    Code.BACK_CASES: _("Shipped cases give other answers on the served endpoint: %(names)s"),
+    Code.BACK_BY_HAND: _("Rolled back by %(who)s."),
+    Code.CHANGED: _("Its content was changed after it was opened: nothing that was signed holds any more."),
+    Code.REJECTED: _("Rejected"),
+    Code.WITHDRAWN: _("Withdrawn"),
+    Code.EXPIRED: _("Expired"),
 }
 
 
@@ -86,7 +116,28 @@ _FORMS: dict[str, Callable[[Any], str]] = {
     "worse_by": _fixed(1, times=100),
     "cores": _fixed(2),
     "most": _short,
+    "bad": _fixed(0),
+    "calls": _fixed(0),
+    "bad_before": _fixed(0),
+    "calls_before": _fixed(0),
+    "memory_mb": _fixed(0),
+    "most_mb": _fixed(0),
+    "candidate": _short,
+    "baseline": _short,
+    "names": ", ".join,
 }
+
+
+def fields(reason: Reason | str) -> dict[str, Any]:
+    """The two fields of a release that keep it: what a person wrote stays as it is."""
+    return (
+        {"reason": reason, "why": {}} if isinstance(reason, str) else {"reason": "", "why": reason.stored()}
+    )
+
+
+def said(reason: Reason | str) -> str:
+    """It in the active language."""
+    return reason if isinstance(reason, str) else words(reason.stored())
 
 
 def words(stored: Mapping[str, Any] | None, otherwise: str = "") -> str:

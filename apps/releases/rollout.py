@@ -7,10 +7,11 @@ on events. Automation pauses and rolls back by itself; it promotes only where th
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import Role
@@ -23,11 +24,12 @@ from apps.instances.models import Deployment
 from apps.instances.pins import end_pins
 from apps.instances.selectors import weights_of
 from apps.instances.services import deploy_version, set_shadow, set_weights, stop_deployment
-from apps.releases import judging, replays
+from apps.releases import judging, reasons, replays
 from apps.releases.findings import most_percent
 from apps.releases.judgement import Outcome
 from apps.releases.models import Bypass, Release, Stage
 from apps.releases.policy import may_promote, may_steer
+from apps.releases.reasons import Code, Reason
 from apps.releases.shares import Shares, shares_of
 from apps.releases.shipped import run_cases
 from apps.releases.signing import may_take_production_traffic
@@ -161,15 +163,14 @@ def _step(release: Release) -> None:
         _back(
             release,
             by=None,
-            reason=_("The candidate failed: %(why)s") % {"why": release.deployment.status_reason},
+            reason=Reason(Code.BACK_FAILED, {"why": release.deployment.status_reason}),
         )
         return
     active = active_stage(release)
     if active is None and status == Deployment.Status.READY:
         failed = [case["name"] for case in release.cases or [] if not case["passed"]]
         if failed:
-            why = _("Shipped cases give other answers on the served endpoint: %(names)s")
-            _back(release, by=None, reason=why % {"names": ", ".join(failed[:5])})
+            _back(release, by=None, reason=Reason(Code.BACK_CASES, {"names": failed[:5]}))
         elif release.cases is not None:
             _enter_next(release, by=None)
     elif active is not None:
@@ -214,7 +215,7 @@ def _judge(release: Release, stage: Stage) -> None:
     found = judging.judge_stage(release, stage)
     stage.evidence, stage.outcome = found.told, str(found.judgement.outcome)
     stage.save(update_fields=["outcome", "evidence", "load"])
-    if found.judgement.outcome is Outcome.FAILURE:
+    if found.why_back is not None:
         _back(release, by=None, reason=found.why_back)
     elif found.judgement.outcome is Outcome.SUCCESS and release.policy.promote_by_gate:
         after = next_weight(release)
@@ -223,8 +224,10 @@ def _judge(release: Release, stage: Stage) -> None:
         _leave(release, stage, by=None)
     elif found.judgement.outcome is Outcome.SUCCESS and before != Outcome.SUCCESS:
         told = {"version": release.version, "weight": stage.weight}
-        words = _("%(version)s: the stage of %(weight)d %% is a success and can be promoted") % told
-        _call_operators(release, words)
+        _call_operators(
+            release,
+            lambda: _("%(version)s: the stage of %(weight)d %% is a success and can be promoted") % told,
+        )
 
 
 def next_weight(release: Release) -> int:
@@ -289,21 +292,22 @@ def roll_back(release: Release, *, by: User, reason: str = "") -> Release:
         raise Conflict(_("Nothing ran before this version, so there is nothing to go back to."))
     if release.baseline is not None and release.baseline.status != Deployment.Status.READY:
         raise Conflict(_("What ran before is not ready any more. Deploy it again first."))
-    _back(release, by=by, reason=reason or _("Rolled back by %(who)s.") % {"who": by.username})
+    _back(release, by=by, reason=reason or Reason(Code.BACK_BY_HAND, {"who": by.username}))
     return release
 
 
-def _back(release: Release, *, by: User | None, reason: str) -> None:
+def _back(release: Release, *, by: User | None, reason: Reason | str) -> None:
     """The shared end of every rollback, by hand or by itself."""
     if release.baseline is not None:
         set_weights(release.capability, {release.baseline.pk: FULL}, by=None, going_back=True)
     for stage in release.stages.filter(status__in=[Stage.Status.ACTIVE, Stage.Status.PENDING]):
         ended = Stage.Status.FAILED if stage.status == Stage.Status.ACTIVE else Stage.Status.SKIPPED
         Stage.lifecycle.move(stage, ended, by=by, ended_at=timezone.now())
-    Release.lifecycle.move(release, Release.Status.ROLLED_BACK, by=by, reason=reason, ended_at=timezone.now())
+    kept = reasons.fields(reason)
+    Release.lifecycle.move(release, Release.Status.ROLLED_BACK, by=by, ended_at=timezone.now(), **kept)
     replays.end(release, by=by)
     if release.deployment is not None and release.deployment.desired == Deployment.Desired.RUNNING:
-        stop_deployment(release.deployment, by=None, reason=reason)
+        stop_deployment(release.deployment, by=None, reason=reasons.said(reason))
     before = (
         Release.objects.filter(deployment=release.baseline, status=Release.Status.SUPERSEDED)
         .order_by("-pk")
@@ -311,9 +315,13 @@ def _back(release: Release, *, by: User | None, reason: str) -> None:
     )
     if before is not None:
         Release.lifecycle.move(before, Release.Status.RELEASED, by=by)
-    audit.record("releases.release.back", release, by=by, reason=reason)
-    events.publish("releases.rolled_back", release.pk, reason=reason)
-    _call_operators(release, _("%(version)s was rolled back: ") % {"version": release.version} + reason)
+    with translation.override("en"):  # what programs and auditors read does not depend on who rolled back
+        audit.record("releases.release.back", release, by=by, reason=reasons.said(reason), why=kept["why"])
+        events.publish("releases.rolled_back", release.pk, reason=reasons.said(reason))
+    _call_operators(
+        release,
+        lambda: _("%(version)s was rolled back: ") % {"version": release.version} + reasons.said(reason),
+    )
 
 
 def on_voided(key: str, _facts: dict[str, Any]) -> None:
@@ -328,7 +336,10 @@ def on_voided(key: str, _facts: dict[str, Any]) -> None:
     give_back(release.capability, release.baseline)
     _call_operators(
         release,
-        _("%(version)s takes no production traffic: its signatures are void.") % {"version": release.version},
+        lambda: (
+            _("%(version)s takes no production traffic: its signatures are void.")
+            % {"version": release.version}
+        ),
     )
 
 
@@ -342,9 +353,10 @@ def give_back(capability: Capability, before: Deployment | None) -> None:
         set_weights(capability, {}, by=None)
 
 
-def _call_operators(release: Release, words: str) -> None:
+def _call_operators(release: Release, title: Callable[[], str]) -> None:
+    """Tell them, each in their own language."""
     people = list(users_with(Role.OPERATOR, release.capability.team))
-    notify(people, words[:200], url=f"/releases/{release.pk}/")
+    notify(people, title, url=f"/releases/{release.pk}/")
 
 
 def _locked(release: Release) -> Release:

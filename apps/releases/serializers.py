@@ -60,12 +60,13 @@ class ReleaseSerializer(ModelSerializer[Release]):
     stages = StageSerializer(many=True, read_only=True)
     signatures = SignatureSerializer(many=True, read_only=True)
     findings = FindingSerializer(many=True, read_only=True)
+    reason: Any = serializers.CharField(source="reason_words", read_only=True)
 
     class Meta:
         model = Release
         fields = [
             "id", "version", "report", "policy", "status", "content_digest", "request", "reason",
-            "opened_at", "ended_at", "stages", "signatures", "findings", "cases",
+            "why", "opened_at", "ended_at", "stages", "signatures", "findings", "cases",
         ]  # fmt: skip
         read_only_fields = [name for name in fields if name != "version"]
 

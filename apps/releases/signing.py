@@ -17,11 +17,12 @@ from apps.core import audit, events, lineage
 from apps.core.errors import Conflict, Invalid, NotAllowed
 from apps.core.policy import Verdict, allow, deny, require
 from apps.evaluation.selectors import latest_report
-from apps.releases import business
+from apps.releases import business, reasons
 from apps.releases.content import content_of, digest_of, present_digest
 from apps.releases.findings import raise_finding
 from apps.releases.models import Bypass, Policy, Release, Signature
 from apps.releases.policy import may_open_release, may_sign, may_write_policy
+from apps.releases.reasons import Code, Reason
 from apps.releases.shares import Shares
 from apps.requests import services as requests
 
@@ -339,8 +340,8 @@ def on_rejected(request: Request, by: User | None) -> None:
         release,
         Release.Status.REJECTED,
         by=by,
-        reason=decision.comment if decision else request.get_status_display(),
         ended_at=timezone.now(),
+        **reasons.fields(decision.comment if decision else Reason(Code(request.status))),
     )
 
 
@@ -413,6 +414,6 @@ def void_changed() -> None:
 
 @transaction.atomic
 def _void(release: Release) -> None:
-    reason = _("Its content was changed after it was opened: nothing that was signed holds any more.")
-    Release.lifecycle.move(release, Release.Status.VOIDED, by=None, reason=reason, ended_at=timezone.now())
+    kept = reasons.fields(Reason(Code.CHANGED))
+    Release.lifecycle.move(release, Release.Status.VOIDED, by=None, ended_at=timezone.now(), **kept)
     events.publish("releases.voided", release.pk)

@@ -69,7 +69,7 @@ def test_a_candidate_whose_servers_would_not_hold_is_rolled_back(loaded):
     release = loaded(0.5)
 
     assert release.status == Release.Status.ROLLED_BACK
-    assert "would keep 2.50 cores busy" in release.reason
+    assert "would keep 2.50 cores busy" in release.reason_words
 
 
 @pytest.mark.django_db

@@ -4,9 +4,11 @@ import pytest
 from django.utils import translation
 
 from apps.accounts.models import User
+from apps.core.models import AuditEntry
 from apps.releases.models import Stage
 from apps.releases.reasons import Code, Reason, words
 from apps.releases.rollout import active_stage, proceed
+from apps.requests.models import Notification
 from tests.factories import make_calls
 
 EXAMPLES = {
@@ -18,12 +20,24 @@ EXAMPLES = {
     Code.METRIC_WORSE: {"name": "handled, 100%"},
     Code.METRIC_MISSING: {"missing": 60, "name": "handled"},
     Code.METRIC_FINE: {"name": "handled", "worse_by": 0.2},
+    Code.BACK_WORSE: {"weight": 5, "bad": 20, "calls": 40, "bad_before": 1, "calls_before": 4001},
+    Code.BACK_MEMORY: {"weight": 5, "memory_mb": 900.4, "most_mb": 500.0},
+    Code.BACK_LOAD: {"weight": 5, "cores": 2.5, "most": 2.0},
+    Code.BACK_METRIC: {"weight": 5, "name": "handled", "candidate": 0.6, "baseline": 1.0},
+    Code.BACK_FAILED: {"why": "exit code 3"},
+    Code.BACK_CASES: {"names": ["a seven", "a one"]},
+    Code.BACK_BY_HAND: {"who": "ole"},
 }
 SHOWN = {
     "missing": ("1,234", "7", "60"),
     "worse_by": ("5.0", "20.0"),
     "cores": ("2.50", "0.75"),
     "most": ("2",),
+    "names": ("a seven, a one",),
+    "calls_before": ("4,001",),
+    "memory_mb": ("900",),
+    "most_mb": ("500",),
+    "baseline": ("1",),
 }
 
 
@@ -38,7 +52,7 @@ def test_every_code_is_a_sentence_with_its_numbers_in_both_languages(compiled_me
 
         assert (code == english, any("一" <= letter <= "鿿" for letter in chinese)) == (False, True), code
         for name, value in EXAMPLES.get(code, {}).items():
-            shown = next(form for form in SHOWN.get(name, (value,)) if form in english)
+            shown = next(form for form in SHOWN.get(name, (str(value),)) if form in english)
             assert shown in chinese
 
 
@@ -84,3 +98,19 @@ def test_a_stage_that_an_earlier_portal_judged_still_says_why(rolling, ole, clie
     told = client.get(f"/api/v1/releases/{rolling.pk}/").json()["stages"][0]["evidence"]
     assert "As an earlier portal said" in page
     assert told["reason"] == "as an earlier portal said"
+
+
+@pytest.mark.django_db
+def test_why_a_release_went_back_is_told_to_each_in_their_language(rolling, ole, client, compiled_messages):
+    User.objects.filter(pk=ole.pk).update(language="zh-hans")
+    make_calls(rolling.deployment, good=20, bad=20)
+    make_calls(rolling.baseline, good=4000, bad=1)
+    proceed(rolling)
+
+    client.force_login(ole)
+    told = client.get(f"/api/v1/releases/{rolling.pk}/").json()
+    assert (told["why"]["code"], "候选版本更常答错（40 次中 20 次" in told["reason"]) == ("back_worse", True)
+    assert told["reason"] in client.get(f"/releases/{rolling.pk}/").content.decode()
+    assert told["reason"] in Notification.objects.filter(user=ole).latest("pk").title
+    kept = AuditEntry.objects.get(action="releases.release.back").facts
+    assert "badly more often (20 of 40" in kept["reason"]

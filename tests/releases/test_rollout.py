@@ -62,7 +62,7 @@ def test_a_candidate_that_fails_often_is_rolled_back_by_itself(rolling):
     rolling.refresh_from_db()
     rolling.deployment.refresh_from_db()
     assert rolling.status == Release.Status.ROLLED_BACK
-    assert "badly more often (20 of 40" in rolling.reason
+    assert "badly more often (20 of 40" in rolling.reason_words
     assert weights(rolling) == (0, 100)
     assert rolling.deployment.desired == Deployment.Desired.STOPPED
 
@@ -116,7 +116,7 @@ def test_a_candidate_that_does_not_start_is_rolled_back(rolling):
     proceed(rolling)
 
     rolling.refresh_from_db()
-    assert (rolling.status, "crash" in rolling.reason) == (Release.Status.ROLLED_BACK, True)
+    assert (rolling.status, "crash" in rolling.reason_words) == (Release.Status.ROLLED_BACK, True)
 
 
 def test_only_operators_steer(rolling, ada, bo, cy):
