@@ -122,6 +122,17 @@ def test_what_the_job_said_is_read_in_the_readers_language(version, ada, client,
     assert "请改正 signature.json。" in page
 
 
+def test_what_packaging_notes_is_read_on_the_page(version, ada, client):
+    job = package_version(version, by=ada)
+    end(job, cases=[], notes=["The output 'y' is nothing but NaN."])
+    take_packaging_result(job.pk)
+    client.force_login(ada)
+
+    page = client.get("/catalog/digits/versions/1.0.0/").content.decode()
+
+    assert "The output &#x27;y&#x27; is nothing but NaN." in page
+
+
 def test_files_that_changed_on_the_way_are_noticed(version, ada):
     job = package_version(version, by=ada)
     end(job, digest="0" * 64)

@@ -230,6 +230,37 @@ def told(base, tmp_path_factory):
     return json.loads((place / "told.json").read_text())
 
 
+LYING = """
+import json
+import numpy as np
+from pathlib import Path
+from sklearn.linear_model import LogisticRegression
+import joblib
+from atrium.packaging import package
+joblib.dump(LogisticRegression().fit(np.eye(2), [0, 1]), "lies/model.joblib")
+told = {name: package(Path(name), Path("out") / name, {"convert": False}) for name in ("lies", "nan")}
+Path("notes.json").write_text(json.dumps({name: (each["status"], each.get("notes")) for name, each in told.items()}))
+"""
+
+
+def test_a_signature_that_lies_and_answers_of_nan_are_noted(base, tmp_path):
+    (tmp_path / "nan").mkdir()
+    (tmp_path / "nan" / "model.py").write_text("def predict(x):\n    return {'y': x * float('nan')}\n")
+    (tmp_path / "nan" / "signature.json").write_text(json.dumps(SIGNATURE))
+    (tmp_path / "lies").mkdir()
+    x = {"name": "x", "datatype": "FP64", "shape": [-1, 2]}
+    lie = {"inputs": [x], "outputs": [{"name": "price", "datatype": "FP64", "shape": [-1]}]}
+    (tmp_path / "lies" / "signature.json").write_text(json.dumps(lie))
+    done = base.run("-c", LYING, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+    notes = json.loads((tmp_path / "notes.json").read_text())
+
+    assert (notes["lies"][0], notes["nan"][0]) == ("packaged", "packaged")
+    assert "declares the outputs price FP64 [-1], but the model gives class INT64 [-1]" in notes["lies"][1][0]
+    assert "The output 'y' is nothing but NaN" in notes["nan"][1][0]
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_each_thing_that_is_wrong_is_named_with_its_step_and_what_to_do(told, name):
     _files, step, message, advice = WRONG[name]

@@ -40,7 +40,7 @@ _PACKAGE = "package/"
 _LARGEST_TABLE = 50_000_000
 _REPORTED = (
     *("steps", "cases", "golden", "conversion", "quantisation", "latency", "size", "environment"),
-    *("detected_by", "told"),
+    *("detected_by", "told", "notes"),
 )
 
 

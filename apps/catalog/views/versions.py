@@ -152,6 +152,7 @@ def _state_of(version: Version, user: User) -> dict[str, Any]:
         "variants": _variants_of(report),
         "next_patch": next_patch(version),
         "cases": report.get("cases") or [],
+        "notes": report.get("notes") or [],
         "environment": report.get("environment") or {},
         "can_use_base": version.status == Version.Status.FAILED
         and version.failure.get("step") == "environment",

@@ -21,7 +21,7 @@ from atrium.frameworks.base import advice_on_module
 from atrium.frameworks.onnx import OnnxModel, probe
 from atrium.mlmodel import InvalidModel, input_example, read_source, signature_of
 from atrium.oip.arrays import DTYPES, Array, from_array, to_array
-from atrium.oip.tensors import Tensor
+from atrium.oip.tensors import FLOATS, Tensor, show_shape
 from atrium.package import CASES, STEPS, Case, InvalidPackage, digest, manifest, parse_cases, write_manifest
 from atrium.packaging.agreement import Agreement, compare, compare_roughly, text_probes
 from atrium.packaging.golden import NoGoldenRows, golden_cases
@@ -29,7 +29,7 @@ from atrium.packaging.quantise import QUANTISED, SAME, TOLERANCE, write_int8
 from atrium.parsing import FILE as PARSING
 from atrium.parsing import InvalidRules, read_rules
 from atrium.runner.replica import CONVERTED, load_replica
-from atrium.signature import InvalidSignature, Signature, check_examples, parse_signature
+from atrium.signature import InvalidSignature, Signature, TensorSpec, check_examples, parse_signature
 from atrium.told import patterns_of, tell
 
 SIDECARS = ("cases.json", "signature.json", "card.md", PARSING)
@@ -71,6 +71,11 @@ class Job:
         """The model as it was handed in; only after the step `load`."""
         assert self.model is not None
         return self.model
+
+    def note(self, words: str) -> None:
+        """Keep what the author should look at although packaging goes on."""
+        self.result.setdefault("notes", []).append(words)
+        print(words, flush=True)
 
     @property
     def golden_rows(self) -> int:
@@ -285,10 +290,34 @@ def _complete(job: Job) -> Signature:
             tell("there is no signature, and the model does not tell one"),
             tell("Add a signature.json, or save the model with a signature (mlflow.models.infer_signature)."),
         )
+    declared = given.outputs
     given = job.framework.complete(job.model, given)
+    if _contradicts(declared, given.outputs):
+        job.note(
+            tell(
+                "The signature declares the outputs %(declared)s, but the model gives %(found)s; the version has what "
+                "the model gives. Correct the signature if callers rely on the declared one.",
+                declared=_in_short(declared),
+                found=_in_short(given.outputs),
+            )
+        )
     if not given.outputs:
         raise StepFailed(tell("the signature names no outputs"), tell("Name them in signature.json."))
     return given
+
+
+def _contradicts(declared: list[TensorSpec], found: list[TensorSpec]) -> bool:
+    """Whether an output is declared whose like the model does not give: numbers for words, fractions for classes."""
+    given = {(_sort(spec), len(spec.shape)) for spec in found}
+    return any((_sort(spec), len(spec.shape)) not in given for spec in declared)
+
+
+def _sort(spec: TensorSpec) -> str:
+    return "BYTES" if spec.datatype == "BYTES" else "FP" if spec.datatype in FLOATS else "INT"
+
+
+def _in_short(specs: list[TensorSpec]) -> str:
+    return ", ".join(f"{spec.name} {spec.datatype} {show_shape(spec.shape)}" for spec in specs)
 
 
 def _environment_differences(requirements: Path) -> list[str]:
@@ -322,6 +351,7 @@ def _run_cases(job: Job) -> None:
         if not cases:
             cases, origin = [_build_case(job)], tell("built from an example")
         job.cases = [_with_answers(job.model, case) for case in cases]
+        _note_missing_numbers(job)
         results = run_cases(job.model, job.cases)
         job.result["cases"] = [result.to_json() for result in results]
         failed = [result for result in results if not result.passed]
@@ -344,6 +374,22 @@ def _run_cases(job: Job) -> None:
         step["message"] = tell("%(count)d %(origin)s, all pass", count=len(results), origin=origin)
         if told:
             step["message"] = tell("%(before)s; %(more)s", before=step["message"], more=told)
+
+
+def _note_missing_numbers(job: Job) -> None:
+    """Say which outputs are NaN throughout: seldom meant, and more often a model that was not fitted."""
+    assert job.signature is not None
+    for spec in job.signature.outputs:
+        answers = [to_array(each) for case in job.cases for each in case.expected if each.name == spec.name]
+        floats = [array for array in answers if array.dtype.kind == "f" and array.size]
+        if floats and all(np.isnan(array).all() for array in floats):
+            job.note(
+                tell(
+                    "The output '%(name)s' is nothing but NaN in all cases. Look at whether the model is fitted and "
+                    "the example is what it takes; ship a cases.json with inputs that it answers.",
+                    name=spec.name,
+                )
+            )
 
 
 def _golden(job: Job) -> tuple[list[Case], str]:
