@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zoneinfo
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from django.contrib.auth.password_validation import validate_password
@@ -17,6 +19,9 @@ from apps.core.errors import Invalid, NotAllowed
 from apps.core.policy import require
 
 _TOUCH_EVERY = timedelta(minutes=1)
+
+ZONE_COOKIE = "atrium_zone"
+"""The time zone of the browser, which every page notes (`static/js/shell.js`)."""
 
 
 @transaction.atomic
@@ -216,12 +221,20 @@ def set_active(person: User, active: bool, *, by: User) -> None:
         audit.record("accounts.user.activated" if active else "accounts.user.deactivated", person, by=by)
 
 
-def save_preferences(user: User, *, language: str = "", theme: str = "", time_zone: str = "") -> None:
+def save_preferences(user: User, *, language: str = "", theme: str = "") -> None:
     """Keep how a person wants the portal to look; empty values stay as they are."""
-    wanted = {"language": language, "theme": theme, "time_zone": time_zone}
+    wanted = {"language": language, "theme": theme}
     changed = {name: value for name, value in wanted.items() if value}
     if changed:
         User.objects.filter(pk=user.pk).update(**changed)
+
+
+def start_in_zone(user: User, cookies: Mapping[str, str]) -> None:
+    """Tell a new person the times of the zone that their browser noted; what is no zone changes nothing."""
+    zone = cookies.get(ZONE_COOKIE, "")
+    if zone in zoneinfo.available_timezones():
+        User.objects.filter(pk=user.pk).update(time_zone=zone)
+        user.time_zone = zone
 
 
 @transaction.atomic

@@ -21,6 +21,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import Membership, Team, User
+from apps.accounts.services import start_in_zone
 from apps.core import audit
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Adapter(DefaultSocialAccountAdapter):
                     "accounts.sso.joined", person, by=person, subject=str(claims.get("sub", ""))[:200]
                 )
             map_roles(sociallogin.user, claims)
+            if sociallogin.user.last_login is None:
+                start_in_zone(sociallogin.user, request.COOKIES)
         if not sociallogin.user.is_active:
             raise _refused(request, _("This account is shut out. Ask an administrator."))
 

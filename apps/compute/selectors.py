@@ -20,7 +20,7 @@ from apps.core import objects
 from apps.core.errors import NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import BinaryIO
 
     from django.contrib.auth.models import AnonymousUser
@@ -150,6 +150,14 @@ def log_parts(job: Job, attempt: int | None = None) -> Iterator[bytes]:
 def workloads() -> list[Observed]:
     """All workloads that the engine knows, for the administrator's page."""
     return list(engine().list())
+
+
+def purposes_of(workload_ids: Iterable[str]) -> dict[str, tuple[str, int | None]]:
+    """What each workload is for, in words, with the key of the job whose attempt it is."""
+    ids = list(workload_ids)
+    held = Reservation.objects.filter(pk__in=ids).values_list("workload_id", "purpose")
+    tried = Attempt.objects.filter(workload_id__in=ids).values_list("workload_id", "job__title", "job_id")
+    return {key: (words, None) for key, words in held} | {key: (title, job) for key, title, job in tried}
 
 
 def allowed_hosts() -> QuerySet[AllowedHost]:

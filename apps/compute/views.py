@@ -21,7 +21,7 @@ from apps.compute.engines import sandbox
 from apps.compute.forms import HostForm, ScriptForm
 from apps.compute.labels import LEVEL_LABELS, hold_labels
 from apps.compute.ledger import CPU_SHARES_PER_CORE
-from apps.compute.models import AllowedHost, Job, Reservation
+from apps.compute.models import AllowedHost, Job
 from apps.compute.panels import panels_for
 from apps.compute.policy import may_cancel_job, may_retry_job
 from apps.compute.selectors import (
@@ -36,6 +36,7 @@ from apps.compute.selectors import (
     jobs_visible_to,
     kinds_visible_to,
     log_parts,
+    purposes_of,
     queue_position,
     teams_to_submit_for,
     usage_of,
@@ -197,7 +198,8 @@ def machine(request: HttpRequest) -> HttpResponse:
     if not settings.ATRIUM.node_cpu:
         cores = _("Processor cores, each given out %(n)d times") % {"n": CPU_SHARES_PER_CORE}
     rows = [("cpu", cores), ("memory_mb", _("Memory in MB")), ("gpu", _("Graphics cards"))]
-    purposes = dict(Reservation.objects.values_list("workload_id", "purpose"))
+    running = workloads()
+    purposes = purposes_of(seen.id for seen in running)
     context = {
         "level": level,
         "level_label": LEVEL_LABELS[level.name],
@@ -215,7 +217,7 @@ def machine(request: HttpRequest) -> HttpResponse:
             {"label": label, "used": round(getattr(used, name), 1), "all": int(getattr(free, name))}
             for name, label in rows
         ],
-        "workloads": [(seen, purposes.get(seen.id, "")) for seen in workloads()],
+        "workloads": [(seen, *purposes.get(seen.id, ("", None))) for seen in running],
         "environments": [
             {"name": name, "digest": environments.digest(name), "ready": environments.is_ready(name)}
             for name in environments.names()

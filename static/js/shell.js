@@ -163,7 +163,13 @@ function bell() {
   });
 }
 
+// A new person is shown times as their browser tells them.
+function zone() {
+  document.cookie = `atrium_zone=${Intl.DateTimeFormat().resolvedOptions().timeZone}; path=/; max-age=31536000; samesite=lax`;
+}
+
 armPageMessages();
+zone();
 for (const rows of document.querySelectorAll("[data-form-rows]")) fullRows(rows);
 keys();
 search();

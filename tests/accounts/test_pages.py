@@ -27,6 +27,24 @@ def test_a_person_logs_in_and_lands_where_the_role_says(client, ada):
     assert client.get("/", follow=True).status_code == 200
 
 
+@pytest.mark.parametrize(("noted", "shown"), [("Asia/Shanghai", "Asia/Shanghai"), ("../etc/passwd", "UTC")])
+def test_a_new_person_reads_times_in_the_zone_of_the_browser(client, ada, noted, shown):
+    client.cookies["atrium_zone"] = noted
+    log_in(client)
+
+    ada.refresh_from_db()
+    assert ada.time_zone == shown
+
+
+def test_a_zone_that_was_chosen_stays_wherever_one_logs_in(client, ada):
+    User.objects.filter(pk=ada.pk).update(time_zone="UTC", last_login=ada.date_joined)
+    client.cookies["atrium_zone"] = "Asia/Shanghai"
+    log_in(client)
+
+    ada.refresh_from_db()
+    assert ada.time_zone == "UTC"
+
+
 def test_an_administrator_lands_on_administration(client, root):
     client.force_login(root)
 

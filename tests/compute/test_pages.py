@@ -232,3 +232,13 @@ def test_administrator_sees_the_sandbox_and_the_machine(client, root, fake):
 
     assert "What each level holds" in page
     assert "A fork bomb hurts only itself" in page
+
+
+def test_the_machine_names_the_job_that_a_workload_runs(client, root, ada, radio, fake):
+    job = submit(radio, ada, "run")
+    attempts.start_job(job.pk)
+    client.force_login(root)
+
+    page = client.get(reverse("jobs:machine")).content.decode()
+
+    assert f'<a href="{reverse("jobs:detail", args=[job.pk])}">A job</a>' in page

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apps.accounts import invitations
+from apps.accounts import invitations, services
 from apps.accounts.forms import AcceptForm, InviteForm, show
 from apps.accounts.models import User
 from apps.accounts.policy import leads_any, may_administer
@@ -93,6 +93,7 @@ def accept(request: HttpRequest, secret: str) -> HttpResponse:
             show(form, error)
         else:
             login(request, person, backend=_BACKEND)
+            services.start_in_zone(person, request.COOKIES)
             messages.success(request, _("Welcome to the team %(team)s.") % {"team": invitation.team.name})
             return redirect("landing")
     known = User.objects.filter(email__iexact=invitation.email).exists()

@@ -33,6 +33,13 @@ class Login(LoginView):
             "single_sign_on": settings.ATRIUM.oidc_name if settings.ATRIUM.oidc_url else "",
         }
 
+    def form_valid(self, form: Any) -> HttpResponse:
+        is_new = form.get_user().last_login is None
+        response = super().form_valid(form)
+        if is_new:
+            services.start_in_zone(form.get_user(), self.request.COOKIES)
+        return response
+
     def form_invalid(self, form: Any) -> HttpResponse:
         response = self.render_to_response(
             self.get_context_data(form=form), status=_TOO_MANY if form.wait_s else 200

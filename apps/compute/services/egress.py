@@ -14,7 +14,8 @@ from django.utils.translation import gettext as _
 from apps.accounts.policy import may_administer
 from apps.compute.adapters import keep_package_clients, package_clients_asked
 from apps.compute.egress import Rule, clients
-from apps.compute.models import AllowedHost, Attempt, EgressRecord, Reservation
+from apps.compute.models import AllowedHost, EgressRecord
+from apps.compute.selectors import purposes_of
 from apps.core import audit
 from apps.core.errors import Conflict, Invalid
 from apps.core.policy import require
@@ -121,9 +122,10 @@ Asked = tuple[str, str, int, bool]
 def record_egress(uses: Mapping[Asked, Use]) -> None:
     """Add to the records, all in one statement."""
     now = timezone.now()
-    purposes = _purposes({asked[0] for asked in uses})
+    purposes = purposes_of({asked[0] for asked in uses})
     rows = [
-        (*asked, purposes.get(asked[0], "")[:200], *astuple(use), now, now) for asked, use in uses.items()
+        (*asked, purposes.get(asked[0], ("", None))[0][:200], *astuple(use), now, now)
+        for asked, use in uses.items()
     ]
     with connection.cursor() as cursor:
         cursor.executemany(_ADD, rows)
@@ -137,13 +139,6 @@ ON CONFLICT (workload_id, host, port, allowed) DO UPDATE SET
     connections = known.connections + excluded.connections, bytes_out = known.bytes_out + excluded.bytes_out,
     bytes_in = known.bytes_in + excluded.bytes_in, last_at = excluded.last_at
 """
-
-
-def _purposes(workload_ids: set[str]) -> dict[str, str]:
-    """What each workload is for, in words."""
-    held = Reservation.objects.filter(pk__in=workload_ids).values_list("workload_id", "purpose")
-    tried = Attempt.objects.filter(workload_id__in=workload_ids).values_list("workload_id", "job__title")
-    return dict(held) | dict(tried)
 
 
 def forget_egress(before: datetime | None = None) -> int:
