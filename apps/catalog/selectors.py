@@ -17,10 +17,10 @@ from apps.accounts.selectors import teams_of
 from apps.catalog.comparison import Side
 from apps.catalog.models import Capability, ParsingRules, Version
 from apps.catalog.policy import BUILDERS, LISTED, may_build, may_view_capability
-from apps.catalog.telling import in_words
 from apps.core import naming, objects
 from apps.core.errors import Invalid, NotFound
 from apps.core.search import lexemes
+from apps.core.telling import in_words
 from atrium.parsing import FILE as PARSING
 from atrium.parsing import InvalidRules, read_rules
 

@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.lifecycle import Lifecycle
+from apps.core.telling import sentence
 
 
 class Job(models.Model):
@@ -118,9 +119,21 @@ class Job(models.Model):
         return {name: value for name, value in self.result.items() if name != "told"}
 
     @property
+    def reason_words(self) -> str:
+        """The reason in the active language, where the job left a pattern of it. A list annotates `told` itself."""
+        told = self.told if hasattr(self, "told") else self._told
+        return sentence(self.reason, told or {})
+
+    @property
     def what_to_do(self) -> str:
-        """What a failed job itself advises, where it left that in its result."""
-        return failure_in(self.result).get("advice", "") if self.status == self.Status.FAILED else ""
+        """What a failed job itself advises, where it left that in its result, in the active language."""
+        advice = failure_in(self.result).get("advice", "") if self.status == self.Status.FAILED else ""
+        return sentence(advice, self._told)
+
+    @property
+    def _told(self) -> dict[str, Any]:
+        told = self.result.get("told") if isinstance(self.result, dict) else None
+        return told if isinstance(told, dict) else {}
 
     @property
     def ended(self) -> bool:

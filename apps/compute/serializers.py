@@ -21,6 +21,7 @@ class JobSerializer(ModelSerializer[Job]):
     created_by: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         slug_field="username", read_only=True
     )
+    reason = serializers.CharField(source="reason_words", read_only=True)
 
     class Meta:
         model = Job

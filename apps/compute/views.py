@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db.models import F
 from django.http import FileResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -70,6 +71,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
     if asked["q"]:
         rows = rows.filter(title__icontains=asked["q"][:100])
     rows = rows.defer("reports", "params", "result", "outputs", "inputs", "files", "variables", "argv")
+    rows = rows.annotate(told=F("result__told"))  # for the reason in the reader's language
     context = {
         "page": keyset(rows, ("-pk",), request.GET.get("cursor", ""), 30),
         "asked": asked,

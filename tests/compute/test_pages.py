@@ -4,10 +4,13 @@ import json
 
 import pytest
 from django.urls import reverse
+from django.utils import translation
 
+from apps.accounts.models import User
 from apps.compute.models import Job
 from apps.compute.services import attempts
 from apps.core.audit import AuditEntry
+from atrium.told import patterns_of, tell
 
 from .conftest import run, submit
 
@@ -73,6 +76,30 @@ def test_a_failed_job_shows_what_happened_in_the_list_and_what_to_do_beside_it(c
     assert "Add the line" not in rows
     page = client.get(reverse("jobs:detail", args=[job.pk])).content.decode()
     assert page.index("No module named &#x27;acme&#x27;") < page.index("Add the line acme.")
+
+
+def test_what_a_failed_job_says_is_read_in_the_readers_language(client, ada, radio, fake, compiled_messages):
+    job = submit(radio, ada, "run")
+    attempts.start_job(job.pk)
+    job.refresh_from_db()
+    why = tell("output '%(name)s' is missing in the answer", name="y")
+    result = {"failure": {"message": why, "advice": tell("Correct signature.json.")}}
+    result |= {"told": patterns_of(result)}
+    fake.write(job.workload_id, "result.json", json.dumps(result).encode())
+    fake.finish(job.workload_id, 1, "exit code 1")
+    run(job)
+    User.objects.filter(pk=ada.pk).update(language="zh-hans")
+    client.force_login(ada)
+
+    with translation.override("en"):  # what the request activates ends with it
+        rows = client.get(reverse("jobs:list")).content.decode()
+        page = client.get(reverse("jobs:detail", args=[job.pk])).content.decode()
+        told = client.get(f"/api/v1/jobs/{job.pk}/").json()
+
+    assert "回答中缺少输出“y”" in rows
+    assert "回答中缺少输出“y”" in page
+    assert "请改正 signature.json。" in page
+    assert told["reason"] == "回答中缺少输出“y”"
 
 
 def test_outsider_gets_not_found_everywhere(client, ada, cy, radio, fake):

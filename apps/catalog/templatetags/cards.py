@@ -19,4 +19,4 @@ def card(text: str) -> SafeString:
 @register.filter
 def small(value: float | None) -> str:
     """A difference in three significant digits: `{{ output.difference|small }}` gives `1.2e-07`; a dash for None."""
-    return "–" if value is None else f"{value:.3g}"
+    return f"{value:.3g}" if isinstance(value, int | float) else "–"

@@ -26,13 +26,13 @@ from apps.catalog.policy import (
 )
 from apps.catalog.selectors import next_patch, rules_of, suggested_number, text_of
 from apps.catalog.services.locking import JOB_KIND as LOCKING
-from apps.catalog.telling import in_words
 from apps.catalog.views.capabilities import built, show_error
 from apps.compute.models import Job
 from apps.compute.selectors import job_log
 from apps.core import archives, naming, objects
 from apps.core.errors import Invalid, NotFound
 from apps.core.policy import require
+from apps.core.telling import in_words
 from apps.core.urns import urn
 from apps.datasets.forms import uploads_of
 from apps.datasets.selectors import newest_visible_to

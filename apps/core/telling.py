@@ -1,4 +1,4 @@
-"""What a packaging job said, in the reader's language.
+"""What a job said, in the reader's language.
 
 The job writes English sentences, and beside them (`told`) the pattern and the values that each was made of.
 """
