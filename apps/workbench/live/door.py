@@ -107,14 +107,17 @@ async def _refuse(send: Send, status: int, words: str) -> None:
     )
 
 
+_Stamp = tuple[int, int]
+"""Of the file that describes a workload: its inode, when it was written (ns)."""
+
+
 class Doors:
     """Opens a door for each workload that may have one, and closes it when the workload is gone."""
 
     def __init__(self, run_dir: Path, workloads_dir: Path, ways: list[Way], outside: Outside) -> None:
         self._run_dir, self._workloads_dir, self._ways = run_dir, workloads_dir, ways
         self._outside = outside
-        self._open: dict[str, asyncio.Server] = {}
-        self._without: set[str] = set()
+        self._known: dict[str, tuple[_Stamp, asyncio.Server | None]] = {}
 
     async def keep(self) -> None:
         """Look again and again until cancelled."""
@@ -126,30 +129,37 @@ class Doors:
                     log.exception("the sandboxes' doors: tried again soon")
                 await asyncio.sleep(LOOKS_EVERY_S)
         finally:
-            for server in self._open.values():
-                server.close()
+            for _stamp, server in self._known.values():
+                if server is not None:
+                    server.close()
 
     async def look(self) -> None:
-        """Open and close once."""
+        """Open and close once. A workload that was started anew under its name gets a new door."""
         here = set(os.listdir(self._run_dir)) if self._run_dir.is_dir() else set()  # noqa: PTH208 - 5 times a second
-        for gone in set(self._open) - here:
-            self._open.pop(gone).close()
+        stamps = {workload_id: self._stamp(workload_id) for workload_id in here}
+        for gone in [each for each, (stamp, _server) in self._known.items() if stamps.get(each) != stamp]:
+            _stamp, server = self._known.pop(gone)
+            if server is not None:
+                server.close()
             self._outside.forget(gone)
-        self._without &= here
-        for workload_id in here - set(self._open) - self._without:
-            wanted = self._wants_a_door(workload_id)
-            if wanted:
-                with suppress(FileNotFoundError):
-                    self._open[workload_id] = await self._serve(workload_id)
-            elif wanted is False:
-                self._without.add(workload_id)
+        for workload_id, stamp in stamps.items():
+            if stamp is None or workload_id in self._known:
+                continue
+            with suppress(FileNotFoundError, ValueError):
+                server = await self._serve(workload_id) if self._wants_a_door(workload_id) else None
+                self._known[workload_id] = (stamp, server)
 
-    def _wants_a_door(self, workload_id: str) -> bool | None:
-        """Whether the workload may reach the portal; None while it is being prepared."""
+    def _stamp(self, workload_id: str) -> _Stamp | None:
+        """Tells a workload from the next one of its name; None while it is being prepared."""
         try:
-            spec = json.loads((self._workloads_dir / workload_id / "spec.json").read_bytes())
-        except (OSError, ValueError):
+            found = (self._workloads_dir / workload_id / "spec.json").stat()
+        except OSError:
             return None
+        return found.st_ino, found.st_mtime_ns
+
+    def _wants_a_door(self, workload_id: str) -> bool:
+        """Whether the workload may reach the portal. Raises FileNotFoundError, ValueError."""
+        spec = json.loads((self._workloads_dir / workload_id / "spec.json").read_bytes())
         return bool(spec.get("network") == "forwarder")
 
     async def _serve(self, workload_id: str) -> asyncio.Server:
