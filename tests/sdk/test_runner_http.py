@@ -33,7 +33,8 @@ def talk(tmp_path):
     def go(*pieces: bytes, expect: bytes, eof: bool = False) -> bytes:
         async def scene() -> bytes:
             server = Server(Echo())
-            await asyncio.get_running_loop().create_unix_server(server.connection, tmp_path / "s")
+            # Held until the end: a server that nobody holds is collected, and closed.
+            listening = await asyncio.get_running_loop().create_unix_server(server.connection, tmp_path / "s")
             reader, writer = await asyncio.open_unix_connection(tmp_path / "s")
             for piece in pieces:
                 writer.write(piece)
@@ -47,6 +48,7 @@ def talk(tmp_path):
                     assert more, received
                     received += more
             writer.close()
+            listening.close()
             return received
 
         return uvloop.run(scene())
