@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from django.db import connection
@@ -164,16 +164,18 @@ INSERT INTO gateway_call (request_id, at, capability_id, deployment_id, version,
   latency_ms, stage_weight, shadow, digested)
 SELECT gen_random_uuid(), %(at)s, %(capability)s, %(deployment)s, %(version)s, 'team-' || n %% 7,
   CASE WHEN n < %(good)s THEN 200 ELSE 500 END, CASE WHEN n < %(good)s THEN '' ELSE 'model' END,
-  3, 0.5, false, true
+  3, %(share)s, false, true
 FROM generate_series(0, %(all)s - 1) AS n
 """
 
 
-def make_calls(deployment: Deployment, *, good: int, bad: int) -> None:
+def make_calls(
+    deployment: Deployment, *, good: int, bad: int, share: float = 0.5, at: datetime | None = None
+) -> None:
     """Logged calls of a deployment from now, some answered with a server error; thousands cost a moment."""
-    now = timezone.now()
-    partitions.make(now.date())
-    facts = {"at": now, "capability": deployment.capability_id, "deployment": deployment.pk}
+    at = at or timezone.now()
+    partitions.make(at.date())
+    facts = {"at": at, "capability": deployment.capability_id, "deployment": deployment.pk, "share": share}
     facts |= {"version": deployment.version.number, "good": good, "all": good + bad}
     with connection.cursor() as cursor:
         cursor.execute(_CALLS, facts)

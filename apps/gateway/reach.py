@@ -1,4 +1,4 @@
-"""Waits until the gateway knows a new key, so that whoever is handed one can use it at once."""
+"""Whether the gateway answers, and knows a new key: whoever is handed one can use it at once."""
 
 from __future__ import annotations
 
@@ -25,14 +25,23 @@ def wait_until_known(slug: str, secret: str, *, within: float = WITHIN_S) -> boo
     return status != 0
 
 
+def answers() -> bool:
+    """Whether a gateway answers the portal now. Over the network, so outside of a transaction."""
+    return _asked("/healthz", {}) != 0
+
+
 def _status(slug: str, secret: str) -> int:
     """The gateway's answer to "is this model ready?", asked with the key; 0 when there is no answer."""
+    return _asked(f"/v2/models/{quote(slug)}/ready", {"Authorization": f"Bearer {secret}"})
+
+
+def _asked(path: str, headers: dict[str, str]) -> int:
+    """The status of the gateway's answer; 0 when there is none."""
     url = urlsplit(settings.ATRIUM.gateway_url)
     kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
     connection = kind(url.hostname or "127.0.0.1", url.port, timeout=1)
     try:
-        path = f"{url.path.rstrip('/')}/v2/models/{quote(slug)}/ready"
-        connection.request("GET", path, headers={"Authorization": f"Bearer {secret}"})
+        connection.request("GET", url.path.rstrip("/") + path, headers=headers)
         return connection.getresponse().status
     except (OSError, http.client.HTTPException):
         return 0

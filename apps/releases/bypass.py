@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import Role
@@ -65,11 +66,8 @@ def ask_for_bypass(version: Version, *, by: User, reason: str, hours: int, passw
     except IntegrityError as error:
         raise Conflict(_("There is an emergency bypass of this capability already.")) from error
     audit.record("releases.bypass.asked", bypass, by=by, version=version.number, reason=reason, hours=hours)
-    words = _("Emergency: %(who)s asks to bypass sign-off for %(version)s") % {
-        "who": by.username,
-        "version": version,
-    }
-    _tell(bypass, words)
+    told = {"who": by.username, "version": version}
+    _tell(bypass, lambda: _("Emergency: %(who)s asks to bypass sign-off for %(version)s") % told)
     return bypass
 
 
@@ -100,7 +98,7 @@ def agree_to_bypass(bypass: Bypass, *, by: User, password: str) -> Bypass:
         deployment=deployment,
         baseline=production_of(bypass.capability),
     )
-    _tell(bypass, _("Emergency bypass in force: %(version)s") % {"version": bypass.version})
+    _tell(bypass, lambda: _("Emergency bypass in force: %(version)s") % {"version": bypass.version})
     return bypass
 
 
@@ -110,7 +108,7 @@ def withdraw_bypass(bypass: Bypass, *, by: User) -> Bypass:
     bypass = _locked(bypass)
     require(may_act_as(by, bypass.capability.team, Role.OPERATOR, Role.QA))
     if bypass.status == Bypass.Status.ACTIVE:
-        _end(bypass, by=by, why=_("Ended by %(who)s.") % {"who": by.username})
+        _end(bypass, by=by, why=lambda: _("Ended by %(who)s.") % {"who": by.username})
     else:
         Bypass.lifecycle.move(bypass, Bypass.Status.WITHDRAWN, by=by, ended_at=timezone.now())
     return bypass
@@ -149,32 +147,33 @@ def _step(bypass: Bypass) -> None:
         _end(
             bypass,
             by=None,
-            why=_("The emergency bypass expired and the version was not signed for all the traffic."),
+            why=lambda: _("The emergency bypass expired and the version was not signed for all the traffic."),
         )
         return
     if bypass.version.digest != bypass.version_digest:
-        _end(bypass, by=None, why=_("The version has other bytes now than were agreed to."))
+        _end(bypass, by=None, why=lambda: _("The version has other bytes now than were agreed to."))
         return
     if bypass.deployment.status == Deployment.Status.FAILED:
-        why = _("The version did not start: %(why)s") % {"why": bypass.deployment.status_reason}
-        _end(bypass, by=None, why=why)
+        told = {"why": bypass.deployment.status_reason}
+        _end(bypass, by=None, why=lambda: _("The version did not start: %(why)s") % told)
         return
     there = weights_of(bypass.capability).get(bypass.deployment.pk, 0)
     if bypass.deployment.status == Deployment.Status.READY and there != FULL:
         set_weights(bypass.capability, {bypass.deployment.pk: FULL}, by=None)
 
 
-def _end(bypass: Bypass, *, by: User | None, why: str) -> None:
+def _end(bypass: Bypass, *, by: User | None, why: Callable[[], str]) -> None:
     assert bypass.deployment is not None
     back = bypass.baseline if bypass.baseline_id != bypass.deployment_id else None
     if bypass.deployment.pk in weights_of(bypass.capability):
         give_back(bypass.capability, back)
     if bypass.deployment.desired == Deployment.Desired.RUNNING:
-        stop_deployment(bypass.deployment, by=None, reason=why)
+        stop_deployment(bypass.deployment, by=None, reason=why())
     Bypass.lifecycle.move(bypass, Bypass.Status.ENDED, by=by, ended_at=timezone.now())
-    audit.record("releases.bypass.back", bypass, by=by, why=why)
-    events.publish("releases.bypass_ended", bypass.pk, why=why)
-    _tell(bypass, _("%(version)s: %(why)s") % {"version": bypass.version, "why": why})
+    with translation.override("en"):  # what programs and auditors read does not depend on who ended it
+        audit.record("releases.bypass.back", bypass, by=by, why=why())
+        events.publish("releases.bypass_ended", bypass.pk, why=why())
+    _tell(bypass, lambda: _("%(version)s: %(why)s") % {"version": bypass.version, "why": why()})
 
 
 def _nothing_in_gray(version: Version) -> None:
@@ -182,10 +181,11 @@ def _nothing_in_gray(version: Version) -> None:
         raise Conflict(_("A release of this capability is in gray. Roll it back first."))
 
 
-def _tell(bypass: Bypass, words: str) -> None:
+def _tell(bypass: Bypass, title: Callable[[], str]) -> None:
+    """Operators and QA, each in their own language."""
     team = bypass.capability.team
     people = {user.pk: user for role in (Role.OPERATOR, Role.QA) for user in users_with(role, team)}
-    notify(list(people.values()), words[:200], url="/releases/emergency/", body=bypass.reason)
+    notify(list(people.values()), title, url="/releases/emergency/", body=bypass.reason)
 
 
 def _locked(bypass: Bypass) -> Bypass:

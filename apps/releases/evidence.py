@@ -3,16 +3,19 @@
 The log is counted minute by minute and kept in `StageMinute`, so that looking every two seconds costs as much on
 the tenth day as in the first minute. Minutes of the last while are counted again each time, since the log arrives
 late; all minutes of a day every ten minutes, for what a gateway that was cut off brings.
+
+Which calls are a stage's is told by the share that the gateway logged with each, since gateways have clocks of their
+own and may still answer by the former shares (`wanted`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import connection
+from django.db.models import Max
 from django.utils import timezone
 
 from apps.gateway.histogram import BOUNDS, SIZE, percentile
@@ -21,7 +24,7 @@ from apps.gateway.selectors import outcomes_of
 from apps.instances.models import Replica
 from apps.releases import business, load, means
 from apps.releases.judgement import Counts
-from apps.releases.models import Stage, StageMinute
+from apps.releases.models import Release, Stage, StageMinute
 from apps.releases.shares import shares_of
 
 if TYPE_CHECKING:
@@ -32,6 +35,15 @@ NO_NUMBER = "coalesce(jsonb_exists({table}logged, 'not_finite'), false)"
 LATE = timedelta(minutes=2)
 RECOUNT_EVERY = timedelta(minutes=10)
 RECOUNT_BACK = timedelta(days=1)
+CLOCKS = timedelta(minutes=15)
+"""How far a gateway's clock may be behind without its calls at a new share being missed."""
+HEARD = timedelta(seconds=10)
+"""A stage reaches the gateway and its calls the log well within this."""
+AT_SHARE = (
+    "CASE WHEN c.deployment_id = %(candidate)s THEN c.stage_weight ELSE 100 - c.stage_weight END"
+    " = ANY(%({shares})s::float8[])"
+)
+"""Whether a call was answered while the candidate had one of these shares, in percent."""
 MOST_MINUTES = 30
 
 
@@ -60,11 +72,12 @@ class Observed:
         return Counts(self.calls, min(self.calls, self.bad))
 
 
-def observe(stage: Stage, deployments: Iterable[Deployment | None]) -> dict[int, Observed]:
-    """What was logged since the stage began for each deployment, up to this moment."""
-    keys = [deployment.pk for deployment in deployments if deployment is not None]
-    count(stage, keys, timezone.now())
-    complaints, sums = _complaints(stage, keys), _sums(stage, keys)
+def observe(stage: Stage, candidate: Deployment, before: Deployment | None) -> dict[int, Observed]:
+    """What was logged since the stage began for the candidate and what ran before, up to this moment."""
+    keys = [deployment.pk for deployment in (candidate, before) if deployment is not None]
+    calls = wanted(stage, candidate.pk, keys)
+    count(stage, calls, timezone.now())
+    complaints, sums = _complaints(calls), _sums(stage, keys)
     replicas: dict[int, list[Replica]] = {key: [] for key in keys}
     for replica in Replica.objects.filter(deployment_id__in=keys).order_by("pk"):
         replicas[replica.deployment_id].append(replica)
@@ -100,6 +113,68 @@ def whose(stage: Stage) -> tuple[list[int], bool]:
 def _ahead_of(stage: Stage) -> dict[str, int]:
     begun = Stage.objects.filter(release=stage.release_id, position__lte=stage.position).order_by("position")
     return shares_of(begun).ahead
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which rows of the log are a stage's: `THEIRS` with these `parameters`; before `earliest` there are none."""
+
+    earliest: datetime
+    parameters: dict[str, Any]
+
+
+THEIRS = f"""
+  c.deployment_id = ANY(%(keys)s) AND c.at >= %(earliest)s AND (c.shadow OR c.stage_weight > 0)
+  AND coalesce(c.grant_id = ANY(%(grants)s), false) = %(only)s
+  AND CASE WHEN c.at < %(began)s THEN NOT c.shadow AND {AT_SHARE.format(shares="now")}
+      ELSE c.shadow OR NOT {AT_SHARE.format(shares="former")} END
+"""
+
+
+def wanted(stage: Stage, candidate: int | None, keys: list[int]) -> Wanted:
+    """The calls of a stage's own callers that were divided, or mirrored, by its shares.
+
+    Since the stage began all but those at a share of an earlier stage: they were logged by a gateway whose clock is
+    ahead, or that has not heard of this stage. From up to `CLOCKS` before those at exactly this share: they were
+    logged by one whose clock is behind. Where an earlier stage or release could have had the share, these are left
+    out. A share that was set by hand meanwhile counts.
+    """
+    assert stage.started_at is not None
+    begun = list(
+        Stage.objects.filter(release=stage.release_id, position__lte=stage.position).order_by("position")
+    )
+    before = [shares_of(begun[:number]) for number in range(len(begun))]
+    now = shares_of(begun).at(stage.site)
+    former = {share for shares in before for share in (shares.everywhere, *shares.ahead.values())}
+    earliest = stage.started_at
+    if now not in former:
+        others = Release.objects.filter(capability=stage.release.capability_id, ended_at__isnull=False)
+        ended = others.aggregate(last=Max("ended_at"))["last"]
+        earliest = min(earliest, max(earliest - CLOCKS, ended or earliest - CLOCKS))
+    grants, only_these = whose(stage)
+    parameters: dict[str, Any] = {
+        "keys": keys, "grants": grants, "only": only_these, "candidate": candidate,
+        "began": stage.started_at, "earliest": earliest,
+        "now": [float(now)], "former": [float(share) for share in former - {now}],
+        "slow_ms": stage.slow_ms or float("inf"),
+    }  # fmt: skip
+    return Wanted(earliest, parameters)
+
+
+def stays_behind(stage: Stage, candidate: int, keys: list[int]) -> bool:
+    """Whether the log has calls from after the stage began at the shares from before it: no gateway does that whose
+    clock is right and that has heard of the stage.
+    """
+    assert stage.started_at is not None
+    given = wanted(stage, candidate, keys).parameters | {"since": stage.started_at + HEARD}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM gateway_call c WHERE c.deployment_id = ANY(%(keys)s) AND c.at >= %(since)s"  # noqa: S608
+            " AND coalesce(c.grant_id = ANY(%(grants)s), false) = %(only)s AND c.stage_weight > 0 AND NOT c.shadow"
+            f" AND {AT_SHARE.format(shares='former')})",
+            given,
+        )
+        return bool(cursor.fetchone()[0])
 
 
 def _sums(stage: Stage, keys: list[int]) -> dict[int, tuple[int, int, int, int, list[int]]]:
@@ -139,40 +214,34 @@ def _observed(
     )
 
 
-def count(stage: Stage, keys: list[int], now: datetime) -> None:
+def count(stage: Stage, calls: Wanted, now: datetime) -> None:
     """Bring the stage's minutes up to date with the log."""
-    assert stage.started_at is not None
-    since = stage.started_at
+    since = calls.earliest
     if stage.counted_at is not None:
         since = max(since, stage.counted_at - LATE)
     whole = stage.recounted_at is None or stage.recounted_at <= now - RECOUNT_EVERY
     if whole:
-        since = max(stage.started_at, min(since, now - RECOUNT_BACK))
+        since = max(calls.earliest, min(since, now - RECOUNT_BACK))
         stage.recounted_at = now
-    _count(stage, keys, since)
+    _count(stage, calls, since)
     stage.counted_at = now
     Stage.objects.filter(pk=stage.pk).update(counted_at=now, recounted_at=stage.recounted_at)
 
 
-def _count(stage: Stage, keys: list[int], since: datetime) -> None:
+def _count(stage: Stage, theirs: Wanted, since: datetime) -> None:
     """Count whole minutes from the one that holds `since`. Test calls of a key bound to one deployment do not count."""
-    assert stage.started_at is not None
-    begin = max(stage.started_at, since.replace(second=0, microsecond=0))
-    slow_ms = stage.slow_ms if stage.slow_ms else float("inf")
-    grants, only_these = whose(stage)
+    begin = max(theirs.earliest, since.replace(second=0, microsecond=0))
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             SELECT deployment_id, date_trunc('minute', at, 'UTC') AS minute,
-                   CASE WHEN status < 400 THEN width_bucket(latency_ms, %s::float8[]) ELSE -1 END AS place,
-                   count(*), count(*) FILTER (WHERE status >= 500), count(*) FILTER (WHERE latency_ms > %s),
-                   count(*) FILTER (WHERE status >= 500 OR latency_ms > %s OR {NO_NUMBER.format(table="")})
-            FROM gateway_call
-            WHERE deployment_id = ANY(%s) AND at >= %s AND (shadow OR stage_weight > 0)
-                  AND coalesce(grant_id = ANY(%s), false) = %s
+                   CASE WHEN status < 400 THEN width_bucket(latency_ms, %(bounds)s::float8[]) ELSE -1 END AS place,
+                   count(*), count(*) FILTER (WHERE status >= 500), count(*) FILTER (WHERE latency_ms > %(slow_ms)s),
+                   count(*) FILTER (WHERE status >= 500 OR latency_ms > %(slow_ms)s OR {NO_NUMBER.format(table="")})
+            FROM gateway_call c WHERE {THEIRS} AND c.at >= %(begin)s
             GROUP BY 1, 2, 3
             """,  # noqa: S608  our own words
-            [list(BOUNDS), slow_ms, slow_ms, keys, begin, grants, only_these],
+            theirs.parameters | {"bounds": list(BOUNDS), "begin": begin},
         )
         rows = cursor.fetchall()
     found: dict[tuple[int, datetime], StageMinute] = {}
@@ -197,22 +266,19 @@ def _empty(stage: Stage, pk: int, minute: datetime) -> StageMinute:
     )
 
 
-def _complaints(stage: Stage, keys: list[int]) -> dict[int, tuple[int, int]]:
+def _complaints(calls: Wanted) -> dict[int, tuple[int, int]]:
     """{deployment: (calls that somebody called wrong, those of them that are not bad for another reason)}."""
-    slow_ms = stage.slow_ms if stage.slow_ms else float("inf")
-    grants, only_these = whose(stage)
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             SELECT c.deployment_id, count(DISTINCT c.request_id),
                    count(DISTINCT c.request_id)
-                   FILTER (WHERE c.status < 500 AND c.latency_ms <= %s AND NOT {NO_NUMBER.format(table="c.")})
+                   FILTER (WHERE c.status < 500 AND c.latency_ms <= %(slow_ms)s AND NOT {NO_NUMBER.format(table="c.")})
             FROM gateway_outcome o JOIN gateway_call c ON c.request_id = o.request_id
-            WHERE NOT o.correct AND o.at >= %s AND c.at >= %s AND c.deployment_id = ANY(%s)
-                  AND (c.shadow OR c.stage_weight > 0) AND coalesce(c.grant_id = ANY(%s), false) = %s
+            WHERE NOT o.correct AND o.at >= %(earliest)s AND {THEIRS}
             GROUP BY 1
             """,  # noqa: S608  our own words
-            [slow_ms, stage.started_at, stage.started_at, keys, grants, only_these],
+            calls.parameters,
         )
         return {pk: (wrong, only) for pk, wrong, only in cursor.fetchall()}
 
@@ -221,8 +287,9 @@ def measure(stage: Stage, metric: business.Metric, candidate: int, baseline: int
     """The business metric of both sides. Each minute is read once, when feedback had its time, in the order of time."""
     ripe = timezone.now() - timedelta(minutes=metric.wait_minutes + 1) - LATE
     due = stage.minutes.filter(metric_n=None, minute__lte=ripe).order_by("minute", "pk")
+    calls = wanted(stage, candidate, [candidate, baseline])
     for row in due[:MOST_MINUTES]:
-        _fill(row, metric)
+        _fill(row, metric, calls)
     minutes: dict[datetime, dict[int, means.Sums]] = {}
     known = stage.minutes.filter(metric_n__isnull=False).order_by("minute")
     rows = known.values_list("minute", "deployment_id", "metric_n", "metric_sum", "metric_squares")
@@ -233,19 +300,16 @@ def measure(stage: Stage, metric: business.Metric, candidate: int, baseline: int
     return means.compare(pairs, metric.scaled_worse_by)
 
 
-def _fill(row: StageMinute, metric: business.Metric) -> None:
-    stage = row.stage
-    begin = max(row.minute, stage.started_at or row.minute)
-    grants, only_these = whose(stage)
-    found = Call.objects.defer("request", "response").filter(
-        deployment_id=row.deployment_id,
-        at__gte=begin,
-        at__lt=row.minute + timedelta(minutes=1),
-        stage_weight__gt=0,
-        shadow=False,
-    )
-    those = set(grants)
-    calls = [call for call in found if (call.grant_id in those) is only_these]
-    sums = business.sums(metric, calls, outcomes_of([call.request_id for call in calls]))
+def _fill(row: StageMinute, metric: business.Metric, calls: Wanted) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT request_id FROM gateway_call c WHERE {THEIRS} AND NOT c.shadow"  # noqa: S608  our own words
+            " AND c.at >= %(minute)s AND c.at < %(minute)s + interval '1 minute'",
+            calls.parameters | {"keys": [row.deployment_id], "minute": row.minute},
+        )
+        ids = [request_id for (request_id,) in cursor.fetchall()]
+    of_minute = Call.objects.filter(at__gte=row.minute, at__lt=row.minute + timedelta(minutes=1))
+    found = list(of_minute.filter(request_id__in=ids).defer("request", "response"))
+    sums = business.sums(metric, found, outcomes_of(ids))
     row.metric_n, row.metric_sum, row.metric_squares = sums.n, sums.total, sums.squares
     row.save(update_fields=["metric_n", "metric_sum", "metric_squares"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils import timezone
 
 from apps.releases import business, load, means
-from apps.releases.evidence import Observed, measure, observe
+from apps.releases.evidence import Observed, measure, observe, stays_behind
 from apps.releases.judgement import Judgement, Outcome, both, hours_left, judge_bad_answers, judge_shadow
 from apps.releases.reasons import Code, Reason
 
@@ -31,7 +31,7 @@ def judge_stage(release: Release, stage: Stage) -> Found:
     """Look at the stage's calls and servers up to now. Changes `stage.load` and leaves saving it to the caller."""
     assert release.deployment is not None
     assert stage.started_at is not None
-    seen = observe(stage, [release.deployment, release.baseline])
+    seen = observe(stage, release.deployment, release.baseline)
     mine = seen[release.deployment.pk]
     other = seen[release.baseline.pk] if release.baseline else Observed()
     judgement = _judgement(release, stage, mine, other)
@@ -40,6 +40,9 @@ def judge_stage(release: Release, stage: Stage) -> Found:
         if criterion is not None:
             told[name], judgement = criterion[0], both(judgement, criterion[1])
             told |= {"missing": judgement.missing, "why": judgement.reason.stored()}
+    told["taken_over"] = bool(mine.calls or (stage.weight and other.calls))
+    if stage.weight and not told["taken_over"] and stays_behind(stage, release.deployment.pk, list(seen)):
+        told |= {"behind": True, "why": Reason(Code.GATEWAY_BEHIND).stored()}
     stage.evidence = told
     failed = judgement.outcome is Outcome.FAILURE
     return Found(judgement, told, _why_back(stage, judgement, mine, other) if failed else None)

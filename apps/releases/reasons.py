@@ -38,7 +38,11 @@ class Code(StrEnum):
     BACK_METRIC = "back_metric"
     BACK_FAILED = "back_failed"
     BACK_CASES = "back_cases"
+    BACK_RETIRED = "back_retired"
     BACK_BY_HAND = "back_by_hand"
+    GATEWAY_AWAY = "gateway_away"
+    GATEWAY_BEHIND = "gateway_behind"
+    HELD = "held"
     CHANGED = "changed"
     REJECTED = "rejected"
     WITHDRAWN = "withdrawn"
@@ -94,7 +98,14 @@ _SENTENCES: dict[Code, Any] = {
     Code.BACK_METRIC: _("Stage of %(weight)s %%: “%(name)s” is worse (%(candidate)s against %(baseline)s)."),
     Code.BACK_FAILED: _("The candidate failed: %(why)s"),
     Code.BACK_CASES: _("Shipped cases give other answers on the served endpoint: %(names)s"),
+    Code.BACK_RETIRED: _("The version was taken out of use while it was in gray."),
     Code.BACK_BY_HAND: _("Rolled back by %(who)s."),
+    Code.GATEWAY_AWAY: _(
+        "The gateway does not answer the portal. Shares stay as the gateway knows them; the release goes on by "
+        "itself once it answers."
+    ),
+    Code.GATEWAY_BEHIND: _("the gateway still answers by the shares from before this stage"),
+    Code.HELD: _("It cannot go on and is tried again every few seconds: %(why)s"),
     Code.CHANGED: _("Its content was changed after it was opened: nothing that was signed holds any more."),
     Code.REJECTED: _("Rejected"),
     Code.WITHDRAWN: _("Withdrawn"),

@@ -16,10 +16,12 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.models import Role
 from apps.accounts.selectors import users_with
+from apps.catalog.models import Version
 from apps.core import audit, events
-from apps.core.errors import Conflict, IllegalMove, NotAllowed, PortalError, StaleWrite
+from apps.core.errors import Conflict, IllegalMove, NotAllowed, PortalError, StaleWrite, Unavailable
 from apps.core.policy import require
 from apps.evaluation.selectors import production_of
+from apps.gateway import reach
 from apps.instances.models import Deployment
 from apps.instances.pins import end_pins
 from apps.instances.selectors import weights_of
@@ -125,9 +127,13 @@ def proceed_all() -> None:
 
 
 def proceed(release: Release) -> None:
-    """Take the step that is due. Harmless when repeated or done twice at the same time."""
+    """Take the step that is due. Harmless when repeated or done twice at the same time.
+
+    What keeps it from going on is told in `why` until it is over; a stage under way is judged meanwhile all the same.
+    """
+    held: Reason | None = None
     try:
-        _ask_shipped_cases(release)
+        held = _ask_gateway(release)
         with transaction.atomic():
             locked = (
                 Release.objects.select_for_update(skip_locked=True, of=("self",))
@@ -141,19 +147,35 @@ def proceed(release: Release) -> None:
         log.info("release %s was moved by somebody else", release.pk)
     except PortalError as error:
         log.warning("release %s cannot go on: %s", release.pk, error.message)
-        Release.objects.filter(pk=release.pk).update(reason=error.message)
+        held = held or Reason(Code.HELD, {"why": error.message})
+    _tell_held(release, held)
 
 
-def _ask_shipped_cases(release: Release) -> None:
-    """Once the candidate answers, before any traffic. Over the network, so outside of a transaction."""
+def _tell_held(release: Release, held: Reason | None) -> None:
+    """Keep why a release in gray does not go on, or that nothing holds it any more."""
+    told = reasons.fields(held) if held else {"reason": "", "why": {}}
+    Release.objects.filter(pk=release.pk, status=Release.Status.ROLLING).exclude(**told).update(**told)
+
+
+def _ask_gateway(release: Release) -> Reason | None:
+    """The shipped cases once the candidate answers, before any traffic; later, whether the gateway is there to take
+    over the shares of a stage that no call was answered by so far. Over the network, so outside of a transaction.
+    """
     fresh = Release.objects.select_related("deployment__version", "deployment__capability__team").get(
         pk=release.pk
     )
-    waiting = fresh.status == Release.Status.ROLLING and fresh.cases is None
-    if waiting and fresh.deployment and fresh.deployment.status == Deployment.Status.READY:
-        cases = run_cases(fresh.deployment)
-        # What kept them from being asked before is over.
-        Release.objects.filter(pk=fresh.pk, cases__isnull=True).update(cases=cases, reason="")
+    if fresh.status != Release.Status.ROLLING or fresh.deployment is None:
+        return None
+    if fresh.cases is None and fresh.deployment.status == Deployment.Status.READY:
+        try:
+            cases = run_cases(fresh.deployment)
+        except Unavailable as error:
+            log.warning("release %s waits: %s", release.pk, error.message)
+            return Reason(Code.GATEWAY_AWAY)
+        Release.objects.filter(pk=fresh.pk, cases__isnull=True).update(cases=cases)
+    elif (stage := active_stage(fresh)) is not None and not stage.evidence.get("taken_over"):
+        return None if reach.answers() else Reason(Code.GATEWAY_AWAY)
+    return None
 
 
 def _step(release: Release) -> None:
@@ -165,6 +187,9 @@ def _step(release: Release) -> None:
             by=None,
             reason=Reason(Code.BACK_FAILED, {"why": release.deployment.status_reason}),
         )
+        return
+    if release.version.status == Version.Status.RETIRED:
+        _back(release, by=None, reason=Reason(Code.BACK_RETIRED))
         return
     active = active_stage(release)
     if active is None and status == Deployment.Status.READY:
@@ -259,6 +284,8 @@ def promote(release: Release, *, by: User) -> Release:
     unanswered = replays.waiting(release)
     require(may_promote(by, release, stage, limit=limit, after=after, unanswered=unanswered))
     require(may_take_production_traffic(release.version))
+    if release.version.status == Version.Status.RETIRED:
+        raise Conflict(_("The version was taken out of use; it goes back by itself."))
     assert stage is not None
     _leave(release, stage, by=by)
     return release
@@ -290,15 +317,16 @@ def roll_back(release: Release, *, by: User, reason: str = "") -> Release:
     require(may_steer(by, release))
     if release.status == Release.Status.RELEASED and release.baseline is None:
         raise Conflict(_("Nothing ran before this version, so there is nothing to go back to."))
-    if release.baseline is not None and release.baseline.status != Deployment.Status.READY:
+    back_to = release.baseline if release.baseline is not None and _takes_part(release) else None
+    if back_to is not None and back_to.status != Deployment.Status.READY:
         raise Conflict(_("What ran before is not ready any more. Deploy it again first."))
     _back(release, by=by, reason=reason or Reason(Code.BACK_BY_HAND, {"who": by.username}))
     return release
 
 
 def _back(release: Release, *, by: User | None, reason: Reason | str) -> None:
-    """The shared end of every rollback, by hand or by itself."""
-    if release.baseline is not None:
+    """The shared end of every rollback, by hand or by itself. Shares that the candidate has lost already stay."""
+    if release.baseline is not None and _takes_part(release):
         set_weights(release.capability, {release.baseline.pk: FULL}, by=None, going_back=True)
     for stage in release.stages.filter(status__in=[Stage.Status.ACTIVE, Stage.Status.PENDING]):
         ended = Stage.Status.FAILED if stage.status == Stage.Status.ACTIVE else Stage.Status.SKIPPED
@@ -322,6 +350,13 @@ def _back(release: Release, *, by: User | None, reason: Reason | str) -> None:
         release,
         lambda: _("%(version)s was rolled back: ") % {"version": release.version} + reasons.said(reason),
     )
+
+
+def _takes_part(release: Release) -> bool:
+    """Whether the traffic is divided between the candidate and what ran before, be it all for one of them."""
+    assert release.baseline is not None
+    there = weights_of(release.capability)
+    return release.deployment_id in there or release.baseline_id in there
 
 
 def on_voided(key: str, _facts: dict[str, Any]) -> None:

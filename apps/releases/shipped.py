@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.core.errors import Unavailable
 from apps.evaluation.selectors import cases_of
+from apps.gateway import reach
 from apps.gateway.models import Grant
 from apps.gateway.services import create_grant, revoke_grant
 from atrium import errors
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 TIME_LIMIT_S = 10.0
 MOST_CASES = 200
+KEY_LIVES = timedelta(hours=1)
 
 
 def run_cases(deployment: Deployment) -> list[dict[str, Any]]:
@@ -27,6 +31,8 @@ def run_cases(deployment: Deployment) -> list[dict[str, Any]]:
     cases = cases_of(deployment.version)[:MOST_CASES]
     if not cases:
         return []
+    if not reach.answers():  # asked again every two seconds: no key is made and audited for nothing
+        raise Unavailable(_("The gateway does not answer."))
     grant, key = create_grant(
         kind=Grant.Kind.EVALUATION,
         capability=deployment.capability,
@@ -34,6 +40,7 @@ def run_cases(deployment: Deployment) -> list[dict[str, Any]]:
         user=deployment.created_by,
         scope=f"deployment:{deployment.pk}",
         label=f"shipped cases {deployment.pk}",
+        expires_at=timezone.now() + KEY_LIVES,  # should a kill leave it behind
         by=deployment.created_by,
     )
     slug, number = deployment.capability.slug, deployment.version.number

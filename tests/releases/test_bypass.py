@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 
+from apps.accounts.models import User
 from apps.catalog.models import Version
 from apps.core.errors import Conflict, Invalid, NotAllowed
 from apps.core.models import AuditEntry
@@ -16,6 +17,7 @@ from apps.releases.findings import raise_finding
 from apps.releases.models import Bypass, Release
 from apps.releases.rollout import proceed as proceed_release
 from apps.releases.rollout import start_rollout
+from apps.requests.models import Notification
 from tests.factories import make_packaged_version, make_ready_deployment
 from tests.releases.conftest import PASSWORD, sign
 
@@ -165,3 +167,16 @@ def test_the_page_shows_it_and_takes_the_second_password(asked, bo, client):
 
     asked.refresh_from_db()
     assert asked.status == Bypass.Status.ACTIVE
+
+
+def test_each_is_told_of_it_in_their_own_language(in_force, ole, bo, compiled_messages):
+    User.objects.filter(pk=ole.pk).update(language="zh-hans")
+    User.objects.filter(pk=bo.pk).update(language="en")
+    with translation.override("zh-hans"):  # whoever triggers it
+        withdraw_bypass(in_force, by=bo)
+
+    told = {user: Notification.objects.filter(user=user).latest("pk").title for user in (ole, bo)}
+    assert "Ended by bo." in told[bo]
+    assert "Ended by" not in told[ole]
+    assert "bo" in told[ole]
+    assert AuditEntry.objects.get(action="releases.bypass.back").facts["why"] == "Ended by bo."

@@ -27,6 +27,7 @@ EXAMPLES = {
     Code.BACK_FAILED: {"why": "exit code 3"},
     Code.BACK_CASES: {"names": ["a seven", "a one"]},
     Code.BACK_BY_HAND: {"who": "ole"},
+    Code.HELD: {"why": "the baseline is stopped"},
 }
 SHOWN = {
     "missing": ("1,234", "7", "60"),
