@@ -112,6 +112,9 @@ class Environment:
     node_memory_mb: int
     """ATRIUM_NODE_MEMORY_MB: memory to give to workloads. Default: 0, which is three quarters of it."""
 
+    node_name: str
+    """ATRIUM_NODE_NAME: what this machine is called in the list of nodes. Default: its host name."""
+
     package_hosts: tuple[str, ...] | None
     """ATRIUM_PACKAGE_HOSTS: hosts that sandboxes may reach besides those that an administrator adds, comma
     separated (host, host:port, *.domain), or `none`. Default: those that this machine's own pip, npm and git use."""
@@ -307,6 +310,7 @@ def read(env: Mapping[str, str]) -> Environment:
         allow_weak_sandbox=_flag(env, "ATRIUM_ALLOW_WEAK_SANDBOX", default=False),
         node_cpu=_number(env, "ATRIUM_NODE_CPU", 0, least=0, most=4096),
         node_memory_mb=_number(env, "ATRIUM_NODE_MEMORY_MB", 0, least=0, most=10**8),
+        node_name=env.get("ATRIUM_NODE_NAME", "").strip()[:100],
         package_hosts=_package_hosts(env),
         spare_workspaces=_number(env, "ATRIUM_SPARE_WORKSPACES", 1, least=0, most=16),
         web_threads=_number(env, "ATRIUM_WEB_THREADS", 8, least=1, most=256),

@@ -1,4 +1,4 @@
-"""REST: jobs, and the hosts that sandboxes may reach."""
+"""REST: jobs, the nodes that run them, and the hosts that sandboxes may reach."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from rest_framework.response import Response
 
 from apps.accounts.models import Team
 from apps.accounts.policy import may_administer
-from apps.compute.models import AllowedHost, EgressRecord, Job
+from apps.compute.models import AllowedHost, EgressRecord, Job, Node
+from apps.compute.policy import may_see_nodes
 from apps.compute.selectors import (
     advice_on,
     allowed_hosts,
@@ -24,6 +25,7 @@ from apps.compute.selectors import (
     job_visible_to,
     jobs_visible_to,
     measured_needs,
+    nodes,
     usage_of,
 )
 from apps.compute.serializers import (
@@ -32,13 +34,18 @@ from apps.compute.serializers import (
     EgressSerializer,
     HostChangeSerializer,
     JobSerializer,
+    NodeSerializer,
     ScriptSerializer,
     UsageSerializer,
 )
 from apps.compute.services import (
     allow_host,
     cancel_job,
+    drain_node,
+    label_node,
     remove_host,
+    remove_node,
+    resume_node,
     retry_job,
     set_host_enabled,
     submit_script,
@@ -155,6 +162,46 @@ def _whole(request: Request, name: str) -> int:
             _("%(name)s must be a whole number from 0 on.") % {"name": name}, fields={name: _("no number")}
         )
     return int(text)
+
+
+class NodeViewSet(
+    IdempotencyMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Node]
+):
+    """The machines that run workloads; operators read them, administrators change them."""
+
+    serializer_class = NodeSerializer
+    ordering = ("name", "pk")
+    lookup_value_regex = r"\d+"
+
+    def get_queryset(self) -> QuerySet[Node]:
+        if not getattr(self, "swagger_fake_view", False):
+            require(may_see_nodes(self.request.user))
+        return nodes()
+
+    @extend_schema(request=NodeSerializer, responses=NodeSerializer)
+    def partial_update(self, request: Request, pk: str = "") -> Response:
+        """Give a node other labels."""
+        asked = NodeSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        changed = label_node(self.get_object(), asked.validated_data["labels"], by=cast("User", request.user))
+        return Response(NodeSerializer(changed).data)
+
+    @extend_schema(request=None, responses=NodeSerializer)
+    @action(detail=True, methods=["post"])
+    def drain(self, request: Request, pk: str = "") -> Response:
+        """Let it take nothing new; what runs there goes on."""
+        return Response(NodeSerializer(drain_node(self.get_object(), by=cast("User", request.user))).data)
+
+    @extend_schema(request=None, responses=NodeSerializer)
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, pk: str = "") -> Response:
+        """Let a drained node take new work again."""
+        return Response(NodeSerializer(resume_node(self.get_object(), by=cast("User", request.user))).data)
+
+    def destroy(self, request: Request, pk: str = "") -> Response:
+        """Forget a node that is silent."""
+        remove_node(self.get_object(), by=cast("User", request.user))
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class AllowedHostViewSet(

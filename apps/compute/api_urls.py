@@ -1,4 +1,4 @@
-"""REST addresses of jobs and the sandboxes' network, below /api/v1/."""
+"""REST addresses of jobs, nodes and the sandboxes' network, below /api/v1/."""
 
 from rest_framework.routers import SimpleRouter
 
@@ -6,6 +6,7 @@ from apps.compute import api
 
 router = SimpleRouter()
 router.register("jobs", api.JobViewSet, basename="api-job")
+router.register("nodes", api.NodeViewSet, basename="api-node")
 router.register("allowed-hosts", api.AllowedHostViewSet, basename="api-allowed-host")
 router.register("network-use", api.EgressViewSet, basename="api-network-use")
 

@@ -25,6 +25,13 @@ class ComputeConfig(AppConfig):
                 _("Administration"), _("Sandbox network"), "jobs:network", "world", admins, order=951
             )
         )
+        menu.register(
+            menu.MenuItem(
+                _("Operations"), _("Nodes"), "jobs:nodes", "server-2", admins | {"operator"}, order=330
+            )
+        )
         statuses.register("good", "circle-check", "allowed")
+        statuses.register("wait", "player-pause", "drained")
+        statuses.register("bad", "circle-x", "silent")
         search.register("jobs", find_jobs)
         naming.register_rows("compute.job", _("job"), jobs_visible_to, "jobs:detail")

@@ -40,6 +40,24 @@ def capacity(cpu: float = 0, memory_mb: int = 0) -> Amount:
     )
 
 
+@dataclass(frozen=True)
+class Load:
+    """What is asked of this machine now, by everything that runs on it, and what it has."""
+
+    cores: int
+    load: float
+    """Processes that want a core, on average over one minute."""
+    all_memory_mb: float
+    used_memory_mb: float
+
+
+def load() -> Load:
+    """The machine's load as the kernel tells it."""
+    told = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+    total_mb, free_mb = (int(told[name].split()[0]) / 1024 for name in ("MemTotal", "MemAvailable"))
+    return Load(os.cpu_count() or 1, os.getloadavg()[0], total_mb, total_mb - free_mb)
+
+
 def total(amounts: Iterable[Amount]) -> Amount:
     """The sum."""
     return sum(amounts, Amount())

@@ -1,4 +1,4 @@
-"""Jobs with their attempts, and what long-running workloads take of the machine."""
+"""Jobs with their attempts, what long-running workloads take of the machine, and the machines themselves."""
 
 from __future__ import annotations
 
@@ -181,6 +181,45 @@ class Reservation(models.Model):
     class Meta:
         verbose_name = _("reservation")
         verbose_name_plural = _("reservations")
+
+
+class Node(models.Model):
+    """A machine whose engine runs workloads. It writes its own row every few seconds, all but labels and drain."""
+
+    name = models.CharField(_("name"), max_length=100, unique=True)
+    labels = models.JSONField(_("labels"), default=list, help_text="A list of words.")
+    cpu = models.FloatField(
+        help_text="Processor cores that it gives to workloads; each real one several times."
+    )
+    memory_mb = models.FloatField(help_text="Memory that it gives to workloads.")
+    gpu = models.FloatField(default=0)
+    cores = models.PositiveIntegerField(help_text="Real ones.")
+    all_memory_mb = models.FloatField(help_text="The machine's.")
+    load = models.FloatField(help_text="Processes that want a core, on average over one minute.")
+    used_memory_mb = models.FloatField(help_text="By everything on the machine.")
+    workloads = models.PositiveIntegerField(help_text="How many run.")
+    seen_at = models.DateTimeField(help_text="The newest heartbeat, by the database's clock.")
+    drained_at = models.DateTimeField(null=True, help_text="Since when it takes nothing new.")
+    drained_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    class Meta:
+        verbose_name = _("node")
+        verbose_name_plural = _("nodes")
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def load_share(self) -> float:
+        """How much of its cores is wanted; above 1 where more is."""
+        return self.load / max(self.cores, 1)
+
+    @property
+    def memory_share(self) -> float:
+        """How much of its memory is used."""
+        return self.used_memory_mb / max(self.all_memory_mb, 1)
 
 
 class AllowedHost(models.Model):

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import Role
-from apps.accounts.policy import is_platform_admin, may_act_as
+from apps.accounts.policy import has_role, is_platform_admin, may_act_as
 from apps.compute.engines import sandbox
 from apps.core.policy import Verdict, allow, deny
 
@@ -49,6 +49,13 @@ def may_retry_job(user: User | AnonymousUser, job: Job) -> Verdict:
             % {"status": job.get_status_display()}
         )
     return may_submit_job(user, job.team)
+
+
+def may_see_nodes(user: User | AnonymousUser) -> Verdict:
+    """Operators of any team, and administrators, see what the machines bear."""
+    if is_platform_admin(user) or has_role(user, Role.OPERATOR):
+        return allow()
+    return deny(_("Only operators and administrators see the nodes."))
 
 
 def may_run_code(user: User | AnonymousUser | None) -> Verdict:

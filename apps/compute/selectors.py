@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+import socket
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db.models import F, FloatField, QuerySet, Sum
+from django.db.models import Case, CharField, F, FloatField, QuerySet, Sum, Value, When
 from django.db.models.fields.json import KT
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, Now
 from django.utils.translation import gettext as _
 
 from apps.accounts.selectors import teams_of
 from apps.compute import ledger, needs
 from apps.compute.adapters import engine
 from apps.compute.egress import Rule
-from apps.compute.models import AllowedHost, Attempt, EgressRecord, Job, Reservation
+from apps.compute.models import AllowedHost, Attempt, EgressRecord, Job, Node, Reservation
 from apps.compute.policy import SUBMITTERS, WATCHERS
 from apps.core import objects
 from apps.core.errors import NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import BinaryIO
+    from typing import BinaryIO, TypedDict
 
     from django.contrib.auth.models import AnonymousUser
+    from django_stubs_ext import WithAnnotations
 
     from apps.accounts.models import Team, User
     from apps.compute.engines.base import Observed
+
+    class _State(TypedDict):
+        state: str
+
+    NodeNow = WithAnnotations[Node, _State]
+
+SILENT_AFTER = timedelta(seconds=15)
 
 
 def jobs_visible_to(user: User | AnonymousUser) -> QuerySet[Job]:
@@ -67,6 +77,49 @@ def in_use() -> ledger.Amount:
     return ledger.total(
         ledger.Amount(**{name: float(row[name] or 0) for name in names}) for row in (jobs, others)
     )
+
+
+def nodes() -> QuerySet[NodeNow]:
+    """All nodes by name, each with its `state` (active, drained, silent) by the database's clock."""
+    state = Case(
+        When(seen_at__lt=Now() - SILENT_AFTER, then=Value("silent")),
+        When(drained_at__isnull=False, then=Value("drained")),
+        default=Value("active"),
+        output_field=CharField(),
+    )
+    return Node.objects.annotate(state=state).select_related("drained_by").order_by("name", "pk")
+
+
+def node_name() -> str:
+    """The name of this machine among the nodes."""
+    return settings.ATRIUM.node_name or socket.gethostname()[:100]
+
+
+def why_no_room(need: ledger.Amount, *, own: ledger.Amount | None = None) -> str:
+    """Why this machine cannot take `need` now, in words; empty when it can. `own` is what the asker holds already.
+
+    A portal whose node has not been heard yet takes what fits.
+    """
+    node = nodes().filter(name=node_name()).first()
+    if node is not None and (closed := _why_closed(node)):
+        return closed
+    return ledger.missing(need, capacity() - in_use() + (own or ledger.Amount()))
+
+
+def why_nothing_starts() -> str:
+    """Why no job starts anywhere, in words: all nodes are silent, so that nobody writes it to the jobs."""
+    node = nodes().order_by("-seen_at").first()
+    return _why_closed(node) if node is not None and node.state == "silent" else ""
+
+
+def _why_closed(node: NodeNow) -> str:
+    if node.state == "silent":
+        since = f"{node.seen_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return _("node %(name)s has been silent since %(since)s") % {"name": node.name, "since": since}
+    if node.state == "drained":
+        who = node.drained_by.get_username() if node.drained_by else "–"
+        return _("node %(name)s takes nothing new: drained by %(who)s") % {"name": node.name, "who": who}
+    return ""
 
 
 def queue_position(job: Job) -> int:

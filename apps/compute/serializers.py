@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from rest_framework import serializers
 
-from apps.compute.models import AllowedHost, Attempt, EgressRecord, Job
+from apps.compute.models import AllowedHost, Attempt, EgressRecord, Job, Node
 from apps.core.serializers import ModelSerializer, Serializer
 
 
@@ -106,6 +106,25 @@ class ScriptSerializer(Serializer[dict[str, Any]]):
     timeout_s = serializers.FloatField(min_value=0.1, default=3600)
     max_attempts = serializers.IntegerField(min_value=1, max_value=10, default=1)
     priority = serializers.IntegerField(min_value=1, max_value=9, default=5, help_text="1 is first.")
+
+
+class NodeSerializer(ModelSerializer[Node]):
+    """A machine that runs workloads: what it gives to them (`cpu`, `memory_mb`, `gpu`), and what it bears.
+
+    `load` is how many processes want one of its `cores`, on average over one minute.
+    """
+
+    state = serializers.ChoiceField(["active", "drained", "silent"], read_only=True)
+    labels = serializers.ListField(child=serializers.CharField(allow_blank=True, max_length=2000))
+    drained_by: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="username", read_only=True
+    )
+
+    class Meta:
+        model = Node
+        fields = ["id", "name", "state", "labels", "cpu", "memory_mb", "gpu", "cores", "all_memory_mb"]
+        fields += ["load", "used_memory_mb", "workloads", "seen_at", "drained_at", "drained_by"]
+        read_only_fields = [name for name in fields if name != "labels"]
 
 
 class AllowedHostSerializer(ModelSerializer[AllowedHost]):

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import connection
 
 from apps.compute import environments
-from apps.compute.services import attempts, egress
+from apps.compute.services import attempts, egress, nodes
 from apps.core import background
 
 RECONCILE_LOCK = 0x41544A52
@@ -40,7 +40,8 @@ def conclude_job(job_id: int) -> None:
 
 @background.every(1, "compute.reconcile")
 def reconcile() -> None:
-    """The safety net under all of the above; one round at a time."""
+    """The safety net under all of the above, one round at a time; and this machine's heartbeat."""
+    nodes.beat()  # also while another thread is in a long round
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [RECONCILE_LOCK])
         if not cursor.fetchone()[0]:

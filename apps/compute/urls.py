@@ -1,4 +1,4 @@
-"""Pages of jobs and of the machine that runs them."""
+"""Pages of jobs and of the machines that run them."""
 
 from django.urls import path
 
@@ -15,6 +15,11 @@ urlpatterns = [
     path("jobs/<int:pk>/retry/", views.retry, name="retry"),
     path("jobs/<int:pk>/log/", views.log, name="log"),
     path("jobs/<int:pk>/outputs/<path:path>", views.output, name="output"),
+    path("nodes/", views.node_list, name="nodes"),
+    path("nodes/<int:pk>/drain/", views.drain, name="drain"),
+    path("nodes/<int:pk>/resume/", views.resume, name="resume"),
+    path("nodes/<int:pk>/labels/", views.labels, name="labels"),
+    path("nodes/<int:pk>/remove/", views.remove_node, name="remove_node"),
     path("administration/compute/", views.machine, name="machine"),
     path("administration/network/", views.network, name="network"),
     path("administration/network/<int:pk>/enabled/", views.set_host_enabled, name="set_host_enabled"),

@@ -1,4 +1,4 @@
-"""Pages of jobs and of the machine that runs them."""
+"""Pages of jobs and of the machines that run them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from apps.compute.engines import sandbox
 from apps.compute.forms import HostForm, ScriptForm
 from apps.compute.labels import LEVEL_LABELS, hold_labels
 from apps.compute.ledger import CPU_SHARES_PER_CORE
-from apps.compute.models import AllowedHost, Job
+from apps.compute.models import AllowedHost, Job, Node
 from apps.compute.panels import panels_for
-from apps.compute.policy import may_cancel_job, may_retry_job
+from apps.compute.policy import may_cancel_job, may_retry_job, may_see_nodes
 from apps.compute.selectors import (
     advice_on,
     allowed_hosts,
@@ -37,10 +37,12 @@ from apps.compute.selectors import (
     jobs_visible_to,
     kinds_visible_to,
     log_parts,
+    nodes,
     purposes_of,
     queue_position,
     teams_to_submit_for,
     usage_of,
+    why_nothing_starts,
     workloads,
 )
 from apps.compute.services import cancel_job, retry_job, submit_script
@@ -109,6 +111,7 @@ def _state_of(request: HttpRequest, job: Job) -> dict[str, Any]:
         "advice": advice_on(job),
         "may_cancel": may_cancel_job(request.user, job),
         "may_retry": may_retry_job(request.user, job),
+        "waits": (why_nothing_starts() or job.reason_words) if job.status == Job.Status.QUEUED else "",
         "position": queue_position(job) if job.status == Job.Status.QUEUED else None,
         "seconds": (end - job.started_at).total_seconds() if job.started_at else None,
         "attempts": list(job.attempts.order_by("-number")[:20]),
@@ -226,6 +229,62 @@ def machine(request: HttpRequest) -> HttpResponse:
         ],
     }
     return render(request, "compute/machine.html", context)
+
+
+MOST_NODES = 200
+
+
+@login_required
+@require_GET
+def node_list(request: HttpRequest) -> HttpResponse:
+    """The machines that run workloads, and what they bear: for operators and administrators."""
+    require(may_see_nodes(request.user))
+    rows = nodes()[:MOST_NODES]
+    return render(request, "compute/nodes.html", {"nodes": rows, "may_change": may_administer(request.user)})
+
+
+@login_required
+@require_POST
+def drain(request: HttpRequest, pk: int) -> HttpResponse:
+    """Let a node take nothing new."""
+    node = services.drain_node(_node(request, pk), by=cast("User", request.user))
+    messages.success(request, _("%(node)s takes nothing new from now on.") % {"node": node})
+    return redirect("jobs:nodes")
+
+
+@login_required
+@require_POST
+def resume(request: HttpRequest, pk: int) -> HttpResponse:
+    """Let a node take work again."""
+    node = services.resume_node(_node(request, pk), by=cast("User", request.user))
+    messages.success(request, _("%(node)s takes new work again.") % {"node": node})
+    return redirect("jobs:nodes")
+
+
+@login_required
+@require_POST
+def labels(request: HttpRequest, pk: int) -> HttpResponse:
+    """Give a node other labels."""
+    words = re.split("[,，、]", request.POST.get("labels", ""))
+    node = services.label_node(_node(request, pk), words, by=cast("User", request.user))
+    messages.success(request, _("The labels of %(node)s are saved.") % {"node": node})
+    return redirect("jobs:nodes")
+
+
+@login_required
+@require_POST
+def remove_node(request: HttpRequest, pk: int) -> HttpResponse:
+    """Forget a silent node."""
+    services.remove_node(_node(request, pk), by=cast("User", request.user))
+    return redirect("jobs:nodes")
+
+
+def _node(request: HttpRequest, pk: int) -> Node:
+    require(may_see_nodes(request.user))
+    found = nodes().filter(pk=pk).first()
+    if found is None:
+        raise NotFound(_("There is no node %(pk)d.") % {"pk": pk})
+    return found
 
 
 @login_required

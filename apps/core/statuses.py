@@ -102,4 +102,6 @@ WORDS = (
     _("Skipped"),
     _("Off"),
     _("Allowed"),
+    _("Drained"),
+    _("Silent"),
 )

@@ -12,7 +12,7 @@ from apps.accounts.services import create_token, revoke_token
 from apps.compute import environments, ledger
 from apps.compute.adapters import engine
 from apps.compute.engines.base import EngineError, Observed
-from apps.compute.selectors import capacity, in_use
+from apps.compute.selectors import why_no_room
 from apps.compute.services import remove_workload, start_workload, stop_workload, workload_log
 from apps.core import turns
 from apps.core.errors import PortalError, Unavailable
@@ -126,7 +126,7 @@ def why_it_waits(workspace: Workspace) -> str:
             "name": environments.in_words(workspace.environment)
         }
     size = workspace.size
-    short = ledger.missing(ledger.Amount(size.cpu, size.memory_mb), capacity() - in_use())
+    short = why_no_room(ledger.Amount(size.cpu, size.memory_mb))
     return _("Waits for room: %(why)s.") % {"why": short} if short else ""
 
 

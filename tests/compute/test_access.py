@@ -3,7 +3,8 @@
 import pytest
 
 from apps.compute import api_urls, services, urls
-from apps.compute.models import AllowedHost, Job
+from apps.compute.models import AllowedHost, Job, Node
+from apps.compute.services import nodes
 from tests.access import PEOPLE, Row, differences, uncovered
 from tests.factories import put_files
 
@@ -13,6 +14,10 @@ API_EVERYBODY = (401, 200, 200, 200, 200, 200)
 TEAM = (302, 200, 200, 200, 404, 200)
 API_TEAM = (401, 200, 200, 200, 404, 200)
 ADMIN = (302, 403, 403, 403, 403, 200)
+OPERATORS = (302, 403, 403, 200, 403, 200)
+API_OPERATORS = (401, 403, 403, 200, 403, 200)
+CHANGES = (302, 403, 403, 403, 403, 302)
+API_CHANGES = (401, 403, 403, 403, 403, 200)
 SCRIPT = {"title": "Count", "team": "radio", "script": "print(1)"}
 
 # visitor, developer (whose job it is), qa, operator, outsider, admin.
@@ -36,6 +41,17 @@ TABLE = [
     Row("POST", A + "jobs/{other}/cancel/", (401, 200, 403, 403, 404, 403)),
     Row("POST", "/jobs/{failed}/retry/", (302, 302, 403, 403, 404, 403)),
     Row("POST", A + "jobs/{failed_too}/retry/", (401, 200, 403, 403, 404, 403)),
+    Row("GET", "/nodes/", OPERATORS),
+    Row("POST", "/nodes/{node}/drain/", CHANGES),
+    Row("POST", "/nodes/{node}/resume/", CHANGES),
+    Row("POST", "/nodes/{node}/labels/", CHANGES, {"labels": "rack 3"}),
+    Row("POST", "/nodes/{node}/remove/", (302, 403, 403, 403, 403, 409)),
+    Row("GET", f"{A}nodes/", API_OPERATORS),
+    Row("GET", A + "nodes/{node}/", API_OPERATORS),
+    Row("PATCH", A + "nodes/{node}/", API_CHANGES, {"labels": ["rack 3"]}),
+    Row("POST", A + "nodes/{node}/drain/", API_CHANGES),
+    Row("POST", A + "nodes/{node}/resume/", API_CHANGES),
+    Row("DELETE", A + "nodes/{node}/", (401, 403, 403, 403, 403, 409)),
     Row("GET", "/administration/compute/", ADMIN),
     Row("GET", "/administration/network/", ADMIN),
     Row("POST", "/administration/network/", (302, 403, 403, 403, 403, 422)),
@@ -57,6 +73,7 @@ def names(radio, ada, fake):
         Job.objects.filter(pk=made.pk).update(status=status, **facts)
         return made.pk
 
+    nodes.beat(now=True)
     table = {"table.csv": {"sha256": put_files({"t": b"a,b\n"})["t"], "size": 4}}
     return {
         "job": job(),
@@ -65,6 +82,7 @@ def names(radio, ada, fake):
         "failed_too": job("failed"),
         "done": job("succeeded", outputs=table),
         "host": AllowedHost.objects.create(pattern="pypi.example.org").pk,
+        "node": Node.objects.get().pk,
         "machine": AllowedHost.objects.create(pattern="git.example.org", source="machine").pk,
     }
 

@@ -23,7 +23,7 @@ from apps.compute.adapters import engine, package_clients, package_clients_asked
 from apps.compute.engines.base import EngineError, File, Mount, Resources, Workload
 from apps.compute.job_environment import variables_for
 from apps.compute.models import Attempt, Job, Reservation, failure_in
-from apps.compute.selectors import capacity, in_use
+from apps.compute.selectors import why_no_room
 from apps.compute.services.jobs import finished
 from apps.compute.services.told import told_by
 from apps.core import background, objects, secrets
@@ -109,7 +109,7 @@ def _why_it_waits(job: Job) -> str:
     if job.network == Job.Network.FORWARDER and _hosts_are_looked_up(job):
         return _("waits until this machine's package clients have told which hosts they use")
     needs = ledger.Amount(job.resources["cpu"], job.resources["memory_mb"], job.resources["gpu"])
-    short = ledger.missing(needs, capacity() - in_use())
+    short = why_no_room(needs)
     return _("waits: %(why)s") % {"why": short} if short else ""
 
 

@@ -16,7 +16,7 @@ from apps.compute.adapters import engine, package_clients, package_clients_asked
 from apps.compute.engines.base import EngineError
 from apps.compute.models import Reservation
 from apps.compute.policy import may_run_code
-from apps.compute.selectors import capacity, in_use
+from apps.compute.selectors import why_no_room
 from apps.compute.services.attempts import ledger_locked
 from apps.core.errors import Invalid, Unavailable
 from apps.core.policy import require
@@ -52,8 +52,7 @@ def start_workload(
     with ledger_locked():
         if not Reservation.objects.filter(pk=workload.id).exists():
             amount = held or ledger.Amount(needs.cpu, needs.memory_mb, needs.gpu)
-            short = ledger.missing(amount, capacity() - in_use())
-            if short:
+            if short := why_no_room(amount):
                 raise Unavailable(_("It waits for room: %(why)s.") % {"why": short}, retry_after=5)
             Reservation.objects.create(
                 workload_id=workload.id,
@@ -77,7 +76,7 @@ def grow_reservation(workload_id: str, needs: ledger.Amount, *, purpose: str, by
     with ledger_locked():
         row = Reservation.objects.get(pk=workload_id)
         own = ledger.Amount(row.cpu, row.memory_mb, row.gpu)
-        if short := ledger.missing(needs, capacity() - in_use() + own):
+        if short := why_no_room(needs, own=own):
             raise Unavailable(_("It waits for room: %(why)s.") % {"why": short}, retry_after=5)
         row.cpu, row.memory_mb, row.gpu = needs.cpu, round(needs.memory_mb), needs.gpu
         row.purpose = purpose[:200]

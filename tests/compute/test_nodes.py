@@ -1,0 +1,189 @@
+"""Nodes: what they say of themselves, and that a silent or drained one takes nothing new."""
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.compute import tasks
+from apps.compute.engines.base import Resources, Workload
+from apps.compute.models import Job, Node, Reservation
+from apps.compute.selectors import capacity, why_no_room
+from apps.compute.services import (
+    attempts,
+    drain_node,
+    grow_reservation,
+    label_node,
+    nodes,
+    remove_node,
+    resume_node,
+    start_workload,
+)
+from apps.core.errors import Conflict, Invalid, NotAllowed, Unavailable
+from apps.core.models import AuditEntry
+
+from .conftest import submit
+
+
+@pytest.fixture
+def node(fake) -> Node:
+    nodes.beat(now=True)
+    return Node.objects.get()
+
+
+def fall_silent(node: Node) -> None:
+    Node.objects.filter(pk=node.pk).update(seen_at=timezone.now() - timedelta(seconds=20))
+
+
+def start(job: Job) -> Job:
+    attempts.start_job(job.pk)
+    job.refresh_from_db()
+    return job
+
+
+def workload(name: str = "w1") -> Workload:
+    return Workload(id=name, argv=["run"], environment=None, resources=Resources(cpu=1, memory_mb=64))
+
+
+def test_heartbeat_says_what_the_machine_gives_and_bears(ada, radio, fake):
+    start(submit(radio, ada, "run"))
+
+    nodes.beat(now=True)
+
+    node, gives = Node.objects.get(), capacity()
+    assert (node.cpu, node.memory_mb, node.workloads) == (gives.cpu, gives.memory_mb, 1)
+    assert 0 < node.used_memory_mb < node.all_memory_mb
+    assert timezone.now() - node.seen_at < timedelta(seconds=5)
+
+
+def test_heartbeat_costs_one_statement_and_leaves_what_people_said(root, node, django_assert_num_queries):
+    label_node(node, ["rack 3"], by=root)
+    drain_node(node, by=root)
+
+    with django_assert_num_queries(1):
+        nodes.beat(now=True)
+    with django_assert_num_queries(0):
+        nodes.beat()  # a second has not passed, let alone three
+
+    node.refresh_from_db()
+    assert (node.labels, node.drained_by) == (["rack 3"], root)
+
+
+def test_before_the_first_heartbeat_everything_is_as_it_was(ada, radio, fake):
+    assert not Node.objects.exists()
+    assert start(submit(radio, ada, "run")).status == "running"
+
+
+def test_job_waits_for_a_silent_node_and_starts_after_its_next_heartbeat(ada, radio, node, monkeypatch):
+    fall_silent(node)
+
+    job = start(submit(radio, ada, "run"))
+    assert job.status == "queued"
+    assert job.reason.startswith(f"waits: node {node} has been silent since 20")
+
+    monkeypatch.setattr(nodes, "_beats_at", float("-inf"))  # three seconds have passed
+    tasks.reconcile()
+    job.refresh_from_db()
+    assert (job.status, job.reason) == ("running", "")
+
+
+def test_page_of_a_job_says_that_no_worker_is_there_to_start_it(client, ada, radio, node):
+    job = submit(radio, ada, "run")
+    fall_silent(node)
+    client.force_login(ada)
+
+    page = client.get(reverse("jobs:detail", args=[job.pk])).content.decode()
+
+    assert f"node {node} has been silent since" in page
+
+
+def test_drained_node_takes_nothing_new_and_what_runs_goes_on(ada, root, radio, node):
+    before, after = submit(radio, ada, "run"), submit(radio, ada, "run")
+    start(before)
+    start_workload(workload(), by=root)
+
+    drain_node(node, by=root)
+
+    assert start(after).reason == f"waits: node {node} takes nothing new: drained by root"
+    with pytest.raises(Unavailable, match="drained by root"):
+        start_workload(workload("w2"), by=root)
+    start_workload(workload(), by=root)  # it is admitted already
+    with pytest.raises(Unavailable, match="drained by root"):
+        grow_reservation("w1", capacity(), purpose="somebody's", by=root)
+    attempts.reconcile()
+    before.refresh_from_db()
+    assert before.status == "running"
+    assert list(Reservation.objects.values_list("pk", flat=True)) == ["w1"]
+
+    resume_node(node, by=root)
+    assert start(after).status == "running"
+    told = AuditEntry.objects.filter(action__startswith="compute.node").order_by("pk")
+    assert list(told.values_list("action", "actor_name")) == [
+        ("compute.node.drained", "root"),
+        ("compute.node.resumed", "root"),
+    ]
+
+
+def test_another_machine_that_is_gone_holds_up_nobody(root, node):
+    gone = Node.objects.get()
+    gone.pk, gone.name = None, "old"
+    gone.save()
+    fall_silent(gone)
+
+    assert why_no_room(capacity()) == ""
+    with pytest.raises(Conflict, match="is alive"):
+        remove_node(node, by=root)
+    remove_node(gone, by=root)
+    assert list(Node.objects.all()) == [node]
+    assert AuditEntry.objects.get().action == "compute.node.removed"
+
+
+def test_labels_are_words(root, node):
+    assert label_node(node, [" rack  3", "", "quiet", "quiet"], by=root).labels == ["rack 3", "quiet"]
+    with pytest.raises(Invalid, match="64 characters"):
+        label_node(node, ["x" * 64], by=root)
+    with pytest.raises(Invalid, match="21 labels"):
+        label_node(node, [str(n) for n in range(21)], by=root)
+
+
+@pytest.mark.parametrize("change", [drain_node, resume_node, remove_node])
+def test_only_an_administrator_changes_a_node(ole, node, change):
+    with pytest.raises(NotAllowed):
+        change(node, by=ole)
+
+
+def test_list_shows_each_state_at_a_constant_cost(client, ole, root, node, django_assert_max_num_queries):
+    node = drain_node(node, by=root)
+    client.force_login(ole)
+    for number in range(20):
+        node.pk, node.name = None, f"n{number}"
+        node.save()
+    fall_silent(node)
+
+    with django_assert_max_num_queries(12):
+        page = client.get(reverse("jobs:nodes")).content.decode()
+
+    assert "Silent" in page
+    assert "drained by root" in page
+    assert "Drain this node?" not in page
+    states = {row["name"]: row["state"] for row in client.get("/api/v1/nodes/").json()["results"]}
+    assert (states["n0"], states["n19"]) == ("drained", "silent")
+
+
+def test_administrator_drains_labels_and_takes_back_on_the_page(client, root, node):
+    client.force_login(root)
+
+    client.post(reverse("jobs:drain", args=[node.pk]))
+    client.post(reverse("jobs:labels", args=[node.pk]), {"labels": "rack 3，quiet"})
+    page = client.get(reverse("jobs:nodes")).content.decode()
+
+    assert "Let this node take work again?" in page
+    assert '<span class="tag">rack 3</span>' in page
+    client.post(reverse("jobs:resume", args=[node.pk]))
+    assert Node.objects.get().drained_at is None
+
+
+def test_empty_list_says_when_a_machine_appears(client, root):
+    client.force_login(root)
+    assert "No node has been heard yet" in client.get(reverse("jobs:nodes")).content.decode()
