@@ -73,9 +73,24 @@ function refresh(now) {
   if (text === last) return;
   const first = last === null && now.status === state.dataset.status && !["starting", "running"].includes(now.status);
   last = text;
-  if (first || document.querySelector("#job-state dialog[open]")) return;
-  window.htmx.ajax("GET", state.dataset.url, { target: "#job-state", swap: "innerHTML" });
+  if (!first) fetchState();
 }
+
+// A dialog that somebody has open stays; what changed meanwhile is fetched when it closes.
+let missed = false;
+function fetchState() {
+  missed = isAsked();
+  if (!missed) window.htmx.ajax("GET", state.dataset.url, { target: "#job-state", swap: "innerHTML" });
+}
+function isAsked() {
+  return document.querySelector("#job-state dialog[open]") !== null;
+}
+state.addEventListener("htmx:beforeSwap", (event) => {
+  if (!isAsked()) return;
+  event.detail.shouldSwap = false;
+  missed = true;
+});
+state.addEventListener("close", () => missed && fetchState(), true);
 
 connect(log.dataset.socket, (message) => {
   if ("attempt" in message) {
