@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from django.db import InterfaceError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError
 
 from apps.compute.egress import Rule
 from apps.compute.services.egress import Use
@@ -58,6 +58,20 @@ def test_what_was_asked_is_written_down_when_the_database_is_back(database, erro
 
     asyncio.run(asked_twice())
     assert database.rows == {ASKED: Use(connections=2)}
+
+
+def test_rows_that_the_database_does_not_take_hold_up_no_others(database):
+    async def asked_twice():
+        ways = outside.Outside()
+        await refused(ways)
+        database.away = DataError("too long")
+        await ways._write_down()
+        database.away = None
+        await refused(ways)
+        await ways._write_down()
+
+    asyncio.run(asked_twice())
+    assert database.rows == {ASKED: Use(connections=1)}
 
 
 def test_the_last_known_list_counts_while_the_database_is_away(database):

@@ -19,7 +19,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from channels.db import database_sync_to_async
-from django.db import Error as DatabaseAway
+from django.db import DatabaseError, InterfaceError, OperationalError
 
 from apps.compute import egress
 from apps.compute.egress import Rule
@@ -40,6 +40,8 @@ MOST_TUNNELS = 128
 MOST_HOSTS_NOTED = 200
 """Per workload: further hosts are noted together, so that no code can fill the records."""
 OTHERS = "…"
+AWAY = (OperationalError, InterfaceError)
+"""The database does not answer, and will."""
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -72,10 +74,12 @@ class Outside:
             return
         try:
             await database_sync_to_async(record_egress, thread_sensitive=False)(uses)
-        except DatabaseAway as error:
+        except AWAY as error:
             log.warning("what sandboxes asked of the network is written down later: %s", error)
             for (workload_id, host, port, allowed), use in uses.items():
                 self._use(workload_id, host, port, allowed=allowed).add(use)
+        except DatabaseError:  # rows that it does not take: kept, they would hold up all that follow
+            log.exception("what sandboxes asked of the network was not written down")
 
     async def rule_for(self, host: str, port: int) -> Rule | None:
         """The entry of the list that opens a host now, two seconds old at most; older while the database is away.
@@ -86,7 +90,7 @@ class Outside:
         if now - self._rules_at > KNOWS_S:
             try:
                 self._rules = await database_sync_to_async(egress_rules, thread_sensitive=False)()
-            except DatabaseAway as error:
+            except AWAY as error:
                 if self._rules is None:
                     raise Unavailable(
                         "the list of hosts cannot be read now; try again in a moment"
