@@ -4,5 +4,6 @@ from typing import Any
 
 from apps.compute.routing import websocket_urlpatterns as of_compute
 from apps.requests.routing import websocket_urlpatterns as of_requests
+from apps.workbench.routing import websocket_urlpatterns as of_workbench
 
-websocket_urlpatterns: list[Any] = [*of_requests, *of_compute]
+websocket_urlpatterns: list[Any] = [*of_requests, *of_compute, *of_workbench]

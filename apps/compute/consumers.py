@@ -1,4 +1,4 @@
-"""The live log of a job."""
+"""Live logs: of a job, and of whatever an upper app follows the same way."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import asyncio
 import codecs
 import contextlib
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from channels.db import database_sync_to_async
@@ -22,16 +25,33 @@ WAITING_EVERY_S = 0.15
 IDLE_EVERY_S = 2.0
 
 
-class JobConsumer(AsyncJsonWebsocketConsumer):
-    """`/ws/jobs/<pk>/`: the newest attempt's output from its first line, and a word when the state changes.
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Something with a log, as a viewer sees it now."""
 
-    Sends `{"attempt": n}` before an attempt's output, also at each connection, `{"log": text}`, `{"state": {…}}`.
-    Who may see the job is asked anew at every look at the row.
+    series: Any
+    """Another one begins the log anew: the number of an attempt."""
+    ended: bool
+    look_again_s: float
+    state: dict[str, Any]
+    read: Callable[[Any], tuple[bytes, Any]]
+    """What follows a place in the log (None: its beginning), and the place after it."""
+
+
+class LogConsumer(AsyncJsonWebsocketConsumer):
+    """A live log from its first line, and a word when the state changes; a subclass says what is followed.
+
+    Sends `{"attempt": n}` before a series' output, also at each connection, `{"log": text}`, `{"state": {…}}`.
+    Who may see it is asked anew at every look at the row.
     """
+
+    def followed(self, viewer: User, pk: int) -> Followed | None:
+        """What `viewer` may follow under that key; None when nothing."""
+        raise NotImplementedError
 
     async def connect(self) -> None:
         self.user_id = self.scope["user"].pk if self.scope["user"].is_authenticated else None
-        self.job_id = self.scope["url_route"]["kwargs"]["pk"]
+        self.pk = self.scope["url_route"]["kwargs"]["pk"]
         self.follower: asyncio.Task[None] | None = None
         await self.accept()
         if self.user_id is None:
@@ -48,40 +68,50 @@ class JobConsumer(AsyncJsonWebsocketConsumer):
                 await self.follower
 
     @database_sync_to_async
-    def _look(self) -> Job | None:
+    def _look(self) -> Followed | None:
         viewer = User.objects.filter(pk=self.user_id or 0, is_active=True).first()
-        return jobs_visible_to(viewer).filter(pk=self.job_id).first() if viewer else None
+        return self.followed(viewer, self.pk) if viewer else None
 
     async def _send_everything(self) -> None:
-        attempt, offset = 0, 0
+        series, place = None, None
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        looked, job, told = 0.0, None, None
+        looked, seen, told = 0.0, None, None
         while True:
-            if time.monotonic() - looked >= _pause(job):
-                job, looked = await self._look(), time.monotonic()
-                if job is None:
+            if seen is None or time.monotonic() - looked >= seen.look_again_s:
+                seen, looked = await self._look(), time.monotonic()
+                if seen is None:
                     await self.close(code=NOT_FOUND)
                     return
-            assert job is not None
-            if job.attempt != attempt:
-                attempt, offset = job.attempt, 0
+            if seen.series != series:
+                series, place = seen.series, None
                 decoder.reset()
-                await self.send_json({"attempt": attempt})
-            data, offset = await database_sync_to_async(job_log)(job, offset, attempt=attempt or None)
+                await self.send_json({"attempt": series})
+            data, place = await database_sync_to_async(seen.read)(place)
             if data:
                 await self.send_json({"log": decoder.decode(data)})
                 continue
-            state = _state(job)
-            if state != told:
-                told = state
-                await self.send_json({"state": state})
-            await asyncio.sleep(STATE_EVERY_S if job.ended else LOG_EVERY_S)
+            if seen.state != told:
+                told = seen.state
+                await self.send_json({"state": told})
+            await asyncio.sleep(STATE_EVERY_S if seen.ended else LOG_EVERY_S)
 
 
-def _pause(job: Job | None) -> float:
+class JobConsumer(LogConsumer):
+    """`/ws/jobs/<pk>/`: the newest attempt's output."""
+
+    def followed(self, viewer: User, pk: int) -> Followed | None:
+        job = jobs_visible_to(viewer).filter(pk=pk).first()
+        if job is None:
+            return None
+        return Followed(job.attempt or None, job.ended, _pause(job), _state(job), partial(_read, job))
+
+
+def _read(job: Job, offset: int | None) -> tuple[bytes, int]:
+    return job_log(job, offset or 0, attempt=job.attempt or None)
+
+
+def _pause(job: Job) -> float:
     """Seconds between two looks at the row."""
-    if job is None:
-        return 0.0
     if job.ended:
         return IDLE_EVERY_S
     return STATE_EVERY_S if job.status == Job.Status.RUNNING else WAITING_EVERY_S

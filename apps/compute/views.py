@@ -126,7 +126,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     job = job_visible_to(request.user, pk)
     head, _offset = job_log(job, 0, FIRST_BYTES)
     context = {**_state_of(request, job), "head": head.decode(errors="replace"), "panels": panels_for(job)}
-    context |= _usage(job)
+    context |= _usage(job) | {"socket": f"/ws/jobs/{job.pk}/"}
     return render(request, "compute/detail.html", context)
 
 

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
 from django.db.models import Prefetch
-from django.http import FileResponse
+from django.http import FileResponse, StreamingHttpResponse
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -23,7 +23,7 @@ from apps.core.errors import Invalid
 from apps.core.policy import require
 from apps.datasets.models import DatasetVersion
 from apps.datasets.selectors import version_by_name
-from apps.workbench import packages, recipes, registering, services, snapshots, sweeps
+from apps.workbench import install_log, packages, recipes, registering, services, snapshots, sweeps
 from apps.workbench.models import Environment, Recipe, Registration, Sweep, Workspace
 from apps.workbench.placing import calls_draft, calls_named, put_notebook
 from apps.workbench.policy import may_publish_recipe, may_see_experiments
@@ -249,6 +249,13 @@ class EnvironmentViewSet(
         """Try a failed one again."""
         person = cast("User", request.user)
         return Response(EnvironmentSerializer(packages.retry_environment(self.get_object(), by=person)).data)
+
+    @extend_schema(responses={(200, "text/plain"): OpenApiTypes.STR})
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def log(self, request: Request, pk: str = "") -> StreamingHttpResponse:
+        """What was said while it was made: by the job that chooses the versions, then by the installer."""
+        parts = install_log.whole(self.get_object())
+        return StreamingHttpResponse(parts, content_type="text/plain; charset=utf-8")
 
 
 class RegistrationViewSet(

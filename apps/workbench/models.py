@@ -171,6 +171,8 @@ class Environment(models.Model):
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.LOCKING)
     reason = models.TextField(blank=True)
     job_id = models.BigIntegerField(null=True, help_text="The job that locked it last.")
+    steps = models.JSONField(default=dict, help_text="Name of each step that began, to the moment.")
+    ended_at = models.DateTimeField(null=True)
     lock_name = models.CharField(max_length=60, blank=True)
     lock_sha256 = models.CharField(max_length=64, blank=True)
     workspace = models.ForeignKey(
@@ -188,6 +190,26 @@ class Environment(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("workbench:environment", args=[self.pk])
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self.status in (self.Status.READY, self.Status.FAILED)
+
+
+class InstallOutput(models.Model):
+    """A piece of what the installer of an environment said, in the order of the keys."""
+
+    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="+")
+    text = models.TextField()
+
+    class Meta:
+        verbose_name = _("installer's output")
+        verbose_name_plural = _("installer's output")
+        indexes = [models.Index(fields=["environment", "id"], name="install_output_in_order")]
+
+    def __str__(self) -> str:
+        return self.text[:80]
 
 
 class Entry(models.Model):

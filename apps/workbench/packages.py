@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.catalog import requirements
@@ -20,7 +21,8 @@ from apps.core import audit, background, objects, turns
 from apps.core.errors import Invalid, PortalError
 from apps.core.policy import require
 from apps.core.urns import urn
-from apps.workbench.models import Environment
+from apps.workbench.install_log import RESOLVE, InstallLog
+from apps.workbench.models import Environment, InstallOutput
 from apps.workbench.policy import may_edit_workspace, may_make_environment
 
 if TYPE_CHECKING:
@@ -113,7 +115,8 @@ def _names(home: Path, *parts: str) -> list[str]:
 def retry_environment(environment: Environment, *, by: User) -> Environment:
     """Lock and install a failed environment anew. Raises NotAllowed, IllegalMove, StaleWrite."""
     require(may_make_environment(by, environment.team))
-    Environment.lifecycle.move(environment, "locking", by=by, reason="")
+    Environment.lifecycle.move(environment, "locking", by=by, reason="", ended_at=None, steps={})
+    InstallOutput.objects.filter(environment=environment).delete()
     _submit(environment, by=by)
     return environment
 
@@ -122,10 +125,15 @@ def _submit(environment: Environment, *, by: User) -> None:
     try:
         job = _locking_job(environment, by=by)
     except PortalError as error:
-        Environment.lifecycle.move(environment, "failed", by=None, reason=error.message)
+        _fail(environment, error.message)
         return
-    Environment.objects.filter(pk=environment.pk).update(job_id=job.pk)
-    environment.job_id = job.pk
+    environment.job_id, environment.steps = job.pk, {RESOLVE: timezone.now().isoformat()}
+    environment.save(update_fields=["job_id", "steps"])
+
+
+def _fail(environment: Environment, reason: str) -> None:
+    facts = {"reason": reason[:_REASON_LENGTH], "ended_at": timezone.now()}
+    Environment.lifecycle.move(environment, "failed", by=None, **facts)
 
 
 def _locking_job(environment: Environment, *, by: User) -> Job:
@@ -156,8 +164,7 @@ def when_locked(key: str, facts: dict[str, Any]) -> None:
         return
     lock = lock_of(job)
     if lock is None:
-        reason = why_no_lock(job)["message"][:_REASON_LENGTH]
-        Environment.lifecycle.move(environment, "failed", by=None, reason=reason)
+        _fail(environment, why_no_lock(job)["message"])
         return
     with transaction.atomic():
         facts = {"lock_name": lock.environment, "lock_sha256": lock.sha256}
@@ -184,12 +191,14 @@ def install_environment(pk: int) -> None:
 
 def _install(environment: Environment) -> None:
     have_lock(environment.lock_name, environment.lock_sha256)
+    written = InstallLog(environment)
+    written.begin()
     try:
-        environments.build(environment.lock_name, say=log.info)
+        environments.build(environment.lock_name, say=log.info, watch=written)
     except environments.BuildError as error:
-        Environment.lifecycle.move(environment, "failed", by=None, reason=str(error)[:_REASON_LENGTH])
+        _fail(environment, str(error))
     else:
-        Environment.lifecycle.move(environment, "ready", by=None)
+        Environment.lifecycle.move(environment, "ready", by=None, ended_at=timezone.now())
 
 
 def pins_of(environment: Environment) -> Iterable[tuple[str, str]]:

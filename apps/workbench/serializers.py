@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.compute.environments.diagnosis import what_happened
 from apps.core.serializers import ModelSerializer, Serializer
 from apps.workbench.models import (
     Environment,
@@ -61,13 +62,19 @@ class EnvironmentSerializer(ModelSerializer[Environment]):
         slug_field="username", read_only=True
     )
 
+    what_to_do = serializers.SerializerMethodField()
+
     class Meta:
         model = Environment
         fields = [
-            *("id", "name", "team", "requirements", "status", "reason", "job_id", "lock_name"),
-            *("lock_sha256", "workspace", "created_by", "created_at"),
+            *("id", "name", "team", "requirements", "status", "reason", "what_to_do", "steps", "job_id"),
+            *("lock_name", "lock_sha256", "workspace", "created_by", "created_at", "ended_at"),
         ]
         read_only_fields = fields
+
+    def get_what_to_do(self, environment: Environment) -> str:
+        """For one that failed: what happened and what to do, in the reader's language."""
+        return " ".join(what_happened(environment.reason)) if environment.status == "failed" else ""
 
 
 class NewEnvironmentSerializer(Serializer[dict[str, Any]]):

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.workbench.views import experiments, notebooks, placing, recipes, sweeps
+from apps.workbench.views import environments, experiments, notebooks, placing, recipes, sweeps
 from apps.workbench.views import workspaces as views
 
 app_name = "workbench"
@@ -32,10 +32,12 @@ urlpatterns = [
     path("workspaces/<int:pk>/settings/", views.settings_page, name="settings"),
     path("workspaces/<int:pk>/clone/", views.clone, name="clone"),
     path("workspaces/<int:pk>/environment/", views.save_environment, name="save_environment"),
-    path("environments/", views.environments, name="environments"),
-    path("environments/new/", views.new_environment, name="new_environment"),
-    path("environments/<int:pk>/", views.environment, name="environment"),
-    path("environments/<int:pk>/retry/", views.retry_environment, name="retry_environment"),
+    path("environments/", environments.environments, name="environments"),
+    path("environments/new/", environments.new_environment, name="new_environment"),
+    path("environments/<int:pk>/", environments.environment, name="environment"),
+    path("environments/<int:pk>/state/", environments.environment_state, name="environment_state"),
+    path("environments/<int:pk>/log/", environments.environment_log, name="environment_log"),
+    path("environments/<int:pk>/retry/", environments.retry_environment, name="retry_environment"),
     path("sweeps/", sweeps.sweep_list, name="sweeps"),
     path("sweeps/from-job/<int:pk>/", sweeps.new_sweep, name="new_sweep"),
     path("sweeps/<int:pk>/", sweeps.sweep, name="sweep"),

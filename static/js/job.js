@@ -1,7 +1,9 @@
-// A job's page: the log from the first line, search, follow, and the state when it changes.
+// The page of a job, or of an environment that is made: the log from the first line, search, follow, the state when it
+// changes, and the time that goes by.
 import { connect } from "atrium/live";
 
 const MOST_LINES = 20000;
+const MOVING = ["starting", "running", "locking", "building"];
 const log = document.getElementById("log");
 const find = document.getElementById("log-find");
 const found = document.getElementById("log-found");
@@ -71,7 +73,7 @@ let last = null;
 function refresh(now) {
   const text = JSON.stringify(now);
   if (text === last) return;
-  const first = last === null && now.status === state.dataset.status && !["starting", "running"].includes(now.status);
+  const first = last === null && now.status === state.dataset.status && !MOVING.includes(now.status);
   last = text;
   if (!first) fetchState();
 }
@@ -109,3 +111,16 @@ log.addEventListener("scroll", () => {
   const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 24;
   if (!atEnd && document.activeElement === log) follow.checked = false;
 });
+
+function spoken(seconds) {
+  const parts = [[Math.floor(seconds / 3600), "h"], [Math.floor(seconds / 60) % 60, "min"], [seconds % 60, "s"]];
+  const first = parts.findIndex(([amount]) => amount);
+  return parts.slice(first < 0 ? 2 : first).slice(0, 2).map(([amount, unit]) => `${amount}\u00a0${unit}`).join("\u00a0");
+}
+
+function tick() {
+  for (const element of state.querySelectorAll("[data-since]")) {
+    element.textContent = spoken(Math.max(0, Math.round((Date.now() - Date.parse(element.dataset.since)) / 1000)));
+  }
+}
+setInterval(tick, 1000);

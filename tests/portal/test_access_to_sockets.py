@@ -10,6 +10,7 @@ from django.db import connections
 from django.test import Client
 
 from apps.compute import services
+from apps.workbench.models import Environment
 from portal.asgi import portal
 from portal.routing import websocket_urlpatterns
 from tests.access import PEOPLE
@@ -20,6 +21,7 @@ IN, NOT_LOGGED_IN, NOT_FOUND = "in", 4401, 4404
 TABLE = {
     "ws/notifications/": (NOT_LOGGED_IN, IN, IN, IN, IN, IN),
     "ws/jobs/<int:pk>/": (NOT_LOGGED_IN, IN, IN, IN, NOT_FOUND, IN),
+    "ws/environments/<int:pk>/": (NOT_LOGGED_IN, IN, NOT_FOUND, NOT_FOUND, NOT_FOUND, IN),
 }
 
 
@@ -33,7 +35,9 @@ async def _close_connections():
 @pytest.fixture
 def job(radio, ada, monkeypatch):
     monkeypatch.setattr("apps.core.background.enqueue", lambda *args, **facts: True)
-    return services.submit_job("script", "A job", by=ada, team=radio, argv=["run"])
+    job = services.submit_job("script", "A job", by=ada, team=radio, argv=["run"])
+    Environment.objects.create(pk=job.pk, name="words", team=radio, created_by=ada, job_id=job.pk)
+    return job
 
 
 @pytest.fixture

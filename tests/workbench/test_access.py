@@ -73,6 +73,9 @@ TABLE = [
     Row("GET", "/environments/", EVERYBODY),
     Row("GET", "/environments/new/", EVERYBODY),
     Row("GET", "/environments/{environment}/", TEAM),
+    Row("GET", "/environments/{environment}/state/", TEAM),
+    Row("GET", "/environments/{environment}/log/", TEAM),
+    Row("GET", A + "environments/{environment}/log/", API_TEAM),
     Row("POST", "/environments/{environment}/retry/", (302, 302, 404, 404, 404, 409)),
     Row("GET", f"{A}environments/", API_EVERYBODY),
     Row(

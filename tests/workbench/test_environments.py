@@ -1,13 +1,15 @@
 """Environments of a team's own: locked by uv in a job, installed once, used by workspaces and jobs."""
 
+import re
 import time
 
 import pytest
 
+from apps.compute.environments.diagnosis import what_happened
 from apps.compute.models import Job
 from apps.compute.services import attempts, egress, submit_script
 from apps.core.errors import Invalid, NotAllowed
-from apps.workbench import packages, services
+from apps.workbench import install_log, packages, services
 from apps.workbench.models import Environment, Workspace
 from tests.factories import make_user
 
@@ -49,7 +51,7 @@ def told(environment):
     return environment
 
 
-def test_packages_are_locked_installed_and_used_by_a_job(small_base, ada, radio):
+def test_packages_are_locked_installed_and_used_by_a_job(small_base, ada, radio, client):
     made = packages.create_environment("words", "inflection==0.5.1", team=radio, by=ada)
     assert told(made).status == "building", made.reason
     packages.install_environments()
@@ -57,6 +59,13 @@ def test_packages_are_locked_installed_and_used_by_a_job(small_base, ada, radio)
     assert made.status == "ready", made.reason
     assert ("inflection", "0.5.1") in packages.pins_of(made)
     assert "jmespath" in dict(packages.pins_of(made))
+    assert [step["status"] for step in install_log.steps_of(made)] == ["done"] * 4
+    client.force_login(ada)
+    for address in (f"/environments/{made.pk}/log/", f"/api/v1/environments/{made.pk}/log/"):
+        text = b"".join(client.get(address).streaming_content).decode()
+        assert re.search(
+            r"(?s)  inflection==0.5.1.*Resolved \d+ packages.*(compatible|installed already)", text
+        )
 
     script = "import inflection; print(inflection.pluralize('octopus'))"
     job = submit_script("try", script, by=ada, team=radio, environment=made.lock_name)
@@ -70,8 +79,45 @@ def test_what_cannot_be_had_fails_with_the_resolvers_words_and_can_be_tried_agai
     assert told(made).status == "failed"
     assert "inflection" in made.reason
     assert "99.0" in made.reason
+    what, to_do = what_happened(made.reason)
+    assert (what[:6], to_do[:6]) == ("No set", "Loosen")
+    assert [step["status"] for step in install_log.steps_of(made)][:2] == ["failed", "skipped"]
     packages.retry_environment(made, by=ada)
     assert made.status == "locking"
+
+
+def test_an_installation_that_was_interrupted_says_so_and_its_log_goes_on(ada, radio):
+    made = Environment.objects.create(name="words", team=radio, created_by=ada, status="building")
+    killed = install_log.InstallLog(made)
+    killed.begin()
+    killed("download", "Downloading numpy (16.1MiB)\n")
+    again = install_log.InstallLog(made)
+    again.begin()
+    again("install", "Prepared 1 package\n")
+
+    text, place = install_log.read(made, None, None)
+
+    assert [line for line in text.decode().splitlines() if line] == [
+        "Downloading numpy (16.1MiB)",
+        "The installation was interrupted and begins again.",
+        "Prepared 1 package",
+    ]
+    assert install_log.read(made, None, place) == (b"", place)
+    assert list(made.steps) == ["download", "install"]
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        ("Because all versions of uwsgi have no usable wheels and you require uwsgi", "ready made"),
+        ("Because zzz was not found in the package registry and you require zzz", "of that name"),
+        ("cause: client error (Connect)\n cause: Connection refused (os error 111)", "did not answer"),
+        ("cause: Hash mismatch for `jmespath==1.0.1`", "not the one that was locked"),
+        ("killed by signal 9", "could not be made"),
+    ],
+)
+def test_the_words_of_uv_become_a_cause_and_what_to_do(words, what):
+    assert what in what_happened(words)[0]
 
 
 def test_addresses_and_bad_names_are_refused(ada, bo, radio):

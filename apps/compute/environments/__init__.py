@@ -72,6 +72,6 @@ def is_ready(name: str) -> bool:
     return builder.is_built(name, root())
 
 
-def build(name: str, say: builder.Say = print) -> Path:
-    """Build environment `name` unless it is there. Raises BuildError."""
-    return builder.build(name, root(), say)
+def build(name: str, say: builder.Say = print, watch: builder.Watch = builder.unheard) -> Path:
+    """Build environment `name` unless it is there; `watch` hears step and output. Raises BuildError."""
+    return builder.build(name, root(), say, watch)

@@ -6,6 +6,7 @@ what runs keeps its own. The marker is written last: a folder without it is half
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import hashlib
 import os
@@ -25,7 +26,17 @@ OWN_PREFIX = "own-"
 """Begins the name of an environment that is called after its lock."""
 DIGEST_LENGTH = 12
 
+DOWNLOAD, INSTALL, CHECK = "download", "install", "check"
+STEPS = (DOWNLOAD, INSTALL, CHECK)
+LAST_LINES = 15
+
 Say = Callable[[str], None]
+Watch = Callable[[str, str], None]
+"""Hears (step, text) of what the installer prints, as it comes."""
+
+
+def unheard(step: str, text: str) -> None:
+    """Whoever watches nothing."""
 
 
 class BuildError(Exception):
@@ -82,33 +93,35 @@ def is_built(name: str, root: Path) -> bool:
     return (folder(name, root) / MARKER).is_file()
 
 
-def build(name: str, root: Path, say: Say = print) -> Path:
+def build(name: str, root: Path, say: Say = print, watch: Watch = unheard) -> Path:
     """Build environment `name` unless it is there; several callers at once build it once.
 
     Raises BuildError with the installer's last lines.
     """
     target = folder(name, root)
-    if is_built(name, root):
-        return target
-    root.mkdir(parents=True, exist_ok=True)
-    with _locked(root / f".{name}.lock"):
-        if not is_built(name, root):
-            _install(name, target, root, say)
+    if not is_built(name, root):
+        root.mkdir(parents=True, exist_ok=True)
+        with _locked(root / f".{name}.lock"):
+            if not is_built(name, root):
+                _install(name, target, root, say, watch)
+                return target
+    watch(CHECK, "These very packages are installed already.\n")
     return target
 
 
-def _install(name: str, target: Path, root: Path, say: Say) -> None:
+def _install(name: str, target: Path, root: Path, say: Say, watch: Watch) -> None:
     say(f"environment {name}: building")
     shutil.rmtree(target, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)
-    _uv(["venv", "-q", "--python", base_python(), str(target)])
+    _uv(["venv", "-q", "--python", base_python(), str(target)], lambda text: watch(DOWNLOAD, text))
     python = str(target / "bin" / "python")
     lock = lock_of(name, root)
     # A lock of somebody's own is never built from source: that would run its authors' code here.
     ready_made = [] if lock.parent == LOCKS else ["--only-binary", ":all:"]
     # Workloads see the folder read-only, so nobody could write the byte code later.
     wanted = ["--require-hashes", "--compile-bytecode", *ready_made, "-r", str(lock)]
-    _uv(["pip", "install", "-q", "--python", python, *wanted])
+    _uv(["pip", "install", "--python", python, *wanted], _Steps(watch))
+    _uv(["pip", "check", "--python", python], lambda text: watch(CHECK, text))
     (target / MARKER).write_text(digest(name, root) + "\n", encoding="utf-8")
     say(f"environment {name}: ready")
 
@@ -119,13 +132,35 @@ def uv_program() -> str:
     return str(beside) if beside.exists() else shutil.which("uv") or "uv"
 
 
-def _uv(arguments: list[str]) -> None:
-    program = uv_program()
+class _Steps:
+    """Tells the step that uv's own words belong to: it has downloaded everything when it says "Prepared"."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch, self._step, self._line = watch, DOWNLOAD, ""
+
+    def __call__(self, text: str) -> None:
+        *lines, self._line = (self._line + text).split("\n")
+        self._watch(self._step, text)
+        if self._step == DOWNLOAD and any(line.startswith(("Prepared ", "Installed ")) for line in lines):
+            self._step = INSTALL
+            self._watch(INSTALL, "")
+
+
+def _uv(arguments: list[str], hear: Say) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
-    done = subprocess.run([program, *arguments], env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-15:])
-        raise BuildError(f"uv {arguments[0]} failed with exit code {done.returncode}:\n{last}")
+    command = [uv_program(), *arguments]
+    decoder, said = codecs.getincrementaldecoder("utf-8")("replace"), ""
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0
+    ) as running:
+        assert running.stdout is not None
+        while data := running.stdout.read(65_536):
+            text = decoder.decode(data)
+            said = (said + text)[-20_000:]
+            hear(text)
+    if running.returncode:
+        last = "\n".join(said.strip().splitlines()[-LAST_LINES:])
+        raise BuildError(f"uv {arguments[0]} failed with exit code {running.returncode}:\n{last}")
 
 
 @contextmanager

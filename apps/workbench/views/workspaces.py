@@ -25,7 +25,6 @@ from apps.core.urns import urn
 from apps.workbench import entry, files, packages, services
 from apps.workbench.forms import (
     CloneForm,
-    EnvironmentForm,
     RunForm,
     SaveForm,
     SettingsForm,
@@ -42,8 +41,6 @@ from apps.workbench.policy import (
 from apps.workbench.reconcile import log_of
 from apps.workbench.runs import needs_of, run_file
 from apps.workbench.selectors import (
-    environment_for,
-    environments_visible_to,
     workspace_for,
     workspaces_visible_to,
 )
@@ -352,55 +349,3 @@ stop = _act(services.stop_workspace)
 archive = _act(services.archive_workspace)
 restore = _act(services.restore_workspace)
 renew = _act(services.renew_lease)
-
-
-@login_required
-@require_GET
-def environments(request: HttpRequest) -> HttpResponse:
-    """The environments of my teams."""
-    rows = environments_visible_to(user_of(request))
-    page = keyset(rows, ("name", "pk"), request.GET.get("cursor", ""), 30)
-    moving = any(row.status in ("locking", "building") for row in page.items)
-    context = {"page": page, "moving": moving}
-    fragment = bool(request.headers.get("HX-Request"))
-    template = "workbench/_environments.html" if fragment else "workbench/environments.html"
-    return render(request, template, context)
-
-
-@login_required
-@require_http_methods(["GET", "POST"])
-def new_environment(request: HttpRequest) -> HttpResponse:
-    """Choose packages."""
-    form = EnvironmentForm(request.POST or None, user=user_of(request))
-    if request.method == "POST" and form.is_valid():
-        asked = form.cleaned_data
-        try:
-            return redirect(
-                packages.create_environment(
-                    asked["name"], asked["requirements"], team=asked["team"], by=user_of(request)
-                )
-            )
-        except Invalid as error:
-            form.add_error("name" if "name" in error.fields else "requirements", error.message)
-    status = 422 if form.errors else 200
-    return render(request, "workbench/new_environment.html", {"form": form}, status=status)
-
-
-@login_required
-@require_GET
-def environment(request: HttpRequest, pk: int) -> HttpResponse:
-    """One environment: what it was made of, how far it is, what it has."""
-    found = environment_for(user_of(request), pk)
-    context = {
-        "environment": found,
-        "pins": packages.pins_of(found),
-        "moving": found.status in ("locking", "building"),
-    }
-    return render(request, "workbench/environment.html", context)
-
-
-@login_required
-@require_POST
-def retry_environment(request: HttpRequest, pk: int) -> HttpResponse:
-    """Try a failed environment again."""
-    return redirect(packages.retry_environment(environment_for(user_of(request), pk), by=user_of(request)))

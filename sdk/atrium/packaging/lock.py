@@ -17,6 +17,10 @@ ADVICE = (
 )
 
 
+_CHOICE = "DEBUG Selecting: "
+"""Begins uv's word for a version that it chose; with --verbose alone it tells of them before the end."""
+
+
 def main(argv: list[str] | None = None) -> int:
     """Lock; the exit code is 1 when uv finds no set of packages that fits, with its words in result.json."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -27,10 +31,9 @@ def main(argv: list[str] | None = None) -> int:
     lock.parent.mkdir(parents=True, exist_ok=True)
     print(wanted.read_text(encoding="utf-8"), flush=True)
     work.progress(0.1, "resolving the packages")
-    done = subprocess.run(_command(uv, wanted, lock), capture_output=True, text=True, check=False)
-    print(done.stdout, done.stderr, sep="", flush=True)
-    if done.returncode:
-        message = "\n".join(done.stderr.strip().splitlines()[-12:]) or f"uv ended with {done.returncode}"
+    code, said = _follow(_command(uv, wanted, lock))
+    if code:
+        message = "\n".join(said[-12:]) or f"uv ended with {code}"
         work.result({"failure": {"step": "environment", "message": message, "advice": ADVICE}})
         return 1
     packages = sum("==" in line for line in lock.read_text(encoding="utf-8").splitlines())
@@ -39,9 +42,33 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def _follow(command: list[str]) -> tuple[int, list[str]]:
+    """Print what uv chooses and says while it works; gives its exit code and its own lines."""
+    said: list[str] = []
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+    ) as running:
+        for line in running.stderr or ():
+            if line.startswith(_CHOICE):
+                print(" ", line[len(_CHOICE) :].partition(" ")[0], flush=True)
+            elif not line.startswith(("DEBUG ", "TRACE ")):
+                print(line, end="", flush=True)
+                said += [line.rstrip()] if line.strip() else []
+    return running.returncode, said
+
+
 def _command(uv: str, wanted: Path, lock: Path) -> list[str]:
     return [
-        *(uv, "pip", "compile", "--no-config", "--no-header", "--generate-hashes", "--no-annotate"),
+        *(
+            uv,
+            "pip",
+            "compile",
+            "--verbose",
+            "--no-config",
+            "--no-header",
+            "--generate-hashes",
+            "--no-annotate",
+        ),
         *("--only-binary", ":all:", "--python", sys.executable, "--cache-dir", "/tmp/uv"),  # noqa: S108 - its own
         *("--output-file", str(lock), str(wanted)),
     ]
