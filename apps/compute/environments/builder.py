@@ -29,6 +29,8 @@ DIGEST_LENGTH = 12
 DOWNLOAD, INSTALL, CHECK = "download", "install", "check"
 STEPS = (DOWNLOAD, INSTALL, CHECK)
 LAST_LINES = 15
+ELSEWHERE = "Another process installs these very packages; waiting for it.\n"
+THERE = "These very packages are installed already.\n"
 
 Say = Callable[[str], None]
 Watch = Callable[[str, str], None]
@@ -101,11 +103,11 @@ def build(name: str, root: Path, say: Say = print, watch: Watch = unheard) -> Pa
     target = folder(name, root)
     if not is_built(name, root):
         root.mkdir(parents=True, exist_ok=True)
-        with _locked(root / f".{name}.lock"):
+        with _locked(root / f".{name}.lock", lambda: watch(DOWNLOAD, ELSEWHERE)):
             if not is_built(name, root):
                 _install(name, target, root, say, watch)
                 return target
-    watch(CHECK, "These very packages are installed already.\n")
+    watch(CHECK, THERE)
     return target
 
 
@@ -164,7 +166,11 @@ def _uv(arguments: list[str], hear: Say) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path, wait: Callable[[], None]) -> Iterator[None]:
     with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            wait()
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -45,12 +45,16 @@ def main(argv: list[str] | None = None) -> int:
 def _follow(command: list[str]) -> tuple[int, list[str]]:
     """Print what uv chooses and says while it works; gives its exit code and its own lines."""
     said: list[str] = []
+    chosen: set[str] = set()
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
     ) as running:
         for line in running.stderr or ():
             if line.startswith(_CHOICE):
-                print(" ", line[len(_CHOICE) :].partition(" ")[0], flush=True)
+                choice = line[len(_CHOICE) :].partition(" ")[0]
+                if choice not in chosen:
+                    print(" ", choice, flush=True)
+                chosen.add(choice)
             elif not line.startswith(("DEBUG ", "TRACE ")):
                 print(line, end="", flush=True)
                 said += [line.rstrip()] if line.strip() else []
