@@ -31,6 +31,7 @@ INSTALLED_APPS = [
     "apps.store",
     "apps.evaluation",
     "apps.releases",
+    "apps.experiments",
     "apps.annotation",
     "django.contrib.auth",
     "django.contrib.contenttypes",

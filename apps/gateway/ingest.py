@@ -49,6 +49,8 @@ COLUMNS = (
     "sizes",
     "digested",
     "logged",
+    "unit",
+    "arms",
 )
 TYPES = [
     "uuid",
@@ -68,10 +70,14 @@ TYPES = [
     "jsonb",
     "bool",
     "jsonb",
+    "int8",
+    "int8[]",
 ]
 
 USUAL = 12
-"""Facts that every record has; more of them means bodies that have to be looked at, or values that were logged."""
+"""Facts that every record has, beside arms of experiments; more of them means bodies that have to be looked at, or
+values that were logged.
+"""
 
 
 def ingest_once(folder: Path) -> int:
@@ -187,7 +193,8 @@ def _row(record: segments.Record) -> tuple[Any, ...]:
     request, answer = record.request, record.answer
     sizes: dict[str, Any] | None = None
     logged: Any = None
-    if len(facts) > USUAL:
+    unit, *arms = facts.get("arms") or [None]
+    if len(facts) > USUAL + bool(arms):
         request, answer, sizes = _bodies(record)
         logged = _values(facts.get("values"))
         if hidden := (facts.get("sealed") or {}).get("values"):
@@ -210,6 +217,8 @@ def _row(record: segments.Record) -> tuple[Any, ...]:
         Jsonb(sizes) if sizes else None,
         not (answer and facts["status"] == 200),
         None if logged is None else Jsonb(logged),
+        unit,
+        arms or None,
     )
 
 

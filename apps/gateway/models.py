@@ -78,7 +78,8 @@ class Call(models.Model):
     `sizes` has their digests, see `payloads`. Sensitive fields are encrypted in them, see `sealed`.
 
     `parsed` and `score` are what the version's parsing rules made of the bodies; `logged` is what the model's own
-    code attached to the call.
+    code attached to the call. `arms` are those of the experiments that the call was in, `unit` the digest of whom
+    they were dealt to; both are NULL outside of experiments.
     """
 
     request_id = models.UUIDField(primary_key=True)
@@ -100,6 +101,8 @@ class Call(models.Model):
     parsed = models.JSONField(null=True)
     score = models.FloatField(null=True)
     logged = models.JSONField(null=True)
+    unit = models.BigIntegerField(null=True)
+    arms = ArrayField(models.BigIntegerField(), null=True)
 
     class Meta:
         verbose_name = _("call")

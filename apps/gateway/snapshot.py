@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.catalog.models import Capability, Version
+from apps.gateway import pictured
 from apps.gateway.models import Grant
 from apps.gateway.sealed import public_keys, rules_of
 from apps.instances.selectors import living_deployments, living_pins, shadows, weights
@@ -126,6 +127,7 @@ def _capabilities(
         "id", "slug", "status", "deprecated_at", "retires_on"
     )
     seals = public_keys({row.capability_id for row in deployments})
+    more = pictured.added({pk for pk, *_rest in found})
     pictures: dict[str, Any] = {}
     for pk, slug, status, deprecated_at, retires_on in found:
         rows = by_capability.get(pk, [])
@@ -151,6 +153,7 @@ def _capabilities(
             pictures[slug]["pins"] = pinned[pk]
         if pk in seals:
             pictures[slug]["seal"] = seals[pk]
+        pictures[slug] |= more.get(pk, {})
         if (mirror := mirrors.get(pk)) is not None:
             pictures[slug]["shadow"] = [
                 {

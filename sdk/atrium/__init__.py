@@ -11,7 +11,7 @@ atrium.Client("digits").infer({"image": pixels})  # call a capability
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from atrium.logged import log
+from atrium.logged import log, parameters
 from atrium.work import base_model, inputs, outputs, params, progress, report, result
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ __all__ = [
     "inputs",
     "log",
     "outputs",
+    "parameters",
     "params",
     "progress",
     "register",

@@ -1,5 +1,8 @@
-"""Intermediate values that user code attaches to the call that it is answering."""
+"""What user code knows of the call that it is answering: the parameters that came with it, and the values that the
+code attaches to it.
+"""
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -8,6 +11,7 @@ NOT_FINITE = "not_finite"
 """The runner attaches this to a call that it answered with NaN or infinity, which a release counts as a bad answer."""
 
 _values: ContextVar[dict[str, Any] | None] = ContextVar("atrium_log", default=None)
+_parameters: ContextVar[Mapping[str, Any]] = ContextVar("atrium_parameters", default={})  # noqa: B039  never changed
 
 
 def log(name: str, value: Any) -> None:
@@ -21,10 +25,21 @@ def log(name: str, value: Any) -> None:
         values[str(name)] = value
 
 
-def start() -> dict[str, Any]:
-    """Begin to collect for a call (the runner does, before it calls the model)."""
+def parameters() -> dict[str, Any]:
+    """The `parameters` of the running call's request, which an experiment may have given; empty outside a runner.
+
+    Read them with what counts otherwise: `atrium.parameters().get("threshold", 0.5)`.
+    """
+    return dict(_parameters.get())
+
+
+def start(given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Begin a call with the parameters of its request, and to collect its values (the runner does, before it calls
+    the model).
+    """
     values: dict[str, Any] = {}
     _values.set(values)
+    _parameters.set(given or {})
     return values
 
 

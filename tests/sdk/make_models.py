@@ -48,7 +48,7 @@ def predict(inputs):
     if (number > 1000).any():
         time.sleep(float(number.max()) / 1000)
     atrium.log("half", number / 2)
-    return {"twice": number * 2}
+    return {"twice": number * atrium.parameters().get("times", 2)}
 """
 
 

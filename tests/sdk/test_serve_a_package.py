@@ -131,6 +131,13 @@ def test_what_user_code_logs_is_attached_to_its_call(twice):
     assert json.loads(response.headers["Atrium-Values"]) == {"half": [2.0]}
 
 
+def test_user_code_reads_the_parameters_of_its_call(twice):
+    body = {"inputs": [number(4)], "parameters": {"times": 3}}
+
+    assert twice.infer("twice", number(4))[1]["outputs"][0]["data"] == [8]
+    assert twice.call("POST", "/v2/models/twice/infer", body)[1]["outputs"][0]["data"] == [12]
+
+
 @pytest.mark.parametrize(("coding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
 def test_a_packed_body_is_read_and_a_bomb_is_refused(forest, coding, pack):
     path, headers = "/v2/models/forest/infer", {"Content-Encoding": coding}

@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from copy import copy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import orjson
 
+from apps.gateway.dataplane.experiments import with_parameters
 from apps.gateway.dataplane.http import lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from apps.gateway.dataplane.experiments import Part
     from apps.gateway.dataplane.http import Head, Request, Response
     from apps.gateway.dataplane.limits import Admission
     from apps.gateway.dataplane.snapshot import Capability, Deployment, Grant
@@ -50,10 +53,16 @@ class Target:
 class Aim:
     """Where a target leads by one snapshot, with what every answered call on that way has in common."""
 
-    __slots__ = ("capability", "deployment", "epoch", "grant", "lines", "record", "stage")
+    __slots__ = ("capability", "deployment", "epoch", "grant", "lines", "part", "record", "stage")
 
     def __init__(
-        self, epoch: int, grant: Grant, capability: Capability, deployment: Deployment, stage: float
+        self,
+        epoch: int,
+        grant: Grant,
+        capability: Capability,
+        deployment: Deployment,
+        stage: float,
+        part: Part | None = None,
     ) -> None:
         self.epoch = epoch
         """Of the snapshot, which itself would be kept in memory by heads that nobody sends any more."""
@@ -61,9 +70,12 @@ class Aim:
         self.capability = capability
         self.deployment = deployment
         self.stage = stage
+        self.part = part
+        """Of the experiments that run."""
         version = (b"atrium-version", deployment.version.encode())
         self.lines = lines_of([version, *capability.farewell])
         facts = whose(grant, capability, deployment, stage) | {"status": 200, "error": ""}
+        facts |= part.facts if part else {}
         self.record = orjson.dumps(facts)[1:]
 
 
@@ -124,6 +136,8 @@ class Call:
             "error": error,
             "ms": self.milliseconds(),
         }
+        if self.aim is not None and self.aim.part is not None:
+            facts |= self.aim.part.facts
         if binary := self.request.head.headers.get(BINARY_LENGTH):
             facts["request_json_bytes"] = binary.decode("latin-1")
         if self.values:
@@ -185,6 +199,22 @@ def seconds_given(head: Head, most: float) -> float:
 def forward_lines(head: Head) -> bytes:
     """Of the caller's headers those that the runner gets: they describe the body."""
     return lines_of((name, head.headers[name]) for name in FORWARDED if name in head.headers)
+
+
+def give_parameters(call: Call, values: dict[str, Any]) -> None:
+    """Give the parameters of a call values where the caller gave none: of this call alone, for heads are shared."""
+    head, body = call.request.head, call.request.body
+    declared = head.headers.get(BINARY_LENGTH)
+    if declared is None:
+        call.request.body = with_parameters(body, values)
+        return
+    length = int(declared)
+    text = with_parameters(body[:length], values)
+    call.request.head = copy(head)
+    call.request.head.headers = {**head.headers, BINARY_LENGTH: b"%d" % len(text)}
+    call.request.body = text + body[length:]
+    call.target = copy(call.target)
+    call.target.forward = forward_lines(call.request.head)
 
 
 def request_head(call: Call, deployment: Deployment) -> bytes:

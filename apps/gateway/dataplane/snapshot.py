@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from apps.gateway.dataplane.experiments import Experiment
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -125,6 +127,9 @@ class Capability:
     """{pool of keys: (the deployment that it stays with, until when in seconds)}."""
     sites: dict[str, tuple[Route, ...]] = field(default_factory=dict)
     """The routes for callers of single sites, where they have other weights."""
+    experiments: tuple[Experiment, ...] = ()
+    unit_salt: str = ""
+    """Makes the digests of callers that the log has of experiments."""
 
     def routes_at(self, site: str) -> tuple[Route, ...]:
         """The routes for a caller of this site."""
@@ -150,6 +155,8 @@ class Capability:
             seal=raw.get("seal"),
             farewell=_farewell(raw.get("deprecated"), raw.get("sunset")),
             pins={pool: (str(name), float(until)) for pool, (name, until) in (raw.get("pins") or {}).items()},
+            experiments=tuple(Experiment.parse(item) for item in raw.get("experiments") or ()),
+            unit_salt=str(raw.get("unit_salt") or name),
         )
 
 

@@ -59,6 +59,7 @@ class Call:
     items: int
     deadline: float
     done: asyncio.Future[Answer]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -120,7 +121,13 @@ class Batcher:
             self.counters.failed += 1
             raise ModelFailed(f"{type(error).__name__}: {error}") from error
 
-    async def answer(self, inputs: Mapping[str, Array], items: int, timeout_s: float) -> Answer:
+    async def answer(
+        self,
+        inputs: Mapping[str, Array],
+        items: int,
+        timeout_s: float,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> Answer:
         """Answer in turn; raises Overloaded, ModelFailed or TimeoutError (it waited past its deadline)."""
         self.counters.calls += 1
         if len(self._waiting) >= self._max_queue:
@@ -128,7 +135,8 @@ class Batcher:
         expected = self._expected_wait()
         if expected > timeout_s:
             self._shed(f"the answer would take about {expected:.1f} s, more than the {timeout_s:g} s given")
-        call = Call(inputs, items, time.monotonic() + timeout_s, asyncio.get_running_loop().create_future())
+        done: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        call = Call(inputs, items, time.monotonic() + timeout_s, done, parameters or {})
         self._waiting.append(call)
         if not self._busy:
             self._next()
@@ -165,7 +173,7 @@ class Batcher:
         self._worker.submit(work)
 
     def _take(self) -> list[Call]:
-        """The next calls to be answered together: same item shapes, within size and budget."""
+        """The next calls to be answered together: same item shapes and parameters, within size and budget."""
         batch: list[Call] = []
         items, shape = 0, None
         now = time.monotonic()
@@ -175,7 +183,7 @@ class Batcher:
             if call.done.done() or call.deadline < now:
                 self._waiting.popleft()
                 continue
-            kind = [(name, array.shape[1:]) for name, array in call.inputs.items()]
+            kind = [(name, array.shape[1:]) for name, array in call.inputs.items()], call.parameters
             if batch and (len(batch) >= limit or kind != shape):
                 break
             shape = kind
@@ -225,7 +233,7 @@ def _joint(predict: Callable[[Mapping[str, Array]], Any], batch: list[Call]) -> 
     names = list(batch[0].inputs)
     joined = {name: np.concatenate([call.inputs[name] for call in batch]) for name in names}
     total = sum(call.items for call in batch)
-    values, outputs = _collect(predict, joined)
+    values, outputs = _collect(predict, joined, batch[0].parameters)
     if any(len(array) != total for array in outputs.values()):
         raise ModelFailed("the model does not answer item by item")
     answers: list[Answer] = []
@@ -239,19 +247,19 @@ def _joint(predict: Callable[[Mapping[str, Array]], Any], batch: list[Call]) -> 
 
 def _alone(predict: Callable[[Mapping[str, Array]], Any], call: Call) -> Answer | Exception:
     try:
-        values, outputs = _collect(predict, call.inputs)
+        values, outputs = _collect(predict, call.inputs, call.parameters)
     except Exception as error:
         return ModelFailed(f"{type(error).__name__}: {error}")
     return Answer(outputs, values)
 
 
 def _collect(
-    predict: Callable[[Mapping[str, Array]], Any], inputs: Mapping[str, Array]
+    predict: Callable[[Mapping[str, Array]], Any], inputs: Mapping[str, Array], parameters: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Call the model in a context of its own, so that what it logs belongs to this call."""
+    """Call the model in a context of its own, so that what it logs and reads belongs to this call."""
 
     def run() -> tuple[dict[str, Any], dict[str, Array]]:
-        values = logged.start()
+        values = logged.start(parameters)
         return values, predict(inputs)
 
     return Context().run(run)

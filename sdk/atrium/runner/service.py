@@ -142,7 +142,8 @@ class Service:
         if active.replica.inline and len(body) <= INLINE_BODY:
             return self._write(active, request, active.answer_now(arrays))
         first = next(iter(arrays.values()))
-        answer = await active.answer(arrays, first.shape[0] if first.shape else 1, _timeout(headers))
+        items = first.shape[0] if first.shape else 1
+        answer = await active.answer(arrays, items, _timeout(headers), request.parameters)
         return self._write(active, request, answer)
 
     def _write(self, active: Batcher, request: Request, answer: Answer) -> Reply:

@@ -7,8 +7,16 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from apps.gateway.dataplane.call import BINARY_LENGTH, ENCODING, Aim, caller_of, request_head
+from apps.gateway.dataplane.call import (
+    BINARY_LENGTH,
+    ENCODING,
+    Aim,
+    caller_of,
+    give_parameters,
+    request_head,
+)
 from apps.gateway.dataplane.calllog import LogFull
+from apps.gateway.dataplane.experiments import part_of
 from apps.gateway.dataplane.http import Response
 from apps.gateway.dataplane.problems import Refused
 from apps.gateway.dataplane.routing import choose_replica, choose_route
@@ -21,8 +29,9 @@ from apps.gateway.dataplane.upstream import Answer, Died
 
 if TYPE_CHECKING:
     from apps.gateway.dataplane.call import Call
+    from apps.gateway.dataplane.experiments import Part
     from apps.gateway.dataplane.service.parts import Parts
-    from apps.gateway.dataplane.snapshot import Grant
+    from apps.gateway.dataplane.snapshot import Capability, Grant
 
 log = logging.getLogger("atrium.gateway")
 
@@ -52,6 +61,8 @@ class Inference:
             self._calls.check()
             self._aim(call, grant)
             check_body(call.request)
+            if call.aim is not None and call.aim.part is not None and call.aim.part.parameters:
+                give_parameters(call, call.aim.part.parameters)
             call.admission = self._limiter.admit_now(grant)
             if call.admission is None or not self._send(call):
                 self._parts.spawn(self._go_on(call))
@@ -66,9 +77,25 @@ class Inference:
             capability = call.capability = capability_of(parts.snapshot, grant, target.name)
             caller = caller_of(call.request.head, grant)
             deployment, stage = choose_route(parts.snapshot, grant, capability, target.version, caller)
-            aim = target.aim = Aim(parts.epoch, grant, capability, deployment, stage)
+            part = None
+            if capability.experiments and grant.deployment is None:
+                part = self._part(call, capability, caller, may_move=target.version is None and stage > 0)
+                if part is not None and part.deployment:
+                    deployment, stage = parts.snapshot.deployment(part.deployment) or deployment, 0.0
+            aim = target.aim = Aim(parts.epoch, grant, capability, deployment, stage, part)
         call.aim, call.stage = aim, aim.stage
         call.capability, call.deployment = aim.capability, aim.deployment
+
+    def _part(self, call: Call, capability: Capability, caller: str, *, may_move: bool) -> Part | None:
+        """What the caller is in of the capability's experiments."""
+        return part_of(
+            capability.experiments,
+            caller,
+            capability.unit_salt,
+            may_move=may_move,
+            may_set=ENCODING not in call.request.head.headers,
+            answers=lambda name: bool((there := self._parts.snapshot.deployment(name)) and there.addresses),
+        )
 
     def _send(self, call: Call) -> bool:
         """Send the call over a kept connection; False when there is none."""

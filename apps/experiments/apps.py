@@ -1,0 +1,17 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class ExperimentsConfig(AppConfig):
+    name = "apps.experiments"
+    verbose_name = _("experiments")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from apps.core import events
+        from apps.experiments import picture, reactions, tasks  # noqa: F401  registers the tasks
+        from apps.gateway import pictured
+
+        pictured.register("experiments", picture.added)
+        events.on("instances.weights_changed", reactions.on_weights_changed)
+        events.on("releases.voided", reactions.on_voided)

@@ -1,0 +1,77 @@
+"""Reads of experiments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+
+from apps.accounts.selectors import teams_of
+from apps.core.errors import NotFound
+from apps.experiments.models import Arm, Experiment
+from apps.experiments.policy import VIEWERS
+from apps.experiments.slices import Slice
+from apps.releases.models import Bypass, Release
+from apps.releases.rollout import UNDER_WAY
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from apps.accounts.models import User
+    from apps.catalog.models import Capability
+
+MOST_SHOWN = 200
+
+
+def experiments() -> QuerySet[Experiment]:
+    """All of them with what lists and pages show."""
+    found = Experiment.objects.select_related("capability__team", "created_by")
+    return found.prefetch_related("arms__version", "arms__deployment")
+
+
+def experiments_visible_to(user: User) -> QuerySet[Experiment]:
+    """Experiments of the person's teams."""
+    return experiments().filter(capability__team__in=teams_of(user, *VIEWERS))
+
+
+def get_experiment(pk: int, *, user: User) -> Experiment:
+    """An experiment by its key. Raises NotFound for what the person may not know of."""
+    found = experiments_visible_to(user).filter(pk=pk).first()
+    if found is None:
+        raise NotFound(_("There is no experiment %(pk)s that you may see.") % {"pk": pk})
+    return found
+
+
+def holding(capability: Capability, layer: str = "") -> QuerySet[Experiment]:
+    """Experiments that have their slice now: running or paused, of a layer or of all."""
+    found = experiments().filter(capability=capability, status__in=Experiment.HOLDING)
+    return (found.filter(layer=layer) if layer else found).order_by("layer", "begins")
+
+
+def taken(capability: Capability, layer: str, *, but: int | None = None) -> list[tuple[Slice, Experiment]]:
+    """The slices of a layer that others have."""
+    rows = holding(capability, layer).exclude(pk=but or 0)
+    return [(Slice(row.begins, row.ends), row) for row in rows]
+
+
+def layers_of(capability: Capability) -> list[str]:
+    """The layers that experiments of a capability have named, by name."""
+    found = Experiment.objects.filter(capability=capability).order_by("layer")
+    return list(found.values_list("layer", flat=True).distinct()[:MOST_SHOWN])
+
+
+def waiting(capabilities: Collection[int]) -> dict[int, str]:
+    """{capability: number of the version} where a release in gray, or an emergency, has the traffic for itself."""
+    found = dict(
+        Bypass.objects.filter(capability__in=capabilities, status=Bypass.Status.ACTIVE).values_list(
+            "capability_id", "version__number"
+        )
+    )
+    releases = Release.objects.filter(capability__in=capabilities, status__in=UNDER_WAY)
+    return found | dict(releases.values_list("capability_id", "version__number"))
+
+
+def arms_of(experiment: Experiment) -> list[Arm]:
+    """The arms, the control first."""
+    return list(experiment.arms.all())
