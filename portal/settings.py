@@ -222,6 +222,7 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "DEFAULT_GENERATOR_CLASS": "apps.core.schema.RememberedSchema",
 }
 
 CELERY_BROKER_URL = ATRIUM.broker_url

@@ -62,4 +62,6 @@ def find(request: HttpRequest) -> HttpResponse:
 @require_GET
 def api_docs(request: HttpRequest) -> HttpResponse:
     """The REST API, to read and to try."""
-    return render(request, "core/api_docs.html")
+    store = request.build_absolute_uri("/api/v1/store/")
+    first_call = f'curl -H "Authorization: Bearer $ATRIUM_TOKEN" {store}'
+    return render(request, "core/api_docs.html", {"first_call": first_call})

@@ -66,6 +66,11 @@ class Quota:
         return min(self.used / self.limit, 1.0)
 
     @property
+    def exhausted(self) -> bool:
+        """Whether calls are refused until it is counted anew."""
+        return self.used >= self.limit
+
+    @property
     def forecast(self) -> int | None:
         """How many calls there will be at the end, if it goes on as since the start; None in the first twentieth."""
         gone = (timezone.now() - self.start) / (self.end - self.start)

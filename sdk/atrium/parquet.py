@@ -16,7 +16,8 @@ from atrium.rows import BLOCK_ROWS, Block, Unusable, header_of
 
 READ_AHEAD = 1 << 20
 """Bytes of each column that are read at once, so that a row group of gigabytes is never whole in the memory."""
-GROUP_ROWS = 1 << 16
+FIRST_GROUP_ROWS, GROUP_ROWS = 1 << 12, 1 << 16
+"""Row groups grow twofold from the first to the second: a short file is written while its later rows are asked."""
 GROUP_BYTES = 32 << 20
 
 
@@ -112,6 +113,7 @@ class ParquetAnswers:
         self._told: dict[str, pa.DataType] = {}
         self._writer: pq.ParquetWriter | None = None
         self._waiting: list[pa.RecordBatch] = []
+        self._group_rows = FIRST_GROUP_ROWS
 
     def begin(self, told: dict[str, Any]) -> None:
         """`told` are the first answers by the name of their column; the kinds of the columns follow from them."""
@@ -127,8 +129,10 @@ class ParquetAnswers:
             columns[name] = pa.nulls(len(block), kind) if values is None else pa.array(values, kind)
         names = [*self._header, *(name for name in self._told if name not in self._header)]
         self._waiting.append(pa.RecordBatch.from_arrays([columns[name] for name in names], names=names))
-        if sum(map(len, self._waiting)) >= GROUP_ROWS or sum(b.nbytes for b in self._waiting) >= GROUP_BYTES:
+        rows, size = sum(map(len, self._waiting)), sum(batch.nbytes for batch in self._waiting)
+        if rows >= self._group_rows or size >= GROUP_BYTES:
             self._write()
+            self._group_rows = min(2 * self._group_rows, GROUP_ROWS)
 
     def _own(self, block: Block) -> dict[str, pa.Array]:
         names = [name for name in self._header if name not in self._told]

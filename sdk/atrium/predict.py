@@ -10,6 +10,7 @@ import json
 import math
 import os
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -29,6 +30,8 @@ from atrium.rows import Block, Unusable, open_table
 
 MOST_FAILED_FIRST = 10 * FIRST_ROWS
 TOLD_EVERY = 20_000
+TOLD_EVERY_S = 0.3
+"""How often the page is told how far the asking is: oftener than anybody looks."""
 ENDING = (401, 403, 429)
 """After these no further call is answered: the key or its quota has ended."""
 FLOATS = {"FP16": np.float16, "FP32": np.float32, "FP64": np.float64}
@@ -268,6 +271,7 @@ class Prediction:
         width = sum(max(1, _item_size(source.spec)) for source in self.sources)
         self._pace = Pace(width, one_by_one=fixed or loose)
         self._ended = False
+        self._told_at = -math.inf
 
     def check(self) -> int:
         """Read every row once. Returns how many there are; raises Unusable for the first that does not fit."""
@@ -296,11 +300,17 @@ class Prediction:
                 failed += len(block) if error else 0
                 told.write(block, answers, failed=error is not None)
                 answered += len(block)
-                work.progress(answered / total, f"{answered} / {total}")
+                self._tell_how_far(answered, total)
                 if told.waiting >= MOST_FAILED_FIRST:  # asking on would only use up the quota
                     stopped = str(answers["error"][0])
                     break
         return {"rows": total, "answered": answered - failed, "failed": failed, "stopped": stopped}
+
+    def _tell_how_far(self, answered: int, total: int) -> None:
+        now = time.monotonic()
+        if answered == total or now - self._told_at >= TOLD_EVERY_S:
+            work.progress(answered / total, f"{answered} / {total}")
+            self._told_at = now
 
     def _kinds(self) -> dict[str, str]:
         """Of the columns with one number in each cell, whether they are whole."""

@@ -2,11 +2,18 @@
 const box = document.getElementById("api-docs");
 const csrf = JSON.parse(document.body.getAttribute("hx-headers"))["X-CSRFToken"];
 
+const root = document.documentElement;
+const follow = () => root.classList.toggle("dark-mode", root.dataset.bsTheme === "dark");
+new MutationObserver(follow).observe(root, { attributeFilter: ["data-bs-theme"] });
+follow();
+
 window.SwaggerUIBundle({
   url: box.dataset.schema,
   domNode: box,
   deepLinking: true,
   docExpansion: "none",
+  filter: true,
+  displayRequestDuration: true,
   defaultModelsExpandDepth: 0,
   persistAuthorization: false,
   validatorUrl: null,

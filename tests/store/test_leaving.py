@@ -56,6 +56,9 @@ def test_a_quota_that_will_not_last_says_until_when():
     assert half.runs_out_at - now == pytest.approx(timedelta(hours=3), abs=timedelta(minutes=1))
     assert Quota("x", 300, 1000, half.start, half.end).runs_out_at is None
     assert Quota("x", 300, 1000, now, now + timedelta(days=1)).forecast is None  # too early to say
+    used_up = Quota("x", 1000, 1000, half.start, half.end)
+    assert used_up.exhausted
+    assert not half.exhausted
 
 
 def test_what_if_replays_the_own_calls_under_another_plan(as_cy, subscription, key, digits, ada):
