@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
@@ -15,10 +16,31 @@ from apps.core.rows import RowsField
 from apps.datasets.models import Dataset
 
 
+def _only_for(kinds: str, widget: type[forms.Widget]) -> forms.Widget:
+    """A control that the page shows for these kinds alone (static/js/shell.js)."""
+    return widget(attrs={"data-only-for": f"kind:{kinds}"})
+
+
 class ProjectForm(forms.Form):
     """A question about a capability's calls."""
 
-    capability = forms.ModelChoiceField(label=_("Capability"), queryset=Capability.objects.none())
+    capability = forms.ModelChoiceField(
+        label=_("Capability"),
+        queryset=Capability.objects.none(),
+        help_text=_("What is known of it fills the fields below; each can be changed."),
+        widget=forms.Select(
+            attrs={
+                "hx-get": reverse_lazy("annotation:create"),
+                "hx-trigger": "change",
+                "hx-target": "#project-form",
+                "hx-select": "#project-form",
+                "hx-swap": "outerHTML",
+                "hx-include": "closest form",
+                "hx-params": "not csrfmiddlewaretoken",
+                "hx-disabled-elt": "#project-form :is(input, textarea, button, select:not(#id_capability))",
+            }
+        ),
+    )
     name = forms.CharField(label=_("Name"), max_length=100)
     question = forms.CharField(
         label=_("Question"), max_length=200, help_text=_("What the annotator is asked.")
@@ -32,13 +54,16 @@ class ProjectForm(forms.Form):
     labels = forms.CharField(
         label=_("Labels"),
         required=False,
+        widget=_only_for(
+            " ".join(slug for slug, kind in TYPES.items() if kind.fewest_labels), forms.TextInput
+        ),
         help_text=_(
             "Separated by commas; the first gets the key 1. A place in a tree is written Radio / Antenna."
         ),
     )
     most = forms.IntegerField(
         label=_("Best rating"), min_value=2, max_value=9, initial=5, required=False,
-        help_text=_("Only for ratings."),
+        widget=_only_for("rating", forms.NumberInput),
     )  # fmt: skip
     overlap = forms.IntegerField(label=_("People per task"), min_value=1, max_value=9, initial=2)
     dataset = forms.ModelChoiceField(
@@ -98,11 +123,6 @@ class LabelsForm(forms.Form):
         add=_("Add a label"),
         help_text=_("Without a key it gets the next one that is free."),
     )
-
-
-def _only_for(kinds: str, widget: type[forms.Widget]) -> forms.Widget:
-    """A control that the page shows for these kinds of rules alone (static/js/shell.js)."""
-    return widget(attrs={"data-only-for": f"kind:{kinds}"})
 
 
 class RuleForm(forms.Form):

@@ -187,10 +187,10 @@ def complaints_become_labels_and_labels_become_the_next_version(ready, new_page,
     dev.select_option("#id_capability", label="Handwritten digits")
     dev.fill("#id_name", f"Complaints {time.time():.0f}")
     dev.fill("#id_question", "Which digit is this?")
-    dev.select_option("#id_show", "image")
-    dev.fill("#id_labels", "0,1,2,3,4,5,6,7,8,9")
-    dev.select_option("#id_dataset", label="Handwritten digits")
-    dev.fill("#id_target", "digit")
+    # The capability's signature and suite have filled the rest.
+    expect(dev.locator("#id_labels")).to_have_value("0, 1, 2, 3, 4, 5, 6, 7, 8, 9")
+    expect(dev.locator("#id_show")).to_have_value("image")
+    expect(dev.locator("#id_target")).to_have_value("digit")
     dev.get_by_role("button", name="Open the project").click()
     dev.wait_for_url(re.compile(r"/annotation/\d+/$"))
     project = re.search(r"/annotation/\d+/", dev.url)[0]

@@ -12,7 +12,9 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from apps.annotation import claims, services
+from apps.accounts.models import Role
+from apps.accounts.selectors import teams_of
+from apps.annotation import claims, services, suggestions
 from apps.annotation.forms import split_labels
 from apps.annotation.label_types import TYPES, type_named
 from apps.annotation.models import Annotation, Project, Slot, Task
@@ -29,8 +31,10 @@ from apps.annotation.selectors import (
     shown,
     weighted_vote,
 )
+from apps.catalog.models import Capability
 from apps.core.errors import Conflict, NotFound
 from apps.core.policy import require
+from apps.datasets.models import Dataset
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -180,22 +184,40 @@ def _seconds(text: str) -> float:
 @login_required
 @require_POST
 def preview(request: HttpRequest) -> HttpResponse:
-    """How a project would look, with an example of its label type; nothing is kept."""
+    """How a project would look, with an input of the capability or an example of the label type; nothing is kept."""
     kind = TYPES.get(request.POST.get("kind", ""))
     if kind is None:
         return HttpResponse(status=204)
     example = kind.example
+    own = _own_example(request, kind.slug)
     typed = split_labels(request.POST.get("labels", ""))
     labels = typed if len(typed) >= kind.fewest_labels else list(example.setting.labels)
     most = _whole(request.POST.get("most", ""))
     project = Project(
         kind=kind.slug,
-        show=example.show,
+        show=request.POST["show"] if own else example.show,
+        dataset=own[0] if own else None,
+        target=request.POST.get("target", ""),
         labels=services.keyed(labels),
         question=request.POST.get("question", "") or _("Your question"),
         options={"most": most} if 2 <= most <= 9 else {},
     )
-    return render(request, "annotation/_preview.html", _asked(project, dict(example.setting.inputs)))
+    inputs = own[1] if own else dict(example.setting.inputs)
+    return render(request, "annotation/_preview.html", _asked(project, inputs))
+
+
+def _own_example(request: HttpRequest, kind: str) -> tuple[Dataset, dict[str, Any]] | None:
+    """The data set and an input of what was chosen so far; None while it is not known how they look."""
+    chosen, grows = request.POST.get("capability", ""), request.POST.get("dataset", "")
+    if not (chosen.isdecimal() and grows.isdecimal()):
+        return None
+    teams = teams_of(_user(request), Role.DEVELOPER, Role.QA)
+    capability = Capability.objects.filter(pk=chosen, team__in=teams).first()
+    dataset = Dataset.objects.filter(pk=grows, team__in=teams).first()
+    if capability is None or dataset is None:
+        return None
+    inputs = suggestions.example_of(capability, kind, request.POST.get("show", ""))
+    return (dataset, inputs) if inputs else None
 
 
 @login_required

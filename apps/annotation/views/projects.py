@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -15,7 +15,18 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.accounts.models import Role
 from apps.accounts.policy import has_role
 from apps.accounts.selectors import teams_of
-from apps.annotation import golden, live, notebooks, pulling, queue, receipts, retraining, services, transfers
+from apps.annotation import (
+    golden,
+    live,
+    notebooks,
+    pulling,
+    queue,
+    receipts,
+    retraining,
+    services,
+    suggestions,
+    transfers,
+)
 from apps.annotation.forms import LabelsForm, ProjectForm, QueueForm, RuleForm
 from apps.annotation.label_types import type_named
 from apps.annotation.models import PullRule, Retraining, Task, Transfer
@@ -34,15 +45,17 @@ from apps.annotation.selectors import (
     quality_of,
     tasks_visible_to,
 )
+from apps.catalog.models import Capability
 from apps.core.errors import Invalid, NotFound
 from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.workbench.views.placing import place
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
     from django.http import HttpRequest
 
-    from apps.accounts.models import User
+    from apps.accounts.models import Team, User
 
 PAGE_SIZE = 30
 
@@ -64,7 +77,8 @@ def list_projects(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def create(request: HttpRequest) -> HttpResponse:
     """A new project."""
-    form = ProjectForm(teams_of(_user(request), Role.DEVELOPER, Role.QA), request.POST or None)
+    teams = teams_of(_user(request), Role.DEVELOPER, Role.QA)
+    form = ProjectForm(teams, request.POST or None, initial=_begun_with(request, teams))
     if request.method == "POST" and form.is_valid():
         try:
             project = services.create_project(by=_user(request), **form.cleaned_data)
@@ -76,6 +90,17 @@ def create(request: HttpRequest) -> HttpResponse:
             )
             return redirect("annotation:detail", project.pk)
     return render(request, "annotation/create.html", {"form": form}, status=422 if form.errors else 200)
+
+
+def _begun_with(request: HttpRequest, teams: QuerySet[Team]) -> dict[str, Any]:
+    """What the form shows at first: what was typed so far, and what is known of the capability that was chosen."""
+    typed = {name: request.GET[name] for name in ProjectForm.base_fields if request.GET.get(name)}
+    chosen = request.GET.get("capability", "")
+    capability = Capability.objects.filter(pk=chosen, team__in=teams).first() if chosen.isdecimal() else None
+    found = suggestions.suggested(capability) if capability else {}
+    if typed.get("question", "") not in {"", *suggestions.questions().values()}:
+        found.pop("question", None)
+    return typed | found
 
 
 @login_required
