@@ -14,6 +14,7 @@ from apps.annotation.models import Project, Task
 from apps.compute import environments
 from apps.core.models import AuditEntry
 from apps.workbench.launch import home_of
+from apps.workbench.models import Workspace
 from apps.workbench.services import create_workspace
 
 pytestmark = pytest.mark.django_db
@@ -87,3 +88,17 @@ def test_what_is_no_list_of_tasks_is_refused(project, ada, client, asked, status
     client.force_login(ada)
 
     assert client.get(f"/annotation/{project.pk}/notebook/?tasks={asked}").status_code == status
+
+
+@pytest.mark.parametrize(("onward", "back"), [("", True), ("https://example.org/", False)])
+def test_who_has_no_workspace_makes_one_and_comes_back(project, tasks, radio, ada, client, onward, back):
+    client.force_login(ada)
+    page = f"/annotation/{project.pk}/notebook/?tasks={tasks[0].pk}"
+    make = client.get(page).context["make"] if not onward else f"/workspaces/new/?next={onward}"
+
+    said = {"name": "first", "team": radio.pk, "flavour": "small", "environment": "base"}
+    answer = client.post(make, said)
+
+    made = Workspace.objects.get(name="first")
+    assert answer.url == (page if back else made.get_absolute_url())
+    assert client.get(page).context["form"].fields["workspace"].initial == made

@@ -40,7 +40,8 @@ def place(request: HttpRequest, draft: Draft, crumbs: Sequence[tuple[str, str]])
                 services.start_workspace(workspace, by=user)
         return redirect(f"{workspace.get_absolute_url()}?{urlencode({'open': path})}")
     field: Any = form.fields["workspace"]
-    context = {"form": form, "draft": draft, "crumbs": crumbs, "any": field.queryset.exists()}
+    make = f"{reverse('workbench:new_workspace')}?{urlencode({'next': request.get_full_path()})}"
+    context = {"form": form, "draft": draft, "crumbs": crumbs, "any": field.queryset.exists(), "make": make}
     return render(request, "workbench/place.html", context, status=422 if form.errors else 200)
 
 

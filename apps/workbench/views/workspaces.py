@@ -11,6 +11,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponseRedirect, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -100,7 +101,7 @@ def _add_usage(workspace: Workspace) -> None:
 @login_required
 @require_http_methods(["GET", "POST"])
 def new_workspace(request: HttpRequest) -> HttpResponse:
-    """Make a workspace and start it."""
+    """Make a workspace and start it; `next` in the query is where one came from and goes back to."""
     form = WorkspaceForm(request.POST or None, user=user_of(request))
     if request.method == "POST" and form.is_valid():
         fields = form.cleaned_data
@@ -116,7 +117,9 @@ def new_workspace(request: HttpRequest) -> HttpResponse:
             form.add_error("name" if "name" in error.fields else None, error.message)
         else:
             services.start_workspace(made, by=user_of(request))
-            return redirect(made)
+            onward = request.GET.get("next", "")
+            safe = url_has_allowed_host_and_scheme(onward, allowed_hosts={request.get_host()})
+            return redirect(onward if safe else made)
     status = 422 if form.errors else 200
     return render(request, "workbench/new_workspace.html", {"form": form}, status=status)
 
