@@ -77,6 +77,7 @@ HAVE_PAGES = {
         ),
         "Rerun",
     },
+    "experiments": {"Experiment", "Arm", "UnitHour"},
     "annotation": {
         "Project",
         "PullRule",

@@ -23,6 +23,7 @@ api_v1: list[Any] = [
     path("", include("apps.gateway.api_urls")),
     path("", include("apps.evaluation.api_urls")),
     path("", include("apps.releases.api_urls")),
+    path("", include("apps.experiments.api_urls")),
     path("", include("apps.annotation.api_urls")),
 ]
 
@@ -51,6 +52,7 @@ urlpatterns = [
     path("", include("apps.workbench.urls")),
     path("", include("apps.evaluation.urls")),
     path("", include("apps.releases.urls")),
+    path("", include("apps.experiments.urls")),
     path("", include("apps.annotation.urls")),
 ]
 

@@ -8,10 +8,14 @@ class ExperimentsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from apps.core import events
-        from apps.experiments import picture, reactions, tasks  # noqa: F401  registers the tasks
+        from apps.core import events, statuses
+        from apps.experiments import navigation, picture, reactions, tasks  # noqa: F401  registers the tasks
         from apps.gateway import pictured
 
+        statuses.register("good", "trending-up", "better")
+        statuses.register("bad", "trending-down", "worse")
+        statuses.register("idle", "equal", "alike")
+        navigation.register()
         pictured.register("experiments", picture.added)
         events.on("instances.weights_changed", reactions.on_weights_changed)
         events.on("releases.voided", reactions.on_voided)

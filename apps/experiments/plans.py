@@ -19,7 +19,7 @@ from apps.core.policy import require
 from apps.experiments.models import MODEL, Arm, Experiment
 from apps.experiments.policy import may_change_draft, may_write_experiment
 from apps.experiments.selectors import arms_of, experiments, taken
-from apps.experiments.slices import WHOLE, Slice, room_for
+from apps.experiments.slices import WHOLE, room_for
 from apps.releases.signing import policy_for
 
 if TYPE_CHECKING:
@@ -91,12 +91,12 @@ def delete_draft(experiment: Experiment, *, by: User) -> None:
     experiment.delete()
 
 
-def _fields(capability: Capability, asked: Asked, *, but: int | None = None) -> dict[str, Any]:
-    name, hypothesis, layer = asked.name.strip(), asked.hypothesis.strip(), asked.layer.strip()
+def check(capability: Capability, asked: Asked) -> None:
+    """Whether a plan can be: raises Invalid with all that is wrong with it."""
     wrong: dict[str, str] = {}
-    if not name or not hypothesis or not layer:
-        empty = "name" if not name else "hypothesis" if not hypothesis else "layer"
-        wrong[empty] = _("is empty")
+    for name in ("name", "hypothesis", "layer"):
+        if not getattr(asked, name).strip():
+            wrong[name] = _("is empty")
     if asked.measure not in Experiment.Measure.values:
         wrong["measure"] = _("must be one of %(names)s") % {"names": ", ".join(Experiment.Measure.values)}
     if not math.isfinite(asked.effect) or asked.effect <= 0:
@@ -107,19 +107,29 @@ def _fields(capability: Capability, asked: Asked, *, but: int | None = None) -> 
         wrong["begins"] = _("must be 0 to %(most)d, so that the slice ends within the layer") % {
             "most": WHOLE - asked.size
         }
-    metric = None
-    if asked.measure == Experiment.Measure.BUSINESS:
-        metric = policy_for(capability).metric
-        if metric is None:
-            wrong["measure"] = _("the release policy of this capability has no business metric yet")
-    _refuse(wrong | _wrong_arms(layer, asked.arms))
-    slice_ = Slice(asked.begins, asked.begins + asked.size) if asked.begins is not None else None
-    place = slice_ or room_for(asked.size, [each for each, _row in taken(capability, layer, but=but)])
+    if asked.measure == Experiment.Measure.BUSINESS and policy_for(capability).metric is None:
+        wrong["measure"] = _("the release policy of this capability has no business metric yet")
+    _refuse(wrong | _wrong_arms(asked.layer.strip(), asked.arms))
+
+
+def _fields(capability: Capability, asked: Asked, *, but: int | None = None) -> dict[str, Any]:
+    """The row of a plan that can be."""
+    check(capability, asked)
+    begins = asked.begins
+    if begins is None:
+        place = room_for(asked.size, [each for each, _row in taken(capability, asked.layer.strip(), but=but)])
+        begins = place.begins if place else 0
+    is_business = asked.measure == Experiment.Measure.BUSINESS
     return {
-        "name": name[:100], "hypothesis": hypothesis[:4000], "layer": layer[:40], "size": asked.size,
-        "begins": place.begins if place else 0, "measure": asked.measure, "metric": metric,
+        "name": asked.name.strip()[:100],
+        "hypothesis": asked.hypothesis.strip()[:4000],
+        "layer": asked.layer.strip()[:40],
+        "begins": begins,
+        "size": asked.size,
+        "measure": asked.measure,
+        "metric": policy_for(capability).metric if is_business else None,
         "effect": asked.effect,
-    }  # fmt: skip
+    }
 
 
 def _wrong_arms(layer: str, arms: Sequence[ArmPlan]) -> dict[str, str]:

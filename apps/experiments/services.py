@@ -160,7 +160,7 @@ def _leave(experiment: Experiment, status: str, *, by: User | None, why: str = "
                 _stop(arm.deployment)
     if why:
         people = list(users_with(Role.OPERATOR, experiment.capability.team))
-        url = f"/experiments/{experiment.pk}/"
+        url = f"/ab-experiments/{experiment.pk}/"
         notify(people, lambda: f"{experiment.name}: {experiment.why_words}", url=url)
     return experiment
 

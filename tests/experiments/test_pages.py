@@ -1,0 +1,166 @@
+"""The pages of experiments, and REST beside them: what people read and do there."""
+
+import json
+
+import pytest
+
+from apps.experiments.models import Experiment
+from apps.experiments.plans import create_experiment
+from apps.experiments.services import look
+from tests.experiments.conftest import asked, threshold
+from tests.factories import rows_of
+
+
+def posted(**changes):
+    """What a browser sends of a plan in the layer of models."""
+    arms = [{"name": "as now", "share": 50}, {"name": "new", "share": 50, "version": "1.1.0"}]
+    told = {"name": "Newer", "hypothesis": "Less errors.", "layer": "model", "size": 20, "begins": ""}
+    return {
+        **told,
+        "measure": "errors",
+        "effect": "1.5",
+        **rows_of("arms", *changes.pop("arms", arms)),
+        **changes,
+    }
+
+
+def test_a_developer_plans_and_an_operator_starts(client, ada, ole, digits, production, challenger):
+    client.force_login(ada)
+    answer = client.post("/ab-experiments/new/digits/", posted(), follow=True)
+
+    experiment = Experiment.objects.get()
+    assert (experiment.effect, experiment.size, experiment.begins) == (0.015, 20, 0)
+    assert experiment.arms.last().version == challenger.version
+    assert "Nothing moves yet" in answer.text
+    client.force_login(ole)
+    answer = client.post(f"/ab-experiments/{experiment.pk}/start/", follow=True)
+    assert "No call of its callers was logged so far" in answer.text
+    experiment.refresh_from_db()
+    assert experiment.status == "running"
+
+
+def test_what_cannot_be_planned_is_said_at_its_field(client, ada, digits, challenger):
+    client.force_login(ada)
+    answer = client.post(
+        "/ab-experiments/new/digits/",
+        posted(arms=[{"name": "a", "share": 50}, {"name": "b", "share": 40, "version": "1.1.0"}]),
+    )
+
+    assert answer.status_code == 422
+    assert "90 %" in answer.text
+    wrong = [{"name": "a", "share": 50}, {"name": "b", "share": 50, "parameters": "[1]"}]
+    answer = client.post("/ab-experiments/new/digits/", posted(layer="threshold", arms=wrong))
+    assert "Write an object" in answer.text
+    assert not Experiment.objects.exists()
+
+
+def test_the_form_says_what_is_taken_while_one_writes(client, ada, running):
+    client.force_login(ada)
+
+    clash = client.post("/ab-experiments/new/digits/check/", posted(begins=40)).text
+    assert "“Newer is better” has 0–50 % of this layer" in clash
+    assert 'class="is-clash"' in clash
+    free = client.post("/ab-experiments/new/digits/check/", posted()).text
+    assert "50–70 % of the layer are free" in free
+    assert "Nothing was logged" in free
+    none = client.post("/ab-experiments/new/digits/check/", posted(size=60)).text
+    assert "no free place" in none
+
+
+def test_a_draft_is_written_anew_with_what_it_has(client, ada, digits, challenger):
+    draft = create_experiment(digits, asked(), by=ada)
+    client.force_login(ada)
+
+    shown = client.get(f"/ab-experiments/{draft.pk}/edit/").text
+    assert 'value="2.0"' in shown
+    client.post(f"/ab-experiments/{draft.pk}/edit/", posted(name="Renamed"))
+    draft.refresh_from_db()
+    assert (draft.name, draft.effect) == ("Renamed", 0.015)
+
+
+def test_the_list_shows_the_layers_of_a_capability(client, ada, running):
+    create_experiment(running.capability, threshold(), by=ada)
+    client.force_login(ada)
+
+    text = client.get("/ab-experiments/?capability=digits").text
+    assert "Newer is better · 50 %" in text
+    assert "Lower threshold" in text
+    assert client.get("/ab-experiments/?status=running").text.count("Newer is better") == 1
+
+
+def test_the_lists_cost_no_query_for_each_row(client, ada, digits, running, django_assert_max_num_queries):
+    for number in range(8):
+        create_experiment(digits, threshold(name=f"N{number}"), by=ada)
+    client.force_login(ada)
+    client.get("/ab-experiments/")
+
+    with django_assert_max_num_queries(14):
+        client.get("/ab-experiments/")
+
+
+def test_a_pause_by_the_portal_says_why_and_in_the_readers_language(client, bo, running, compiled_messages):
+    Experiment.objects.filter(pk=running.pk).update(status="paused", why="unsigned")
+    client.force_login(bo)
+    assert (
+        "A version may not take production traffic any more"
+        in client.get(f"/ab-experiments/{running.pk}/").text
+    )
+
+    bo.language = "zh-hans"
+    bo.save()
+    assert "某个版本不再允许承接生产流量" in client.get(f"/ab-experiments/{running.pk}/").text
+
+
+@pytest.fixture
+def seen(running):
+    """A result as a look leaves it."""
+    look(running)
+    control, new = running.arms.all()
+    effect = {"difference": -0.02, "low": -0.03, "high": -0.01, "once_low": -0.025, "once_high": -0.015}
+    effect |= {"more": 0.5, "verdict": "better"}
+    told = {"units": 100, "calls": 1000, "errors": 0.05, "ms": 3.0, "correct": None, "mean": 0.05}
+    running.evidence |= {
+        "arms": [
+            {"arm": control.pk, "name": "as now", **told, "effect": None},
+            {"arm": new.pk, "name": "new", **told, "effect": effect},
+        ],
+        "missing": 2300,
+        "hours_left": 6.0,
+    }
+    running.looks = [["2026-11-29T10:00:00+00:00", {str(new.pk): [-0.02, -0.03, -0.01]}]]
+    running.save()
+    return running
+
+
+def test_the_effect_stands_there_with_its_interval_and_what_is_missing(client, ada, seen):
+    client.force_login(ada)
+
+    for headers in ({}, {"HX-Request": "true"}):
+        text = client.get(f"/ab-experiments/{seen.pk}/", headers=headers).text
+        assert "-2.00" in text
+        assert "-3.00 … -1.00" in text
+        assert "2,300" in text
+        assert "more calls, about 6.0 h" in text
+        assert "Better" in text
+        assert "data-chart" in text
+
+
+def test_rest_plans_starts_and_reads(client, ole, digits, production, challenger):
+    client.force_login(ole)
+    plan = {
+        "capability": "digits", "name": "Newer", "hypothesis": "Less.", "size": 20, "measure": "latency", "effect": 2.0,
+        "arms": [{"name": "as now", "share": 60}, {"name": "new", "share": 40, "version": "1.1.0"}],
+    }  # fmt: skip
+
+    needed = client.post("/api/v1/ab-experiments/needed/", json.dumps(plan), "application/json")
+    assert needed.json() == {"calls": None, "hours": None, "mean": None}
+    made = client.post("/api/v1/ab-experiments/", json.dumps(plan), "application/json")
+    assert made.status_code == 201
+    started = client.post(f"/api/v1/ab-experiments/{made.json()['id']}/start/").json()
+    assert (started["status"], started["begins"], started["waits_for"]) == ("running", 0, None)
+    assert started["arms"][1]["deployment"] == challenger.pk
+    wrong = client.post(
+        "/api/v1/ab-experiments/", json.dumps(plan | {"effect": 0, "name": " x"}), "application/json"
+    )
+    assert wrong.status_code == 422
+    assert "above 0" in wrong.json()["detail"]
