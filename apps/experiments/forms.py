@@ -21,25 +21,32 @@ RATES = (Experiment.Measure.ERRORS, Experiment.Measure.QUALITY)
 PERCENT = 100
 
 
+class ParametersField(forms.JSONField):
+    """Values by their names as JSON; empty is none."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return super().prepare_value(value) if value else ""
+
+    def clean(self, value: Any) -> dict[str, Any]:
+        given = super().clean(value) or {}
+        if not isinstance(given, Mapping):
+            raise forms.ValidationError(
+                _("Write an object, such as {“threshold”: 0.4} with straight quotes.")
+            )
+        return dict(given)
+
+
 class ArmRow(forms.Form):
     """One arm; its version is chosen among those of the capability."""
 
     name = forms.CharField(label=_("Name"), max_length=60)
     share = forms.IntegerField(label=_("Share, %"), min_value=1, max_value=99)
     version = forms.ChoiceField(label=_("Version"), required=False)
-    parameters = forms.JSONField(
+    parameters = ParametersField(
         label=_("Parameters"),
         required=False,
         widget=forms.TextInput(attrs={"class": "font-monospace", "placeholder": '{"threshold": 0.4}'}),
     )
-
-    def clean_parameters(self) -> dict[str, Any]:
-        given = self.cleaned_data["parameters"] or {}
-        if not isinstance(given, Mapping):
-            raise forms.ValidationError(
-                _("Write an object, such as {“threshold”: 0.4} with straight quotes.")
-            )
-        return dict(given)
 
 
 class ExperimentForm(forms.Form):
@@ -123,7 +130,7 @@ def initial_of(experiment: Experiment) -> dict[str, Any]:
             "name": arm.name,
             "share": arm.share,
             "version": arm.version.number if arm.version else "",
-            "parameters": arm.parameters or None,
+            "parameters": arm.parameters,
         }
         for arm in experiment.arms.all()
     ]

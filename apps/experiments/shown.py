@@ -106,8 +106,7 @@ def figure(experiment: Experiment) -> dict[str, Any] | None:
     if not traces:
         return None
     worth = experiment.effect * unit.factor
-    words = _("%(name)s: arm minus control") % {"name": unit.name}
-    title = f"{words}, {unit.of_difference}" if unit.of_difference else words
+    title = ", ".join(filter(None, [_("arm minus control"), unit.of_difference]))
     return {
         "data": traces,
         "layout": {

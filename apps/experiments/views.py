@@ -188,11 +188,12 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One experiment: its arms, the effect with its interval, and the buttons. htmx asks for the live part alone."""
     user = cast("User", request.user)
     experiment = get_experiment(pk, user=user)
+    unit = shown.unit_of(experiment)
     context = {
         "experiment": experiment,
         "arms": shown.arms_shown(experiment),
-        "unit": shown.unit_of(experiment),
-        "worth": experiment.effect * shown.unit_of(experiment).factor,
+        "shown_as": unit,
+        "worth": experiment.effect * unit.factor,
         "figure": shown.figure(experiment),
         "verdict": verdict_of(experiment.evidence),
         "uneven": is_uneven(experiment.evidence),
