@@ -58,6 +58,13 @@ class WorkbenchConfig(AppConfig):
         menu.register(
             menu.MenuItem(_("Develop"), _("Sweeps"), "workbench:sweeps", "adjustments", develop, order=24)
         )
+        menu.register(
+            menu.MenuItem(
+                *(_("Administration"), _("Recording"), "workbench:recording_rules", "player-record"),
+                frozenset({"admin"}),
+                order=952,
+            )
+        )
         statuses.register("busy", "loader", "locking", "building")
         statuses.register("good", "circle-check", "finished")
         statuses.register("idle", "circle-minus", "killed")

@@ -14,6 +14,7 @@ from apps.accounts.services import live_token
 from apps.core import secrets
 from apps.workbench.models import Entry, Workspace
 from apps.workbench.policy import may_edit_workspace, may_see_experiments, may_view_workspace
+from apps.workbench.recordings import rule_for
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -38,6 +39,8 @@ class Access:
     workspace_id: int = 0
     watches: bool = False
     """Whether somebody who only reads may watch the terminals."""
+    recorded: bool = False
+    """Whether what the terminals show is recorded."""
     by_token: bool = False
     """Whether a program showed a personal token, in place of a browser with a cookie."""
 
@@ -115,6 +118,7 @@ def _access_to_workspace(user: User, origin: str) -> Access | None:
         workload_id=workspace.workload_id,
         workspace_id=workspace.pk,
         watches=workspace.share_terminals,
+        recorded=rule_for(workspace) is not None,
     )
 
 

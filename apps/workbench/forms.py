@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from apps.accounts.models import Role, Team
+from apps.accounts.models import Role, Site, Team
 from apps.accounts.selectors import teams_of
 from apps.compute.environments.offered import offered_to
 from apps.core.forms import ShortNameField
@@ -15,6 +15,7 @@ from apps.core.rows import RowsField, ValueField, ValuesField
 from apps.datasets.models import DatasetVersion
 from apps.workbench.blueprints import Parameter, parameters_of
 from apps.workbench.models import Recipe, RecipeVersion, Sweep, Workspace
+from apps.workbench.recordings import KEEP_DAYS, MOST_DAYS
 from apps.workbench.selectors import dataset_versions_offered_to, versions_to_refine, workspaces_visible_to
 
 if TYPE_CHECKING:
@@ -35,6 +36,23 @@ def _offer_environments(form: forms.Form, user: User) -> None:
     field = form.fields["environment"]
     assert isinstance(field, forms.ChoiceField)
     field.choices = offered_to(user)
+
+
+class RecordingRuleForm(forms.Form):
+    """Whose terminals are recorded."""
+
+    site = forms.ModelChoiceField(
+        label=_("Site"), queryset=Site.objects.filter(archived_at=None).order_by("name"), required=False
+    )
+    team = forms.ModelChoiceField(
+        label=_("Team"),
+        queryset=Team.objects.filter(archived_at=None).order_by("name"),
+        required=False,
+        help_text=_("With neither a site nor a team: all."),
+    )
+    keep_days = forms.IntegerField(
+        label=_("Days to keep"), min_value=1, max_value=MOST_DAYS, initial=KEEP_DAYS
+    )
 
 
 class WorkspaceForm(forms.Form):

@@ -212,6 +212,69 @@ class InstallOutput(models.Model):
         return self.text[:80]
 
 
+class RecordingRule(models.Model):
+    """Terminals of these workspaces are recorded: of a team, of a site's teams, or all. No row: none is."""
+
+    class Scope(models.TextChoices):
+        ALL = "all", _("All teams")
+        SITE = "site", _("The teams of a site")
+        TEAM = "team", _("One team")
+
+    scope = models.CharField(max_length=4, choices=Scope.choices)
+    site = models.OneToOneField("accounts.Site", on_delete=models.CASCADE, null=True, related_name="+")
+    team = models.OneToOneField("accounts.Team", on_delete=models.CASCADE, null=True, related_name="+")
+    keep_days = models.PositiveSmallIntegerField(_("days to keep"), default=90)
+    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    made_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("recording rule")
+        verbose_name_plural = _("recording rules")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["scope"], condition=models.Q(scope="all"), name="recording_rule_for_all_once"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(scope="all", site=None, team=None)
+                | models.Q(scope="site", site__isnull=False, team=None)
+                | models.Q(scope="team", site=None, team__isnull=False),
+                name="recording_rule_names_its_scope",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.team or self.site or self.get_scope_display())
+
+
+class Recording(models.Model):
+    """What one person's terminal showed, from the opening of its socket to the end of it; see `recordings`."""
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    terminal = models.CharField(_("terminal"), max_length=60)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    seconds = models.FloatField(default=0)
+    size = models.PositiveBigIntegerField(default=0, help_text="Bytes.")
+    full = models.BooleanField(default=False, help_text="Whether it ended at its size limit.")
+    expires_at = models.DateTimeField(help_text="When it is deleted.")
+
+    class Meta:
+        verbose_name = _("recording")
+        verbose_name_plural = _("recordings")
+        indexes = [
+            models.Index(fields=["user", "-started_at", "-id"], name="recording_of_person"),
+            models.Index(fields=["workspace", "-started_at", "-id"], name="recording_of_workspace"),
+            models.Index(fields=["expires_at"], name="recording_to_delete"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.workspace_id}/{self.terminal}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("workbench:recording", args=[self.pk])
+
+
 class Entry(models.Model):
     """A person's way into an origin of the live process: a ticket of 30 s, used once, becomes a cookie.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.accounts.models import Site, Team
 from apps.compute.environments.diagnosis import what_happened
 from apps.core.serializers import ModelSerializer, Serializer
 from apps.workbench.models import (
@@ -13,11 +14,14 @@ from apps.workbench.models import (
     NotebookSnapshot,
     Recipe,
     RecipeRun,
+    Recording,
+    RecordingRule,
     Registration,
     Sweep,
     Workspace,
 )
 from apps.workbench.placing import MOST_ROWS
+from apps.workbench.recordings import KEEP_DAYS, MOST_DAYS
 
 
 class WorkspaceSerializer(ModelSerializer[Workspace]):
@@ -356,3 +360,39 @@ class SnapshotSerializer(ModelSerializer[NotebookSnapshot]):
         model = NotebookSnapshot
         fields = ["id", "path", "cells", "size", "sha256", "saved_at", "taken_at"]
         read_only_fields = fields
+
+
+class RecordingSerializer(ModelSerializer[Recording]):
+    """A recorded terminal; `cast/` below it is the file (asciicast v2)."""
+
+    user: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="username", read_only=True
+    )
+
+    class Meta:
+        model = Recording
+        fields = [
+            *("id", "workspace", "user", "terminal", "started_at", "ended_at", "seconds", "size", "full"),
+            "expires_at",
+        ]
+        read_only_fields = fields
+
+
+class RecordingRuleSerializer(ModelSerializer[RecordingRule]):
+    """Whose terminals are recorded: a team's, those of a site's teams, or with neither all."""
+
+    site: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="slug", queryset=Site.objects.all(), required=False, allow_null=True
+    )
+    team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="slug", queryset=Team.objects.all(), required=False, allow_null=True
+    )
+    keep_days = serializers.IntegerField(min_value=1, max_value=MOST_DAYS, required=False, default=KEEP_DAYS)
+    made_by: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="username", read_only=True
+    )
+
+    class Meta:
+        model = RecordingRule
+        fields = ["id", "scope", "site", "team", "keep_days", "made_by", "made_at"]
+        read_only_fields = ["id", "scope", "made_by", "made_at"]

@@ -7,6 +7,7 @@ from apps.workbench import (
     packages,
     recipes,
     reconcile,
+    recordings,
     registering,
     snapshots,
     spares,
@@ -112,3 +113,9 @@ def keep_tracker() -> None:
 def forget_entries() -> None:
     """Tickets and cookies that open nothing any more."""
     forget_expired_entries()
+
+
+@background.every(60, "workbench.tidy_recordings")
+def tidy_recordings() -> None:
+    """Recordings that a kill left, and those whose time is over."""
+    recordings.tidy_recordings()

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.workbench.views import environments, experiments, notebooks, placing, recipes, sweeps
+from apps.workbench.views import environments, experiments, notebooks, placing, recipes, recordings, sweeps
 from apps.workbench.views import workspaces as views
 
 app_name = "workbench"
@@ -38,6 +38,15 @@ urlpatterns = [
     path("environments/<int:pk>/state/", environments.environment_state, name="environment_state"),
     path("environments/<int:pk>/log/", environments.environment_log, name="environment_log"),
     path("environments/<int:pk>/retry/", environments.retry_environment, name="retry_environment"),
+    path("recordings/", recordings.recording_list, name="recordings"),
+    path("recordings/<int:pk>/", recordings.recording, name="recording"),
+    path("recordings/<int:pk>/cast/", recordings.recording_file, name="recording_file"),
+    path("administration/recording/", recordings.recording_rules, name="recording_rules"),
+    path(
+        "administration/recording/<int:pk>/remove/",
+        recordings.remove_recording_rule,
+        name="remove_recording_rule",
+    ),
     path("sweeps/", sweeps.sweep_list, name="sweeps"),
     path("sweeps/from-job/<int:pk>/", sweeps.new_sweep, name="new_sweep"),
     path("sweeps/<int:pk>/", sweeps.sweep, name="sweep"),

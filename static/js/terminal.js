@@ -11,6 +11,7 @@ const tabs = document.getElementById("tabs");
 const screens = document.getElementById("screens");
 const banner = document.getElementById("banner");
 const REFUSED = 4403;
+const recorded = document.getElementById("recorded");
 const watching = "watching" in words; // whoever only reads sees the sessions and types into none
 const LOOKS_EVERY_MS = 3000;
 const sessions = new Map();
@@ -87,6 +88,7 @@ class Session {
     this.socket = new WebSocket(`${scheme}://${location.host}/terminals/websocket/${this.name}`);
     this.socket.addEventListener("open", () => {
       this.pause = 500;
+      this.fresh = !watching;
       this.terminal.reset(); // the server replays what was on the screen
       tell("");
       if (active === this) this.resize();
@@ -98,6 +100,9 @@ class Session {
   }
 
   receive([kind, data]) {
+    // The portal says first of all, at each connection, whether it records.
+    if (this.fresh) recorded.hidden = kind !== "recorded";
+    this.fresh = false;
     if (kind === "stdout") this.terminal.write(data);
     else if (kind === "disconnect") this.remove(words.ended);
   }

@@ -9,8 +9,9 @@ from apps.compute.services import submit_script
 from apps.gateway import partitions
 from apps.gateway.dataplane.call import new_id
 from apps.gateway.models import Call
-from apps.workbench import api_urls, recipes, services, sweeps, urls
-from apps.workbench.models import Environment, NotebookSnapshot, Registration
+from apps.workbench import api_urls, recipes, recordings, services, sweeps, urls
+from apps.workbench.cast import CastWriter
+from apps.workbench.models import Environment, NotebookSnapshot, Recording, Registration
 from tests.access import PEOPLE, Row, differences, uncovered
 from tests.factories import make_capability, put_files
 
@@ -86,6 +87,19 @@ TABLE = [
     ),
     Row("GET", A + "environments/{environment}/", API_TEAM),
     Row("POST", A + "environments/{environment}/retry/", (401, 409, 404, 404, 404, 409)),
+    Row("GET", "/recordings/", EVERYBODY),
+    Row("GET", "/recordings/{recording}/", (302, 200, 404, 404, 404, 200)),
+    Row("GET", "/recordings/{recording}/cast/", (302, 200, 404, 404, 404, 200)),
+    Row("GET", f"{A}recordings/", API_EVERYBODY),
+    Row("GET", A + "recordings/{recording}/", API_TEAM),
+    Row("GET", A + "recordings/{recording}/cast/", API_TEAM),
+    Row("GET", "/administration/recording/", (302, 403, 403, 403, 403, 200)),
+    Row("POST", "/administration/recording/", (302, 403, 403, 403, 403, 302), {"keep_days": "30"}),
+    Row("POST", "/administration/recording/{rule}/remove/", (302, 403, 403, 403, 403, 302)),
+    Row("GET", f"{A}recording-rules/", (401, 403, 403, 403, 403, 200)),
+    Row("POST", f"{A}recording-rules/", (401, 403, 403, 403, 403, 201), {"team": "radio"}),
+    Row("GET", A + "recording-rules/{other_rule}/", (401, 403, 403, 403, 403, 200)),
+    Row("DELETE", A + "recording-rules/{other_rule}/", (401, 403, 403, 403, 403, 204)),
     Row("GET", "/sweeps/", DEVELOPERS),
     Row("GET", "/sweeps/from-job/{job}/", (302, 200, 403, 200, 404, 200)),
     Row("GET", "/sweeps/{sweep}/", TEAM),
@@ -138,7 +152,7 @@ TABLE = [
 
 
 @pytest.fixture
-def names(radio, ada, monkeypatch):
+def names(radio, transport, ada, root, monkeypatch):
     """What the table's braces stand for: all of it ada's in the team Radio."""
     monkeypatch.setattr("apps.core.background.enqueue", lambda *args, **facts: True)
     workspaces = [
@@ -163,6 +177,15 @@ def names(radio, ada, monkeypatch):
     registration = Registration.objects.create(
         team=radio, created_by=ada, source="runs:/x", capability="digits", status="failed"
     )
+    recording = Recording.objects.create(
+        workspace_id=workspaces[0],
+        user=ada,
+        terminal="1",
+        started_at=timezone.now(),
+        expires_at=timezone.now(),
+    )
+    CastWriter(recordings.path_of(recording), "1").close()
+    rules = [recordings.add_rule(site=radio.site, by=root), recordings.add_rule(team=transport, by=root)]
     capability = make_capability(radio, ada, "digits")
     call = Call(
         request_id=UUID(new_id()), at=timezone.now(), capability_id=capability.pk, version="1.0.0", status=200,
@@ -183,6 +206,9 @@ def names(radio, ada, monkeypatch):
             saved_at=timezone.now(),
         ).pk,
         "job": submit_script("A job", "print(1)", by=ada, team=radio).pk,
+        "recording": recording.pk,
+        "rule": rules[0].pk,
+        "other_rule": rules[1].pk,
         "sweep": made[0],
         "other_sweep": made[1],
         "registration": registration.pk,

@@ -23,6 +23,7 @@ from apps.workbench import entry, identity
 from apps.workbench.entry import Access
 from apps.workbench.live import pages, proxy
 from apps.workbench.live.proxy import Headers, Message, Receive, Scope, Send
+from apps.workbench.live.recorder import Recorder
 from apps.workbench.live.upstream import Upstreams
 from atrium.identity import EDITOR
 
@@ -30,6 +31,8 @@ from atrium.identity import EDITOR
 COOKIE = "atrium_entry" + ("" if settings.ATRIUM.live_port == 8001 else f"_{settings.ATRIUM.live_port}")
 ENTER = "/atrium/enter"
 RECHECK_S = 10.0
+REFUSED, COME_AGAIN = 4403, 1012
+"""Codes with which a socket is closed: nothing is to be had here any more; connect anew."""
 _WORKSPACE = re.compile(r"w[1-9][0-9]{0,17}")
 _BY_PATH = re.compile(r"/workspaces/([1-9][0-9]{0,17})(/.*)")
 _NEVER_UPSTREAM = frozenset(("authorization", "cookie", "forwarded", "x-real-ip"))
@@ -174,9 +177,13 @@ class Workspaces:
             await proxy.refuse_socket(scope, receive, send, 403, "You may only read in this workspace.")
             return
 
-        async def still_allowed() -> bool:
+        recorded = watching and not muted and access.recorded
+
+        async def why_closed() -> int:
             now = await self._doorkeeper.access_of(scope, origin)
-            return now is not None and now.running and now.role == role and (now.watches or not muted)
+            if now is None or not now.running or now.role != role or (muted and not now.watches):
+                return REFUSED
+            return COME_AGAIN if watching and not muted and now.recorded != recorded else 0
 
         await proxy.forward_socket(
             without_token(scope),
@@ -184,9 +191,10 @@ class Workspaces:
             send,
             self._upstreams.session(workload_socket(access.workload_id)),
             _upstream_headers(scope, access, watching=muted),
-            still_allowed=still_allowed,
+            why_closed=why_closed,
             recheck_s=self._recheck_s,
             muted=muted,
+            tap=Recorder(access, scope["path"].rstrip("/").rpartition("/")[2]) if recorded else None,
         )
 
 

@@ -66,7 +66,7 @@ async def terminal(scope: Scope, send: Send, access: Access) -> None:
     language = query.get("lang", ["en"])[0]
     known = language if language in dict(settings.LANGUAGES) else "en"
     with translation.override(known):
-        facts = {"language": known, "assets": ASSETS, "watching": watching}
+        facts = {"language": known, "assets": ASSETS, "watching": watching, "recorded": access.recorded}
         page = render_to_string("workbench/terminal_frame.html", facts)
     host = proxy.header(scope, b"host")
     policy = [

@@ -6,14 +6,17 @@ The caller decides who may pass and which headers go; here is only transport.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
+from django.db import DatabaseError
 from multidict import CIMultiDict
 from yarl import URL
 
+log = logging.getLogger(__name__)
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -183,13 +186,15 @@ async def forward_socket(
     session: aiohttp.ClientSession,
     headers: Headers,
     *,
-    still_allowed: Callable[[], Awaitable[bool]],
+    why_closed: Callable[[], Awaitable[int]],
     recheck_s: float,
     muted: bool = False,
+    tap: Tap | None = None,
 ) -> None:
-    """Join a browser's websocket with the server's, until either closes or `still_allowed` says no.
+    """Join a browser's websocket with the server's, until either closes or `why_closed` gives a code.
 
-    What a `muted` browser sends is dropped: it only watches.
+    What a `muted` browser sends is dropped: it only watches. A `tap` hears both sides; where it fails, the socket
+    does not open, or ends.
     """
     own = [(name, value) for name, value in headers if name not in _OWN_HANDSHAKE]
     try:
@@ -208,11 +213,39 @@ async def forward_socket(
         await refuse_socket(scope, receive, send, 503, "The server does not answer.")
         return
     async with upstream:
-        if (await receive())["type"] != "websocket.connect":
+        try:
+            first = await tap.begin() if tap else []
+        except (OSError, DatabaseError):
+            log.exception("a session that has to be recorded was refused")
+            await refuse_socket(scope, receive, send, 503, "The session cannot be recorded.")
             return
-        await send({"type": "websocket.accept", "subprotocol": upstream.protocol})
-        heard = _only_the_end(receive) if muted else receive
-        await _join(upstream, heard, send, still_allowed, recheck_s)
+        try:
+            if (await receive())["type"] != "websocket.connect":
+                return
+            await send({"type": "websocket.accept", "subprotocol": upstream.protocol})
+            for text in first:
+                await send({"type": "websocket.send", "text": text})
+            heard = _only_the_end(receive) if muted else receive
+            await _join(upstream, heard, send, why_closed, recheck_s, tap)
+        finally:
+            if tap:
+                await asyncio.shield(tap.end())
+
+
+class Tap(Protocol):
+    """Hears the messages of a socket as they pass."""
+
+    async def begin(self) -> list[str]:
+        """What the browser gets before anything else."""
+
+    def from_server(self, text: str) -> None:
+        """Text for the browser."""
+
+    def from_browser(self, text: str) -> None:
+        """Text for the server."""
+
+    async def end(self) -> None:
+        """The socket has closed."""
 
 
 def _only_the_end(receive: Receive) -> Receive:
@@ -230,27 +263,50 @@ async def _join(
     upstream: aiohttp.ClientWebSocketResponse,
     receive: Receive,
     send: Send,
-    still_allowed: Callable[[], Awaitable[bool]],
+    why_closed: Callable[[], Awaitable[int]],
     recheck_s: float,
+    tap: Tap | None,
 ) -> None:
-    tasks = [
-        asyncio.ensure_future(_to_server(upstream, receive)),
-        asyncio.ensure_future(_to_browser(upstream, send)),
-        asyncio.ensure_future(_until_refused(still_allowed, recheck_s)),
+    tasks: list[asyncio.Future[Any]] = [
+        asyncio.ensure_future(_to_server(upstream, receive, tap)),
+        asyncio.ensure_future(_to_browser(upstream, send, tap)),
+        asyncio.ensure_future(_until_refused(why_closed, recheck_s)),
     ]
-    browser_left, _server_left, refused = tasks
+    browser_left, server_left, refused = tasks
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    if browser_left.done() and not browser_left.cancelled():
+    if any(_failed_to_record(task) for task in (browser_left, server_left)):
+        code = 1011
+    elif not browser_left.cancelled():
         return
-    dropped = refused.done() and not refused.cancelled()
-    code = 4403 if dropped else _code(upstream.close_code)
+    else:
+        code = _code(upstream.close_code) if refused.cancelled() else _why(refused)
     with suppress(RuntimeError, OSError):
         await send({"type": "websocket.close", "code": code})
+
+
+def _why(refused: asyncio.Future[int]) -> int:
+    return 4403 if refused.exception() else refused.result()
+
+
+def _failed_to_record(task: asyncio.Future[Any]) -> bool:
+    return not task.cancelled() and isinstance(task.exception(), CannotRecord)
+
+
+class CannotRecord(Exception):
+    """A tap failed."""
+
+
+def _tell(heard: Callable[[str], None], text: str) -> None:
+    try:
+        heard(text)
+    except OSError as error:
+        log.exception("a session that has to be recorded ends")
+        raise CannotRecord from error
 
 
 def _code(code: int | None) -> int:
@@ -258,7 +314,7 @@ def _code(code: int | None) -> int:
     return 1011 if code is None or code in (1005, 1006, 1015) else code
 
 
-async def _to_server(upstream: aiohttp.ClientWebSocketResponse, receive: Receive) -> None:
+async def _to_server(upstream: aiohttp.ClientWebSocketResponse, receive: Receive, tap: Tap | None) -> None:
     while True:
         message = await receive()
         if message["type"] == "websocket.disconnect":
@@ -268,19 +324,23 @@ async def _to_server(upstream: aiohttp.ClientWebSocketResponse, receive: Receive
         if message.get("bytes") is not None:
             await upstream.send_bytes(message["bytes"])
         elif message.get("text") is not None:
+            if tap:
+                _tell(tap.from_browser, message["text"])
             await upstream.send_str(message["text"])
 
 
-async def _to_browser(upstream: aiohttp.ClientWebSocketResponse, send: Send) -> None:
+async def _to_browser(upstream: aiohttp.ClientWebSocketResponse, send: Send, tap: Tap | None) -> None:
     async for message in upstream:
         if message.type is aiohttp.WSMsgType.BINARY:
             await send({"type": "websocket.send", "bytes": message.data})
         elif message.type is aiohttp.WSMsgType.TEXT:
+            if tap:
+                _tell(tap.from_server, message.data)
             await send({"type": "websocket.send", "text": message.data})
 
 
-async def _until_refused(still_allowed: Callable[[], Awaitable[bool]], recheck_s: float) -> None:
+async def _until_refused(why_closed: Callable[[], Awaitable[int]], recheck_s: float) -> int:
     while True:
         await asyncio.sleep(recheck_s)
-        if not await still_allowed():
-            return
+        if code := await why_closed():
+            return code

@@ -40,6 +40,7 @@ from apps.workbench.policy import (
     may_view_workspace,
 )
 from apps.workbench.reconcile import log_of
+from apps.workbench.recordings import rule_for
 from apps.workbench.runs import needs_of, run_file
 from apps.workbench.selectors import (
     workspace_for,
@@ -306,6 +307,7 @@ def context_of(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
         "origin": address_of(f"w{workspace.pk}"),
         "edit": may_edit_workspace(user, workspace),
         "stop": may_stop_workspace(user, workspace),
+        "recorded": rule_for(workspace) is not None,
         "moving": workspace.status in _MOVING,
         "log": log[-_LOG_SHOWN:],
         "by_name": request.get_host() == urlsplit(portal).netloc,
