@@ -39,6 +39,7 @@ class Access:
     workspace_id: int = 0
     watches: bool = False
     """Whether somebody who only reads may watch the terminals."""
+    language: str = "en"
     recorded: bool = False
     """Whether what the terminals show is recorded."""
     by_token: bool = False
@@ -118,6 +119,7 @@ def _access_to_workspace(user: User, origin: str) -> Access | None:
         workload_id=workspace.workload_id,
         workspace_id=workspace.pk,
         watches=workspace.share_terminals,
+        language=user.language,
         recorded=rule_for(workspace) is not None,
     )
 

@@ -42,12 +42,16 @@ class RecordingRuleForm(forms.Form):
     """Whose terminals are recorded."""
 
     site = forms.ModelChoiceField(
-        label=_("Site"), queryset=Site.objects.filter(archived_at=None).order_by("name"), required=False
+        label=_("Site"),
+        queryset=Site.objects.filter(archived_at=None).order_by("name"),
+        required=False,
+        empty_label="–",
     )
     team = forms.ModelChoiceField(
         label=_("Team"),
         queryset=Team.objects.filter(archived_at=None).order_by("name"),
         required=False,
+        empty_label="–",
         help_text=_("With neither a site nor a team: all."),
     )
     keep_days = forms.IntegerField(

@@ -65,8 +65,9 @@ function seek(seconds) {
 
 function playing(yes) {
   last = yes ? performance.now() : null;
-  button.setAttribute("aria-pressed", String(yes));
   button.querySelector("[data-words]").textContent = yes ? words.pause : words.play;
+  button.querySelector("[data-of=play]").hidden = yes;
+  button.querySelector("[data-of=pause]").hidden = !yes;
   if (yes) requestAnimationFrame(step);
 }
 

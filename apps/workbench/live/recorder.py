@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 from channels.db import database_sync_to_async
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from apps.workbench import recordings
@@ -36,7 +37,8 @@ class Recorder:
             return []
         title = f"{access.username} {access.origin} {self._terminal}"
         self._writer = CastWriter(recordings.path_of(self._recording), title)
-        words = _("This session is recorded: what the terminal shows, not what you type.")
+        with translation.override(access.language):
+            words = _("This session is recorded: what the terminal shows, not what you type.")
         return [json.dumps([NOTE]), json.dumps(["stdout", f"\x1b[7m {words} \x1b[0m\r\n"])]
 
     def from_server(self, text: str) -> None:
