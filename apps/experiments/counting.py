@@ -1,12 +1,14 @@
 """Brings what the log says of an experiment's callers into `UnitHour`, so that looking costs the same at any age.
 
 The present hour and the one before are counted again each time, since the log arrives late; two days of hours every
-ten minutes, for feedback and for what a gateway that was cut off brings. A business metric is asked of each call once,
-when feedback had its time.
+ten minutes, for feedback and for what a gateway that was cut off brings. Where that takes long it is done less often
+(`due`), so that counting keeps a worker busy for a twentieth of the time at most. A business metric is asked of each
+call once, when feedback had its time.
 """
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 RECOUNT_EVERY = timedelta(minutes=10)
 RECOUNT_BACK = timedelta(days=2)
+AT_MOST = 20
+"""In times of what it took: so long is the pause before the next counting."""
 AT_ONCE = timedelta(minutes=30)
 """Of the log, whose business metric is asked in one round."""
 CHUNK = 2000
@@ -72,26 +76,42 @@ ON CONFLICT (arm_id, unit, hour) DO UPDATE SET
 """
 
 
+def due(experiment: Experiment, now: datetime) -> bool:
+    """Whether it is time to count again, by what it took the last time."""
+    if experiment.counted_at is None:
+        return True
+    return now - experiment.counted_at >= timedelta(seconds=AT_MOST * experiment.pace.get("count_s", 0.0))
+
+
 @transaction.atomic
 def count(experiment: Experiment) -> bool:
-    """Bring an experiment up to date with the log; False when another worker does it just now."""
-    locked = Experiment.objects.select_for_update(skip_locked=True).filter(pk=experiment.pk).first()
-    if locked is None or locked.started_at is None:
+    """Bring an experiment up to date with the log; False when another worker does it just now.
+
+    Nobody who steers the experiment waits for this: its row is written at the end alone.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext('experiments count'), %s)", [experiment.pk])
+        if not cursor.fetchone()[0]:
+            return False
+    experiment.refresh_from_db(fields=["started_at", "counted_at", "recounted_at", "measured_until", "pace"])
+    if experiment.started_at is None:
         return False
-    now = timezone.now()
-    arms = list(locked.arms.values_list("pk", flat=True))
-    whole = locked.recounted_at is None or locked.recounted_at <= now - RECOUNT_EVERY
-    back = now - RECOUNT_BACK if whole else (locked.counted_at or now) - timedelta(hours=1)
-    since = max(_hour(locked.started_at), _hour(back))
-    given: dict[str, Any] = {"capability": locked.capability_id, "since": since, "arms": arms}
+    began, now = time.monotonic(), timezone.now()
+    arms = list(experiment.arms.values_list("pk", flat=True))
+    pause = max(RECOUNT_EVERY, timedelta(seconds=AT_MOST * experiment.pace.get("recount_s", 0.0)))
+    whole = experiment.recounted_at is None or experiment.recounted_at <= now - pause
+    back = now - RECOUNT_BACK if whole else (experiment.counted_at or now) - timedelta(hours=1)
+    since = max(_hour(experiment.started_at), _hour(back))
+    given: dict[str, Any] = {"capability": experiment.capability_id, "since": since, "arms": arms}
     with connection.cursor() as cursor:
         cursor.execute(COUNT, given)
         cursor.execute(RATE, given)
-    if locked.measure == Experiment.Measure.BUSINESS:
-        _measure(locked, set(arms), now)
-    locked.counted_at = now
-    locked.recounted_at = now if whole else locked.recounted_at
-    locked.save(update_fields=["counted_at", "recounted_at", "measured_until"])
+    if experiment.measure == Experiment.Measure.BUSINESS:
+        _measure(experiment, set(arms), now)
+    experiment.counted_at = now
+    experiment.recounted_at = now if whole else experiment.recounted_at
+    experiment.pace |= {"recount_s" if whole else "count_s": round(time.monotonic() - began, 3)}
+    experiment.save(update_fields=["counted_at", "recounted_at", "measured_until", "pace"])
     return True
 
 

@@ -74,6 +74,7 @@ class Experiment(models.Model):
     counted_at = models.DateTimeField(null=True)
     recounted_at = models.DateTimeField(null=True)
     measured_until = models.DateTimeField(null=True)
+    pace = models.JSONField(default=dict, help_text="How many seconds counting took, see `counting`.")
 
     class Meta:
         verbose_name = _("experiment")

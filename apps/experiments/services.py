@@ -183,7 +183,8 @@ def look_at_all() -> None:
     for experiment in running.order_by("pk")[:500]:
         try:
             check(experiment)
-            look(experiment)
+            if counting.due(experiment, now):
+                look(experiment)
         except (StaleWrite, IllegalMove):
             log.info("experiment %s was moved by somebody else", experiment.pk)
     late = experiments().filter(status=Experiment.Status.ENDED, ended_at__gte=now - LISTENED)

@@ -24,6 +24,7 @@ from apps.experiments.planning import plan
 from apps.experiments.policy import may_change_draft, may_see_experiments, may_steer, may_write_experiment
 from apps.experiments.selectors import experiments_visible_to, get_experiment, holding, taken, waiting
 from apps.experiments.slices import Slice, room_for
+from apps.instances.models import Deployment
 from apps.releases.signing import policy_for
 
 if TYPE_CHECKING:
@@ -196,6 +197,11 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "worth": experiment.effect * unit.factor,
         "figure": shown.figure(experiment),
         "verdict": verdict_of(experiment.evidence),
+        "starting": [
+            arm.name
+            for arm in experiment.arms.all()
+            if arm.deployment is not None and arm.deployment.status != Deployment.Status.READY
+        ],
         "uneven": is_uneven(experiment.evidence),
         "waits_for": waiting([experiment.capability_id]).get(experiment.capability_id),
         "callers": sum(each["units"] for each in experiment.evidence.get("arms", [])),
