@@ -24,10 +24,21 @@ class Action:
     hint: str = ""
 
 
+@dataclass(frozen=True)
+class Mark:
+    """Something that an app above knows of a call, as a link under its heading."""
+
+    label: str
+    url: str
+    icon: str
+
+
 Maker = Callable[["User", "Call"], "Action | None"]
 ListMaker = Callable[["User", "Sequence[Call]"], "Action | None"]
 _makers: dict[str, Maker] = {}
 _for_lists: dict[str, ListMaker] = {}
+Marker = Callable[["User", "Call"], "Sequence[Mark]"]
+_markers: dict[str, Marker] = {}
 
 
 def register(name: str, maker: Maker) -> None:
@@ -50,3 +61,13 @@ def actions_for_list(user: User, calls: Sequence[Call]) -> list[Action]:
     """What this person may do with these calls."""
     found = [maker(user, calls) for maker in _for_lists.values()]
     return [action for action in found if action is not None]
+
+
+def register_marks(name: str, marker: Marker) -> None:
+    """Add what is known of a call; the same name replaces. For an app's `ready()`."""
+    _markers[name] = marker
+
+
+def marks_of(user: User, call: Call) -> list[Mark]:
+    """What apps above know of this call, as far as this person may see it."""
+    return [mark for marker in _markers.values() for mark in marker(user, call)]

@@ -24,7 +24,7 @@ from apps.core.errors import Invalid
 from apps.core.paging import Page, keyset
 from apps.core.policy import require
 from apps.gateway import payloads
-from apps.gateway.actions import actions_for, actions_for_list
+from apps.gateway.actions import actions_for, actions_for_list, marks_of
 from apps.gateway.asked import narrowed
 from apps.gateway.export_views import FILTERS
 from apps.gateway.forms import RetentionForm
@@ -162,6 +162,7 @@ def _shown(call: Call, user: User, documents: Mapping[str, Any]) -> dict[str, An
         "outcomes": outcomes,
         "kept_until": kept_until(call),
         "actions": actions_for(user, call),
+        "marks": marks_of(user, call),
     }
 
 

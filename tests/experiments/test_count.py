@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from apps.experiments import analysis, planning
+from apps.experiments.marks import arms_of_call
 from apps.experiments.models import Experiment, UnitHour
 from apps.experiments.plans import create_experiment
 from apps.experiments.services import end_experiment, look
@@ -219,3 +220,15 @@ def test_the_business_metric_is_the_one_of_the_policy_when_it_was_written(digits
     Policy.objects.create(team=radio, capability=digits, number=1, metric=metric)
 
     assert create_experiment(digits, asked(measure="business"), by=ada).metric == metric
+
+
+def test_a_calls_page_names_its_arms_to_those_who_may_see_experiments(log, running, client, ada, cy):
+    log(running.arms.last(), 5)
+    log.read()
+    call = Call.objects.get()
+
+    client.force_login(ada)
+    text = client.get(f"/calls/{call.request_id}/").text
+    assert "Newer is better: new" in text
+    assert f'href="/ab-experiments/{running.pk}/"' in text
+    assert arms_of_call(cy, call) == []

@@ -94,13 +94,16 @@ def test_what_cannot_be_compared_is_in_no_arm():
         ),
         (b'{"inputs":[],"parameters":{"a":7}}', {"inputs": [], "parameters": {"a": 7}}),
         (b'{"inputs":[],"parameters":null}', {"inputs": [], "parameters": {"a": 1}}),
+        (b'{"inputs":[{"parameters":{}}]}', {"inputs": [{"parameters": {}}], "parameters": {"a": 1}}),
     ],
 )
 def test_parameters_are_given_where_the_caller_gave_none(text, found):
     assert orjson.loads(with_parameters(text, {"a": 1})) == found
 
 
-@pytest.mark.parametrize("text", [b"{", b"[1]", b"{}", b"no", b'{"parameters":3}'])
+@pytest.mark.parametrize(
+    "text", [b"{", b"[1]", b"{}", b"no", b'["a {"]', b'{"parameters":3}', b'{"parameters":']
+)
 def test_what_is_no_request_stays_as_it_is(text):
     assert with_parameters(text, {"a": 1}) == text
 

@@ -104,7 +104,7 @@ def test_an_address_that_is_none_is_refused(digits, ada):
 def test_ready_replicas_and_weights_are_in_the_picture(digits, ada, django_assert_max_num_queries):
     version = make_packaged_version(digits, ada)
     deployment = make_ready_deployment(version, ada, kind="test")
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         seen = picture()
     assert seen["deployments"][str(deployment.pk)]["replicas"][0]["socket"].endswith(f"{deployment.pk}.sock")
     assert seen["capabilities"]["digits"]["routes"] == []

@@ -135,18 +135,18 @@ def unit_of(caller: str, salt: str) -> int:
 
 
 def with_parameters(text: bytes, values: dict[str, Any]) -> bytes:
-    """A request's JSON with these parameters where the caller gave none of the name. What is no JSON stays as it is:
-    the runner refuses it in its own words. A request without parameters keeps every byte that it has.
+    """A request's JSON with these parameters where the caller gave none of the name. What is no request stays as it
+    is: the runner refuses it in its own words. One without parameters keeps every byte, and is not even read.
     """
+    if b'"parameters"' not in text:
+        start = text.find(b"{") + 1
+        is_object = start and not text[: start - 1].strip() and text[start : start + 64].lstrip()[:1] == b'"'
+        return b'{"parameters":' + orjson.dumps(values) + b"," + text[start:] if is_object else text
     try:
         document = orjson.loads(text)
     except orjson.JSONDecodeError:
         return text
-    if not isinstance(document, dict) or not document:
-        return text
-    given = document.get("parameters")
-    if "parameters" not in document:
-        return b'{"parameters":' + orjson.dumps(values) + b"," + text[text.index(b"{") + 1 :]
+    given = document.get("parameters") if isinstance(document, dict) else text
     if given is not None and not isinstance(given, dict):
         return text
     return orjson.dumps(document | {"parameters": values | (given or {})})
