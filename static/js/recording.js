@@ -1,6 +1,7 @@
 // Plays a recorded terminal (asciicast v2) in xterm.js: play and pause, speed, seek, long pauses cut short.
 
 const LONGEST_PAUSE_S = 2;
+const MONOSPACE = 'ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", "DejaVu Sans Mono", "Noto Sans Mono CJK SC", monospace';
 const player = document.getElementById("player");
 const button = document.getElementById("play");
 const slider = document.getElementById("seek");
@@ -105,7 +106,7 @@ if (answer.ok) {
   const [first, ...rest] = parsed(await answer.text());
   header = first ?? header;
   recorded = rest.filter((event) => Array.isArray(event) && event.length === 3);
-  terminal = new Terminal({ cols: header.width, rows: header.height, fontSize: 13, scrollback: 5000, disableStdin: true, screenReaderMode: true, theme: { background: "#14181f" } });
+  terminal = new Terminal({ cols: header.width, rows: header.height, fontSize: 13, lineHeight: 1.2, fontFamily: MONOSPACE, scrollback: 5000, disableStdin: true, screenReaderMode: true, theme: { background: "#14181f" } });
   terminal.open(document.getElementById("screen"));
   arrange();
   for (const field of [button, slider, speed, cut]) field.disabled = false;

@@ -11,6 +11,7 @@ const tabs = document.getElementById("tabs");
 const screens = document.getElementById("screens");
 const banner = document.getElementById("banner");
 const REFUSED = 4403;
+const MONOSPACE = 'ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", "DejaVu Sans Mono", "Noto Sans Mono CJK SC", monospace';
 const recorded = document.getElementById("recorded");
 const watching = "watching" in words; // whoever only reads sees the sessions and types into none
 const LOOKS_EVERY_MS = 3000;
@@ -51,7 +52,7 @@ class Session {
     this.screen.className = "screen";
     this.screen.hidden = true;
     screens.append(this.screen);
-    this.terminal = new Terminal({ scrollback: 10000, fontSize: 14, screenReaderMode: true, disableStdin: watching, theme: { background: "#14181f" } });
+    this.terminal = new Terminal({ scrollback: 10000, fontSize: 14, lineHeight: 1.2, fontFamily: MONOSPACE, screenReaderMode: true, disableStdin: watching, theme: { background: "#14181f" } });
     this.fit = new FitAddon();
     this.search = new SearchAddon();
     this.terminal.loadAddon(this.fit);

@@ -128,6 +128,18 @@ def test_a_new_workspace_starts_from_the_form(client, ada, radio):
     assert "Starting the server" in client.get(answer["Location"]).content.decode()
 
 
+@pytest.mark.parametrize("tab", ["", "terminal"])
+def test_starting_it_comes_back_to_the_tab_that_was_asked_from(client, stopped, ada, tab):
+    client.force_login(ada)
+    page = f"/workspaces/{stopped.pk}/{tab}/".replace("//", "/")
+    asks = 'name="tab" value="terminal"' in client.get(page).content.decode()
+    assert asks == bool(tab)
+
+    answer = client.post(f"/workspaces/{stopped.pk}/start/", {"tab": tab} if tab else {})
+
+    assert answer["Location"] == page
+
+
 def test_a_way_in_is_given_only_by_post_and_only_while_it_runs(client, stopped, ada):
     client.force_login(ada)
     url = f"/workspaces/{stopped.pk}/enter/"

@@ -339,12 +339,15 @@ def way_in(request: HttpRequest, origin: str, onward: str) -> str:
 
 
 def _act(verb: Callable[..., Workspace]) -> Callable[[HttpRequest, int], HttpResponse]:
-    """A view that does one thing to a workspace and goes back to its page."""
+    """A view that does one thing to a workspace and goes back to its page, to the tab that was asked from."""
 
     @login_required
     @require_POST
     def view(request: HttpRequest, pk: int) -> HttpResponse:
-        return redirect(verb(workspace_for(user_of(request), pk), by=user_of(request)))
+        done = verb(workspace_for(user_of(request), pk), by=user_of(request))
+        if request.POST.get("tab") == "terminal":
+            return redirect("workbench:terminal", done.pk)
+        return redirect(done)
 
     return view
 
