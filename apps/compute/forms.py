@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from apps.compute.environments.offered import offered_to
-from apps.compute.selectors import teams_to_submit_for
+from apps.compute.placement import read_labels
+from apps.compute.selectors import labels_of_nodes, teams_to_submit_for
+from apps.core.errors import Invalid
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -24,6 +27,29 @@ for step in range(10):
 
 json.dump({"answer": 42}, open("result.json", "w"))
 """
+
+
+class LabelsField(forms.CharField):
+    """Labels with commas between them, that the node has to have; gives a list. Offers those that there are."""
+
+    def __init__(self, **facts: Any) -> None:
+        facts.setdefault("widget", forms.TextInput(attrs={"placeholder": _("such as zone=gpu")}))
+        super().__init__(label=_("Node with the labels"), required=False, max_length=1500, **facts)
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(value) if isinstance(value, list) else value
+
+    def clean(self, value: Any) -> list[str]:
+        try:
+            return read_labels(re.split("[,，、]", super().clean(value) or ""))
+        except Invalid as error:
+            raise forms.ValidationError(error.message) from error
+
+    def offer(self) -> None:
+        """Name the labels that nodes have; called by the form at each request."""
+        known = ", ".join(labels_of_nodes()[:30])
+        words = _("Only a node that has all of them takes it; commas between them. There are: %(labels)s.")
+        self.help_text = words % {"labels": known or "–"}
 
 
 class ScriptForm(forms.Form):
@@ -45,6 +71,7 @@ class ScriptForm(forms.Form):
         label=_("Time limit in seconds"), min_value=1, max_value=14 * 86_400, initial=3600
     )
     max_attempts = forms.IntegerField(label=_("Attempts"), min_value=1, max_value=10, initial=1)
+    labels = LabelsField()
 
     def __init__(self, *args: Any, user: User, **facts: Any) -> None:
         super().__init__(*args, **facts)
@@ -55,6 +82,7 @@ class ScriptForm(forms.Form):
         chosen = self.fields["environment"]
         assert isinstance(chosen, forms.ChoiceField)
         chosen.choices = offered_to(user)
+        cast("LabelsField", self.fields["labels"]).offer()
 
 
 class HostForm(forms.Form):

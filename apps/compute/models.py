@@ -63,6 +63,7 @@ class Job(models.Model):
         blank=True,
         help_text="What is run again and again: its runs' measured needs go together.",
     )
+    labels = models.JSONField(_("labels"), default=list, help_text="What its node has to have.")
     network = models.CharField(max_length=10, choices=Network.choices, default=Network.NONE)
     priority = models.PositiveSmallIntegerField(_("priority"), default=5)
     timeout_s = models.FloatField(_("time limit"), default=3600)
@@ -116,7 +117,7 @@ class Job(models.Model):
         """The result without what only serves to say its sentences in another language."""
         if not isinstance(self.result, dict):
             return self.result
-        return {name: value for name, value in self.result.items() if name != "told"}
+        return {name: value for name, value in self.result.items() if name != "told"} or None
 
     @property
     def reason_words(self) -> str:

@@ -7,13 +7,13 @@ from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db.models import Case, CharField, F, FloatField, QuerySet, Sum, Value, When
+from django.db.models import Case, CharField, F, FloatField, Q, QuerySet, Sum, Value, When
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Now
 from django.utils.translation import gettext as _
 
 from apps.accounts.selectors import teams_of
-from apps.compute import ledger, needs
+from apps.compute import ledger, needs, placement
 from apps.compute.adapters import engine
 from apps.compute.egress import Rule
 from apps.compute.models import AllowedHost, Attempt, EgressRecord, Job, Node, Reservation
@@ -22,7 +22,7 @@ from apps.core import objects
 from apps.core.errors import NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import BinaryIO, TypedDict
 
     from django.contrib.auth.models import AnonymousUser
@@ -93,6 +93,31 @@ def nodes() -> QuerySet[NodeNow]:
 def node_name() -> str:
     """The name of this machine among the nodes."""
     return settings.ATRIUM.node_name or socket.gethostname()[:100]
+
+
+def labels_of_nodes() -> list[str]:
+    """Every label that some node has, by name."""
+    return sorted(
+        {label for labels in Node.objects.values_list("labels", flat=True)[:500] for label in labels}
+    )
+
+
+def why_no_node(labels: Sequence[str]) -> placement.Told | None:
+    """Why this machine does not take what asks for these labels, as a pattern with its values; None when it may."""
+    if not labels:
+        return None
+    places = [
+        placement.Place(node.name, frozenset(node.labels), node.state == "active") for node in nodes()[:500]
+    ]
+    return placement.why_not(labels, node_name(), places)
+
+
+def jobs_waiting(*, here: bool) -> QuerySet[Job]:
+    """The queue of this machine, in its order; or the jobs that ask for labels which it does not have."""
+    found = Job.objects.filter(status=Job.Status.QUEUED).order_by("priority", "queued_at", "pk")
+    node = Node.objects.filter(name=node_name()).first()
+    mine = Q(labels__contained_by=node.labels if node else [])
+    return found.filter(mine) if here else found.exclude(mine)
 
 
 def why_no_room(need: ledger.Amount, *, own: ledger.Amount | None = None) -> str:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from rest_framework import serializers
 
 from apps.compute.models import AllowedHost, Attempt, EgressRecord, Job, Node
+from apps.compute.placement import LONGEST_LABEL, MOST_LABELS
 from apps.core.serializers import ModelSerializer, Serializer
 
 
@@ -39,6 +40,7 @@ class JobSerializer(ModelSerializer[Job]):
             "environment",
             "params",
             "resources",
+            "labels",
             "timeout_s",
             "priority",
             "attempt",
@@ -102,6 +104,13 @@ class ScriptSerializer(Serializer[dict[str, Any]]):
         help_text="Path below /work/inputs to the SHA-256 of a stored file.",
     )
     params = serializers.DictField(default=dict, help_text="Found in /work/params.json.")
+    labels = serializers.ListField(
+        child=serializers.CharField(max_length=LONGEST_LABEL),
+        max_length=MOST_LABELS,
+        required=False,
+        default=list,
+        help_text="Only a node that has all of these labels takes it.",
+    )
     resources = serializers.DictField(default=dict, help_text="cpu, memory_mb, gpu, disk_mb, tmp_mb.")
     timeout_s = serializers.FloatField(min_value=0.1, default=3600)
     max_attempts = serializers.IntegerField(min_value=1, max_value=10, default=1)

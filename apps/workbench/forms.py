@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Role, Site, Team
 from apps.accounts.selectors import teams_of
 from apps.compute.environments.offered import offered_to
+from apps.compute.forms import LabelsField
 from apps.core.forms import ShortNameField
 from apps.core.rows import RowsField, ValueField, ValuesField
 from apps.datasets.models import DatasetVersion
@@ -68,11 +69,13 @@ class WorkspaceForm(forms.Form):
     )
     flavour = forms.ChoiceField(label=_("Size"), choices=Workspace.Flavour.choices)
     environment = forms.ChoiceField(label=_("Environment"))
+    labels = LabelsField()
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _offer_teams(self, user)
         _offer_environments(self, user)
+        cast("LabelsField", self.fields["labels"]).offer()
 
 
 class SettingsForm(forms.Form):
@@ -82,6 +85,7 @@ class SettingsForm(forms.Form):
         label=_("Size"), choices=Workspace.Flavour.choices, help_text=_("Counts from the next start on.")
     )
     environment = forms.ChoiceField(label=_("Environment"), help_text=_("Counts from the next start on."))
+    labels = LabelsField()
     idle_minutes = forms.ChoiceField(
         label=_("Stop when idle"),
         choices=Workspace.IdleLimit.choices,
@@ -108,6 +112,7 @@ class SettingsForm(forms.Form):
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _offer_environments(self, user)
+        cast("LabelsField", self.fields["labels"]).offer()
         field = self.fields["datasets"]
         assert isinstance(field, forms.ModelMultipleChoiceField)
         field.queryset = dataset_versions_offered_to(user)
@@ -183,9 +188,11 @@ class RunForm(forms.Form):
     cpu = forms.FloatField(label=_("Cores"), initial=1, min_value=0.1, max_value=64)
     memory_mb = forms.IntegerField(label=_("Memory in MB"), initial=2048, min_value=128)
     minutes = forms.IntegerField(label=_("Time limit in minutes"), initial=60, min_value=1, max_value=20_160)
+    labels = LabelsField()
 
     def __init__(self, *args: Any, paths: list[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        cast("LabelsField", self.fields["labels"]).offer()
         self.has_files = bool(paths)
         field = self.fields["path"]
         assert isinstance(field, forms.ChoiceField)

@@ -74,6 +74,7 @@ class Workspace(models.Model):
     )
     environment = models.CharField(_("environment"), max_length=60, default="base")
     flavour = models.CharField(_("size"), max_length=10, choices=Flavour.choices, default=Flavour.SMALL)
+    labels = models.JSONField(_("labels"), default=list, help_text="What its node has to have.")
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.STOPPED)
     status_reason = models.CharField(max_length=500, blank=True)
     status_at = models.DateTimeField(auto_now_add=True)

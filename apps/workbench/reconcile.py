@@ -12,7 +12,8 @@ from apps.accounts.services import create_token, revoke_token
 from apps.compute import environments, ledger
 from apps.compute.adapters import engine
 from apps.compute.engines.base import EngineError, Observed
-from apps.compute.selectors import why_no_room
+from apps.compute.placement import in_words
+from apps.compute.selectors import why_no_node, why_no_room
 from apps.compute.services import remove_workload, start_workload, stop_workload, workload_log
 from apps.core import turns
 from apps.core.errors import PortalError, Unavailable
@@ -101,7 +102,7 @@ def _launch(workspace: Workspace) -> None:
             return
         lay_out(workspace)
         workload = workload_of(workspace, _new_token(workspace))
-        start_workload(workload, purpose=f"workspace {workspace.name}", by=owner)
+        start_workload(workload, purpose=f"workspace {workspace.name}", by=owner, labels=workspace.labels)
     except Unavailable as error:
         _wait(workspace, error.message)
     except (PortalError, OSError) as error:
@@ -125,6 +126,8 @@ def why_it_waits(workspace: Workspace) -> str:
         return _("Waits until the environment %(name)s is built.") % {
             "name": environments.in_words(workspace.environment)
         }
+    if told := why_no_node(workspace.labels):
+        return in_words(told)
     size = workspace.size
     short = why_no_room(ledger.Amount(size.cpu, size.memory_mb))
     return _("Waits for room: %(why)s.") % {"why": short} if short else ""

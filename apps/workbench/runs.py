@@ -19,7 +19,7 @@ from apps.workbench.launch import home_of
 from apps.workbench.policy import may_edit_workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from apps.accounts.models import User
     from apps.compute.models import Job
@@ -38,11 +38,12 @@ def run_file(
     cpu: float = 1.0,
     memory_mb: int = 2048,
     timeout_s: float = 3600,
+    labels: Sequence[str] | None = None,
 ) -> Job:
     """Queue the notebook or script at `path` of a workspace. Raises NotAllowed, Invalid.
 
-    A notebook gets `params` as variables and leaves itself, executed, in the job's outputs; a script finds
-    them with `atrium.params()`.
+    It goes where the workspace's labels lead, unless others are given. A notebook gets `params` as variables and
+    leaves itself, executed, in the job's outputs; a script finds them with `atrium.params()`.
     """
     require(may_edit_workspace(by, workspace))
     require(may_submit_job(by, workspace.team))
@@ -63,6 +64,7 @@ def run_file(
         params=params,
         resources={"cpu": cpu, "memory_mb": memory_mb},
         timeout_s=timeout_s,
+        labels=workspace.labels if labels is None else labels,
         subject=workspace,
         needs_key=needs_key(workspace, path),
         network="forwarder",

@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from apps.accounts.models import Site, Team
 from apps.compute.environments.diagnosis import what_happened
+from apps.compute.placement import LONGEST_LABEL, MOST_LABELS
 from apps.core.serializers import ModelSerializer, Serializer
 from apps.workbench.models import (
     Environment,
@@ -41,6 +42,7 @@ class WorkspaceSerializer(ModelSerializer[Workspace]):
             "owner",
             "team",
             "environment",
+            "labels",
             "flavour",
             "cpu",
             "memory_mb",
@@ -96,6 +98,9 @@ class NewWorkspaceSerializer(Serializer[dict[str, Any]]):
     team = serializers.SlugField(help_text="Short name of the team.")
     flavour = serializers.ChoiceField(choices=Workspace.Flavour.choices, default=Workspace.Flavour.SMALL)
     environment = serializers.CharField(max_length=60, default="base")
+    labels = serializers.ListField(
+        child=serializers.CharField(max_length=LONGEST_LABEL), max_length=MOST_LABELS, required=False
+    )
 
 
 class WorkspaceChangeSerializer(Serializer[dict[str, Any]]):
@@ -104,6 +109,9 @@ class WorkspaceChangeSerializer(Serializer[dict[str, Any]]):
     flavour = serializers.ChoiceField(choices=Workspace.Flavour.choices, required=False)
     idle_minutes = serializers.ChoiceField(choices=Workspace.IdleLimit.choices, required=False)
     environment = serializers.CharField(max_length=60, required=False)
+    labels = serializers.ListField(
+        child=serializers.CharField(max_length=LONGEST_LABEL), max_length=MOST_LABELS, required=False
+    )
     share_terminals = serializers.BooleanField(
         required=False, help_text="Whether developers of the team may watch its terminals."
     )

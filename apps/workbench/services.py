@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.models import PersonalToken
 from apps.compute.environments.offered import offered_to
+from apps.compute.placement import read_labels
 from apps.core import audit, background
 from apps.core.errors import Conflict, Invalid
 from apps.core.policy import require
@@ -24,7 +25,7 @@ from apps.workbench.policy import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from apps.accounts.models import Team, User
     from apps.datasets.models import DatasetVersion
@@ -36,9 +37,15 @@ _OUTLIVES_LEASE = timedelta(days=1)
 
 @transaction.atomic
 def create_workspace(
-    name: str, *, team: Team, by: User, flavour: str = Workspace.Flavour.SMALL, environment: str = "base"
+    name: str,
+    *,
+    team: Team,
+    by: User,
+    flavour: str = Workspace.Flavour.SMALL,
+    environment: str = "base",
+    labels: Sequence[str] = (),
 ) -> Workspace:
-    """Make a stopped workspace with no files yet."""
+    """Make a stopped workspace with no files yet. Only a node with all `labels` takes its server."""
     require(may_create_workspace(by, team))
     name = name.strip()
     if not name:
@@ -51,7 +58,12 @@ def create_workspace(
     try:
         with transaction.atomic():
             workspace = Workspace.objects.create(
-                name=name[:80], owner=by, team=team, flavour=flavour, environment=environment
+                name=name[:80],
+                owner=by,
+                team=team,
+                flavour=flavour,
+                environment=environment,
+                labels=read_labels(labels),
             )
     except IntegrityError as error:
         message = _("You have a workspace named “%(name)s” already.") % {"name": name}
@@ -118,9 +130,10 @@ def change_workspace(
     idle_minutes: int | None = None,
     environment: str | None = None,
     share_terminals: bool | None = None,
+    labels: Sequence[str] | None = None,
 ) -> Workspace:
-    """Change size and environment, which count from the next start, when it is stopped for being idle, or whether
-    team mates may watch its terminals.
+    """Change size, environment and the labels of its node, which count from the next start, when it is stopped for
+    being idle, or whether team mates may watch its terminals.
 
     Raises NotAllowed, Invalid.
     """
@@ -138,7 +151,7 @@ def change_workspace(
     if environment is not None and environment != workspace.environment:
         _check_environment(environment, by)
     facts: dict[str, Any] = {"flavour": flavour, "idle_minutes": idle_minutes, "environment": environment}
-    facts["share_terminals"] = share_terminals
+    facts |= {"share_terminals": share_terminals, "labels": None if labels is None else read_labels(labels)}
     changed = {name: value for name, value in facts.items() if value not in (None, getattr(workspace, name))}
     if changed:
         for name, value in changed.items():
@@ -173,7 +186,12 @@ def clone_workspace(source: Workspace, name: str, *, by: User) -> Workspace:
     """
     require(may_view_workspace(by, source))
     made = create_workspace(
-        name, team=source.team, by=by, flavour=source.flavour, environment=source.environment
+        name,
+        team=source.team,
+        by=by,
+        flavour=source.flavour,
+        environment=source.environment,
+        labels=source.labels,
     )
     made.cloned_from, made.idle_minutes = source, source.idle_minutes
     made.save(update_fields=["cloned_from", "idle_minutes"])

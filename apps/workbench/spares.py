@@ -23,6 +23,7 @@ from django.utils import timezone
 from apps.compute import environments, ledger
 from apps.compute.adapters import engine
 from apps.compute.engines import sandbox
+from apps.compute.selectors import why_no_node
 from apps.compute.services import grow_reservation, remove_workload, start_workload
 from apps.core import turns
 from apps.core.errors import PortalError, Unavailable
@@ -105,6 +106,8 @@ def _folder(workload_id: str) -> Path:
 def take(workspace: Workspace) -> bool:
     """Make a spare the workspace's server where one fits it. Raises NotAllowed, Unavailable when there is no room."""
     if workspace.environment != ENVIRONMENT or workspace.flavour != FLAVOUR or workspace.datasets.exists():
+        return False
+    if why_no_node(workspace.labels):
         return False
     row = _claim(workspace)
     if row is None:

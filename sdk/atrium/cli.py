@@ -240,7 +240,7 @@ def told_file(path: str, size: int, sent: bool) -> None:
 def run_job(given: argparse.Namespace) -> int:
     """Submit a script or notebook."""
     parameters = {name: _value(text) for name, _equals, text in (one.partition("=") for one in given.param)}
-    job = submit(given.source, team=given.team, title=given.title, params=parameters)
+    job = submit(given.source, team=given.team, title=given.title, params=parameters, labels=given.label)
     print(f"Job {job['id']} is {job['status']}.")
     return _follow(Portal(), int(job["id"])) if given.wait else 0
 
@@ -413,6 +413,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--team", required=True)
     one.add_argument("--title", default="")
     one.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
+    one.add_argument("--label", action="append", default=[], help="only a node with this label takes it")
     one.add_argument("--wait", action="store_true", help="follow its log")
     one.set_defaults(run=run_job)
 

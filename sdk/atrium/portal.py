@@ -330,6 +330,7 @@ def submit(
 ) -> dict[str, Any]:
     """Run a script or notebook file as a job; returns the job. `facts` as the API takes them (params, resources, …).
 
+    With `labels=["zone=gpu"]` only a node that has all of them takes it.
     Of a notebook the executed copy is kept with the job's files; `params` replace what its cell tagged
     `parameters` sets. With `sweep` it is run with many sets of parameters, and the sweep is returned:
     `sweep={"space": {"depth": [2, 4]}, "metric": "accuracy"}`, with method, count, seed, goal, at_once if wanted;

@@ -6,7 +6,8 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.compute import tasks
+from apps.accounts.models import User
+from apps.compute import placement, tasks
 from apps.compute.engines.base import Resources, Workload
 from apps.compute.models import Job, Node, Reservation
 from apps.compute.selectors import capacity, why_no_room
@@ -189,3 +190,85 @@ def test_administrator_drains_labels_and_takes_back_on_the_page(client, root, no
 def test_empty_list_says_when_a_machine_appears(client, root):
     client.force_login(root)
     assert "No node has been heard yet" in client.get(reverse("jobs:nodes")).content.decode()
+
+
+def test_job_that_asks_for_a_label_waits_and_says_which_one_no_node_has(
+    compiled_messages, client, ada, root, radio, node
+):
+    label_node(node, ["rack 3"], by=root)
+    job = start(submit(radio, ada, "run", labels=["rack 3", " zone=gpu "]))
+    assert (job.status, job.reason) == ("queued", "waits: no node has the label “zone=gpu”")
+
+    for language, words in (
+        ("en", "no node has the label “zone=gpu”"),
+        ("zh-hans", "没有节点具有标签 “zone=gpu”"),
+    ):
+        User.objects.filter(pk=ada.pk).update(language=language)
+        client.force_login(ada)
+        for address in (reverse("jobs:detail", args=[job.pk]), reverse("jobs:list")):
+            assert words in client.get(address).content.decode()
+
+    label_node(node, ["rack 3", "zone=gpu"], by=root)
+    attempts.reconcile()
+    job.refresh_from_db()
+    assert (job.status, job.reason, job.result) == ("running", "", None)
+
+
+def test_many_jobs_for_another_node_hold_up_nobody_here(ada, radio, node):
+    for _time in range(51):
+        submit(radio, ada, "run", labels=["zone=gpu"], priority=0)
+    other = Node.objects.get()
+    other.pk, other.name, other.labels = None, "beside", ["zone=gpu"]
+    other.save()
+    mine = submit(radio, ada, "run")
+
+    attempts.reconcile()
+
+    mine.refresh_from_db()
+    assert mine.status == "running"
+    words = "waits for node beside, which has the labels “zone=gpu”"
+    assert set(Job.objects.filter(status="queued").values_list("reason", flat=True)[:50]) == {words}
+
+
+def test_workload_goes_only_where_its_labels_are(root, node):
+    with pytest.raises(Unavailable, match="no node has the label “zone=gpu”"):
+        start_workload(workload(), by=root, labels=["zone=gpu"])
+    assert not Reservation.objects.exists()
+    label_node(node, ["zone=gpu"], by=root)
+    start_workload(workload(), by=root, labels=["zone=gpu"])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "pattern"),
+    [
+        ([], None),
+        (["a"], None),
+        (["b"], placement.ELSEWHERE),
+        (["c"], "waits: the nodes with the labels %(labels)s take nothing now: %(nodes)s"),
+        (["a", "b"], "waits: no node has all of the labels %(labels)s"),
+        (["a", "d"], "waits: no node has the label %(labels)s"),
+    ],
+)
+def test_reason_names_what_keeps_it_from_this_node(wanted, pattern):
+    places = [
+        placement.Place("here", frozenset("a")),
+        placement.Place("there", frozenset("b")),
+        placement.Place("silent", frozenset("c"), open=False),
+    ]
+    told = placement.why_not(wanted, "here", places)
+    assert (told and told["pattern"]) == pattern
+
+
+def test_page_and_api_take_labels(client, ada, radio, node):
+    client.force_login(ada)
+    asked = {"title": "A", "team": radio.pk, "script": "1", "environment": "base", "cpu": 1, "memory_mb": 64}
+    answer = client.post(
+        "/jobs/new/", {**asked, "timeout_s": 9, "max_attempts": 1, "labels": "zone=gpu， rack 3,"}
+    )
+    assert answer.status_code == 302
+    assert Job.objects.get().labels == ["zone=gpu", "rack 3"]
+    body = {"title": "B", "team": "radio", "script": "1", "labels": ["zone=gpu"]}
+    made = client.post("/api/v1/jobs/", body, content_type="application/json")
+    assert (made.status_code, made.json()["labels"]) == (201, ["zone=gpu"])
+    too_long = client.post("/jobs/new/", {**asked, "timeout_s": 9, "max_attempts": 1, "labels": "x" * 64})
+    assert too_long.status_code == 422

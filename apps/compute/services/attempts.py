@@ -18,12 +18,12 @@ from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from apps.compute import environments, ledger, needs
+from apps.compute import environments, ledger, needs, placement
 from apps.compute.adapters import engine, package_clients, package_clients_asked
 from apps.compute.engines.base import EngineError, File, Mount, Resources, Workload
 from apps.compute.job_environment import variables_for
 from apps.compute.models import Attempt, Job, Reservation, failure_in
-from apps.compute.selectors import why_no_room
+from apps.compute.selectors import jobs_waiting, why_no_node, why_no_room
 from apps.compute.services.jobs import finished
 from apps.compute.services.told import told_by
 from apps.core import background, objects, secrets
@@ -78,10 +78,13 @@ def start_job(job_id: int) -> bool:
         job = Job.objects.select_for_update().filter(pk=job_id, status=Job.Status.QUEUED).first()
         if job is None:
             return False
+        if told := why_no_node(job.labels):
+            _say_where(job, told)
+            return False
         why = _why_it_waits(job)
         if why:
             if why != job.reason:
-                Job.objects.filter(pk=job.pk).update(reason=why)
+                Job.objects.filter(pk=job.pk).update(reason=why, result=None)
             return False
         number = job.attempt + 1
         # The random part keeps the folder of another database's job of the same number apart.
@@ -95,10 +98,20 @@ def start_job(job_id: int) -> bool:
             workload_id=workload_id,
             started_at=timezone.now(),
             reason="",
+            result=None,
             memory_mb=0,
         )
     _launch(job)
     return True
+
+
+def _say_where(job: Job, told: placement.Told) -> None:
+    """Note that another node has to take it; what that one says itself of its room stays."""
+    if told["pattern"] == placement.ELSEWHERE and job.reason:
+        return
+    why: str = told["pattern"] % told["values"]
+    if why != job.reason:
+        Job.objects.filter(pk=job.pk).update(reason=why, result={"told": {why: told}})
 
 
 def _why_it_waits(job: Job) -> str:
@@ -351,9 +364,9 @@ def reconcile() -> None:
                 watch_job(job_id)
         except Exception:
             log.exception("job %s: this round failed", job_id)
-    waiting = Job.objects.filter(status=Job.Status.QUEUED).order_by("priority", "queued_at", "pk")
-    for job_id in list(waiting.values_list("pk", flat=True)[:50]):
-        start_job(job_id)
+    for here in (True, False):  # what another node has to take holds up nothing here
+        for job_id in list(jobs_waiting(here=here).values_list("pk", flat=True)[:50]):
+            start_job(job_id)
 
 
 def _ended_just_now(observed: Observed) -> bool:

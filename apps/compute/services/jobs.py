@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from apps.compute import environments, ledger
 from apps.compute.engines.base import Mount, Resources
 from apps.compute.models import Job
+from apps.compute.placement import read_labels
 from apps.compute.policy import may_cancel_job, may_retry_job, may_run_code, may_submit_job
 from apps.compute.selectors import capacity
 from apps.core import audit, background, events, objects, secrets
@@ -54,6 +55,7 @@ def submit_job(
     priority: int = 5,
     subject: models.Model | str | None = None,
     needs_key: str = "",
+    labels: Sequence[str] = (),
     network: str = "none",
 ) -> Job:
     """Queue a command; it starts as soon as it fits. The caller has checked that `by` may do this for `team`.
@@ -62,6 +64,7 @@ def submit_job(
     path below /work. In the job:
     /work/params.json; out of it: /work/result.json, /work/outputs/, /work/progress.json. `needs_key` names what is
     run again and again, so that its runs' measured needs go together. `by=None` is the portal's own code.
+    Only a node with all `labels` takes it.
     Publishes compute.job_finished at the end. Raises Invalid, NotAllowed.
     """
     require(may_run_code(by))
@@ -89,6 +92,7 @@ def submit_job(
             variables=secrets.encrypt(json.dumps(dict(env))) if env else "",
             resources=asdict(needs),
             needs_key=needs_key[:200],
+            labels=read_labels(labels),
             network=network,
             priority=priority,
             timeout_s=timeout_s,

@@ -15,10 +15,11 @@ from apps.accounts.policy import may_administer
 from apps.compute import ledger
 from apps.compute.adapters import engine
 from apps.compute.models import Node
+from apps.compute.placement import read_labels
 from apps.compute.selectors import capacity, node_name, nodes
 from apps.compute.services.attempts import ledger_locked
 from apps.core import audit
-from apps.core.errors import Conflict, Invalid
+from apps.core.errors import Conflict
 from apps.core.policy import require
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
 
 BEATS_EVERY_S = 3.0
-MOST_LABELS = 20
-LONGEST_LABEL = 63
 _beats_at = float("-inf")
 
 
@@ -68,16 +67,7 @@ def resume_node(node: Node, *, by: User) -> Node:
 def label_node(node: Node, labels: Sequence[str], *, by: User) -> Node:
     """Give it these labels in place of its present ones. Raises NotAllowed, Invalid."""
     require(may_administer(by))
-    wanted = list(dict.fromkeys(word for label in labels if (word := " ".join(label.split()))))
-    too_long = next((label for label in wanted if len(label) > LONGEST_LABEL), "")
-    if too_long:
-        message = _("The label “%(label)s…” has %(given)d characters; at most %(most)d are possible.")
-        message %= {"label": too_long[:20], "given": len(too_long), "most": LONGEST_LABEL}
-        raise Invalid(message, fields={"labels": message})
-    if len(wanted) > MOST_LABELS:
-        message = _("%(given)d labels are too many; a node has at most %(most)d.")
-        message %= {"given": len(wanted), "most": MOST_LABELS}
-        raise Invalid(message, fields={"labels": message})
+    wanted = read_labels(labels)
     if Node.objects.filter(pk=node.pk).exclude(labels=wanted).update(labels=wanted):
         audit.record("compute.node.labelled", node, by=by, node=node.name, labels=wanted)
     return nodes().get(pk=node.pk)

@@ -15,14 +15,15 @@ from apps.compute import ledger
 from apps.compute.adapters import engine, package_clients, package_clients_asked, sockets_dir
 from apps.compute.engines.base import EngineError
 from apps.compute.models import Reservation
+from apps.compute.placement import in_words
 from apps.compute.policy import may_run_code
-from apps.compute.selectors import why_no_room
+from apps.compute.selectors import why_no_node, why_no_room
 from apps.compute.services.attempts import ledger_locked
 from apps.core.errors import Invalid, Unavailable
 from apps.core.policy import require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from apps.accounts.models import User
@@ -36,12 +37,14 @@ def start_workload(
     by: User | None = None,
     trusted: bool = False,
     held: ledger.Amount | None = None,
+    labels: Sequence[str] = (),
 ) -> None:
     """Start a workload if it fits; starting an id again is harmless. Call it outside a transaction.
 
     `trusted` is for code that the portal ships. `held` is what it takes of the machine before `grow_reservation`,
-    where that is less than its limits. Raises Unavailable with the reason when it does not fit now,
-    NotAllowed where the sandbox is too weak for `by`, Invalid when it cannot run at all.
+    where that is less than its limits. Only a node with all `labels` takes it.
+    Raises Unavailable with the reason when it does not fit now, NotAllowed where the sandbox is too weak for `by`,
+    Invalid when it cannot run at all.
     """
     if not trusted:
         require(may_run_code(by or AnonymousUser()))
@@ -52,6 +55,8 @@ def start_workload(
     with ledger_locked():
         if not Reservation.objects.filter(pk=workload.id).exists():
             amount = held or ledger.Amount(needs.cpu, needs.memory_mb, needs.gpu)
+            if told := why_no_node(labels):
+                raise Unavailable(in_words(told), retry_after=5)
             if short := why_no_room(amount):
                 raise Unavailable(_("It waits for room: %(why)s.") % {"why": short}, retry_after=5)
             Reservation.objects.create(

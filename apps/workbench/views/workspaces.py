@@ -18,6 +18,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.compute.adapters import engine
 from apps.compute.models import Job
+from apps.compute.placement import in_words
+from apps.compute.selectors import why_no_node
 from apps.core import csp
 from apps.core.errors import Conflict, Invalid, NotFound
 from apps.core.paging import keyset
@@ -112,6 +114,7 @@ def new_workspace(request: HttpRequest) -> HttpResponse:
                 team=fields["team"],
                 flavour=fields["flavour"],
                 environment=fields["environment"],
+                labels=fields["labels"],
                 by=user_of(request),
             )
         except Invalid as error:
@@ -182,6 +185,7 @@ def settings_page(request: HttpRequest, pk: int) -> HttpResponse:
                 idle_minutes=int(asked["idle_minutes"]),
                 environment=asked["environment"],
                 share_terminals=asked["share_terminals"],
+                labels=asked["labels"],
             )
             services.mount_datasets(found, asked["datasets"], by=user_of(request))
             messages.success(request, _("The settings are saved."))
@@ -190,7 +194,7 @@ def settings_page(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _settings_of(workspace: Workspace) -> dict[str, Any]:
-    names = ("flavour", "idle_minutes", "environment", "share_terminals")
+    names = ("flavour", "idle_minutes", "environment", "share_terminals", "labels")
     return {name: getattr(workspace, name) for name in names} | {"datasets": workspace.datasets.all()}
 
 
@@ -259,12 +263,12 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
     require(may_edit_workspace(user_of(request), found))
     paths = files.runnable(home_of(found))
     measured = needs_of(found, paths[:40])
-    form = RunForm(
-        request.POST or None, paths=paths, initial=_proposed(request.GET.get("path", ""), measured)
-    )
+    initial = _proposed(request.GET.get("path", ""), measured) | {"labels": found.labels}
+    form = RunForm(request.POST or None, paths=paths, initial=initial)
     if request.method == "POST" and form.is_valid():
         asked = form.cleaned_data
         needs = {"cpu": asked["cpu"], "memory_mb": asked["memory_mb"], "timeout_s": asked["minutes"] * 60}
+        needs["labels"] = asked["labels"]
         try:
             job = run_file(found, asked["path"], params=asked["params"], by=user_of(request), **needs)
         except Invalid as error:
@@ -297,6 +301,14 @@ def _show(request: HttpRequest, pk: int, template: str, **more: Any) -> HttpResp
     return render(request, template, {**context_of(request, found), **more})
 
 
+def _no_node(workspace: Workspace) -> str:
+    """Which label no node has that a workspace waits for, in the reader's language."""
+    told = (
+        why_no_node(workspace.labels) if workspace.status == "starting" and workspace.status_reason else None
+    )
+    return in_words(told) if told else ""
+
+
 def context_of(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
     user = user_of(request)
     portal = settings.ATRIUM.web_url
@@ -307,6 +319,7 @@ def context_of(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
         "origin": address_of(f"w{workspace.pk}"),
         "edit": may_edit_workspace(user, workspace),
         "stop": may_stop_workspace(user, workspace),
+        "no_node": _no_node(workspace),
         "recorded": rule_for(workspace) is not None,
         "moving": workspace.status in _MOVING,
         "log": log[-_LOG_SHOWN:],
