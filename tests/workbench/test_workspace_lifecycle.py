@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from apps.accounts.models import PersonalToken
+from apps.accounts.models import PersonalToken, User
 from apps.compute import environments
 from apps.compute.adapters import engine
 from apps.compute.models import Reservation
@@ -85,6 +85,16 @@ def test_it_waits_for_room_and_says_so(stopped, ada):
     assert status_after_a_look(workspace) == "starting"
     assert "processor cores are needed" in workspace.status_reason
     assert not PersonalToken.objects.exists()
+
+
+def test_it_waits_for_a_node_with_its_label_and_says_so_to_each_reader(compiled_messages, client, stopped, ada):
+    services.change_workspace(stopped, by=ada, labels=["zone=gpu"])
+    services.start_workspace(stopped, by=ada)
+    assert status_after_a_look(stopped) == "starting"
+    assert stopped.status_reason == "waits: no node has the label “zone=gpu”"
+    User.objects.filter(pk=ada.pk).update(language="zh-hans")
+    client.force_login(ada)
+    assert "没有节点具有标签 “zone=gpu”" in client.get(f"/workspaces/{stopped.pk}/state/").content.decode()
 
 
 def test_only_its_owner_starts_it(stopped, bo, cy, root):
