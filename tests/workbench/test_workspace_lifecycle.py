@@ -87,7 +87,9 @@ def test_it_waits_for_room_and_says_so(stopped, ada):
     assert not PersonalToken.objects.exists()
 
 
-def test_it_waits_for_a_node_with_its_label_and_says_so_to_each_reader(compiled_messages, client, stopped, ada):
+def test_it_waits_for_a_node_with_its_label_and_says_so_to_each_reader(
+    compiled_messages, client, stopped, ada
+):
     services.change_workspace(stopped, by=ada, labels=["zone=gpu"])
     services.start_workspace(stopped, by=ada)
     assert status_after_a_look(stopped) == "starting"
