@@ -99,7 +99,8 @@ def waiting_for_signature(user: User) -> QuerySet[Release]:
         request__in=open_requests,
     )
     shown = ("status", "opened_at", "version__number", "report__verdict", "report__headline")
-    names = ("capability__name", "capability__team__name", "opened_by__username")
+    people = ("opened_by__username", "opened_by__first_name", "opened_by__last_name")
+    names = ("capability__name", "capability__team__name", *people)
     related = rows.select_related("version", "capability__team", "report", "opened_by")
     return related.only(*shown, *names).prefetch_related("findings")
 
