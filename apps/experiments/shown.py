@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from apps.experiments.models import Experiment
 from apps.experiments.slices import WHOLE, Slice
@@ -32,7 +33,7 @@ def unit_of(experiment: Experiment) -> Unit:
         return Unit(_("Latency"), 1, "ms", "ms", 2)
     if measure == Experiment.Measure.BUSINESS:
         return Unit(str((experiment.metric or {}).get("name", "")), 1, "", "", 4)
-    return Unit(str(measure.label), PERCENT, "%", _("points"), 2)
+    return Unit(str(measure.label), PERCENT, "%", pgettext("difference of rates", "points"), 2)
 
 
 @dataclass(frozen=True)
