@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, fields
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from apps.core.telling import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from apps.core.telling import Told
 
 CPU_SHARES_PER_CORE = 4.0
 MEMORY_SHARE = 0.75
@@ -63,20 +68,30 @@ def total(amounts: Iterable[Amount]) -> Amount:
     return sum(amounts, Amount())
 
 
-def missing(need: Amount, free: Amount) -> str:
-    """Why `need` does not fit into `free`, in words; empty when it fits."""
-    labels = {"cpu": _("processor cores"), "memory_mb": _("MB of memory"), "gpu": _("graphics cards")}
+_WHAT = {
+    "cpu": gettext_noop("processor cores"),
+    "memory_mb": gettext_noop("MB of memory"),
+    "gpu": gettext_noop("graphics cards"),
+}
+
+
+def missing(need: Amount, free: Amount) -> Told | None:
+    """Why `need` does not fit into `free`; None when it fits."""
     short = [
-        _("%(need)s %(what)s are needed, %(free)s are free")
-        % {
-            "need": _number(getattr(need, field.name)),
-            "what": labels[field.name],
-            "free": _number(max(0.0, getattr(free, field.name))),
-        }
+        told(
+            gettext_noop("%(need)s %(what)s are needed, %(free)s are free"),
+            need=_number(getattr(need, field.name)),
+            what=told(_WHAT[field.name]),
+            free=_number(max(0.0, getattr(free, field.name))),
+        )
         for field in fields(Amount)
         if getattr(need, field.name) > getattr(free, field.name) + 1e-9
     ]
-    return "; ".join(short)
+    return (
+        reduce(lambda first, then: told("%(first)s; %(then)s", first=first, then=then), short)
+        if short
+        else None
+    )
 
 
 def _number(value: float) -> str:

@@ -6,21 +6,21 @@ A reason is a pattern with its values (see core.telling), so that each reader ge
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from apps.core.errors import Invalid
+from apps.core.telling import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from apps.core.telling import Told
+
 MOST_LABELS = 20
 LONGEST_LABEL = 63
-
-Told = dict[str, Any]
-"""{"pattern": English, "values": {name: text}}."""
 
 ELSEWHERE = gettext_noop("waits for node %(nodes)s, which has the labels %(labels)s")
 _CLOSED = gettext_noop("waits: the nodes with the labels %(labels)s take nothing now: %(nodes)s")
@@ -62,17 +62,11 @@ def why_not(wanted: Sequence[str], here: str, places: Sequence[Place]) -> Told |
     if fitting:
         taking = [place.name for place in fitting if place.open]
         names = ", ".join(taking or [place.name for place in fitting][:5])
-        return {"pattern": ELSEWHERE if taking else _CLOSED, "values": {"nodes": names, "labels": labels}}
+        return told(ELSEWHERE if taking else _CLOSED, nodes=names, labels=labels)
     unknown = [label for label in wanted if not any(label in place.labels for place in places)]
     if unknown:
-        return {"pattern": _UNKNOWN, "values": {"labels": _quoted(unknown)}}
-    return {"pattern": _NEVER_TOGETHER, "values": {"labels": labels}}
-
-
-def in_words(told: Told) -> str:
-    """The reason in the active language."""
-    pattern, values = str(told["pattern"]), told["values"]
-    return str(_(pattern) % values)
+        return told(_UNKNOWN, labels=_quoted(unknown))
+    return told(_NEVER_TOGETHER, labels=labels)
 
 
 def _quoted(labels: Iterable[str]) -> str:

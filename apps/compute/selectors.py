@@ -11,6 +11,7 @@ from django.db.models import Case, CharField, F, FloatField, Q, QuerySet, Sum, V
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Now
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from apps.accounts.selectors import teams_of
 from apps.compute import ledger, needs, placement
@@ -20,6 +21,7 @@ from apps.compute.models import AllowedHost, Attempt, EgressRecord, Job, Node, R
 from apps.compute.policy import SUBMITTERS, WATCHERS
 from apps.core import objects
 from apps.core.errors import NotFound
+from apps.core.telling import spoken, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from apps.accounts.models import Team, User
     from apps.compute.engines.base import Observed
+    from apps.core.telling import Told
 
     class _State(TypedDict):
         state: str
@@ -102,7 +105,7 @@ def labels_of_nodes() -> list[str]:
     )
 
 
-def why_no_node(labels: Sequence[str]) -> placement.Told | None:
+def why_no_node(labels: Sequence[str]) -> Told | None:
     """Why this machine does not take what asks for these labels, as a pattern with its values; None when it may."""
     if not labels:
         return None
@@ -120,8 +123,8 @@ def jobs_waiting(*, here: bool) -> QuerySet[Job]:
     return found.filter(mine) if here else found.exclude(mine)
 
 
-def why_no_room(need: ledger.Amount, *, own: ledger.Amount | None = None) -> str:
-    """Why this machine cannot take `need` now, in words; empty when it can. `own` is what the asker holds already.
+def why_no_room(need: ledger.Amount, *, own: ledger.Amount | None = None) -> Told | None:
+    """Why this machine cannot take `need` now; None when it can. `own` is what the asker holds already.
 
     A portal whose node has not been heard yet takes what fits.
     """
@@ -134,17 +137,22 @@ def why_no_room(need: ledger.Amount, *, own: ledger.Amount | None = None) -> str
 def why_nothing_starts() -> str:
     """Why no job starts anywhere, in words: all nodes are silent, so that nobody writes it to the jobs."""
     node = nodes().order_by("-seen_at").first()
-    return _why_closed(node) if node is not None and node.state == "silent" else ""
+    closed = _why_closed(node) if node is not None and node.state == "silent" else None
+    return spoken(closed) if closed else ""
 
 
-def _why_closed(node: NodeNow) -> str:
+def _why_closed(node: NodeNow) -> Told | None:
     if node.state == "silent":
         since = f"{node.seen_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-        return _("node %(name)s has been silent since %(since)s") % {"name": node.name, "since": since}
+        return told(
+            gettext_noop("node %(name)s has been silent since %(since)s"), name=node.name, since=since
+        )
     if node.state == "drained":
         who = node.drained_by.get_username() if node.drained_by else "–"
-        return _("node %(name)s takes nothing new: drained by %(who)s") % {"name": node.name, "who": who}
-    return ""
+        return told(
+            gettext_noop("node %(name)s takes nothing new: drained by %(who)s"), name=node.name, who=who
+        )
+    return None
 
 
 def queue_position(job: Job) -> int:

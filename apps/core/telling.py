@@ -1,6 +1,7 @@
-"""What a job said, in the reader's language.
+"""What was said when nobody read it yet, in the reader's language.
 
-The job writes English sentences, and beside them (`told`) the pattern and the values that each was made of.
+English sentences are stored, and beside them (`told`) the pattern and the values that each was made of: by jobs in
+their results, by the queue in its reasons for waiting.
 """
 
 from __future__ import annotations
@@ -9,6 +10,28 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.utils.translation import gettext
+
+Told = dict[str, Any]
+"""{"pattern": English, "values": {name: text or another Told}}."""
+
+
+def told(pattern: str, **values: Any) -> Told:
+    """A sentence to be said in any language; `pattern` is marked with gettext_noop where it is written."""
+    return {"pattern": pattern, "values": values}
+
+
+def spoken(told: Told) -> str:
+    """The sentence in the active language."""
+    return _spoken(told, in_english(told))
+
+
+def in_english(told: Told) -> str:
+    """The sentence as it is stored."""
+    values = {
+        name: in_english(dict(value)) if isinstance(value, Mapping) else value
+        for name, value in told["values"].items()
+    }
+    return str(told["pattern"]) % values if values else str(told["pattern"])
 
 
 def in_words(document: Any, told: Mapping[str, Any]) -> Any:

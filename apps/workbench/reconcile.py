@@ -12,11 +12,11 @@ from apps.accounts.services import create_token, revoke_token
 from apps.compute import environments, ledger
 from apps.compute.adapters import engine
 from apps.compute.engines.base import EngineError, Observed
-from apps.compute.placement import in_words
 from apps.compute.selectors import why_no_node, why_no_room
 from apps.compute.services import remove_workload, start_workload, stop_workload, workload_log
 from apps.core import turns
 from apps.core.errors import PortalError, Unavailable
+from apps.core.telling import spoken
 from apps.workbench import jupyter, spares
 from apps.workbench.launch import home_of, lay_out, variables_of, workload_of
 from apps.workbench.models import Workspace
@@ -127,10 +127,10 @@ def why_it_waits(workspace: Workspace) -> str:
             "name": environments.in_words(workspace.environment)
         }
     if told := why_no_node(workspace.labels):
-        return in_words(told)
+        return spoken(told)
     size = workspace.size
     short = why_no_room(ledger.Amount(size.cpu, size.memory_mb))
-    return _("Waits for room: %(why)s.") % {"why": short} if short else ""
+    return _("Waits for room: %(why)s.") % {"why": spoken(short)} if short else ""
 
 
 def _wait(workspace: Workspace, why: str) -> None:

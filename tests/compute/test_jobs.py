@@ -4,6 +4,7 @@ import errno
 import json
 
 import pytest
+from django.utils import translation
 
 from apps.compute import adapters, environments
 from apps.compute.engines.local import LocalEngine
@@ -107,7 +108,9 @@ def test_what_does_not_fit_waits_and_says_why(ada, radio, fake, settings, monkey
     attempts.reconcile()
     second.refresh_from_db()
     assert second.status == "queued"
-    assert "2,000 MB of memory are needed, 1,000 are free" in second.reason
+    assert second.reason == "waits: 2,000 MB of memory are needed, 1,000 are free"
+    with translation.override("zh-hans"):
+        assert second.reason_words == "等待：需要 2,000 MB 内存，空闲 1,000"
 
     fake.finish(Attempt.objects.get(job=first).workload_id)
     run(first)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from django.conf import settings
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from apps.core.telling import Told, spoken, told
 
 from . import builder
 from .builder import BuildError, names, uv_program
@@ -46,11 +48,16 @@ def keep_lock(lock: str) -> str:
     return builder.keep_lock(lock, root())
 
 
-def in_words(name: str) -> str:
+def named(name: str) -> Told:
     """What people call environment `name`; one made for some packages has no name that would say anything."""
     if name.startswith(builder.OWN_PREFIX):
-        return _("with its own packages")
-    return f"“{name}”"
+        return told(gettext_noop("with its own packages"))
+    return told("“%(name)s”", name=name)
+
+
+def in_words(name: str) -> str:
+    """The same in the active language."""
+    return spoken(named(name))
 
 
 def lock_text(name: str) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from apps.compute import environments, ledger, needs, placement
 from apps.compute.adapters import engine, package_clients, package_clients_asked
@@ -28,11 +29,13 @@ from apps.compute.services.jobs import finished
 from apps.compute.services.told import told_by
 from apps.core import background, objects, secrets
 from apps.core.errors import Conflict, PortalError
+from apps.core.telling import in_english, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from apps.compute.engines.base import Observed
+    from apps.core.telling import Told
 
 log = logging.getLogger(__name__)
 
@@ -78,13 +81,13 @@ def start_job(job_id: int) -> bool:
         job = Job.objects.select_for_update().filter(pk=job_id, status=Job.Status.QUEUED).first()
         if job is None:
             return False
-        if told := why_no_node(job.labels):
-            _say_where(job, told)
+        if elsewhere := why_no_node(job.labels):
+            # What the node that has to take it says itself of its room stays.
+            if elsewhere["pattern"] != placement.ELSEWHERE or not job.reason:
+                _note_why(job, elsewhere)
             return False
-        why = _why_it_waits(job)
-        if why:
-            if why != job.reason:
-                Job.objects.filter(pk=job.pk).update(reason=why, result=None)
+        if why := _why_it_waits(job):
+            _note_why(job, why)
             return False
         number = job.attempt + 1
         # The random part keeps the folder of another database's job of the same number apart.
@@ -105,25 +108,24 @@ def start_job(job_id: int) -> bool:
     return True
 
 
-def _say_where(job: Job, told: placement.Told) -> None:
-    """Note that another node has to take it; what that one says itself of its room stays."""
-    if told["pattern"] == placement.ELSEWHERE and job.reason:
-        return
-    why: str = told["pattern"] % told["values"]
-    if why != job.reason:
-        Job.objects.filter(pk=job.pk).update(reason=why, result={"told": {why: told}})
+def _note_why(job: Job, why: Told) -> None:
+    """Keep why it waits, for readers of any language."""
+    words = in_english(why)
+    if words != job.reason:
+        Job.objects.filter(pk=job.pk).update(reason=words, result={"told": {words: why}})
 
 
-def _why_it_waits(job: Job) -> str:
+def _why_it_waits(job: Job) -> Told | None:
     if not environments.is_ready(job.environment):
-        return _("waits until the environment %(name)s is built") % {
-            "name": environments.in_words(job.environment)
-        }
+        return told(
+            gettext_noop("waits until the environment %(name)s is built"),
+            name=environments.named(job.environment),
+        )
     if job.network == Job.Network.FORWARDER and _hosts_are_looked_up(job):
-        return _("waits until this machine's package clients have told which hosts they use")
+        return told(gettext_noop("waits until this machine's package clients have told which hosts they use"))
     needs = ledger.Amount(job.resources["cpu"], job.resources["memory_mb"], job.resources["gpu"])
     short = why_no_room(needs)
-    return _("waits: %(why)s") % {"why": short} if short else ""
+    return told(gettext_noop("waits: %(why)s"), why=short) if short else None
 
 
 def _hosts_are_looked_up(job: Job) -> bool:

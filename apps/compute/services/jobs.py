@@ -21,6 +21,7 @@ from apps.compute.selectors import capacity
 from apps.core import audit, background, events, objects, secrets
 from apps.core.errors import Invalid
 from apps.core.policy import require
+from apps.core.telling import spoken
 from apps.core.urns import urn
 from apps.requests.notifications import notify
 
@@ -206,7 +207,7 @@ def _check(
         )
     short = ledger.missing(ledger.Amount(needs.cpu, needs.memory_mb, needs.gpu), capacity())
     if short:
-        raise Invalid(_("The job would never fit on this machine: %(why)s.") % {"why": short})
+        raise Invalid(_("The job would never fit on this machine: %(why)s.") % {"why": spoken(short)})
 
 
 def _resources(given: Resources | Mapping[str, Any] | None) -> Resources:

@@ -15,12 +15,12 @@ from apps.compute import ledger
 from apps.compute.adapters import engine, package_clients, package_clients_asked, sockets_dir
 from apps.compute.engines.base import EngineError
 from apps.compute.models import Reservation
-from apps.compute.placement import in_words
 from apps.compute.policy import may_run_code
 from apps.compute.selectors import why_no_node, why_no_room
 from apps.compute.services.attempts import ledger_locked
 from apps.core.errors import Invalid, Unavailable
 from apps.core.policy import require
+from apps.core.telling import spoken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -56,9 +56,9 @@ def start_workload(
         if not Reservation.objects.filter(pk=workload.id).exists():
             amount = held or ledger.Amount(needs.cpu, needs.memory_mb, needs.gpu)
             if told := why_no_node(labels):
-                raise Unavailable(in_words(told), retry_after=5)
+                raise Unavailable(spoken(told), retry_after=5)
             if short := why_no_room(amount):
-                raise Unavailable(_("It waits for room: %(why)s.") % {"why": short}, retry_after=5)
+                raise Unavailable(_("It waits for room: %(why)s.") % {"why": spoken(short)}, retry_after=5)
             Reservation.objects.create(
                 workload_id=workload.id,
                 purpose=purpose[:200],
@@ -82,7 +82,7 @@ def grow_reservation(workload_id: str, needs: ledger.Amount, *, purpose: str, by
         row = Reservation.objects.get(pk=workload_id)
         own = ledger.Amount(row.cpu, row.memory_mb, row.gpu)
         if short := why_no_room(needs, own=own):
-            raise Unavailable(_("It waits for room: %(why)s.") % {"why": short}, retry_after=5)
+            raise Unavailable(_("It waits for room: %(why)s.") % {"why": spoken(short)}, retry_after=5)
         row.cpu, row.memory_mb, row.gpu = needs.cpu, round(needs.memory_mb), needs.gpu
         row.purpose = purpose[:200]
         row.save()

@@ -18,8 +18,6 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.compute.adapters import engine
 from apps.compute.models import Job
-from apps.compute.placement import in_words
-from apps.compute.selectors import why_no_node
 from apps.core import csp
 from apps.core.errors import Conflict, Invalid, NotFound
 from apps.core.paging import keyset
@@ -41,7 +39,7 @@ from apps.workbench.policy import (
     may_stop_workspace,
     may_view_workspace,
 )
-from apps.workbench.reconcile import log_of
+from apps.workbench.reconcile import log_of, why_it_waits
 from apps.workbench.recordings import rule_for
 from apps.workbench.runs import needs_of, run_file
 from apps.workbench.selectors import (
@@ -301,12 +299,11 @@ def _show(request: HttpRequest, pk: int, template: str, **more: Any) -> HttpResp
     return render(request, template, {**context_of(request, found), **more})
 
 
-def _no_node(workspace: Workspace) -> str:
-    """Which label no node has that a workspace waits for, in the reader's language."""
-    told = (
-        why_no_node(workspace.labels) if workspace.status == "starting" and workspace.status_reason else None
-    )
-    return in_words(told) if told else ""
+def _waits(workspace: Workspace) -> str:
+    """Why a start that waits cannot go on now, in the reader's language."""
+    if workspace.status != "starting" or not workspace.status_reason:
+        return ""
+    return why_it_waits(workspace) or workspace.status_reason
 
 
 def context_of(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
@@ -319,7 +316,7 @@ def context_of(request: HttpRequest, workspace: Workspace) -> dict[str, Any]:
         "origin": address_of(f"w{workspace.pk}"),
         "edit": may_edit_workspace(user, workspace),
         "stop": may_stop_workspace(user, workspace),
-        "no_node": _no_node(workspace),
+        "waits": _waits(workspace),
         "recorded": rule_for(workspace) is not None,
         "moving": workspace.status in _MOVING,
         "log": log[-_LOG_SHOWN:],
