@@ -140,7 +140,9 @@ def _wait(workspace: Workspace, why: str) -> None:
 
 
 def _ended(workspace: Workspace, observed: Observed) -> None:
-    if observed.state in ("succeeded", "stopped") and workspace.status == "running":
+    if observed.state == "stopped" and workspace.status == "running":  # nobody asked for it here
+        _forget(workspace, "stopped", _("It was stopped together with the portal; its files are kept."))
+    elif observed.state == "succeeded" and workspace.status == "running":
         _forget(workspace, "stopped", _("The server ended by itself."))
     else:
         _forget(workspace, "failed", observed.reason or _("The server ended without saying why."))

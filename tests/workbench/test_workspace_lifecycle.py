@@ -8,6 +8,8 @@ import pytest
 from apps.accounts.models import PersonalToken, User
 from apps.compute import environments
 from apps.compute.adapters import engine
+from apps.compute.engines.base import Observed
+from apps.compute.engines.fake import FakeEngine
 from apps.compute.models import Reservation
 from apps.compute.services import remove_workload
 from apps.core.errors import IllegalMove, Invalid, NotAllowed
@@ -97,6 +99,19 @@ def test_it_waits_for_a_node_with_its_label_and_says_so_to_each_reader(
     User.objects.filter(pk=ada.pk).update(language="zh-hans")
     client.force_login(ada)
     assert "没有节点具有标签 “zone=gpu”" in client.get(f"/workspaces/{stopped.pk}/state/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("state", "says"), [("stopped", "stopped together with the portal"), ("succeeded", "ended by itself")]
+)
+def test_what_ended_without_a_click_says_how(stopped, ada, monkeypatch, state, says):
+    workspace = services.start_workspace(stopped, by=ada)
+    Workspace.objects.update(status="running")
+    engine = FakeEngine()
+    monkeypatch.setattr(engine, "observe", lambda workload_id: Observed(workload_id, state=state))
+    monkeypatch.setattr(reconcile, "engine", lambda: engine)
+    assert status_after_a_look(workspace) == "stopped"
+    assert says in workspace.status_reason
 
 
 def test_only_its_owner_starts_it(stopped, bo, cy, root):
