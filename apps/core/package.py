@@ -37,11 +37,15 @@ def wheel() -> Wheel:
 
 def install_line() -> str:
     """What a person types to have `import atrium` and the command `atrium`."""
-    url = settings.ATRIUM.web_url
+    return f"pip install {for_programs(settings.ATRIUM.web_url)}{reverse('package', args=[wheel().name])}"
+
+
+def for_programs(url: str) -> str:
+    """An address of ours as programs find it: browsers know that names below .localhost are this machine, many
+    resolvers do not.
+    """
     host = urlsplit(url).hostname or ""
-    if host.endswith(".localhost"):  # browsers know that such names are this machine; many resolvers do not
-        url = url.replace(host, "127.0.0.1", 1)
-    return f"pip install {url}{reverse('package', args=[wheel().name])}"
+    return url.replace(host, "127.0.0.1", 1) if host.endswith(".localhost") else url
 
 
 @require_safe

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET
 
 from apps.accounts.policy import is_platform_admin, roles_of
 from apps.core import menu, search
+from apps.core.package import for_programs
 from apps.requests.models import Request
 from apps.requests.selectors import notifications_of, waiting_for
 
@@ -62,6 +63,6 @@ def find(request: HttpRequest) -> HttpResponse:
 @require_GET
 def api_docs(request: HttpRequest) -> HttpResponse:
     """The REST API, to read and to try."""
-    store = request.build_absolute_uri("/api/v1/store/")
+    store = for_programs(request.build_absolute_uri("/api/v1/store/"))
     first_call = f'curl -H "Authorization: Bearer $ATRIUM_TOKEN" {store}'
     return render(request, "core/api_docs.html", {"first_call": first_call})

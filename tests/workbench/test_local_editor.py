@@ -13,6 +13,7 @@ from django.conf import settings
 from apps.accounts.models import PersonalToken
 from apps.accounts.services import create_token
 from apps.compute import environments
+from apps.core.package import for_programs
 from apps.workbench.live.origins import without_token
 from tests.gateway.conftest import free_port
 from tests.workbench.conftest import Visitor, wait_for
@@ -52,7 +53,9 @@ def local_lab(workspace, token, live_port, client, ada, tmp_path):
     """JupyterLab outside of the portal, started with the line that the settings page shows; gives its port."""
     client.force_login(ada)
     line = client.get(f"/workspaces/{workspace.pk}/settings/").context["lab_command"]
-    line = line.replace("atr_…", token).replace(settings.ATRIUM.live_url, f"http://127.0.0.1:{live_port}")
+    line = line.replace("atr_…", token).replace(
+        for_programs(settings.ATRIUM.live_url), f"http://127.0.0.1:{live_port}"
+    )
     port = free_port()
     python = str(environments.path("base") / "bin" / "python")
     own = [f"--ServerApp.port={port}", "--ServerApp.token=local", "--no-browser", "--allow-root"]

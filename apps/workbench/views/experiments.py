@@ -18,6 +18,7 @@ from apps.accounts.models import Team
 from apps.compute.selectors import job_visible_to
 from apps.core import csp
 from apps.core.errors import Invalid, NotAllowed, NotFound, Unavailable
+from apps.core.package import for_programs
 from apps.core.policy import require
 from apps.workbench import comparison, entry, registering
 from apps.workbench.adapters import Tracker
@@ -48,7 +49,7 @@ def experiments(request: HttpRequest) -> HttpResponse:
         "team": team,
         "teams": tracked_teams(user),
         "by_name": request.get_host() == urlsplit(settings.ATRIUM.web_url).netloc,
-        "tracking_uri": settings.ATRIUM.live_url + PREFIX,
+        "tracking_uri": for_programs(settings.ATRIUM.live_url) + PREFIX,
     }
     csp.allow(request, "form-action", address_of(entry.MLFLOW))
     try:

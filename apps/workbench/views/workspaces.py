@@ -20,6 +20,7 @@ from apps.compute.adapters import engine
 from apps.compute.models import Job
 from apps.core import csp
 from apps.core.errors import Conflict, Invalid, NotFound
+from apps.core.package import for_programs
 from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.core.urns import urn
@@ -215,7 +216,7 @@ def _settings(request: HttpRequest, found: Workspace, **forms: Any) -> HttpRespo
 
 def _local_editor(workspace: Workspace) -> dict[str, str]:
     """What to enter on one's own computer; the token is for the person to put in."""
-    url = f"{settings.ATRIUM.live_url}/workspaces/{workspace.pk}"
+    url = f"{for_programs(settings.ATRIUM.live_url)}/workspaces/{workspace.pk}"
     upload = '{"type": "file", "format": "base64", "content": "\'$(base64 -w0 data.csv)\'"}'
     return {
         "server_url_with_token": f"{url}/?token=atr_…",
