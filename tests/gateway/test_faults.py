@@ -188,6 +188,14 @@ def database_url() -> str:
     )
 
 
+def _moved(whole, segment):
+    """Whether the segment is in its folder, which the ingester takes away where nothing is left in it."""
+    segment.parent.mkdir(exist_ok=True)
+    with suppress(FileNotFoundError):
+        whole.rename(segment)
+    return not whole.exists()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_the_log_waits_on_the_disk_while_the_database_is_away(tmp_path, served):  # noqa: F811
     """The ingester's connection is cut again and again, as a restart of PostgreSQL cuts it."""
@@ -201,9 +209,9 @@ def test_the_log_waits_on_the_disk_while_the_database_is_away(tmp_path, served):
     written = 0
     for number in range(4):
         records = [segments.pack(facts(served), REQUEST, ANSWER) for _ in range(500)]
-        with suppress(FileExistsError):
-            folder.mkdir()  # the ingester tidies up the folder of a writer that is gone
-        (folder / f"{number:06d}.seg").write_bytes(b"".join(records))
+        whole = folder.parent / "whole"
+        whole.write_bytes(b"".join(records))
+        until(lambda whole=whole, number=number: _moved(whole, folder / f"{number:06d}.seg"))
         written += 500
         with psycopg.connect(database_url(), autocommit=True) as other:
             other.execute(

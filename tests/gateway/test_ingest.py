@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from pathlib import Path
 from uuid import UUID
 
 import orjson
@@ -14,6 +15,8 @@ from apps.catalog.services import set_parsing_rules
 from apps.core.models import Heartbeat
 from apps.gateway.dataplane import segments
 from apps.gateway.dataplane.call import new_id
+from apps.gateway.dataplane.calllog import CallLog
+from apps.gateway.dataplane.config import Config
 from apps.gateway.digest import Digester
 from apps.gateway.ingest import ingest_once
 from apps.gateway.management.commands.ingest import Ingester
@@ -67,6 +70,30 @@ def log(tmp_path):
 
     write.folder = tmp_path / "calllog"
     return write
+
+
+def test_a_segment_is_seen_only_once_it_is_locked(tmp_path, served, monkeypatch):
+    """One that is seen before counts as the last of a writer that is gone, and what is written later is lost."""
+    config = Config(state_dir=str(tmp_path), calllog_dir=str(tmp_path / "calllog"))
+    config.prepare()
+    folder, lock, seen = Path(config.calllog_dir), fcntl.flock, []
+
+    def look(*given):
+        seen.append(list(folder.glob("*/*.seg")))
+        lock(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fcntl, "flock", look)
+        log = CallLog(config, "0-test")
+    assert seen == [[]]
+
+    assert ingest_once(folder) == 0
+    log.append(facts(served), REQUEST, ANSWER)
+    assert ingest_once(folder) == 1
+    assert [path.name for path in log.folder.iterdir()] == ["000001.seg"]
+    log.close()
+    assert ingest_once(folder) == 0
+    assert not log.folder.exists()
 
 
 def test_records_become_rows_usage_and_last_use_and_the_segment_goes(log, served):

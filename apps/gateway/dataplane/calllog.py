@@ -48,8 +48,18 @@ class CallLog:
     def _open(self) -> None:
         self._number += 1
         path = self.folder / f"{self._number:06d}.seg"
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Seen by its name only once it is locked: a reader takes one without a lock for the last of a writer that is
+        # gone, and deletes it.
+        new = path.with_suffix(".new")
+        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.link(new, path)
+        except OSError:
+            os.close(file)
+            raise
+        finally:
+            new.unlink(missing_ok=True)
         self._file, self._size, self._opened = file, 0, time.monotonic()
 
     def check(self) -> None:
