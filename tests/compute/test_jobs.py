@@ -100,7 +100,7 @@ def test_attempts_end(ada, radio, fake):
     assert (job.status, job.attempt) == ("failed", 2)
 
 
-def test_what_does_not_fit_waits_and_says_why(ada, radio, fake, settings, monkeypatch):
+def test_what_does_not_fit_waits_and_says_why(compiled_messages, ada, radio, fake, monkeypatch):
     monkeypatch.setattr("apps.compute.selectors.capacity", lambda: attempts.ledger.Amount(2, 3000, 0))
     first = submit(radio, ada, "run", resources={"memory_mb": 2000})
     second = submit(radio, ada, "true", resources={"memory_mb": 2000})

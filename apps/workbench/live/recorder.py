@@ -43,14 +43,18 @@ class Recorder:
 
     def from_server(self, text: str) -> None:
         """Keep what is shown. Raises OSError, which ends the session: it must not go on unrecorded."""
+        if self._writer is None:
+            return
         message = _message(text)
-        if self._writer is not None and message[:1] == ["stdout"] and isinstance(message[-1], str):
+        if message[:1] == ["stdout"] and isinstance(message[-1], str):
             self._writer.output(message[-1])
 
     def from_browser(self, text: str) -> None:
         """Keep a new size; everything else that comes from there is typed, and passed over."""
+        if self._writer is None:
+            return
         match _message(text):
-            case ["set_size", int(rows), int(columns), *_rest] if self._writer is not None:
+            case ["set_size", int(rows), int(columns), *_rest]:
                 self._writer.resize(columns, rows)
 
     async def end(self) -> None:
