@@ -8,9 +8,8 @@ from django.utils.translation import gettext as _
 
 from apps.annotation.label_types import TYPES
 from apps.annotation.models import Project
-from apps.catalog.models import Version
-from apps.evaluation.models import Suite
-from apps.instances.selectors import production_version
+from apps.evaluation.selectors import latest_suite
+from apps.store.selectors import version_to_show
 
 if TYPE_CHECKING:
     from apps.catalog.models import Capability
@@ -36,8 +35,7 @@ def suggested(capability: Capability) -> dict[str, Any]:
         found["kind"] = _KINDS.get(output.get("kind", ""), "text")
         found["labels"] = ", ".join(map(str, output.get("labels") or []))
         found["question"] = questions()[found["kind"]]
-    suite = Suite.objects.filter(capability=capability).order_by("-number").first()
-    if suite is not None:
+    if suite := latest_suite(capability):
         found |= {"dataset": suite.dataset_version.dataset_id, "target": suite.target}
     return found
 
@@ -64,7 +62,5 @@ def _shown_as(spec: dict[str, Any]) -> str:
 
 
 def _signature_of(capability: Capability) -> dict[str, Any]:
-    version = production_version(capability) or (
-        capability.versions.filter(status=Version.Status.PACKAGED).order_by("-packaged_at", "-pk").first()
-    )
+    version = version_to_show(capability)
     return version.signature if version else {}
