@@ -11,6 +11,15 @@ from apps.compute.placement import LONGEST_LABEL, MOST_LABELS
 from apps.core.serializers import ModelSerializer, Serializer
 
 
+class LabelsField(serializers.ListField):
+    """Labels that the node has to have."""
+
+    def __init__(self, **facts: Any) -> None:
+        facts.setdefault("help_text", "Only a node that has all of these labels takes it.")
+        child = serializers.CharField(max_length=LONGEST_LABEL)
+        super().__init__(child=child, max_length=MOST_LABELS, **facts)
+
+
 class AttemptSerializer(ModelSerializer[Attempt]):
     class Meta:
         model = Attempt
@@ -104,13 +113,7 @@ class ScriptSerializer(Serializer[dict[str, Any]]):
         help_text="Path below /work/inputs to the SHA-256 of a stored file.",
     )
     params = serializers.DictField(default=dict, help_text="Found in /work/params.json.")
-    labels = serializers.ListField(
-        child=serializers.CharField(max_length=LONGEST_LABEL),
-        max_length=MOST_LABELS,
-        required=False,
-        default=list,
-        help_text="Only a node that has all of these labels takes it.",
-    )
+    labels = LabelsField(required=False, default=list)
     resources = serializers.DictField(default=dict, help_text="cpu, memory_mb, gpu, disk_mb, tmp_mb.")
     timeout_s = serializers.FloatField(min_value=0.1, default=3600)
     max_attempts = serializers.IntegerField(min_value=1, max_value=10, default=1)

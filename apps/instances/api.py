@@ -25,6 +25,7 @@ from apps.instances.serializers import (
     KeySerializer,
     LogSerializer,
     NewDeploymentSerializer,
+    PlaceSerializer,
     ScaleSerializer,
     ShadowSerializer,
     WeightsSerializer,
@@ -84,6 +85,7 @@ class DeploymentViewSet(
             by=self._user(),
             replicas=values["replicas"],
             resources=values.get("resources"),
+            labels=values.get("labels"),
         )
         return self._answer(deployment, status.HTTP_201_CREATED)
 
@@ -113,6 +115,16 @@ class DeploymentViewSet(
         asked.is_valid(raise_exception=True)
         return self._answer(
             services.scale_deployment(self.get_object(), asked.validated_data["replicas"], by=self._user())
+        )
+
+    @extend_schema(request=PlaceSerializer, responses=DeploymentSerializer)
+    @action(detail=True, methods=["post"])
+    def place(self, request: Request, pk: str = "") -> Response:
+        """Start replicas from now on only on nodes with these labels."""
+        asked = PlaceSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        return self._answer(
+            services.place_deployment(self.get_object(), asked.validated_data["labels"], by=self._user())
         )
 
     @extend_schema(request=None, responses={201: KeySerializer})

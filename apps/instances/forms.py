@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from apps.compute.forms import LabelsField
 from apps.instances.models import Deployment
 from apps.instances.services import MOST_REPLICAS
 
@@ -26,6 +27,12 @@ class DeployForm(forms.Form):
         label=_("Memory for each (MB)"), min_value=64, max_value=1_000_000, initial=768, required=False
     )
 
+    labels = LabelsField()
+
+    def __init__(self, *args: Any, **facts: Any) -> None:
+        super().__init__(*args, **facts)
+        cast("LabelsField", self.fields["labels"]).offer()
+
     def resources(self) -> dict[str, float]:
         """What was asked for, without what was left empty."""
         return {name: self.cleaned_data[name] for name in ("cpu", "memory_mb") if self.cleaned_data.get(name)}
@@ -35,6 +42,16 @@ class ScaleForm(forms.Form):
     """How many replicas."""
 
     replicas = forms.IntegerField(label=_("Replicas"), min_value=1, max_value=MOST_REPLICAS)
+
+
+class PlaceForm(forms.Form):
+    """Which nodes."""
+
+    labels = LabelsField()
+
+    def __init__(self, *args: Any, **facts: Any) -> None:
+        super().__init__(*args, **facts)
+        cast("LabelsField", self.fields["labels"]).offer()
 
 
 class WeightsForm(forms.Form):

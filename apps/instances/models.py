@@ -67,6 +67,9 @@ class Deployment(models.Model):
     )
     replicas = models.PositiveSmallIntegerField(_("replicas"), default=1)
     resources = models.JSONField(default=dict)
+    labels = models.JSONField(
+        _("labels"), default=list, help_text="What the nodes of its replicas have to have."
+    )
     generation = models.PositiveIntegerField(default=1, editable=False)
     desired = models.CharField(
         max_length=10, choices=Desired.choices, default=Desired.RUNNING, editable=False

@@ -157,6 +157,7 @@ def _start(deployment: Deployment, replica: Replica) -> None:
             _workload(deployment, replica),
             purpose=_("Runner of %(version)s") % {"version": deployment.version},
             by=deployment.version.created_by,
+            labels=deployment.labels,
         )
     except Unavailable as error:
         _note(deployment, replica, status=Replica.Status.STARTING, reason=error.message)

@@ -46,6 +46,12 @@ def deployments_of(version: Version) -> QuerySet[Deployment]:
     return deployments().filter(version=version).order_by("-pk")
 
 
+def labels_before(capability: Capability) -> list[str]:
+    """The labels of the newest deployment that a capability's team runs: what its next one asks for, too."""
+    rows = Deployment.objects.filter(capability=capability, host=None).order_by("-pk")
+    return list(rows.values_list("labels", flat=True).first() or [])
+
+
 def living_deployments() -> QuerySet[Deployment]:
     """Every deployment that is not stopped: for the reconciler and the routing snapshot."""
     return deployments().exclude(status=Deployment.Status.STOPPED).order_by("pk")

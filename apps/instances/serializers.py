@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.compute.serializers import LabelsField
 from apps.core.serializers import ModelSerializer, Serializer
 from apps.instances.models import Deployment, Replica
 
@@ -48,7 +49,7 @@ class DeploymentSerializer(ModelSerializer[Deployment]):
         model = Deployment
         fields = [
             *("id", "capability", "version", "version_number", "digest", "kind", "site", "host", "replicas"),
-            *("resources", "desired", "status", "status_reason", "weight", "replica_set"),
+            *("resources", "labels", "desired", "status", "status_reason", "weight", "replica_set"),
             *("created_at", "ready_at", "stopped_at"),
         ]
         read_only_fields = fields
@@ -65,10 +66,20 @@ class NewDeploymentSerializer(Serializer[Any]):
     kind = serializers.ChoiceField(choices=Deployment.Kind.choices)
     replicas = serializers.IntegerField(required=False, default=1, min_value=1)
     resources = serializers.DictField(child=serializers.FloatField(), required=False)
+    labels = LabelsField(
+        required=False,
+        help_text="Only nodes with all of these labels take its replicas; left out: as its newest deployment.",
+    )
 
 
 class ScaleSerializer(Serializer[Any]):
     replicas = serializers.IntegerField(min_value=1)
+
+
+class PlaceSerializer(Serializer[Any]):
+    labels = LabelsField(
+        help_text="What the nodes of replicas that start from now on have to have; [] for none."
+    )
 
 
 class WeightsSerializer(Serializer[Any]):

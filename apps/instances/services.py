@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.models import Site
 from apps.catalog.models import Capability, Version
+from apps.compute.placement import read_labels
 from apps.core import audit, background
 from apps.core.errors import Conflict, Invalid, NotAllowed
 from apps.core.events import publish
@@ -20,6 +21,7 @@ from apps.instances import guard, routes
 from apps.instances.guard import may_take_production_traffic
 from apps.instances.models import Deployment, Shadow, TrafficWeight
 from apps.instances.policy import may_change, may_deploy, may_host, may_set_weights
+from apps.instances.selectors import labels_before
 
 if TYPE_CHECKING:
     from apps.accounts.models import Team, User
@@ -39,11 +41,14 @@ def deploy_version(
     site: Site | None = None,
     host: Team | None = None,
     resources: Mapping[str, float] | None = None,
+    labels: Sequence[str] | None = None,
 ) -> Deployment:
     """Ask for a version to run. A production deployment answers nobody until `set_weights` lets traffic in.
 
     With a `host`, that team runs it at its site, for keys bound to it; the caller has checked under which terms,
     and the guard is asked here, since no share of the capability's traffic will ever go there.
+    Only nodes with all `labels` take its replicas; left out, they are those of the newest deployment that the
+    capability's team runs, so that a release stays where the version before it was.
     Raises NotAllowed, Invalid.
     """
     if kind not in Deployment.Kind.values:
@@ -66,6 +71,7 @@ def deploy_version(
         host=host,
         replicas=replicas,
         resources=_resources(resources),
+        labels=_labels(labels, version, host),
         created_by=by,
     )
     audit.record(
@@ -156,6 +162,20 @@ def scale_deployment(deployment: Deployment, replicas: int, *, by: User | None) 
     deployment.save(update_fields=["replicas"])
     audit.record("instances.deployment.scaled", deployment, by=by, before=before, after=replicas)
     _wanted(deployment)
+    return deployment
+
+
+@transaction.atomic
+def place_deployment(deployment: Deployment, labels: Sequence[str], *, by: User) -> Deployment:
+    """Ask for nodes with these labels from now on. What runs goes on where it is until it is restarted."""
+    deployment = _locked(deployment)
+    require(may_change(by, deployment))
+    before, deployment.labels = deployment.labels, read_labels(labels)
+    if before != deployment.labels:
+        deployment.save(update_fields=["labels"])
+        after = deployment.labels
+        audit.record("instances.deployment.placed", deployment, by=by, before=before, after=after)
+        _wanted(deployment)
     return deployment
 
 
@@ -298,6 +318,12 @@ def _check_shadow(capability: Capability, deployment: Deployment, percent: int) 
             _("Deployment %(pk)d answers production calls already; a shadow must be another one.")
             % {"pk": deployment.pk}
         )
+
+
+def _labels(asked: Sequence[str] | None, version: Version, host: Team | None) -> list[str]:
+    if asked is not None:
+        return read_labels(asked)
+    return labels_before(version.capability) if host is None else []
 
 
 def _refuse_hosted(deployment: Deployment) -> None:

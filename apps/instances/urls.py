@@ -16,6 +16,7 @@ _pages = [
     path("operations/<int:pk>/start/", views.start, name="start"),
     path("operations/<int:pk>/restart/", views.restart, name="restart"),
     path("operations/<int:pk>/scale/", views.scale, name="scale"),
+    path("operations/<int:pk>/place/", views.place, name="place"),
     path("operations/<int:pk>/key/", views.key, name="key"),
 ]
 

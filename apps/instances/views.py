@@ -12,13 +12,15 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.catalog.policy import may_build
 from apps.catalog.selectors import get_capability, get_version
+from apps.compute.selectors import why_no_node
 from apps.core.errors import Invalid, PortalError
 from apps.core.paging import keyset
 from apps.core.policy import require
+from apps.core.telling import spoken
 from apps.instances import services, testkeys
-from apps.instances.forms import DeployForm, ScaleForm, ShadowForm, WeightsForm
+from apps.instances.forms import DeployForm, PlaceForm, ScaleForm, ShadowForm, WeightsForm
 from apps.instances.guard import may_take_production_traffic
-from apps.instances.models import Deployment
+from apps.instances.models import Deployment, Replica
 from apps.instances.policy import may_change, may_deploy, may_set_weights
 from apps.instances.reconcile import log_tail
 from apps.instances.selectors import (
@@ -26,6 +28,7 @@ from apps.instances.selectors import (
     deployments_of,
     deployments_visible_to,
     get_deployment,
+    labels_before,
     shadow_of,
     weights_of,
 )
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
     from apps.accounts.models import User
-    from apps.catalog.models import Capability
+    from apps.catalog.models import Capability, Version
 
 LOG_LINES = 200
 
@@ -83,7 +86,7 @@ def deploy(request: HttpRequest, version: int) -> HttpResponse:
     user = cast("User", request.user)
     found = get_version(version, user=user)
     require(may_build(user, found.capability))
-    form = DeployForm(request.POST if request.method == "POST" else None, initial={"kind": "test"})
+    form = DeployForm(request.POST if request.method == "POST" else None, initial=_first(found))
     if request.method == "POST" and form.is_valid():
         try:
             deployment = services.deploy_version(
@@ -92,6 +95,7 @@ def deploy(request: HttpRequest, version: int) -> HttpResponse:
                 by=user,
                 replicas=form.cleaned_data["replicas"],
                 resources=form.resources(),
+                labels=form.cleaned_data["labels"],
             )
         except PortalError as error:
             form.add_error(None, error.message)
@@ -106,6 +110,11 @@ def deploy(request: HttpRequest, version: int) -> HttpResponse:
     return render(request, "instances/deploy.html", context)
 
 
+def _first(version: Version) -> dict[str, Any]:
+    """What the form proposes: to test it, where the capability's newest deployment is."""
+    return {"kind": "test", "labels": labels_before(version.capability)}
+
+
 def _state_of(deployment: Deployment, user: User) -> dict[str, Any]:
     replicas = list(deployment.replica_set.all())
     newest = replicas[-1] if replicas else None
@@ -113,11 +122,19 @@ def _state_of(deployment: Deployment, user: User) -> dict[str, Any]:
         "deployment": _with_load([deployment])[0],
         "replicas": replicas,
         "log": log_tail(newest.workload_id, LOG_LINES) if newest else "",
+        "no_node": _no_node(deployment, replicas),
         "may_change": may_change(user, deployment),
         "can_start": deployment.status == Deployment.Status.STOPPED and deployment.host_id is None,
         "has_ended": deployment.status == Deployment.Status.STOPPED,
         "is_moving": deployment.status in ("pending", "starting", "stopping", "failed"),
     }
+
+
+def _no_node(deployment: Deployment, replicas: list[Replica]) -> str:
+    """Which label no node has that replicas wait for, in the reader's language."""
+    waits = any(replica.status == Replica.Status.STARTING and not replica.socket for replica in replicas)
+    told = why_no_node(deployment.labels) if waits else None
+    return spoken(told) if told else ""
 
 
 @login_required
@@ -129,6 +146,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     version = deployment.version
     version.capability = deployment.capability
     context = _state_of(deployment, user) | {
+        "place": PlaceForm(initial={"labels": deployment.labels}),
         "scale": ScaleForm(initial={"replicas": deployment.replicas}),
         "may_call": testkeys.may_make(user, deployment),
         "guard": may_take_production_traffic(version),
@@ -183,6 +201,21 @@ def scale(request: HttpRequest, pk: int) -> HttpResponse:
         most = services.MOST_REPLICAS
         raise Invalid(_("Write a number of replicas from 1 to %(most)d.") % {"most": most})
     services.scale_deployment(get_deployment(pk, user=user), form.cleaned_data["replicas"], by=user)
+    return redirect("instances:detail", pk=pk)
+
+
+@login_required
+@require_POST
+def place(request: HttpRequest, pk: int) -> HttpResponse:
+    """Other nodes for what starts from now on."""
+    user = cast("User", request.user)
+    form = PlaceForm(request.POST)
+    if not form.is_valid():
+        raise Invalid(" ".join(form.errors["labels"]))
+    services.place_deployment(get_deployment(pk, user=user), form.cleaned_data["labels"], by=user)
+    messages.success(
+        request, _("Replicas that start from now on go there; restart it to move those that run.")
+    )
     return redirect("instances:detail", pk=pk)
 
 

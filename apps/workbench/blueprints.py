@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from django.utils.translation import gettext as _
 
+from apps.compute.placement import read_labels
 from apps.core.errors import Invalid
 
 KINDS = ("int", "float", "bool", "text", "choice")
@@ -19,7 +20,7 @@ _TYPES: dict[str, type] = {"int": int, "float": float, "bool": bool, "text": str
 
 @dataclass(frozen=True)
 class Blueprint:
-    """A command with its files by digest, its environment and what it is given of the machine.
+    """A command with its files by digest, its environment, what it is given of the machine and the labels of its node.
 
     `datasets` are the "<data set>/<number>" that it had; a recipe's run brings its own instead.
     """
@@ -33,6 +34,7 @@ class Blueprint:
     resources: dict[str, Any] = field(default_factory=dict)
     timeout_s: float = 3600
     max_attempts: int = 1
+    labels: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """As it is kept."""
@@ -42,6 +44,10 @@ class Blueprint:
     def from_json(cls, document: Mapping[str, Any]) -> Blueprint:
         """As it was kept."""
         return cls(**document)
+
+    def placed(self, labels: Sequence[str] | None) -> Blueprint:
+        """For a node with these labels in place of its own; None leaves them. Raises Invalid."""
+        return self if labels is None else replace(self, labels=read_labels(labels))
 
 
 @dataclass(frozen=True)

@@ -269,9 +269,14 @@ class PublishForm(forms.Form):
         required=False,
         help_text=_("The names by which the code asks for data sets, separated by commas."),
     )
+    labels = LabelsField()
     note = forms.CharField(
         label=_("What is new"), required=False, widget=forms.Textarea(attrs={"rows": 2}), max_length=20_000
     )
+
+    def __init__(self, *args: Any, **facts: Any) -> None:
+        super().__init__(*args, **facts)
+        cast("LabelsField", self.fields["labels"]).offer()
 
     def clean_slots(self) -> list[str]:
         return [name.strip() for name in self.cleaned_data["slots"].split(",") if name.strip()]
@@ -310,6 +315,8 @@ class RunRecipeForm(forms.Form):
         )
         self.fields["cpu"] = forms.FloatField(label=_("Cores"), min_value=0.1, max_value=64)
         self.fields["memory_mb"] = forms.IntegerField(label=_("Memory in MB"), min_value=128)
+        self.fields["labels"] = labels = LabelsField()
+        labels.offer()
 
     def facts(self) -> dict[str, Any]:
         """What `recipes.run_recipe` takes."""
@@ -321,6 +328,7 @@ class RunRecipeForm(forms.Form):
             "base": given.get("base"),
             "capability": given["capability"],
             "resources": {"cpu": given["cpu"], "memory_mb": given["memory_mb"]},
+            "labels": given["labels"],
         }
 
 
@@ -390,6 +398,7 @@ class SweepForm(forms.Form):
     )
     goal = forms.ChoiceField(label=_("Goal"), choices=Sweep.Goal.choices)
     at_once = forms.IntegerField(label=_("Trials at once"), min_value=1, max_value=50, initial=2)
+    labels = LabelsField()
     early_stop = forms.ChoiceField(
         label=_("End trials early"),
         choices=[("", _("no, each runs to its end")), *Sweep.EarlyStop.choices],
@@ -411,6 +420,10 @@ class SweepForm(forms.Form):
         required=False,
         help_text=_("Rungs stand so many times as far apart, too: 1, 3, 9, 27."),
     )
+
+    def __init__(self, *args: Any, **facts: Any) -> None:
+        super().__init__(*args, **facts)
+        cast("LabelsField", self.fields["labels"]).offer()
 
     def clean_first_step(self) -> int:
         return self.cleaned_data["first_step"] or 1

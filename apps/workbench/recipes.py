@@ -69,6 +69,7 @@ def of_job(job: Job) -> tuple[Blueprint, list[Parameter], list[str]]:
         },
         timeout_s=job.timeout_s,
         max_attempts=job.max_attempts,
+        labels=list(job.labels),
     )
     plain = {name: value for name, value in job.params.items() if isinstance(value, bool | int | float | str)}
     parameters = [Parameter(name, kind_of(value), value) for name, value in plain.items()]
@@ -113,8 +114,12 @@ def publish_recipe(
     slots: Sequence[str] = (),
     refines: bool = False,
     note: str = "",
+    labels: Sequence[str] | None = None,
 ) -> RecipeVersion:
-    """Make a recipe, or the next version of the team's recipe of that name. Raises NotAllowed, Invalid."""
+    """Make a recipe, or the next version of the team's recipe of that name. Raises NotAllowed, Invalid.
+
+    With `labels` its runs go where these are, unless they ask for others; else where the blueprint's are.
+    """
     require(may_publish_recipe(by, team))
     taken = parameters_of(list(parameters))
     slug = registering.capability_name(slug)
@@ -133,7 +138,7 @@ def publish_recipe(
     made = RecipeVersion.objects.create(
         recipe=recipe,
         number=newest + 1,
-        blueprint=blueprint.to_json(),
+        blueprint=blueprint.placed(labels).to_json(),
         parameters=[parameter.to_json() for parameter in taken],
         slots=list(dict.fromkeys(slots)),
         refines=refines,
@@ -175,11 +180,13 @@ def run_recipe(
     number: str = "",
     resources: Mapping[str, Any] | None = None,
     timeout_s: float | None = None,
+    labels: Sequence[str] | None = None,
 ) -> RecipeRun:
     """Queue a run for a team, with data set versions for the recipe's slots.
 
     With `capability` the model that the run leaves in outputs/model becomes that capability's next version; a
     recipe that refines starts from `base` and, unless told otherwise, makes the next version of its capability.
+    It goes where the recipe's labels lead, unless others are given.
     Raises NotAllowed, Invalid.
     """
     require(may_run_recipe(by, version.recipe))
@@ -193,7 +200,7 @@ def run_recipe(
         capability = base.capability.slug
     if capability:
         capability = registering.check_name(capability, team=team, by=by)
-    plan = Blueprint.from_json(version.blueprint)
+    plan = Blueprint.from_json(version.blueprint).placed(labels)
     inputs = dict(plan.inputs)
     if base is not None:
         inputs |= {f"{BASE}/{path}": entry["sha256"] for path, entry in base.source_manifest.items()}
@@ -211,6 +218,7 @@ def run_recipe(
         resources={**plan.resources, **(resources or {})},
         timeout_s=timeout_s or plan.timeout_s,
         max_attempts=plan.max_attempts,
+        labels=plan.labels,
         subject=version.recipe,
         needs_key=f"recipe:{version.recipe_id}",
         network="forwarder",

@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from apps.accounts.models import Site, Team
 from apps.compute.environments.diagnosis import what_happened
-from apps.compute.placement import LONGEST_LABEL, MOST_LABELS
+from apps.compute.serializers import LabelsField
 from apps.core.serializers import ModelSerializer, Serializer
 from apps.workbench.models import (
     Environment,
@@ -98,9 +98,7 @@ class NewWorkspaceSerializer(Serializer[dict[str, Any]]):
     team = serializers.SlugField(help_text="Short name of the team.")
     flavour = serializers.ChoiceField(choices=Workspace.Flavour.choices, default=Workspace.Flavour.SMALL)
     environment = serializers.CharField(max_length=60, default="base")
-    labels = serializers.ListField(
-        child=serializers.CharField(max_length=LONGEST_LABEL), max_length=MOST_LABELS, required=False
-    )
+    labels = LabelsField(required=False)
 
 
 class WorkspaceChangeSerializer(Serializer[dict[str, Any]]):
@@ -109,9 +107,7 @@ class WorkspaceChangeSerializer(Serializer[dict[str, Any]]):
     flavour = serializers.ChoiceField(choices=Workspace.Flavour.choices, required=False)
     idle_minutes = serializers.ChoiceField(choices=Workspace.IdleLimit.choices, required=False)
     environment = serializers.CharField(max_length=60, required=False)
-    labels = serializers.ListField(
-        child=serializers.CharField(max_length=LONGEST_LABEL), max_length=MOST_LABELS, required=False
-    )
+    labels = LabelsField(required=False)
     share_terminals = serializers.BooleanField(
         required=False, help_text="Whether developers of the team may watch its terminals."
     )
@@ -193,6 +189,7 @@ class RecipeSerializer(ModelSerializer[Recipe]):
     parameters = serializers.SerializerMethodField()
     slots = serializers.SerializerMethodField()
     refines = serializers.SerializerMethodField()
+    labels = serializers.SerializerMethodField()
 
     class Meta:
         model = Recipe
@@ -208,6 +205,7 @@ class RecipeSerializer(ModelSerializer[Recipe]):
                 "parameters",
                 "slots",
                 "refines",
+                "labels",
             ),
             "created_at",
         ]
@@ -224,6 +222,9 @@ class RecipeSerializer(ModelSerializer[Recipe]):
 
     def get_refines(self, recipe: Recipe) -> bool:
         return bool(_newest(recipe).refines)
+
+    def get_labels(self, recipe: Recipe) -> list[str]:
+        return list(_newest(recipe).blueprint.get("labels", []))
 
 
 def _newest(recipe: Recipe) -> Any:
@@ -250,6 +251,7 @@ class NewRecipeSerializer(Serializer[dict[str, Any]]):
     parameters = serializers.ListField(child=serializers.DictField(), required=False)
     slots = serializers.ListField(child=serializers.CharField(max_length=63), required=False)
     refines = serializers.BooleanField(required=False, default=False)
+    labels = LabelsField(required=False)
     note = serializers.CharField(max_length=20_000, required=False, allow_blank=True, default="")
 
 
@@ -267,6 +269,7 @@ class RunRecipeSerializer(Serializer[dict[str, Any]]):
     base = serializers.IntegerField(required=False, help_text="The id of the version to refine")
     capability = serializers.CharField(max_length=63, required=False, allow_blank=True, default="")
     resources = serializers.DictField(required=False, default=dict)
+    labels = LabelsField(required=False)
 
 
 class RecipeRunSerializer(ModelSerializer[RecipeRun]):
@@ -299,6 +302,7 @@ class SweepSerializer(ModelSerializer[Sweep]):
     """A sweep; `points` are the sets of parameters that it tries, `started` how many of them have a job."""
 
     team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    labels = serializers.SerializerMethodField()
 
     class Meta:
         model = Sweep
@@ -315,10 +319,14 @@ class SweepSerializer(ModelSerializer[Sweep]):
                 "goal",
                 "at_once",
                 "started",
+                "labels",
             ),
             *("early_stop", "first_step", "factor", "cancelled_at", "created_at"),
         ]
         read_only_fields = fields
+
+    def get_labels(self, sweep: Sweep) -> list[str]:
+        return list(sweep.blueprint.get("labels", []))
 
 
 class TrialSerializer(Serializer[Any]):
@@ -352,6 +360,7 @@ class NewSweepSerializer(Serializer[dict[str, Any]]):
     metric = serializers.CharField(max_length=100)
     goal = serializers.ChoiceField(choices=Sweep.Goal.choices, required=False, default="maximise")
     at_once = serializers.IntegerField(required=False, default=2)
+    labels = LabelsField(required=False)
     early_stop = serializers.ChoiceField(
         choices=Sweep.EarlyStop.choices, required=False, allow_blank=True, default=""
     )

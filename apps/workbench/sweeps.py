@@ -71,11 +71,12 @@ def create_sweep(
     early_stop: str = "",
     first_step: int = 1,
     factor: int = 3,
+    labels: Sequence[str] | None = None,
 ) -> Sweep:
     """Ask for a sweep; its first trials start at once. Raises NotAllowed, Invalid.
 
     With `early_stop="halving"` trials that fall behind in what they report with `atrium.report` are ended at the steps
-    first_step, first_step x factor, and so on.
+    first_step, first_step x factor, and so on. Trials go where the blueprint's labels lead, unless others are given.
     """
     require(may_submit_job(by, team))
     if not 1 <= at_once <= MOST_AT_ONCE:
@@ -85,7 +86,7 @@ def create_sweep(
     made = Sweep.objects.create(
         title=title.strip()[:200] or _("Sweep"),
         team=team,
-        blueprint=blueprint.to_json(),
+        blueprint=blueprint.placed(labels).to_json(),
         fixed=dict(fixed or {}),
         method=method,
         space=space,
@@ -169,6 +170,7 @@ def _start_one(pk: int) -> bool:
             resources=plan.resources,
             timeout_s=plan.timeout_s,
             max_attempts=plan.max_attempts,
+            labels=plan.labels,
             subject=sweep,
             needs_key=f"sweep:{sweep.pk}",
             network="forwarder",

@@ -270,6 +270,7 @@ def run_recipe(given: argparse.Namespace) -> int:
     params = {name: _value(text) for name, _equals, text in (one.partition("=") for one in given.param)}
     facts: dict[str, Any] = {"params": params, "datasets": dict(one.split("=", 1) for one in given.dataset)}
     facts |= {"base": given.base} if given.base else {}
+    facts |= {"labels": given.label} if given.label else {}
     run = Portal().run_recipe(given.name, team=given.team, capability=given.capability, **facts)
     print(f"Job {run['job']} is {run['job_status']}.")
     return _follow(Portal(), int(run["job"])) if given.wait else 0
@@ -437,6 +438,12 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--dataset", action="append", default=[], metavar="SLOT=DATASET/NUMBER")
     one.add_argument("--base", type=int, help="the id of the version to refine")
     one.add_argument("--capability", default="", help="register the model as a version of it")
+    one.add_argument(
+        "--label",
+        action="append",
+        default=[],
+        help="only a node with this label takes it, whatever the recipe says",
+    )
     one.add_argument("--wait", action="store_true", help="follow its log")
     one.set_defaults(run=run_recipe)
 

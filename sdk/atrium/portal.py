@@ -216,7 +216,8 @@ class Portal:
     ) -> dict[str, Any]:
         """Make a recipe of a folder with code, started with the script or notebook `entry`; again: its next version.
 
-        `facts` as the API takes them: parameters, slots, refines, summary, visibility, environment, note.
+        `facts` as the API takes them: parameters, slots, refines, summary, visibility, environment, labels,
+        note.
         """
         files = collect(Path(folder))
         for one in files.values():
@@ -226,7 +227,9 @@ class Portal:
         return dict(self.post("recipes/", document))
 
     def run_recipe(self, name: str, *, team: str, **facts: Any) -> dict[str, Any]:
-        """Run a recipe; `facts` as the API takes them: params, datasets ({slot: "digits/3"}), base, capability."""
+        """Run a recipe; `facts` as the API takes them: params, datasets ({slot: "digits/3"}), base, capability, labels,
+        resources.
+        """
         return dict(self.post(f"recipes/{quote(name, safe='')}/run/", {"team": team, **facts}))
 
     def job(self, number: int) -> dict[str, Any]:

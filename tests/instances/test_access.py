@@ -22,6 +22,7 @@ TABLE = [
     Row("POST", f"{D}start/", (302, 403, 403, 409, 404, 409)),
     Row("POST", f"{D}restart/", (302, 403, 403, 302, 404, 302)),
     Row("POST", f"{D}scale/", (302, 403, 403, 302, 404, 302), {"replicas": 1}),
+    Row("POST", f"{D}place/", (302, 403, 403, 302, 404, 302), {"labels": ""}),
     # A production deployment has no test key, whoever asks.
     Row("POST", f"{D}key/", (302, 403, 403, 403, 404, 403)),
     Row("GET", A, (401, 200, 200, 200, 200, 200)),
@@ -31,6 +32,7 @@ TABLE = [
     Row("POST", A + "{deployment}/start/", (401, 403, 403, 409, 404, 409)),
     Row("POST", A + "{deployment}/restart/", (401, 403, 403, 200, 404, 200)),
     Row("POST", A + "{deployment}/scale/", (401, 403, 403, 200, 404, 200), {"replicas": 2}),
+    Row("POST", A + "{deployment}/place/", (401, 403, 403, 200, 404, 200), {"labels": ["ssd"]}),
     Row("POST", A + "{deployment}/key/", (401, 403, 403, 403, 404, 403)),
     Row("GET", "/api/v1/traffic/digits/", (401, 200, 200, 200, 404, 200)),
     Row("PUT", "/api/v1/traffic/digits/", (401, 403, 403, 200, 404, 200), {"weights": {}}),

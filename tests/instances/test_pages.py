@@ -2,10 +2,11 @@
 
 import pytest
 
+from apps.accounts.models import User
 from apps.compute import adapters
 from apps.compute.engines.fake import FakeEngine
 from apps.gateway.models import Grant
-from apps.instances.models import Deployment
+from apps.instances.models import Deployment, Replica
 from apps.instances.selectors import weights_of
 from tests.factories import make_capability, make_packaged_version, make_ready_deployment
 
@@ -42,6 +43,25 @@ def test_a_developer_is_told_why_not_production(client, ada, version):
 
     assert "needs the role Operator" in answer.content.decode()
     assert not Deployment.objects.exists()
+
+
+def test_it_says_to_each_reader_which_label_no_node_has(compiled_messages, client, ada, version):
+    client.force_login(ada)
+    asked = {"kind": "test", "replicas": 1, "labels": "zone=gpu， ssd"}
+    page = client.post(f"/operations/deploy/{version.pk}/", asked).url
+    deployment = Deployment.objects.get()
+    Replica.objects.create(deployment=deployment, generation=1, workload_id="r1")
+
+    assert "Waits: no node has the label “zone=gpu”, “ssd”" in client.get(page).content.decode()
+    User.objects.filter(pk=ada.pk).update(language="zh-hans")
+    client.force_login(ada)
+    assert "没有节点具有标签 “zone=gpu”" in client.get(page).content.decode()
+
+    client.post(f"{page}place/", {"labels": "ssd"})
+    assert client.get(f"/api/v1/deployments/{deployment.pk}/").json()["labels"] == ["ssd"]
+    assert client.post(f"{page}place/", {"labels": "x" * 64}).status_code == 422
+    body = {"version": version.pk, "kind": "test"}
+    assert client.post("/api/v1/deployments/", body, "application/json").json()["labels"] == ["ssd"]
 
 
 def test_an_operator_divides_the_traffic(client, ole, version, signed):

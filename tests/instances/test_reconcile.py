@@ -8,11 +8,13 @@ from django.utils import timezone
 from apps.compute import adapters, environments
 from apps.compute.engines.fake import FakeEngine
 from apps.compute.services import workload_socket
+from apps.core.models import AuditEntry
 from apps.instances import reconcile, routes
 from apps.instances.models import Deployment, Replica
 from apps.instances.selectors import ready_replicas
 from apps.instances.services import (
     deploy_version,
+    place_deployment,
     restart_deployment,
     scale_deployment,
     start_deployment,
@@ -181,6 +183,18 @@ def test_the_data_plane_hears_when_a_replica_comes_and_goes(version, ada, engine
     engine.finish(Replica.objects.get().workload_id, 9)
     rounds(deployment, 1)
     assert heard[0] == 0
+
+
+def test_it_waits_for_a_node_with_its_labels_and_a_later_version_asks_for_them_too(version, ada, engine):
+    deployment = deploy_version(version, kind="test", by=ada, labels=["zone=gpu"])
+    assert rounds(deployment).status_reason == "waits: no node has the label “zone=gpu”"
+    assert not engine.lives
+    assert deploy_version(version, kind="test", by=ada).labels == ["zone=gpu"]
+
+    place_deployment(deployment, [], by=ada)
+
+    assert rounds(deployment).status == "ready"
+    assert AuditEntry.objects.filter(action="instances.deployment.placed").count() == 1
 
 
 def test_without_room_it_waits_and_says_so(version, ada, engine):

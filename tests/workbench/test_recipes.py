@@ -12,7 +12,7 @@ from apps.core.urns import urn
 from apps.datasets.services import create_version
 from apps.workbench import recipes
 from apps.workbench.blueprints import Parameter, parameters_of, values_for
-from apps.workbench.models import Recipe, RecipeRun
+from apps.workbench.models import Recipe, RecipeRun, RecipeVersion
 from tests.factories import make_capability, make_dataset, make_user, make_version, put_files, rows_of
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -163,6 +163,27 @@ def test_rest_publishes_and_runs_as_the_page_does(client, radio, ada, faults):
     assert (run.status_code, run.json()["recipe_number"]) == (201, 2)
     assert client.get("/api/v1/recipes/rest/runs/").json()[0]["id"] == run.json()["id"]
     assert client.post("/api/v1/recipes/", {**asked, "entry": "b.py"}, "application/json").status_code == 422
+
+
+def test_runs_go_where_the_recipe_says_unless_they_ask_for_other_nodes(client, radio, ada, faults):
+    job = submit_script("Fit", "print(1)", by=ada, team=radio, labels=["zone=gpu"])
+    client.force_login(ada)
+    asked = {"slug": "fit", "name": "Fit", "visibility": "team", "slots": "train", "labels": "zone=gpu, ssd"}
+    page = client.get(f"/recipes/from-job/{job.pk}/").content.decode()
+    assert 'value="zone=gpu"' in page
+    assert client.post(f"/recipes/from-job/{job.pk}/", asked | rows_of("parameters")).status_code == 302
+    assert client.get("/api/v1/recipes/fit/").json()["labels"] == ["zone=gpu", "ssd"]
+    assert 'value="zone=gpu, ssd"' in client.get("/recipes/fit/").content.decode()
+
+    facts = {"team": radio, "by": ada, "datasets": {"train": faults}}
+    version = RecipeVersion.objects.get()
+    assert recipes.run_recipe(version, **facts).job.labels == ["zone=gpu", "ssd"]
+    filled = {"team": radio.pk, "data_train": faults.pk, "cpu": 1, "memory_mb": 256, "labels": "rack 3"}
+    client.post("/recipes/fit/", filled)
+    assert Job.objects.latest("pk").labels == ["rack 3"]
+    body = {"team": radio.slug, "datasets": {"train": "faults/1"}, "labels": []}
+    client.post("/api/v1/recipes/fit/run/", body, "application/json")
+    assert Job.objects.latest("pk").labels == []
 
 
 def test_who_sees_and_runs_which_recipe(client, recipe, ada, bo, cy, eve):

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from apps.compute.models import Job
-from apps.compute.services import retry_job, submit_script
+from apps.compute.services import attempts, retry_job, submit_script
 from apps.core.charts import table_of
 from apps.core.errors import Conflict, Invalid
 from apps.workbench import sweeps
@@ -130,6 +130,25 @@ def test_a_job_is_swept_from_its_page(client, quiet, radio, ada):
     assert sorted({point["rate"] for point in made.points}) == pytest.approx([0.01, 0.1, 1])
     assert client.get(f"/sweeps/{made.pk}/").status_code == 200
     assert "Fit" in client.get("/sweeps/").content.decode()
+
+
+def test_trials_go_where_the_sweep_says_else_where_the_job_went(client, quiet, radio, ada):
+    job = submit_script("Fit", "print(1)", by=ada, team=radio, params={"depth": 3}, labels=["zone=gpu"])
+    client.force_login(ada)
+    assert "zone=gpu" in client.get(f"/sweeps/from-job/{job.pk}/").content.decode()
+    asked = {"team": radio.slug, "job": job.pk, "space": {"depth": [1]}, "metric": "f1"}
+    made = client.post("/api/v1/sweeps/", asked, "application/json").json()
+    other = client.post("/api/v1/sweeps/", {**asked, "labels": ["rack 3"]}, "application/json").json()
+    for row in (made, other):
+        sweeps.advance_sweep(row["id"])
+    trials = Job.objects.filter(kind="trial").order_by("pk")
+    assert (
+        [trial.labels for trial in trials] == [made["labels"], other["labels"]] == [["zone=gpu"], ["rack 3"]]
+    )
+
+    attempts.start_job(trials[0].pk)
+    page = client.get(f"/sweeps/{made['id']}/").content.decode()
+    assert "Waits: no node has the label “zone=gpu”" in page
 
 
 def test_rest_and_who_may(client, sweep, ada, bo, cy, radio):

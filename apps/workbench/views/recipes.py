@@ -68,9 +68,10 @@ def recipe(request: HttpRequest, slug: str) -> HttpResponse:
 def _initial(found: Recipe, chosen: RecipeVersion) -> tuple[dict[str, Any], Any]:
     """The form's first values: what earlier runs needed, else what the job was given that it was made of."""
     given, needs = chosen.blueprint.get("resources", {}), recipes.needs_of(found)
+    labels = {"labels": chosen.blueprint.get("labels", [])}
     if needs is not None:
-        return {"cpu": needs.cpu, "memory_mb": needs.memory_mb}, needs
-    return {"cpu": given.get("cpu", 1), "memory_mb": given.get("memory_mb", 2048)}, None
+        return {"cpu": needs.cpu, "memory_mb": needs.memory_mb, **labels}, needs
+    return {"cpu": given.get("cpu", 1), "memory_mb": given.get("memory_mb", 2048), **labels}, None
 
 
 @login_required
@@ -87,6 +88,7 @@ def publish(request: HttpRequest, pk: int) -> HttpResponse:
         "name": earlier.name if earlier else job.title,
         "parameters": [_short(one.to_json()) for one in parameters],
         "slots": ", ".join(slots),
+        "labels": job.labels,
     }
     form = PublishForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():

@@ -44,7 +44,7 @@ def new_sweep(request: HttpRequest, pk: int) -> HttpResponse:
     require(may_submit_job(user, job.team))
     blueprint, parameters, _slots = recipes.of_job(job)
     space = [{"name": one.name, "values": [one.default]} for one in parameters]
-    form = SweepForm(request.POST or None, initial={"title": job.title, "space": space})
+    form = SweepForm(request.POST or None, initial={"title": job.title, "space": space, "labels": job.labels})
     if request.method == "POST" and form.is_valid():
         fixed = {name: value for name, value in job.params.items() if name not in form.cleaned_data["space"]}
         try:
@@ -85,6 +85,7 @@ def sweep(request: HttpRequest, pk: int) -> HttpResponse:
         "share": (len(rows) - running) / max(1, len(found.points)),
         "moving": bool(running or left),
         "may_cancel": bool(running or left) and may_submit_job(user_of(request), found.team),
+        "waits": next((row.trial.job.reason_words for row in rows if row.trial.job.status == "queued"), ""),
         "best": rows[0] if rows and rows[0].value is not None else None,
     }
     template = "workbench/_sweep.html" if request.headers.get("HX-Request") else "workbench/sweep.html"
