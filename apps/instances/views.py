@@ -211,7 +211,7 @@ def place(request: HttpRequest, pk: int) -> HttpResponse:
     user = cast("User", request.user)
     form = PlaceForm(request.POST)
     if not form.is_valid():
-        raise Invalid(" ".join(form.errors["labels"]))
+        raise Invalid(" ".join(str(each) for each in form.errors["labels"]))
     services.place_deployment(get_deployment(pk, user=user), form.cleaned_data["labels"], by=user)
     messages.success(
         request, _("Replicas that start from now on go there; restart it to move those that run.")
