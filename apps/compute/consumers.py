@@ -13,6 +13,7 @@ from typing import Any
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.utils import translation
 
 from apps.accounts.models import User
 from apps.compute.models import Job
@@ -70,7 +71,10 @@ class LogConsumer(AsyncJsonWebsocketConsumer):
     @database_sync_to_async
     def _look(self) -> Followed | None:
         viewer = User.objects.filter(pk=self.user_id or 0, is_active=True).first()
-        return self.followed(viewer, self.pk) if viewer else None
+        if viewer is None:
+            return None
+        with translation.override(viewer.language):
+            return self.followed(viewer, self.pk)
 
     async def _send_everything(self) -> None:
         series, place = None, None
@@ -120,7 +124,7 @@ def _pause(job: Job) -> float:
 def _state(job: Job) -> dict[str, Any]:
     return {
         "status": job.status,
-        "reason": job.reason,
+        "reason": job.reason_words,
         "progress": job.progress,
         "message": job.progress_message,
         "memory_mb": round(job.memory_mb),

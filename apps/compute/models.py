@@ -157,6 +157,7 @@ class Attempt(models.Model):
     started_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)
     reason = models.TextField(blank=True)
+    told = models.JSONField(default=dict, help_text="The pattern and the values that the reason is made of.")
     exit_code = models.IntegerField(null=True)
     peak_memory_mb = models.FloatField(default=0)
     cpu_s = models.FloatField(default=0)
@@ -167,6 +168,11 @@ class Attempt(models.Model):
         verbose_name = _("attempt")
         verbose_name_plural = _("attempts")
         constraints = [models.UniqueConstraint(fields=["job", "number"], name="attempt_once")]
+
+    @property
+    def reason_words(self) -> str:
+        """Why it ended, in the active language."""
+        return sentence(self.reason, {self.reason: self.told})
 
 
 class Reservation(models.Model):

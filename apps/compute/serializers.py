@@ -21,6 +21,8 @@ class LabelsField(serializers.ListField):
 
 
 class AttemptSerializer(ModelSerializer[Attempt]):
+    reason = serializers.CharField(source="reason_words", read_only=True)
+
     class Meta:
         model = Attempt
         fields = ["number", "started_at", "finished_at", "reason", "exit_code", "peak_memory_mb", "cpu_s"]

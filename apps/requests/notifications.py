@@ -31,19 +31,27 @@ def notify(
     title: str | Callable[[], str],
     *,
     url: str,
-    body: str = "",
+    body: str | Callable[[], str] = "",
     request: Request | None = None,
 ) -> None:
     """Put a line into each person's bell, once each; open pages hear of it after the commit.
 
-    `title` may be a function, called once for each language among the readers with that language active:
+    `title` and `body` may be functions, called once for each language among the readers with that language active:
     `lambda: _("Granted: %(title)s") % {…}`. With `request` an approver can decide right in the bell's page.
     """
     people = {user.pk: user for user in users}
     titles = {user.language: _told(title, user.language) for user in people.values()}
+    bodies = {language: _told(body, language) for language in titles}
     kind = letters.kind_of(url, request)
     made = Notification.objects.bulk_create(
-        Notification(user=user, title=titles[user.language], body=body, url=url, request=request, kind=kind)
+        Notification(
+            user=user,
+            title=titles[user.language],
+            body=bodies[user.language],
+            url=url,
+            request=request,
+            kind=kind,
+        )
         for user in people.values()
     )
     letters.send_at_once(made)

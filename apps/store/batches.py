@@ -80,7 +80,7 @@ def state_of(batch: Batch) -> dict[str, Any]:
         waiting = job.status == Job.Status.QUEUED
         return facts | {"status": "queued" if waiting else "running", "message": job.progress_message}
     if job.status != Job.Status.SUCCEEDED:
-        return facts | {"status": "failed", "message": job.reason}
+        return facts | {"status": "failed", "message": job.reason_words}
     if result.get("refused"):
         return facts | {
             "status": "refused",

@@ -26,7 +26,7 @@ class EnvironmentConsumer(LogConsumer):
             "status": environment.status,
             "steps": environment.steps,
             "job": job.status if job else "",
-            "reason": job.reason if job else "",
+            "reason": job.reason_words if job else "",
             "progress": job.progress if job else None,
         }
         ended = environment.ended

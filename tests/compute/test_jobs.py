@@ -4,8 +4,10 @@ import errno
 import json
 
 import pytest
+from django.urls import reverse
 from django.utils import translation
 
+from apps.accounts.models import User
 from apps.compute import adapters, environments
 from apps.compute.engines.local import LocalEngine
 from apps.compute.models import Attempt, Job, Reservation
@@ -92,6 +94,22 @@ def test_failed_attempt_is_repeated_from_its_checkpoint(ada, radio, engine):
     logs = [job_log(job, attempt=number)[0] for number in (1, 2, 3)]
     assert logs == [b"0\n", b"1\n", b"2\n"]
     assert [attempt.exit_code for attempt in job.attempts.order_by("number")] == [1, 1, 0]
+
+
+def test_how_attempts_ended_is_said_in_the_readers_language(compiled_messages, client, ada, radio, engine):
+    job = run(submit(radio, ada, "sh", "-c", "echo no such column; exit 3", max_attempts=2))
+    User.objects.filter(pk=ada.pk).update(language="zh-hans")
+    client.force_login(ada)
+
+    with translation.override("en"):
+        page = client.get(reverse("jobs:detail", args=[job.pk])).content.decode()
+        told = client.get(f"/api/v1/jobs/{job.pk}/").json()
+
+    assert job.reason == "exit code 3: no such column"
+    assert told["reason"] == "退出码 3：no such column"
+    assert page.count("退出码 3：no such column") == 3  # the job's, and each attempt's
+    assert "exit code" not in page
+    assert Job.objects.get(pk=job.pk).shown_result is None
 
 
 def test_attempts_end(ada, radio, fake):

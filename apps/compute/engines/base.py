@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from apps.core.telling import Told
+
 Restart = Literal["never", "on-failure", "always"]
 Network = Literal["none", "forwarder", "host"]
 AtQuota = Literal["end", "freeze"]
@@ -100,6 +102,8 @@ class Observed:
     pid: int | None = None
     exit_code: int | None = None
     reason: str = ""
+    told: Told | None = None
+    """The pattern and the values that `reason` is made of, where the engine knows them."""
     memory_mb: float = 0.0
     peak_memory_mb: float = 0.0
     cpu_s: float = 0.0

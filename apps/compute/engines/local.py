@@ -25,6 +25,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from django.utils.translation import gettext_noop
+
 from apps.compute.environments.builder import base_python
 
 from . import sandbox, seccomp, shim
@@ -294,8 +296,10 @@ class LocalEngine:
                 shim.send(child[0], 9)
             if not facts.get("fenced"):
                 shim.kill_marked(folder.name, _mark(folder))
-            reason = "its supervisor process was killed" if status else "its supervisor process never started"
-            status |= {"state": "lost", "reason": reason, "finished_at": time.time(), "pid": None}
+            killed = gettext_noop("its supervisor process was killed")
+            never = gettext_noop("its supervisor process never started")
+            why = shim.said(killed if status else never)
+            status |= {"state": "lost", **why, "finished_at": time.time(), "pid": None}
             shim.write_json(path, status)
             return status
 

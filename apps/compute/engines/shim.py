@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    Told = dict[str, Any]
+
 HEAD_BYTES = 4 << 20
 SEGMENT_BYTES = 4 << 20
 FLOOD_BYTES_PER_S = 4 << 20
@@ -36,6 +38,18 @@ BACKOFF_S = (0.5, 30.0)
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
 MB = 1 << 20
+
+
+def gettext_noop(text: str) -> str:
+    """Mark a pattern for translators, as Django's function of this name does."""
+    return text
+
+
+def said(pattern: str, **values: Any) -> Told:
+    """Why a run ended, for readers of any language: English, and the pattern and the values it is made of."""
+    words = {name: value["reason"] if isinstance(value, dict) else value for name, value in values.items()}
+    told = {name: value["told"] if isinstance(value, dict) else value for name, value in values.items()}
+    return {"reason": pattern % words, "told": {"pattern": pattern, "values": told}}
 
 
 def boot_id() -> str:
@@ -191,7 +205,7 @@ class Shim:
         self.began = time.time()
         self.stop_at: float | None = None
         self.stopping = False
-        self.verdict = ""
+        self.verdict: Told = {}
         self.next_watch = 0.0
         self.next_disk = time.monotonic() + 2
         self.reported = (0.0, 0.0, 0.0)
@@ -224,8 +238,10 @@ class Shim:
         if not self.child:
             self._become(writing)
         os.close(writing)
-        self.pipe, self.child_since, self.verdict = reading, time.time(), ""
-        self.say(state="running", pid=self.child, child=[self.child, start_ticks(self.child)], reason="")
+        self.pipe, self.child_since, self.verdict = reading, time.time(), {}
+        self.say(
+            state="running", pid=self.child, child=[self.child, start_ticks(self.child)], reason="", told=None
+        )
 
     def _become(self, writing: int) -> None:
         try:
@@ -339,11 +355,13 @@ class Shim:
         if memory > limit:
             memory = min(memory, (self._proportional(pids) or memory) + temporary)
         if memory > limit:
-            self.end(f"out of memory at {limit:,} MB")
+            self.end(said(gettext_noop("out of memory at %(limit)s MB"), limit=f"{limit:,}"))
         elif len(pids) > self.launch["processes"] + 8:
-            self.end(f"more than {self.launch['processes']:,} processes")
+            most = f"{self.launch['processes']:,}"
+            self.end(said(gettext_noop("more than %(most)s processes"), most=most))
         elif self.launch["timeout_s"] and time.time() - self.child_since > self.launch["timeout_s"]:
-            self.end(f"time limit of {self.launch['timeout_s']:g} s")
+            limit_s = f"{self.launch['timeout_s']:g}"
+            self.end(said(gettext_noop("time limit of %(seconds)s s"), seconds=limit_s))
         elif self.stop_at is not None and now > self.stop_at:
             self.kill()
         if now >= self.next_disk:
@@ -397,7 +415,8 @@ class Shim:
             self._freeze(pids, frozen=used > most)
             most += most // 2  # code that lifted its own limit again is ended
         if used > most:
-            self.end(f"out of disk space at {self.launch['disk_mb']:,} MB")
+            quota = f"{self.launch['disk_mb']:,}"
+            self.end(said(gettext_noop("out of disk space at %(quota)s MB"), quota=quota))
         self.next_disk = now + max(2.0, 20 * (time.monotonic() - now))
 
     def _freeze(self, pids: list[int], *, frozen: bool) -> None:
@@ -431,7 +450,7 @@ class Shim:
 
     # -- ending -------------------------------------------------------------------------------------
 
-    def end(self, why: str) -> None:
+    def end(self, why: Told) -> None:
         """End the run at once and remember why."""
         self.verdict = self.verdict or why
         self.kill()
@@ -462,20 +481,24 @@ class Shim:
         below = tree(inner[0])[1:] if inner else []
         return below[0] if below else self.child
 
-    def why(self, code: int, number: int) -> str:
-        """The end of a run in words."""
+    def why(self, code: int, number: int) -> Told:
+        """The end of a run in words; empty when there is nothing to say."""
         if self.verdict:
             return self.verdict
         if self.stopping:
-            return "stopped"
+            return said(gettext_noop("stopped"))
         if number:
-            return f"killed by signal {number} ({signal.Signals(number).name})"
+            name = signal.Signals(number).name
+            return said(gettext_noop("killed by signal %(number)s (%(name)s)"), number=number, name=name)
         if code == 0:
-            return ""
+            return {}
         line = self.log.last_line()
         if "MemoryError" in line or "bad_alloc" in line:
-            return f"out of memory at {self.launch['memory_mb']:,} MB: {line}"
-        return f"exit code {code}: {line}" if line else f"exit code {code}"
+            pattern = gettext_noop("out of memory at %(limit)s MB: %(line)s")
+            return said(pattern, limit=f"{self.launch['memory_mb']:,}", line=line)
+        if line:
+            return said(gettext_noop("exit code %(code)s: %(line)s"), code=code, line=line)
+        return said(gettext_noop("exit code %(code)s"), code=code)
 
     # -- the whole life -----------------------------------------------------------------------------
 
@@ -496,7 +519,7 @@ class Shim:
             if self._is_over(code, number):
                 return
             self._back_off(code, number)
-        self.say(state="stopped", reason="stopped", finished_at=time.time(), pid=None)
+        self.say(state="stopped", **said(gettext_noop("stopped")), finished_at=time.time(), pid=None)
 
     def _is_over(self, code: int, number: int) -> bool:
         failed = bool(code or number or self.verdict)
@@ -506,7 +529,7 @@ class Shim:
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         self.say(
             state="stopped" if self.stopping and not self.verdict else "failed" if failed else "succeeded",
-            reason=self.why(code, number),
+            **{"reason": "", "told": None} | self.why(code, number),
             exit_code=code if not number else None,
             signal=number or None,
             cpu_s=round(max(self.status["cpu_s"], usage.ru_utime + usage.ru_stime), 2),
@@ -520,10 +543,11 @@ class Shim:
     def _back_off(self, code: int, number: int) -> None:
         if time.time() - self.child_since > HEALTHY_S:
             self.backoff = BACKOFF_S[0]
-        reason, self.child = self.why(code, number) or "it ended", 0
-        words = f"{reason}; starts again in {self.backoff:g} s"
-        self.say(state="restarting", reason=words, pid=None, restarts=self.status["restarts"] + 1)
-        self.log.write(f"[atrium: {words}]\n".encode())
+        why, self.child = self.why(code, number) or said(gettext_noop("it ended")), 0
+        pattern = gettext_noop("%(why)s; starts again in %(seconds)s s")
+        words = said(pattern, why=why, seconds=f"{self.backoff:g}")
+        self.say(state="restarting", **words, pid=None, restarts=self.status["restarts"] + 1)
+        self.log.write(f"[atrium: {words['reason']}]\n".encode())
         until = time.monotonic() + self.backoff
         while not self.stopping and time.monotonic() < until:
             if select.select([self.wakeup], [], [], max(0.0, until - time.monotonic()))[0]:

@@ -200,7 +200,7 @@ def _repair(job: Job) -> None:
     elif job.status == Job.Status.STARTING:
         _launch(job)
     else:
-        _lose(job, None, _("its workload vanished"), {})
+        _lose(job, None, told(gettext_noop("its workload vanished")), {})
 
 
 def _note(job: Job, observed: Observed) -> None:
@@ -253,45 +253,53 @@ def _conclude(job: Job, observed: Observed) -> None:
     elif job.cancel_requested_at:
         _end(job, "cancelled", observed, reason=job.reason, **facts)
     elif observed.state in ("lost", "stopped"):
-        _lose(job, observed, observed.reason, facts)
+        _lose(job, observed, _why_of(observed), facts)
     elif job.failures + 1 < job.max_attempts:
-        reason = _("attempt %(number)d failed (%(why)s); it is repeated") % {
-            "number": job.attempt,
-            "why": observed.reason,
-        }
+        pattern = gettext_noop("attempt %(number)d failed (%(why)s); it is repeated")
+        reason = told(pattern, number=job.attempt, why=_why_of(observed))
         facts |= {"failures": job.failures + 1, "checkpoints": _checkpoints(job)}
         _end(job, "queued", observed, reason=reason, **facts)
     else:
         result = _result_if_any(job)
         facts |= {"failures": job.failures + 1, "result": result}
-        told = failure_in(result) if observed.exit_code else {}
-        _end(job, "failed", observed, reason=told.get("message") or observed.reason, **facts)
+        own = failure_in(result).get("message") if observed.exit_code else ""
+        _end(job, "failed", observed, reason=own or _why_of(observed), **facts)
 
 
-def _lose(job: Job, observed: Observed | None, why: str, facts: dict[str, Any]) -> None:
+def _why_of(observed: Observed) -> Told | str:
+    return observed.told or observed.reason
+
+
+def _lose(job: Job, observed: Observed | None, why: Told | str, facts: dict[str, Any]) -> None:
     """The machine ended the attempt, not the code: repeat it, from its checkpoint, without counting it."""
     facts["losses"] = job.losses + 1
     if job.losses >= MOST_LOSSES:
-        reason = _("given up after %(number)d losses: %(why)s") % {"number": job.losses + 1, "why": why}
+        pattern = gettext_noop("given up after %(number)d losses: %(why)s")
+        reason = told(pattern, number=job.losses + 1, why=why)
         _end(job, "failed", observed, reason=reason, **facts)
         return
     if observed:
         facts["checkpoints"] = _checkpoints(job)
-    _end(job, "queued", observed, reason=_("starts again: %(why)s") % {"why": why}, **facts)
+    _end(job, "queued", observed, reason=told(gettext_noop("starts again: %(why)s"), why=why), **facts)
 
 
-def _end(job: Job, status: str, observed: Observed | None, *, reason: str, **facts: Any) -> None:
+def _end(job: Job, status: str, observed: Observed | None, *, reason: Told | str, **facts: Any) -> None:
     """Write the end of the attempt, and of the job unless it is queued again; then clear the workload away."""
+    words = reason if isinstance(reason, str) else in_english(reason)
+    pattern = {} if isinstance(reason, str) else reason
+    if pattern:
+        facts["result"] = _with_told(facts.get("result"), words, pattern)
     stored_log = _store_log(job) if observed else ""
     now = timezone.now()
     if status != "queued":
         facts["finished_at"] = now
     try:
         with transaction.atomic():
-            Job.lifecycle.move(job, status, by=None, reason=reason, **facts)
+            Job.lifecycle.move(job, status, by=None, reason=words, **facts)
             Attempt.objects.filter(workload_id=job.workload_id).update(
                 finished_at=now,
-                reason=observed.reason if observed else reason,
+                reason=observed.reason if observed else words,
+                told=(observed.told or {}) if observed else pattern,
                 exit_code=observed.exit_code if observed else None,
                 peak_memory_mb=observed.peak_memory_mb if observed else 0,
                 cpu_s=observed.cpu_s if observed else 0,
@@ -304,6 +312,15 @@ def _end(job: Job, status: str, observed: Observed | None, *, reason: str, **fac
     engine().remove(job.workload_id)
     if status == "queued":
         background.enqueue("compute.start_job", job.pk, priority=0)
+
+
+def _with_told(result: Any, words: str, pattern: Told) -> Any:
+    """The job's result with what its reason is made of; a result that is no object is left as it is."""
+    if result is not None and not isinstance(result, dict):
+        return result
+    kept = result or {}
+    known = kept["told"] if isinstance(kept.get("told"), dict) else {}
+    return {**kept, "told": {**known, words: pattern}}
 
 
 def _store_log(job: Job) -> str:

@@ -177,7 +177,8 @@ def _tell_owner(job: Job, owner: User) -> None:
         return
     url = reverse("jobs:detail", args=[job.pk])
     if job.status == Job.Status.FAILED:
-        notify([owner], lambda: _("Job failed: %(title)s") % {"title": job.title}, url=url, body=job.reason)
+        title = {"title": job.title}
+        notify([owner], lambda: _("Job failed: %(title)s") % title, url=url, body=lambda: job.reason_words)
     else:
         notify([owner], lambda: _("Job done: %(title)s") % {"title": job.title}, url=url)
 
