@@ -227,7 +227,11 @@ def _wait(deployment: Deployment, replica: Replica, observed: Observed) -> None:
     crashed = observed.state == "restarting"
     if crashed:
         reason = _crash_reason(replica, observed)
-        facts |= {"reason": reason, "failed_checks": 0}
+        facts |= {
+            "reason": reason,
+            "failed_checks": 0,
+            "ready_at": None,
+        }  # it loads anew, as long as at first
         if reason != replica.reason:
             facts |= _failure(reason)
         often = observed.restarts >= FAILED_AFTER_RESTARTS

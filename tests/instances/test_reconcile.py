@@ -1,5 +1,6 @@
 """The reconciler makes what runs equal to what was asked for, whatever dies meanwhile."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -91,6 +92,25 @@ def test_a_runner_that_ended_is_replaced_and_its_last_words_are_shown(version, a
     second = Replica.objects.get()
     assert second.workload_id != first.workload_id
     assert (second.restarts, list(engine.lives)) == (1, [second.workload_id])
+
+
+def test_what_crashed_may_load_as_long_as_at_first_and_its_crash_stays_told(
+    version, ada, engine, monkeypatch
+):
+    monkeypatch.setattr(reconcile, "REPLACE_AFTER", 4)
+    deployment = deploy_version(version, kind="test", by=ada)
+    rounds(deployment)
+    first = Replica.objects.get().workload_id
+    life = engine.lives[first]
+    life.observed = replace(life.observed, state="restarting", reason="killed by signal 6", restarts=1)
+    rounds(deployment, 1, answers=False)
+    life.observed = replace(life.observed, state="running", reason="")
+
+    rounds(deployment, 10, answers=False)
+
+    assert list(engine.lives) == [first]
+    assert rounds(deployment).status == "ready"
+    assert "killed by signal 6" in Replica.objects.get().failure
 
 
 def test_pauses_grow_between_replacements(version, ada, engine):
