@@ -16,7 +16,7 @@ from apps.core.api import IdempotencyMixin
 from apps.core.policy import require
 from apps.experiments import plans, services
 from apps.experiments.models import Experiment
-from apps.experiments.planning import plan
+from apps.experiments.planning import needed_by
 from apps.experiments.policy import may_see_experiments, may_write_experiment
 from apps.experiments.selectors import experiments_visible_to
 from apps.experiments.serializers import (
@@ -25,7 +25,6 @@ from apps.experiments.serializers import (
     NewPlanSerializer,
     PlanSerializer,
 )
-from apps.releases.signing import policy_for
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -90,15 +89,7 @@ class ExperimentViewSet(
         require(may_write_experiment(user, capability))
         asked = read.asked()
         plans.check(capability, asked)
-        found = plan(
-            capability,
-            measure=asked.measure,
-            metric=policy_for(capability).metric,
-            effect=asked.effect,
-            shares=[arm.share for arm in asked.arms],
-            size=asked.size,
-        )
-        return Response(NeededSerializer(found).data)
+        return Response(NeededSerializer(needed_by(capability, asked)).data)
 
     def _act(self, verb: Callable[..., Experiment]) -> Response:
         return self._told(verb(self.get_object(), by=cast("User", self.request.user)))

@@ -10,7 +10,7 @@ from apps.instances.models import Deployment
 from apps.instances.selectors import weights_at_sites, weights_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from typing import Any
 
     from apps.catalog.models import Capability
@@ -23,6 +23,12 @@ WHOLE = 100
 def guarded(arms: Iterable[Arm]) -> Iterable[tuple[Arm, Verdict]]:
     """Each arm with a version, and what the guard of production traffic says of it now."""
     return ((arm, may_take_production_traffic(arm.version)) for arm in arms if arm.version is not None)
+
+
+def refusals(capability: Capability, numbers: Collection[str]) -> list[str]:
+    """What the guard has against these versions now, one sentence each: a plan may be made before they are signed."""
+    versions = capability.versions.filter(number__in=numbers)
+    return [verdict.reason for verdict in map(may_take_production_traffic, versions) if not verdict]
 
 
 def share_of_all(experiment: Experiment, arm: Arm) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -13,12 +13,30 @@ from apps.core.rows import RowsField, SuggestingInput
 from apps.experiments.models import MODEL, Experiment
 from apps.experiments.plans import MOST_ARMS, ArmPlan, Asked
 from apps.experiments.selectors import layers_of
+from apps.releases.signing import policy_for
 
 if TYPE_CHECKING:
     from apps.catalog.models import Capability
 
 RATES = (Experiment.Measure.ERRORS, Experiment.Measure.QUALITY)
 PERCENT = 100
+VERSIONS, PARAMETERS = "versions", "parameters"
+KINDS = ((VERSIONS, _("Versions")), (PARAMETERS, _("Values of parameters")))
+CHOOSE = _("Choose the version that is compared with production.")
+HALF = [{"share": 50}]
+ORDER = (
+    "name",
+    "hypothesis",
+    "kind",
+    "layer",
+    "control",
+    "versions",
+    "values",
+    "size",
+    "begins",
+    "measure",
+    "effect",
+)
 
 
 class ParametersField(forms.JSONField):
@@ -36,21 +54,45 @@ class ParametersField(forms.JSONField):
         return dict(given)
 
 
-class ArmRow(forms.Form):
-    """One arm; its version is chosen among those of the capability."""
-
-    name = forms.CharField(label=_("Name"), max_length=60)
-    share = forms.IntegerField(label=_("Share, %"), min_value=1, max_value=99)
-    version = forms.ChoiceField(label=_("Version"), required=False)
-    parameters = ParametersField(
-        label=_("Parameters"),
+def _named(otherwise: Any) -> forms.CharField:
+    return forms.CharField(
+        label=_("Name"),
+        max_length=60,
         required=False,
-        widget=forms.TextInput(attrs={"class": "font-monospace", "placeholder": '{"threshold": 0.4}'}),
+        widget=forms.TextInput(attrs={"placeholder": otherwise}),
     )
 
 
+class ArmRow(forms.Form):
+    """What all arms beside the control have."""
+
+    share = forms.IntegerField(label=_("Share, %"), min_value=1, max_value=99)
+
+
+class VersionRow(ArmRow):
+    """An arm that another version answers; without a name it is called by its number."""
+
+    version = forms.ChoiceField(label=_("Version"))
+    name = _named(_("its number"))
+    field_order = ("version", "share", "name")
+
+
+class ParametersRow(ArmRow):
+    """An arm that gives values to parameters; without a name it is called by them."""
+
+    parameters = ParametersField(
+        label=_("Parameters"),
+        widget=forms.TextInput(attrs={"class": "font-monospace", "placeholder": '{"threshold": 0.4}'}),
+    )
+    name = _named(_("its values"))
+    field_order = ("parameters", "share", "name")
+
+
 class ExperimentForm(forms.Form):
-    """A plan. Rates are written in percentage points here, and as parts of 1 everywhere else."""
+    """A plan. Rates are written in percentage points here, and as parts of 1 everywhere else.
+
+    The control gets what the other arms leave. Of `versions` and `values` the page shows what `kind` asks for.
+    """
 
     name = forms.CharField(label=_("Name"), max_length=100)
     hypothesis = forms.CharField(
@@ -59,14 +101,27 @@ class ExperimentForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2}),
         help_text=_("What you expect and why, in a sentence: it is what the result is held against."),
     )
+    kind = forms.ChoiceField(
+        label=_("Compared are"),
+        choices=KINDS,
+        initial=VERSIONS,
+        widget=forms.RadioSelect,
+    )
     layer = forms.CharField(
         label=_("Layer"),
         max_length=40,
-        initial=MODEL,
+        error_messages={"required": _("Name the layer, such as “threshold”.")},
         help_text=_(
-            "In “model” arms are signed versions. In any other layer, such as “threshold”, they give parameters to "
-            "calls that have none of that name; the model's code reads them with atrium.parameters(). Layers do not "
-            "disturb each other."
+            "A word for the kind of change, such as “threshold”. Experiments of one layer share no caller; layers do "
+            "not disturb each other."
+        ),
+    )
+    control = forms.CharField(
+        label=_("Name of the control"),
+        max_length=60,
+        initial=_("as now"),
+        help_text=_(
+            "The control changes nothing: production answers as ever. It gets what the other arms leave."
         ),
     )
     size = forms.IntegerField(label=_("Share of the callers, %"), min_value=1, max_value=PERCENT, initial=20)
@@ -77,11 +132,7 @@ class ExperimentForm(forms.Form):
         max_value=PERCENT - 1,
         help_text=_("Empty: the first place that is free."),
     )
-    measure = forms.ChoiceField(
-        label=_("Measure that decides"),
-        choices=Experiment.Measure.choices,
-        help_text=_("The business metric is the one of the capability's release policy."),
-    )
+    measure = forms.ChoiceField(label=_("Measure that decides"))
     effect = forms.FloatField(
         label=_("Smallest difference worth knowing"),
         min_value=0.000001,
@@ -90,56 +141,116 @@ class ExperimentForm(forms.Form):
 
     def __init__(self, capability: Capability, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        words = sorted({MODEL, *layers_of(capability)})
+        words = [layer for layer in layers_of(capability) if layer != MODEL]
         self.fields["layer"].widget = SuggestingInput(words)
-        numbers = Version.objects.filter(capability=capability, status=Version.Status.PACKAGED).order_by(
-            "-pk"
-        )
-        choices = [
-            ("", "–"),
-            *((number, number) for number in numbers.values_list("number", flat=True)[:100]),
-        ]
-        row = type(
-            "ArmRow",
-            (ArmRow,),
-            {"version": forms.ChoiceField(label=_("Version"), required=False, choices=choices)},
-        )
-        self.fields["arms"] = RowsField(
-            row,
-            label=_("Arms"),
+        cast("forms.ChoiceField", self.fields["measure"]).choices = _measures(capability, self.initial)
+        self.fields["versions"] = RowsField(
+            _version_row(capability),
+            label=_("Other arms"),
             add=_("Add an arm"),
-            most=MOST_ARMS,
-            help_text=_("The first one is the control and changes nothing: production answers as ever."),
+            most=MOST_ARMS - 1,
+            error_messages={"required": CHOOSE},
         )
+        self.fields["values"] = RowsField(
+            ParametersRow,
+            label=_("Other arms"),
+            add=_("Add an arm"),
+            most=MOST_ARMS - 1,
+            error_messages={"required": _("Give the value that is compared with what counts otherwise.")},
+            help_text=_(
+                "They give these values to calls that have none of that name; the model's code reads them with "
+                "<code>atrium.parameters()</code>."
+            ),
+        )
+        self.order_fields(ORDER)
+
+    def clean(self) -> dict[str, Any]:
+        """The layer, and the arms that `kind` asks for: what the page does not show is not asked for."""
+        told = super().clean() or {}
+        if told.get("kind") == VERSIONS:
+            told["layer"] = MODEL
+            hidden = ["layer", "values"]
+        else:
+            hidden = ["versions"]
+            if told.get("layer", "").strip() == MODEL:
+                self.add_error("layer", _("“model” is the layer of versions; take another word."))
+        for name in hidden:
+            self.errors.pop(name, None)
+        shares = sum(arm["share"] for arm in told.get(self.arms_name, []))
+        if shares >= PERCENT:
+            words = _("Together they have %(sum)d %%; leave at least 1 %% to the control.")
+            self.add_error(self.arms_name, words % {"sum": shares})
+        return told
+
+    @property
+    def arms_name(self) -> str:
+        """The field whose arms count."""
+        return "values" if self.cleaned_data.get("kind") == PARAMETERS else "versions"
 
     def asked(self) -> Asked:
         """The plan as the services take it. The form is valid."""
         told = dict(self.cleaned_data)
         if told["measure"] in RATES:
             told["effect"] = round(told["effect"] / PERCENT, 10)
-        arms = [ArmPlan(**arm) for arm in told.pop("arms")]
-        return Asked(**told, arms=arms)
+        others = [_planned(arm) for arm in told[self.arms_name]]
+        control = ArmPlan(told.pop("control"), PERCENT - sum(arm.share for arm in others))
+        for name in ("kind", "versions", "values"):
+            told.pop(name, None)
+        return Asked(**told, arms=[control, *others])
+
+
+def _measures(capability: Capability, initial: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Without a business metric in the policy nobody is offered it."""
+    metric = policy_for(capability).metric
+    return [
+        (value, f"{label}: {metric['name']}" if value == Experiment.Measure.BUSINESS and metric else label)
+        for value, label in Experiment.Measure.choices
+        if metric or value != Experiment.Measure.BUSINESS or value == initial.get("measure")
+    ]
+
+
+def _version_row(capability: Capability) -> type[forms.Form]:
+    packaged = Version.objects.filter(capability=capability, status=Version.Status.PACKAGED).order_by("-pk")
+    numbers = packaged.values_list("number", flat=True)[:100]
+    field = forms.ChoiceField(
+        label=_("Version"),
+        choices=[("", "–"), *((number, number) for number in numbers)],
+        error_messages={"required": CHOOSE},
+    )
+    return type("VersionRow", (VersionRow,), {"version": field})
+
+
+def _planned(arm: Mapping[str, Any]) -> ArmPlan:
+    version, parameters = arm.get("version", ""), arm.get("parameters", {})
+    otherwise = version or ", ".join(f"{name} = {value}" for name, value in parameters.items())
+    return ArmPlan(arm.get("name", "").strip() or otherwise[:60], arm["share"], version, parameters)
 
 
 def initial_of(experiment: Experiment) -> dict[str, Any]:
-    """What the form shows of a draft."""
-    names = ("name", "hypothesis", "layer", "size", "begins", "measure")
+    """What the form shows of a plan."""
+    names = ("name", "hypothesis", "size", "begins", "measure")
     factor = PERCENT if experiment.measure in RATES else 1
+    control, *others = experiment.arms.all()
     arms = [
-        {
-            "name": arm.name,
-            "share": arm.share,
-            "version": arm.version.number if arm.version else "",
-            "parameters": arm.parameters,
-        }
-        for arm in experiment.arms.all()
+        {"name": arm.name, "share": arm.share, "version": arm.version.number if arm.version else ""}
+        | {"parameters": arm.parameters}
+        for arm in others
     ]
     return {name: getattr(experiment, name) for name in names} | {
+        "kind": VERSIONS if experiment.moves else PARAMETERS,
+        "layer": "" if experiment.moves else experiment.layer,
+        "control": control.name,
         "effect": round(experiment.effect * factor, 10),
-        "arms": arms,
+        "versions": arms if experiment.moves else HALF,
+        "values": HALF if experiment.moves else arms,
     }
 
 
-def initial_arms() -> list[dict[str, Any]]:
-    """Two arms of equal size, to begin with."""
-    return [{"name": str(_("as now")), "share": 50}, {"name": str(_("new")), "share": 50}]
+def initial_again(experiment: Experiment) -> dict[str, Any]:
+    """The same plan once more, at the first place that is free."""
+    return initial_of(experiment) | {"begins": None}
+
+
+def initial_new() -> dict[str, Any]:
+    """One arm beside the control, with half of the callers."""
+    return {"versions": HALF, "values": HALF}

@@ -18,9 +18,11 @@ from apps.gateway.selectors import outcomes_of
 from apps.releases import business
 from apps.releases.evidence import NO_NUMBER
 from apps.releases.means import Sums
+from apps.releases.signing import policy_for
 
 if TYPE_CHECKING:
     from apps.catalog.models import Capability
+    from apps.experiments.plans import Asked
 
 DAYS = 7
 LOOKED_AT = 20_000
@@ -66,6 +68,29 @@ def plan(
     seen = UsageOfCapability.objects.filter(capability_id=capability.pk, hour__gte=since)
     per_hour = (seen.aggregate(total=Sum("count"))["total"] or 0) / (DAYS * 24) * size / WHOLE
     return Plan(calls, calls / per_hour if per_hour else None, now.mean)
+
+
+def needed_by(capability: Capability, asked: Asked) -> Plan:
+    """What a plan would need, whether it can be made so or not."""
+    metric = policy_for(capability).metric
+    shares = [arm.share for arm in asked.arms]
+    if len(shares) < 2 or (asked.measure == Experiment.Measure.BUSINESS and metric is None):
+        return Plan(None, None, None)
+    return plan(
+        capability, measure=asked.measure, metric=metric, effect=asked.effect, shares=shares, size=asked.size
+    )
+
+
+def planned(experiment: Experiment) -> Plan:
+    """What an experiment that has not begun would need."""
+    return plan(
+        experiment.capability,
+        measure=experiment.measure,
+        metric=experiment.metric,
+        effect=experiment.effect,
+        shares=[arm.share for arm in experiment.arms.all()],
+        size=experiment.size,
+    )
 
 
 def _now(capability: Capability, measure: str, metric: dict[str, Any] | None) -> _Now | None:

@@ -18,8 +18,8 @@ from apps.core.errors import Invalid
 from apps.core.policy import require
 from apps.experiments.models import MODEL, Arm, Experiment
 from apps.experiments.policy import may_change_draft, may_write_experiment
-from apps.experiments.selectors import arms_of, experiments, taken
-from apps.experiments.slices import WHOLE, room_for
+from apps.experiments.selectors import arms_of, experiments, room_of
+from apps.experiments.slices import WHOLE
 from apps.releases.signing import policy_for
 
 if TYPE_CHECKING:
@@ -115,16 +115,14 @@ def check(capability: Capability, asked: Asked) -> None:
 def _fields(capability: Capability, asked: Asked, *, but: int | None = None) -> dict[str, Any]:
     """The row of a plan that can be."""
     check(capability, asked)
-    begins = asked.begins
-    if begins is None:
-        place = room_for(asked.size, [each for each, _row in taken(capability, asked.layer.strip(), but=but)])
-        begins = place.begins if place else 0
+    layer = asked.layer.strip()[:40]
+    room = room_of(capability, layer, size=asked.size, begins=asked.begins, but=but)
     is_business = asked.measure == Experiment.Measure.BUSINESS
     return {
         "name": asked.name.strip()[:100],
         "hypothesis": asked.hypothesis.strip()[:4000],
-        "layer": asked.layer.strip()[:40],
-        "begins": begins,
+        "layer": layer,
+        "begins": room.mine.begins if room.mine else 0,
         "size": asked.size,
         "measure": asked.measure,
         "metric": policy_for(capability).metric if is_business else None,

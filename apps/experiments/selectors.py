@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.db.models import QuerySet
@@ -11,7 +12,7 @@ from apps.accounts.selectors import teams_of
 from apps.core.errors import NotFound
 from apps.experiments.models import Arm, Experiment
 from apps.experiments.policy import VIEWERS
-from apps.experiments.slices import Slice
+from apps.experiments.slices import Slice, room_for
 from apps.releases.models import Bypass, Release
 from apps.releases.rollout import UNDER_WAY
 
@@ -53,6 +54,30 @@ def taken(capability: Capability, layer: str, *, but: int | None = None) -> list
     """The slices of a layer that others have."""
     rows = holding(capability, layer).exclude(pk=but or 0)
     return [(Slice(row.begins, row.ends), row) for row in rows]
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a plan would take of its layer: `mine`, or None where no place is free; `taken` is what others have."""
+
+    mine: Slice | None
+    taken: list[tuple[Slice, Experiment]]
+
+    @property
+    def clashes(self) -> list[Experiment]:
+        """Those that have a part of it until they end."""
+        return [row for place, row in self.taken if self.mine is not None and self.mine.overlaps(place)]
+
+
+def room_of(
+    capability: Capability, layer: str, *, size: int, begins: int | None, but: int | None = None
+) -> Room:
+    """Where a plan would stand: where it asks to, else at the first place that is free."""
+    there = taken(capability, layer, but=but)
+    mine = (
+        room_for(size, [place for place, _row in there]) if begins is None else Slice(begins, begins + size)
+    )
+    return Room(mine, there)
 
 
 def layers_of(capability: Capability) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,11 +29,15 @@ class Unit:
 
 def unit_of(experiment: Experiment) -> Unit:
     """How the measure of an experiment is shown."""
-    measure = Experiment.Measure(experiment.measure)
+    return unit_for(Experiment.Measure(experiment.measure), experiment.metric)
+
+
+def unit_for(measure: Experiment.Measure, metric: Mapping[str, Any] | None) -> Unit:
+    """How a measure is shown; `metric` is the business metric, where there is one."""
     if measure == Experiment.Measure.LATENCY:
         return Unit(_("Latency"), 1, "ms", "ms", 2)
     if measure == Experiment.Measure.BUSINESS:
-        return Unit(str((experiment.metric or {}).get("name", "")), 1, "", "", 4)
+        return Unit(str((metric or {}).get("name", "")), 1, "", "", 4)
     return Unit(str(measure.label), PERCENT, "%", pgettext("difference of rates", "points"), 2)
 
 

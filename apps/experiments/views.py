@@ -18,12 +18,14 @@ from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.experiments import plans, services, shown
 from apps.experiments.analysis import is_uneven, verdict_of
-from apps.experiments.forms import ExperimentForm, initial_arms, initial_of
+from apps.experiments.checks import refusals
+from apps.experiments.conclusion import conclusion_of
+from apps.experiments.forms import ExperimentForm, initial_again, initial_new, initial_of
 from apps.experiments.models import Experiment
-from apps.experiments.planning import plan
+from apps.experiments.planning import needed_by, planned
 from apps.experiments.policy import may_change_draft, may_see_experiments, may_steer, may_write_experiment
-from apps.experiments.selectors import experiments_visible_to, get_experiment, holding, taken, waiting
-from apps.experiments.slices import Slice, room_for
+from apps.experiments.selectors import experiments_visible_to, get_experiment, holding, room_of, waiting
+from apps.experiments.slices import WHOLE, Slice
 from apps.instances.models import Deployment
 from apps.releases.signing import policy_for
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from apps.accounts.models import User
     from apps.catalog.models import Capability
+    from apps.experiments.plans import Asked
 
 PAGE_SIZE = 30
 STEERING = {
@@ -85,11 +88,14 @@ def _layers(capability: Capability) -> dict[str, list[shown.Piece]]:
 @login_required
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest, slug: str) -> HttpResponse:
-    """Plan an experiment."""
+    """Plan an experiment; `?like=` takes over what another one of the capability asked."""
     user = cast("User", request.user)
     capability = get_capability(slug, user=user)
     require(may_write_experiment(user, capability))
-    form = ExperimentForm(capability, request.POST or None, initial={"arms": initial_arms()})
+    like = _number(request.GET.get("like", ""))
+    before = experiments_visible_to(user).filter(capability=capability, pk=like).first() if like else None
+    initial = initial_again(before) if before else initial_new()
+    form = ExperimentForm(capability, request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
             made = plans.create_experiment(capability, form.asked(), by=user)
@@ -122,7 +128,8 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _tell(form: ExperimentForm, error: Invalid) -> None:
     for name, words in error.fields.items():
-        form.add_error(name if name in form.fields else None, str(words))
+        field = form.arms_name if name == "arms" else name
+        form.add_error(field if field in form.fields else None, str(words))
 
 
 def _planning(
@@ -147,7 +154,7 @@ def check(request: HttpRequest, slug: str) -> HttpResponse:
     form = ExperimentForm(capability, request.POST)
     context: dict[str, Any] = {"capability": capability}
     if form.is_valid():
-        context |= _checked(capability, form, but=_number(request.POST.get("experiment", "")))
+        context |= _checked(capability, form.asked(), but=_number(request.POST.get("experiment", "")))
     return render(request, "experiments/_check.html", context)
 
 
@@ -155,32 +162,22 @@ def _number(text: str) -> int | None:
     return int(text) if text.isdecimal() and len(text) < 19 else None
 
 
-def _checked(capability: Capability, form: ExperimentForm, *, but: int | None) -> dict[str, Any]:
-    asked = form.asked()
-    there = taken(capability, asked.layer, but=but)
-    places = [place for place, _row in there]
-    free, asked_for = room_for(asked.size, places), Slice(asked.begins or 0, (asked.begins or 0) + asked.size)
-    mine = free if asked.begins is None else asked_for
-    clashes = [row for place, row in there if mine is not None and mine.overlaps(place)]
-    metric = policy_for(capability).metric if asked.measure == Experiment.Measure.BUSINESS else None
-    found: dict[str, Any] = {
-        "layer": asked.layer,
-        "mine": mine,
-        "pieces": shown.bar(there, mine),
-        "clashes": clashes,
+def _checked(capability: Capability, asked: Asked, *, but: int | None) -> dict[str, Any]:
+    room = room_of(capability, asked.layer, size=asked.size, begins=asked.begins, but=but)
+    unit = shown.unit_for(Experiment.Measure(asked.measure), policy_for(capability).metric)
+    plan = needed_by(capability, asked)
+    return {
         "checked": True,
+        "layer": asked.layer,
+        "mine": room.mine,
+        "pieces": shown.bar(room.taken, room.mine),
+        "clashes": room.clashes,
+        "shares": [(arm.name, arm.share, arm.share * asked.size / WHOLE) for arm in asked.arms],
+        "refused": refusals(capability, [arm.version for arm in asked.arms if arm.version]),
+        "plan": plan,
+        "shown_as": unit,
+        "mean": None if plan.mean is None else plan.mean * unit.factor,
     }
-    shares = [arm.share for arm in asked.arms]
-    if len(shares) > 1 and (metric or asked.measure != Experiment.Measure.BUSINESS):
-        found["plan"] = plan(
-            capability,
-            measure=asked.measure,
-            metric=metric,
-            effect=asked.effect,
-            shares=shares,
-            size=asked.size,
-        )
-    return found
 
 
 @login_required
@@ -194,7 +191,8 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "experiment": experiment,
         "arms": shown.arms_shown(experiment),
         "shown_as": unit,
-        "worth": experiment.effect * unit.factor,
+        "worth": round(experiment.effect * unit.factor, 6),
+        "planned": planned(experiment) if experiment.status == Experiment.Status.DRAFT else None,
         "figure": shown.figure(experiment),
         "verdict": verdict_of(experiment.evidence),
         "starting": [
@@ -203,6 +201,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
             if arm.deployment is not None and arm.deployment.status != Deployment.Status.READY
         ],
         "uneven": is_uneven(experiment.evidence),
+        "conclusion": conclusion_of(experiment),
         "waits_for": waiting([experiment.capability_id]).get(experiment.capability_id),
         "callers": sum(each["units"] for each in experiment.evidence.get("arms", [])),
         "calls": sum(each["calls"] for each in experiment.evidence.get("arms", [])),

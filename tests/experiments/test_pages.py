@@ -6,22 +6,24 @@ import pytest
 
 from apps.experiments.models import Experiment
 from apps.experiments.plans import create_experiment
-from apps.experiments.services import look
+from apps.experiments.services import end_experiment, look
 from tests.experiments.conftest import asked, threshold
-from tests.factories import rows_of
+from tests.factories import make_packaged_version, rows_of
 
 
 def posted(**changes):
-    """What a browser sends of a plan in the layer of models."""
-    arms = [{"name": "as now", "share": 50}, {"name": "new", "share": 50, "version": "1.1.0"}]
-    told = {"name": "Newer", "hypothesis": "Less errors.", "layer": "model", "size": 20, "begins": ""}
-    return {
-        **told,
-        "measure": "errors",
-        "effect": "1.5",
-        **rows_of("arms", *changes.pop("arms", arms)),
-        **changes,
+    """What a browser sends of a plan that compares versions: the rows of parameters are hidden, and go along."""
+    versions = changes.pop("versions", [{"version": "1.1.0", "share": 50, "name": ""}])
+    values = changes.pop("values", [{"parameters": "", "share": 50, "name": ""}])
+    told = {
+        "name": "Newer",
+        "hypothesis": "Less errors.",
+        "kind": "versions",
+        "layer": "",
+        "control": "as now",
     }
+    told |= {"size": 20, "begins": "", "measure": "errors", "effect": "1.5"}
+    return {**told, **rows_of("versions", *versions), **rows_of("values", *values), **changes}
 
 
 def test_a_developer_plans_and_an_operator_starts(client, ada, ole, digits, production, challenger):
@@ -40,18 +42,30 @@ def test_a_developer_plans_and_an_operator_starts(client, ada, ole, digits, prod
 
 
 def test_what_cannot_be_planned_is_said_at_its_field(client, ada, digits, challenger):
-    client.force_login(ada)
-    answer = client.post(
-        "/ab-experiments/new/digits/",
-        posted(arms=[{"name": "a", "share": 50}, {"name": "b", "share": 40, "version": "1.1.0"}]),
-    )
+    def refused(**changes):
+        answer = client.post("/ab-experiments/new/digits/", posted(**changes))
+        assert answer.status_code == 422
+        return answer.text
 
-    assert answer.status_code == 422
-    assert "90 %" in answer.text
-    wrong = [{"name": "a", "share": 50}, {"name": "b", "share": 50, "parameters": "[1]"}]
-    answer = client.post("/ab-experiments/new/digits/", posted(layer="threshold", arms=wrong))
-    assert "Write an object" in answer.text
+    client.force_login(ada)
+    assert "leave at least 1 % to the control" in refused(
+        versions=[{"version": "1.1.0", "share": 50}, {"version": "1.1.0", "share": 50}]
+    )
+    assert "Choose the version" in refused(versions=[{"version": "", "share": 50}])
+    wrong = [{"parameters": "[1]", "share": 50}]
+    assert "Write an object" in refused(kind="parameters", layer="threshold", values=wrong)
+    assert "Name the layer" in refused(kind="parameters", values=[{"parameters": '{"a": 1}', "share": 50}])
+    assert "each arm needs a name of its own" in refused(control="1.1.0")
     assert not Experiment.objects.exists()
+
+
+def test_values_of_parameters_need_no_version_and_no_name(client, ada, digits):
+    client.force_login(ada)
+    values = [{"parameters": '{"threshold": 0.4}', "share": 30, "name": ""}]
+    client.post("/ab-experiments/new/digits/", posted(kind="parameters", layer="threshold", values=values))
+
+    told = [(arm.name, arm.share, arm.parameters) for arm in Experiment.objects.get().arms.all()]
+    assert told == [("as now", 70, {}), ("threshold = 0.4", 30, {"threshold": 0.4})]
 
 
 def test_the_form_says_what_is_taken_while_one_writes(client, ada, running):
@@ -63,8 +77,16 @@ def test_the_form_says_what_is_taken_while_one_writes(client, ada, running):
     free = client.post("/ab-experiments/new/digits/check/", posted()).text
     assert "50–70 % of the layer are free" in free
     assert "Nothing was logged" in free
+    assert "25 % of all callers" in client.post("/ab-experiments/new/digits/check/", posted(size=50)).text
     none = client.post("/ab-experiments/new/digits/check/", posted(size=60)).text
     assert "no free place" in none
+
+
+def test_the_form_says_which_version_is_not_signed_yet(client, ada, digits, signed):
+    make_packaged_version(digits, ada, "1.1.0")
+    client.force_login(ada)
+
+    assert "nobody has signed these bytes" in client.post("/ab-experiments/new/digits/check/", posted()).text
 
 
 def test_a_draft_is_written_anew_with_what_it_has(client, ada, digits, challenger):
@@ -164,3 +186,38 @@ def test_rest_plans_starts_and_reads(client, ole, digits, production, challenger
     )
     assert wrong.status_code == 422
     assert "above 0" in wrong.json()["detail"]
+
+
+def test_a_result_says_what_follows_and_where_it_is_done(client, ada, ole, seen):
+    client.force_login(ada)
+    text = client.get(f"/ab-experiments/{seen.pk}/").text
+    assert "“new” is better: Errors -2.00 points (between -3.00 and -1.00)." in text
+    assert "it may be ended now" in text
+
+    end_experiment(seen, by=ole)
+    text = client.get(f"/ab-experiments/{seen.pk}/").text
+    assert 'href="/catalog/digits/versions/1.1.0/"' in text
+    again = client.get(f"/ab-experiments/new/digits/?like={seen.pk}").text
+    assert "1.1.0 fails less." in again
+
+
+def test_few_callers_are_told_how_callers_are_counted(client, ada, seen):
+    for arm in seen.evidence["arms"]:
+        arm["units"] = 1
+    seen.save()
+    client.force_login(ada)
+
+    assert "Atrium-Caller" in client.get(f"/ab-experiments/{seen.pk}/", headers={"HX-Request": "true"}).text
+
+
+def test_a_metric_that_waits_for_feedback_says_how_long(client, ada, seen):
+    for arm in seen.evidence["arms"]:
+        arm |= {"mean": None, "effect": None}
+    seen.measure, seen.metric = (
+        "business",
+        {"name": "Right answers", "expression": "correct", "wait_minutes": 30},
+    )
+    seen.save()
+    client.force_login(ada)
+
+    assert "32 minutes after the call" in client.get(f"/ab-experiments/{seen.pk}/").text
