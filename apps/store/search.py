@@ -53,6 +53,7 @@ _MOST_REMEMBERED = 256
 _SIMILAR_LIVE_S = 600
 _MOST_CLOSE = 40
 """Of which a person may see some."""
+_WORDS: dict[str, Mapping[str, Any]] = {"badge": BADGES, "data": DATA_TYPES}
 _remembered: dict[tuple[Any, ...], tuple[float, dict[str, list[Option]]]] = {}
 
 
@@ -182,6 +183,23 @@ _LOOKUPS = {
 }
 _SEVERAL = frozenset({"badge", "data"})
 """Facets of which a capability has several values at once."""
+_BASE = {
+    "domain": "domain",
+    "team": "team_id",
+    "framework": "standing__framework",
+    "licence": "standing__licence",
+    "badge": "standing__badges",
+    "data": "standing__data_types",
+}
+"""What is counted: {column: field}. Teams by their key, which says the site as well; both are named afterwards."""
+_TOGETHER = (("domain",), ("team", "site"), ("framework", "licence", "badge", "data"))
+"""Facets that are counted in one set: for those of the last one there are few combinations."""
+_CHOICES = {
+    "team": "team IN (SELECT id FROM accounts_team WHERE slug = %s)",
+    "site": "team IN (SELECT t.id FROM accounts_team t JOIN accounts_site s ON s.id = t.site_id WHERE s.slug = %s)",
+    "badge": "%s = ANY(badge)",
+    "data": "%s = ANY(data)",
+}
 
 
 def _narrow(found: QuerySet[Capability], facet: str, value: str) -> QuerySet[Capability]:
@@ -214,9 +232,8 @@ def forget() -> None:
 
 def _count(user: User | AnonymousUser, words: str, chosen: Mapping[str, str]) -> dict[str, list[Option]]:
     rows = matching(listed_for(user).select_related(None).order_by(), words)
-    fields = [_LOOKUPS[facet].removesuffix("__contains") for facet in FACETS]
     try:
-        inner, parameters = rows.values_list(*fields).query.sql_with_params()
+        inner, parameters = rows.values_list(*_BASE.values()).query.sql_with_params()
     except EmptyResultSet:
         return {facet: [] for facet in FACETS}
     parts, arguments = [], list(parameters)
@@ -226,57 +243,66 @@ def _count(user: User | AnonymousUser, words: str, chosen: Mapping[str, str]) ->
             others = {name: value for name, value in chosen.items() if name not in counted}
             parts.append(_counting(counted, list(others)))
             arguments += others.values()
-    sql = f"WITH base({', '.join(FACETS)}) AS MATERIALIZED ({inner}) " + " UNION ALL ".join(parts)
+    sql = f"WITH base({', '.join(_BASE)}) AS ({inner}) " + " UNION ALL ".join(parts)
     with connection.cursor() as cursor:
         cursor.execute(sql, arguments)
         return _options(_by_value(cursor.fetchall()), chosen)
 
 
 def _counting(facets: list[str], others: list[str]) -> str:
-    """SQL for rows of (facet, one value, several values, count), under a choice of each of the `others`."""
-    where = " AND ".join(f"%s = ANY({name})" if name in _SEVERAL else f"{name} = %s" for name in others)
-    number = f"GROUPING({', '.join(facets)})"
-    weights = {facet: 2**at for at, facet in enumerate(reversed(facets))}
-    every = sum(weights.values())
-    whens = "".join(f" WHEN {every - weight} THEN '{facet}'" for facet, weight in weights.items())
-    one = [f"CASE {number} WHEN {every - weights[f]} THEN {f} END" for f in facets if f not in _SEVERAL]
-    several = [f"CASE {number} WHEN {every - weights[f]} THEN {f} END" for f in facets if f in _SEVERAL]
-    columns = (
-        f"CASE {number}{whens} END",
-        f"COALESCE({', '.join(one)})" if one else "NULL::text",
-        f"COALESCE({', '.join(several)})" if several else "NULL::text[]",
-        "count(*)",
+    """SQL for rows of a value (or NULL) for each facet and their count, under a choice of each of the `others`."""
+    columns = [_column(facet) if facet in facets else f"NULL::{_type(facet)}" for facet in FACETS]
+    counted = [[_column(facet) for facet in each if facet in facets] for each in _TOGETHER]
+    sets = ", ".join(f"({', '.join(dict.fromkeys(each))})" for each in counted if each)
+    where = " AND ".join(_CHOICES.get(name, f"{name} = %s") for name in others)
+    return (
+        f"SELECT {', '.join(columns)}, count(*) FROM base"  # noqa: S608
+        f"{f' WHERE {where}' if where else ''} GROUP BY GROUPING SETS ({sets})"
     )
-    sets = ", ".join(f"({facet})" for facet in facets)
-    return f"SELECT {', '.join(columns)} FROM base{f' WHERE {where}' if where else ''} GROUP BY GROUPING SETS ({sets})"  # noqa: S608
 
 
-def _by_value(rows: list[tuple[str, str | None, list[str] | None, int]]) -> list[tuple[str, str, int]]:
-    """(facet, value, count), each of several values on its own."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for facet, one, several, count in rows:
-        for value in several or () if facet in _SEVERAL else (one,):
-            if value:
-                counts[facet, value] += count
-    return [(facet, value, count) for (facet, value), count in counts.items()]
+def _column(facet: str) -> str:
+    return "team" if facet == "site" else facet
 
 
-def _options(rows: list[tuple[str, str, int]], chosen: Mapping[str, str]) -> dict[str, list[Option]]:
-    names = _names({value for facet, value, _n in rows if facet in {"team", "site"}})
-    words = {"badge": BADGES, "data": DATA_TYPES}
+def _type(facet: str) -> str:
+    return "bigint" if _column(facet) == "team" else "text[]" if facet in _SEVERAL else "text"
+
+
+def _by_value(rows: list[tuple[Any, ...]]) -> Counter[tuple[str, Any]]:
+    """{(facet, value): count}, each of several values on its own; teams and sites by the team's key."""
+    counts: Counter[tuple[str, Any]] = Counter()
+    for *values, count in rows:
+        for facet, found in zip(FACETS, values, strict=True):
+            for value in (found or ()) if facet in _SEVERAL else (found,):
+                if value:
+                    counts[facet, value] += count
+    return counts
+
+
+def _options(counts: Counter[tuple[str, Any]], chosen: Mapping[str, str]) -> dict[str, list[Option]]:
+    labels: dict[tuple[str, str], Any] = {
+        (facet, word): label for facet, words in _WORDS.items() for word, label in words.items()
+    }
     found: dict[str, list[Option]] = {facet: [] for facet in FACETS}
-    for facet, value, count in rows:
-        label = words.get(facet, {}).get(value) or names.get((facet, value), value)
-        found[facet].append(Option(value, label, count))
+    for (facet, value), count in _named(counts, labels).items():
+        found[facet].append(Option(value, labels.get((facet, value), value), count))
     for facet, options in found.items():
         options.sort(key=lambda option: (option.value != chosen.get(facet), -option.count, str(option.label)))
         del options[_MOST_OPTIONS:]
     return found
 
 
-def _names(slugs: set[str]) -> dict[tuple[str, str], str]:
-    names: dict[tuple[str, str], str] = {}
-    for team in Team.objects.select_related("site").filter(Q(slug__in=slugs) | Q(site__slug__in=slugs)):
-        names["team", team.slug] = team.name
-        names["site", team.site.slug] = team.site.name
-    return names
+def _named(counts: Counter[tuple[str, Any]], labels: dict[tuple[str, str], Any]) -> Counter[tuple[str, str]]:
+    """The counts with teams and sites by their short names, whose `labels` it adds."""
+    keys = {value for facet, value in counts if _column(facet) == "team"}
+    teams = {team.pk: team for team in Team.objects.select_related("site").filter(pk__in=keys)}
+    named: Counter[tuple[str, str]] = Counter()
+    for (facet, value), count in counts.items():
+        if _column(facet) != "team":
+            named[facet, value] += count
+        elif value in teams:
+            place = teams[value] if facet == "team" else teams[value].site
+            named[facet, place.slug] += count
+            labels[facet, place.slug] = place.name
+    return named
