@@ -44,7 +44,10 @@ def _decode(cursor: str, length: int) -> tuple[bool, list[Any]]:
 
 
 def _after(fields: list[str], values: list[Any], backwards: bool) -> Q:
-    """Rows strictly beyond the position, in lexicographic order of the fields."""
+    """Rows strictly beyond the position, in lexicographic order of the fields.
+
+    That the first field is not before it follows, and is said too: an index then starts there.
+    """
     condition = Q()
     for index, field in enumerate(fields):
         descending = field.startswith("-") != backwards
@@ -52,7 +55,9 @@ def _after(fields: list[str], values: list[Any], backwards: bool) -> Q:
         for before, value in zip(fields[:index], values[:index], strict=True):
             step &= Q(**{before.lstrip("-"): value})
         condition |= step
-    return condition
+    first = fields[0].lstrip("-")
+    beyond = "lte" if fields[0].startswith("-") != backwards else "gte"
+    return Q(**{f"{first}__{beyond}": values[0]}) & condition if len(fields) > 1 else condition
 
 
 def _position(item: Model, fields: list[str]) -> list[Any]:

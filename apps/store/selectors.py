@@ -18,6 +18,7 @@ from apps.catalog.policy import may_build
 from apps.catalog.selectors import listed_capabilities
 from apps.core import objects
 from apps.core.errors import NotFound
+from apps.core.paging import keyset
 from apps.core.search import Hit
 from apps.gateway.models import Grant
 from apps.instances.models import Deployment, TrafficWeight
@@ -371,7 +372,7 @@ def provides(user: User, capability: Capability) -> bool:
 def search_hits(user: User, query: str, limit: int) -> list[Hit]:
     """The store's part of the global search."""
     search = Search(words=query)
-    found = find(user, search).order_by(*search.order)
+    found = keyset(find(user, search), search.order, size=limit, wide=True).items
     return [
         Hit(
             kind=str(_("Capability")),
@@ -380,5 +381,5 @@ def search_hits(user: User, query: str, limit: int) -> list[Hit]:
             summary=capability.summary,
             icon="building-store",
         )
-        for capability in found[:limit]
+        for capability in found
     ]
