@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.lifecycle import Lifecycle
@@ -135,6 +136,18 @@ class Job(models.Model):
     def _told(self) -> dict[str, Any]:
         told = self.result.get("told") if isinstance(self.result, dict) else None
         return told if isinstance(told, dict) else {}
+
+    @property
+    def running_s(self) -> float:
+        """Seconds since its newest attempt began; until its end, once that has come."""
+        if self.started_at is None:
+            return 0.0
+        return ((self.finished_at or timezone.now()) - self.started_at).total_seconds()
+
+    @property
+    def limit_minutes(self) -> float:
+        """How long an attempt may take."""
+        return self.timeout_s / 60
 
     @property
     def ended(self) -> bool:

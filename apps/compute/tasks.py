@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 
@@ -11,6 +12,8 @@ from django.db import connection
 from apps.compute import environments
 from apps.compute.services import attempts, egress, nodes
 from apps.core import background
+
+log = logging.getLogger(__name__)
 
 RECONCILE_LOCK = 0x41544A52
 LEARNS_EVERY_S = 3600.0
@@ -56,7 +59,10 @@ def reconcile() -> None:
 def build_environments() -> None:
     """Build what queued jobs wait for; `make up` has normally built it before."""
     for name in attempts.missing_environments():
-        environments.build(name)
+        try:
+            environments.build(name)
+        except environments.BuildError:  # what waits for it says why; the next one may well succeed
+            log.exception("environment %s: not built", name)
 
 
 @background.task("compute.build_environment")

@@ -11,7 +11,7 @@ from django.contrib.auth.decorators import login_required
 from django.db.models import F
 from django.http import FileResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
-from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -105,7 +105,6 @@ def new(request: HttpRequest) -> HttpResponse:
 
 
 def _state_of(request: HttpRequest, job: Job) -> dict[str, Any]:
-    end = job.finished_at or timezone.now()
     return {
         "job": job,
         "advice": advice_on(job),
@@ -113,7 +112,7 @@ def _state_of(request: HttpRequest, job: Job) -> dict[str, Any]:
         "may_retry": may_retry_job(request.user, job),
         "waits": (why_nothing_starts() or job.reason_words) if job.status == Job.Status.QUEUED else "",
         "position": queue_position(job) if job.status == Job.Status.QUEUED else None,
-        "seconds": (end - job.started_at).total_seconds() if job.started_at else None,
+        "seconds": job.running_s if job.started_at else None,
         "attempts": list(job.attempts.order_by("-number")[:20]),
         "limit_mb": job.resources.get("memory_mb"),
     }
@@ -157,11 +156,13 @@ def usage(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_POST
 def cancel(request: HttpRequest, pk: int) -> HttpResponse:
-    """End a job."""
+    """End a job; goes on to `next`, a page of the portal, or to the job's own."""
     job = cancel_job(job_visible_to(request.user, pk), by=cast("User", request.user))
     done = _("The job is cancelled.") if job.ended else _("The job is being stopped.")
     messages.success(request, done)
-    return redirect("jobs:detail", pk)
+    onward = request.POST.get("next", "")
+    safe = url_has_allowed_host_and_scheme(onward, allowed_hosts={request.get_host()})
+    return redirect(onward) if safe else redirect("jobs:detail", pk)
 
 
 @login_required

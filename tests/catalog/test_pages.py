@@ -3,9 +3,11 @@
 import io
 import json
 import zipfile
+from datetime import timedelta
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
 
 from apps.catalog import cards
 from apps.catalog.models import Capability, Version
@@ -128,6 +130,29 @@ def test_the_fragment_asks_for_itself_until_the_end(page, digits, ada):
     Version.objects.update(status="failed")
 
     assert page.get(address)["HX-Refresh"] == "true"
+
+
+def test_packaging_can_be_stopped_from_its_page_and_one_comes_back_to_it(page, digits, ada):
+    job = package_version(make_version(digits, ada, "1.0.0"), by=ada)
+    Job.objects.filter(pk=job.pk).update(status="running", started_at=timezone.now() - timedelta(minutes=2))
+    address = "/catalog/digits/versions/1.0.0/"
+    text = page.get(address).content.decode()
+    assert "ended after 15 minutes" in text
+    assert f'name="next" value="{address}"' in text
+
+    Job.objects.filter(pk=job.pk).update(status="queued")
+    stopped = page.post(f"/jobs/{job.pk}/cancel/", {"next": address})
+    elsewhere = page.post(
+        f"/jobs/{package_version(make_version(digits, ada, '1.0.1'), by=ada).pk}/cancel/",
+        {"next": "https://example.com/"},
+    )
+    take_packaging_result(job.pk)
+
+    assert (stopped.status_code, stopped["Location"]) == (302, address)
+    assert elsewhere["Location"].startswith("/jobs/")
+    text = page.get(address).content.decode()
+    assert "Package the version again when you want it." in text
+    assert "Stop packaging" not in text
 
 
 def test_the_list_costs_a_constant_number_of_queries(page, radio, ada, django_assert_max_num_queries):

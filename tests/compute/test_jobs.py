@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import translation
 
 from apps.accounts.models import User
-from apps.compute import adapters, environments
+from apps.compute import adapters, environments, tasks
 from apps.compute.engines.local import LocalEngine
 from apps.compute.models import Attempt, Job, Reservation
 from apps.compute.selectors import in_use, job_log, jobs_visible_to
@@ -315,3 +315,26 @@ def test_succeeded_job_cannot_become_anything_else(ada, radio, fake):
 
     with pytest.raises(IllegalMove):
         Job.lifecycle.move(job, "failed", by=None)
+
+
+def test_a_job_says_what_the_installer_of_its_environment_says(ada, radio, fake, monkeypatch):
+    def install(name, root, say, watch):
+        watch("download", "Resolved 3 packages\nDownloading xgboost (124.3MiB)\n")
+        attempts.start_job(job.pk)
+        told.append(Job.objects.get(pk=job.pk).reason)
+        raise environments.BuildError("uv pip failed with exit code 2:\nno route to the index")
+
+    told: list[str] = []
+    job = submit(radio, ada, "true")
+    monkeypatch.setattr(environments, "is_ready", lambda name: False)
+    monkeypatch.setattr("apps.compute.environments.builder.build", install)
+
+    tasks.build_environments()
+    attempts.start_job(job.pk)
+
+    assert told == [
+        "waits until the environment “base” is built; it is downloaded: Downloading xgboost (124.3MiB)"
+    ]
+    assert Job.objects.get(pk=job.pk).reason.endswith(
+        "; that failed and is tried again: no route to the index"
+    )

@@ -53,11 +53,10 @@ def engine(monkeypatch):
         engine.remove(observed.id)
 
 
-@pytest.fixture
-def deployment(radio, ada, engine, tmp_path) -> Deployment:
-    """Two replicas of a model that does what its input says."""
-    source = tmp_path / "hostile"
-    source.mkdir()
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> dict[str, bytes]:
+    """The package of a model that does what its input says."""
+    source = tmp_path_factory.mktemp("hostile")
     (source / "model.py").write_text(MODEL)
     signature = {"inputs": [{"name": "what", **TENSOR}], "outputs": [{"name": "said", **TENSOR}]}
     (source / "signature.json").write_text(json.dumps(signature))
@@ -65,10 +64,15 @@ def deployment(radio, ada, engine, tmp_path) -> Deployment:
     case = {"name": "one", "inputs": [{"name": "what", **one}], "expected": [{"name": "said", **one}]}
     (source / "cases.json").write_text(json.dumps([case]))
     base = Base(environments.build("base") / "bin" / "python")
-    packaged = package(base, source, tmp_path / "job", batching={"hang_s": 1})
+    packaged = package(base, source, tmp_path_factory.mktemp("job"), batching={"hang_s": 1})
     assert packaged.code == 0, packaged.log
     folder = packaged.folder
-    files = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def deployment(radio, ada, engine, files) -> Deployment:
+    """Two replicas of it."""
     manifest = manifests.build(put_files(files))
     version = make_version(make_capability(radio, ada, "hostile"), ada)
     facts = {"status": "packaged", "manifest": manifest, "digest": manifests.digest(manifest)}

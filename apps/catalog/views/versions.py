@@ -28,6 +28,7 @@ from apps.catalog.selectors import next_patch, rules_of, suggested_number, text_
 from apps.catalog.services.locking import JOB_KIND as LOCKING
 from apps.catalog.views.capabilities import built, show_error
 from apps.compute.models import Job
+from apps.compute.policy import may_cancel_job
 from apps.compute.selectors import job_log
 from apps.core import archives, naming, objects
 from apps.core.errors import Invalid, NotFound
@@ -138,6 +139,7 @@ def _state_of(version: Version, user: User) -> dict[str, Any]:
         "failure": in_words(version.failure, told),
         "failed_step": _STEP_NAMES.get(str(version.failure.get("step", "")), version.failure.get("step", "")),
         "job": job,
+        "may_stop": job is not None and not job.cancel_requested_at and may_cancel_job(user, job),
         "doing": _(job.progress_message) if job is not None and job.progress_message else "",
         "steps": _steps_of(version, job, report),
         "log": log.decode(errors="replace"),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
+from django.core.cache import cache
 from django.utils.translation import gettext_noop
+from redis.exceptions import RedisError
 
 from apps.core.telling import Told, spoken, told
 
@@ -25,6 +28,7 @@ __all__ = [
     "path",
     "root",
     "uv_program",
+    "why_not_ready",
 ]
 
 
@@ -81,4 +85,56 @@ def is_ready(name: str) -> bool:
 
 def build(name: str, say: builder.Say = print, watch: builder.Watch = builder.unheard) -> Path:
     """Build environment `name` unless it is there; `watch` hears step and output. Raises BuildError."""
-    return builder.build(name, root(), say, watch)
+
+    def heard(step: str, text: str) -> None:
+        _note(name, step, text)
+        watch(step, text)
+
+    try:
+        return builder.build(name, root(), say, heard)
+    except BuildError as error:
+        _note(name, _FAILED, str(error))
+        raise
+
+
+def why_not_ready(name: str) -> Told:
+    """Why what needs environment `name` waits, with what its installer said last."""
+    step, line = _last_note(name)
+    if step not in _DOING:
+        return told(gettext_noop("waits until the environment %(name)s is built"), name=named(name))
+    doing = told(_DOING[step], line=line)
+    return told(
+        gettext_noop("waits until the environment %(name)s is built; %(doing)s"),
+        name=named(name),
+        doing=doing,
+    )
+
+
+_FAILED = "failed"
+_DOING = {
+    builder.DOWNLOAD: gettext_noop("it is downloaded: %(line)s"),
+    builder.INSTALL: gettext_noop("it is installed: %(line)s"),
+    builder.CHECK: gettext_noop("it is checked: %(line)s"),
+    _FAILED: gettext_noop("that failed and is tried again: %(line)s"),
+}
+_NOTE_LASTS_S = 900
+_LONGEST_LINE = 200
+
+
+def _note(name: str, step: str, text: str) -> None:
+    """Keep the last line for whoever waits; without Valkey nobody hears it and the installation goes on."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if lines:
+        with suppress(RedisError, OSError):
+            cache.set(_key(name), [step, lines[-1][:_LONGEST_LINE]], _NOTE_LASTS_S)
+
+
+def _last_note(name: str) -> tuple[str, str]:
+    with suppress(RedisError, OSError):
+        step, line = cache.get(_key(name)) or ("", "")
+        return step, line
+    return "", ""
+
+
+def _key(name: str) -> str:
+    return f"environment:{name}"

@@ -117,10 +117,7 @@ def _note_why(job: Job, why: Told) -> None:
 
 def _why_it_waits(job: Job) -> Told | None:
     if not environments.is_ready(job.environment):
-        return told(
-            gettext_noop("waits until the environment %(name)s is built"),
-            name=environments.named(job.environment),
-        )
+        return environments.why_not_ready(job.environment)
     if job.network == Job.Network.FORWARDER and _hosts_are_looked_up(job):
         return told(gettext_noop("waits until this machine's package clients have told which hosts they use"))
     needs = ledger.Amount(job.resources["cpu"], job.resources["memory_mb"], job.resources["gpu"])
