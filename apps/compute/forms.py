@@ -6,11 +6,12 @@ import re
 from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
+from django.core.validators import MaxValueValidator
 from django.utils.translation import gettext_lazy as _
 
 from apps.compute.environments.offered import offered_to
 from apps.compute.placement import read_labels
-from apps.compute.selectors import labels_of_nodes, teams_to_submit_for
+from apps.compute.selectors import labels_of_nodes, most_to_ask, teams_to_submit_for
 from apps.core.errors import Invalid
 
 if TYPE_CHECKING:
@@ -52,6 +53,26 @@ class LabelsField(forms.CharField):
         self.help_text = words % {"labels": known or "–"}
 
 
+def tell_limits(form: forms.Form) -> None:
+    """Say at the form's `cpu` and `memory_mb` what there is, and take no more; called by the form at each request.
+
+    Cores are given out several times, so that more can be asked for than there are.
+    """
+    room, cores = most_to_ask()
+    words = _("At most %(most)d.")
+    if room.cpu > cores:
+        words = _("At most %(most)d, since cores are shared; more than %(cores)d make nothing faster here.")
+    for name, most, told in (
+        ("cpu", int(room.cpu), words % {"most": room.cpu, "cores": cores}),
+        ("memory_mb", int(room.memory_mb), _("At most %(most)d.") % {"most": room.memory_mb}),
+    ):
+        field = form.fields[name]
+        field.help_text = told
+        field.widget.attrs["max"] = most
+        field.validators = [each for each in field.validators if not isinstance(each, MaxValueValidator)]
+        field.validators.append(MaxValueValidator(most))
+
+
 class ScriptForm(forms.Form):
     """A Python script to run as a job."""
 
@@ -83,6 +104,7 @@ class ScriptForm(forms.Form):
         assert isinstance(chosen, forms.ChoiceField)
         chosen.choices = offered_to(user)
         cast("LabelsField", self.fields["labels"]).offer()
+        tell_limits(self)
 
 
 class HostForm(forms.Form):

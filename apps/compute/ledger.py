@@ -69,7 +69,7 @@ def total(amounts: Iterable[Amount]) -> Amount:
 
 
 _WHAT = {
-    "cpu": gettext_noop("processor cores"),
+    "cpu": gettext_noop("shares of processor cores"),
     "memory_mb": gettext_noop("MB of memory"),
     "gpu": gettext_noop("graphics cards"),
 }

@@ -71,6 +71,15 @@ def capacity() -> ledger.Amount:
     return ledger.capacity(settings.ATRIUM.node_cpu, settings.ATRIUM.node_memory_mb)
 
 
+def most_to_ask() -> tuple[ledger.Amount, int]:
+    """What the roomiest nodes, this machine among them, may give to one workload; and the most cores that one has."""
+    room, cores = capacity(), ledger.load().cores
+    for cpu, memory_mb, gpu, real in Node.objects.values_list("cpu", "memory_mb", "gpu", "cores")[:500]:
+        room = ledger.Amount(max(room.cpu, cpu), max(room.memory_mb, memory_mb), max(room.gpu, gpu))
+        cores = max(cores, real)
+    return room, cores
+
+
 def in_use() -> ledger.Amount:
     """What active jobs and long-running workloads have been given."""
     names = ("cpu", "memory_mb", "gpu")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from apps.compute.forms import LabelsField
+from apps.compute.forms import LabelsField, tell_limits
 from apps.instances.models import Deployment
 from apps.instances.services import MOST_REPLICAS
 
@@ -32,6 +32,7 @@ class DeployForm(forms.Form):
     def __init__(self, *args: Any, **facts: Any) -> None:
         super().__init__(*args, **facts)
         cast("LabelsField", self.fields["labels"]).offer()
+        tell_limits(self)
 
     def resources(self) -> dict[str, float]:
         """What was asked for, without what was left empty."""

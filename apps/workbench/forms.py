@@ -10,7 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Role, Site, Team
 from apps.accounts.selectors import teams_of
 from apps.compute.environments.offered import offered_to
-from apps.compute.forms import LabelsField
+from apps.compute.forms import LabelsField, tell_limits
+from apps.compute.selectors import most_to_ask
 from apps.core.forms import ShortNameField
 from apps.core.rows import RowsField, ValueField, ValuesField
 from apps.datasets.models import DatasetVersion
@@ -76,6 +77,10 @@ class WorkspaceForm(forms.Form):
         _offer_teams(self, user)
         _offer_environments(self, user)
         cast("LabelsField", self.fields["labels"]).offer()
+        cores = most_to_ask()[1]
+        if cores < max(size.cpu for size in Workspace.SIZES.values()):
+            words = _("No node has more than %(cores)d cores; a size with more of them is no faster.")
+            self.fields["flavour"].help_text = words % {"cores": cores}
 
 
 class SettingsForm(forms.Form):
@@ -193,6 +198,7 @@ class RunForm(forms.Form):
     def __init__(self, *args: Any, paths: list[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         cast("LabelsField", self.fields["labels"]).offer()
+        tell_limits(self)
         self.has_files = bool(paths)
         field = self.fields["path"]
         assert isinstance(field, forms.ChoiceField)
@@ -317,6 +323,7 @@ class RunRecipeForm(forms.Form):
         self.fields["memory_mb"] = forms.IntegerField(label=_("Memory in MB"), min_value=128)
         self.fields["labels"] = labels = LabelsField()
         labels.offer()
+        tell_limits(self)
 
     def facts(self) -> dict[str, Any]:
         """What `recipes.run_recipe` takes."""

@@ -1,5 +1,7 @@
 """Nodes: what they say of themselves, and that a silent or drained one takes nothing new."""
 
+import os
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -272,3 +274,20 @@ def test_page_and_api_take_labels(client, ada, radio, node):
     assert (made.status_code, made.json()["labels"]) == (201, ["zone=gpu"])
     too_long = client.post("/jobs/new/", {**asked, "timeout_s": 9, "max_attempts": 1, "labels": "x" * 64})
     assert too_long.status_code == 422
+
+
+def test_forms_say_what_may_be_asked_and_what_makes_nothing_faster(client, ada, root, radio, node, settings):
+    settings.ATRIUM = replace(settings.ATRIUM, node_cpu=8, node_memory_mb=4096)
+    Node.objects.update(cpu=8, memory_mb=4096, cores=2)
+    client.force_login(ada)
+    page = client.get("/jobs/new/").content.decode()
+    asked = {"title": "A", "team": radio.pk, "script": "1", "environment": "base", "memory_mb": 64}
+    refused = client.post("/jobs/new/", {**asked, "cpu": 9, "timeout_s": 9, "max_attempts": 1})
+
+    real = max(2, os.cpu_count())
+    told = f"At most 8, since cores are shared; more than {real} make nothing faster here."
+    assert (told if real < 8 else "At most 8.") in page
+    assert "At most 4096." in page
+    assert refused.status_code == 422
+    client.force_login(root)
+    assert "shares of its 2 processor cores" in client.get(reverse("jobs:nodes")).content.decode()

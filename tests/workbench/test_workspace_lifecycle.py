@@ -85,7 +85,7 @@ def test_it_waits_for_room_and_says_so(stopped, ada):
     Reservation.objects.create(workload_id="all", cpu=10_000, memory_mb=0)
     workspace = services.start_workspace(stopped, by=ada)
     assert status_after_a_look(workspace) == "starting"
-    assert "processor cores are needed" in workspace.status_reason
+    assert "shares of processor cores are needed" in workspace.status_reason
     assert not PersonalToken.objects.exists()
 
 
