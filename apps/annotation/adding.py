@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import orjson
 from django.db import connection, transaction
-from django.utils.translation import gettext as _
 
 from apps.annotation.label_types import type_named
 from apps.annotation.label_types.base import short
@@ -21,6 +20,8 @@ from apps.annotation.selectors import setting_of
 from apps.core import audit, events
 from apps.core.errors import Invalid
 from apps.core.policy import require
+from apps.core.telling import kept
+from apps.core.telling import say as _
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -60,11 +61,12 @@ def add_tasks(project: Project, rows: Iterable[Any], *, by: User, keep_good: boo
         if added.broken and not keep_good:
             raise Invalid(broken_text(added.broken), fields={f"row {n}": t for n, t in added.broken[:NAMED]})
         cursor.execute(_WEIGH, {"project": project.pk})
-        reason = _("Uploaded by %(name)s.") % {"name": by.get_username()}
+        reason, made_of = kept(_("Uploaded by %(name)s.") % {"name": by.get_username()})
         told: dict[str, int | str] = {
             "project": project.pk,
             "overlap": project.overlap,
             "reason": reason,
+            "told": orjson.dumps(made_of).decode(),
             "kind": PullRule.Kind.UPLOADED.value,
             "by": by.pk,
         }
@@ -154,10 +156,11 @@ WITH one AS (
     FROM staged ORDER BY fingerprint, number
 ), made AS (
     INSERT INTO annotation_task (project_id, request_id, called_at, version, inputs, answer, predicted, confidence,
-        suggested, reason, rule_kind, probability, priority, fingerprint, weight, status, label, value, created_at,
-        reviewed_by_id, closed_at)
+        suggested, reason, told, rule_kind, probability, priority, fingerprint, weight, status, label, value,
+        created_at, reviewed_by_id, closed_at)
     SELECT %(project)s, gen_random_uuid(), now(), '', inputs, '{}', predicted, confidence, '',
-        coalesce(nullif(reason, ''), %(reason)s), %(kind)s, 1.0, priority, fingerprint, weight,
+        coalesce(nullif(reason, ''), %(reason)s), CASE WHEN reason = '' THEN %(told)s::jsonb END, %(kind)s,
+        1.0, priority, fingerprint, weight,
         CASE WHEN value IS NULL THEN 'open' ELSE 'accepted' END, label, value, now(),
         CASE WHEN value IS NULL THEN NULL ELSE %(by)s END, CASE WHEN value IS NULL THEN NULL ELSE now() END
     FROM one ORDER BY number

@@ -7,6 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.lifecycle import Lifecycle
+from apps.core.telling import sentence
 
 
 class Project(models.Model):
@@ -145,6 +146,7 @@ class Task(models.Model):
     confidence = models.FloatField(null=True)
     suggested = models.CharField(max_length=200, blank=True, help_text="What the complaint says is right.")
     reason = models.CharField(max_length=200)
+    told = models.JSONField(null=True, help_text="What its reason is made of; null: ready-made words.")
     rule_kind = models.CharField(
         max_length=12, choices=PullRule.Kind.choices, default=PullRule.Kind.COMPLAINED
     )
@@ -182,6 +184,11 @@ class Task(models.Model):
                 fields=["project", "id"], condition=models.Q(audit_of__isnull=False), name="task_audit"
             ),
         ]
+
+    @property
+    def why(self) -> str:
+        """Why it was taken, in the reader's language."""
+        return sentence(self.reason, self.told or {})
 
 
 class Merged(models.Model):
@@ -402,6 +409,7 @@ class Retraining(models.Model):
     run = models.ForeignKey("evaluation.Run", null=True, on_delete=models.PROTECT, related_name="+")
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.TRAINING)
     reason = models.TextField(blank=True)
+    told = models.JSONField(default=dict, editable=False, help_text="What its reason is made of.")
     started_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     started_at = models.DateTimeField(auto_now_add=True)
 
@@ -415,3 +423,8 @@ class Retraining(models.Model):
                 name="retraining_once",
             )
         ]
+
+    @property
+    def why(self) -> str:
+        """Why it failed, in the reader's language."""
+        return sentence(self.reason, self.told)

@@ -18,7 +18,6 @@ import orjson
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from apps.annotation.candidates import CONTROLS, OF_COMPLAINTS, Candidate, pages, whole_hour
 from apps.annotation.models import Draw, Merged, Project, PullRule, Slot, Task
@@ -26,6 +25,8 @@ from apps.annotation.nearness import near_key
 from apps.annotation.queue import put_in_order
 from apps.annotation.reading import Read, Reader, Unreadable, certainty, out_of_range
 from apps.core import events
+from apps.core.telling import kept
+from apps.core.telling import say as _
 from apps.gateway.models import Call, Outcome
 from apps.gateway.selectors import calls, outcomes_of
 from apps.requests.services import notify
@@ -137,7 +138,8 @@ def preview(project: Project, *, kind: str, share: float, **more: Any) -> Previe
 
 def _read(rule: PullRule, reader: Reader, page: list[Candidate]) -> tuple[list[Taken], list[str]]:
     """The calls of a page that fit the rule, and what could not be read, in words."""
-    taken, unread = [], []
+    taken: list[Taken] = []
+    unread: list[str] = []
     shadows = _shadows(rule, page) if rule.kind == PullRule.Kind.DISAGREEING else {}
     complaints = outcomes_of([each.call.request_id for each in page]) if rule.kind in OF_COMPLAINTS else {}
     for each in page:
@@ -150,7 +152,7 @@ def _read(rule: PullRule, reader: Reader, page: list[Candidate]) -> tuple[list[T
             continue
         if reason:
             said = _suggested(complaints.get(call.request_id, []), rule.project)
-            taken.append(Taken(each, read, reason[:200], said))
+            taken.append(Taken(each, read, reason, said))
     return taken, unread
 
 
@@ -260,11 +262,13 @@ def _audited(project: Project, call: Call) -> bool:
 
 
 def _task(rule: PullRule, item: Taken, fingerprint: str, key: str) -> Task:
+    words, told = kept(item.reason)
     return Task(
         project=rule.project, fingerprint=fingerprint, near_key=key, request_id=item.call.request_id,
         called_at=item.call.at, version=item.call.version, inputs=item.read.inputs, answer=item.read.answer,
         predicted=item.read.predicted, confidence=item.read.confidence, suggested=item.suggested,
-        reason=item.reason, rule_kind=rule.kind, probability=item.candidate.probability,
+        reason=words[:200], told={words[:200]: told[words]} if told else None, rule_kind=rule.kind,
+        probability=item.candidate.probability,
         priority=_PRIORITY[PullRule.Kind(rule.kind)],
     )  # fmt: skip
 
@@ -274,9 +278,9 @@ def _insert(project: Project, new: list[Task]) -> None:
     audits = [task for task in new if task.audit_of is not None]
     for task in audits:
         task.audit_of = task.audit_of  # its original has got its key only now
-        task.reason = _("Audit: almost equal to task %(task)d, labelled by itself.") % {
-            "task": task.audit_of_id
-        }
+        task.reason, task.told = kept(
+            _("Audit: almost equal to task %(task)d, labelled by itself.") % {"task": task.audit_of_id}
+        )
     Task.objects.bulk_create(audits)
     Slot.objects.bulk_create(
         Slot(task=task, project=project, number=number, priority=task.priority)

@@ -22,6 +22,7 @@ from apps.annotation.models import Annotation, Project, Task
 from apps.annotation.policy import MEMBERS
 from apps.core import secrets
 from apps.core.errors import Invalid
+from apps.core.telling import sentence
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -50,7 +51,7 @@ _MAY_SAY = f"""SELECT u.id, u.username, t.id, t.inputs::text, p.id, p.kind, p.la
 )
 _TASK = """
 SELECT s.id, s.token, s.leased_until, t.id, t.request_id::text, t.called_at, t.version, t.inputs::text, t.predicted,
-       t.confidence, t.suggested, t.reason, t.rule_kind, t.probability, t.priority, t.weight, t.created_at
+       t.confidence, t.suggested, t.reason, t.told::text, t.rule_kind, t.probability, t.priority, t.weight, t.created_at
 FROM annotation_slot s JOIN annotation_task t ON t.id = s.task_id WHERE s.id = %(slot)s
 """
 
@@ -91,8 +92,8 @@ def claim(request: HttpRequest, digest: str, pk: str) -> HttpResponse | None:
 
 
 def _place(row: tuple[Any, ...], project: int, blind: bool) -> dict[str, Any]:
-    (slot, token, until, pk, request_id, called_at, version, inputs, predicted, confidence, suggested, reason, kind,
-     probability, priority, weight, created_at) = row  # fmt: skip
+    (slot, token, until, pk, request_id, called_at, version, inputs, predicted, confidence, suggested, reason, told,
+     kind, probability, priority, weight, created_at) = row  # fmt: skip
     task = {
         "id": pk,
         "project": project,
@@ -103,7 +104,7 @@ def _place(row: tuple[Any, ...], project: int, blind: bool) -> dict[str, Any]:
         "predicted": "" if blind else predicted,
         "confidence": None if blind else confidence,
         "suggested": "" if blind else suggested,
-        "reason": reason,
+        "reason": sentence(reason, orjson.loads(told)) if told else reason,
         "rule_kind": kind,
         "probability": probability,
         "priority": priority,

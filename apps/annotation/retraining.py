@@ -10,7 +10,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
-from django.utils.translation import gettext as _
 
 from apps.annotation.models import Retraining
 from apps.catalog.models import Version
@@ -21,6 +20,8 @@ from apps.compute.services import submit_job
 from apps.core import audit, lineage, objects
 from apps.core.errors import Conflict, IllegalMove, PortalError, StaleWrite
 from apps.core.policy import require
+from apps.core.telling import kept
+from apps.core.telling import say as _
 from apps.evaluation.models import Run
 from apps.evaluation.selectors import latest_suite, production_of
 from apps.evaluation.services import start_evaluation
@@ -136,7 +137,7 @@ def _after_training(retraining: Retraining) -> None:
     if job.status not in Job.ENDED:
         return
     if job.status != Job.Status.SUCCEEDED:
-        _fail(retraining, job.reason)
+        _fail(retraining, job.reason_words)
         return
     files = {
         path.removeprefix(_MODEL): entry["sha256"]
@@ -184,11 +185,12 @@ def _after_evaluation(retraining: Retraining) -> None:
     if retraining.run.status == Run.Status.REPORTED:
         Retraining.lifecycle.move(retraining, Retraining.Status.DONE, by=None)
     elif retraining.run.status in (Run.Status.FAILED, Run.Status.CANCELLED):
-        _fail(retraining, _("The evaluation ended: %(why)s") % {"why": retraining.run.reason})
+        _fail(retraining, _("The evaluation ended: %(why)s") % {"why": retraining.run.why})
 
 
 def _fail(retraining: Retraining, reason: str) -> None:
-    Retraining.lifecycle.move(retraining, Retraining.Status.FAILED, by=None, reason=reason)
+    words, told = kept(reason)
+    Retraining.lifecycle.move(retraining, Retraining.Status.FAILED, by=None, reason=words, told=told)
 
 
 _STEPS = {

@@ -142,6 +142,7 @@ class PreviewSerializer(Serializer[Any]):
 
 class TaskSerializer(ModelSerializer[Task]):
     dataset_version = serializers.StringRelatedField[Any]()
+    reason = serializers.CharField(source="why", read_only=True)
 
     class Meta:
         model = Task
@@ -287,6 +288,7 @@ class NotebookOfTasksSerializer(Serializer[Any]):
 
 
 class RetrainingSerializer(ModelSerializer[Retraining]):
+    reason = serializers.CharField(source="why", read_only=True)
     dataset_version = serializers.StringRelatedField[Any]()
     version = serializers.StringRelatedField[Any]()
 

@@ -10,7 +10,7 @@ class PortalError(Exception):
 
     def __init__(self, message: str, **facts: object) -> None:
         super().__init__(message)
-        self.message = str(message)
+        self.message = message if isinstance(message, str) else str(message)
         self.facts = facts
 
 

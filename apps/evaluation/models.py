@@ -7,6 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.lifecycle import Lifecycle
+from apps.core.telling import sentence
 
 
 class Suite(models.Model):
@@ -60,6 +61,7 @@ class Run(models.Model):
     job = models.ForeignKey("compute.Job", null=True, on_delete=models.PROTECT, related_name="+")
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.DEPLOYING)
     reason = models.TextField(blank=True)
+    told = models.JSONField(default=dict, editable=False, help_text="What its reason is made of.")
     cpu_s_before = models.FloatField(null=True, help_text="Of the deployment, when the calls began.")
     started_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     started_at = models.DateTimeField(auto_now_add=True)
@@ -87,6 +89,11 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"{self.version} · {self.suite}"
+
+    @property
+    def why(self) -> str:
+        """Why it failed, in the reader's language."""
+        return sentence(self.reason, self.told)
 
 
 class Report(models.Model):

@@ -8,12 +8,13 @@ from typing import Any
 import orjson
 from django.db import transaction
 from django.utils import timezone, translation
-from django.utils.translation import gettext as _
 
 from apps.compute.models import Job
 from apps.compute.services import submit_job
 from apps.core import audit, events, lineage, objects
 from apps.core.errors import IllegalMove, PortalError, StaleWrite
+from apps.core.telling import kept
+from apps.core.telling import say as _
 from apps.evaluation import usage
 from apps.evaluation.gates import Gate, judge_all
 from apps.evaluation.models import Report, Run
@@ -81,10 +82,8 @@ def _when_deployed(run: Run) -> None:
     if status == Deployment.Status.READY:
         _measure(run)
     elif status in (Deployment.Status.FAILED, Deployment.Status.STOPPED):
-        reason = _("The test deployment did not start: %(why)s") % {
-            "why": run.deployment.status_reason or status
-        }
-        Run.lifecycle.move(run, Run.Status.FAILED, by=None, reason=reason, ended_at=timezone.now())
+        reason = _("The test deployment did not start: %(why)s") % {"why": run.deployment.why or status}
+        Run.lifecycle.move(run, Run.Status.FAILED, by=None, **_why(reason), ended_at=timezone.now())
 
 
 def _measure(run: Run) -> None:
@@ -143,8 +142,8 @@ def _when_measured(run: Run, job: Job) -> None:
     ):
         revoke_grant(grant, by=None)
     if job.status != Job.Status.SUCCEEDED:
-        reason = job.reason or _("The job ended as %(status)s.") % {"status": job.status}
-        Run.lifecycle.move(run, Run.Status.FAILED, by=None, reason=reason, ended_at=timezone.now())
+        reason = job.reason_words or _("The job ended as %(status)s.") % {"status": job.status}
+        Run.lifecycle.move(run, Run.Status.FAILED, by=None, **_why(reason), ended_at=timezone.now())
         return
     report_on(run, job)
 
@@ -212,10 +211,16 @@ def _headline(measured: dict[str, Any]) -> dict[str, Any]:
     return headline
 
 
+def _why(reason: str) -> dict[str, Any]:
+    """The fields of a run that keep it."""
+    words, told = kept(reason)
+    return {"reason": words, "told": told}
+
+
 def _fail(run: Run, reason: str) -> None:
     try:
         with transaction.atomic():
             fresh = Run.objects.select_for_update().get(pk=run.pk)
-            Run.lifecycle.move(fresh, Run.Status.FAILED, by=None, reason=reason, ended_at=timezone.now())
+            Run.lifecycle.move(fresh, Run.Status.FAILED, by=None, **_why(reason), ended_at=timezone.now())
     except (StaleWrite, IllegalMove):
         log.info("evaluation %s had ended already", run.pk)

@@ -42,6 +42,7 @@ class RunSerializer(ModelSerializer[Run]):
     version: Any = serializers.PrimaryKeyRelatedField(queryset=Version.objects.all())
     suite: Any = serializers.PrimaryKeyRelatedField(queryset=Suite.objects.all(), required=False)
     report = serializers.PrimaryKeyRelatedField[Report](read_only=True)
+    reason = serializers.CharField(source="why", read_only=True)
 
     class Meta:
         model = Run

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from apps.catalog.models import Version
 from apps.compute.services import cancel_job
 from apps.core import audit, events
 from apps.core.errors import Conflict, Invalid
 from apps.core.policy import require
+from apps.core.telling import kept
+from apps.core.telling import say as _
 from apps.datasets.policy import may_view
 from apps.evaluation.gates import TASKS, read_gates, unsatisfiable
 from apps.evaluation.models import Run, Suite
@@ -146,6 +147,7 @@ def _test_deployment(version: Version) -> Deployment | None:
 def cancel_evaluation(run: Run, *, by: User) -> None:
     """End an evaluation that is under way; its job is cancelled with it."""
     require(may_cancel(by, run))
-    Run.lifecycle.move(run, Run.Status.CANCELLED, by=by, ended_at=timezone.now(), reason=_("Cancelled."))
+    words, told = kept(_("Cancelled."))
+    Run.lifecycle.move(run, Run.Status.CANCELLED, by=by, ended_at=timezone.now(), reason=words, told=told)
     if run.job is not None:
         cancel_job(run.job, by=by)

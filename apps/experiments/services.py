@@ -171,7 +171,9 @@ def _stop(deployment: Deployment) -> None:
         return
     try:
         with transaction.atomic():
-            stop_deployment(deployment, by=None, reason="the experiment that it was brought up for has ended")
+            stop_deployment(
+                deployment, by=None, reason=_("The experiment that it was brought up for has ended.")
+            )
     except PortalError as error:
         log.info("deployment %s stays: %s", deployment.pk, error.message)
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.utils.translation import gettext as _
-
 from apps.catalog.models import Version
 from apps.core.policy import Verdict, allow, deny
+from apps.core.telling import say as _
 
 Check = Callable[[Version], Verdict]
 Limit = Callable[[Version], int]

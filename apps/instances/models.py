@@ -9,6 +9,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.lifecycle import Lifecycle
+from apps.core.telling import sentence
 
 if TYPE_CHECKING:
     from apps.accounts.models import Team
@@ -78,6 +79,7 @@ class Deployment(models.Model):
         _("status"), max_length=10, choices=Status.choices, default=Status.PENDING, editable=False
     )
     status_reason = models.TextField(blank=True, editable=False)
+    told = models.JSONField(default=dict, editable=False, help_text="What its reason is made of.")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     ready_at = models.DateTimeField(null=True, editable=False)
@@ -96,6 +98,11 @@ class Deployment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.version} #{self.pk}"
+
+    @property
+    def why(self) -> str:
+        """Why it stands where it does, in the reader's language."""
+        return sentence(self.status_reason, self.told)
 
     @property
     def run_by(self) -> Team:
@@ -121,6 +128,7 @@ class Replica(models.Model):
     failure = models.TextField(blank=True)
     """What the last failure was; it stays when the replica answers again."""
     failure_at = models.DateTimeField(null=True)
+    told = models.JSONField(default=dict, help_text="What its reason and its failure are made of.")
     restarts = models.PositiveIntegerField(default=0)
     replaced = models.PositiveIntegerField(default=0)
     failed_checks = models.PositiveIntegerField(default=0)
@@ -137,6 +145,16 @@ class Replica(models.Model):
     class Meta:
         verbose_name = _("replica")
         verbose_name_plural = _("replicas")
+
+    @property
+    def why(self) -> str:
+        """What is to be said of it now, in the reader's language."""
+        return sentence(self.reason, self.told)
+
+    @property
+    def last_failure(self) -> str:
+        """What the last failure was, in the reader's language."""
+        return sentence(self.failure, self.told)
 
 
 class TrafficWeight(models.Model):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.utils.translation import gettext as _
-
 from apps.accounts.models import Role
 from apps.accounts.policy import may_act_as
 from apps.catalog.models import Capability, Version
 from apps.core.policy import Verdict, allow, deny
+from apps.core.telling import say as _
 from apps.instances.models import Deployment
 
 if TYPE_CHECKING:

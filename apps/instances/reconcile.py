@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from apps.catalog.services import build_soon, environment_to_serve, materialise
 from apps.compute import environments
@@ -30,6 +29,8 @@ from apps.compute.services import (
 )
 from apps.core.errors import Conflict, PortalError, Unavailable
 from apps.core.events import publish
+from apps.core.telling import joined, kept, sentence
+from apps.core.telling import say as _
 from apps.instances import health, routes
 from apps.instances.models import Deployment, Replica
 from apps.instances.selectors import living_deployments
@@ -148,9 +149,9 @@ def _start(deployment: Deployment, replica: Replica) -> None:
     if not environments.is_ready(environment):
         build_soon(environment)
         reason = _("waits until the environment %(name)s is built") % {
-            "name": environments.in_words(environment)
+            "name": environments.named(environment)
         }
-        _note(deployment, replica, status=Replica.Status.STARTING, reason=reason)
+        _note(deployment, replica, status=Replica.Status.STARTING, **_saying(replica, reason))
         return
     try:
         start_workload(
@@ -160,17 +161,18 @@ def _start(deployment: Deployment, replica: Replica) -> None:
             labels=deployment.labels,
         )
     except Unavailable as error:
-        _note(deployment, replica, status=Replica.Status.STARTING, reason=error.message)
+        _note(deployment, replica, status=Replica.Status.STARTING, **_saying(replica, error.message))
     except (PortalError, OSError) as error:
         pause = timezone.now() + timedelta(seconds=30)
-        _note(deployment, replica, status=Replica.Status.FAILED, reason=str(error), retry_at=pause)
+        words = error.message if isinstance(error, PortalError) else str(error)
+        _note(deployment, replica, status=Replica.Status.FAILED, **_saying(replica, words), retry_at=pause)
     else:
         socket = str(workload_socket(replica.workload_id))
         _note(
             deployment,
             replica,
             status=Replica.Status.STARTING,
-            reason=_("loads the model"),
+            **_saying(replica, _("loads the model")),
             socket=socket,
             retry_at=None,
             observed_at=timezone.now(),
@@ -228,11 +230,11 @@ def _wait(deployment: Deployment, replica: Replica, observed: Observed) -> None:
     if crashed:
         reason = _crash_reason(replica, observed)
         facts |= {
-            "reason": reason,
+            **_saying(replica, reason),
             "failed_checks": 0,
             "ready_at": None,
         }  # it loads anew, as long as at first
-        if reason != replica.reason:
+        if facts["reason"] != replica.reason:
             facts |= _failure(reason)
         often = observed.restarts >= FAILED_AFTER_RESTARTS
         facts["status"] = Replica.Status.FAILED if often else Replica.Status.STARTING
@@ -300,18 +302,26 @@ def _measured(replica: Replica, observed: Observed) -> dict[str, Any]:
 def _with_words(told: str, replica: Replica) -> str:
     """What is wrong, with what the runner itself says to that."""
     words = health.words(replica.socket)
-    return f"{told} {_('It says: %(words)s') % {'words': words}}" if words else told
+    return joined(told, _("It says: %(words)s") % {"words": words}) if words else told
 
 
 def _failure(reason: str) -> dict[str, Any]:
     """What is shown now, and still when the replica answers again."""
-    return {"reason": reason, "failure": reason, "failure_at": timezone.now()}
+    words, told = kept(reason)
+    return {"reason": words, "failure": words, "told": told, "failure_at": timezone.now()}
+
+
+def _saying(replica: Replica, reason: str) -> dict[str, Any]:
+    """What is shown now; what the last failure was stays."""
+    words, told = kept(reason)
+    before = {text: parts for text, parts in replica.told.items() if text == replica.failure}
+    return {"reason": words, "told": before | told}
 
 
 def _crash_reason(replica: Replica, observed: Observed) -> str:
     lines = log_tail(replica.workload_id, LOG_LINES)
-    told = observed.reason or _("it ended")
-    return f"{told}\n{lines}".strip()
+    known = {observed.reason: observed.told} if observed.told else {}
+    return joined(sentence(observed.reason, known) or _("it ended"), lines, by="\n")
 
 
 def log_tail(workload_id: str, lines: int) -> str:
@@ -389,14 +399,14 @@ def _judge(deployment: Deployment) -> None:
     ready = [replica for replica in living if replica.status == Replica.Status.READY]
     failed = [replica for replica in living if replica.status == Replica.Status.FAILED]
     others = [replica for replica in living if replica.status == Replica.Status.STARTING]
-    told = next((replica.reason for replica in (*failed, *others) if replica.reason), "")
+    told = next((replica.why for replica in (*failed, *others) if replica.reason), "")
     if ready:
         short = len(ready) < deployment.replicas
         words = _("%(ready)d of %(wanted)d replicas answer.") % {
             "ready": len(ready),
             "wanted": deployment.replicas,
         }
-        _move(deployment, "ready", f"{words} {told}".strip() if short else "")
+        _move(deployment, "ready", joined(words, told) if short else "")
     elif failed:
         _move(deployment, "failed", told)
     elif deployment.status != Deployment.Status.FAILED:
@@ -405,18 +415,20 @@ def _judge(deployment: Deployment) -> None:
 
 def _judge_stopping(deployment: Deployment, replicas: list[Replica]) -> None:
     if deployment.status not in (Deployment.Status.STOPPING, Deployment.Status.STOPPED):
-        _move(deployment, "stopping", deployment.status_reason)
+        _move(deployment, "stopping", deployment.why)
     if not replicas:
-        _move(deployment, "stopped", deployment.status_reason)
+        _move(deployment, "stopped", deployment.why)
 
 
-def _move(deployment: Deployment, status: str, reason: str) -> None:
+def _move(deployment: Deployment, status: str, why: str) -> None:
+    reason, told = kept(why)
     if deployment.status == status:
         if deployment.status_reason != reason:
-            Deployment.objects.filter(pk=deployment.pk, status=status).update(status_reason=reason)
-            deployment.status_reason = reason
+            rows = Deployment.objects.filter(pk=deployment.pk, status=status)
+            rows.update(status_reason=reason, told=told)
+            deployment.status_reason, deployment.told = reason, told
         return
-    facts: dict[str, Any] = {"status_reason": reason}
+    facts: dict[str, Any] = {"status_reason": reason, "told": told}
     if status == Deployment.Status.READY:
         facts["ready_at"] = timezone.now()
     if status == Deployment.Status.STOPPED:

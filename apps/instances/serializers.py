@@ -12,6 +12,9 @@ from apps.instances.models import Deployment, Replica
 
 
 class ReplicaSerializer(ModelSerializer[Replica]):
+    reason = serializers.CharField(source="why", read_only=True)
+    failure = serializers.CharField(source="last_failure", read_only=True)
+
     class Meta:
         model = Replica
         fields = [
@@ -43,6 +46,7 @@ class DeploymentSerializer(ModelSerializer[Deployment]):
     site: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
     host: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
     weight = serializers.SerializerMethodField()
+    status_reason = serializers.CharField(source="why", read_only=True)
     replica_set = ReplicaSerializer(many=True, read_only=True)
 
     class Meta:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from apps.accounts.models import Site
 from apps.catalog.models import Capability, Version
@@ -17,6 +16,8 @@ from apps.core import audit, background
 from apps.core.errors import Conflict, Invalid, NotAllowed
 from apps.core.events import publish
 from apps.core.policy import require
+from apps.core.telling import kept
+from apps.core.telling import say as _
 from apps.instances import guard, routes
 from apps.instances.guard import may_take_production_traffic
 from apps.instances.models import Deployment, Shadow, TrafficWeight
@@ -111,7 +112,8 @@ def stop_deployment(deployment: Deployment, *, by: User | None, reason: str = ""
     deployment.desired = Deployment.Desired.STOPPED
     deployment.save(update_fields=["desired"])
     if Deployment.lifecycle.can(deployment, "stopping"):
-        Deployment.lifecycle.move(deployment, "stopping", by=by, status_reason=reason)
+        words, told = kept(reason)
+        Deployment.lifecycle.move(deployment, "stopping", by=by, status_reason=words, told=told)
         publish("instances.deployment_stopping", deployment.pk, version=deployment.version_id)
     _wanted(deployment)
     return deployment
@@ -129,6 +131,7 @@ def start_deployment(deployment: Deployment, *, by: User) -> Deployment:
         by=by,
         desired=Deployment.Desired.RUNNING,
         status_reason="",
+        told={},
         generation=deployment.generation + 1,
         ready_at=None,
         stopped_at=None,

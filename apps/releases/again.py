@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.conf import settings
-from django.utils.translation import gettext as _
 
 from apps.core.errors import Unavailable
+from apps.core.telling import say as _
 from apps.gateway.models import Call, Grant
 from apps.gateway.sealed import has_sealed, open_document, rules_of
 from apps.gateway.services import create_grant, documents_of, revoke_grant

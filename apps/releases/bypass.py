@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone, translation
-from django.utils.translation import gettext as _
 
 from apps.accounts.models import Role
 from apps.accounts.policy import may_act_as
@@ -17,6 +16,7 @@ from apps.accounts.selectors import users_with
 from apps.core import audit, events
 from apps.core.errors import Conflict, IllegalMove, Invalid, PortalError, StaleWrite
 from apps.core.policy import require
+from apps.core.telling import say as _
 from apps.evaluation.selectors import production_of
 from apps.instances.models import Deployment
 from apps.instances.selectors import weights_of
@@ -154,7 +154,7 @@ def _step(bypass: Bypass) -> None:
         _end(bypass, by=None, why=lambda: _("The version has other bytes now than were agreed to."))
         return
     if bypass.deployment.status == Deployment.Status.FAILED:
-        told = {"why": bypass.deployment.status_reason}
+        told = {"why": bypass.deployment.why}
         _end(bypass, by=None, why=lambda: _("The version did not start: %(why)s") % told)
         return
     there = weights_of(bypass.capability).get(bypass.deployment.pk, 0)

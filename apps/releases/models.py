@@ -8,6 +8,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.lifecycle import Lifecycle
+from apps.core.telling import sentence
 from apps.releases import reasons
 
 
@@ -340,6 +341,7 @@ class Replay(models.Model):
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.RUNNING)
     collected = models.BooleanField(default=False)
     waits_for = models.TextField(blank=True)
+    told = models.JSONField(default=dict, editable=False, help_text="What `waits_for` is made of.")
     claimed_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     deadline = models.DateTimeField(null=True)
@@ -359,6 +361,11 @@ class Replay(models.Model):
             models.Index(fields=["release"], condition=models.Q(status="running"), name="replay_running"),
             models.Index(fields=["deadline"], condition=models.Q(status="asked"), name="replay_due"),
         ]
+
+    @property
+    def why(self) -> str:
+        """What it waits for, in the reader's language."""
+        return sentence(self.waits_for, self.told)
 
 
 class ReplayedCall(models.Model):

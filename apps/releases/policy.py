@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.utils.translation import gettext as _
-
 from apps.accounts.models import Role
 from apps.accounts.policy import may_act_as
 from apps.core.policy import Verdict, deny
+from apps.core.telling import say as _
 from apps.evaluation.gates import Verdict as Gates
 from apps.instances.models import Deployment
 from apps.instances.policy import may_deploy

@@ -16,6 +16,8 @@ from django.utils import formats
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
+from apps.core.telling import spoken
+
 
 class Code(StrEnum):
     """What is stored and told to programs; never renamed."""
@@ -160,7 +162,10 @@ def words(stored: Mapping[str, Any] | None, otherwise: str = "") -> str:
     if not stored:
         return otherwise
     about = stored.get("about", {})
-    shown = {name: _FORMS.get(name, str)(value) for name, value in about.items()}
+    shown = {
+        name: spoken(value) if isinstance(value, Mapping) else _FORMS.get(name, str)(value)
+        for name, value in about.items()
+    }
     try:
         return str(_SENTENCES[Code(stored["code"])] % (shown | {"n": about.get("missing", 0)}))
     except (KeyError, ValueError):

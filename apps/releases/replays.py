@@ -15,13 +15,14 @@ from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from apps.accounts.models import Role, User
 from apps.accounts.selectors import users_with
 from apps.core import audit
 from apps.core.errors import NotAllowed, Unavailable
 from apps.core.policy import require
+from apps.core.telling import kept
+from apps.core.telling import say as _
 from apps.gateway.models import Call
 from apps.gateway.selectors import grants_of
 from apps.gateway.selectors import usage as usage_of
@@ -108,7 +109,8 @@ def _replay(release_pk: int, until: float) -> None:
                     _ask(called, http, release.deployment.version)
                 _ask_subscriber(replay, release)
     except Unavailable as error:
-        release.replays.filter(pk__in=[each.pk for each in claimed]).update(waits_for=error.message)
+        words, told = kept(error.message)
+        release.replays.filter(pk__in=[each.pk for each in claimed]).update(waits_for=words, told=told)
     finally:
         Replay.objects.filter(pk__in=[each.pk for each in claimed]).update(claimed_until=None)
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from apps.catalog.models import Version
 from apps.core import audit
 from apps.core.errors import Conflict, NotFound, PortalError, Unavailable
 from apps.core.policy import require
+from apps.core.telling import say as _
 from apps.gateway.models import Call
 from apps.instances.models import Deployment
 from apps.instances.services import deploy_version, stop_deployment
@@ -86,7 +86,7 @@ def proceed_all() -> None:
 def _proceed(rerun: Rerun) -> None:
     deployment = rerun.deployment
     if deployment.status == Deployment.Status.FAILED or deployment.desired != Deployment.Desired.RUNNING:
-        _end(rerun, Rerun.Status.FAILED, deployment.status_reason or _("The version could not be started."))
+        _end(rerun, Rerun.Status.FAILED, deployment.why or _("The version could not be started."))
     elif deployment.status == Deployment.Status.READY:
         _ask(rerun)
 

@@ -20,6 +20,7 @@ from apps.catalog.models import Version
 from apps.core import audit, events
 from apps.core.errors import Conflict, IllegalMove, NotAllowed, PortalError, StaleWrite, Unavailable
 from apps.core.policy import require
+from apps.core.telling import made_of
 from apps.evaluation.selectors import production_of
 from apps.gateway import reach
 from apps.instances.models import Deployment
@@ -147,7 +148,7 @@ def proceed(release: Release) -> None:
         log.info("release %s was moved by somebody else", release.pk)
     except PortalError as error:
         log.warning("release %s cannot go on: %s", release.pk, error.message)
-        held = held or Reason(Code.HELD, {"why": error.message})
+        held = held or Reason(Code.HELD, {"why": made_of(error.message)})
     _tell_held(release, held)
 
 
@@ -185,7 +186,7 @@ def _step(release: Release) -> None:
         _back(
             release,
             by=None,
-            reason=Reason(Code.BACK_FAILED, {"why": release.deployment.status_reason}),
+            reason=Reason(Code.BACK_FAILED, {"why": made_of(release.deployment.why)}),
         )
         return
     if release.version.status == Version.Status.RETIRED:

@@ -10,12 +10,12 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, F, Q
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from apps.accounts.models import Site, User
 from apps.core import audit, events, lineage
 from apps.core.errors import Conflict, Invalid, NotAllowed
 from apps.core.policy import Verdict, allow, deny, require
+from apps.core.telling import say as _
 from apps.evaluation.selectors import latest_report
 from apps.releases import business, reasons
 from apps.releases.content import content_of, digest_of, present_digest
@@ -66,7 +66,7 @@ def _rule(
 
 
 def _problems(signers: Any, stages: Any) -> list[str]:
-    problems = []
+    problems: list[str] = []
     if not signers or not all(
         isinstance(s, dict) and s.get("role") and int(s.get("count", 1)) >= 1 for s in signers
     ):
@@ -90,7 +90,7 @@ class _Asked:
 def _share_problems(stages: Any) -> list[str]:
     """Each stage raises the candidate's share somewhere, and names a site that there is."""
     asked = [_Asked(stage.get("weight", 0), str(stage.get("site") or "")) for stage in stages]
-    problems = []
+    problems: list[str] = []
     sites = {stage.site for stage in asked if stage.site}
     known = set(Site.objects.filter(slug__in=sites, archived_at=None).values_list("slug", flat=True))
     problems += [_("there is no site “%(site)s” in use") % {"site": site} for site in sorted(sites - known)]
@@ -121,7 +121,7 @@ def _metric_problems(stages: Any, metric: Any) -> list[str]:
 
 
 def _replay_problems(stages: Any, calls: int, hours: int, days: int) -> list[str]:
-    problems = []
+    problems: list[str] = []
     if not stages:
         problems.append(_("subscribers are asked during the last stage, and there is no stage"))
     if not 1 <= calls <= MOST_REPLAYED:

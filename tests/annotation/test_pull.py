@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import orjson
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from apps.accounts.models import Site
 from apps.annotation import candidates, pulling
@@ -69,7 +69,7 @@ def test_equal_inputs_are_one_task_and_count_once_however_often_it_is_pulled(pro
     assert Merged.objects.count() == 2
 
 
-def test_each_kind_takes_its_calls_and_says_why(project, logged, ada):
+def test_each_kind_takes_its_calls_and_says_why(project, logged, ada, compiled_messages):
     sure, unsure, outside, split = (
         logged([1.0, 1.0]), logged([2.0, 2.0], score=0.3), logged([30.0, 1.0]), logged([4.0, 4.0]),
     )  # fmt: skip
@@ -95,6 +95,8 @@ def test_each_kind_takes_its_calls_and_says_why(project, logged, ada):
     pulling.pull(add_rule(project, by=ada, kind="outside"))
     task = Task.objects.get()
     assert (task.rule_kind, task.reason) == ("outside", "Outside the range that the version names: load.")
+    with translation.override("zh-hans"):
+        assert task.why == "超出版本声明的范围：load。"
 
 
 def test_more_calls_than_one_pull_looks_at_wait_for_the_next(project, logged, ada, monkeypatch):

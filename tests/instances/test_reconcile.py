@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from apps.compute import adapters, environments
 from apps.compute.engines.fake import FakeEngine
@@ -90,6 +90,7 @@ def test_a_runner_that_ended_is_replaced_and_its_last_words_are_shown(version, a
     Replica.objects.update(retry_at=timezone.now() - timedelta(seconds=1))
     assert rounds(deployment).status == "ready"
     second = Replica.objects.get()
+    assert "ValueError: bad weights" in second.last_failure
     assert second.workload_id != first.workload_id
     assert (second.restarts, list(engine.lives)) == (1, [second.workload_id])
 
@@ -217,10 +218,13 @@ def test_it_waits_for_a_node_with_its_labels_and_a_later_version_asks_for_them_t
     assert AuditEntry.objects.filter(action="instances.deployment.placed").count() == 1
 
 
-def test_without_room_it_waits_and_says_so(version, ada, engine):
+def test_without_room_it_waits_and_says_so_in_the_readers_language(version, ada, engine, compiled_messages):
     deployment = deploy_version(version, kind="test", by=ada, resources={"memory_mb": 900_000})
 
     rounds(deployment)
 
     assert deployment.status == "starting"
     assert "MB of memory" in deployment.status_reason
+    with translation.override("zh-hans"):
+        assert "内存" in deployment.why
+        assert "内存" in Replica.objects.get().why

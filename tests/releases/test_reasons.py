@@ -5,6 +5,7 @@ from django.utils import translation
 
 from apps.accounts.models import User
 from apps.core.models import AuditEntry
+from apps.core.telling import made_of, say
 from apps.releases.models import Stage
 from apps.releases.reasons import Code, Reason, words
 from apps.releases.rollout import active_stage, proceed
@@ -55,6 +56,16 @@ def test_every_code_is_a_sentence_with_its_numbers_in_both_languages(compiled_me
         for name, value in EXAMPLES.get(code, {}).items():
             shown = next(form for form in SHOWN.get(name, (str(value),)) if form in english)
             assert shown in chinese
+
+
+def test_what_holds_a_release_is_quoted_in_the_readers_language(compiled_messages):
+    refused = say("Version %(number)s is not signed. Evaluate it, open a release, and have QA sign it.")
+    held = Reason(Code.HELD, {"why": made_of(refused % {"number": "1.1.0"})}).stored()
+
+    assert "1.1.0 is not signed" in words(held)
+    with translation.override("zh-hans"):
+        assert "signed" not in words(held)
+        assert "1.1.0" in words(held)
 
 
 def test_one_is_told_from_several():

@@ -6,7 +6,7 @@ from uuid import uuid4
 import orjson
 import pytest
 from django.conf import settings
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from apps.accounts.models import Role
 from apps.core.errors import Conflict, NotAllowed
@@ -197,13 +197,15 @@ def test_only_the_subscriber_answers(asked, ada, ole, bo):
             replays.consent(asked, by=person)
 
 
-def test_with_the_gateway_away_the_replay_waits(candidate, monkeypatch):
+def test_with_the_gateway_away_the_replay_waits(candidate, monkeypatch, compiled_messages):
     monkeypatch.setattr(type(settings.ATRIUM), "gateway_url", "http://127.0.0.1:9")
     monkeypatch.setattr("atrium.http.FIRST_PAUSE_S", 0)
     replays.work()
 
     waiting = Replay.objects.get()
     assert (waiting.status, "gateway" in waiting.waits_for, waiting.claimed_until) == ("running", True, None)
+    with translation.override("zh-hans"):
+        assert "网关没有应答" in waiting.why
 
 
 def test_a_claim_that_a_kill_left_behind_ends_by_itself(candidate):

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from django.contrib.auth.models import AnonymousUser
-from django.utils.translation import gettext as _
 
 from apps.compute import ledger
 from apps.compute.adapters import engine, package_clients, package_clients_asked, sockets_dir
@@ -20,6 +19,7 @@ from apps.compute.selectors import why_no_node, why_no_room
 from apps.compute.services.attempts import ledger_locked
 from apps.core.errors import Invalid, Unavailable
 from apps.core.policy import require
+from apps.core.telling import say as _
 from apps.core.telling import spoken
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from apps.core import audit
 from apps.core.errors import Conflict, Invalid, PortalError
 from apps.core.policy import Verdict, allow, deny, require
+from apps.core.telling import say as _
 from apps.gateway import services as gateway
 from apps.gateway.models import Grant
 from apps.instances.guard import may_take_production_traffic
