@@ -155,6 +155,20 @@ def test_packaging_can_be_stopped_from_its_page_and_one_comes_back_to_it(page, d
     assert "Stop packaging" not in text
 
 
+def test_columns_that_say_nothing_but_their_name_are_shown(page, digits, ada):
+    version = make_packaged_version(digits, ada, "1.0.0")
+    rows = [{"name": "alcohol"}, {"name": "hue", "title": "Hue of the wine"}]
+    tensor = {"name": "x", "datatype": "FP32", "shape": [-1, 2]}
+    Version.objects.filter(pk=version.pk).update(
+        signature={"inputs": [tensor], "outputs": [tensor], "columns": rows}
+    )
+
+    text = page.get("/catalog/digits/versions/1.0.0/").content.decode()
+
+    assert "alcohol" in text
+    assert "Hue of the wine" in text
+
+
 def test_the_list_costs_a_constant_number_of_queries(page, radio, ada, django_assert_max_num_queries):
     for _ in range(8):
         make_packaged_version(make_capability(radio, ada), ada)

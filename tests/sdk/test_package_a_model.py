@@ -1,10 +1,12 @@
 """The packaging job: what comes in, what comes out, and what an author is told when it cannot be."""
 
 import json
+from importlib import metadata
 
 import pytest
 
 from atrium.package import digest, manifest, open_package
+from atrium.packaging.job import environment_differences
 from tests.sdk.conftest import package
 
 STEPS = (
@@ -270,3 +272,18 @@ def test_each_thing_that_is_wrong_is_named_with_its_step_and_what_to_do(told, na
     assert message in failure["message"]
     assert advice in failure["advice"]
     assert {entry["status"] for entry in told[name]["steps"]} <= {"done", "failed", "skipped"}
+
+
+def test_a_leaner_package_with_the_same_code_is_no_other_version(monkeypatch, tmp_path):
+    here = {"xgboost-cpu": "3.2.0", "numpy": "2.3.0"}
+
+    def version(name):
+        if name not in here:
+            raise metadata.PackageNotFoundError(name)
+        return here[name]
+
+    monkeypatch.setattr(metadata, "version", version)
+    wanted = tmp_path / "requirements.txt"
+    wanted.write_text("xgboost==3.2.0\nnumpy==2.4.1\nshap==0.50\n")
+
+    assert environment_differences(wanted) == ["numpy 2.4.1 (here: 2.3.0)", "shap 0.50 (here: absent)"]

@@ -255,7 +255,7 @@ def _check_rules(job: Job) -> int:
 
 def _load(job: Job) -> None:
     with job.step("load", tell("loading the model")) as step:
-        differences = _environment_differences(job.source.root / "requirements.txt")
+        differences = environment_differences(job.source.root / "requirements.txt")
         job.result["environment"] = {"differences": differences}
         advice = tell("Save the model in the same environment as the portal's, or hand it in as ONNX.")
         if differences:
@@ -320,7 +320,19 @@ def _in_short(specs: list[TensorSpec]) -> str:
     return ", ".join(f"{spec.name} {spec.datatype} {show_shape(spec.shape)}" for spec in specs)
 
 
-def _environment_differences(requirements: Path) -> list[str]:
+_LEANER = {"mlflow": "mlflow-skinny", "xgboost": "xgboost-cpu"}
+"""The same code in a package that brings less, which the portal installs instead."""
+
+
+def _version_here(name: str) -> str:
+    """The version of a package here; empty when it is absent."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def environment_differences(requirements: Path) -> list[str]:
     """Packages that the model was saved with in another version than is installed here."""
     if not requirements.is_file():
         return []
@@ -330,10 +342,7 @@ def _environment_differences(requirements: Path) -> list[str]:
         name = name.split("[")[0].strip()
         if not version or name.startswith(("#", "-")):
             continue
-        try:
-            here = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            here = "absent"
+        here = _version_here(name) or _version_here(_LEANER.get(name, name)) or "absent"
         if here != version.strip():
             differences.append(f"{name} {version.strip()} (here: {here})")
     return differences
@@ -593,8 +602,8 @@ def _measure(job: Job) -> None:
         after = job.result["latency"]["after"]
         step["message"] = tell(
             "one item: %(before)s ms before, %(after)s ms after",
-            before=before["p50_ms"],
-            after=after["p50_ms"],
+            before=f"{before['p50_ms']:.3g}",
+            after=f"{after['p50_ms']:.3g}",
         )
 
 
