@@ -15,7 +15,7 @@ from apps.evaluation.selectors import content_of, latest_report, latest_suite
 from apps.releases import replays
 from apps.releases.content import present_digest
 from apps.releases.findings import EVERYTHING, most_percent
-from apps.releases.models import Release
+from apps.releases.models import Release, Replay
 from apps.releases.rollout import active_stage
 from apps.requests.services import who_can_still_decide
 
@@ -104,7 +104,12 @@ def _of_release(release: Release) -> list[Blocker]:
         words = _("Subscribers that may still object to what it answers to their calls: %(n)d.") % {
             "n": asked
         }
-        return [*found, _stage(release, page), *([Blocker("consent", words, page)] if asked else [])]
+        found += [_stage(release, page), *([Blocker("consent", words, page)] if asked else [])]
+        objecting = release.replays.filter(status=Replay.Status.OBJECTED).count()
+        if objecting and any(each.code == "samples" for each in found):
+            words = _("Calls of subscribers who object go to the old version and do not count here: %(n)d.")
+            found.append(Blocker("objections", words % {"n": objecting}, page))
+        return found
     if release.status == Release.Status.ROLLED_BACK:
         return [
             Blocker("rolled-back", _("It was rolled back: %(why)s") % {"why": release.reason_words}, page)

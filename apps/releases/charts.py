@@ -45,10 +45,17 @@ def moved(values: list[float]) -> dict[str, Any] | None:
     """How far the numbers of replayed answers moved; None while nothing did."""
     if not any(values):
         return None
+    most = max(values)
     return {
-        "data": [{"type": "histogram", "x": values, "nbinsx": 30}],
+        "data": [
+            {
+                "type": "histogram",
+                "x": values,
+                "xbins": {"start": 0, "end": most * 1.05, "size": most * 1.05 / 20},
+            }
+        ],
         "layout": {
-            "xaxis": {"title": {"text": _("largest difference of two numbers")}, "rangemode": "tozero"},
+            "xaxis": {"title": {"text": _("largest difference of two numbers")}, "range": [0, most * 1.1]},
             "yaxis": {"title": {"text": _("calls")}},
             "showlegend": False,
         },

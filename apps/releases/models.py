@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -361,6 +363,12 @@ class Replay(models.Model):
             models.Index(fields=["release"], condition=models.Q(status="running"), name="replay_running"),
             models.Index(fields=["deadline"], condition=models.Q(status="asked"), name="replay_due"),
         ]
+
+    @property
+    def kept_until(self) -> datetime | None:
+        """Until when the old version answers a subscriber who objects."""
+        days = timedelta(days=self.release.policy.pin_days)
+        return self.answered_at + days if self.answered_at and self.status == self.Status.OBJECTED else None
 
     @property
     def why(self) -> str:

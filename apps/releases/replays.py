@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import CharField, Count, Func, Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
@@ -35,13 +35,20 @@ from apps.store.models import Subscription
 from apps.store.policy import SUBSCRIBERS
 
 if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
     from apps.catalog.models import Version
     from atrium.http import Http
 
 CLAIM = timedelta(seconds=60)
 ROUND_S = 5.0
 LOOK_BACK = timedelta(days=30)
+LOOKED_AT = 10
+"""Times as many calls are looked at as are asked again, since equal inputs are asked once."""
 Outcome = ReplayedCall.Outcome
+_Call = tuple["UUID", "datetime", str]
+"""A logged call: its id, when it was, and the version that answered it."""
 
 
 def begin(release: Release) -> None:
@@ -129,12 +136,14 @@ def _claim(release: Release) -> list[Replay]:
 
 @transaction.atomic
 def _collect(replay: Replay, release: Release) -> None:
-    """Write down which calls are asked again: the last answered ones, of any version but the candidate."""
+    """Write down which calls are asked again: the last answered ones, each input once, of any version but the
+    candidate.
+    """
     if replay.collected:
         return
     grants = list(grants_of(replay.subscription.pool).values_list("pk", flat=True))
     since = timezone.now() - LOOK_BACK
-    found: list[Call] = []
+    found: list[_Call] = []
     if grants and usage_of(since=since, grants=grants, capability=release.capability):
         rows = Call.objects.filter(
             capability_id=release.capability_id,
@@ -143,15 +152,30 @@ def _collect(replay: Replay, release: Release) -> None:
             shadow=False,
             status__lt=400,
         ).exclude(deployment_id=release.deployment_id)
-        found = list(rows.only("request_id", "at", "version").order_by("-at")[: release.policy.replay_calls])
+        asked = Func("request", function="md5", output_field=CharField())
+        newest = rows.order_by("-at").values_list(asked, "request_id", "at", "version")
+        most = release.policy.replay_calls
+        found = _each_once(newest[: LOOKED_AT * most], most)
     ReplayedCall.objects.bulk_create(
         [
-            ReplayedCall(replay=replay, request_id=call.request_id, at=call.at, version=call.version)
-            for call in found
+            ReplayedCall(replay=replay, request_id=request_id, at=at, version=version)
+            for request_id, at, version in found
         ],
         ignore_conflicts=True,
     )
     Replay.objects.filter(pk=replay.pk).update(collected=True, waits_for="")
+
+
+def _each_once(newest: Iterable[tuple[str | None, UUID, datetime, str]], most: int) -> list[_Call]:
+    """The newest call of each input: the same question asked again says nothing new."""
+    found: dict[str, _Call] = {}
+    for asked, request_id, at, version in newest:
+        found.setdefault(
+            asked or str(request_id), (request_id, at, version)
+        )  # without a request nothing is equal
+        if len(found) == most:
+            break
+    return list(found.values())
 
 
 def _ask(called: ReplayedCall, http: Http, candidate: Version) -> None:

@@ -18,6 +18,7 @@ from apps.instances.models import Pin
 from apps.instances.pins import end_expired
 from apps.instances.services import stop_deployment
 from apps.releases import again, replays
+from apps.releases.blockers import blockers_of
 from apps.releases.models import Policy, Release, Replay
 from apps.releases.rollout import proceed, promote, roll_back, start_rollout
 from apps.requests.models import Notification
@@ -54,7 +55,7 @@ def subscription(digits, ada, transport, dana):
 def logged(subscription):
     """Write down calls of the subscriber that 1.0.0 answered with these classes."""
 
-    def go(*labels, deployment, inputs=INPUTS):
+    def go(*labels, deployment, inputs=INPUTS, alike=False):
         grant = Grant.objects.get(pool=subscription.pool)
         now = timezone.now()
         partitions.make(now.date())
@@ -64,7 +65,8 @@ def logged(subscription):
                 capability_id=grant.capability_id, deployment_id=deployment.pk,
                 version=deployment.version.number, subject=grant.pool, status=200, error_kind="",
                 latency_ms=2.0, stage_weight=100, shadow=False, digested=True,
-                request=orjson.dumps({"inputs": inputs}), response=orjson.dumps(answer(label)),
+                request=orjson.dumps({"id": "" if alike else str(age), "inputs": inputs}),
+                response=orjson.dumps(answer(label)),
             )  # fmt: skip
         Usage.objects.create(
             grant_id=grant.pk, capability_id=grant.capability_id, deployment_id=deployment.pk, version="1.0.0",
@@ -110,6 +112,15 @@ def test_a_subscriber_sees_what_is_different(asked, dana, client):
 
     assert "class: 8" in page
     assert "class: 3" not in page
+
+
+def test_equal_questions_are_asked_once_the_newest_of_them(candidate, logged):
+    Call.objects.all().delete()
+    Usage.objects.all().delete()
+    logged(8, *[3] * 30, deployment=candidate.baseline, alike=True)
+    replays.work()
+
+    assert replays.counted(Replay.objects.all())[Replay.objects.get().pk] == {"different": 1}
 
 
 def test_replayed_calls_are_on_nobodys_quota(asked, subscription):
@@ -180,6 +191,18 @@ def test_consent_after_an_objection_ends_the_pin(asked, dana):
     replays.consent(asked, by=dana)
 
     assert (Pin.objects.count(), Replay.objects.get().status) == (0, "consented")
+
+
+def test_a_stage_that_waits_says_that_calls_of_who_objects_do_not_count(candidate, asked, dana, client):
+    candidate.stages.update(outcome="more_data", evidence={"missing": 40})
+    assert "objections" not in [each.code for each in blockers_of(candidate.version)]
+
+    replays.object_to(asked, by=dana)
+
+    assert "do not count here: 1" in blockers_of(candidate.version)[-1].words
+    client.force_login(dana)
+    until = f"stay with 1.0.0 until {Pin.objects.get().until:%Y-%m-%d}"
+    assert until in client.get(f"/releases/replays/{asked.pk}/").text
 
 
 def test_a_rollback_ends_questions_and_pins(candidate, asked, dana, ole):
