@@ -48,9 +48,12 @@ class LabelsField(forms.CharField):
 
     def offer(self) -> None:
         """Name the labels that nodes have; called by the form at each request."""
-        known = ", ".join(labels_of_nodes()[:30])
-        words = _("Only a node that has all of them takes it; commas between them. There are: %(labels)s.")
-        self.help_text = words % {"labels": known or "–"}
+        words = str(_("Only a node that has all of them takes it; commas between them."))
+        if known := labels_of_nodes()[:30]:
+            words += " " + _("There are: %(labels)s.") % {"labels": ", ".join(known)}
+        else:
+            words += " " + str(_("No node has labels yet."))
+        self.help_text = words
 
 
 def tell_limits(form: forms.Form) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -11,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core.lifecycle import Lifecycle
 from apps.store.limits import Limits, parse_limits
+from atrium.package import DEFAULT_TOLERANCE
 
 
 class Plan(models.Model):
@@ -390,3 +393,34 @@ class SiteCopy(models.Model):
                 name="copy_open_once",
             )
         ]
+
+
+class SavedCase(models.Model):
+    """An input that the team asks its test deployments again and again, with the answer that it expects."""
+
+    capability = models.ForeignKey("catalog.Capability", on_delete=models.CASCADE, related_name="saved_cases")
+    name = models.CharField(_("name"), max_length=100)
+    inputs = models.JSONField(help_text="The tensors of the question, as the protocol has them.")
+    expected = models.JSONField(
+        default=list, help_text="The tensors that are checked; none is only a question."
+    )
+    tolerance = models.FloatField(_("tolerance"), default=DEFAULT_TOLERANCE)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("saved case")
+        verbose_name_plural = _("saved cases")
+        constraints = [models.UniqueConstraint(fields=["capability", "name"], name="saved_case_named_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def to_json(self) -> dict[str, Any]:
+        """As cases.json has it."""
+        return {
+            "name": self.name,
+            "inputs": self.inputs,
+            "expected": self.expected,
+            "tolerance": self.tolerance,
+        }

@@ -11,6 +11,7 @@ from apps.store.views import (
     demands,
     quality,
     subscriptions,
+    testing,
     trial,
 )
 
@@ -48,6 +49,11 @@ urlpatterns = [
     path("store/<slug:slug>/plans/", capability.plans, name="plans"),
     path("store/<slug:slug>/plans/trusted/", capability.trust_teams, name="plans-trusted"),
     path("store/<slug:slug>/plans/<int:pk>/<str:verb>/", capability.move_plan, name="plan-move"),
+    path("operations/<int:pk>/test/", testing.test_page, name="test"),
+    path("operations/<int:pk>/test/save/", testing.save, name="test-save"),
+    path("operations/<int:pk>/test/run/", testing.run, name="test-run"),
+    path("operations/<int:pk>/test/ship/", testing.ship, name="test-ship"),
+    path("operations/<int:pk>/test/cases/<int:case>/remove/", testing.remove, name="test-remove"),
     path("demands/", demands.list_demands, name="demands"),
     path("demands/<int:pk>/", demands.show_demand, name="demand"),
     path("demands/<int:pk>/<str:verb>/", demands.demand_action, name="demand-action"),

@@ -5,19 +5,29 @@ from itertools import count
 import pytest
 
 from apps.catalog.models import Capability
-from apps.store import api_urls, services, urls
+from apps.store import adapters, api_urls, services, urls
 from apps.store.models import Demand, Plan, Review, Subscription
 from tests.access import PEOPLE, Row, differences, uncovered
-from tests.factories import make_capability, make_plan, make_published_capability
+from tests.factories import (
+    make_capability,
+    make_packaged_version,
+    make_plan,
+    make_published_capability,
+    make_ready_deployment,
+)
 
 A = "/api/v1/"
 S = "/store/digits/"
 AS = "/api/v1/store/digits/"
+T = "/operations/{test}/test/"
 SUB = "/subscriptions/{subscription}/"
 ASUB = A + "subscriptions/{subscription}/"
 EVERYBODY = (302, 200, 200, 200, 200, 200)
 API_EVERYBODY = (401, 200, 200, 200, 200, 200)
 PROVIDER = (302, 200, 403, 200, 403, 200)
+BUILDERS = (302, 200, 200, 200, 403, 200)
+TENSOR = {"name": "x", "datatype": "FP32", "shape": [1], "data": [1]}
+CASE = {"capability": "digits", "name": "{fresh}", "inputs": [TENSOR]}
 API_PROVIDER = (401, 200, 403, 200, 403, 200)
 # The subscriber's team and the provider's developers and operators.
 BOTH = (302, 200, 404, 200, 200, 200)
@@ -55,6 +65,16 @@ TABLE = [
     Row("GET", f"{S}plans/", PROVIDER),
     Row("POST", f"{S}plans/trusted/", (302, 302, 403, 302, 403, 302)),
     Row("POST", f"{S}plans/{{draft}}/publish/", (302, 302, 403, 409, 403, 409)),
+    Row("GET", T, BUILDERS),
+    Row("POST", f"{T}save/", (302, 422, 422, 422, 403, 422)),
+    Row("POST", f"{T}run/", BUILDERS),
+    Row("POST", f"{T}ship/", (302, 409, 409, 409, 403, 409)),
+    Row("POST", f"{T}cases/{{case}}/remove/", (302, 302, 404, 404, 403, 404)),
+    Row("GET", f"{A}saved-cases/", API_EVERYBODY),
+    Row("GET", A + "saved-cases/{case_too}/", (401, 200, 200, 200, 404, 200)),
+    Row("POST", f"{A}saved-cases/", (401, 201, 201, 201, 403, 201), CASE),
+    Row("POST", f"{A}saved-cases/run/", (401, 200, 200, 200, 403, 200), {"deployment": "{test}"}),
+    Row("POST", f"{A}saved-cases/ship/", (401, 409, 409, 409, 403, 409), {"deployment": "{test}"}),
     Row("GET", "/demands/", EVERYBODY),
     Row("GET", "/demands/{demand}/", EVERYBODY),
     Row("POST", "/demands/{demand}/need/", (302, 302, 302, 302, 302, 302), {"text": "we too"}),
@@ -136,7 +156,14 @@ def names(radio, transport, ada, cy, monkeypatch):
     subscription = services.subscribe(plan, transport, by=cy, use_case="a test")
     keys = [services.issue_key(subscription, by=cy, label=f"key {n}")[0].pk for n in range(2)]
     drafts = [services.create_plan(digits, f"draft {n}", by=ada, limits={"per_day": 1}).pk for n in range(2)]
+    tested = make_ready_deployment(make_packaged_version(digits, ada, "9.0.0"), ada, kind="test")
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1], "data": [1]}
+    cases = [services.save_case(digits, name=n, inputs=[tensor], expected=[], by=ada).pk for n in "ab"]
+    monkeypatch.setattr(adapters, "infer", lambda *args, **facts: adapters.Answer(200, {"outputs": []}))
     return {
+        "test": tested.pk,
+        "case": cases[0],
+        "case_too": cases[1],
         "fresh": Fresh(),
         "plan": plan.pk,
         "draft": drafts[0],

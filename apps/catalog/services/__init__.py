@@ -18,7 +18,12 @@ from apps.catalog.services.packaging import (
     take_packaging_result,
 )
 from apps.catalog.services.parsing import check_rules, set_parsing_rules
-from apps.catalog.services.versions import create_int8_version, create_version, retire_version
+from apps.catalog.services.versions import (
+    create_derived_version,
+    create_int8_version,
+    create_version,
+    retire_version,
+)
 
 __all__ = [
     "build_soon",
@@ -26,6 +31,7 @@ __all__ = [
     "collect_packages",
     "create_capability",
     "create_composite",
+    "create_derived_version",
     "create_int8_version",
     "create_version",
     "deprecate_capability",

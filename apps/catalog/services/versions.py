@@ -101,22 +101,41 @@ def create_int8_version(version: Version, number: str, *, by: User) -> Version:
             % {"version": version, "reason": offer.get("reason") or _("its packaging offers none")}
         )
     asked = version.parameters.get("packaging")
-    made = create_version(
-        version.capability,
+    return create_derived_version(
+        version,
         number,
         files={path: entry["sha256"] for path, entry in version.source_manifest.items()},
         by=by,
         changelog=_("%(number)s with int8 weights.") % {"number": version.number},
+        parameters={"packaging": {**(asked if isinstance(asked, dict) else {}), "quantise": True}},
+        how="quantised",
+    )
+
+
+def create_derived_version(
+    version: Version,
+    number: str,
+    *,
+    files: Mapping[str, str],
+    changelog: str,
+    how: str,
+    by: User,
+    parameters: Mapping[str, Any] | None = None,
+) -> Version:
+    """A version made from another one's upload: its origin is the other's, and lineage says `how`."""
+    made = create_version(
+        version.capability,
+        number,
+        files=files,
+        by=by,
+        changelog=changelog,
         code_digest=version.code_digest,
         training_job_urn=version.training_job_urn,
-        parameters={
-            **version.parameters,
-            "packaging": {**(asked if isinstance(asked, dict) else {}), "quantise": True},
-        },
+        parameters={**version.parameters, **(parameters or {})},
     )
     Version.objects.filter(pk=made.pk).update(dataset_version_urn=version.dataset_version_urn)
     made.dataset_version_urn = version.dataset_version_urn
-    lineage.link(version, made, "quantised")
+    lineage.link(version, made, how)
     return made
 
 

@@ -1,7 +1,8 @@
 """REST: the store's listings, plans, subscriptions, keys, demands."""
 
+from apps.store.api.cases import SavedCaseViewSet
 from apps.store.api.demands import DemandViewSet
 from apps.store.api.listings import ListingViewSet
 from apps.store.api.subscriptions import PlanViewSet, SubscriptionViewSet
 
-__all__ = ["DemandViewSet", "ListingViewSet", "PlanViewSet", "SubscriptionViewSet"]
+__all__ = ["DemandViewSet", "ListingViewSet", "PlanViewSet", "SavedCaseViewSet", "SubscriptionViewSet"]

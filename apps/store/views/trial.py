@@ -7,6 +7,7 @@ from typing import Any, cast
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
@@ -27,6 +28,7 @@ def try_it(request: HttpRequest, slug: str) -> HttpResponse:
     context = context_of(request, slug, "try")
     require(context["may_try"])
     context["comparable"] = selectors.comparable(cast("User", request.user), context["capability"])
+    context["try_url"] = reverse("store:try", args=[slug])
     version = _version_to_try(context)
     context["version"] = version
     if version is None:
@@ -69,10 +71,10 @@ def _answer(request: HttpRequest, context: dict[str, Any], groups: list[inputs.G
         numbers = _numbers(context, request.POST.getlist("version"))
         answers = [_ask(user, context["capability"], tensors, *number) for number in numbers]
         answer = answers[0]
-        context |= _told(answer, context["version"].signature, tensors)
+        context |= told_of(answer, context["version"].signature, tensors)
         if len(answers) > 1:
             context["sides"] = [
-                {"answer": each} | _told(each, context["version"].signature, tensors) for each in answers
+                {"answer": each} | told_of(each, context["version"].signature, tensors) for each in answers
             ]
     context |= {"answer": answer, "wrong": tensors is None, "explains": _explains(context)}
     fragment = bool(request.headers.get("HX-Request"))
@@ -162,7 +164,10 @@ def _grid(weights: list[attribution.Weight], shape: list[int]) -> list[list[floa
     return rows
 
 
-def _told(answer: adapters.Answer, signature: dict[str, Any], asked: list[dict[str, Any]]) -> dict[str, Any]:
+def told_of(
+    answer: adapters.Answer, signature: dict[str, Any], asked: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """What a template shows of an answer: in words, as charts, and what to do where there is none."""
     if not answer.ok:
         return {"advice": _advice(answer)}
     reading = read_answer(signature, answer.body.get("outputs", []))

@@ -1,0 +1,210 @@
+"""The test page of a test deployment: ask it, keep inputs with their answers, run all cases, ship them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from apps.accounts.models import User
+from apps.catalog.policy import may_add_version
+from apps.core.errors import Conflict, Invalid
+from apps.instances import testkeys
+from apps.instances.models import Deployment
+from apps.store import adapters, inputs, services
+from apps.store.cases import cases_to_run, test_deployment
+from apps.store.models import SavedCase
+from apps.store.reading import expected_of, labels_of, read_answer
+from apps.store.views.trial import told_of
+from atrium.oip.tensors import read_json
+
+
+@dataclass(frozen=True)
+class Line:
+    """One case in the table; `outcome` is None before it was run."""
+
+    case: dict[str, Any]
+    expected: str
+    outcome: services.Outcome | None = None
+
+
+def _deployment(request: HttpRequest, pk: int) -> Deployment:
+    return test_deployment(cast("User", request.user), pk)
+
+
+def _lines(deployment: Deployment, outcomes: Sequence[services.Outcome] = ()) -> list[Line]:
+    cases = cases_to_run(deployment)
+    told = [*outcomes, *[None] * (len(cases) - len(outcomes))]
+    return [
+        Line(case, _expected_words(deployment, case), outcome)
+        for case, outcome in zip(cases, told, strict=False)
+    ]
+
+
+def _expected_words(deployment: Deployment, case: dict[str, Any]) -> str:
+    expected = case.get("expected") or []
+    if not expected:
+        return ""
+    reading = read_answer(deployment.version.signature, expected)
+    if reading.answer:
+        return reading.answer
+    return services.in_short(read_json(expected[0]).flat())
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def test_page(request: HttpRequest, pk: int) -> HttpResponse:
+    """GET shows the form (filled from `?case=`) and the cases; POST asks and shows the answer."""
+    deployment = _deployment(request, pk)
+    groups = inputs.form_of(deployment.version.signature)
+    if request.method == "POST":
+        return _answer(request, deployment, groups)
+    wanted = request.GET.get("case", "")
+    lines = _lines(deployment)
+    chosen = next((line for line in lines if line.case["key"] == wanted), None)
+    if chosen is not None:
+        inputs.fill(groups, chosen.case["inputs"])
+    elif wanted == "example":
+        inputs.fill_from_signature(groups)
+    if request.headers.get("HX-Target") == "try-fields":
+        return render(request, "store/_try_fields.html", _context(request, deployment, groups, lines))
+    return render(request, "store/test.html", _context(request, deployment, groups, lines))
+
+
+def _context(
+    request: HttpRequest, deployment: Deployment, groups: list[inputs.Group], lines: list[Line]
+) -> dict[str, Any]:
+    user = cast("User", request.user)
+    return {
+        "deployment": deployment,
+        "capability": deployment.capability,
+        "version": deployment.version,
+        "may_ask": testkeys.may_make(user, deployment),
+        "groups": groups,
+        "lines": lines,
+        "ran": any(line.outcome for line in lines),
+        "failed": sum(1 for line in lines if line.outcome and line.outcome.status == "failed"),
+        "may_ship": may_add_version(user, deployment.capability)
+        and any(line.case["saved"] and line.case["expected"] for line in lines),
+        "has_example": not lines and _has_example(deployment),
+        "try_url": reverse("store:test", args=[deployment.pk]),
+    }
+
+
+def _has_example(deployment: Deployment) -> bool:
+    return inputs.fill_from_signature(inputs.form_of(deployment.version.signature))
+
+
+def _answer(request: HttpRequest, deployment: Deployment, groups: list[inputs.Group]) -> HttpResponse:
+    fragment = bool(request.headers.get("HX-Request"))
+    tensors = inputs.read(groups, request.POST.dict())
+    context = _context(request, deployment, groups, [] if fragment else _lines(deployment))
+    context |= {"wrong": tensors is None, "labels": labels_of(deployment.version.signature)}
+    if tensors is not None:
+        key = services.test_grant(cast("User", request.user), deployment)
+        answer = adapters.infer(deployment.capability.slug, tensors, key=key)
+        context |= {"answer": answer, **told_of(answer, deployment.version.signature, tensors)}
+        context["outputs"] = json.dumps(answer.body.get("outputs", [])) if answer.ok else ""
+    name = "store/_test_answer.html" if fragment else "store/test.html"
+    return render(request, name, context, status=422 if tensors is None else 200)
+
+
+@require_POST
+@login_required
+def save(request: HttpRequest, pk: int) -> HttpResponse:
+    """Keep the form's input, with the answer that was shown, another label, or no expected answer."""
+    deployment = _deployment(request, pk)
+    try:
+        _save(deployment, request.POST.dict(), cast("User", request.user))
+    except (Invalid, Conflict) as error:
+        return _table(request, deployment, problem=error.message)
+    return _table(request, deployment)
+
+
+def _save(deployment: Deployment, posted: dict[str, str], user: User) -> None:
+    tensors = inputs.read(inputs.form_of(deployment.version.signature), posted)
+    if tensors is None:
+        raise Invalid(_("The form has mistakes. Ask once more, then save."))
+    services.save_case(
+        deployment.capability,
+        name=posted.get("case_name", ""),
+        inputs=tensors,
+        expected=_expected(deployment, posted),
+        by=user,
+    )
+
+
+def _expected(deployment: Deployment, posted: dict[str, str]) -> list[dict[str, Any]]:
+    """`expect` is answer (as shown), nothing, or label, with the right one in `label`."""
+    expect, signature = posted.get("expect", "nothing"), deployment.version.signature
+    if expect == "nothing":
+        return []
+    try:
+        outputs = json.loads(posted.get("outputs", ""))
+    except ValueError as error:
+        raise Invalid(_("The answer to save is not there. Ask once more, then save.")) from error
+    if expect == "answer" and isinstance(outputs, list):
+        return outputs
+    value = expected_of(signature, posted.get("label", ""))
+    found = [
+        {**output, "data": [value[output["name"]]]} for output in outputs if value and output["name"] in value
+    ]
+    if not found:
+        raise Invalid(_("Choose the right answer."), fields={"label": _("is missing")})
+    return found
+
+
+@require_POST
+@login_required
+def remove(request: HttpRequest, pk: int, case: int) -> HttpResponse:
+    """Forget a saved case."""
+    deployment = _deployment(request, pk)
+    found = get_object_or_404(
+        SavedCase.objects.select_related("capability__team"), pk=case, capability=deployment.capability
+    )
+    services.remove_case(found, by=cast("User", request.user))
+    return redirect("store:test", pk)
+
+
+@require_POST
+@login_required
+def run(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask the deployment every case and show how each went."""
+    deployment = _deployment(request, pk)
+    outcomes = services.run_cases(deployment, cases_to_run(deployment), by=cast("User", request.user))
+    return _table(request, deployment, outcomes)
+
+
+@require_POST
+@login_required
+def ship(request: HttpRequest, pk: int) -> HttpResponse:
+    """A new version whose shipped cases are the present ones and the saved ones."""
+    deployment = _deployment(request, pk)
+    made = services.ship_cases(deployment.version, by=cast("User", request.user))
+    messages.success(
+        request,
+        _("Version %(number)s ships the saved cases; it is being packaged.") % {"number": made.number},
+    )
+    return redirect("catalog:version", made.capability.slug, made.number)
+
+
+def _table(
+    request: HttpRequest,
+    deployment: Deployment,
+    outcomes: Sequence[services.Outcome] = (),
+    problem: str = "",
+) -> HttpResponse:
+    groups = inputs.form_of(deployment.version.signature)
+    context = _context(request, deployment, groups, _lines(deployment, outcomes)) | {"problem": problem}
+    fragment = bool(request.headers.get("HX-Request"))
+    name = "store/_test_cases.html" if fragment else "store/test.html"
+    return render(request, name, context, status=422 if problem else 200)

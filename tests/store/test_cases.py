@@ -1,0 +1,170 @@
+"""The test page of a test deployment: inputs kept with their answers, run again, shipped with a new version."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from apps.catalog.models import Version
+from apps.core import objects
+from apps.core.errors import Conflict, Invalid, NotAllowed
+from apps.core.models import AuditEntry
+from apps.gateway.models import Grant
+from apps.store import adapters, services
+from apps.store.adapters import Answer
+from apps.store.models import SavedCase
+from apps.store.services.cases import difference
+from atrium.oip.tensors import read_json
+from tests.factories import make_packaged_version, make_ready_deployment
+from tests.store.test_pages import as_ada, as_cy, live  # noqa: F401  fixtures
+
+IMAGE = [3] * 64
+INPUT = {"name": "image", "datatype": "FP32", "shape": [1, 8, 8], "data": IMAGE}
+SEVEN = {"name": "class", "datatype": "INT64", "shape": [1], "data": [7]}
+
+
+@pytest.fixture
+def deployment(digits, live, ada):  # noqa: F811
+    version = make_packaged_version(digits, ada, "2.0.0")
+    sha256, size = objects.put(
+        [json.dumps([{"name": "shipped", "inputs": [INPUT], "expected": [SEVEN]}]).encode()]
+    )
+    manifest = {**version.manifest, "cases.json": {"sha256": sha256, "size": size}}
+    Version.objects.filter(pk=version.pk).update(signature=live.signature, manifest=manifest)
+    version.refresh_from_db()
+    return make_ready_deployment(version, ada, kind="test")
+
+
+@pytest.fixture
+def gateway(monkeypatch) -> list[str]:
+    """The keys that asked; the answer is always a seven."""
+    keys: list[str] = []
+
+    def infer(capability, inputs, *, key, version=""):
+        keys.append(key)
+        return Answer(200, {"model_version": "2.0.0", "outputs": [SEVEN]}, request_id="r", took_ms=3.0)
+
+    monkeypatch.setattr(adapters, "infer", infer)
+    return keys
+
+
+def page(client, deployment, what="", **fields):
+    address = f"/operations/{deployment.pk}/test/{what}"
+    asked = {"in-0": json.dumps(IMAGE), **fields}
+    return (
+        client.post(address, asked, headers={"HX-Request": "true"}) if fields or what else client.get(address)
+    )
+
+
+def test_an_answer_is_kept_with_the_input_and_asked_again(as_ada, deployment, gateway):  # noqa: F811
+    shown = as_ada.post(
+        f"/operations/{deployment.pk}/test/", {"in-0": json.dumps(IMAGE)}, headers={"HX-Request": "true"}
+    )
+    assert "data-answer>7<" in shown.text.replace("\n", "")
+    saved = page(
+        as_ada, deployment, "save/", case_name="slanted", expect="answer", outputs=json.dumps([SEVEN])
+    )
+    wrong = page(
+        as_ada, deployment, "save/", case_name="a one", expect="label", label="1", outputs=json.dumps([SEVEN])
+    )
+    assert (saved.status_code, wrong.status_code) == (200, 200)
+
+    ran = page(as_ada, deployment, "run/")
+
+    assert "1 of 3 failed" in ran.text
+    assert "class is 7; expected is 1." in ran.text
+    assert [case.name for case in SavedCase.objects.order_by("pk")] == ["slanted", "a one"]
+    assert SavedCase.objects.get(name="slanted").expected == [SEVEN]
+    assert AuditEntry.objects.filter(action="store.case.saved").count() == 2
+
+
+def test_one_key_of_the_person_asks_and_reaches_this_deployment_alone(as_ada, deployment, gateway):  # noqa: F811
+    page(as_ada, deployment, "run/")
+    page(as_ada, deployment, "run/")
+
+    assert len(set(gateway)) == 1
+    grant = Grant.objects.get(kind="test")
+    assert grant.scope == f"deployment:{deployment.pk}"
+
+
+def test_a_case_fills_the_form(as_ada, deployment):  # noqa: F811
+    address, target = f"/operations/{deployment.pk}/test/", {"HX-Target": "try-fields"}
+    empty, filled = (as_ada.get(address + query, headers=target) for query in ("", "?case=shipped-0"))
+    assert "[3" not in empty.text
+    assert "[3" in filled.text
+
+
+def test_what_cannot_be_saved_says_why_and_keeps_the_table(as_ada, deployment):  # noqa: F811
+    page(as_ada, deployment, "save/", case_name="twice", expect="nothing")
+    again = page(as_ada, deployment, "save/", case_name="twice", expect="nothing")
+    nameless = page(as_ada, deployment, "save/", case_name=" ", expect="nothing")
+
+    assert (again.status_code, nameless.status_code) == (422, 422)
+    assert "There is a case “twice” already." in again.text
+    assert "shipped" in again.text
+    assert "Give the case a name" in nameless.text
+
+
+def test_saved_cases_ship_with_a_new_version_of_the_same_model(as_ada, deployment, ada, digits, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("apps.catalog.services.package_version", lambda version, by: None)
+    with pytest.raises(Conflict, match="no saved case"):
+        services.ship_cases(deployment.version, by=ada)
+    services.save_case(digits, name="slanted", inputs=[INPUT], expected=[SEVEN], by=ada)
+
+    made = services.ship_cases(deployment.version, by=ada)
+
+    with objects.open_object(made.source_manifest["cases.json"]["sha256"]) as stream:
+        assert [case["name"] for case in json.loads(stream.read())] == ["shipped", "slanted"]
+    assert made.number == "2.0.1"
+    assert made.source_manifest.keys() - {"cases.json"} == deployment.version.source_manifest.keys() - {
+        "cases.json"
+    }
+
+
+def test_who_does_not_build_it_sees_and_changes_nothing(as_cy, deployment, digits, cy):  # noqa: F811
+    assert page(as_cy, deployment).status_code in {403, 404}
+    with pytest.raises(NotAllowed):
+        services.save_case(digits, name="x", inputs=[INPUT], expected=[], by=cy)
+
+
+def test_rest_saves_runs_and_removes(as_ada, deployment, gateway):  # noqa: F811
+    body = {"capability": "digits", "name": "by rest", "inputs": [INPUT], "expected": [SEVEN]}
+    made = as_ada.post("/api/v1/saved-cases/", body, content_type="application/json")
+    bad = as_ada.post(
+        "/api/v1/saved-cases/",
+        {**body, "name": "b", "inputs": [{**INPUT, "data": [1]}]},
+        content_type="application/json",
+    )
+    ran = as_ada.post(
+        "/api/v1/saved-cases/run/", {"deployment": deployment.pk}, content_type="application/json"
+    )
+    gone = as_ada.delete(f"/api/v1/saved-cases/{made.json()['id']}/")
+
+    assert (made.status_code, bad.status_code, ran.status_code, gone.status_code) == (201, 422, 200, 204)
+    assert [(one["name"], one["status"]) for one in ran.json()] == [
+        ("by rest", "passed"),
+        ("shipped", "passed"),
+    ]
+    assert not SavedCase.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "apart"),
+    [
+        ([1.0, 2.0], [1.0, 2.5], 0.5),
+        ([1, 2], [1, 2], 0.0),
+        (["a"], ["b"], float("inf")),
+    ],
+)
+def test_how_far_two_answers_lie_apart(left, right, apart):
+    kind = "BYTES" if isinstance(left[0], str) else "FP64"
+    one, other = (
+        {"name": "y", "datatype": kind, "shape": [len(left)], "data": data} for data in (left, right)
+    )
+    assert difference(read_json(one), read_json(other)) == apart
+
+
+def test_tensors_that_cannot_be_are_refused(digits, ada, db):
+    with pytest.raises(Invalid, match="shape"):
+        services.save_case(digits, name="x", inputs=[{**INPUT, "data": [1]}], expected=[], by=ada)
