@@ -72,12 +72,20 @@ class Room:
 def room_of(
     capability: Capability, layer: str, *, size: int, begins: int | None, but: int | None = None
 ) -> Room:
-    """Where a plan would stand: where it asks to, else at the first place that is free."""
+    """Where a plan would stand: where it asks to, else at the first place that nobody has or plans to have.
+
+    Where other drafts leave no place, the first one that nobody has: whoever starts first gets it.
+    """
     there = taken(capability, layer, but=but)
-    mine = (
-        room_for(size, [place for place, _row in there]) if begins is None else Slice(begins, begins + size)
-    )
-    return Room(mine, there)
+    if begins is not None:
+        return Room(Slice(begins, begins + size), there)
+    had = [place for place, _row in there]
+    return Room(room_for(size, [*had, *_planned(capability, layer, but=but)]) or room_for(size, had), there)
+
+
+def _planned(capability: Capability, layer: str, *, but: int | None) -> list[Slice]:
+    drafts = Experiment.objects.filter(capability=capability, layer=layer, status=Experiment.Status.DRAFT)
+    return [Slice(row.begins, row.ends) for row in drafts.exclude(pk=but or 0)[:MOST_SHOWN]]
 
 
 def layers_of(capability: Capability) -> list[str]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from apps.compute.models import Job
 from apps.compute.policy import may_submit_job
@@ -16,6 +15,7 @@ from apps.compute.services import cancel_job, end_job, submit_job
 from apps.core import audit, background, objects
 from apps.core.errors import Conflict, Invalid, NotAllowed, PortalError
 from apps.core.policy import require
+from apps.core.telling import say as _
 from apps.datasets.selectors import version_by_name
 from apps.workbench import halving, mounted
 from apps.workbench.blueprints import Blueprint

@@ -112,6 +112,22 @@ def test_how_attempts_ended_is_said_in_the_readers_language(compiled_messages, c
     assert Job.objects.get(pk=job.pk).shown_result is None
 
 
+def test_who_cancelled_a_job_is_told_by_name_in_the_readers_language(compiled_messages, ada, radio, fake):
+    User.objects.filter(pk=ada.pk).update(first_name="Ada", last_name="Byron")
+    ada.refresh_from_db()
+    waiting, running = submit(radio, ada, "run"), submit(radio, ada, "run")
+    attempts.start_job(running.pk)
+
+    for job in (waiting, running):
+        cancel_job(Job.objects.get(pk=job.pk), by=ada)
+    run(Job.objects.get(pk=running.pk))
+
+    for job in Job.objects.all():
+        assert (job.status, job.reason) == ("cancelled", "cancelled by Ada Byron")
+        with translation.override("zh-hans"):
+            assert job.reason_words == "由 Ada Byron 取消"
+
+
 def test_attempts_end(ada, radio, fake):
     job = run(submit(radio, ada, "false", max_attempts=2))
 

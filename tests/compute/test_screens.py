@@ -44,7 +44,7 @@ def test_stop_asks_once_and_ends_the_job(new_page):
     page.click("dialog[open] button.btn-danger")
 
     expect(page.locator("#job-state")).to_contain_text("Cancelled", timeout=READY_WITHIN_MS)
-    expect(page.locator("#job-state")).to_contain_text("cancelled by dev")
+    expect(page.locator("#job-state")).to_contain_text("cancelled by Wei Chen")
 
 
 def test_job_goes_on_when_the_worker_is_killed(stack):

@@ -85,6 +85,11 @@ def test_a_finding_limits_what_an_arm_may_get(digits, ada, ole, production, chal
     start_experiment(create_experiment(digits, asked(size=40), by=ada), by=ole)
 
 
+def test_drafts_stand_beside_one_another_until_there_is_no_room(digits, ada, production, challenger):
+    drafts = [create_experiment(digits, asked(name=f"Draft {n}", size=40), by=ada) for n in range(3)]
+    assert [(draft.begins, draft.ends) for draft in drafts] == [(0, 40), (40, 80), (0, 40)]
+
+
 def test_slices_of_one_layer_do_not_overlap_and_other_layers_do_not_care(running, digits, ada, ole):
     beside = create_experiment(digits, asked(name="Beside"), by=ada)
     assert (beside.begins, beside.ends) == (50, 100)

@@ -56,7 +56,8 @@ def engine(monkeypatch):
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> dict[str, bytes]:
     """The package of a model that does what its input says."""
-    source = tmp_path_factory.mktemp("hostile")
+    source = tmp_path_factory.mktemp("source") / "hostile"
+    source.mkdir()
     (source / "model.py").write_text(MODEL)
     signature = {"inputs": [{"name": "what", **TENSOR}], "outputs": [{"name": "said", **TENSOR}]}
     (source / "signature.json").write_text(json.dumps(signature))

@@ -72,11 +72,26 @@ def test_an_answer_is_kept_with_the_input_and_asked_again(as_ada, deployment, ga
 
     ran = page(as_ada, deployment, "run/")
 
-    assert "1 of 3 failed" in ran.text
+    assert "1 of 3 did not pass" in ran.text
     assert "class is 7; expected is 1." in ran.text
     assert [case.name for case in SavedCase.objects.order_by("pk")] == ["slanted", "a one"]
     assert SavedCase.objects.get(name="slanted").expected == [SEVEN]
     assert AuditEntry.objects.filter(action="store.case.saved").count() == 2
+
+
+def test_nobody_waits_for_a_deployment_that_does_not_answer(as_ada, deployment, digits, ada, monkeypatch):  # noqa: F811
+    asked: list[str] = []
+    monkeypatch.setattr(
+        adapters, "infer", lambda *args, **facts: asked.append("") or Answer(503, {"detail": "no copy"})
+    )
+    services.save_case(digits, name="first", inputs=[INPUT], expected=[SEVEN], by=ada)
+
+    ran = page(as_ada, deployment, "run/")
+
+    assert len(asked) == 1
+    assert "no copy" in ran.text
+    assert "Not asked: the one before it got no answer." in ran.text
+    assert "2 of 2 did not pass" in ran.text
 
 
 def test_one_key_of_the_person_asks_and_reaches_this_deployment_alone(as_ada, deployment, gateway):  # noqa: F811
@@ -104,6 +119,17 @@ def test_what_cannot_be_saved_says_why_and_keeps_the_table(as_ada, deployment): 
     assert "There is a case “twice” already." in again.text
     assert "shipped" in again.text
     assert "Give the case a name" in nameless.text
+
+
+def test_what_is_sensitive_is_not_kept(deployment, digits, ada):
+    signature = deployment.version.signature
+    secret = {**signature, "inputs": [{**signature["inputs"][0], "sensitive": True}]}
+    Version.objects.filter(pk=deployment.version_id).update(signature=secret)
+
+    with pytest.raises(Invalid, match="image is sensitive"):
+        services.save_case(digits, name="x", inputs=[INPUT], expected=[SEVEN], by=ada)
+
+    assert not SavedCase.objects.exists()
 
 
 def test_saved_cases_ship_with_a_new_version_of_the_same_model(as_ada, deployment, ada, digits, monkeypatch):  # noqa: F811

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from django.db import models, transaction
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from apps.compute import environments, ledger
 from apps.compute.engines.base import Mount, Resources
@@ -21,7 +20,8 @@ from apps.compute.selectors import capacity
 from apps.core import audit, background, events, objects, secrets
 from apps.core.errors import Invalid
 from apps.core.policy import require
-from apps.core.telling import spoken
+from apps.core.telling import kept, spoken
+from apps.core.telling import say as _
 from apps.core.urns import urn
 from apps.requests.notifications import notify
 
@@ -110,7 +110,8 @@ def cancel_job(job: Job, *, by: User) -> Job:
     Raises NotAllowed, StaleWrite.
     """
     require(may_cancel_job(by, job))
-    return _cancel(job, by, _("cancelled by %(name)s") % {"name": by.get_username()})
+    name = by.get_full_name() or by.get_username()
+    return _cancel(job, by, _("cancelled by %(name)s") % {"name": name})
 
 
 def end_job(job: Job, *, reason: str) -> Job:
@@ -119,17 +120,15 @@ def end_job(job: Job, *, reason: str) -> Job:
 
 
 def _cancel(job: Job, by: User | None, reason: str) -> Job:
+    words, told = kept(reason)
     with transaction.atomic():
         now = timezone.now()
+        facts = {"reason": words, "result": {"told": told} if told else None, "cancel_requested_at": now}
         if job.status == Job.Status.QUEUED:
-            Job.lifecycle.move(
-                job, "cancelled", by=by, reason=reason, cancel_requested_at=now, finished_at=now
-            )
+            Job.lifecycle.move(job, "cancelled", by=by, finished_at=now, **facts)
             finished(job)
         else:
-            Job.objects.filter(pk=job.pk, status__in=Job.ACTIVE).update(
-                cancel_requested_at=now, reason=reason
-            )
+            Job.objects.filter(pk=job.pk, status__in=Job.ACTIVE).update(**facts)
             audit.record("compute.job.cancel_requested", job, by=by)
             job.cancel_requested_at = now
             transaction.on_commit(lambda: background.enqueue("compute.watch_job", job.pk, priority=0))

@@ -51,10 +51,10 @@ class OnDeploymentSerializer(Serializer[None]):
 
 
 class OutcomeSerializer(Serializer[Any]):
-    """How one case went: passed, failed, or answered where nothing is expected."""
+    """How one case went: passed, failed, answered where nothing is expected, or skipped."""
 
     name = serializers.CharField()
-    status = serializers.ChoiceField(choices=["passed", "failed", "answered"])
+    status = serializers.ChoiceField(choices=["passed", "failed", "answered", "skipped"])
     message = serializers.CharField()
     difference = serializers.FloatField(allow_null=True)
     took_ms = serializers.FloatField()

@@ -92,7 +92,7 @@ def _context(
         "groups": groups,
         "lines": lines,
         "ran": any(line.outcome for line in lines),
-        "failed": sum(1 for line in lines if line.outcome and line.outcome.status == "failed"),
+        "failed": sum(1 for line in lines if line.outcome and line.outcome.status in {"failed", "skipped"}),
         "may_ship": may_add_version(user, deployment.capability)
         and any(line.case["saved"] and line.case["expected"] for line in lines),
         "has_example": not lines and _has_example(deployment),
