@@ -191,6 +191,27 @@ def test_how_far_two_answers_lie_apart(left, right, apart):
     assert difference(read_json(one), read_json(other)) == apart
 
 
-def test_tensors_that_cannot_be_are_refused(digits, ada, db):
-    with pytest.raises(Invalid, match="shape"):
-        services.save_case(digits, name="x", inputs=[{**INPUT, "data": [1]}], expected=[], by=ada)
+@pytest.mark.parametrize("outputs", ["", "{", "[1]", '{"name": 1}', '[{"name": []}]', '[{"data": [7]}]'])
+@pytest.mark.parametrize("expect", ["answer", "label"])
+def test_an_answer_that_nobody_gave_is_not_kept(as_ada, deployment, outputs, expect):  # noqa: F811
+    saved = page(as_ada, deployment, "save/", case_name="x", expect=expect, label="1", outputs=outputs)
+    assert saved.status_code == 422
+    assert not SavedCase.objects.exists()
+
+
+@pytest.mark.parametrize("wrong", [{"data": [1]}, {"data": None}, {"shape": "x"}, {"datatype": "FP1"}])
+def test_tensors_that_cannot_be_are_refused(digits, ada, db, wrong):
+    with pytest.raises(Invalid, match="image"):
+        services.save_case(digits, name="x", inputs=[{**INPUT, **wrong}], expected=[], by=ada)
+
+
+def test_values_that_would_follow_as_bytes_are_refused(digits, ada, db):
+    binary = {"name": "image", "datatype": "FP32", "shape": [1], "parameters": {"binary_data_size": 4}}
+    with pytest.raises(Invalid, match="has no data"):
+        services.save_case(digits, name="x", inputs=[binary], expected=[], by=ada)
+
+
+def test_an_answer_that_cannot_be_read_fails_the_case(as_ada, deployment, monkeypatch):  # noqa: F811
+    broken = {"outputs": [{**SEVEN, "shape": [2]}]}
+    monkeypatch.setattr(adapters, "infer", lambda *args, **facts: Answer(200, broken))
+    assert "shape [2]" in page(as_ada, deployment, "run/").text

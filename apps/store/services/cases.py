@@ -73,13 +73,10 @@ def save_case(
         raise Invalid(_("Give the case a name of 1 to 100 characters."), fields={"name": _("is missing")})
     if not isinstance(tolerance, int | float) or not 0 <= tolerance < math.inf:
         raise Invalid(_("The tolerance is a number from 0."), fields={"tolerance": _("is no such number")})
-    try:
-        read = [*map(read_json, inputs)], [*map(read_json, expected)]
-    except InvalidTensor as error:
-        raise Invalid(str(error)) from error
-    if not read[0]:
+    if not inputs:
         raise Invalid(_("The case has no input."), fields={"inputs": _("is missing")})
-    if hidden := sorted(_sensitive(capability) & {tensor.name for tensor in [*read[0], *read[1]]}):
+    named = {tensor.name for tensor in [*_read(inputs), *_read(expected)]}
+    if hidden := sorted(_sensitive(capability) & named):
         raise Invalid(
             _("%(names)s is sensitive and is not kept. Ship cases with made-up values in cases.json instead.")
             % {"names": ", ".join(hidden)}
@@ -105,6 +102,20 @@ def save_case(
             fields={"name": _("is taken")},
         ) from error
     return case
+
+
+def _read(documents: Sequence[Any]) -> list[Tensor]:
+    """Tensors with their values in JSON. Raises Invalid with what is wrong."""
+    try:
+        tensors = [read_json(document) for document in documents]
+    except InvalidTensor as error:
+        raise Invalid(str(error)) from error
+    for tensor in tensors:
+        if tensor.values is None:
+            raise Invalid(
+                _("The tensor %(name)s has no data; send its values as a list.") % {"name": tensor.name}
+            )
+    return tensors
 
 
 def _sensitive(capability: Capability) -> set[str]:
@@ -207,7 +218,10 @@ def _verdict(case: Mapping[str, Any], answer: adapters.Answer) -> tuple[str, str
         return "failed", answer.error or _("No answer."), None
     if not case.get("expected"):
         return "answered", "", None
-    given = {output["name"]: read_json(output) for output in answer.body.get("outputs", [])}
+    try:
+        given = {tensor.name: tensor for tensor in map(read_json, answer.body.get("outputs", []))}
+    except InvalidTensor as error:
+        return "failed", str(error), None
     tolerance, worst = float(case.get("tolerance", DEFAULT_TOLERANCE)), 0.0
     for expected in map(read_json, case["expected"]):
         if expected.name not in given:

@@ -148,19 +148,25 @@ def _expected(deployment: Deployment, posted: dict[str, str]) -> list[dict[str, 
     expect, signature = posted.get("expect", "nothing"), deployment.version.signature
     if expect == "nothing":
         return []
-    try:
-        outputs = json.loads(posted.get("outputs", ""))
-    except ValueError as error:
-        raise Invalid(_("The answer to save is not there. Ask once more, then save.")) from error
-    if expect == "answer" and isinstance(outputs, list):
+    outputs = _outputs(posted.get("outputs", ""))
+    if expect == "answer":
         return outputs
-    value = expected_of(signature, posted.get("label", ""))
-    found = [
-        {**output, "data": [value[output["name"]]]} for output in outputs if value and output["name"] in value
-    ]
+    value = expected_of(signature, posted.get("label", "")) or {}
+    found = [{**output, "data": [value[output["name"]]]} for output in outputs if output["name"] in value]
     if not found:
         raise Invalid(_("Choose the right answer."), fields={"label": _("is missing")})
     return found
+
+
+def _outputs(text: str) -> list[dict[str, Any]]:
+    try:
+        given = json.loads(text)
+    except ValueError:
+        given = None
+    outputs = [output for output in given if isinstance(output, dict)] if isinstance(given, list) else []
+    if not outputs or not all(isinstance(output.get("name"), str) for output in outputs):
+        raise Invalid(_("The answer to save is not there. Ask once more, then save."))
+    return outputs
 
 
 @require_POST
