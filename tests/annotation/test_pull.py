@@ -238,6 +238,7 @@ def test_almost_equal_inputs_are_one_task_and_a_share_is_labelled_by_itself(
     logged([5.0, 2.0])
     rule = add_rule(project, by=ada, kind="random")
 
+    monkeypatch.setattr(pulling, "_AUDITED", 0.0)
     pulling.pull(rule)
     monkeypatch.setattr(pulling, "_AUDITED", 1.0)
     logged([1.0002, 2.0])
