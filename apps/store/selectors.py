@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,13 +15,13 @@ from apps.accounts.selectors import teams_of
 from apps.catalog.models import Capability, Version
 from apps.catalog.policy import may_build
 from apps.catalog.selectors import listed_capabilities
-from apps.core import objects
 from apps.core.errors import NotFound
 from apps.core.paging import keyset
 from apps.core.search import Hit
 from apps.gateway.models import Grant
 from apps.instances.models import Deployment, TrafficWeight
 from apps.requests.models import Step
+from apps.store.cases import shipped_cases
 from apps.store.models import (
     Batch,
     Change,
@@ -38,13 +37,13 @@ from apps.store.models import (
 )
 from apps.store.policy import PROVIDERS, SUBSCRIBERS, may_offer, may_see_subscription, may_take_bundle
 from apps.store.search import Search, find
+from atrium.package import CASES
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
     from apps.accounts.models import User
 
-_CASES = "cases.json"
 _LARGEST_CASES = 4_000_000
 _MOST_CASES = 12
 
@@ -346,12 +345,10 @@ def get_demand(pk: int) -> Demand:
 
 def cases_of(version: Version | None) -> list[dict[str, Any]]:
     """The first cases that ship with a version; empty when there are none or they are very large."""
-    entry = (version.manifest or {}).get(_CASES) if version else None
-    if not entry or entry["size"] > _LARGEST_CASES or not objects.exists(entry["sha256"]):
+    entry = (version.manifest or {}).get(CASES) if version else None
+    if version is None or not entry or entry["size"] > _LARGEST_CASES:
         return []
-    with objects.open_object(entry["sha256"]) as stream:
-        cases = json.loads(stream.read())
-    return cases[:_MOST_CASES] if isinstance(cases, list) else []
+    return shipped_cases(version)[:_MOST_CASES]
 
 
 def bundled_versions(user: User, capability: Capability, versions: Iterable[Version]) -> set[int]:
