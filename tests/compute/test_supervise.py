@@ -11,7 +11,7 @@ import pytest
 
 from apps.compute.engines.base import EngineError, File, Workload
 from apps.compute.engines.local import LocalEngine
-from apps.compute.engines.shim import read_json
+from apps.compute.engines.shim import marked, read_json
 
 from .conftest import ROOT, wait_ended, wait_for
 
@@ -53,6 +53,34 @@ def test_killed_supervisor_takes_its_workload_with_it_and_is_noticed(local_engin
     observed = wait_for(lambda: (o := local_engine.observe("w1")).ended and o)
     assert (observed.state, observed.reason) == ("lost", "its supervisor process was killed")
     wait_for(lambda: not running_with("sleep\x0061.25"))
+
+
+@pytest.fixture
+def early() -> str:
+    """An id that no other run of the tests has: what carries its mark is looked for on the whole machine."""
+    return f"early-{os.getpid()}-{time.monotonic_ns()}"
+
+
+@pytest.mark.parametrize("after_ms", [0, 1, 2, 4, 8, 16])
+def test_supervisor_killed_right_at_the_start_leaves_nothing_behind(local_engine, early, after_ms):
+    local_engine.start(Workload(early, ["sleep", "60"]))
+    supervisor = read_json(str(local_engine.root / early / "status.json"))["shim"][0]
+    time.sleep(after_ms / 1000)
+
+    os.kill(supervisor, signal.SIGKILL)
+
+    wait_for(lambda: local_engine.observe(early).ended)
+    assert marked(early) == []
+    time.sleep(0.2)  # nor does anything start now
+    assert marked(early) == []
+
+
+def test_workload_removed_right_at_its_start_leaves_nothing_behind(local_engine, early):
+    local_engine.start(Workload(early, ["sleep", "60"]))
+
+    local_engine.remove(early)
+
+    assert marked(early) == []
 
 
 def test_another_process_observes_and_stops_what_runs(local_engine):

@@ -290,12 +290,12 @@ class LocalEngine:
             status = shim.read_json(path)
             if "finished_at" in status:
                 return status
-            facts = shim.read_json(str(folder / "launch.json"))
             child = status.get("child")
             if child and shim.is_alive(child, status.get("boot")):
                 shim.send(child[0], 9)
-            if not facts.get("fenced"):
-                shim.kill_marked(folder.name, _mark(folder))
+            # Fenced or not: bubblewrap binds its inner process to the outer one, and that to the supervisor, only
+            # some milliseconds after each has started.
+            shim.kill_marked(folder.name, _mark(folder))
             killed = gettext_noop("its supervisor process was killed")
             never = gettext_noop("its supervisor process never started")
             why = shim.said(killed if status else never)

@@ -35,6 +35,7 @@ REPORT_S = 2.0
 FILTER_AT = 9
 HEALTHY_S = 60.0
 BACKOFF_S = (0.5, 30.0)
+STRAYS_END_WITHIN_S = 2.0
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
 MB = 1 << 20
@@ -131,14 +132,25 @@ def marked(workload_id: str) -> list[int]:
 
 
 def kill_marked(workload_id: str, folder: str) -> None:
-    """End what a weakly fenced workload left behind; `folder` keeps another instance's namesakes apart."""
-    for pid in marked(workload_id):
-        try:
-            with open(f"/proc/{pid}/environ", "rb") as handle:
-                if f"ATRIUM_FOLDER={folder}".encode() in handle.read().split(b"\0"):
-                    os.kill(pid, signal.SIGKILL)
-        except OSError:
-            continue
+    """End what a workload left behind; `folder` keeps another instance's namesakes apart.
+
+    Looks again until nothing is found: what was just killed may have made one more before.
+    """
+    until = time.monotonic() + STRAYS_END_WITHIN_S
+    while strays := [pid for pid in marked(workload_id) if _belongs(pid, folder)]:
+        for pid in strays:
+            send(pid, signal.SIGKILL)
+        if time.monotonic() > until:
+            return
+        time.sleep(0.01)
+
+
+def _belongs(pid: int, folder: str) -> bool:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as handle:
+            return f"ATRIUM_FOLDER={folder}".encode() in handle.read().split(b"\0")
+    except OSError:
+        return False
 
 
 class Log:
@@ -231,17 +243,24 @@ class Shim:
     # -- one run ------------------------------------------------------------------------------------
 
     def spawn(self) -> None:
-        """Start the workload's command in its fence."""
+        """Start the workload's command in its fence, once the status file knows its process."""
         reading, writing = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(reading, False)
+        known, tell = os.pipe2(os.O_CLOEXEC)
         self.child = os.fork()
         if not self.child:
+            os.close(tell)
+            if not os.read(known, 1):  # nobody would find it
+                os._exit(127)
             self._become(writing)
+        os.close(known)
         os.close(writing)
         self.pipe, self.child_since, self.verdict = reading, time.time(), {}
         self.say(
             state="running", pid=self.child, child=[self.child, start_ticks(self.child)], reason="", told=None
         )
+        os.write(tell, b"1")
+        os.close(tell)
 
     def _become(self, writing: int) -> None:
         try:
@@ -456,7 +475,9 @@ class Shim:
         self.kill()
 
     def kill(self) -> None:
-        """Kill everything of the run. In a fence the first process takes the whole namespace with it."""
+        """Kill everything of the run. In a fence the first process takes the whole namespace with it, unless it is
+        so new that nothing binds them yet: `live` looks for what is left.
+        """
         if not self.launch["fenced"]:
             for pid in tree(self.child)[1:]:
                 send(pid, signal.SIGKILL)
@@ -514,8 +535,7 @@ class Shim:
             self.on_stop(signal.SIGTERM, None)
         while not self.stopping:
             code, number = self.run()
-            if not self.launch["fenced"]:
-                kill_marked(self.launch["id"], self.launch["folder"])
+            kill_marked(self.launch["id"], self.launch["folder"])
             if self._is_over(code, number):
                 return
             self._back_off(code, number)
