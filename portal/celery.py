@@ -10,6 +10,7 @@ from celery.signals import setup_logging, task_postrun, task_prerun, worker_read
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 app = Celery("portal")
+app.steps["consumer"].add("portal.listening:Listening")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 # Celery's own rule closes the database connection around every task: a login for each of some ten tasks a second.
 app.conf.CELERY_DB_REUSE_MAX = sys.maxsize

@@ -53,6 +53,11 @@ def preparation(user: User) -> Preparation | None:
     )
 
 
+def where(slug: str) -> str:
+    """What is being done on a sample that is not there yet, in words."""
+    return next((_part(sample)[1] for sample in unfinished() if sample.slug == slug), "")
+
+
 def _part(sample: Sample) -> tuple[float, str, str, str]:
     """How far (0-1), what is being done, a status word, and where it can be watched."""
     data = DatasetVersion.objects.filter(dataset__slug=sample.slug).order_by("number").first()

@@ -173,8 +173,10 @@ def test_pages_work_after_a_kill_of_valkey(instance):
     instance.wait_until_up(BACK_WITHIN_S)
     assert consumer.get("/").ok
     worker = instance.process("worker")
-    time.sleep(1)
-    assert instance.process("worker") == worker, "the worker reconnects by itself"
+    spoken = "SELECT at FROM core_heartbeat WHERE part = 'worker'"
+    before = rows(instance, spoken)
+    wait_for(lambda: rows(instance, spoken) > before)
+    assert instance.process("worker") == worker, "the worker reconnects by itself and goes on"
 
 
 def test_after_a_kill_of_the_supervisor_the_next_start_adopts_what_runs(instance):

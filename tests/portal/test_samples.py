@@ -14,7 +14,7 @@ from apps.core.urns import urn
 from apps.datasets.services import create_version as create_dataset_version
 from portal.samples import retries
 from portal.samples.people import PASSWORD, PEOPLE, make_people
-from portal.samples.progress import preparation
+from portal.samples.progress import preparation, where
 from portal.samples.steps import SAMPLES, Work, be_packaged
 from tests.factories import make_capability, make_dataset, make_version, put_files
 
@@ -85,7 +85,7 @@ def test_a_sample_whose_packaging_failed_says_when_it_is_tried_again_and_is(unpa
 
     assert "(attempt 1 of 6), tried again in 5 s: the index does not answer" in waiting.message
     assert shown.failed
-    assert shown.message == waiting.message
+    assert shown.message == waiting.message == where("digits")
     assert version.status == "failed"
 
     fail(version, timezone.now() - timedelta(seconds=6))

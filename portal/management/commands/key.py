@@ -16,6 +16,7 @@ from apps.store.models import Plan
 from apps.store.policy import SUBSCRIBERS
 from apps.store.selectors import teams_to_subscribe_for
 from apps.store.services import issue_key, revoke_key, subscribe
+from portal.samples.progress import where
 from portal.samples.steps import unfinished
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Command(BaseCommand):
                 raise CommandError(f"there is no published capability “{slug}”")
             if time.monotonic() > deadline:
                 raise CommandError(
-                    f"the sample “{slug}” is still being made after {WAIT_S} s; look at /store/"
+                    f"the sample “{slug}” is still being made after {WAIT_S} s: {where(slug)}; look at /store/"
                 )
             if not told:
                 print(f"the sample “{slug}” is still being made, waiting …", file=sys.stderr)
