@@ -19,7 +19,7 @@ from apps.core.api import IdempotencyMixin
 from apps.core.errors import Invalid, NotFound
 from apps.core.policy import require
 from apps.gateway.selectors import get_call
-from apps.releases import bypass, findings, history, replays, reruns, rollout, signing
+from apps.releases import bypass, conclusions, findings, history, replays, reruns, rollout, signing
 from apps.releases.blockers import blockers_of
 from apps.releases.dossier import export_dossier
 from apps.releases.models import Bypass, Policy, Release, Replay, Rerun
@@ -27,6 +27,7 @@ from apps.releases.policy import may_see_releases
 from apps.releases.preview import preview
 from apps.releases.selectors import (
     bypasses_visible_to,
+    conclusions_of,
     policies_visible_to,
     releases_visible_to,
     replays_visible_to,
@@ -36,6 +37,7 @@ from apps.releases.serializers import (
     BlockerSerializer,
     BypassSerializer,
     CommentSerializer,
+    ConclusionSerializer,
     ConditionalSigningSerializer,
     FindingSerializer,
     MomentSerializer,
@@ -166,6 +168,30 @@ class ReleaseViewSet(
     def promote(self, request: Request, pk: str | None = None) -> Response:
         """Go to the next stage."""
         return self._act(rollout.promote)
+
+    @extend_schema(methods=["GET"], responses=ConclusionSerializer(many=True))
+    @extend_schema(methods=["POST"], request=ConclusionSerializer, responses=ConclusionSerializer)
+    @action(detail=True, methods=["get", "post"], pagination_class=None)
+    def conclusions(self, request: Request, pk: str | None = None) -> Response:
+        """Stages that were concluded on replayed calls, since subscribers object; a second person has to agree."""
+        release, user = self.get_object(), cast("User", request.user)
+        if request.method == "POST":
+            asked = _read(ConclusionSerializer, request)
+            made = conclusions.ask_to_conclude(release, by=user, **asked)
+            return Response(ConclusionSerializer(made).data, status=status.HTTP_201_CREATED)
+        return Response(ConclusionSerializer(conclusions_of(release), many=True).data)
+
+    @extend_schema(request=PasswordSerializer)
+    @action(detail=True, methods=["post"], url_path="conclusions/agree")
+    def agree_to_conclude(self, request: Request, pk: str | None = None) -> Response:
+        """The second person: the stage is passed, and the release goes on."""
+        return self._act(conclusions.agree_to_conclude, **_read(PasswordSerializer, request))
+
+    @extend_schema(request=None)
+    @action(detail=True, methods=["post"], url_path="conclusions/withdraw")
+    def withdraw_conclusion(self, request: Request, pk: str | None = None) -> Response:
+        """Take back what nobody has agreed to."""
+        return self._act(conclusions.withdraw_conclusion)
 
     @extend_schema(request=None)
     @action(detail=True, methods=["post"])
@@ -305,6 +331,13 @@ class ReplayViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
         """The subscriber keeps the old version for as long as the policy says."""
         by, told = cast("User", request.user), _read(CommentSerializer, request)
         return Response(self._told(replays.object_to(self.get_object(), by=by, **told)))
+
+    @extend_schema(request=CommentSerializer)
+    @action(detail=True, methods=["post"], url_path="ask-again")
+    def ask_again(self, request: Request, pk: str | None = None) -> Response:
+        """The provider asks who objects to look again; the objection holds until they consent."""
+        by, told = cast("User", request.user), _read(CommentSerializer, request)
+        return Response(self._told(replays.ask_anew(self.get_object(), by=by, **told)))
 
 
 class RerunViewSet(

@@ -24,7 +24,7 @@ class ReleasesConfig(AppConfig):
         from apps.requests import kinds
 
         statuses.register("wait", "clock", "asked")
-        statuses.register("good", "circle-check", "consented", "same", "success")
+        statuses.register("good", "circle-check", "consented", "same", "success", "agreed")
         statuses.register("bad", "hand-stop", "objected", "different")
         statuses.register("idle", "clock-off", "lapsed", "ended")
         statuses.register("wait", "arrows-move-horizontal", "moved")

@@ -15,7 +15,7 @@ from apps.evaluation.selectors import content_of, latest_report, latest_suite
 from apps.releases import replays
 from apps.releases.content import present_digest
 from apps.releases.findings import EVERYTHING, most_percent
-from apps.releases.models import Release, Replay
+from apps.releases.models import Conclusion, Release, Replay
 from apps.releases.rollout import active_stage
 from apps.requests.services import who_can_still_decide
 
@@ -108,7 +108,10 @@ def _of_release(release: Release) -> list[Blocker]:
         objecting = release.replays.filter(status=Replay.Status.OBJECTED).count()
         if objecting and any(each.code == "samples" for each in found):
             words = _("Calls of subscribers who object go to the old version and do not count here: %(n)d.")
-            found.append(Blocker("objections", words % {"n": objecting}, page))
+            found.append(Blocker("objections", words % {"n": objecting}, f"{page}#objections"))
+            if Conclusion.objects.filter(stage__release=release, status=Conclusion.Status.ASKED).exists():
+                words = _("A second person has to agree that the stage is concluded on replayed calls.")
+                found.append(Blocker("conclusion", words, f"{page}#objections"))
         return found
     if release.status == Release.Status.ROLLED_BACK:
         return [

@@ -45,7 +45,8 @@ def content_of(report: Report, policy: Policy) -> dict[str, Any]:
 def _replay_of(policy: Policy) -> dict[str, Any]:
     if not policy.replay_calls:
         return {}
-    return {name: getattr(policy, name) for name in ("replay_calls", "consent_hours", "pin_days")}
+    told = {name: getattr(policy, name) for name in ("replay_calls", "consent_hours", "pin_days")}
+    return told | ({"replays_stand_in": True} if policy.replays_stand_in else {})
 
 
 def digest_of(content: dict[str, Any]) -> str:

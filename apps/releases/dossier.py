@@ -21,6 +21,7 @@ from apps.core.urns import urn
 from apps.releases.content import content_of
 from apps.releases.models import Release
 from apps.releases.replays import counted
+from apps.releases.selectors import conclusions_of
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -52,6 +53,7 @@ def _files(release: Release) -> dict[str, bytes]:
         "findings.json": _findings(release),
         "stages.json": _stages(release),
         "replays.json": _replays(release),
+        "conclusions.json": _conclusions(release),
         "audit.json": _audit(release),
     }
     return {name: orjson.dumps(told, option=_INDENTED) for name, told in documents.items()} | {
@@ -125,8 +127,27 @@ def _replays(release: Release) -> list[dict[str, Any]]:
             "answered_by": row.answered_by.username if row.answered_by else None,
             "answered_at": row.answered_at,
             "comment": row.comment,
+            "asked_anew_at": row.asked_anew_at,
+            "asked_anew_for": row.asked_anew_for,
         }
         for row in rows
+    ]
+
+
+def _conclusions(release: Release) -> list[dict[str, Any]]:
+    """Stages that two people concluded on replayed calls, or asked to."""
+    return [
+        {
+            "stage": row.stage.weight,
+            "reason": row.reason,
+            "status": row.status,
+            "evidence": row.evidence,
+            "asked_by": row.asked_by.username,
+            "asked_at": row.asked_at,
+            "settled_by": row.settled_by.username if row.settled_by else None,
+            "settled_at": row.settled_at,
+        }
+        for row in conclusions_of(release)
     ]
 
 

@@ -23,6 +23,7 @@ from apps.gateway.models import Call, Grant
 from apps.gateway.selectors import outcomes_of
 from apps.instances.models import Replica
 from apps.releases import business, load, means
+from apps.releases.differences import Compared
 from apps.releases.judgement import Counts
 from apps.releases.models import Release, Stage, StageMinute
 from apps.releases.shares import shares_of
@@ -281,6 +282,36 @@ def _complaints(calls: Wanted) -> dict[int, tuple[int, int]]:
             calls.parameters,
         )
         return {pk: (wrong, only) for pk, wrong, only in cursor.fetchall()}
+
+
+def replayed(stage: Stage, release: Release) -> Counts:
+    """The candidate's answers to the logged calls of all subscribers, and how many of them would be bad ones here.
+
+    One without an answer is bad; one whose answer is not in the log yet does not count.
+    """
+    assert stage.started_at is not None
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT count(*), count(*) FILTER (
+                WHERE r.outcome = 'failed' OR c.latency_ms > %(slow_ms)s OR {NO_NUMBER.format(table="c.")}
+            )
+            FROM releases_replayedcall r
+            JOIN releases_replay p ON p.id = r.replay_id AND p.release_id = %(release)s
+            LEFT JOIN gateway_call c
+            ON c.request_id = r.answer_id AND c.at >= %(since)s AND c.deployment_id = %(candidate)s
+            WHERE r.outcome = 'failed' OR r.outcome = ANY(%(answered)s) AND c.request_id IS NOT NULL
+            """,  # noqa: S608  our own words
+            {
+                "release": release.pk,
+                "since": stage.started_at - CLOCKS,
+                "candidate": release.deployment_id,
+                "slow_ms": stage.slow_ms or float("inf"),
+                "answered": [str(each) for each in Compared],
+            },
+        )
+        calls, bad = cursor.fetchone()
+    return Counts(calls, bad)
 
 
 def measure(stage: Stage, metric: business.Metric, candidate: int, baseline: int) -> means.Means:

@@ -41,6 +41,21 @@ class SignForm(forms.Form):
     )
 
 
+class ConclusionForm(forms.Form):
+    """Why a stage can be concluded on replayed calls, with the password as proof of who says so."""
+
+    reason = forms.CharField(
+        label=_("Why can it be concluded without these calls?"),
+        max_length=4000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    password = forms.CharField(
+        label=_("Your password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+
+
 class SignerRow(forms.Form):
     """How many of a role sign."""
 
@@ -145,6 +160,14 @@ class PolicyForm(forms.Form):
         max_value=365,
         initial=30,
         required=False,
+    )
+    replays_stand_in = forms.BooleanField(
+        label=_("Two people may conclude the last stage on replayed calls when subscribers object"),
+        required=False,
+        help_text=_(
+            "Calls of who objects stay with the old version. Where they are the only ones, the stage would wait for "
+            "ever; replayed calls must then rule out the rise that it asks about."
+        ),
     )
     deadline_days = forms.IntegerField(label=_("Days to sign"), min_value=1, max_value=365, initial=14)
     four_eyes = forms.BooleanField(label=_("Each signature by another person"), required=False, initial=True)

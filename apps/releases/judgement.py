@@ -165,6 +165,42 @@ def judge_shadow(candidate: Counts, baseline: Counts, *, calls: int, alpha: floa
     return Judgement(Outcome.SUCCESS, evidence, calls, 0, Reason(Code.MIRRORED_FINE))
 
 
+@dataclass(frozen=True)
+class Ruled:
+    """What replayed calls rule out: with 95 % at most `most` of all calls go badly, a probability.
+
+    `missing` more that go well would bring it to the `worse_by` that was asked about; 0: they rule it out.
+    """
+
+    most: float
+    missing: int
+
+
+def rule_out(replayed: Counts, *, worse_by: float, alpha: float = ALPHA) -> Ruled:
+    """Whether logged calls, asked again, rule out that so many more go badly. What runs now answered all of them, so
+    every bad answer is a rise. The exact bound of Clopper and Pearson (1934), for a number of calls that was fixed
+    before the first was asked.
+    """
+    needed = max(replayed.calls, least_replayed(worse_by, bad=replayed.bad, alpha=alpha))
+    return Ruled(_most(replayed.bad, replayed.calls, alpha), needed - replayed.calls)
+
+
+@lru_cache(maxsize=256)
+def least_replayed(worse_by: float, *, bad: int = 0, alpha: float = ALPHA) -> int:
+    """The calls among which `bad` bad ones still rule out a rise by `worse_by`; found by halving."""
+    low, high = bad, max(1, 2 * bad)
+    while _most(bad, high, alpha) > worse_by:
+        low, high = high, high * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _most(bad, middle, alpha) <= worse_by else (middle, high)
+    return high
+
+
+def _most(bad: int, calls: int, alpha: float) -> float:
+    return float(special.betaincinv(bad + 1, calls - bad, 1 - alpha)) if bad < calls else 1.0
+
+
 def hours_left(missing: int, calls: int, elapsed_s: float) -> float | None:
     """Hours until `missing` more calls have come at the pace of the `calls` in `elapsed_s` seconds; None unknown."""
     if not calls or elapsed_s <= 0:

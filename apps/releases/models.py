@@ -49,6 +49,9 @@ class Policy(models.Model):
     )
     consent_hours = models.PositiveSmallIntegerField(_("hours for subscribers to object"), default=72)
     pin_days = models.PositiveSmallIntegerField(_("days that who objects keeps the old version"), default=30)
+    replays_stand_in = models.BooleanField(
+        _("replayed calls may stand in for calls that stay away because subscribers object"), default=False
+    )
     promote_by_gate = models.BooleanField(
         _("go to the next stage without a person when the evidence is a success"), default=False
     )
@@ -315,6 +318,40 @@ class Bypass(models.Model):
         return f"{self.version}"
 
 
+class Conclusion(models.Model):
+    """A stage whose calls stay away since subscribers object, concluded by two people on what replayed calls showed.
+
+    `evidence` is what was known when it was asked for, and again when the second person agreed.
+    """
+
+    class Status(models.TextChoices):
+        ASKED = "asked", _("Waiting for a second person")
+        AGREED = "agreed", _("Agreed")
+        WITHDRAWN = "withdrawn", _("Withdrawn")
+
+    lifecycle = Lifecycle(asked={"agreed", "withdrawn"}, agreed=set(), withdrawn=set())
+
+    stage = models.ForeignKey(Stage, on_delete=models.CASCADE, related_name="conclusions")
+    reason = models.TextField()
+    evidence = models.JSONField(default=dict)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.ASKED)
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField(auto_now_add=True)
+    settled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("conclusion of a stage")
+        verbose_name_plural = _("conclusions of stages")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["stage"], condition=models.Q(status="asked"), name="conclusion_one_asked"
+            )
+        ]
+
+
 class Replay(models.Model):
     """One subscriber's last calls, asked again of a candidate, and what the subscriber says of the differences."""
 
@@ -352,6 +389,11 @@ class Replay(models.Model):
     )
     answered_at = models.DateTimeField(null=True)
     comment = models.TextField(_("comment"), blank=True)
+    asked_anew_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    asked_anew_at = models.DateTimeField(null=True)
+    asked_anew_for = models.TextField(blank=True, help_text="What the provider says to an objection.")
 
     class Meta:
         verbose_name = _("replay")

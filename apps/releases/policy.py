@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.utils import timezone
 
 from apps.accounts.models import Role
 from apps.accounts.policy import may_act_as
-from apps.core.policy import Verdict, deny
+from apps.core.policy import Verdict, allow, deny
 from apps.core.telling import say as _
 from apps.evaluation.gates import Verdict as Gates
 from apps.instances.models import Deployment
 from apps.instances.policy import may_deploy
-from apps.releases.models import Bypass, Finding, Release, Replay, Stage
+from apps.releases.judgement import rule_out
+from apps.releases.models import Bypass, Conclusion, Finding, Release, Replay, Stage
 from apps.requests.policy import may_decide
 from apps.store.policy import may_use_keys
 
 EVERYTHING = 100
+ASKED_ANEW_EVERY = timedelta(days=1)
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
     from apps.catalog.models import Capability, Version
     from apps.evaluation.models import Report
+    from apps.releases.judgement import Counts
 
 
 def may_see_releases(actor: User, capability: Capability) -> Verdict:
@@ -85,6 +91,11 @@ def may_promote(
             if (stage.evidence.get("load") or {}).get("outcome") == "undecided"
             else _("The stage has not been judged yet.")
         )
+    return _may_go_on(limit, after, unanswered) and may_steer(actor, release)
+
+
+def _may_go_on(limit: int | None, after: int, unanswered: int) -> Verdict:
+    """What stands in the way of the next share, whatever the evidence of the present one says."""
     if limit is not None and after > limit:
         return deny(
             _("A finding limits this release to %(most)d %% of the traffic. QA has to close it first.")
@@ -97,7 +108,83 @@ def may_promote(
             )
             % {"n": unanswered}
         )
-    return may_steer(actor, release)
+    return allow()
+
+
+def _may_conclude(
+    release: Release,
+    stage: Stage | None,
+    *,
+    objecting: int,
+    replayed: Counts,
+    limit: int | None,
+    after: int,
+    unanswered: int,
+) -> Verdict:
+    """Whether replayed calls may stand in for those that the stage lacks. They never outweigh what real calls said."""
+    if release.status != Release.Status.ROLLING or stage is None:
+        return deny(_("There is no stage under way."))
+    if not objecting:
+        return deny(_("Nobody objects, so the calls of this stage are still to come."))
+    if not release.policy.replays_stand_in:
+        return deny(
+            _("The policy of this release does not let replayed calls stand in for calls that stay away.")
+        )
+    if stage.outcome == "success":
+        return deny(_("The evidence of this stage is a success. It can be promoted."))
+    if stage.outcome == "failure":
+        return deny(_("The evidence of this stage speaks against the candidate."))
+    if (stage.evidence.get("load") or {"outcome": "success"})["outcome"] != "success":
+        return deny(_("The load of its servers is being measured; that takes a minute."))
+    if (stage.evidence.get("metric") or {"outcome": "success"})["outcome"] != "success":
+        return deny(_("The business metric of this stage needs real calls; replayed ones get no feedback."))
+    missing = rule_out(replayed, worse_by=stage.worse_by).missing
+    if missing:
+        return deny(
+            _(
+                "Replayed calls that were answered badly: %(bad)d of %(calls)d. It takes %(missing)d more good ones to"
+                " rule out the rise that this stage asks about."
+            )
+            % {"bad": replayed.bad, "calls": replayed.calls, "missing": missing}
+        )
+    return _may_go_on(limit, after, unanswered)
+
+
+def may_ask_to_conclude(actor: User, release: Release, stage: Stage | None, **facts: Any) -> Verdict:
+    """An operator, where callers stay away since they object and the replayed calls say enough.
+
+    `facts` are `objecting` subscribers, the `replayed` calls, and those of `may_promote`.
+    """
+    return may_steer(actor, release) and _may_conclude(release, stage, **facts)
+
+
+def may_agree_to_conclude(
+    actor: User, release: Release, conclusion: Conclusion, stage: Stage | None, **facts: Any
+) -> Verdict:
+    """QA or another operator, never who asked or the version's author."""
+    if conclusion.status != Conclusion.Status.ASKED:
+        return deny(_("This conclusion is %(status)s.") % {"status": conclusion.get_status_display().lower()})
+    if actor.pk == conclusion.asked_by_id:
+        return deny(_("A second person has to agree."))
+    if actor.pk == release.version.created_by_id:
+        return deny(_("The version's author cannot agree to it."))
+    return may_settle_conclusion(actor, release) and _may_conclude(release, stage, **facts)
+
+
+def may_settle_conclusion(actor: User, release: Release) -> Verdict:
+    """Operators and QA."""
+    return may_act_as(actor, release.capability.team, Role.QA, Role.OPERATOR)
+
+
+def may_ask_anew(actor: User, replay: Replay) -> Verdict:
+    """An operator of the provider, of who objects, while the release is in gray; once a day."""
+    if replay.release.status not in (Release.Status.ROLLING, Release.Status.PAUSED):
+        return deny(_("The release is %(status)s.") % {"status": replay.release.get_status_display().lower()})
+    if replay.status != Replay.Status.OBJECTED:
+        return deny(_("This subscriber does not object."))
+    if replay.asked_anew_at is not None and timezone.now() < replay.asked_anew_at + ASKED_ANEW_EVERY:
+        return deny(_("This subscriber was asked again less than a day ago."))
+    return may_steer(actor, replay.release)
 
 
 def may_answer_replay(actor: User, replay: Replay) -> Verdict:

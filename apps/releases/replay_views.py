@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from apps.core.errors import NotFound
+from apps.core.errors import Invalid, NotFound
 from apps.core.paging import keyset
 from apps.releases import charts, replays
 from apps.releases.models import Replay, ReplayedCall
@@ -80,8 +80,10 @@ def _figures(counts: dict[str, int]) -> dict[str, Any]:
 @login_required
 @require_POST
 def answer(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
-    """Consent or object."""
+    """Consent or object; the provider asks who objects to look again."""
     found = get_replay(pk, user=cast("User", request.user))
+    if verb == "ask-again":
+        return _ask_again(request, found)
     if verb not in _VERBS:
         raise NotFound(_("A subscriber consents or objects."))
     _VERBS[verb](found, by=cast("User", request.user), comment=request.POST.get("comment", ""))
@@ -93,3 +95,13 @@ def answer(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     else:
         messages.success(request, _("Thank you. The new version may answer your calls."))
     return redirect("releases:replay", pk)
+
+
+def _ask_again(request: HttpRequest, found: Replay) -> HttpResponse:
+    try:
+        replays.ask_anew(found, by=cast("User", request.user), comment=request.POST.get("comment", ""))
+    except Invalid as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, _("Asked. Until they consent their calls stay with the old version."))
+    return redirect("releases:detail", found.release_id)

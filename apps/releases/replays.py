@@ -19,7 +19,7 @@ from django.utils import timezone
 from apps.accounts.models import Role, User
 from apps.accounts.selectors import users_with
 from apps.core import audit
-from apps.core.errors import NotAllowed, Unavailable
+from apps.core.errors import Invalid, NotAllowed, Unavailable
 from apps.core.policy import require
 from apps.core.telling import kept
 from apps.core.telling import say as _
@@ -29,7 +29,7 @@ from apps.gateway.selectors import usage as usage_of
 from apps.instances.pins import end_pins, pin_caller
 from apps.releases.again import NotAskable, ask_again, line_to
 from apps.releases.models import Release, Replay, ReplayedCall
-from apps.releases.policy import may_answer_replay
+from apps.releases.policy import may_answer_replay, may_ask_anew
 from apps.requests.services import notify
 from apps.store.models import Subscription
 from apps.store.policy import SUBSCRIBERS
@@ -255,6 +255,32 @@ def object_to(replay: Replay, *, by: User, comment: str = "") -> Replay:
     pin_caller(release.capability, replay.subscription.pool, release.baseline, until=until, by=by)
     _answer(replay, Replay.Status.OBJECTED, by, comment)
     _tell_operators(replay, by)
+    return replay
+
+
+@transaction.atomic
+def ask_anew(replay: Replay, *, by: User, comment: str) -> Replay:
+    """The provider asks who objects to look again, and says what speaks for it. The objection holds until they consent.
+
+    Raises NotAllowed, at most once a day for one subscriber; Invalid without words.
+    """
+    replay = _locked(replay)
+    require(may_ask_anew(by, replay))
+    words = comment.strip()[:2000]
+    if not words:
+        raise Invalid(_("Say why they should look again."), fields={"comment": _("is empty")})
+    replay.asked_anew_by, replay.asked_anew_at, replay.asked_anew_for = by, timezone.now(), words
+    replay.save(update_fields=["asked_anew_by", "asked_anew_at", "asked_anew_for"])
+    audit.record(
+        "releases.replay.asked_anew", replay.release, by=by, team=replay.subscription.team.slug, comment=words
+    )
+    told = {"who": replay.release.capability.team.name, "version": replay.release.version}
+    notify(
+        people_of(replay),
+        lambda: _("%(who)s asks you to look at %(version)s again") % told,
+        url=reverse("releases:replay", args=[replay.pk]),
+        body=words,
+    )
     return replay
 
 

@@ -30,7 +30,7 @@ from apps.instances.services import deploy_version, set_shadow, set_weights, sto
 from apps.releases import judging, reasons, replays
 from apps.releases.findings import most_percent
 from apps.releases.judgement import Outcome
-from apps.releases.models import Bypass, Release, Stage
+from apps.releases.models import Bypass, Conclusion, Release, Stage
 from apps.releases.policy import may_promote, may_steer
 from apps.releases.reasons import Code, Reason
 from apps.releases.shares import Shares, shares_of
@@ -54,7 +54,7 @@ def start_rollout(release: Release, *, by: User) -> Release:
 
     Raises NotAllowed when the signature does not hold, Conflict when another release is in gray.
     """
-    release = _locked(release)
+    release = locked_release(release)
     require(may_steer(by, release))
     require(may_take_production_traffic(release.version))
     if Release.objects.filter(capability=release.capability, status__in=UNDER_WAY).exists():
@@ -110,7 +110,7 @@ def _check_findings(release: Release, *, alone: bool) -> None:
 @transaction.atomic
 def adopt(release: Release, deployment: Deployment, baseline: Deployment | None) -> None:
     """Take over what an emergency bypass brought into production, now that it is signed."""
-    release = _locked(release)
+    release = locked_release(release)
     Release.lifecycle.move(release, Release.Status.ROLLING, by=None, baseline=baseline, deployment=deployment)
     _finish(release, by=None)
 
@@ -247,7 +247,7 @@ def _judge(release: Release, stage: Stage) -> None:
         after = next_weight(release)
         if after > most_percent(release) or (after == FULL and replays.waiting(release)):
             return
-        _leave(release, stage, by=None)
+        leave_stage(release, stage, by=None)
     elif found.judgement.outcome is Outcome.SUCCESS and before != Outcome.SUCCESS:
         told = {"version": release.version, "weight": stage.weight}
         _call_operators(
@@ -262,9 +262,18 @@ def next_weight(release: Release) -> int:
     return following.weight if following is not None else FULL
 
 
-def _leave(release: Release, stage: Stage, *, by: User | None) -> None:
-    Stage.lifecycle.move(stage, Stage.Status.PASSED, by=by, ended_at=timezone.now())
+def leave_stage(release: Release, stage: Stage, *, by: User | None) -> None:
+    """The stage is passed and the next one begins. Whoever calls has locked the release and asked its policy."""
+    _end_stage(stage, Stage.Status.PASSED, by=by)
     _enter_next(release, by=by)
+
+
+def _end_stage(stage: Stage, status: str, *, by: User | None) -> None:
+    """It is over, and so is the question whether it could be concluded without its calls."""
+    now = timezone.now()
+    Stage.lifecycle.move(stage, status, by=by, ended_at=now)
+    for asked in stage.conclusions.filter(status=Conclusion.Status.ASKED):
+        Conclusion.lifecycle.move(asked, Conclusion.Status.WITHDRAWN, by=by, settled_by=by, settled_at=now)
 
 
 def _finish(release: Release, *, by: User | None) -> None:
@@ -279,7 +288,7 @@ def _finish(release: Release, *, by: User | None) -> None:
 @transaction.atomic
 def promote(release: Release, *, by: User) -> Release:
     """Go to the next stage. Raises NotAllowed while the evidence of this one is no success."""
-    release = _locked(release)
+    release = locked_release(release)
     stage = active_stage(release)
     limit, after = most_percent(release), next_weight(release)
     unanswered = replays.waiting(release)
@@ -288,14 +297,14 @@ def promote(release: Release, *, by: User) -> Release:
     if release.version.status == Version.Status.RETIRED:
         raise Conflict(_("The version was taken out of use; it goes back by itself."))
     assert stage is not None
-    _leave(release, stage, by=by)
+    leave_stage(release, stage, by=by)
     return release
 
 
 @transaction.atomic
 def pause(release: Release, *, by: User) -> Release:
     """Keep the present shares; nothing is judged or promoted until it is resumed."""
-    release = _locked(release)
+    release = locked_release(release)
     require(may_steer(by, release))
     Release.lifecycle.move(release, Release.Status.PAUSED, by=by)
     return release
@@ -304,7 +313,7 @@ def pause(release: Release, *, by: User) -> Release:
 @transaction.atomic
 def resume(release: Release, *, by: User) -> Release:
     """Go on where it was paused."""
-    release = _locked(release)
+    release = locked_release(release)
     require(may_steer(by, release))
     require(may_take_production_traffic(release.version))
     Release.lifecycle.move(release, Release.Status.ROLLING, by=by)
@@ -314,7 +323,7 @@ def resume(release: Release, *, by: User) -> Release:
 @transaction.atomic
 def roll_back(release: Release, *, by: User, reason: str = "") -> Release:
     """Give all the traffic back to what ran before: model, code and environment together, in one step."""
-    release = _locked(release)
+    release = locked_release(release)
     require(may_steer(by, release))
     if release.status == Release.Status.RELEASED and release.baseline is None:
         raise Conflict(_("Nothing ran before this version, so there is nothing to go back to."))
@@ -331,7 +340,7 @@ def _back(release: Release, *, by: User | None, reason: Reason | str) -> None:
         set_weights(release.capability, {release.baseline.pk: FULL}, by=None, going_back=True)
     for stage in release.stages.filter(status__in=[Stage.Status.ACTIVE, Stage.Status.PENDING]):
         ended = Stage.Status.FAILED if stage.status == Stage.Status.ACTIVE else Stage.Status.SKIPPED
-        Stage.lifecycle.move(stage, ended, by=by, ended_at=timezone.now())
+        _end_stage(stage, ended, by=by)
     kept = reasons.fields(reason)
     Release.lifecycle.move(release, Release.Status.ROLLED_BACK, by=by, ended_at=timezone.now(), **kept)
     replays.end(release, by=by)
@@ -395,7 +404,8 @@ def _call_operators(release: Release, title: Callable[[], str]) -> None:
     notify(people, title, url=f"/releases/{release.pk}/")
 
 
-def _locked(release: Release) -> Release:
+def locked_release(release: Release) -> Release:
+    """The release as it is now, locked until the transaction ends."""
     return (
         Release.objects.select_for_update(of=("self",))
         .select_related("deployment", "baseline", "capability__team", "version", "policy")

@@ -15,7 +15,7 @@ from apps.core.errors import NotFound
 from apps.core.models import AuditEntry
 from apps.core.urns import urn
 from apps.gateway.selectors import calls, grants_of
-from apps.releases.models import Bypass, Policy, Release, Replay, Rerun
+from apps.releases.models import Bypass, Conclusion, Policy, Release, Replay, Rerun
 from apps.requests.selectors import waiting_for
 
 if TYPE_CHECKING:
@@ -41,6 +41,12 @@ def releases_visible_to(user: User) -> QuerySet[Release]:
     )
 
 
+def conclusions_of(release: Release) -> QuerySet[Conclusion]:
+    """Stages of a release that two people concluded on replayed calls, or were asked to; at most a few."""
+    found = Conclusion.objects.filter(stage__release=release)
+    return found.select_related("stage", "asked_by", "settled_by").order_by("pk")[:100]
+
+
 def bypasses_visible_to(user: User) -> QuerySet[Bypass]:
     """Emergency bypasses of the person's teams."""
     found = Bypass.objects.filter(capability__team__in=teams_of(user, *_VIEWERS))
@@ -60,6 +66,7 @@ def replays_visible_to(user: User) -> QuerySet[Replay]:
         "subscription__team",
         "subscription__plan",
         "answered_by",
+        "asked_anew_by",
     )
 
 

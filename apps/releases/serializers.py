@@ -10,6 +10,7 @@ from apps.catalog.models import Version
 from apps.core.serializers import ModelSerializer, Serializer
 from apps.releases.models import (
     Bypass,
+    Conclusion,
     Finding,
     Policy,
     Release,
@@ -53,6 +54,21 @@ class FindingSerializer(ModelSerializer[Finding]):
         model = Finding
         fields = ["id", "text", "most_percent", "raised_by", "raised_at", "closed_at", "resolution"]
         read_only_fields = ["raised_at", "closed_at", "resolution"]
+
+
+class ConclusionSerializer(ModelSerializer[Conclusion]):
+    stage = serializers.IntegerField(source="stage.weight", read_only=True)
+    password = serializers.CharField(write_only=True, trim_whitespace=False)
+    asked_by = serializers.CharField(source="asked_by.username", read_only=True)
+    settled_by = serializers.CharField(source="settled_by.username", read_only=True, default=None)
+
+    class Meta:
+        model = Conclusion
+        fields = [
+            "id", "stage", "reason", "password", "evidence", "status", "asked_by", "asked_at", "settled_by",
+            "settled_at",
+        ]  # fmt: skip
+        read_only_fields = ["evidence", "status", "asked_at", "settled_at"]
 
 
 class ReleaseSerializer(ModelSerializer[Release]):
@@ -133,7 +149,7 @@ class ReplaySerializer(ModelSerializer[Replay]):
         model = Replay
         fields = [
             "id", "release", "capability", "version", "subscription", "team", "status", "deadline", "counts",
-            "answered_by", "answered_at", "comment",
+            "answered_by", "answered_at", "comment", "asked_anew_at", "asked_anew_for",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -164,8 +180,8 @@ class PolicySerializer(ModelSerializer[Policy]):
         model = Policy
         fields = [
             "id", "capability", "team", "number", "signers", "stages", "metric", "four_eyes", "deputies",
-            "shadow_calls", "replay_calls", "consent_hours", "pin_days", "deadline_days", "promote_by_gate",
-            "created_at",
+            "shadow_calls", "replay_calls", "consent_hours", "pin_days", "replays_stand_in", "deadline_days",
+            "promote_by_gate", "created_at",
         ]  # fmt: skip
         read_only_fields = ["number", "created_at"]
 

@@ -20,6 +20,7 @@ from apps.evaluation.selectors import latest_report
 from apps.releases import business, reasons
 from apps.releases.content import content_of, digest_of, present_digest
 from apps.releases.findings import raise_finding
+from apps.releases.judgement import least_replayed
 from apps.releases.models import Bypass, Policy, Release, Signature
 from apps.releases.policy import may_open_release, may_sign, may_write_policy
 from apps.releases.reasons import Code, Reason
@@ -120,6 +121,21 @@ def _metric_problems(stages: Any, metric: Any) -> list[str]:
     return []
 
 
+def _stand_in_problems(stages: Any, calls: int) -> list[str]:
+    """Whether the calls of one subscriber, replayed, could ever rule out the rise that the last stage asks about."""
+    if not stages or not 0 < float(stages[-1].get("worse_by", 0)) <= 0.5:
+        return []  # told elsewhere
+    if stages[-1].get("metric"):
+        return [_("the last stage asks for the business metric, which replayed calls cannot show")]
+    least = least_replayed(float(stages[-1]["worse_by"]))
+    if calls >= least:
+        return []
+    return [
+        _("replayed calls can stand in from %(least)d on; %(calls)d are replayed")
+        % {"least": least, "calls": calls}
+    ]
+
+
 def _replay_problems(stages: Any, calls: int, hours: int, days: int) -> list[str]:
     problems: list[str] = []
     if not stages:
@@ -149,6 +165,7 @@ def create_policy(
     replay_calls: int = 0,
     consent_hours: int = 72,
     pin_days: int = 30,
+    replays_stand_in: bool = False,
 ) -> Policy:
     """Make the capability's next release policy. Raises Invalid when nobody could ever sign under it."""
     require(may_write_policy(by, capability))
@@ -158,6 +175,8 @@ def create_policy(
     problems += _metric_problems(stages, metric)
     if replay_calls:
         problems += _replay_problems(stages, replay_calls, consent_hours, pin_days)
+    if replays_stand_in:
+        problems += _stand_in_problems(stages, replay_calls)
     if problems:
         raise Invalid("; ".join(problems), fields={"policy": "; ".join(problems)})
     # Somebody outside the signers is taken as the author; opening a release asks again about the real one.
@@ -181,6 +200,7 @@ def create_policy(
         replay_calls=replay_calls,
         consent_hours=consent_hours,
         pin_days=pin_days,
+        replays_stand_in=replays_stand_in,
         created_by=by,
     )
     audit.record("releases.policy.created", policy, by=by, number=policy.number)

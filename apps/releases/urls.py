@@ -12,6 +12,7 @@ urlpatterns = [
     path("releases/policy/<slug:slug>/", views.policy, name="policy"),
     path("releases/policy/<slug:slug>/preview/", views.preview_metric, name="preview-metric"),
     path("releases/<int:pk>/", views.detail, name="detail"),
+    path("releases/<int:pk>/conclusion/<slug:verb>/", views.conclude, name="conclude"),
     path("releases/emergency/", views.emergency, name="emergency"),
     path("releases/emergency/<int:pk>/<slug:verb>/", views.settle_bypass, name="settle-bypass"),
     path("releases/history/<slug:slug>/", past_views.production_history, name="history"),

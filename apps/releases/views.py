@@ -18,15 +18,16 @@ from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.evaluation.gates import HIGHER_IS_BETTER
 from apps.instances.models import Deployment
-from apps.releases import bypass, charts, findings, replays, rollout, signing
+from apps.releases import bypass, charts, conclusions, findings, replays, rollout, signing
 from apps.releases.blockers import blockers_of
 from apps.releases.content import content_of, present_digest
 from apps.releases.dossier import export_dossier
 from apps.releases.findings import most_percent
-from apps.releases.forms import BypassForm, PolicyForm, SignForm
-from apps.releases.models import Release, Replay, Stage
+from apps.releases.forms import BypassForm, ConclusionForm, PolicyForm, SignForm
+from apps.releases.models import Conclusion, Release, Replay, Stage
 from apps.releases.policy import (
     may_agree_to_bypass,
+    may_ask_anew,
     may_close_finding,
     may_promote,
     may_raise_finding,
@@ -39,6 +40,7 @@ from apps.releases.preview import preview
 from apps.releases.risk import risk_of
 from apps.releases.selectors import (
     bypasses_visible_to,
+    conclusions_of,
     production_history,
     releases_visible_to,
     versions_for_bypass,
@@ -55,7 +57,7 @@ PAGE_SIZE = 30
 MOST_SHOWN = 200
 _POLICY_FIELDS = (
     "signers", "stages", "metric", "shadow_calls", "replay_calls", "consent_hours", "pin_days", "deadline_days",
-    "four_eyes", "deputies", "promote_by_gate",
+    "replays_stand_in", "four_eyes", "deputies", "promote_by_gate",
 )  # fmt: skip
 _STEERING = {
     "start": rollout.start_rollout,
@@ -173,6 +175,7 @@ def _replays_of(release: Release) -> list[dict[str, Any]]:
 def _paper(user: User, release: Release) -> dict[str, object]:
     """What does not change while one looks: content, signatures, who can sign, history."""
     signable = may_sign(user, release)
+    standstill = conclusions.standstill_of(release, user=user)
     return {
         "content": content_of(release.report, release.policy),
         "intact": present_digest(release) == release.content_digest,
@@ -182,6 +185,15 @@ def _paper(user: User, release: Release) -> dict[str, object]:
         ],
         "may_raise": may_raise_finding(user, release),
         "blockers": blockers_of(release.version),
+        "standstill": standstill,
+        "anew": [
+            {"row": each, "may_ask": may_ask_anew(user, each)}
+            for each in (standstill.objecting if standstill else [])
+        ],
+        "conclude_form": ConclusionForm()
+        if standstill and standstill.may_ask and not standstill.asked
+        else None,
+        "concluded": [row for row in conclusions_of(release) if row.status == Conclusion.Status.AGREED],
         "signatures": release.signatures.select_related("user", "instead_of").order_by("pk"),
         "may_sign": signable,
         "form": SignForm() if signable else None,
@@ -301,6 +313,31 @@ def close_finding(request: HttpRequest, pk: int, finding: int) -> HttpResponse:
         raise NotFound(_("This release has no finding %(pk)d.") % {"pk": finding})
     findings.close_finding(found, by=cast("User", request.user), resolution=request.POST.get("comment", ""))
     messages.success(request, _("Closed."))
+    return redirect("releases:detail", pk)
+
+
+@login_required
+@require_POST
+def conclude(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
+    """Ask to conclude the stage on replayed calls, agree to it as the second person, or take it back."""
+    release, user = _release_of(request, pk), cast("User", request.user)
+    try:
+        if verb == "ask":
+            form = ConclusionForm(request.POST)
+            if not form.is_valid():
+                raise Invalid(_("Give the reason and your password."))
+            conclusions.ask_to_conclude(release, by=user, **form.cleaned_data)
+            messages.success(request, _("Asked. A second person has to agree before anything moves."))
+        elif verb == "agree":
+            conclusions.agree_to_conclude(release, by=user, password=request.POST.get("password", ""))
+            messages.success(request, _("The stage is passed; the release goes on."))
+        elif verb == "withdraw":
+            conclusions.withdraw_conclusion(release, by=user)
+            messages.success(request, _("Withdrawn."))
+        else:
+            raise NotFound(_("A stage is asked to be concluded, agreed to, or that is withdrawn."))
+    except Invalid as error:
+        messages.error(request, error.message)
     return redirect("releases:detail", pk)
 
 
