@@ -20,11 +20,11 @@ from django.db import connection, transaction
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
-from apps.gateway import overloads, partitions, payloads, rollups
+from apps.gateway import feedback, overloads, partitions, payloads, rollups
 from apps.gateway.dataplane import segments
 from apps.gateway.dataplane.sealing import plain
 from apps.gateway.histogram import bucket
-from apps.gateway.models import SEALED_VALUES, Grant, Outcome, Segment
+from apps.gateway.models import SEALED_VALUES, Segment
 from apps.gateway.sealed import with_steps
 from atrium.oip import InvalidTensor, Tensor, decode_request, decode_response, write_json
 
@@ -169,7 +169,7 @@ def _commit(name: str, position: int, records: list[segments.Record]) -> None:
     _copy(calls)
     _add_usage(calls)
     overloads.note(record.facts for record in calls)
-    _add_feedback([record.facts for record in records if record.facts["kind"] == "feedback"])
+    feedback.hear(feedback.from_log(record.facts for record in records if record.facts["kind"] == "feedback"))
     row.position, row.rows = records[-1].end, row.rows + len(records)
     row.save(update_fields=["position", "rows"])
 
@@ -337,23 +337,6 @@ def _write_last_used(used: dict[int, float]) -> None:
             "WHERE g.id = u.id AND (g.last_used_at IS NULL OR g.last_used_at < to_timestamp(u.at))",
             [pks, [used[pk] for pk in pks]],
         )
-
-
-def _add_feedback(items: list[dict[str, Any]]) -> None:
-    known = set(Grant.objects.filter(pk__in={item["grant"] for item in items}).values_list("pk", flat=True))
-    Outcome.objects.bulk_create(
-        Outcome(
-            request_id=item["request_id"],
-            kind=Outcome.Kind.FEEDBACK,
-            correct=item["correct"],
-            expected=item["expected"],
-            comment=item["comment"],
-            grant_id=item["grant"],
-            at=datetime.fromtimestamp(item["at"], UTC),
-        )
-        for item in items
-        if item["grant"] in known
-    )
 
 
 def _finish(path: Path, name: str, position: int) -> None:

@@ -313,3 +313,35 @@ class Outcome(models.Model):
     class Meta:
         verbose_name = _("outcome")
         verbose_name_plural = _("outcomes")
+
+
+class UncountedFeedback(models.Model):
+    """What somebody said with a key about a call, and why it does not count (`feedback`).
+
+    `next_at` is when a word whose call is not in the log yet is looked at again.
+    """
+
+    class Why(models.TextChoices):
+        WAITING = "waiting", _("Its call is not in the log yet")
+        FOREIGN = "foreign", _("The call is another caller's")
+        REPLACED = "replaced", _("The caller said something else later")
+        UNKNOWN = "unknown", _("There is no such call")
+
+    request_id = models.UUIDField(db_index=True)
+    correct = models.BooleanField(_("correct"), null=True)
+    expected = models.JSONField(_("expected"), null=True)
+    comment = models.TextField(_("comment"), blank=True)
+    grant = models.ForeignKey(Grant, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField()
+    why = models.CharField(_("why"), max_length=8, choices=Why.choices)
+    received_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    next_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("feedback that does not count")
+        verbose_name_plural = _("feedback that does not count")
+        indexes = [
+            models.Index(
+                fields=["next_at"], condition=models.Q(next_at__isnull=False), name="feedback_waiting"
+            ),
+        ]

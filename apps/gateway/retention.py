@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from django.db import connection
 
 from apps.catalog.models import Capability
-from apps.gateway import partitions, payloads
+from apps.gateway import feedback, partitions, payloads
 from apps.gateway.models import Call, DataKey, Outcome, Retention
 from apps.gateway.sealed import RENEWED_AFTER
 
@@ -50,6 +50,7 @@ def enforce(now: datetime, seconds: float = SECONDS) -> dict[str, int]:
     for pk in payloads.capabilities():
         before = now - timedelta(days=kept.get(pk, DAYS))
         done["bodies"] += payloads.forget(pk, before.astimezone(UTC).date())
+    feedback.forget(now)
     done["tables"] = len(partitions.drop_before((now - timedelta(days=max([DAYS, *kept.values()]))).date()))
     return done
 
@@ -61,7 +62,8 @@ def _delete_calls(capability_id: int, before: datetime, until: float) -> int:
             cursor.execute(
                 "WITH old AS (SELECT request_id, at FROM gateway_call WHERE capability_id = %s AND at < %s LIMIT %s), "
                 "said AS (DELETE FROM gateway_outcome o USING old WHERE o.request_id = old.request_id "
-                "         AND o.kind = %s) "
+                "         AND o.kind = %s), "
+                "apart AS (DELETE FROM gateway_uncountedfeedback f USING old WHERE f.request_id = old.request_id) "
                 "DELETE FROM gateway_call c USING old WHERE c.request_id = old.request_id AND c.at = old.at",
                 [capability_id, before, BATCH, Outcome.Kind.FEEDBACK],
             )

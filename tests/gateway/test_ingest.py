@@ -61,9 +61,9 @@ def facts(served, **changes) -> dict:
 def log(tmp_path):
     """Writes records to a segment as a gateway does: `log(record, …)`; the writer has let go of it."""
     folder = tmp_path / "calllog" / "0-abc"
-    folder.mkdir(parents=True)
 
     def write(*records: bytes, name: str = "000001.seg"):
+        folder.mkdir(parents=True, exist_ok=True)
         with (folder / name).open("ab") as file:
             file.write(b"".join(records))
         return folder / name
@@ -135,7 +135,6 @@ def test_a_kill_between_commit_and_delete_doubles_nothing(log, served):
     record = segments.pack(facts(served), REQUEST, ANSWER)
     path = log(record)
     ingest_once(log.folder)
-    path.parent.mkdir(exist_ok=True)
     log(record)  # as if it had not been deleted
 
     assert ingest_once(log.folder) == 0

@@ -15,6 +15,7 @@ from apps.core.errors import Invalid, NotAllowed
 from apps.core.models import AuditEntry
 from apps.gateway import partitions, payloads, retention
 from apps.gateway.dataplane import segments
+from apps.gateway.dataplane.call import new_id
 from apps.gateway.dataplane.sealing import Sealers, without_sensitive
 from apps.gateway.ingest import ingest_once
 from apps.gateway.models import Call, DataKey, Outcome
@@ -278,12 +279,14 @@ def test_calls_end_with_their_retention_and_take_bodies_feedback_and_keys_along(
     log, served, capability, ole, ada,  # noqa: F811
 ):  # fmt: skip
     now = time.time()
-    old = facts(served, at=now - 40 * 86400, limit=10)
+    stamp = f"{int((now - 40 * 86400) * 1000):012x}"
+    old = facts(served, id=f"{stamp[:8]}-{stamp[8:]}-7{new_id()[15:]}", at=now - 40 * 86400, limit=10)
     new = facts(served, at=now - 20 * 86400, limit=10)
     said = {"kind": "feedback", "at": now, "grant": served[2].pk, "request_id": old["id"], "correct": False,
             "expected": None, "comment": ""}  # fmt: skip
     log(*(segments.pack(each, REQUEST, ANSWER) for each in (old, new)), segments.pack(said))
     ingest_once(log.folder)
+    assert Outcome.objects.exists()
     DataKey.objects.update(created_at=timezone.now() - timedelta(days=40))
     make_key(capability)
 

@@ -12,7 +12,7 @@ from apps.gateway.dataplane.problems import Refused
 MOST = 1000
 COMMENT_CHARACTERS = 10_000
 EXPECTED_BYTES = 64 << 10
-FIELDS = {"request_id", "correct", "expected", "comment", "at"}
+FIELDS = {"request_id", "correct", "expected", "comment"}
 
 
 def parse(body: bytes) -> list[dict[str, Any]]:

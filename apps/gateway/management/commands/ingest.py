@@ -13,6 +13,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 
 from apps.core import heartbeats
+from apps.gateway import feedback
 from apps.gateway.digest import Digester
 from apps.gateway.ingest import ingest_once
 
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 PAUSE_SECONDS = 0.3
 BEAT_SECONDS = 10.0
 AWAY_SECONDS = 1.0
+HEAR_SECONDS = 1.0
 
 
 class Command(BaseCommand):
@@ -54,6 +56,7 @@ class Ingester:
         self._folder = folder
         self._digester = Digester()
         self._beat = 0.0
+        self._heard = 0.0
         self._total = 0
 
     def step(self) -> int:
@@ -62,6 +65,9 @@ class Ingester:
         digested = self._digester.digest_some()
         self._total += read
         now = time.monotonic()
+        if now - self._heard > HEAR_SECONDS or not self._heard:
+            self._heard = now
+            feedback.hear_waiting()
         if now - self._beat > BEAT_SECONDS or not self._beat:
             self._beat = now
             heartbeats.beat("ingest", records=self._total)
