@@ -20,7 +20,7 @@ from apps.annotation.selectors import setting_of
 from apps.core import audit, events
 from apps.core.errors import Invalid
 from apps.core.policy import require
-from apps.core.telling import kept
+from apps.core.telling import joined, kept
 from apps.core.telling import say as _
 
 if TYPE_CHECKING:
@@ -94,9 +94,9 @@ def add_tasks(project: Project, rows: Iterable[Any], *, by: User, keep_good: boo
 
 def broken_text(broken: list[tuple[int, str]]) -> str:
     """What is wrong with an upload, in words."""
-    listed = "; ".join(_("row %(n)d: %(why)s") % {"n": n, "why": why} for n, why in broken[:NAMED])
+    listed = joined(*(_("row %(n)d: %(why)s") % {"n": n, "why": why} for n, why in broken[:NAMED]), by="; ")
     more = len(broken) - NAMED
-    return listed + (_(" and %(n)d more") % {"n": more} if more > 0 else "")
+    return joined(listed, _(" and %(n)d more") % {"n": more} if more > 0 else "", by="")
 
 
 def _checked(number: int, row: Any, project: Project) -> tuple[Any, ...]:

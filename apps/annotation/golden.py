@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import Count, F, Q
 from django.utils import timezone
-from django.utils.translation import gettext as _
 from django.utils.translation import override
 
 from apps.annotation.estimate import Estimate, share
 from apps.annotation.label_types import type_named
 from apps.annotation.models import Annotation, Golden, Project, Task
+from apps.core.telling import Said, kept, spoken
+from apps.core.telling import say as _
 from apps.requests.services import notify
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
     from apps.annotation.label_types import LabelType
 
 MOST = 50
@@ -97,21 +100,29 @@ def retire_drifted(project: Project) -> int:
         asked[task] += 1
         wrong[task] += not good
     retired = 0
-    with override(project.created_by.language):
-        undone = project.golden_tasks.filter(retired_at=None).exclude(task__status=Task.Status.ACCEPTED)
-        retired += undone.update(retired_at=timezone.now(), reason=_("It is not accepted any more."))
-        for task, number in asked.items():
-            if number < FEWEST_ANSWERS or wrong[task] * 2 <= number:
-                continue
-            reason = _("%(wrong)d of %(n)d people answered otherwise.") % {"wrong": wrong[task], "n": number}
-            alive = project.golden_tasks.filter(task=task, retired_at=None)
-            if alive.update(retired_at=timezone.now(), reason=reason):
-                retired += 1
-                notify(
-                    [project.created_by],
-                    _("Golden task %(task)d of “%(project)s” rests: look at its label again.")
-                    % {"task": task, "project": project.name},
-                    url=f"/annotation/tasks/{task}/",
-                    body=reason,
-                )
+    undone = project.golden_tasks.filter(retired_at=None).exclude(task__status=Task.Status.ACCEPTED)
+    retired += _rest(undone, _("It is not accepted any more."))
+    for task, number in asked.items():
+        if number < FEWEST_ANSWERS or wrong[task] * 2 <= number:
+            continue
+        why = _("%(wrong)d of %(n)d people answered otherwise.") % {"wrong": wrong[task], "n": number}
+        if _rest(project.golden_tasks.filter(task=task, retired_at=None), why):
+            retired += 1
+            _tell_maker(project, task, why)
     return retired
+
+
+def _rest(goldens: QuerySet[Golden], why: Said) -> int:
+    words, told = kept(why)
+    return goldens.update(retired_at=timezone.now(), reason=words, told=told)
+
+
+def _tell_maker(project: Project, task: int, why: Said) -> None:
+    with override(project.created_by.language):
+        notify(
+            [project.created_by],
+            _("Golden task %(task)d of “%(project)s” rests: look at its label again.")
+            % {"task": task, "project": project.name},
+            url=f"/annotation/tasks/{task}/",
+            body=spoken(why.told),
+        )

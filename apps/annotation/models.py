@@ -215,6 +215,7 @@ class Golden(models.Model):
     made_at = models.DateTimeField(auto_now_add=True)
     retired_at = models.DateTimeField(null=True)
     reason = models.TextField(blank=True)
+    told = models.JSONField(default=dict, editable=False, help_text="What its reason is made of.")
 
     class Meta:
         verbose_name = _("golden task")
@@ -222,6 +223,11 @@ class Golden(models.Model):
         indexes = [
             models.Index(fields=["project"], condition=models.Q(retired_at__isnull=True), name="golden_alive")
         ]
+
+    @property
+    def why(self) -> str:
+        """Why it rests, in the reader's language."""
+        return sentence(self.reason, self.told)
 
 
 class Decision(models.Model):
@@ -373,6 +379,11 @@ class Transfer(models.Model):
     merged = models.PositiveIntegerField(default=0)
     broken = models.JSONField(default=list, help_text="[[row number, why], …], at most a thousand")
     reason = models.TextField(blank=True)
+    told = models.JSONField(
+        default=dict,
+        editable=False,
+        help_text="What its reason, and what is said of broken rows, is made of.",
+    )
     started_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     started_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True)
@@ -381,6 +392,16 @@ class Transfer(models.Model):
         verbose_name = _("transfer")
         verbose_name_plural = _("transfers")
         indexes = [models.Index(fields=["id"], condition=models.Q(status="waiting"), name="transfer_waiting")]
+
+    @property
+    def why(self) -> str:
+        """Why it failed, in the reader's language."""
+        return sentence(self.reason, self.told)
+
+    @property
+    def broken_rows(self) -> list[tuple[int, str]]:
+        """The rows that were left out and why, in the reader's language."""
+        return [(number, sentence(words, self.told)) for number, words in self.broken]
 
 
 class Retraining(models.Model):

@@ -256,6 +256,9 @@ class DecisionSerializer(ModelSerializer[Decision]):
 
 
 class TransferSerializer(ModelSerializer[Transfer]):
+    reason: Any = serializers.CharField(source="why", read_only=True)
+    broken: Any = serializers.ListField(source="broken_rows", read_only=True)
+
     class Meta:
         model = Transfer
         fields = [

@@ -13,8 +13,6 @@ from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
-from django.utils.translation import override
 
 from apps.annotation import adding
 from apps.annotation.formats import FORMATS
@@ -25,6 +23,8 @@ from apps.annotation.policy import may_manage
 from apps.core import audit, background, objects
 from apps.core.errors import Conflict, Invalid, NotFound, PortalError
 from apps.core.policy import require
+from apps.core.telling import Told, kept
+from apps.core.telling import say as _
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -106,15 +106,15 @@ def run(pk: int) -> None:
         with transaction.atomic():
             found = _locked(pk)
             if found is not None:
-                with override(found.started_by.language):
-                    (_write if found.direction == Transfer.Direction.EXPORT else _read)(found)
+                (_write if found.direction == Transfer.Direction.EXPORT else _read)(found)
     except (PortalError, OSError) as error:
+        words, told = kept(error.message if isinstance(error, PortalError) else str(error), most=5000)
         with transaction.atomic():
             found = _locked(pk)
             if found is not None:
                 log.warning("transfer %s failed: %s", pk, error)
                 Transfer.lifecycle.move(
-                    found, Transfer.Status.FAILED, by=None, reason=str(error)[:5000], ended_at=timezone.now()
+                    found, Transfer.Status.FAILED, by=None, reason=words, told=told, ended_at=timezone.now()
                 )
 
 
@@ -148,9 +148,15 @@ def _read(found: Transfer) -> None:
     with objects.open_object(found.sha256) as source:
         rows = FORMATS[found.format].read(source, _shape(project))
         added = adding.add_tasks(project, rows, by=found.started_by, keep_good=found.keep_good)
+    broken: list[tuple[int, str]] = []
+    told: dict[str, Told] = {}
+    for number, why in added.broken[:_NAMED]:
+        words, made_of = kept(why)
+        broken.append((number, words))
+        told |= made_of
     Transfer.lifecycle.move(
-        found, Transfer.Status.DONE, by=None, rows=added.tasks, merged=added.merged,
-        broken=added.broken[:_NAMED], ended_at=timezone.now(),
+        found, Transfer.Status.DONE, by=None, rows=added.tasks, merged=added.merged, broken=broken, told=told,
+        ended_at=timezone.now(),
     )  # fmt: skip
 
 

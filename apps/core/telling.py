@@ -58,11 +58,14 @@ def made_of(words: str) -> Told | str:
     return words.told if isinstance(words, Said) else str(words)
 
 
-def kept(words: str) -> tuple[str, dict[str, Told]]:
-    """The sentence in English and `told` beside it, as a row keeps them to be read with `sentence`."""
+def kept(words: str, *, most: int | None = None) -> tuple[str, dict[str, Told]]:
+    """The sentence in English and `told` beside it, as a row keeps them to be read with `sentence`.
+
+    `most` is how many characters the row holds; read in words it is whole all the same.
+    """
     if not isinstance(words, Said):
-        return str(words), {}
-    english = in_english(words.told)
+        return str(words)[:most], {}
+    english = in_english(words.told)[:most]
     return english, {english: words.told}
 
 

@@ -9,8 +9,11 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from apps.core.telling import in_english, sentence
+
 TIMEOUT_S = 1.0
 _THREADS = 8
+_MOST_BYTES = 16 << 10
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -38,20 +41,30 @@ def is_ready(path: str, timeout: float = TIMEOUT_S) -> bool:
 
 def words(path: str, timeout: float = TIMEOUT_S) -> str:
     """Why a runner says that it is not ready; empty when it says nothing in time."""
-    return str(_told(path, timeout).get("error", ""))
+    return _sentence(_told(path, timeout))
 
 
 def failure(path: str, timeout: float = TIMEOUT_S) -> str:
     """Why a runner says that it will never be ready: no model to load, or a shipped case fails; else empty."""
     told = _told(path, timeout) if path else {}
-    return str(told.get("error", "")) if told.get("failed") is True else ""
+    return _sentence(told) if told.get("failed") is True else ""
+
+
+def _sentence(told: dict[str, Any]) -> str:
+    """The runner's words; with what they are made of where that really makes them, since user code runs there."""
+    words, parts = str(told.get("error", "")), told.get("told")
+    try:
+        made = isinstance(parts, dict) and in_english(parts) == words
+    except (KeyError, TypeError, ValueError, AttributeError):
+        made = False
+    return sentence(words, {words: parts} if made else {})
 
 
 def _told(path: str, timeout: float) -> dict[str, Any]:
     connection = _UnixConnection(path, timeout)
     try:
         connection.request("GET", "/v2/health/ready", headers={"Connection": "close"})
-        answer = json.loads(connection.getresponse().read(4096))
+        answer = json.loads(connection.getresponse().read(_MOST_BYTES))
         return answer if isinstance(answer, dict) else {}
     except (OSError, http.client.HTTPException, ValueError):
         return {}

@@ -440,12 +440,18 @@ class ReplayedCall(models.Model):
     largest = models.FloatField(null=True)
     answer_id = models.UUIDField(null=True)
     message = models.CharField(max_length=300, blank=True)
+    told = models.JSONField(default=dict, editable=False, help_text="What `message` is made of.")
 
     class Meta:
         verbose_name = _("replayed call")
         verbose_name_plural = _("replayed calls")
         constraints = [models.UniqueConstraint(fields=["replay", "request_id"], name="replayed_once")]
         indexes = [models.Index(fields=["replay", "outcome", "id"], name="replayed_by_outcome")]
+
+    @property
+    def why(self) -> str:
+        """Why it has no answer, in the reader's language."""
+        return sentence(self.message, self.told)
 
 
 class Rerun(models.Model):
@@ -471,6 +477,7 @@ class Rerun(models.Model):
     largest = models.FloatField(null=True)
     answer_id = models.UUIDField(null=True)
     message = models.CharField(max_length=300, blank=True)
+    told = models.JSONField(default=dict, editable=False, help_text="What `message` is made of.")
     ended_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -480,3 +487,8 @@ class Rerun(models.Model):
             models.Index(fields=["id"], condition=models.Q(status="waiting"), name="rerun_waiting"),
             models.Index(fields=["request_id"], name="rerun_of_call"),
         ]
+
+    @property
+    def why(self) -> str:
+        """Why it failed, in the reader's language."""
+        return sentence(self.message, self.told)

@@ -187,7 +187,7 @@ def _ask(called: ReplayedCall, http: Http, candidate: Version) -> None:
     try:
         said = ask_again(http, call, candidate, before)
     except NotAskable as why:
-        _note(called, Outcome.SKIPPED, str(why))
+        _note(called, Outcome.SKIPPED, why.args[0])
         return
     called.answer_id = said.answer_id
     if said.difference is None:
@@ -198,8 +198,9 @@ def _ask(called: ReplayedCall, http: Http, candidate: Version) -> None:
 
 
 def _note(called: ReplayedCall, outcome: str, message: str = "") -> None:
-    called.outcome, called.message = outcome, message[:300]
-    called.save(update_fields=["outcome", "message", "largest", "answer_id"])
+    called.outcome = outcome
+    called.message, called.told = kept(message, most=300)
+    called.save(update_fields=["outcome", "message", "told", "largest", "answer_id"])
 
 
 @transaction.atomic

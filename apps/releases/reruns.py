@@ -13,6 +13,7 @@ from apps.catalog.models import Version
 from apps.core import audit
 from apps.core.errors import Conflict, NotFound, PortalError, Unavailable
 from apps.core.policy import require
+from apps.core.telling import kept
 from apps.core.telling import say as _
 from apps.gateway.models import Call
 from apps.instances.models import Deployment
@@ -100,7 +101,7 @@ def _ask(rerun: Rerun) -> None:
         with line_to(rerun.deployment, for_=f"run again {rerun.pk}", by=rerun.asked_by) as http:
             said = ask_again(http, call, rerun.version, rerun.version)
     except NotAskable as why:
-        _end(rerun, Rerun.Status.FAILED, str(why))
+        _end(rerun, Rerun.Status.FAILED, why.args[0])
         return
     except Unavailable:
         return  # the gateway is away: the next round asks
@@ -114,11 +115,13 @@ def _ask(rerun: Rerun) -> None:
 
 @transaction.atomic
 def _end(rerun: Rerun, status: str, message: str = "") -> None:
+    words, told = kept(message, most=300)
     Rerun.lifecycle.move(
         rerun,
         status,
         by=None,
-        message=message[:300],
+        message=words,
+        told=told,
         outcome=rerun.outcome,
         largest=rerun.largest,
         answer_id=rerun.answer_id,

@@ -160,6 +160,8 @@ class ReplaySerializer(ModelSerializer[Replay]):
 
 
 class ReplayedCallSerializer(ModelSerializer[ReplayedCall]):
+    message: Any = serializers.CharField(source="why", read_only=True)
+
     class Meta:
         model = ReplayedCall
         fields = ["id", "request_id", "at", "version", "outcome", "largest", "answer_id", "message"]
@@ -187,6 +189,7 @@ class PolicySerializer(ModelSerializer[Policy]):
 
 
 class RerunSerializer(ModelSerializer[Rerun]):
+    message: Any = serializers.CharField(source="why", read_only=True)
     capability = serializers.CharField(source="version.capability.slug", read_only=True)
     version = serializers.CharField(source="version.number", read_only=True)
     asked_by = serializers.CharField(source="asked_by.username", read_only=True)

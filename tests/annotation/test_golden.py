@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from apps.accounts.models import Role
 from apps.annotation import golden, queue
@@ -129,7 +129,8 @@ def test_an_answer_to_it_can_be_taken_back_and_an_old_vote_cannot(project, made,
     assert Annotation.objects.filter(task=made.task).count() == 2
 
 
-def test_one_that_most_people_answer_otherwise_rests(project, made, radio, ada):
+def test_one_that_most_people_answer_otherwise_rests(project, made, radio, ada, compiled_messages):
+    type(ada).objects.update(language="zh-hans")
     for number in range(golden.FEWEST_ANSWERS):
         person = make_user(f"p{number}", team=radio, role="annotator")
         Annotation.objects.create(task=made.task, user=person, label="8")
@@ -139,7 +140,9 @@ def test_one_that_most_people_answer_otherwise_rests(project, made, radio, ada):
     made.refresh_from_db()
     assert made.retired_at is not None
     assert "answered otherwise" in made.reason
-    assert Notification.objects.filter(user=ada).count() == 1
+    with translation.override("zh-hans"):
+        assert made.why == "4 人中有 4 人给出了不同的答案。"
+    assert Notification.objects.get(user=ada).body == "4 人中有 4 人给出了不同的答案。"
     assert all(
         claim_next(project, by=make_user(f"q{n}", team=radio, role="annotator")) is None for n in range(5)
     )

@@ -12,6 +12,7 @@ import orjson
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import DatabaseError
+from django.utils import translation
 
 from apps.annotation import adding, transfers
 from apps.annotation.formats import FORMATS, Item
@@ -161,7 +162,7 @@ class TestTransfers:
         assert back.inputs == {"features": [0, 1]}
         assert Slot.objects.filter(task=back).count() == 0
 
-    def test_broken_rows_are_named_and_the_good_ones_kept_on_wish(self, project, ada):
+    def test_broken_rows_are_named_and_the_good_ones_kept_on_wish(self, project, ada, compiled_messages):
         lines = [
             b'{"inputs": {"x": 1}}',
             b"{",
@@ -173,9 +174,13 @@ class TestTransfers:
         assert (refused.status, Task.objects.count()) == ("failed", 0)
         assert "row 2" in refused.reason
         assert "row 3" in refused.reason
+        with translation.override("zh-hans"):
+            assert refused.why.startswith("第 2 行：")
 
         kept = self.bring(project, "jsonl", b"\n".join(lines), ada, keep_good=True)
         assert (kept.status, kept.rows, [number for number, _why in kept.broken]) == ("done", 2, [2, 3])
+        with translation.override("zh-hans"):
+            assert kept.broken_rows[1][1] == "“9”不在标签中：3, 8。"
 
     def test_a_worker_killed_in_an_import_keeps_nothing_and_the_next_one_does_it_once(
         self, project, ada, monkeypatch

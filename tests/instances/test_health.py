@@ -1,12 +1,16 @@
 """Health checks over unix sockets, against real servers."""
 
+import json
 import socket
 import tempfile
 import threading
 from pathlib import Path
 
 import pytest
+from django.utils import translation
 
+from apps.core.telling import in_english, kept, sentence
+from apps.core.telling import say as _
 from apps.instances import health
 
 
@@ -47,3 +51,26 @@ def test_only_a_200_in_time_is_ready(folder):
         str(folder / "none"): False,
     }
     assert not health.is_ready(silent, timeout=0.1)
+
+
+def unready(**document) -> bytes:
+    body = json.dumps({"ready": False, "failed": True, **document}).encode()
+    return b"HTTP/1.1 503 Busy\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def test_a_runners_words_are_read_in_any_language(folder, compiled_messages):
+    told = {"pattern": "the model has been at one call for %(seconds)d s", "values": {"seconds": 9}}
+    words = health.failure(serve(folder / "a", unready(error=in_english(told), told=told)))
+
+    _english, made_of = kept(_("It says: %(words)s") % {"words": words})
+    with translation.override("zh-hans"):
+        assert next(sentence(english, made_of) for english in made_of) == "它报告：模型处理一次调用已 9 秒"
+
+
+@pytest.mark.parametrize(
+    "told", [{"pattern": "%(no)s"}, {"pattern": "another", "values": {}}, 7, {"values": []}]
+)
+def test_user_code_that_speaks_for_the_runner_is_taken_by_its_words(folder, told):
+    words = health.failure(serve(folder / "a", unready(error="a model's words", told=told)))
+
+    assert kept(words) == ("a model's words", {})

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import orjson
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from apps.core.errors import Conflict, NotAllowed
 from apps.gateway import partitions
@@ -95,12 +95,15 @@ def test_a_version_that_does_not_run_any_more_is_brought_up_and_ended(call, ada,
     assert (rerun.status, rerun.deployment.desired) == ("answered", "stopped")
 
 
-def test_what_the_log_does_not_keep_is_said(call, ada, gateway):
+def test_what_the_log_does_not_keep_is_said(call, ada, gateway, compiled_messages):
     run_again(call, by=ada)
     Call.objects.update(request=None)
     proceed_all()
 
-    assert (Rerun.objects.get().status, "does not hold" in Rerun.objects.get().message) == ("failed", True)
+    rerun = Rerun.objects.get()
+    assert (rerun.status, "does not hold" in rerun.message) == ("failed", True)
+    with translation.override("zh-hans"):
+        assert rerun.why.startswith("日志")
 
 
 def test_few_at_once_and_only_the_team(call, ada, cy):

@@ -19,7 +19,7 @@ from apps.instances.pins import end_expired
 from apps.instances.services import stop_deployment
 from apps.releases import again, replays
 from apps.releases.blockers import blockers_of
-from apps.releases.models import Policy, Release, Replay
+from apps.releases.models import Policy, Release, Replay, ReplayedCall
 from apps.releases.rollout import proceed, promote, roll_back, start_rollout
 from apps.requests.models import Notification
 from apps.store.models import Subscription
@@ -241,12 +241,14 @@ def test_a_claim_that_a_kill_left_behind_ends_by_itself(candidate):
     assert Replay.objects.get().status == "asked"
 
 
-def test_a_call_whose_fields_are_not_kept_is_not_replayed(candidate, logged, gateway):
+def test_a_call_whose_fields_are_not_kept_is_not_replayed(candidate, logged, gateway, compiled_messages):
     Call.objects.update(request=orjson.dumps({"inputs": [{**INPUTS[0], "data": [None]}]}))
     replays.work()
 
     assert Replay.objects.get().status == "skipped"
     assert gateway == []
+    with translation.override("zh-hans"):
+        assert {called.why[:2] for called in ReplayedCall.objects.all()} == {"日志"}
 
 
 def test_encrypted_fields_need_a_version_that_protects_them(signed):

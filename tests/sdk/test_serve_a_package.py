@@ -238,7 +238,8 @@ def test_a_package_whose_case_fails_is_never_ready(base, packages, tmp_path):
     with running(base, tmp_path / "p") as runner:
         status, answer = runner.wait_ready()
         assert status == 503
-        assert "1 of 1 shipped cases fail; case 'one and two'" in answer["error"]
+        assert answer["error"].startswith("1 of 1 shipped cases fail; case 'one and two'")
+        assert answer["told"]["pattern"] % (answer["told"]["values"] | {"message": ""}) in answer["error"]
         assert runner.call("GET", "/v2/health/live")[0] == 200
         assert runner.infer("twice", number(1))[0] == 503
 

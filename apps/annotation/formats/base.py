@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any, ClassVar
 
-from django.utils.translation import gettext as _
-
 from apps.annotation.label_types import LabelType, Setting
 from apps.core.errors import Invalid
+from apps.core.telling import say as _
 
 NOTHING = object()
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any
 
 import orjson
-from django.utils.translation import gettext as _
 
 from apps.annotation.formats.base import Format, Item, Shape, no_file
 from apps.core.errors import Invalid
+from apps.core.telling import say as _
 
 _MARK = "label"
 _OWN = (_MARK, "id", "predicted", "confidence")

@@ -12,10 +12,9 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any
 
-from django.utils.translation import gettext as _
-
 from apps.annotation.formats.base import Format, Item, Shape, no_file, whole_number
 from apps.core.errors import Invalid
+from apps.core.telling import say as _
 
 _MOST_UNPACKED = 4 << 30
 _LARGEST_IMAGE = 16 << 20

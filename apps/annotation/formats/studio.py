@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any
 
 import orjson
-from django.utils.translation import gettext as _
 
 from apps.annotation.formats.base import NOTHING, Format, Item, Said, Shape, no_file
 from apps.annotation.label_types.regions import Regions
 from apps.core.errors import Invalid
+from apps.core.telling import say as _
 
 
 def _array(source: IO[bytes], what: str) -> list[Any]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
-from django.utils.translation import gettext as _
 
 from apps.core.errors import Invalid
+from apps.core.telling import say as _
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise

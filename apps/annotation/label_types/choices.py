@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.annotation.label_types.base import Example, LabelType, Setting, one_of, wrong
 from apps.core.errors import Invalid
+from apps.core.telling import say as _
 
 ANYTHING = ("image", "text", "row", "series", "table", "pair")
 DIGIT = [0, 0, 8, 8, 8, 0, 0, 0, 0, 8, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 8, 8, 0, 0, 0,

@@ -11,12 +11,12 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.annotation.label_types.base import Example, LabelType, Setting, one_of, wrong
 from apps.annotation.label_types.choices import DIGIT, TICKET
 from apps.core.later import later
+from apps.core.telling import say as _
 
 if TYPE_CHECKING:
     import numpy as np

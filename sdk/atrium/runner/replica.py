@@ -12,6 +12,7 @@ from atrium.frameworks import by_name
 from atrium.frameworks.onnx import OnnxModel, probe
 from atrium.oip.arrays import Array, to_array
 from atrium.package import InvalidPackage, Package, open_package
+from atrium.told import tell
 
 CONVERTED = "model.onnx"
 INLINE_BELOW_S = 0.0005
@@ -51,7 +52,13 @@ def load_replica(path: Path) -> Replica:
     if failed:
         first = failed[0]
         raise InvalidPackage(
-            f"{len(failed)} of {len(results)} shipped cases fail; case '{first.name}': {first.message}"
+            tell(
+                "%(failed)d of %(all)d shipped cases fail; case '%(name)s': %(message)s",
+                failed=len(failed),
+                all=len(results),
+                name=first.name,
+                message=first.message,
+            )
         )
     joins = package.signature.batched and _joins(package)
     return Replica(package, model, time_calls(model, package), joins)

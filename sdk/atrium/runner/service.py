@@ -22,10 +22,12 @@ from atrium import jsontext, logged
 from atrium.oip.arrays import Array, to_array
 from atrium.oip.messages import Request, decode_request
 from atrium.oip.tensors import InvalidTensor
+from atrium.package import InvalidPackage
 from atrium.runner.answers import encode
 from atrium.runner.batching import DEFAULT_TIMEOUT_S, Answer, Batcher, ModelFailed, Overloaded
 from atrium.runner.replica import describe, load_replica
 from atrium.signature import check_inputs
+from atrium.told import Told, tell
 
 JSON_LENGTH = b"inference-header-content-length"
 ENCODING = b"content-encoding"
@@ -58,6 +60,18 @@ def refusal(status: int, message: str) -> Reply:
     return reply(status, {"error": message})
 
 
+def _not_ready(why: str, **more: Any) -> Reply:
+    """Why no call is answered; `told` is what the sentence is made of, for readers of another language."""
+    told = {"told": why.parts()} if isinstance(why, Told) else {}
+    return reply(503, {"ready": False, **more, "error": why, **told})
+
+
+def _why(error: Exception) -> str:
+    """What is wrong with a package in its own words; what else went wrong with its kind."""
+    words = error.args[0] if isinstance(error, InvalidPackage) and error.args else None
+    return words if isinstance(words, Told) else f"{type(error).__name__}: {error}"
+
+
 class Service:
     """The one model that this process serves, and the doors to it."""
 
@@ -84,7 +98,7 @@ class Service:
         try:
             await self.load()
         except Exception as error:
-            self.failure = f"{type(error).__name__}: {error}"
+            self.failure = _why(error)
             print(f"The model cannot be served. {self.failure}", flush=True)
             return
         assert self.active is not None
@@ -178,8 +192,8 @@ class Service:
         if self.active is None:
             return self._unready()
         if seconds := self.active.hangs_for_s:
-            return reply(
-                503, {"ready": False, "error": f"the model has been at one call for {seconds:.0f} s"}
+            return _not_ready(
+                tell("the model has been at one call for %(seconds)d s", seconds=round(seconds))
             )
         return reply(200, {"ready": True})
 
@@ -205,8 +219,8 @@ class Service:
 
     def _unready(self) -> Reply:
         if self.failure:
-            return reply(503, {"ready": False, "failed": True, "error": self.failure})
-        answer = reply(503, {"ready": False, "error": "the model is being loaded; try again in a second"})
+            return _not_ready(self.failure, failed=True)
+        answer = _not_ready(tell("the model is being loaded; try again in a second"))
         answer.headers.append((b"retry-after", b"1"))
         return answer
 
