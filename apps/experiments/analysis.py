@@ -2,7 +2,8 @@
 
 `evidence` is {"at", "arms": [{"arm", "name", "units", "calls", "errors", "ms", "correct", "mean", "effect"}],
 "mismatch", "missing", "hours_left"}; `effect` is an `effects.Effect`, or null for the control and before there is
-one. `looks` are [moment, {arm: [difference, low, high]}], one for each hour or less, thinned when they become many.
+one; of typical latency `mean` and `effect` are natural logarithms (of milliseconds, of ratios). `looks` are
+[moment, {arm: [difference, low, high]}], one for each hour or less, thinned when they become many.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from typing import Any
 from django.db import connection
 from django.utils import timezone
 
-from apps.experiments.effects import MISMATCH, Sums, Verdict, compare, mismatch
+from apps.experiments.effects import MISMATCH, Sums, Verdict, as_log, compare, mismatch
 from apps.experiments.models import Arm, Experiment
 from apps.releases import business
 from apps.releases.judgement import hours_left
 
 COLUMNS = {
     Experiment.Measure.ERRORS: ("calls", "errors"),
+    Experiment.Measure.TYPICAL: ("answered", "log_ms"),
     Experiment.Measure.LATENCY: ("answered", "ms"),
     Experiment.Measure.QUALITY: ("rated", "correct"),
     Experiment.Measure.BUSINESS: ("metric_n", "metric_sum"),
@@ -46,7 +48,7 @@ def analyse(experiment: Experiment, *, now: datetime | None = None) -> dict[str,
             effect = compare(
                 mine,
                 control,
-                effect=experiment.effect,
+                effect=worth_knowing(experiment),
                 step=step,
                 higher_is_better=higher,
                 comparisons=len(arms) - 1,
@@ -68,6 +70,13 @@ def analyse(experiment: Experiment, *, now: datetime | None = None) -> dict[str,
 
 
 _NOTHING = {"units": 0, "calls": 0, "errors": None, "ms": None, "correct": None}
+
+
+def worth_knowing(experiment: Experiment) -> float:
+    """The smallest difference of the plan, as the measure counts it."""
+    return (
+        as_log(experiment.effect) if experiment.measure == Experiment.Measure.TYPICAL else experiment.effect
+    )
 
 
 def scale(experiment: Experiment) -> tuple[float, bool]:

@@ -179,7 +179,7 @@ def _in_words(experiment: Experiment, told: dict[str, Any]) -> str:
     """A difference with its interval, as the page shows it."""
     unit, effect = unit_of(experiment), told["effect"]
     difference, low, high = (
-        number_format(round(effect[name] * unit.factor, unit.digits), unit.digits, force_grouping=True)
+        number_format(round(unit.difference(effect[name]), unit.digits), unit.digits, force_grouping=True)
         for name in ("difference", "low", "high")
     )
     sign = "+" if effect["difference"] > 0 else ""

@@ -33,19 +33,24 @@ AT_ONCE = timedelta(minutes=30)
 """Of the log, whose business metric is asked in one round."""
 CHUNK = 2000
 
+LOG_MS = "ln(greatest(latency_ms, 0.01))"
+"""Of a call: what is faster than anything that is measured has no logarithm that says more."""
+
 COUNT = f"""
 INSERT INTO experiments_unithour
-  (arm_id, unit, hour, calls, errors, answered, ms, rated, correct, metric_n, metric_sum)
+  (arm_id, unit, hour, calls, errors, answered, ms, log_ms, rated, correct, metric_n, metric_sum)
 SELECT arm, c.unit, date_trunc('hour', c.at, 'UTC'), count(*),
   count(*) FILTER (WHERE c.status >= 500 OR {NO_NUMBER.format(table="c.")}),
-  count(*) FILTER (WHERE c.status < 400), coalesce(sum(c.latency_ms) FILTER (WHERE c.status < 400), 0), 0, 0, 0, 0
+  count(*) FILTER (WHERE c.status < 400), coalesce(sum(c.latency_ms) FILTER (WHERE c.status < 400), 0),
+  coalesce(sum({LOG_MS}) FILTER (WHERE c.status < 400), 0), 0, 0, 0, 0
 FROM gateway_call c, unnest(c.arms) AS arm
 WHERE c.capability_id = %(capability)s AND c.at >= %(since)s
   AND c.arms && %(arms)s::bigint[] AND arm = ANY(%(arms)s::bigint[])
   AND NOT c.shadow AND (c.status < 400 OR c.status >= 500)
 GROUP BY 1, 2, 3
 ON CONFLICT (arm_id, unit, hour) DO UPDATE SET
-  calls = excluded.calls, errors = excluded.errors, answered = excluded.answered, ms = excluded.ms
+  calls = excluded.calls, errors = excluded.errors, answered = excluded.answered, ms = excluded.ms,
+  log_ms = excluded.log_ms
 """  # noqa: S608  our own words
 
 RATE = """
@@ -67,8 +72,8 @@ WHERE u.arm_id = f.arm AND u.unit = f.unit AND u.hour = f.hour
 
 MEASURE = """
 INSERT INTO experiments_unithour
-  (arm_id, unit, hour, calls, errors, answered, ms, rated, correct, metric_n, metric_sum)
-SELECT arm, unit, hour, 0, 0, 0, 0, 0, 0, n, total
+  (arm_id, unit, hour, calls, errors, answered, ms, log_ms, rated, correct, metric_n, metric_sum)
+SELECT arm, unit, hour, 0, 0, 0, 0, 0, 0, 0, n, total
 FROM unnest(%s::bigint[], %s::bigint[], %s::timestamptz[], %s::int[], %s::float8[]) AS t (arm, unit, hour, n, total)
 ON CONFLICT (arm_id, unit, hour) DO UPDATE SET
   metric_n = experiments_unithour.metric_n + excluded.metric_n,

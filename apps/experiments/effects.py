@@ -14,6 +14,10 @@ effects with a variance of 1/r, so
 holds at all times together with a probability of at least 1 - a. Source: Robbins, "Statistical methods related to
 the law of the iterated logarithm" (1970); Waudby-Smith et al., "Time-uniform central limit theory and asymptotic
 confidence sequences" (2024). r is chosen so that the interval is narrowest when the plan is fulfilled.
+
+Latencies are compared by their logarithms: the mean of these is the typical latency (the geometric mean), the
+difference of two a ratio. One call that takes a thousand times as long moves a plain mean as a thousand calls do, and
+its variance with it, so that nothing is ever decided; of logarithms it is one call of seven.
 """
 
 from __future__ import annotations
@@ -89,6 +93,11 @@ class Effect:
     once_high: float
     more: float | None
     verdict: Verdict
+
+
+def as_log(part: float) -> float:
+    """A change by a part of 1 as the difference of two mean logarithms: 0.05 is "5 % more"."""
+    return math.log1p(part)
 
 
 def planned_information(effect: float, *, comparisons: int = 1) -> float:

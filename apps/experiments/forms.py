@@ -18,7 +18,7 @@ from apps.releases.signing import policy_for
 if TYPE_CHECKING:
     from apps.catalog.models import Capability
 
-RATES = (Experiment.Measure.ERRORS, Experiment.Measure.QUALITY)
+RATES = (Experiment.Measure.ERRORS, Experiment.Measure.TYPICAL, Experiment.Measure.QUALITY)
 PERCENT = 100
 VERSIONS, PARAMETERS = "versions", "parameters"
 KINDS = ((VERSIONS, _("Versions")), (PARAMETERS, _("Values of parameters")))
@@ -136,7 +136,9 @@ class ExperimentForm(forms.Form):
     effect = forms.FloatField(
         label=_("Smallest difference worth knowing"),
         min_value=0.000001,
-        help_text=_("Percentage points for errors and quality, ms for latency, else the metric's unit."),
+        help_text=_(
+            "Percentage points for errors and quality, percent for typical latency, else the metric's unit."
+        ),
     )
 
     def __init__(self, capability: Capability, *args: Any, **kwargs: Any) -> None:
@@ -200,12 +202,13 @@ class ExperimentForm(forms.Form):
 
 
 def _measures(capability: Capability, initial: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Without a business metric in the policy nobody is offered it."""
+    """Without a business metric in the policy nobody is offered it; mean latency only where a plan has it already."""
     metric = policy_for(capability).metric
+    left_out = {Experiment.Measure.LATENCY, *(() if metric else (Experiment.Measure.BUSINESS,))}
     return [
         (value, f"{label}: {metric['name']}" if value == Experiment.Measure.BUSINESS and metric else label)
         for value, label in Experiment.Measure.choices
-        if metric or value != Experiment.Measure.BUSINESS or value == initial.get("measure")
+        if value == initial.get("measure") or value not in left_out
     ]
 
 

@@ -18,8 +18,9 @@ class Experiment(models.Model):
     """A question about a capability, and the slice of a layer's callers that answers it.
 
     `begins` and `size` are percent of the layer. `effect` is the smallest difference worth knowing, in the unit of the
-    measure; `metric` is the business metric as it was when the experiment was written. `production` are the shares
-    that the control had when it began, `evidence` and `looks` what the calls showed, see `analysis`.
+    measure (a part of 1 for typical latency); `metric` is the business metric as it was when the plan was written.
+    `production` are the shares that the control had when it began, `evidence` and `looks` what the calls showed, see
+    `analysis`.
     """
 
     class Status(models.TextChoices):
@@ -30,7 +31,8 @@ class Experiment(models.Model):
 
     class Measure(models.TextChoices):
         ERRORS = "errors", _("Errors")
-        LATENCY = "latency", _("Latency")
+        TYPICAL = "typical", _("Typical latency")
+        LATENCY = "latency", _("Mean latency")
         QUALITY = "quality", _("Quality by feedback")
         BUSINESS = "business", _("Business metric")
 
@@ -160,8 +162,8 @@ class Arm(models.Model):
 class UnitHour(models.Model):
     """What the calls of one caller in one arm showed in one hour; `unit` is a digest of the caller.
 
-    Refused calls (4xx) do not count. `answered` and `ms` are of the calls that were answered, `rated` those that
-    feedback calls right or wrong. `metric_*` are filled once, when feedback had its time, and then stay.
+    Refused calls (4xx) do not count. `answered`, `ms` and `log_ms` are of the calls that were answered, `rated` those
+    that feedback calls right or wrong. `metric_*` are filled once, when feedback had its time, and then stay.
     """
 
     arm = models.ForeignKey(Arm, on_delete=models.CASCADE, related_name="+")
@@ -171,6 +173,7 @@ class UnitHour(models.Model):
     errors = models.PositiveIntegerField(default=0)
     answered = models.PositiveIntegerField(default=0)
     ms = models.FloatField(default=0)
+    log_ms = models.FloatField(default=0, help_text="The sum of the natural logarithms of milliseconds.")
     rated = models.PositiveIntegerField(default=0)
     correct = models.PositiveIntegerField(default=0)
     metric_n = models.PositiveIntegerField(default=0)

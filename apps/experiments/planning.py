@@ -11,7 +11,8 @@ from django.db import connection
 from django.db.models import Sum
 from django.utils import timezone
 
-from apps.experiments.effects import calls_needed
+from apps.experiments.counting import LOG_MS
+from apps.experiments.effects import as_log, calls_needed
 from apps.experiments.models import Experiment
 from apps.gateway.models import Call, UsageOfCapability
 from apps.gateway.selectors import outcomes_of
@@ -63,7 +64,8 @@ def plan(
     now = _now(capability, measure, metric)
     if now is None or not now.variance or not now.part:
         return Plan(None, None, now.mean if now else None)
-    calls = round(calls_needed(now.variance, effect, [share / WHOLE for share in shares]) / now.part)
+    worth = as_log(effect) if measure == Experiment.Measure.TYPICAL else effect
+    calls = round(calls_needed(now.variance, worth, [share / WHOLE for share in shares]) / now.part)
     since = timezone.now() - timedelta(days=DAYS)
     seen = UsageOfCapability.objects.filter(capability_id=capability.pk, hour__gte=since)
     per_hour = (seen.aggregate(total=Sum("count"))["total"] or 0) / (DAYS * 24) * size / WHOLE
@@ -101,6 +103,7 @@ def _now(capability: Capability, measure: str, metric: dict[str, Any] | None) ->
             f"""
             SELECT count(*), count(*) FILTER (WHERE status >= 500 OR {NO_NUMBER.format(table="c.")}),
               avg(latency_ms) FILTER (WHERE status < 400), var_pop(latency_ms) FILTER (WHERE status < 400),
+              avg({LOG_MS}) FILTER (WHERE status < 400), var_pop({LOG_MS}) FILTER (WHERE status < 400),
               count(o.correct), count(*) FILTER (WHERE o.correct)
             FROM (
               SELECT * FROM gateway_call WHERE capability_id = %s AND at >= %s AND NOT shadow AND stage_weight > 0
@@ -113,9 +116,11 @@ def _now(capability: Capability, measure: str, metric: dict[str, Any] | None) ->
             """,  # noqa: S608  our own words
             [capability.pk, timezone.now() - timedelta(days=DAYS), LOOKED_AT],
         )
-        calls, errors, ms, spread, rated, correct = cursor.fetchone()
+        calls, errors, ms, spread, log_ms, log_spread, rated, correct = cursor.fetchone()
     if not calls:
         return None
+    if measure == Experiment.Measure.TYPICAL:
+        return _Now(log_ms, log_spread) if log_ms is not None else None
     if measure == Experiment.Measure.LATENCY:
         return _Now(ms, spread) if ms is not None else None
     if measure == Experiment.Measure.QUALITY:

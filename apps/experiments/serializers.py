@@ -1,4 +1,4 @@
-"""JSON forms of experiments. Effects and rates are parts of 1, latencies milliseconds."""
+"""JSON forms of experiments. Effects and rates are parts of 1, mean latencies milliseconds, see `analysis`."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,21 +11,36 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
+from apps.experiments.analysis import worth_knowing
 from apps.experiments.models import Experiment
 from apps.experiments.slices import WHOLE, Slice
 
 PERCENT = 100
+_THOUSANDFOLD = math.log(1000)
 
 
 @dataclass(frozen=True)
 class Unit:
-    """How a measure is shown: times `factor`, a mean with `of_mean` behind it and a difference with `of_difference`."""
+    """How a measure is shown: times `factor`, a mean with `of_mean` behind it and a difference with `of_difference`.
+
+    Of `logs` a mean is the typical value and a difference the change in percent.
+    """
 
     name: str
     factor: float
     of_mean: str
     of_difference: str
     digits: int
+    logs: bool = False
+
+    def mean(self, value: float) -> float:
+        return math.exp(value) if self.logs else value * self.factor
+
+    def difference(self, value: float) -> float:
+        """At most a thousandfold is told of a change: an interval of few callers reaches beyond all numbers."""
+        if self.logs:
+            return math.expm1(max(-_THOUSANDFOLD, min(_THOUSANDFOLD, value))) * self.factor
+        return value * self.factor
 
 
 def unit_of(experiment: Experiment) -> Unit:
@@ -34,8 +50,10 @@ def unit_of(experiment: Experiment) -> Unit:
 
 def unit_for(measure: Experiment.Measure, metric: Mapping[str, Any] | None) -> Unit:
     """How a measure is shown; `metric` is the business metric, where there is one."""
+    if measure == Experiment.Measure.TYPICAL:
+        return Unit(_("Typical latency"), PERCENT, "ms", "%", 2, logs=True)
     if measure == Experiment.Measure.LATENCY:
-        return Unit(_("Latency"), 1, "ms", "ms", 2)
+        return Unit(_("Mean latency"), 1, "ms", "ms", 2)
     if measure == Experiment.Measure.BUSINESS:
         return Unit(str((metric or {}).get("name", "")), 1, "", "", 4)
     return Unit(str(measure.label), PERCENT, "%", pgettext("difference of rates", "points"), 2)
@@ -57,7 +75,7 @@ class ArmShown:
 
 def arms_shown(experiment: Experiment) -> list[ArmShown]:
     """The arms, the control first; also before there was a call."""
-    factor = unit_of(experiment).factor
+    unit = unit_of(experiment)
     seen = {each["arm"]: each for each in experiment.evidence.get("arms", [])}
     found = []
     for arm in experiment.arms.all():
@@ -65,7 +83,7 @@ def arms_shown(experiment: Experiment) -> list[ArmShown]:
         effect = told.get("effect")
         if effect:
             numbers = ("difference", "low", "high", "once_low", "once_high")
-            effect = effect | {name: effect[name] * factor for name in numbers}
+            effect = effect | {name: unit.difference(effect[name]) for name in numbers}
         mean = told.get("mean")
         found.append(
             ArmShown(
@@ -75,7 +93,7 @@ def arms_shown(experiment: Experiment) -> list[ArmShown]:
                 errors=told.get("errors"),
                 ms=told.get("ms"),
                 correct=told.get("correct"),
-                mean=None if mean is None else mean * factor,
+                mean=None if mean is None else unit.mean(mean),
                 effect=effect,
             )
         )
@@ -91,7 +109,7 @@ def figure(experiment: Experiment) -> dict[str, Any] | None:
         rows = [(at, told[str(arm.pk)]) for at, told in looks if str(arm.pk) in told]
         if not rows:
             continue
-        difference, low, high = ([row[place] * unit.factor for _at, row in rows] for place in range(3))
+        difference, low, high = ([unit.difference(row[place]) for _at, row in rows] for place in range(3))
         traces.append(
             {
                 "type": "scatter",
@@ -111,7 +129,7 @@ def figure(experiment: Experiment) -> dict[str, Any] | None:
         )
     if not traces:
         return None
-    worth = experiment.effect * unit.factor
+    worth = worth_knowing(experiment)
     title = ", ".join(filter(None, [_("arm minus control"), unit.of_difference]))
     return {
         "data": traces,
@@ -122,7 +140,7 @@ def figure(experiment: Experiment) -> dict[str, Any] | None:
                     "type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": at, "y1": at,
                     "line": {"dash": "dot", "width": 1, "color": "#8a94a6"},
                 }
-                for at in (-worth, worth)
+                for at in (unit.difference(-worth), unit.difference(worth))
             ],
             "showlegend": len(traces) > 1,
         },

@@ -17,7 +17,7 @@ from apps.core.errors import Invalid, NotFound
 from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.experiments import plans, services, shown
-from apps.experiments.analysis import is_uneven, verdict_of
+from apps.experiments.analysis import is_uneven, verdict_of, worth_knowing
 from apps.experiments.checks import refusals
 from apps.experiments.conclusion import conclusion_of
 from apps.experiments.forms import ExperimentForm, initial_again, initial_new, initial_of
@@ -176,7 +176,7 @@ def _checked(capability: Capability, asked: Asked, *, but: int | None) -> dict[s
         "refused": refusals(capability, [arm.version for arm in asked.arms if arm.version]),
         "plan": plan,
         "shown_as": unit,
-        "mean": None if plan.mean is None else plan.mean * unit.factor,
+        "mean": None if plan.mean is None else unit.mean(plan.mean),
     }
 
 
@@ -191,7 +191,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "experiment": experiment,
         "arms": shown.arms_shown(experiment),
         "shown_as": unit,
-        "worth": round(experiment.effect * unit.factor, 6),
+        "worth": round(unit.difference(worth_knowing(experiment)), 6),
         "planned": planned(experiment) if experiment.status == Experiment.Status.DRAFT else None,
         "figure": shown.figure(experiment),
         "verdict": verdict_of(experiment.evidence),

@@ -181,7 +181,7 @@ def test_a_draft_is_changed_and_thrown_away_and_what_ran_is_not(digits, ada, run
         ({"effect": float("nan")}, "above 0"),
         ({"size": 101}, "1 to 100 %"),
         ({"size": 60, "begins": 50}, "0 to 40"),
-        ({"measure": "luck"}, "errors, latency"),
+        ({"measure": "luck"}, "errors, typical, latency"),
         ({"measure": "business"}, "no business metric"),
         ({"arms": [ArmPlan("alone", 100)]}, "a control and 1 to 5"),
         ({"arms": [ArmPlan("a", 50), ArmPlan("b", 40, version="1.1.0")]}, "90 %"),
