@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -187,3 +188,12 @@ def rows_of(name: str, *rows: dict[str, object]) -> dict[str, object]:
         f"{name}-{number}-{key}": value for number, row in enumerate(rows) for key, value in row.items()
     }
     return {f"{name}-TOTAL_FORMS": len(rows), f"{name}-INITIAL_FORMS": 0, **posted}
+
+
+@contextmanager
+def past_the_guard():
+    """For the audit log: as somebody who rules the database itself and knows how to switch its triggers off."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        yield
+        cursor.execute("SET LOCAL session_replication_role = origin")

@@ -233,7 +233,7 @@ class AuditExportView(APIView):
         return audit_trail.download(request.user, form, request.query_params)
 
 
-class AuditVerificationView(APIView):
+class AuditVerificationView(IdempotencyMixin, APIView):
     """Recompute the chain of the audit log. Administrators only."""
 
     @extend_schema(request=None, responses=VerificationSerializer)

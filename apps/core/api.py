@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, cast
 
-from django.db import IntegrityError, transaction
+from django.db import connection
 from django.http import Http404
 from django.utils.translation import gettext as _
 from rest_framework import exceptions
@@ -142,7 +142,8 @@ class KeysetPagination(BasePagination):
 class IdempotencyMixin:
     """Gives the first answer again to a POST repeated with the same `Idempotency-Key` and body.
 
-    A first attempt that failed is forgotten, so that it can be repeated.
+    A first attempt that failed is forgotten, so that it can be repeated. One that was cut off by the end of its process
+    may have done its work or not: its repetition is told so at once, and does nothing a second time.
     """
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
@@ -157,13 +158,17 @@ class IdempotencyMixin:
         key = getattr(self, "_idempotency_key", "")
         if not key or not request.user.is_authenticated:
             return
-        self._remembered = _claim(request, key)
-        if self._remembered.status is not None:
-            raise _Repeated(self._remembered)
+        fingerprint = _fingerprint(request)
+        lock = _lock_of(cast("User", request.user), key)
+        if not _try_lock(lock):
+            raise Conflict(
+                _("The first request with this Idempotency-Key is still being worked on. Ask again soon.")
+            )
+        self._lock = lock
+        self._remembered = _claim(cast("User", request.user), key, fingerprint)
 
     def handle_exception(self, exc: Exception) -> Response:
         if isinstance(exc, _Repeated):
-            del self._remembered
             headers = {"Idempotent-Replay": "true"}
             return Response(_opened(exc.row.body), status=exc.row.status, headers=headers)
         return super().handle_exception(exc)  # type: ignore[misc, no-any-return]
@@ -171,7 +176,7 @@ class IdempotencyMixin:
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[misc]
         row: IdempotentRequest | None = getattr(self, "_remembered", None)
-        if row is not None and row.status is None:
+        if row is not None:
             if response.status_code < 400:
                 # An answer may hold a secret that is told this once, so it is kept as secrets are.
                 row.status = response.status_code
@@ -179,6 +184,8 @@ class IdempotencyMixin:
                 row.save(update_fields=["status", "body"])
             else:
                 row.delete()
+        if (lock := getattr(self, "_lock", None)) is not None:
+            _unlock(lock)
         return response
 
 
@@ -192,20 +199,55 @@ class _Repeated(Exception):
         self.row = row
 
 
-def _claim(request: Request, key: str) -> IdempotentRequest:
-    multipart = (request.content_type or "").startswith("multipart/")
-    body = b"" if multipart else request.body
-    user = cast("User", request.user)
-    fingerprint = hashlib.sha256(f"{request.path}\n".encode() + body).hexdigest()
-    try:
-        with transaction.atomic():
-            return IdempotentRequest.objects.create(user=user, key=key, fingerprint=fingerprint)
-    except IntegrityError:
-        row = IdempotentRequest.objects.get(user=user, key=key)
+def _fingerprint(request: Request) -> str:
+    """What was asked, as SHA-256: the address and the body, for forms their fields and the bytes of their files."""
+    digest = hashlib.sha256(f"{request.path}\n".encode())
+    if not (request.content_type or "").startswith("multipart/"):
+        digest.update(request.body)
+        return digest.hexdigest()
+    for name, values in sorted(request.data.lists()):
+        for value in values:
+            if not hasattr(value, "chunks"):
+                digest.update(json.dumps([name, value]).encode())
+                continue
+            digest.update(json.dumps([name, value.name, value.size]).encode())
+            for chunk in value.chunks():
+                digest.update(chunk)
+            value.seek(0)
+    return digest.hexdigest()
+
+
+def _lock_of(user: User, key: str) -> int:
+    """A person's key as a number of PostgreSQL's advisory locks, which end with the process that took them."""
+    digest = hashlib.sha256(f"idempotency {user.pk} {key}".encode()).digest()
+    return int.from_bytes(digest[:8], signed=True)
+
+
+def _try_lock(lock: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [lock])
+        return bool(cursor.fetchone()[0])
+
+
+def _unlock(lock: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_unlock(%s)", [lock])
+
+
+def _claim(user: User, key: str, fingerprint: str) -> IdempotentRequest:
+    """A row for the answer. Raises _Repeated where it was given before, Conflict where it cannot be known."""
+    row, made = IdempotentRequest.objects.get_or_create(
+        user=user, key=key, defaults={"fingerprint": fingerprint}
+    )
+    if made:
+        return row
     if row.fingerprint != fingerprint:
         raise Conflict(_("The Idempotency-Key “%(key)s” was used for another request.") % {"key": key})
     if row.status is None:
         raise Conflict(
-            _("The first request with this Idempotency-Key is still being worked on. Ask again soon.")
+            _(
+                "The first request with this Idempotency-Key was cut off before it was answered. Look whether it was"
+                " done; if not, send it again with another key."
+            )
         )
-    return row
+    raise _Repeated(row)

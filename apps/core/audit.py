@@ -1,5 +1,7 @@
 """The append-only audit log and its hash chain.
 
+The database refuses to alter, remove or empty what stands in it. The chain shows what was changed by somebody who got
+past that; its end is anchored with the instance's secret key, so that entries cut off at the end are missed, too.
 Rows are appended inside the transaction that they tell of; one sealer gives them their place in the chain
 within two seconds, because hashing inside the transaction would make all writers wait for one another.
 """
@@ -11,9 +13,10 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from django.core.signing import BadSignature, Signer
 from django.db import connection, models, transaction
 
-from apps.core.models import AuditEntry
+from apps.core.models import AuditAnchor, AuditEntry
 from apps.core.urns import urn
 
 if TYPE_CHECKING:
@@ -65,8 +68,21 @@ def seal(limit: int = 5000) -> int:
             position += 1
             entry.position = position
             entry.digest = digest = _digest(digest, entry)
-        AuditEntry.objects.bulk_update(entries, ["position", "digest"], batch_size=500)
+        if entries:
+            AuditEntry.objects.bulk_update(entries, ["position", "digest"], batch_size=500)
+            _anchor(position, digest)
     return len(entries)
+
+
+def _signer() -> Signer:
+    return Signer(salt="core.audit")
+
+
+def _anchor(position: int, digest: str) -> None:
+    mark = _signer().signature(f"{position}:{digest}")
+    AuditAnchor.objects.update_or_create(
+        pk=1, defaults={"position": position, "digest": digest, "mark": mark}
+    )
 
 
 @dataclass(frozen=True)
@@ -85,7 +101,8 @@ class Verification:
 
 def verify() -> Verification:
     """Recompute the whole chain and name the first position that does not fit."""
-    digest, expected = _GENESIS, 0
+    anchor = AuditAnchor.objects.first()  # before the entries: what is sealed meanwhile comes after it
+    digest, expected, anchored = _GENESIS, 0, anchor is None
     unsealed = AuditEntry.objects.filter(position=None).count()
     for entry in AuditEntry.objects.exclude(position=None).order_by("position").iterator(2000):
         expected += 1
@@ -94,4 +111,23 @@ def verify() -> Verification:
         digest = _digest(digest, entry)
         if digest != entry.digest:
             return Verification(expected - 1, unsealed, expected, f"entry {expected} was altered")
-    return Verification(expected, unsealed, None)
+        anchored = anchored or (anchor is not None and (expected, digest) == (anchor.position, anchor.digest))
+    return Verification(expected, unsealed, *_end(anchor, expected, anchored=anchored))
+
+
+def _end(anchor: AuditAnchor | None, last: int, *, anchored: bool) -> tuple[int | None, str]:
+    """What is wrong with the end of a chain that fits in itself: a position and words, or None."""
+    if anchor is None:
+        return (last, "the anchor of the chain's end is missing") if last else (None, "")
+    try:
+        _signer().unsign(f"{anchor.position}:{anchor.digest}:{anchor.mark}")
+    except BadSignature:
+        return anchor.position, "the anchor of the chain's end was not written by this portal"
+    if last < anchor.position:
+        return last + 1, f"entries {last + 1} to {anchor.position} are missing"
+    if not anchored:
+        return (
+            anchor.position,
+            f"entry {anchor.position} is another one than the anchor of the chain's end names",
+        )
+    return None, ""

@@ -31,6 +31,19 @@ class AuditEntry(models.Model):
         indexes = [models.Index(fields=["id"], condition=models.Q(position=None), name="audit_unsealed")]
 
 
+class AuditAnchor(models.Model):
+    """The end of the sealed chain (one row, id 1), marked with the instance's secret key: it shows an end cut off."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True)
+    position = models.BigIntegerField()
+    digest = models.CharField(max_length=64)
+    mark = models.CharField(max_length=100)
+
+    class Meta:
+        verbose_name = _("audit anchor")
+        verbose_name_plural = _("audit anchors")
+
+
 class Event(models.Model):
     """The outbox: an event stands here from the transaction that caused it until its handlers have run."""
 

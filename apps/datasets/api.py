@@ -135,7 +135,7 @@ class DatasetFileView(APIView):
         )
 
 
-class SplitView(APIView):
+class SplitView(IdempotencyMixin, APIView):
     """How a version is divided into parts, and dividing it, once."""
 
     @extend_schema(responses={200: SplitSerializer})
@@ -184,7 +184,7 @@ class ComparisonView(APIView):
         return Response(ComparisonSerializer(found).data, status=code)
 
 
-class TagsView(generics.ListAPIView[Tag]):
+class TagsView(IdempotencyMixin, generics.ListAPIView[Tag]):
     """The tags of a data set, and giving one to a version, which takes it from the one that had it."""
 
     serializer_class = TagSerializer

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
 
 
-class CallViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Call]):
+class CallViewSet(IdempotencyMixin, mixins.ListModelMixin, viewsets.GenericViewSet[Call]):
     """Calls of the capabilities of one's teams, and with one's teams' keys, newest first."""
 
     serializer_class = CallSerializer

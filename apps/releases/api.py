@@ -290,7 +290,9 @@ class PolicyViewSet(
         return Response(PreviewSerializer(preview(capability, asked["metric"])).data)
 
 
-class ReplayViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Replay]):
+class ReplayViewSet(
+    IdempotencyMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Replay]
+):
     """What candidates answer to the calls that subscribers made before, and what subscribers say of it."""
 
     serializer_class = ReplaySerializer

@@ -88,7 +88,7 @@ class RequestViewSet(
         return Response(CommentSerializer(comment).data, status=status.HTTP_201_CREATED)
 
 
-class NotificationViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Notification]):
+class NotificationViewSet(IdempotencyMixin, mixins.ListModelMixin, viewsets.GenericViewSet[Notification]):
     """One's own notifications, newest first."""
 
     serializer_class = NotificationSerializer

@@ -11,6 +11,7 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from apps.accounts.models import Team
+from apps.core.api import IdempotencyMixin
 from apps.core.errors import NotFound
 from apps.core.serializers import ModelSerializer
 from apps.requests import webhooks
@@ -62,7 +63,9 @@ class DeliverySerializer(ModelSerializer[Delivery]):
         read_only_fields = fields
 
 
-class WebhookViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Webhook]):
+class WebhookViewSet(
+    IdempotencyMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Webhook]
+):
     """The webhooks of one's teams."""
 
     serializer_class = WebhookSerializer

@@ -10,6 +10,7 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from apps.catalog.models import Capability
+from apps.core.api import IdempotencyMixin
 from apps.core.serializers import ModelSerializer, NamedField, Serializer
 from apps.store import services
 from apps.store.cases import cases_to_run, saved_cases, test_deployment
@@ -62,6 +63,7 @@ class OutcomeSerializer(Serializer[Any]):
 
 
 class SavedCaseViewSet(
+    IdempotencyMixin,
     mixins.ListModelMixin,
     mixins.RetrieveModelMixin,
     mixins.DestroyModelMixin,

@@ -9,6 +9,7 @@ from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
+from apps.core.api import IdempotencyMixin
 from apps.core.serializers import ModelSerializer, Serializer
 from apps.store import board, selectors, services
 from apps.store.models import Demand
@@ -53,7 +54,9 @@ class DemandActSerializer(Serializer[None]):
     capability = serializers.SlugField(required=False)
 
 
-class DemandViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Demand]):
+class DemandViewSet(
+    IdempotencyMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Demand]
+):
     """What people want, and who builds it."""
 
     serializer_class = DemandSerializer

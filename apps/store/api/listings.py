@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from apps.catalog.models import Capability
 from apps.catalog.selectors import get_capability
 from apps.core import objects
+from apps.core.api import IdempotencyMixin
 from apps.core.errors import Conflict, NotFound
 from apps.core.policy import require
 from apps.store import quality, selectors, services, usage_report
@@ -53,7 +54,9 @@ _SEARCH = [
 ]
 
 
-class ListingViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Capability]):
+class ListingViewSet(
+    IdempotencyMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Capability]
+):
     """What the store lists: found by words, filtered by facets, in the order that is asked for."""
 
     serializer_class = ListingSerializer
