@@ -173,6 +173,7 @@ def variables_of(workspace: Workspace, token: str) -> dict[str, str]:
 def door_environment(token: str) -> dict[str, str]:
     """What user code finds set, so that `atrium` and MLflow's client reach the portal by themselves."""
     door = {"ATRIUM_URL": DOOR, "ATRIUM_TOKEN": token, "ATRIUM_GATEWAY_URL": DOOR}
+    door["ATRIUM_PAGES"] = settings.ATRIUM.web_url
     if not settings.ATRIUM.mlflow:
         # Without a tracker, runs are noted down in the workload's own files, so that the same code works.
         return door | {"MLFLOW_TRACKING_URI": f"file://{WORK}/mlruns", "MLFLOW_ALLOW_FILE_STORE": "true"}

@@ -4,7 +4,8 @@ import atrium
 atrium.progress(0.4, "training")                  # in a job: shown on its page
 atrium.report(epoch, f1=0.8)                      # in a job: its curve; a sweep ends trials that fall behind
 table = atrium.dataset("digits")                  # a mounted data set
-atrium.register(model, name="digits", version="1.1.0", signature=…)   # a version of a capability
+version = atrium.register(model, name="digits", signature=…)          # a version of a capability
+atrium.deploy(version).infer({"image": pixels})   # run it for tests, and ask it
 atrium.Client("digits").infer({"image": pixels})  # call a capability
 """
 
@@ -17,6 +18,7 @@ from atrium.work import base_model, inputs, outputs, params, progress, report, r
 if TYPE_CHECKING:
     from atrium.client import AsyncClient, Client
     from atrium.data import dataset, dataset_path
+    from atrium.deploying import deploy
     from atrium.portal import Portal, register, submit
     from atrium.saving import save_model
 
@@ -29,6 +31,7 @@ _LATER = {
     "Portal": "atrium.portal",
     "dataset": "atrium.data",
     "dataset_path": "atrium.data",
+    "deploy": "atrium.deploying",
     "register": "atrium.portal",
     "save_model": "atrium.saving",
     "submit": "atrium.portal",
@@ -41,6 +44,7 @@ __all__ = [
     "base_model",
     "dataset",
     "dataset_path",
+    "deploy",
     "inputs",
     "log",
     "outputs",

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from atrium import dossier, errors, settings
 from atrium.client import Client
+from atrium.deploying import PATIENCE_S, deploy
 from atrium.oip import Tensor
 from atrium.portal import ENDED, Portal, submit
 from atrium.releasing import check_release
@@ -245,6 +246,14 @@ def run_job(given: argparse.Namespace) -> int:
     return _follow(Portal(), int(job["id"])) if given.wait else 0
 
 
+def run_version(given: argparse.Namespace) -> int:
+    """Run a version for tests and say how it is called."""
+    endpoint = deploy(given.version, labels=given.label or None, timeout_s=given.timeout)
+    print(f"{endpoint.capability} {endpoint.version} answers at {endpoint.url}")
+    print(f"Key for a day: {endpoint.key}\nPage: {endpoint.page}")
+    return 0
+
+
 def list_recipes(given: argparse.Namespace) -> int:
     """Print the recipes with what they take."""
     for row in Portal().get("recipes/")["results"]:
@@ -417,6 +426,12 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--label", action="append", default=[], help="only a node with this label takes it")
     one.add_argument("--wait", action="store_true", help="follow its log")
     one.set_defaults(run=run_job)
+
+    one = commands.add_parser("deploy", help="run a version for tests and wait until it answers")
+    one.add_argument("version", metavar="CAPABILITY/NUMBER", help="for example digits/1.2.0")
+    one.add_argument("--label", action="append", default=[], help="only a node with this label runs it")
+    one.add_argument("--timeout", type=positive, default=int(PATIENCE_S), help="seconds to wait")
+    one.set_defaults(run=run_version)
 
     one = commands.add_parser("recipe", help="list, publish and run training recipes")
     verbs = one.add_subparsers(dest="verb", required=True)

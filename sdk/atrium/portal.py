@@ -261,6 +261,13 @@ class Portal:
     def version(self, number: int) -> dict[str, Any]:
         return dict(self.get(f"versions/{number}/"))
 
+    def version_of(self, capability: str, number: str) -> dict[str, Any]:
+        """A version by its number, like "1.2.0". Raises NotFound."""
+        found = self.get("versions/", capability=capability, number=number)["results"]
+        if not found:
+            raise errors.NotFound(f"there is no version {number} of {capability!r} that you may see")
+        return dict(found[0])
+
 
 def collect(folder: Path) -> dict[str, dict[str, Any]]:
     """The files of a model folder with size and digest; links are refused, caches left out."""
@@ -289,7 +296,7 @@ def register(
     *,
     name: str,
     version: str = "",
-    signature: Signature | Mapping[str, Any] | None = None,
+    signature: Signature | Mapping[str, Any] | str | None = None,
     cases: Sequence[Case | Mapping[str, Any]] = (),
     input_example: Any = None,
     card: str = "",
@@ -299,6 +306,7 @@ def register(
 ) -> dict[str, Any]:
     """Save a model and make it a new version of the capability `name`; returns the version.
 
+    A `signature` like "1.0.0" is that of this version of the capability, for callers who shall notice nothing.
     `fields` go with it: `team` (then a capability that does not exist is made), `changelog`,
     `dataset_version` ("<data set>/<number>"; else the last one that was read), `parameters`, `code_digest`,
     `run` (the id of the MLflow run that made it; else the one that is active or ended last).
@@ -306,19 +314,23 @@ def register(
     fields.setdefault("run", _run_now())
     if not fields.get("dataset_version"):
         fields["dataset_version"] = next(reversed(read_so_far()), None)
+    asked = portal or Portal()
+    taken: Signature | Mapping[str, Any] | None = (
+        asked.version_of(name, signature)["signature"] if isinstance(signature, str) else signature
+    )
     with tempfile.TemporaryDirectory(prefix="atrium-") as folder:
         from atrium.saving import save_model  # needs NumPy, as whoever has a model does
 
         save_model(
             model,
             folder,
-            signature=signature,
+            signature=taken,
             cases=cases,
             input_example=input_example,
             card=card,
             parsing=parsing,
         )
-        return (portal or Portal()).push(folder, name=name, version=version, **fields)
+        return asked.push(folder, name=name, version=version, **fields)
 
 
 def _run_now() -> str | None:

@@ -2,24 +2,15 @@
 
 from typing import Any
 
-from atrium import errors
 from atrium.portal import Portal
+from atrium.settings import pages_at
 
 
 def check_release(portal: Portal, capability: str, number: str) -> list[dict[str, Any]]:
     """The blockers of a version, first things first; `url` is complete. Raises NotFound for an unknown version."""
-    page = portal.get("versions/", capability=capability, number=number)
-    rows = page["results"] if isinstance(page, dict) else page
-    wanted = [row for row in rows if row["number"] == number and _slug(row) in (capability, None)]
-    if not wanted:
-        raise errors.NotFound(f"there is no version {number} of {capability!r} that you may see")
-    found = portal.get("releases/check/", version=wanted[0]["id"])
-    return [{**blocker, "url": f"{portal.url}{blocker['url']}"} for blocker in found]
-
-
-def _slug(row: dict[str, Any]) -> Any:
-    named = row.get("capability")
-    return named.get("slug") if isinstance(named, dict) else named if isinstance(named, str) else None
+    found = portal.get("releases/check/", version=portal.version_of(capability, number)["id"])
+    pages = pages_at(portal.url)
+    return [{**blocker, "url": f"{pages}{blocker['url']}"} for blocker in found]
 
 
 def _cells(blockers: list[dict[str, Any]]) -> str:

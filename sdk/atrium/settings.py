@@ -42,6 +42,11 @@ def load() -> Settings:
     )
 
 
+def pages_at(url: str) -> str:
+    """Where a person's browser finds the portal that code calls at `url`: a sandbox reaches it through its door."""
+    return (os.environ.get("ATRIUM_PAGES") or url).rstrip("/")
+
+
 def save(**values: str) -> Path:
     """Keep values in the file, beside those that are there."""
     path = config_path()

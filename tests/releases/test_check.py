@@ -9,6 +9,7 @@ from apps.releases.rollout import proceed, start_rollout
 from apps.releases.signing import open_release
 from atrium import releasing
 from atrium.cli import main
+from atrium.portal import Portal
 from tests.factories import make_ready_deployment, make_report, make_suite
 from tests.releases.conftest import sign
 
@@ -51,7 +52,7 @@ def test_a_release_in_gray_waits_for_calls_and_findings(rolling, bo):
     assert codes(rolling.version) == ["finding", "samples"]
 
 
-class PortalOfTest:
+class PortalOfTest(Portal):
     """The portal as the SDK sees it, with Django's own client under it."""
 
     url = "http://portal.test"
