@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import psycopg
-import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import URLPattern, URLResolver, get_resolver
 
