@@ -23,6 +23,8 @@ from apps.core.paging import LARGEST_PAGE, keyset
 from apps.core.problems import body_of, problem_of
 
 if TYPE_CHECKING:
+    from django.http import QueryDict
+
     from apps.accounts.models import User
 
 _PROBLEM_JSON = "application/problem+json"
@@ -159,13 +161,13 @@ class IdempotencyMixin:
         if not key or not request.user.is_authenticated:
             return
         fingerprint = _fingerprint(request)
-        lock = _lock_of(cast("User", request.user), key)
+        lock = _lock_of(request.user, key)
         if not _try_lock(lock):
             raise Conflict(
                 _("The first request with this Idempotency-Key is still being worked on. Ask again soon.")
             )
         self._lock = lock
-        self._remembered = _claim(cast("User", request.user), key, fingerprint)
+        self._remembered = _claim(request.user, key, fingerprint)
 
     def handle_exception(self, exc: Exception) -> Response:
         if isinstance(exc, _Repeated):
@@ -205,7 +207,8 @@ def _fingerprint(request: Request) -> str:
     if not (request.content_type or "").startswith("multipart/"):
         digest.update(request.body)
         return digest.hexdigest()
-    for name, values in sorted(request.data.lists()):
+    form = cast("QueryDict", request.data)
+    for name, values in sorted(form.lists()):
         for value in values:
             if not hasattr(value, "chunks"):
                 digest.update(json.dumps([name, value]).encode())
