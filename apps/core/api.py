@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, cast
 
+from django.core.files.uploadedfile import UploadedFile
 from django.db import connection
 from django.http import Http404
 from django.utils.translation import gettext as _
@@ -210,7 +211,7 @@ def _fingerprint(request: Request) -> str:
     form = cast("QueryDict", request.data)
     for name, values in sorted(form.lists()):
         for value in values:
-            if not hasattr(value, "chunks"):
+            if not isinstance(value, UploadedFile):
                 digest.update(json.dumps([name, value]).encode())
                 continue
             digest.update(json.dumps([name, value.name, value.size]).encode())
