@@ -105,7 +105,11 @@ class PullRule(models.Model):
     every_s = models.PositiveIntegerField(_("seconds between pulls"), default=30)
     active = models.BooleanField(default=True)
     pulled_at = models.DateTimeField(null=True)
-    error = models.TextField(blank=True)
+    error = models.TextField(
+        blank=True, help_text="What it could not read, one call a line; or why it broke."
+    )
+    told = models.JSONField(default=dict, editable=False, help_text="What its errors are made of.")
+    held_until = models.DateTimeField(null=True, help_text="It broke, and is tried again then.")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
 
     class Meta:
@@ -116,6 +120,11 @@ class PullRule(models.Model):
                 condition=models.Q(share__gt=0, share__lte=1), name="pull_share_is_probability"
             )
         ]
+
+    @property
+    def problems(self) -> str:
+        """What went wrong in its last pull, in the reader's language."""
+        return "\n".join(sentence(line, self.told) for line in self.error.splitlines())
 
 
 class Task(models.Model):

@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 _BUDGET_S = 20.0
 _NEAR = timedelta(minutes=1)
 _ATTEMPTS = 3
+_MOST_RULES = 200
+_MOST_LINES = 20
+_HELD = timedelta(minutes=5)
 _AUDITED = 0.05
 _LONGEST_SLICE = 60
 _PRIORITY = {
@@ -84,14 +87,24 @@ class Taken:
 
 
 def pull_due() -> None:
-    """Pull for every active rule whose time has come."""
+    """Pull for every active rule whose time has come, who waits longest first; one that breaks stops no other."""
     now = timezone.now()
-    rules = PullRule.objects.filter(active=True, project__status=Project.Status.OPEN).select_related(
-        "project__capability"
+    rules = PullRule.objects.filter(active=True, project__status=Project.Status.OPEN).exclude(
+        held_until__gt=now
     )
-    for rule in rules.order_by("pk")[:200]:
-        if rule.pulled_at is None or now - rule.pulled_at >= timedelta(seconds=rule.every_s):
+    due = rules.select_related("project__capability", "created_by").order_by(
+        F("pulled_at").asc(nulls_first=True), "pk"
+    )
+    for rule in due[:_MOST_RULES]:
+        if rule.pulled_at is not None and now - rule.pulled_at < timedelta(seconds=rule.every_s):
+            continue
+        try:
             pull(rule)
+        except OperationalError:
+            raise  # the database is away: for all of them
+        except Exception as error:  # whatever a rule meets is its own affair
+            log.exception("pull rule %d broke", rule.pk)
+            _hold(rule, error)
 
 
 def pull(rule: PullRule) -> Pulled:
@@ -103,9 +116,10 @@ def pull(rule: PullRule) -> Pulled:
     if rule.kind == PullRule.Kind.STRATIFIED:
         until = max(whole_hour(), rule.pulled_at or whole_hour())
     ends, reader = time.monotonic() + _BUDGET_S, Reader(rule.project)
-    made = merged = 0
+    made = merged = looked_at = 0
     failures: list[str] = []
     for page in pages(rule):
+        looked_at += len(page)
         taken, unread = _read(rule, reader, page)
         new, equal = _keep(rule, taken)
         made, merged, failures = made + new, merged + equal, failures + unread
@@ -113,7 +127,7 @@ def pull(rule: PullRule) -> Pulled:
             # Complaints come in the order of their calls, not of their own: those are looked for again.
             until = rule.pulled_at if rule.kind in OF_COMPLAINTS else page[-1].call.at
             break
-    _conclude(rule, until, failures)
+    _conclude(rule, until, looked_at, failures)
     return Pulled(made, merged, len(failures))
 
 
@@ -148,7 +162,7 @@ def _read(rule: PullRule, reader: Reader, page: list[Candidate]) -> tuple[list[T
             read = reader.read(call)
             reason = _reason(rule, reader, call, read, shadows)
         except Unreadable as error:
-            unread.append(_("call %(id)s: %(why)s") % {"id": call.request_id, "why": error})
+            unread.append(_("call %(id)s: %(why)s") % {"id": call.request_id, "why": error.why})
             continue
         if reason:
             said = _suggested(complaints.get(call.request_id, []), rule.project)
@@ -328,14 +342,40 @@ def _suggested(outcomes: list[Outcome], project: Project) -> str:
     return str(expected) if str(expected) in known else ""
 
 
-def _conclude(rule: PullRule, until: datetime | None, failures: list[str]) -> None:
-    error = "\n".join(failures[:20])
-    if error and error != rule.error:
+def _conclude(rule: PullRule, until: datetime | None, looked_at: int, failures: list[str]) -> None:
+    """Write down how far a rule has come, and what it could not read; a pull that met no call changes no mind."""
+    if looked_at:
+        if failures and not rule.error:
+            notify(
+                [rule.created_by],
+                _("A pull rule of “%(project)s” could not read some calls") % {"project": rule.project.name},
+                url=f"/annotation/{rule.project_id}/",
+                body=failures[0],
+            )
+        rule.error, rule.told = _lines(failures[:_MOST_LINES])
+    rule.pulled_at, rule.held_until = until, None
+    rule.save(update_fields=["pulled_at", "held_until", "error", "told"])
+
+
+def _hold(rule: PullRule, error: Exception) -> None:
+    """Let a rule that broke rest for a while; its author is told the first time."""
+    said = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+    words = _("It broke and is tried again every few minutes: %(error)s") % {"error": said}
+    if rule.held_until is None:
         notify(
             [rule.created_by],
-            _("A pull rule of “%(project)s” could not read some calls") % {"project": rule.project.name},
+            _("A pull rule of “%(project)s” broke") % {"project": rule.project.name},
             url=f"/annotation/{rule.project_id}/",
-            body=failures[0],
+            body=words,
         )
-    PullRule.objects.filter(pk=rule.pk).update(pulled_at=until, error=error)
-    rule.pulled_at, rule.error = until, error
+    rule.error, rule.told = _lines([words])
+    rule.held_until = timezone.now() + _HELD
+    rule.save(update_fields=["held_until", "error", "told"])
+
+
+def _lines(sentences: list[str]) -> tuple[str, dict[str, Any]]:
+    """Sentences as a row keeps them: one a line, and what they are made of."""
+    pairs = [kept(words) for words in sentences]
+    return "\n".join(words for words, _told in pairs), {
+        words: parts for _words, told in pairs for words, parts in told.items()
+    }

@@ -7,17 +7,25 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from django.utils.translation import gettext as _
 
 from apps.catalog.models import Version
+from apps.core.telling import say as _
 
 if TYPE_CHECKING:
     from apps.annotation.models import Project
     from apps.gateway.models import Call
 
 
+HIDDEN = {"sealed", "sealed_columns", "dropped"}
+"""What a tensor has whose signature calls it, or a column of it, sensitive (`apps.gateway.dataplane.sealing`)."""
+
+
 class Unreadable(Exception):
-    """The call cannot be shown; the text says why."""
+    """The call cannot be shown; `why` is the reason in words that can be kept."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 @dataclass(frozen=True)
@@ -47,9 +55,13 @@ class Reader:
             request, response = orjson.loads(bytes(call.request)), orjson.loads(bytes(call.response))
         except orjson.JSONDecodeError as error:
             raise Unreadable(_("its bodies are no JSON (binary tensors are not shown yet)")) from error
-        inputs = _items(request.get("inputs", []), version.signature.get("inputs", []))
-        answer = _items(response.get("outputs", []), version.signature.get("outputs", []))
-        return Read(inputs, answer, _predicted(answer, version.signature), call.score, version.signature)
+        try:
+            inputs = _items(request.get("inputs", []), version.signature.get("inputs", []))
+            answer = _items(response.get("outputs", []), version.signature.get("outputs", []))
+            predicted = _predicted(answer, version.signature)
+        except (AttributeError, IndexError, KeyError, TypeError) as error:
+            raise Unreadable(_("its bodies are not built as the Open Inference Protocol says")) from error
+        return Read(inputs, answer, predicted, call.score, version.signature)
 
     def _version(self, number: str) -> Version:
         if number not in self._versions:
@@ -93,6 +105,10 @@ def _items(tensors: list[dict[str, Any]], specs: list[dict[str, Any]]) -> dict[s
         tensor = by_name.get(spec["name"])
         if tensor is None:
             continue
+        if HIDDEN & tensor.keys():
+            raise Unreadable(
+                _("“%(name)s” is sensitive, and nobody is shown it for labelling") % {"name": spec["name"]}
+            )
         flat, shape = _flat(tensor["data"]), tensor["shape"]
         if shape and shape[0] != 1:
             raise Unreadable(

@@ -271,3 +271,79 @@ def test_a_worker_killed_in_a_pull_keeps_nothing_of_its_page_and_the_next_pull_t
         pulling.pull(PullRule.objects.get(pk=rule.pk))
     assert sorted(Task.objects.values_list("weight", flat=True)) == [1, 2]
     assert (Draw.objects.count(), Merged.objects.count()) == (3, 1)
+
+
+def sealed_body(**how):
+    """A request whose features the gateway has taken out, and put back as it keeps sensitive ones."""
+    return orjson.dumps({"inputs": [{"name": "features", "shape": [1, 2], "datatype": "FP32", **how}]})
+
+
+@pytest.mark.parametrize(
+    "how", [{"sealed": "bm8=", "key": 1}, {"dropped": True}, {"data": [0, 1], "sealed_columns": {}}]
+)
+def test_a_sensitive_tensor_is_left_out_with_a_reason_and_the_rest_is_pulled(
+    project, logged, ada, how, compiled_messages
+):
+    hidden = logged([1.0, 2.0], request=sealed_body(**how))
+    logged([3.0, 4.0])
+    rule = add_rule(project, by=ada, kind="random")
+
+    pulling.pull(rule)
+
+    assert Task.objects.get().inputs == {"features": [3.0, 4.0]}
+    why = "“features” is sensitive, and nobody is shown it for labelling"
+    assert PullRule.objects.get().error == f"call {hidden.request_id}: {why}"
+    with translation.override("zh-hans"):
+        assert "属于敏感数据" in PullRule.objects.get().problems
+
+
+def test_bodies_that_nobody_expects_are_told_and_stop_nothing(project, logged, ada):
+    logged([1.0, 2.0], request=b"[1]")
+    logged([1.0, 2.0], response=orjson.dumps({"outputs": [{"name": "class"}]}))
+    logged([3.0, 4.0])
+
+    pulling.pull(add_rule(project, by=ada, kind="random"))
+
+    assert Task.objects.count() == 1
+    assert PullRule.objects.get().error.count("are not built as the Open Inference Protocol says") == 2
+
+
+def test_the_author_is_told_once_however_many_calls_cannot_be_read(project, logged, ada):
+    rule = add_rule(project, by=ada, kind="random")
+    for number in range(3):
+        logged([1.0, float(number)], response=b"no json")
+        pulling.pull(rule)
+    Call.objects.all().delete()
+    pulling.pull(rule)
+
+    assert Notification.objects.filter(user=ada).count() == 1
+    assert PullRule.objects.get().error
+
+
+def test_a_rule_that_breaks_stops_no_other_is_held_and_heals(project, logged, ada, monkeypatch):
+    broken = add_rule(project, by=ada, kind="uncertain", below=0.5)
+    add_rule(project, by=ada, kind="random")
+    logged([1.0, 2.0])
+    read = pulling._read
+
+    def breaks(rule, *rest):
+        if rule.pk == broken.pk:
+            raise RuntimeError("nobody thought of this")
+        return read(rule, *rest)
+
+    logged([5.0, 6.0], score=0.1)
+    with monkeypatch.context() as patched:
+        patched.setattr(pulling, "_read", breaks)
+        pulling.pull_due()
+        pulling.pull_due()
+    broken.refresh_from_db()
+    assert Task.objects.count() == 2
+    assert "nobody thought of this" in broken.error
+    assert broken.held_until > timezone.now()
+    assert Notification.objects.filter(user=ada).count() == 1
+
+    PullRule.objects.filter(pk=broken.pk).update(held_until=timezone.now())
+    logged([7.0, 8.0], score=0.1)
+    pulling.pull_due()
+    broken.refresh_from_db()
+    assert (broken.error, broken.held_until) == ("", None)
