@@ -6,6 +6,7 @@ from apps.store import api
 
 router = SimpleRouter()
 router.register("store", api.ListingViewSet, basename="api-store")
+router.register("store", api.TryOutViewSet, basename="api-try")
 router.register("demands", api.DemandViewSet, basename="api-demand")
 router.register("saved-cases", api.SavedCaseViewSet, basename="api-saved-case")
 router.register("plans", api.PlanViewSet, basename="api-plan")

@@ -12,13 +12,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from apps.accounts.models import User
-from apps.catalog.models import Capability, Version
 from apps.core.errors import Invalid
 from apps.core.policy import require
-from apps.instances.models import Deployment
 from apps.store import adapters, attribution, inputs, selectors, services
 from apps.store.figures import heat_figure, probabilities_figure, series_figure, weights_figure
-from apps.store.reading import asked_series, expected_of, marked_text, read_answer
+from apps.store.reading import asked_series, marked_text, read_answer
 from apps.store.views.capability import context_of
 
 
@@ -29,7 +27,7 @@ def try_it(request: HttpRequest, slug: str) -> HttpResponse:
     require(context["may_try"])
     context["comparable"] = selectors.comparable(cast("User", request.user), context["capability"])
     context["try_url"] = reverse("store:try", args=[slug])
-    version = _version_to_try(context)
+    version = services.version_to_try(cast("User", request.user), context["capability"])
     context["version"] = version
     if version is None:
         return render(request, "store/try.html", context)
@@ -40,13 +38,6 @@ def try_it(request: HttpRequest, slug: str) -> HttpResponse:
     _prefill(request, context, groups)
     fragment = request.headers.get("HX-Target") == "try-fields"
     return render(request, "store/_try_fields.html" if fragment else "store/try.html", context)
-
-
-def _version_to_try(context: dict[str, Any]) -> Version | None:
-    """The version in production; before there is one, for those who build it, the newest that runs for tests."""
-    answering: Version | None = context["answering"]
-    tested = next((deployment for deployment in context["comparable"].values() if deployment), None)
-    return answering or (tested.version if tested else None)
 
 
 def _prefill(request: HttpRequest, context: dict[str, Any], groups: list[inputs.Group]) -> None:
@@ -64,12 +55,12 @@ def _prefill(request: HttpRequest, context: dict[str, Any], groups: list[inputs.
 
 
 def _answer(request: HttpRequest, context: dict[str, Any], groups: list[inputs.Group]) -> HttpResponse:
-    user = cast("User", request.user)
     tensors = inputs.read(groups, request.POST.dict())
     answer = None
     if tensors is not None:
-        numbers = _numbers(context, request.POST.getlist("version"))
-        answers = [_ask(user, context["capability"], tensors, *number) for number in numbers]
+        wanted = [number for number in request.POST.getlist("version") if number in context["comparable"]]
+        user = cast("User", request.user)
+        answers = services.ask(context["capability"], tensors, by=user, versions=wanted)
         answer = answers[0]
         context |= told_of(answer, context["version"].signature, tensors)
         if len(answers) > 1:
@@ -88,27 +79,6 @@ def _explains(context: dict[str, Any]) -> bool:
     return attribution.takes_many(context["version"].signature)
 
 
-def _numbers(context: dict[str, Any], chosen: list[str]) -> list[tuple[str, Deployment | None]]:
-    """Which versions to ask: at most two of those that a person may name; without a name the production route,
-    and before there is one the newest that runs for tests.
-    """
-    known: dict[str, Deployment | None] = context["comparable"]
-    wanted = [(number, known[number]) for number in dict.fromkeys(chosen) if number in known]
-    return wanted[:2] or ([("", None)] if context["answering"] else list(known.items())[:1])
-
-
-def _ask(
-    user: User,
-    capability: Capability,
-    tensors: list[dict[str, Any]],
-    version: str = "",
-    deployment: Deployment | None = None,
-) -> adapters.Answer:
-    """Call as this person, one version by its number where one is named."""
-    _grant, key = services.trial_grant(user, capability, deployment)
-    return adapters.infer(capability.slug, tensors, key=key, version="" if deployment else version)
-
-
 @require_POST
 @login_required
 def why(request: HttpRequest, slug: str) -> HttpResponse:
@@ -116,22 +86,16 @@ def why(request: HttpRequest, slug: str) -> HttpResponse:
     user = cast("User", request.user)
     context = context_of(request, slug, "try")
     require(context["may_try"])
-    context["comparable"] = selectors.comparable(user, context["capability"])
-    version = _version_to_try(context)
+    version = services.version_to_try(user, context["capability"])
     tensors = inputs.read(inputs.form_of(version.signature), request.POST.dict()) if version else None
-    if version is None or tensors is None or not attribution.takes_many(version.signature):
+    if version is None or tensors is None:
         raise Invalid(_("This input cannot be explained. Ask first, then ask why."))
-    try:
-        asked = attribution.question(version.signature, tensors, selectors.cases_of(version))
-    except ValueError as error:
-        raise Invalid(_("This input is too large to be explained.")) from error
-    answer = _ask(user, context["capability"], asked.tensors, *_numbers(context, [])[0])
-    context |= {"answer": answer}
-    if answer.ok:
-        unit, weights = attribution.weigh(asked, version.signature, answer.body.get("outputs", []))
-        context |= _why_told(unit, weights, version.signature)
+    explained = services.explain(context["capability"], tensors, by=user)
+    context["answer"] = explained.answer
+    if explained.answer.ok:
+        context |= _why_told(explained.unit, explained.weights, version.signature)
     else:
-        context["advice"] = _advice(answer)
+        context["advice"] = services.advice(explained.answer)
     return render(request, "store/_try_why.html", context)
 
 
@@ -169,7 +133,7 @@ def told_of(
 ) -> dict[str, Any]:
     """What a template shows of an answer: in words, as charts, and what to do where there is none."""
     if not answer.ok:
-        return {"advice": _advice(answer)}
+        return {"advice": services.advice(answer)}
     reading = read_answer(signature, answer.body.get("outputs", []))
     told: dict[str, Any] = {"reading": reading, "raw": answer.body}
     if reading.probabilities:
@@ -181,19 +145,6 @@ def told_of(
     return told
 
 
-def _advice(answer: adapters.Answer) -> str:
-    """What to do, for each way in which a call can fail."""
-    if answer.status == 429:
-        return _("The trial's quota is used up for now. Wait, or subscribe to a plan with a larger one.")
-    if answer.status in {401, 403}:
-        return _("The gateway does not know the trial's key yet. Try again in a few seconds.")
-    if answer.status in {0, 502, 503, 504}:
-        return _(
-            "No running copy answers at the moment. Try again; if it stays so, tell the team that provides it."
-        )
-    return _("Change the input as the message says and ask again.")
-
-
 @require_POST
 @login_required
 def feedback(request: HttpRequest, slug: str) -> HttpResponse:
@@ -202,13 +153,14 @@ def feedback(request: HttpRequest, slug: str) -> HttpResponse:
     context = context_of(request, slug, "try")
     require(context["may_try"])
     correct = request.POST.get("correct") == "1"
-    body: dict[str, Any] = {"request_id": request.POST.get("request_id", "")[:64], "correct": correct}
     label = request.POST.get("expected", "").strip()[:500]
-    version = context["answering"]
-    if label and not correct and version is not None:
-        body["expected"] = expected_of(version.signature, label) or label
-    if request.POST.get("comment", "").strip():
-        body["comment"] = request.POST["comment"].strip()[:2000]
-    _grant, key = services.trial_grant(user, context["capability"])
-    context |= {"sent": adapters.send_feedback(body, key=key), "correct": correct, "label": label}
+    sent = services.report_answer(
+        context["capability"],
+        request.POST.get("request_id", ""),
+        correct=correct,
+        label=label,
+        comment=request.POST.get("comment", "").strip(),
+        by=user,
+    )
+    context |= {"sent": sent, "correct": correct, "label": label}
     return render(request, "store/_feedback.html", context)
