@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import connection
 from django.db.models import BooleanField, Exists, Max, OuterRef, Q
@@ -17,6 +17,7 @@ from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from apps.annotation.models import Draw, Merged, PullRule, Task
+from apps.gateway import late
 from apps.gateway.models import Call, Outcome
 from apps.gateway.selectors import calls
 from apps.instances.models import Deployment
@@ -32,6 +33,7 @@ OF_COMPLAINTS = (PullRule.Kind.COMPLAINED, PullRule.Kind.CONFIDENT)
 _BACK = timedelta(days=7)
 _OVERLAPPING = timedelta(minutes=2)
 _HOUR = timedelta(hours=1)
+_A_MOMENT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,17 @@ def pages(rule: PullRule, *, drawn: bool = True) -> Iterator[list[Candidate]]:
 
 def _rows(rule: PullRule) -> QuerySet[Call]:
     since, capability = since_of(rule), rule.project.capability
+    rows = calls(capability=capability, failed=False)
+    again = Q()
+    for begin, end in late.spans(capability.pk, since, _earliest(rule)):
+        again |= Q(at__gte=begin, at__lt=end)
     if rule.kind in OF_COMPLAINTS:
         # A complaint may come days after its call: what counts is when it came.
-        wrong = Outcome.objects.filter(kind=Outcome.Kind.FEEDBACK, correct=False, at__gte=since)
-        rows = calls(capability=capability, failed=False).filter(request_id__in=wrong.values("request_id"))
+        wrong = Outcome.objects.filter(kind=Outcome.Kind.FEEDBACK, correct=False)
+        come = Q(request_id__in=wrong.filter(arrived_at__gte=since).values("request_id"))
+        rows = rows.filter(come | again & Q(request_id__in=wrong.values("request_id")) if again else come)
     else:
-        rows = calls(capability=capability, failed=False, since=since).filter(digested=True)
+        rows = rows.filter(Q(at__gte=since) | again, digested=True)
     limit = rule.below if rule.below is not None else 0.6
     if rule.kind == PullRule.Kind.UNCERTAIN and rule.measure == PullRule.Measure.CONFIDENCE:
         rows = rows.filter(score__lt=limit)
@@ -108,26 +115,36 @@ def since_of(rule: PullRule) -> datetime:
     """From when on a rule looks. A control begins where the one before it ended: no call is drawn twice."""
     if rule.pulled_at is not None:
         return rule.pulled_at if rule.kind == PullRule.Kind.STRATIFIED else rule.pulled_at - _OVERLAPPING
+    return _earliest(rule)
+
+
+def _earliest(rule: PullRule) -> datetime:
+    """Calls from before this are no concern of a rule, however late they come."""
     since = rule.project.created_at - _BACK
     if rule.kind in CONTROLS:
-        before = rule.project.rules.filter(kind__in=CONTROLS).exclude(pk=rule.pk)
+        before = rule.project.rules.filter(kind__in=CONTROLS, pk__lt=rule.pk or 1 << 62)
         since = max(since, before.aggregate(last=Max("pulled_at"))["last"] or since)
     return since
 
 
 def whole_hour() -> datetime:
     """The end of the last hour whose calls have all arrived: how far a rule by site and hour looks."""
-    return (timezone.now() - _OVERLAPPING).replace(minute=0, second=0, microsecond=0)
+    return _hour(timezone.now() - _OVERLAPPING)
 
 
 def _of_each_site(rule: PullRule) -> list[tuple[UUID, datetime, float]]:
-    """`quota` calls of each site and whole hour, drawn without replacement: each with quota over their number."""
-    since = since_of(rule)
-    start = since.replace(minute=0, second=0, microsecond=0)
-    told: dict[str, int | float | str | datetime | None] = {
+    """`quota` calls of each site and whole hour, drawn without replacement: each with quota over their number.
+
+    An hour that has got late calls is drawn again: by the order of their hashes those of before are taken as before.
+    """
+    since, earliest = _first_whole_hour(since_of(rule)), _first_whole_hour(_earliest(rule))
+    spans = late.spans(rule.project.capability_id, since - _OVERLAPPING, earliest)
+    told: dict[str, Any] = {
         "capability": rule.project.capability_id,
-        "since": start if start == since else start + _HOUR,
+        "since": since,
         "until": whole_hour(),
+        "begins": [_hour(begin) for begin, _end in spans],
+        "ends": [_hour(end - _A_MOMENT) + _HOUR for _begin, end in spans],
         "quota": rule.quota or 1,
         "rule": rule.pk or 0,
         "project": rule.project.pk,
@@ -137,6 +154,15 @@ def _of_each_site(rule: PullRule) -> list[tuple[UUID, datetime, float]]:
         return list(cursor.fetchall())
 
 
+def _hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def _first_whole_hour(moment: datetime) -> datetime:
+    start = _hour(moment)
+    return start if start == moment else start + _HOUR
+
+
 _EACH_SITE = """
 SELECT request_id, at, chance FROM (
     SELECT c.request_id, c.at, least(1.0, %(quota)s::float8 / count(*) OVER stratum) AS chance,
@@ -144,7 +170,10 @@ SELECT request_id, at, chance FROM (
                               ORDER BY hashtextextended(c.request_id::text, %(rule)s), c.request_id) AS place
     FROM gateway_call c LEFT JOIN instances_deployment d ON d.id = c.deployment_id
     WHERE c.capability_id = %(capability)s AND NOT c.shadow AND c.status < 400
-      AND c.at >= %(since)s AND c.at < %(until)s
+      AND c.at < %(until)s AND (c.at >= %(since)s OR EXISTS (
+          SELECT FROM unnest(%(begins)s::timestamptz[], %(ends)s::timestamptz[]) AS late (begin, stop)
+          WHERE c.at >= late.begin AND c.at < late.stop))
+      AND c.at >= least(%(since)s, (SELECT min(begin) FROM unnest(%(begins)s::timestamptz[]) AS late (begin)))
     WINDOW stratum AS (PARTITION BY d.site_id, date_trunc('hour', c.at))
 ) drawn
 WHERE place <= %(quota)s

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from django.db import IntegrityError, OperationalError, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from apps.annotation.candidates import CONTROLS, OF_COMPLAINTS, Candidate, pages, whole_hour
@@ -27,6 +27,7 @@ from apps.annotation.reading import Read, Reader, Unreadable, certainty, out_of_
 from apps.core import events
 from apps.core.telling import kept
 from apps.core.telling import say as _
+from apps.gateway.late import MOST_SPANS
 from apps.gateway.models import Call, Outcome
 from apps.gateway.selectors import calls, outcomes_of
 from apps.requests.services import notify
@@ -173,11 +174,24 @@ def _read(rule: PullRule, reader: Reader, page: list[Candidate]) -> tuple[list[T
 def _shadows(rule: PullRule, page: list[Candidate]) -> dict[bytes, list[Call]]:
     """What shadows answered around the time of these calls, by the bytes of the request."""
     found: dict[bytes, list[Call]] = {}
+    around = Q()
+    for begin, end in _times([each.call.at for each in page]):
+        around |= Q(at__range=(begin - _NEAR, end + _NEAR))
     if page:
-        around = (page[0].call.at - _NEAR, page[-1].call.at + _NEAR)
-        rows = calls(capability=rule.project.capability, failed=False, shadow=True).filter(at__range=around)
+        rows = calls(capability=rule.project.capability, failed=False, shadow=True).filter(around)
         for row in rows.defer(None).iterator(chunk_size=2000):
             found.setdefault(bytes(row.request or b""), []).append(row)
+    return found
+
+
+def _times(moments: list[datetime]) -> list[tuple[datetime, datetime]]:
+    """Moments in their order as spans; late calls may lie days before the next one, with whatever came in between."""
+    found: list[tuple[datetime, datetime]] = []
+    for moment in moments:
+        if found and (moment - found[-1][1] <= 2 * _NEAR or len(found) == MOST_SPANS):
+            found[-1] = (found[-1][0], moment)
+        else:
+            found.append((moment, moment))
     return found
 
 

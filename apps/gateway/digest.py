@@ -13,6 +13,7 @@ from django.db import connection, transaction
 
 from apps.catalog.models import Version
 from apps.catalog.selectors import newest_revisions, rules_of
+from apps.gateway import late
 from apps.gateway.models import Call
 from apps.instances.models import Deployment
 from atrium.parsing import SCORE, Rules, apply_rules, compile_rules
@@ -35,7 +36,7 @@ class Digester:
             Call.objects.filter(digested=False)
             .select_for_update(skip_locked=True)
             .order_by("at")
-            .only("request_id", "at", "deployment_id", "request", "response")[:BATCH]
+            .only("request_id", "at", "capability_id", "deployment_id", "request", "response")[:BATCH]
         )
         if not rows:
             return 0
@@ -53,6 +54,7 @@ class Digester:
                     [score for *_, score in found],
                 ],
             )
+        late.note((row.capability_id, row.at) for row in rows)
         return len(rows)
 
     def _learn(self, deployments: Iterable[int]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
-from apps.gateway import feedback, overloads, partitions, payloads, rollups
+from apps.gateway import feedback, late, overloads, partitions, payloads, rollups
 from apps.gateway.dataplane import segments
 from apps.gateway.dataplane.sealing import plain
 from apps.gateway.histogram import bucket
@@ -169,9 +170,16 @@ def _commit(name: str, position: int, records: list[segments.Record]) -> None:
     _copy(calls)
     _add_usage(calls)
     overloads.note(record.facts for record in calls)
+    late.note(_late(calls))
     feedback.hear(feedback.from_log(record.facts for record in records if record.facts["kind"] == "feedback"))
     row.position, row.rows = records[-1].end, row.rows + len(records)
     row.save(update_fields=["position", "rows"])
+
+
+def _late(records: Iterable[segments.Record]) -> list[tuple[int | None, datetime]]:
+    """Those that are not the newest, as a cheap first look: (capability, when)."""
+    before = time.time() - late.LATE.total_seconds()
+    return [(record.facts["capability"], _at(record)) for record in records if record.facts["at"] < before]
 
 
 def _at(record: segments.Record) -> datetime:

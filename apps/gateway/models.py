@@ -8,6 +8,7 @@ import orjson
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.lifecycle import Lifecycle
@@ -225,6 +226,22 @@ class Segment(models.Model):
     done_at = models.DateTimeField(null=True)
 
 
+class LateMinute(models.Model):
+    """A minute of a capability's calls of which some came into the log, or were digested, only much later (`late`)."""
+
+    capability_id = models.BigIntegerField()
+    minute = models.DateTimeField()
+    noted_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("minute with late calls")
+        verbose_name_plural = _("minutes with late calls")
+        constraints = [
+            models.UniqueConstraint(fields=["capability_id", "minute"], name="late_minute_once"),
+        ]
+        indexes = [models.Index(fields=["capability_id", "noted_at"], name="late_minute_noted")]
+
+
 class Usage(models.Model):
     """Calls of one key at one deployment in one hour with one outcome (empty: answered, else the error's kind).
 
@@ -309,6 +326,7 @@ class Outcome(models.Model):
     grant = models.ForeignKey(Grant, null=True, on_delete=models.PROTECT, related_name="+")
     by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     at = models.DateTimeField(db_index=True)
+    arrived_at = models.DateTimeField(db_default=Now(), editable=False, db_index=True)
 
     class Meta:
         verbose_name = _("outcome")

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from django.db import connection
 
 from apps.catalog.models import Capability
-from apps.gateway import feedback, partitions, payloads
+from apps.gateway import feedback, late, partitions, payloads
 from apps.gateway.models import Call, DataKey, Outcome, Retention
 from apps.gateway.sealed import RENEWED_AFTER
 
@@ -51,6 +51,7 @@ def enforce(now: datetime, seconds: float = SECONDS) -> dict[str, int]:
         before = now - timedelta(days=kept.get(pk, DAYS))
         done["bodies"] += payloads.forget(pk, before.astimezone(UTC).date())
     feedback.forget(now)
+    late.forget(now)
     done["tables"] = len(partitions.drop_before((now - timedelta(days=max([DAYS, *kept.values()]))).date()))
     return done
 

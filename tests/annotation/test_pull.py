@@ -16,7 +16,8 @@ from apps.annotation.models import Draw, Merged, PullRule, Slot, Task
 from apps.annotation.services import add_rule, change_project, switch_rule
 from apps.catalog.models import Version
 from apps.core.errors import Conflict
-from apps.gateway import partitions
+from apps.gateway import late, partitions
+from apps.gateway.digest import Digester
 from apps.gateway.models import Call, Outcome
 from apps.instances.models import Deployment
 from apps.requests.models import Notification
@@ -347,3 +348,80 @@ def test_a_rule_that_breaks_stops_no_other_is_held_and_heals(project, logged, ad
     pulling.pull_due()
     broken.refresh_from_db()
     assert (broken.error, broken.held_until) == ("", None)
+
+
+def arrives_late(call):
+    """The ingester says so of what comes long after it was made."""
+    late.note([(call.capability_id, call.at)])
+
+
+def test_a_call_that_comes_late_is_pulled_once_and_its_minute_makes_nothing_twice(project, logged, ada):
+    rule = add_rule(project, by=ada, kind="random")
+    logged([0.0, 0.0], at=timezone.now() - timedelta(hours=2))
+    pulling.pull(rule)
+    arrives_late(logged([1.0, 1.0], at=timezone.now() - timedelta(hours=2)))
+    logged([2.0, 2.0], at=timezone.now() - timedelta(hours=3))  # nobody said that this one came late
+
+    for _number in range(3):
+        pulling.pull(rule)
+
+    assert sorted(Task.objects.values_list("inputs__features__0", flat=True)) == [0.0, 1.0]
+    assert (Draw.objects.count(), Merged.objects.count()) == (2, 0)
+
+
+def test_what_is_digested_late_is_pulled_then(project, logged, ada):
+    call = logged([1.0, 1.0], at=timezone.now() - timedelta(hours=1), digested=False, score=0.1)
+    rule = add_rule(project, by=ada, kind="uncertain", below=0.5)
+    pulling.pull(rule)
+    assert not Task.objects.exists()
+
+    Digester().digest_some()
+    Call.objects.update(score=0.1)
+    pulling.pull(rule)
+
+    assert Task.objects.get().request_id == call.request_id
+
+
+def test_a_complaint_that_arrives_days_after_its_call_and_late_itself_is_pulled(project, logged, ada):
+    call = logged([1.0, 1.0], at=timezone.now() - timedelta(days=3))
+    rule = add_rule(project, by=ada, kind="complained")
+    pulling.pull(rule)
+    long_ago = timezone.now() - timedelta(days=1)
+    Outcome.objects.create(request_id=call.request_id, kind="feedback", correct=False, at=long_ago)
+
+    for _number in range(2):
+        pulling.pull(rule)
+
+    assert Task.objects.get().request_id == call.request_id
+
+
+def test_an_hour_with_late_calls_is_drawn_again_and_keeps_what_it_drew(project, logged, ada):
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
+    for number in range(8):
+        logged([float(number), 1.0], at=hour + timedelta(minutes=number))
+    rule = add_rule(project, by=ada, kind="stratified", quota=4)
+    pulling.pull(rule)
+    before = set(Draw.objects.values_list("request_id", "probability"))
+    pulling.pull(rule)
+    assert set(Draw.objects.values_list("request_id", "probability")) == before
+
+    for number in range(8, 40):
+        arrives_late(logged([float(number), 1.0], at=hour + timedelta(minutes=number)))
+    pulling.pull(rule)
+
+    after = set(Draw.objects.values_list("request_id", "probability"))
+    assert before < after
+    assert {chance for _pk, chance in after - before} == {0.1}
+
+
+def test_neighbouring_minutes_are_one_span(project):
+    start = timezone.now().replace(second=0, microsecond=0) - timedelta(hours=5)
+    for minutes in (0, 1, 2, 30):
+        late.note([(project.capability_id, start + timedelta(minutes=minutes, seconds=7))])
+    late.note([(project.capability_id, timezone.now()), (None, start)])
+
+    found = late.spans(project.capability_id, start, start)
+    minute = timedelta(minutes=1)
+    assert found == [(start, start + 3 * minute), (start + 30 * minute, start + 31 * minute)]
+    assert late.spans(project.capability_id, timezone.now(), start) == []
+    assert late.forget(timezone.now() + late.KEPT + minute) == 4

@@ -5,14 +5,17 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
 import orjson
 import pytest
+from django.utils import timezone
 
 from apps.catalog.services import set_parsing_rules
 from apps.core.models import Heartbeat
+from apps.gateway import late
 from apps.gateway.dataplane import segments
 from apps.gateway.dataplane.call import new_id
 from apps.gateway.dataplane.calllog import CallLog
@@ -200,6 +203,17 @@ def test_feedback_becomes_an_outcome_and_a_complaint_of_the_deployment(log, serv
     outcome = Outcome.objects.get()
     assert (str(outcome.request_id), outcome.correct, outcome.expected) == (called["id"], False, 7)
     assert calls(complained=True, deployments=[deployment.pk]).count() == 1
+
+
+def test_a_call_of_a_gateway_that_was_cut_off_is_noted_as_late(log, served):
+    capability = served[0].pk
+    old = time.time() - 7200
+    log(*(segments.pack(facts(served, **at), REQUEST, ANSWER) for at in ({}, {"at": old})))
+    ingest_once(log.folder)
+
+    since = timezone.now() - timedelta(hours=1)
+    (span,) = late.spans(capability, since, since - timedelta(hours=5))
+    assert span[0].timestamp() <= old < span[1].timestamp()
 
 
 def test_a_shadows_call_is_logged_and_counts_for_no_key(log, served):

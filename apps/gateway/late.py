@@ -1,0 +1,57 @@
+"""Calls that can be looked at only long after they were made: of a gateway that was cut off, or digested late.
+
+Who reads the log in the order of time asks here which minutes of it have got more calls since, and reads those again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from django.db import connection
+from django.utils import timezone
+
+from apps.gateway.models import LateMinute
+
+LATE = timedelta(minutes=1)
+"""Whoever reads the log looks back further than this anyway."""
+KEPT = timedelta(days=30)
+MOST_SPANS = 100
+_MINUTE = timedelta(minutes=1)
+
+
+def note(moments: Iterable[tuple[int | None, datetime]]) -> None:
+    """Write down the minutes of those calls (capability, when it was made) that are late now."""
+    before = timezone.now() - LATE
+    found = {
+        (capability, at.astimezone(UTC).replace(second=0, microsecond=0))
+        for capability, at in moments
+        if capability is not None and at < before
+    }
+    if found:
+        rows = sorted(found)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO gateway_lateminute (capability_id, minute, noted_at) "
+                "SELECT capability, minute, clock_timestamp() FROM unnest(%s::bigint[], %s::timestamptz[]) "
+                "AS t (capability, minute) "
+                "ON CONFLICT (capability_id, minute) DO UPDATE SET noted_at = excluded.noted_at",
+                [[capability for capability, _ in rows], [minute for _, minute in rows]],
+            )
+
+
+def spans(capability_id: int, since: datetime, earliest: datetime) -> list[tuple[datetime, datetime]]:
+    """From when until when the log has got more calls since a moment, from `earliest` on; neighbours are one span."""
+    rows = LateMinute.objects.filter(capability_id=capability_id, noted_at__gte=since, minute__gte=earliest)
+    found: list[tuple[datetime, datetime]] = []
+    for minute in rows.order_by("minute").values_list("minute", flat=True):
+        if found and (minute <= found[-1][1] or len(found) == MOST_SPANS):
+            found[-1] = (found[-1][0], minute + _MINUTE)
+        else:
+            found.append((minute, minute + _MINUTE))
+    return found
+
+
+def forget(now: datetime) -> int:
+    """Delete what was noted long ago; returns how many minutes."""
+    return LateMinute.objects.filter(noted_at__lt=now - KEPT).delete()[0]
