@@ -43,6 +43,7 @@ from apps.catalog.serializers import (
     ParsingChangeSerializer,
     ParsingSerializer,
     ParsingTrialSerializer,
+    RetireVersionSerializer,
     TriedSerializer,
     VersionSerializer,
 )
@@ -296,11 +297,14 @@ class VersionViewSet(
             TriedSerializer(try_rules(_object_of(values["rules"], "rules"), examples), many=True).data
         )
 
-    @extend_schema(request=None, responses=VersionSerializer)
+    @extend_schema(request=RetireVersionSerializer, responses=VersionSerializer)
     @action(detail=True, methods=["post"])
     def retire(self, request: Request, pk: str = "") -> Response:
-        """Take it out of use."""
-        return Response(VersionSerializer(services.retire_version(self.get_object(), by=self._user())).data)
+        """Take it out of use, once nothing runs it and nobody has called it for `quiet_days`."""
+        asked = RetireVersionSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        retired = services.retire_version(self.get_object(), by=self._user(), **asked.validated_data)
+        return Response(VersionSerializer(retired).data)
 
 
 def _job_of(request: Request) -> str:

@@ -9,6 +9,7 @@ from rest_framework import serializers
 from apps.accounts.models import Team
 from apps.catalog import cards
 from apps.catalog.models import Capability, Version
+from apps.catalog.uses import FEWEST_DAYS, MOST_DAYS, QUIET_DAYS
 from apps.core.serializers import ModelSerializer, NamedField, Serializer
 
 
@@ -172,6 +173,14 @@ class ParsingTrialSerializer(Serializer[Any]):
 
     rules = serializers.JSONField(help_text="{name: JMESPath expression}")
     document = serializers.JSONField(required=False, help_text='{"inputs": […], "outputs": […]}')
+
+
+class RetireVersionSerializer(Serializer[Any]):
+    """For how many days nobody must have called it."""
+
+    quiet_days = serializers.IntegerField(
+        required=False, default=QUIET_DAYS, min_value=FEWEST_DAYS, max_value=MOST_DAYS
+    )
 
 
 class TriedSerializer(Serializer[Any]):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Count, Prefetch, Q, QuerySet
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from apps.accounts.selectors import teams_of
 from apps.catalog.models import Capability, Version
+from apps.catalog.uses import Use
 from apps.core.errors import NotFound
 from apps.instances.models import Deployment, Pin, Replica, Shadow, TrafficWeight
 from apps.instances.policy import VIEWERS, may_view
@@ -44,6 +48,36 @@ def get_deployment(pk: int, *, user: User | AnonymousUser) -> Deployment:
 def deployments_of(version: Version) -> QuerySet[Deployment]:
     """Where a version runs or ran, newest first."""
     return deployments().filter(version=version).order_by("-pk")
+
+
+_MOST_USES = 20
+
+
+def uses_of_version(version: Version, _quiet: timedelta) -> list[Use]:
+    """What runs a version now, with its part of the production traffic, for those who want to retire it."""
+    pinned = Count("pins", filter=Q(pins__until__gt=timezone.now()))
+    alive = Deployment.objects.filter(version=version).exclude(status=Deployment.Status.STOPPED)
+    rows = alive.select_related("traffic").annotate(pinned=pinned).order_by("pk")[:_MOST_USES]
+    return [Use(_use_words(row, row.pinned), reverse("instances:detail", args=[row.pk])) for row in rows]
+
+
+def _use_words(deployment: Deployment, pinned: int) -> str:
+    traffic: TrafficWeight | None = getattr(deployment, "traffic", None)
+    facts = {"pk": deployment.pk, "share": traffic.weight if traffic else 0, "pinned": pinned}
+    if facts["share"]:
+        return _("deployment #%(pk)d takes %(share)d %% of the production traffic") % facts
+    if traffic is not None and any(traffic.at_sites.values()):
+        return _("deployment #%(pk)d takes the production traffic of single sites") % facts
+    if pinned:
+        return (
+            ngettext(
+                "deployment #%(pk)d answers %(pinned)d pinned caller",
+                "deployment #%(pk)d answers %(pinned)d pinned callers",
+                pinned,
+            )
+            % facts
+        )
+    return _("deployment #%(pk)d runs it") % facts
 
 
 def labels_before(capability: Capability) -> list[str]:

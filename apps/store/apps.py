@@ -7,9 +7,10 @@ class StoreConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from apps.catalog import uses
         from apps.core import events, menu, search, statuses
         from apps.requests import kinds
-        from apps.store import announcing, selectors, services, tasks
+        from apps.store import announcing, selectors, services, tasks, usage_report
 
         kinds.register(
             services.SUBSCRIPTION_REQUEST,
@@ -31,6 +32,7 @@ class StoreConfig(AppConfig):
         menu.register_landing("consumer", "store:list")
         search.register("store", selectors.search_hits, first=True)
         announcing.register()
+        uses.register(usage_report.uses_of_version)
         statuses.register("busy", "hammer", "taken")
         statuses.register("good", "circle-check", "answered")
         statuses.register("idle", "circle-off", "ended")

@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from django.db.models import Q
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
+from apps.catalog.uses import Use
 from apps.gateway import selectors as gateway
 from apps.gateway.models import Grant
 from apps.instances.models import Deployment
@@ -26,7 +29,7 @@ from apps.store.replay import Replay, replay_calls, replay_hours
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
-    from apps.catalog.models import Capability
+    from apps.catalog.models import Capability, Version
 
 
 @dataclass(frozen=True)
@@ -312,11 +315,16 @@ class Caller:
     last: datetime
 
 
-def callers(capability: Capability, span: Span) -> list[Caller]:
-    """Who calls which version and how much, the most first: subscribers and Try it, from the rollups."""
+def callers(capability: Capability, span: Span, *, tests: bool = True) -> list[Caller]:
+    """Who calls which version and how much, the most first: subscribers and Try it, from the rollups.
+
+    Without `tests` the questions that builders ask a single deployment in Try it are left out.
+    """
     rows = gateway.usage_by_key(capability, since=timezone.now() - span.length)
     shown = (Grant.Kind.SUBSCRIPTION, Grant.Kind.TRIAL)
     grants = Grant.objects.filter(pk__in={row.grant_id for row in rows}, kind__in=shown)
+    if not tests:
+        grants = grants.exclude(~Q(scope=Grant.PRODUCTION), kind=Grant.Kind.TRIAL)
     known = {
         pk: ((team, site) if kind == Grant.Kind.SUBSCRIPTION and team else (_("Try it"), ""), used)
         for pk, kind, team, site, used in grants.values_list(
@@ -336,6 +344,23 @@ def callers(capability: Capability, span: Span) -> list[Caller]:
         sums[2] = max(sums[2], last)
     listed = [Caller(*key, *sums) for key, sums in found.items()]
     return sorted(listed, key=lambda caller: (-caller.calls, caller.team))
+
+
+def uses_of_version(version: Version, quiet: timedelta) -> list[Use]:
+    """Who has called a version within a time, for those who want to retire it."""
+    # Usage is kept by the hour: the hour in which the time began counts as a whole.
+    span = Span("quiet", "", quiet + timedelta(hours=1), SPANS[0].period)
+    found = callers(version.capability, span, tests=False)
+    url = reverse("store:usage", args=[version.capability.slug]) + "?span=month"
+    return [
+        Use(
+            ngettext("%(team)s called it %(n)d time", "%(team)s called it %(n)d times", caller.calls)
+            % {"team": caller.team, "n": caller.calls},
+            url,
+        )
+        for caller in found
+        if caller.version == version.number
+    ]
 
 
 MOST_REPLAYED = 200_000

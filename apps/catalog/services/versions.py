@@ -14,6 +14,7 @@ from apps.catalog.policy import may_add_version, may_retire_version
 from apps.catalog.services.capabilities import index_words
 from apps.catalog.services.locking import requirements_of
 from apps.catalog.sources import check_source
+from apps.catalog.uses import FEWEST_DAYS, MOST_DAYS, QUIET_DAYS, uses_of
 from apps.core import audit, lineage, manifests
 from apps.core.errors import Conflict, Invalid
 from apps.core.events import publish
@@ -22,6 +23,8 @@ from apps.core.policy import require
 if TYPE_CHECKING:
     from apps.accounts.models import User
     from apps.datasets.models import DatasetVersion
+
+_NAMED = 5
 
 
 @transaction.atomic
@@ -140,9 +143,25 @@ def create_derived_version(
 
 
 @transaction.atomic
-def retire_version(version: Version, *, by: User) -> Version:
-    """Take a version out of use: it cannot be deployed any more. What runs is stopped by its operators."""
+def retire_version(version: Version, *, by: User, quiet_days: int = QUIET_DAYS) -> Version:
+    """Take a version out of use: it cannot be deployed any more.
+
+    Raises Conflict naming the deployments that run it and who called it within `quiet_days`, Invalid for a time
+    outside of 1 to 90 days.
+    """
     require(may_retire_version(by, version))
+    if not FEWEST_DAYS <= quiet_days <= MOST_DAYS:
+        raise Invalid(
+            _("Choose %(low)d to %(high)d days without calls.") % {"low": FEWEST_DAYS, "high": MOST_DAYS},
+            fields={"quiet_days": str(quiet_days)},
+        )
+    if version.status == Version.Status.PACKAGED and (uses := uses_of(version, quiet_days)):
+        named = "; ".join(use.words for use in uses[:_NAMED])
+        raise Conflict(
+            _("%(version)s is still in use: %(uses)s. It can be retired %(days)d days after its last call.")
+            % {"version": version, "uses": named, "days": quiet_days},
+            uses=[{"words": use.words, "url": use.url} for use in uses],
+        )
     Version.lifecycle.move(version, "retired", by=by)
     index_words(version.capability)
     publish("catalog.version_retired", version.pk)

@@ -26,6 +26,7 @@ from apps.catalog.policy import (
 )
 from apps.catalog.selectors import next_patch, rules_of, suggested_number, text_of
 from apps.catalog.services.locking import JOB_KIND as LOCKING
+from apps.catalog.uses import QUIET_DAYS, uses_of
 from apps.catalog.views.capabilities import built, show_error
 from apps.compute.models import Job
 from apps.compute.policy import may_cancel_job
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
     from apps.accounts.models import User
 
+_USES = 20
 _STEP_NAMES = {
     "environment": gettext_lazy("Choose the environment"),
     "read": gettext_lazy("Find the model"),
@@ -131,6 +133,7 @@ def _state_of(version: Version, user: User) -> dict[str, Any]:
     log = b""
     told = version.report.get("told") or {}
     report = in_words(version.report, told)
+    retirable = bool(Version.lifecycle.can(version, "retired") and may_retire_version(user, version))
     if version.status == Version.Status.FAILED and job is not None:
         log = log_of_step(job_log(job, 0, 1 << 22)[0], str(version.failure.get("step", "")))[-_LOG_BYTES:]
     return {
@@ -145,7 +148,9 @@ def _state_of(version: Version, user: User) -> dict[str, Any]:
         "log": log.decode(errors="replace"),
         "may_package": may_package_version(user, version),
         "can_package": Version.lifecycle.can(version, "packaging"),
-        "can_retire": Version.lifecycle.can(version, "retired") and may_retire_version(user, version),
+        "can_retire": retirable,
+        "uses": uses_of(version)[:_USES] if retirable and version.status == Version.Status.PACKAGED else [],
+        "quiet_days": QUIET_DAYS,
         "columns": version.signature.get("columns") or [],
         "conversion": report.get("conversion") or {},
         "quantisation": report.get("quantisation") or {},

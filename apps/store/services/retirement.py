@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.catalog.models import Capability
+from apps.catalog.uses import FEWEST_DAYS, MOST_DAYS
 from apps.core.errors import Conflict, Invalid
 from apps.core.policy import require
 from apps.gateway.services import announce_capability
@@ -21,8 +22,6 @@ from apps.store.usage_report import SPANS, Span, callers
 if TYPE_CHECKING:
     from apps.accounts.models import User
 
-QUIET_DAYS = (1, 90)
-
 
 @transaction.atomic
 def retire_capability(capability: Capability, *, quiet_days: int, by: User) -> None:
@@ -31,17 +30,16 @@ def retire_capability(capability: Capability, *, quiet_days: int, by: User) -> N
     Raises Invalid for a time outside of 1 to 90 days, Conflict naming who called it within that time.
     """
     require(may_offer(by, capability))
-    low, high = QUIET_DAYS
-    if not low <= quiet_days <= high:
+    if not FEWEST_DAYS <= quiet_days <= MOST_DAYS:
         raise Invalid(
-            _("Choose %(low)d to %(high)d days without calls.") % {"low": low, "high": high},
+            _("Choose %(low)d to %(high)d days without calls.") % {"low": FEWEST_DAYS, "high": MOST_DAYS},
             fields={"quiet_days": str(quiet_days)},
         )
     if capability.status != Capability.Status.DEPRECATED:
         raise Conflict(_("Deprecate it first, so that its callers are told."))
     # Usage is kept by the hour: the hour in which the time began counts as a whole.
     span = Span("quiet", "", timedelta(days=quiet_days, hours=1), SPANS[0].period)
-    calling = callers(capability, span)
+    calling = callers(capability, span, tests=False)
     if calling:
         names = ", ".join(sorted({f"{caller.team} ({caller.calls})" for caller in calling})[:5])
         raise Conflict(
