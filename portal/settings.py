@@ -91,7 +91,7 @@ FORM_RENDERER = "apps.core.forms.FormRenderer"
 DATABASES = {
     "default": {
         **ATRIUM.database,
-        "CONN_MAX_AGE": 60,
+        "CONN_MAX_AGE": 300,  # a new backend reads the catalogue anew: each minute, that was most of what it did
         "CONN_HEALTH_CHECKS": True,
         "ATOMIC_REQUESTS": False,
         "TEST": {"NAME": "atrium_test"},

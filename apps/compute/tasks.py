@@ -45,6 +45,8 @@ def conclude_job(job_id: int) -> None:
 def reconcile() -> None:
     """The safety net under all of the above, one round at a time; and this machine's heartbeat."""
     nodes.beat()  # also while another thread is in a long round
+    if not attempts.anything_to_do():
+        return
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [RECONCILE_LOCK])
         if not cursor.fetchone()[0]:

@@ -4,7 +4,7 @@ from apps.core import background
 from apps.evaluation import runs
 
 
-@background.every(2, "evaluation.proceed_all")
+@background.every(5, "evaluation.proceed_all")
 def proceed_all() -> None:
     """Take up evaluations whose event was lost."""
     runs.proceed_all()

@@ -11,6 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,15 @@ values that were logged.
 def ingest_once(folder: Path) -> int:
     """Read everything that stands in the log now; returns how many records were committed."""
     return sum(ingest_segment(path) for path in sorted(folder.glob("*/*.seg")))
+
+
+def state_of(folder: Path) -> dict[Path, tuple[int, bool]]:
+    """Of each segment, how long it is and whether its writer has let go of it: unchanged while nothing is new."""
+    found = {}
+    for path in folder.glob("*/*.seg"):
+        with suppress(FileNotFoundError):
+            found[path] = (path.stat().st_size, _let_go(path))
+    return found
 
 
 def ingest_segment(path: Path) -> int:

@@ -72,7 +72,8 @@ def reconcile() -> None:
     with _locked(ROUND_LOCK) as alone:
         if not alone:
             return
-        living = list(living_deployments())
+        # A round mostly finds everything as wanted, so it reads no more than that takes.
+        living = list(living_deployments().select_related(None))
         healthy = health.check(
             replica.socket
             for deployment in living
@@ -80,18 +81,16 @@ def reconcile() -> None:
             if replica.status != Replica.Status.STOPPING
         )
         for deployment in living:
-            if _is_settled(deployment, healthy):
-                continue
             try:
-                reconcile_deployment(deployment.pk, healthy)
+                if not (_is_settled(deployment, healthy) and _measure(deployment)):
+                    reconcile_deployment(deployment.pk, healthy)
             except Exception:
                 log.exception("deployment %s: this round failed", deployment.pk)
 
 
 def _is_settled(deployment: Deployment, healthy: Mapping[str, bool]) -> bool:
-    """Whether everything is as wanted and was measured a moment ago, so that there is nothing to do."""
+    """Whether everything is as wanted, so that there is nothing to do but to measure."""
     replicas = list(deployment.replica_set.all())
-    recent = timezone.now() - MEASURED_EVERY
     return (
         deployment.desired == Deployment.Desired.RUNNING
         and deployment.status == Deployment.Status.READY
@@ -102,11 +101,29 @@ def _is_settled(deployment: Deployment, healthy: Mapping[str, bool]) -> bool:
             and replica.generation == deployment.generation
             and replica.failed_checks == 0
             and healthy.get(replica.socket, False)
-            and replica.observed_at is not None
-            and replica.observed_at > recent
             for replica in replicas
         )
     )
+
+
+def _measure(deployment: Deployment) -> bool:
+    """Write what the engine measured of settled replicas, where that is due. False when one is not what it seems."""
+    due = [replica for replica in deployment.replica_set.all() if _is_due(replica)]
+    seen = observe(replica.workload_id for replica in due)
+    for replica in due:
+        observed = seen.get(replica.workload_id)
+        if observed is None or observed.state != "running":
+            return False
+        same = Replica.objects.filter(
+            pk=replica.pk, workload_id=replica.workload_id, status=Replica.Status.READY
+        )
+        same.update(**_measured(replica, observed))
+    return True
+
+
+def _is_due(replica: Replica) -> bool:
+    """Whether the engine is to be asked for its measurements again."""
+    return replica.observed_at is None or timezone.now() - replica.observed_at > MEASURED_EVERY
 
 
 def reconcile_deployment(pk: int, healthy: Mapping[str, bool] | None = None) -> None:
@@ -291,7 +308,7 @@ def _measured(replica: Replica, observed: Observed) -> dict[str, Any]:
     facts: dict[str, Any] = {"restarts": replica.replaced + observed.restarts}
     if observed.pid:
         facts["pid"] = observed.pid
-    if replica.observed_at is None or now - replica.observed_at > MEASURED_EVERY:
+    if _is_due(replica):
         spent = observed.cpu_s - replica.cpu_s
         span = (now - replica.observed_at).total_seconds() if replica.observed_at else 0.0
         facts |= {"memory_mb": observed.memory_mb, "cpu_s": observed.cpu_s, "observed_at": now}

@@ -75,8 +75,12 @@ def proceed_all() -> None:
     """Take the step that is due for each rerun; harmless when repeated or done twice at the same time."""
     now = timezone.now()
     free = Q(claimed_until=None) | Q(claimed_until__lt=now)
-    due = Rerun.objects.filter(free, status=Rerun.Status.WAITING).order_by("pk")[:20]
-    for rerun in due.select_related("version__capability", "deployment__capability__team", "asked_by"):
+    waiting = Rerun.objects.filter(free, status=Rerun.Status.WAITING).order_by("pk")
+    due = list(waiting.values_list("pk", flat=True)[:20])
+    if not due:
+        return
+    known = Rerun.objects.select_related("version__capability", "deployment__capability__team", "asked_by")
+    for rerun in known.filter(pk__in=due).order_by("pk"):
         if Rerun.objects.filter(free, pk=rerun.pk).update(claimed_until=now + CLAIM):
             try:
                 _proceed(rerun)

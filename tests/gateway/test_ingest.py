@@ -276,3 +276,31 @@ def test_the_ingester_says_that_it_is_alive(log, db):
     Ingester(log.folder).step()
 
     assert Heartbeat.objects.filter(part="ingest").exists()
+
+
+def test_an_ingester_asks_the_database_nothing_while_nothing_is_new(
+    log, served, django_assert_num_queries, monkeypatch
+):
+    path = log(segments.pack(facts(served), REQUEST, ANSWER))
+    writer = os.open(path, os.O_WRONLY)
+    fcntl.flock(writer, fcntl.LOCK_EX)
+    now = [1000.0]
+    monkeypatch.setattr("apps.gateway.management.commands.ingest.time.monotonic", lambda: now[0])
+    ingester = Ingester(log.folder)
+    while ingester.step():
+        pass
+
+    with django_assert_num_queries(0):
+        assert ingester.step() == 0
+
+    log(segments.pack(facts(served), REQUEST, ANSWER))
+    assert ingester.step() == 2, "one is read and digested"
+    while ingester.step():
+        pass
+    Call.objects.update(digested=False)
+    assert ingester.step() == 0
+    now[0] += 3
+    assert ingester.step() == 2, "what somebody else read is digested in a moment"
+    os.close(writer)
+    ingester.step()
+    assert not path.exists(), "that its writer let go of a segment is news"

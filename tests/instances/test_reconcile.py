@@ -145,6 +145,36 @@ def test_one_missed_check_is_forgiven_three_are_not(version, ada, engine):
     assert "health checks" in deployment.status_reason
 
 
+def test_a_round_over_what_is_as_wanted_only_looks(
+    version, ada, engine, monkeypatch, django_assert_num_queries
+):
+    deployment = deploy_version(version, kind="test", by=ada, replicas=2)
+    rounds(deployment)
+    monkeypatch.setattr(reconcile.health, "check", lambda paths: dict.fromkeys(paths, True))
+
+    with django_assert_num_queries(4):  # the lock, deployments, replicas, the lock
+        reconcile.reconcile()
+
+    Replica.objects.update(observed_at=timezone.now() - timedelta(minutes=1), memory_mb=0)
+    for life in engine.lives.values():
+        life.observed = replace(life.observed, memory_mb=77.0)
+    with django_assert_num_queries(6):  # and one for what was measured of each replica
+        reconcile.reconcile()
+    assert set(Replica.objects.values_list("status", "memory_mb")) == {("ready", 77.0)}
+
+
+def test_a_runner_that_ended_a_moment_after_its_check_is_seen(version, ada, engine, monkeypatch):
+    deployment = deploy_version(version, kind="test", by=ada)
+    rounds(deployment)
+    monkeypatch.setattr(reconcile.health, "check", lambda paths: dict.fromkeys(paths, True))
+    Replica.objects.update(observed_at=timezone.now() - timedelta(minutes=1))
+    engine.finish(Replica.objects.get().workload_id, 1)
+
+    reconcile.reconcile()
+
+    assert Replica.objects.get().status == "failed"
+
+
 def test_stopping_ends_the_runner_and_frees_its_place(version, ada, engine):
     deployment = deploy_version(version, kind="test", by=ada)
     rounds(deployment)

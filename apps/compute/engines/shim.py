@@ -88,12 +88,27 @@ def read_json(path: str) -> dict[str, Any]:
         return {}
 
 
-def _stat(pid: int) -> list[str]:
+def _read(path: str) -> bytes:
+    """A small file of /proc, several times a second: with a third of what `open` costs. Empty when it is gone."""
     try:
-        with open(f"/proc/{pid}/stat") as handle:
-            return handle.read().rpartition(")")[2].split()
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return []
+        return b""
+    try:
+        return os.read(handle, 65536)
+    except OSError:
+        return b""
+    finally:
+        os.close(handle)
+
+
+def _stat(pid: int) -> list[str]:
+    return _read(f"/proc/{pid}/stat").rpartition(b")")[2].decode().split()
+
+
+def newest_pid() -> bytes:
+    """The last process or thread that was made on this machine: while it is the same, no tree has grown."""
+    return _read("/proc/loadavg").rpartition(b" ")[2]
 
 
 def tree(root: int) -> list[int]:
@@ -107,11 +122,7 @@ def tree(root: int) -> list[int]:
         except OSError:
             continue
         for thread in threads:
-            try:
-                with open(f"/proc/{pid}/task/{thread}/children") as handle:
-                    todo.extend(int(child) for child in handle.read().split())
-            except OSError:
-                continue
+            todo.extend(int(child) for child in _read(f"/proc/{pid}/task/{thread}/children").split())
     return found
 
 
@@ -221,6 +232,7 @@ class Shim:
         self.next_watch = 0.0
         self.next_disk = time.monotonic() + 2
         self.reported = (0.0, 0.0, 0.0)
+        self.tree: tuple[bytes, list[int]] = (b"", [])
         self.backoff = BACKOFF_S[0]
         me = os.getpid()
         self.status: dict[str, Any] = {
@@ -256,6 +268,7 @@ class Shim:
         os.close(known)
         os.close(writing)
         self.pipe, self.child_since, self.verdict = reading, time.time(), {}
+        self.tree = (b"", [])
         self.say(
             state="running", pid=self.child, child=[self.child, start_ticks(self.child)], reason="", told=None
         )
@@ -364,9 +377,7 @@ class Shim:
 
     def watch(self, now: float) -> None:
         """Measure the tree, end it where it is beyond its limits, report."""
-        pids = tree(self.child)
-        if not self.launch["fenced"]:
-            pids = sorted({*pids, *marked(self.launch["id"])})
+        pids = self._pids()
         memory, cpu = self._measure(pids)
         temporary = self._temporary_mb(pids)
         memory += temporary
@@ -392,6 +403,16 @@ class Shim:
         if self.launch["timeout_s"]:
             left = self.child_since + self.launch["timeout_s"] - time.time()
             self.next_watch = min(self.next_watch, now + max(0.02, left))
+
+    def _pids(self) -> list[int]:
+        """The processes of the run; those of the last look where no process was made on this machine since."""
+        newest = newest_pid()
+        if not newest or newest != self.tree[0]:
+            pids = tree(self.child)
+            if not self.launch["fenced"]:
+                pids = sorted({*pids, *marked(self.launch["id"])})
+            self.tree = (newest, pids)
+        return self.tree[1]
 
     def _measure(self, pids: list[int]) -> tuple[float, float]:
         pages = ticks = 0

@@ -368,6 +368,11 @@ def _checkpoints(job: Job) -> dict[str, str]:
 # -- all --------------------------------------------------------------------------------------------
 
 
+def anything_to_do() -> bool:
+    """Whether a round would find a job: mostly none waits or runs."""
+    return Job.objects.filter(status__in=(*Job.ACTIVE, Job.Status.QUEUED)).exists()
+
+
 def reconcile() -> None:
     """One round over all jobs: watch the active ones, start waiting ones that fit now."""
     active = Job.objects.filter(status__in=Job.ACTIVE).order_by("pk").values_list("pk", "workload_id")

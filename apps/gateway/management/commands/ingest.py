@@ -15,11 +15,12 @@ from django.db import connection
 from apps.core import heartbeats
 from apps.gateway import feedback
 from apps.gateway.digest import Digester
-from apps.gateway.ingest import ingest_once
+from apps.gateway.ingest import ingest_once, state_of
 
 log = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 0.3
+LOOKS_ANYWAY_SECONDS = 2.0
 BEAT_SECONDS = 10.0
 AWAY_SECONDS = 1.0
 HEAR_SECONDS = 1.0
@@ -58,9 +59,18 @@ class Ingester:
         self._beat = 0.0
         self._heard = 0.0
         self._total = 0
+        self._done: dict[Path, tuple[int, bool]] | None = None
+        self._looked = 0.0
 
     def step(self) -> int:
-        """Read what is new and digest a batch; returns how much there was to do."""
+        """Read what is new and digest a batch; returns how much there was to do.
+
+        The database is not asked while the log stands as it did when there was nothing to do, but for a look now and
+        then at what others may have left undigested.
+        """
+        state = state_of(self._folder)
+        if state == self._done and time.monotonic() - self._looked < LOOKS_ANYWAY_SECONDS:
+            return 0
         read = ingest_once(self._folder)
         digested = self._digester.digest_some()
         self._total += read
@@ -71,4 +81,5 @@ class Ingester:
         if now - self._beat > BEAT_SECONDS or not self._beat:
             self._beat = now
             heartbeats.beat("ingest", records=self._total)
+        self._done, self._looked = (None if read or digested else state), now
         return read + digested
