@@ -1,8 +1,10 @@
 """The promise of every interval: in 95 of 100 samples the true figure lies inside. Simulated, fixed seeds."""
 
 import json
+from functools import cache
 
 import numpy as np
+import orjson
 import pytest
 from sklearn.metrics import roc_auc_score
 
@@ -40,20 +42,23 @@ def values(rng, rows):
 
 def series(rng, rows):
     truth = rng.normal(50, 10, (rows, 1)) + rng.normal(0, 2, (rows, 4))
-    cells = [json.dumps(row.tolist()) for row in truth]
+    cells = [orjson.dumps(row).decode() for row in truth.tolist()]
     return output("series", (-1, 4)), cells, {"y": truth + rng.normal(0.5, 3, (rows, 4))}
 
 
 def spans(rng, rows):
-    truth, given = [], []
-    for _ in range(rows):
-        there = [{"start": 10 * n, "end": 10 * n + 4, "label": "a"} for n in range(rng.integers(1, 4))]
-        said = [span for span in there if rng.random() < 0.8]
-        if rng.random() < 0.3:
-            said.append({"start": 90, "end": 95, "label": "a"})
-        truth.append(json.dumps(there))
-        given.append(json.dumps(said))
+    there = np.arange(3) < rng.integers(1, 4, (rows, 1))
+    said = np.column_stack([there & (rng.random((rows, 3)) < 0.8), rng.random(rows) < 0.3])
+    truth = [cell(tuple(row)) for row in there.tolist()]
+    given = [cell(tuple(row)) for row in said.tolist()]
     return output("spans", datatype="BYTES"), truth, {"y": np.array(given, dtype=object)}
+
+
+@cache
+def cell(present):
+    """Those of four spans that are present; the last one stands where there is none in truth."""
+    starts = [10 * number if number < 3 else 90 for number, there in enumerate(present) if there]
+    return json.dumps([{"start": start, "end": start + 4, "label": "a"} for start in starts])
 
 
 MAKERS = {"classification": classes, "regression": values, "forecasting": series, "text_spans": spans}
