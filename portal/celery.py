@@ -3,16 +3,17 @@
 import logging
 import os
 import sys
+import threading
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, task_postrun, task_prerun, worker_ready
+from celery.signals import setup_logging, task_postrun, task_prerun, worker_ready, worker_shutting_down
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 app = Celery("portal")
 app.steps["consumer"].add("portal.listening:Listening")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-# Celery's own rule closes the database connection around every task: a login for each of some ten tasks a second.
+# Celery's own rule closes the database connection around every task: a login for each of them.
 app.conf.CELERY_DB_REUSE_MAX = sys.maxsize
 
 
@@ -40,6 +41,23 @@ def schedule_periodic_tasks(sender: Celery, **_kwargs: Any) -> None:
 
     for name, seconds in periodic.items():
         sender.add_periodic_task(seconds, sender.signature(name), name=name, expires=max(seconds * 3, 10))
+
+
+_ending = threading.Event()
+
+
+@worker_ready.connect
+def look_around(**_kwargs: Any) -> None:
+    """Call what is called every few seconds, beside the tasks."""
+    from apps.core.background import keep_looking
+
+    threading.Thread(target=keep_looking, args=[_ending], name="looks", daemon=True).start()
+
+
+@worker_shutting_down.connect
+def look_no_more(**_kwargs: Any) -> None:
+    """What is under way is finished; nothing new begins."""
+    _ending.set()
 
 
 @worker_ready.connect

@@ -10,6 +10,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -21,32 +23,44 @@ from redis.exceptions import RedisError
 log = logging.getLogger(__name__)
 F = TypeVar("F", bound=Callable[..., Any])
 
-LOOK_AROUND = "core.look_around"
 TICK_S = 1.0
 SELDOM_S = 30.0
+MOST_ROUNDS = 4
+"""At the same time in one worker."""
+MOST_CALLS = 2
+"""Of one function at the same time, so that one that hangs leaves rounds for the others."""
 
-periodic: dict[str, float] = {LOOK_AROUND: TICK_S}
+periodic: dict[str, float] = {}
 """Name of each periodic task with its period in seconds; portal.celery hands it to beat."""
 
 
 @dataclass
 class Look:
-    """A function that is called more often than a message for each call would be worth."""
+    """A function that a worker calls by its own clock."""
 
     name: str
     function: Callable[[], object]
     seconds: float
     due_at: float = float("-inf")
+    under_way: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def take(self, now: float) -> bool:
-        """Whether it is due at `now`; who is told so calls it, and nobody else until it is due again."""
+    def call_if_due(self, now: float) -> None:
+        """Call it, unless it is not due at `now` or others are long at it. What it raises is logged."""
         with self.lock:
-            if now < self.due_at:
-                return False
-            # A tick that comes a little early must not make it wait for the next one.
+            if now < self.due_at or self.under_way == MOST_CALLS:
+                return
+            # A round that comes a little early must not make it wait for the next one.
             self.due_at = now + self.seconds - TICK_S / 2
-            return True
+            self.under_way += 1
+        try:
+            self.function()
+        except Exception:
+            log.exception("%s failed; it is called again in %g s", self.name, self.seconds)
+            close_old_connections()
+        finally:
+            with self.lock:
+                self.under_way -= 1
 
 
 looks: dict[str, Look] = {}
@@ -62,16 +76,16 @@ def task(name: str) -> Callable[[F], F]:
     return register
 
 
-def every(seconds: float, name: str) -> Callable[[F], F]:
+def every(seconds: float, name: str, *, by_message: bool = False) -> Callable[[F], F]:
     """Register a function that is called every so many seconds. It must tolerate being called twice at once.
 
-    What is seldom called is a task of its own, of which beat remembers over restarts when it is due. The others
-    mostly find nothing to do, and a message for each call would cost several times what the call does: one
-    message a second has a worker call all that are due.
+    What is seldom called is a task, of which beat remembers over restarts when it is due; so is what asks for it. The
+    others mostly find nothing to do, and a message would cost several times what the call does: each worker calls
+    them by its own clock.
     """
 
     def register(function: F) -> F:
-        if seconds < SELDOM_S:
+        if seconds < SELDOM_S and not by_message:
             looks[name] = Look(name, function, seconds)
         else:
             shared_task(name=name, ignore_result=True, expires=max(seconds * 3, 10))(function)
@@ -82,18 +96,27 @@ def every(seconds: float, name: str) -> Callable[[F], F]:
 
 
 def look_around() -> None:
-    """Call what is due, what is due most often first. While one call takes long, the next message brings the rest."""
+    """Call what is due, what is due most often first. While one call takes long, the next round brings the rest."""
     for look in sorted(looks.values(), key=lambda look: look.seconds):
-        if not look.take(time.monotonic()):
-            continue
+        look.call_if_due(time.monotonic())
+
+
+def keep_looking(ending: threading.Event) -> None:
+    """Look around each second until `ending`; mostly one thread does it, with one connection to the database."""
+    places = threading.Semaphore(MOST_ROUNDS)
+
+    def one_round() -> None:
         try:
-            look.function()
-        except Exception:
-            log.exception("%s failed; it is called again in %g s", look.name, look.seconds)
             close_old_connections()
+            look_around()
+        finally:
+            places.release()
 
-
-shared_task(name=LOOK_AROUND, ignore_result=True)(look_around)
+    # Where the process ends without a word, its pools take nothing more.
+    with suppress(RuntimeError), ThreadPoolExecutor(MOST_ROUNDS, thread_name_prefix="look") as pool:
+        while not ending.wait(TICK_S):
+            if places.acquire(blocking=False):
+                pool.submit(one_round)
 
 
 def enqueue(name: str, *args: object, priority: int = 3) -> bool:

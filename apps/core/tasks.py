@@ -28,7 +28,7 @@ def deliver_due() -> None:
     events.deliver_due()
 
 
-@background.every(5, "core.beat")
+@background.every(10, "core.beat", by_message=True)
 def worker_alive() -> None:
     """Beat reaches a worker: both are alive."""
     beat("worker")
