@@ -24,7 +24,7 @@ def variables_of(job: Job) -> dict[str, str]:
         return {}
     expires = timezone.now() + timedelta(seconds=job.timeout_s) + _AFTERWARDS
     _row, secret = create_token(person, f"job {job.pk}", by=person, expires_at=expires, job_id=job.pk)
-    return door_environment(secret)
+    return {**door_environment(secret), "ATRIUM_TEAM": job.team.slug}
 
 
 def revoke_tokens(key: str, facts: dict[str, Any]) -> None:

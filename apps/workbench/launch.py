@@ -167,7 +167,8 @@ def _server(
 
 def variables_of(workspace: Workspace, token: str) -> dict[str, str]:
     """The part of the server's environment that is its owner's."""
-    return {**door_environment(token), **_author_of(workspace)}
+    team = {"ATRIUM_TEAM": workspace.team.slug} if workspace.team_id else {}
+    return {**door_environment(token), **team, **_author_of(workspace)}
 
 
 def door_environment(token: str) -> dict[str, str]:

@@ -420,7 +420,7 @@ def parser() -> argparse.ArgumentParser:
 
     one = commands.add_parser("submit", help="run a script or notebook as a job")
     one.add_argument("source", type=Path)
-    one.add_argument("--team", required=True)
+    one.add_argument("--team", default="", help="default: the workspace's, or your only one")
     one.add_argument("--title", default="")
     one.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
     one.add_argument("--label", action="append", default=[], help="only a node with this label takes it")

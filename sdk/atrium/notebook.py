@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from atrium import work
+from atrium.magics import ARGUMENT
 
 TAG = "injected-parameters"
 
@@ -93,6 +94,7 @@ def execute(path: Path, output: Path, params: dict[str, Any]) -> int:
         notebook,
         timeout=None,
         kernel_name="python3",
+        extra_arguments=[ARGUMENT],
         resources={"metadata": {"path": str(path.parent)}},
         on_cell_start=run.started,
         on_cell_executed=run.ended,

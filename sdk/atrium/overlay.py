@@ -12,6 +12,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from atrium.magics import ARGUMENT
+
 _PIP = """#!{python}
 import sys
 
@@ -39,7 +41,7 @@ def lay(over: Path) -> Path:
         _link(over / "bin" / name, Path(sys.executable).resolve())
     for name in ("pip", "pip3"):
         _write(over / "bin" / name, _PIP.format(python=python), mode=0o755)
-    argv = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    argv = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}", ARGUMENT]
     spec = {"argv": argv, "display_name": "Python 3", "language": "python", "metadata": {"debugger": True}}
     for logo in (Path(sys.prefix) / "share" / "jupyter" / "kernels" / "python3").glob("logo-*"):
         shutil.copyfile(logo, kernel / logo.name)

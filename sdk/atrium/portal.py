@@ -46,6 +46,15 @@ class Portal:
         """The person whose token this is."""
         return dict(self.get("users/me/"))
 
+    def team(self) -> str:
+        """The team to work for when none is named: the workspace's, or the only one that one develops in."""
+        if kept := settings.load().team:
+            return kept
+        teams = sorted({row["team"] for row in self.me()["memberships"] if row["role"] == "developer"})
+        if len(teams) != 1:
+            raise errors.InvalidInput(f"name the team; you develop in {', '.join(teams) or 'none'}")
+        return str(teams[0])
+
     def search(self, words: str, limit: int = 20) -> list[dict[str, Any]]:
         """Capabilities that the words find: those of the store, best first, then others that one's teams build."""
         found: dict[str, dict[str, Any]] = {}
@@ -341,10 +350,11 @@ def _run_now() -> str | None:
 
 
 def submit(
-    source: Path | str, *, team: str, title: str = "", portal: Portal | None = None, **facts: Any
+    source: Path | str, *, team: str = "", title: str = "", portal: Portal | None = None, **facts: Any
 ) -> dict[str, Any]:
     """Run a script or notebook file as a job; returns the job. `facts` as the API takes them (params, resources, …).
 
+    Without a `team` it is the workspace's, or the only one that one develops in.
     With `labels=["zone=gpu"]` only a node that has all of them takes it.
     Of a notebook the executed copy is kept with the job's files; `params` replace what its cell tagged
     `parameters` sets. With `sweep` it is run with many sets of parameters, and the sweep is returned:
@@ -353,7 +363,8 @@ def submit(
     """
     path, sweep = Path(source), facts.pop("sweep", None)
     kind = "notebook" if path.suffix == ".ipynb" else "script"
-    document = {"title": title or path.name, "team": team, kind: path.read_text(encoding="utf-8"), **facts}
+    asked, code = portal or Portal(), path.read_text(encoding="utf-8")
+    document = {"title": title or path.name, "team": team or asked.team(), kind: code, **facts}
     if sweep is not None:
-        return dict((portal or Portal()).post("sweeps/", document | dict(sweep)))
-    return dict((portal or Portal()).post("jobs/", document))
+        return dict(asked.post("sweeps/", document | dict(sweep)))
+    return dict(asked.post("jobs/", document))

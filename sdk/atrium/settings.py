@@ -19,6 +19,7 @@ class Settings:
     token: str
     gateway: str
     key: str
+    team: str = ""
 
 
 def config_path() -> Path:
@@ -28,7 +29,7 @@ def config_path() -> Path:
 
 
 def load() -> Settings:
-    """The settings in force: ATRIUM_URL, ATRIUM_TOKEN, ATRIUM_GATEWAY_URL and ATRIUM_KEY win over the file."""
+    """The settings in force: ATRIUM_URL, ATRIUM_TOKEN, … (_GATEWAY_URL, _KEY, _TEAM) win over the file."""
     kept: dict[str, str] = {}
     path = config_path()
     if path.is_file():
@@ -39,6 +40,7 @@ def load() -> Settings:
         token=os.environ.get("ATRIUM_TOKEN") or kept.get("token", ""),
         gateway=(os.environ.get("ATRIUM_GATEWAY_URL") or kept.get("gateway") or GATEWAY).rstrip("/"),
         key=os.environ.get("ATRIUM_KEY") or kept.get("key", ""),
+        team=os.environ.get("ATRIUM_TEAM") or kept.get("team", ""),
     )
 
 

@@ -1,5 +1,6 @@
 """What pip adds in a workspace lies over the environment's own packages and can be taken away again."""
 
+import json
 import subprocess
 
 from apps.compute import environments
@@ -22,7 +23,9 @@ def test_a_package_of_ones_own_hides_the_environments_and_leaves_it_as_it_was(tm
     assert _said(over / "bin" / "python", "-c", asked) == f"mine {over}"
     assert "mine" not in _said(below, "-c", asked)
     assert _said(over / "bin" / "pip", "--version").startswith("pip ")
-    assert str(over / "bin" / "python3") in (over / "share/jupyter/kernels/python3/kernel.json").read_text()
+    argv = json.loads((over / "share/jupyter/kernels/python3/kernel.json").read_text())["argv"]
+    assert argv[0] == str(over / "bin" / "python3")
+    assert argv[-1] == "--IPKernelApp.extra_extensions=atrium.magics"
     assert (over / "share/jupyter/kernels/python3/logo-svg.svg").exists()
     assert kernels == str(over / "share" / "jupyter" / "kernels")
     assert packages.installed_in(tmp_path) == ["jmespath==9.9"]
