@@ -108,6 +108,12 @@ class ScriptSerializer(Serializer[dict[str, Any]]):
         default="",
         help_text="An .ipynb file's text instead of a script; its executed copy is kept.",
     )
+    cell_timeout_s = serializers.FloatField(
+        required=False,
+        min_value=0,
+        help_text="End a notebook's cell that gave no output and used no processor for so long; 0: never, "
+        "left out: two hours.",
+    )
     environment = serializers.CharField(max_length=60, default="base")
     inputs = serializers.DictField(
         child=serializers.RegexField(r"^[0-9a-f]{64}$"),

@@ -193,6 +193,14 @@ class RunForm(forms.Form):
     cpu = forms.FloatField(label=_("Cores"), initial=1, min_value=0.1, max_value=64)
     memory_mb = forms.IntegerField(label=_("Memory in MB"), initial=2048, min_value=128)
     minutes = forms.IntegerField(label=_("Time limit in minutes"), initial=60, min_value=1, max_value=20_160)
+    silent_minutes = forms.IntegerField(
+        label=_("A cell is ended after minutes without a sign of life"),
+        initial=120,
+        min_value=0,
+        max_value=20_160,
+        required=False,
+        help_text=_("For notebooks: without output and without processor time. 0: never."),
+    )
     labels = LabelsField()
 
     def __init__(self, *args: Any, paths: list[str], **kwargs: Any) -> None:

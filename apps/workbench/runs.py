@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from apps.compute.policy import may_submit_job
 from apps.compute.selectors import measured_needs
-from apps.compute.services import submit_job
+from apps.compute.services import silent_cells, submit_job
 from apps.core import objects
 from apps.core.errors import Invalid
 from apps.core.policy import require
@@ -39,15 +39,19 @@ def run_file(
     memory_mb: int = 2048,
     timeout_s: float = 3600,
     labels: Sequence[str] | None = None,
+    cell_timeout_s: float | None = None,
 ) -> Job:
     """Queue the notebook or script at `path` of a workspace. Raises NotAllowed, Invalid.
 
     It goes where the workspace's labels lead, unless others are given. A notebook gets `params` as variables and
     leaves itself, executed, in the job's outputs; a script finds them with `atrium.params()`.
+    A cell that hangs for `cell_timeout_s` seconds is ended (0: never; None: as `atrium.notebook` does).
     """
     require(may_edit_workspace(by, workspace))
     require(may_submit_job(by, workspace.team))
     argv = _command(path)
+    if path.endswith(".ipynb"):
+        argv += silent_cells(cell_timeout_s)
     inputs = _copied(workspace)
     if path not in inputs:
         raise Invalid(

@@ -241,7 +241,10 @@ def told_file(path: str, size: int, sent: bool) -> None:
 def run_job(given: argparse.Namespace) -> int:
     """Submit a script or notebook."""
     parameters = {name: _value(text) for name, _equals, text in (one.partition("=") for one in given.param)}
-    job = submit(given.source, team=given.team, title=given.title, params=parameters, labels=given.label)
+    facts = {} if given.cell_timeout is None else {"cell_timeout_s": given.cell_timeout}
+    job = submit(
+        given.source, team=given.team, title=given.title, params=parameters, labels=given.label, **facts
+    )
     print(f"Job {job['id']} is {job['status']}.")
     return _follow(Portal(), int(job["id"])) if given.wait else 0
 
@@ -424,6 +427,12 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--title", default="")
     one.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
     one.add_argument("--label", action="append", default=[], help="only a node with this label takes it")
+    one.add_argument(
+        "--cell-timeout",
+        type=float,
+        metavar="SECONDS",
+        help="end a notebook's cell that hangs for so long; 0: never",
+    )
     one.add_argument("--wait", action="store_true", help="follow its log")
     one.set_defaults(run=run_job)
 

@@ -85,6 +85,12 @@ def test_failure_says_why(ada, radio, engine, argv, facts, reason):
     assert job.reason.startswith(reason)
 
 
+def test_a_failed_job_keeps_its_notebook_as_far_as_it_came_and_nothing_half_written(ada, radio, engine):
+    code = "mkdir -p outputs; echo {} > outputs/own.ipynb; echo x > outputs/half.bin; exit 1"
+    job = run(submit(radio, ada, "sh", "-c", code))
+    assert (job.status, list(job.outputs)) == ("failed", ["own.ipynb"])
+
+
 def test_failed_attempt_is_repeated_from_its_checkpoint(ada, radio, engine):
     script = "import os, sys\nos.makedirs('checkpoints', exist_ok=True)\n"
     script += "n = len(os.listdir('checkpoints')); open(f'checkpoints/{n}', 'w').write('x'); print(n)\nsys.exit(n < 2)"

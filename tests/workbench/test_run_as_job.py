@@ -8,6 +8,7 @@ import pytest
 from apps.accounts.models import PersonalToken
 from apps.compute import environments, job_environment
 from apps.compute.models import Job
+from apps.compute.services import submit_script
 from apps.core import events, lineage, objects
 from apps.core.errors import Invalid, NotAllowed
 from apps.core.models import Event
@@ -40,6 +41,15 @@ def test_the_files_are_copied_as_they_are_now(workspace, ada):
     assert (job.params, job.network, job.team) == ({"trees": 3}, "forwarder", workspace.team)
 
 
+def test_how_long_a_cell_may_hang_is_told_to_notebooks_alone(workspace, ada, radio):
+    option = ["--cell-timeout", "90"]
+    assert run_file(workspace, "lib/model.ipynb", by=ada, cell_timeout_s=90).argv[-2:] == option
+    assert "--cell-timeout" not in run_file(workspace, "train.py", by=ada, cell_timeout_s=90).argv
+    text = notebook("1 + 1")
+    assert submit_script("t", notebook=text, by=ada, team=radio, cell_timeout_s=90).argv[-2:] == option
+    assert submit_script("t", notebook=text, by=ada, team=radio).argv[-1] == "/work/notebook.ipynb"
+
+
 def test_links_and_hidden_files_are_left_out(workspace, ada):
     home = home_of(workspace)
     (home / "passwd.py").symlink_to("/etc/passwd")
@@ -65,12 +75,13 @@ def test_the_page_queues_the_job_and_goes_to_it(client, workspace, ada):
     client.force_login(ada)
     url = f"/workspaces/{workspace.pk}/run/"
     assert "train.py" in client.get(url).content.decode()
-    asked = {"path": "train.py", "cpu": 1, "memory_mb": 512, "minutes": 5}
+    asked = {"path": "lib/model.ipynb", "cpu": 1, "memory_mb": 512, "minutes": 5, "silent_minutes": 2}
     values = {"a": "1", "b": "true", "c": "mse", "d": "[0.5, 1]"}
     rows = [{"name": name, "value": value} for name, value in values.items()]
     answer = client.post(url, asked | rows_of("params", *rows))
     job = Job.objects.get()
     assert answer["Location"] == f"/jobs/{job.pk}/"
+    assert job.argv[-1] == "120"
     assert (job.params, job.timeout_s) == ({"a": 1, "b": True, "c": "mse", "d": [0.5, 1]}, 300)
     assert client.post(url, asked | rows_of("params", {"name": "a"})).status_code == 422
 
@@ -130,7 +141,7 @@ def notebook(*sources):
     return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
 
 
-def run_notebook(folder, text, params):
+def run_notebook(folder, text, params, *options):
     environments.build("base", say=lambda words: None)
     (folder / "train.ipynb").write_text(text)
     (folder / "params.json").write_text(json.dumps(params))
@@ -141,7 +152,7 @@ def run_notebook(folder, text, params):
         "HOME": str(folder),
         "PATH": f"{python.parent}:/usr/bin:/bin",
     }
-    argv = [str(python), "-m", "atrium.notebook", str(folder / "train.ipynb")]
+    argv = [str(python), "-m", "atrium.notebook", str(folder / "train.ipynb"), *options]
     return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -173,3 +184,30 @@ def test_a_kernel_that_dies_is_noticed(folder):
     done = run_notebook(folder, notebook("import os", "os.kill(os.getpid(), 9)"), {})
     assert done.returncode == 3
     assert "the kernel died in cell 2 of 2" in done.stderr
+
+
+def test_a_cell_that_hangs_is_interrupted_named_and_shows_where(folder):
+    wait = "import threading  # waits for ever\nthreading.Event().wait()"
+    done = run_notebook(folder, notebook("print('before')", wait, "never = 1"), {}, "--cell-timeout", "3")
+    assert done.returncode == 4
+    assert "cell 2 of 3 hung: no output and no processor time for 3 s" in done.stderr
+    assert "“import threading  # waits for ever”" in done.stderr
+    kept = json.loads((folder / "outputs" / "train.ipynb").read_text())
+    assert kept["cells"][0]["outputs"][0]["text"] in ("before\n", ["before\n"])
+    assert kept["cells"][1]["outputs"][0]["ename"] == "KeyboardInterrupt"
+    assert "threading.Event().wait()" in "".join(kept["cells"][1]["outputs"][0]["traceback"])
+    assert kept["cells"][2]["execution_count"] is None
+
+
+def test_a_kernel_that_is_stopped_and_obeys_nothing_is_killed(folder):
+    stop = "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)"
+    done = run_notebook(folder, notebook("1 + 1", stop), {}, "--cell-timeout", "2")
+    assert done.returncode == 4
+    assert "cell 2 of 2 hung" in done.stderr
+
+
+def test_a_cell_that_only_computes_or_only_prints_is_left_alone(folder):
+    computes = "import time\nuntil = time.time() + 5\nwhile time.time() < until: pass"
+    prints = "for n in range(5):\n    time.sleep(1)\n    print(n)"
+    done = run_notebook(folder, notebook(computes, prints), {}, "--cell-timeout", "3")
+    assert done.returncode == 0, done.stderr

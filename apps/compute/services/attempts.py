@@ -258,7 +258,7 @@ def _conclude(job: Job, observed: Observed) -> None:
         _end(job, "queued", observed, reason=reason, **facts)
     else:
         result = _result_if_any(job)
-        facts |= {"failures": job.failures + 1, "result": result}
+        facts |= {"failures": job.failures + 1, "result": result, "outputs": _executed_notebooks(job)}
         own = failure_in(result).get("message") if observed.exit_code else ""
         _end(job, "failed", observed, reason=own or _why_of(observed), **facts)
 
@@ -359,6 +359,15 @@ def _collect(job: Job, under: str) -> dict[str, Any]:
         sha256, size = objects.put(handle)
         found[path] = {"sha256": sha256, "size": size}
     return found
+
+
+def _executed_notebooks(job: Job) -> dict[str, Any]:
+    """What a job that failed leaves nevertheless: its notebook as far as it came. Other outputs may be half written."""
+    try:
+        left = _collect(job, "outputs")
+    except PortalError:
+        return {}
+    return {path: facts for path, facts in left.items() if path.endswith(".ipynb")}
 
 
 def _checkpoints(job: Job) -> dict[str, str]:

@@ -250,10 +250,18 @@ def _mount(mount: Mount | tuple[str, str, bool]) -> list[Any]:
 
 
 def submit_script(
-    title: str, script: str = "", *, by: User, team: Team, notebook: str = "", **facts: Any
+    title: str,
+    script: str = "",
+    *,
+    by: User,
+    team: Team,
+    notebook: str = "",
+    cell_timeout_s: float | None = None,
+    **facts: Any,
 ) -> Job:
     """Queue a Python script, or a notebook, of a person, under the same rules for page and API.
 
+    A notebook's cell that hangs for `cell_timeout_s` seconds is ended (0: never; None: as `atrium.notebook` does).
     It reaches the portal and the experiments as that person. `facts` as in `submit_job`. Raises Invalid, NotAllowed.
     """
     require(may_submit_job(by, team))
@@ -262,12 +270,21 @@ def submit_script(
     if not notebook and not script.strip():
         raise Invalid(_("The script is empty."), fields={"script": _("missing")})
     if notebook:
-        kind, files, argv = "notebook", {"notebook.ipynb": _notebook(notebook)}, _NOTEBOOK
+        kind, files, argv = (
+            "notebook",
+            {"notebook.ipynb": _notebook(notebook)},
+            _NOTEBOOK + silent_cells(cell_timeout_s),
+        )
     else:
         kind, files, argv = "script", {"main.py": script}, ["python", "main.py"]
     title = title.strip() or _("Script")
     facts = {"network": "forwarder", "needs_key": f"{kind}:{team.slug}:{title}", **facts}
     return submit_job(kind, title, by=by, team=team, argv=argv, files=files, **facts)
+
+
+def silent_cells(seconds: float | None) -> list[str]:
+    """What `atrium.notebook` is called with, so that a cell without a sign of life for so long is ended."""
+    return [] if seconds is None else ["--cell-timeout", f"{seconds:g}"]
 
 
 def _notebook(text: str) -> str:

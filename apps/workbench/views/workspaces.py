@@ -266,8 +266,13 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
     form = RunForm(request.POST or None, paths=paths, initial=initial)
     if request.method == "POST" and form.is_valid():
         asked = form.cleaned_data
-        needs = {"cpu": asked["cpu"], "memory_mb": asked["memory_mb"], "timeout_s": asked["minutes"] * 60}
-        needs["labels"] = asked["labels"]
+        needs: dict[str, Any] = {
+            "cpu": asked["cpu"],
+            "memory_mb": asked["memory_mb"],
+            "timeout_s": asked["minutes"] * 60,
+        }
+        silent = asked["silent_minutes"]
+        needs |= {"labels": asked["labels"], "cell_timeout_s": silent * 60 if silent is not None else None}
         try:
             job = run_file(found, asked["path"], params=asked["params"], by=user_of(request), **needs)
         except Invalid as error:
