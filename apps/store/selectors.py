@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from django.conf import settings
 from django.db.models import Count, Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -21,6 +22,7 @@ from apps.core.search import Hit
 from apps.gateway.models import Grant
 from apps.instances.models import Deployment, TrafficWeight
 from apps.requests.models import Step
+from apps.store import openapi
 from apps.store.cases import shipped_cases
 from apps.store.models import (
     Batch,
@@ -271,6 +273,27 @@ def version_to_show(capability: Capability) -> Version | None:
         .order_by("-packaged_at", "-pk")
         .first()
     )
+
+
+def openapi_of(capability: Capability, number: str = "") -> tuple[Version, dict[str, Any]]:
+    """A version with the OpenAPI description of its calls: the one named, else the one that the store shows.
+
+    Raises NotFound where there is none.
+    """
+    version = get_packaged(capability, number) if number else version_to_show(capability)
+    if version is None or not version.signature:
+        raise NotFound(_("%(name)s has no version that could be described.") % {"name": capability.name})
+    about = openapi.About(
+        slug=capability.slug,
+        name=capability.name,
+        summary=capability.summary,
+        team=capability.team.name,
+        version=version.number,
+        digest=version.digest,
+        gateway_url=settings.ATRIUM.gateway_url,
+        deprecated=capability.status == Capability.Status.DEPRECATED,
+    )
+    return version, openapi.document(about, version.signature, cases_of(version))
 
 
 def standing_of(capability: Capability) -> Standing | None:

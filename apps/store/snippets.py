@@ -54,8 +54,20 @@ def _example(spec: Mapping[str, Any], signature: Mapping[str, Any], size: int) -
     if spec.get("example") is not None:
         return list(flatten(spec["example"]))[:size]
     if len(columns) == size and columns:
-        return [column.get("example", 0) for column in columns]
-    return ["" if spec["datatype"] == "BYTES" else 0] * size
+        return [_allowed(column, spec["datatype"]) for column in columns]
+    return [_allowed(spec, spec["datatype"])] * size
+
+
+def _allowed(spec: Mapping[str, Any], datatype: str) -> Any:
+    """The example of a tensor or a column, else a value that it takes: a choice, or what lies next to zero."""
+    if spec.get("example") is not None:
+        return spec["example"]
+    if spec.get("choices"):
+        return spec["choices"][0]
+    if datatype == "BYTES":
+        return ""
+    low, high = spec.get("minimum"), spec.get("maximum")
+    return max(low or 0, 0) if high is None else min(max(low or 0, 0), high)
 
 
 def snippets(

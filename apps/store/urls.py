@@ -33,6 +33,7 @@ urlpatterns = [
     path("store/<slug:slug>/try/why/", trial.why, name="why"),
     path("store/<slug:slug>/try/feedback/", trial.feedback, name="feedback"),
     path("store/<slug:slug>/api/", capability.api, name="api"),
+    path("store/<slug:slug>/openapi.json", capability.openapi_file, name="openapi"),
     path("store/<slug:slug>/versions/", capability.versions, name="versions"),
     path("store/<slug:slug>/versions/<str:number>/bundle.zip", bundles.bundle, name="bundle"),
     path("store/<slug:slug>/quality/", quality.show_quality, name="quality"),

@@ -126,6 +126,17 @@ class ListingViewSet(
         version = selectors.version_to_show(self.get_object())
         return Response({"report": quality.summary_of(quality.report_on(version)) if version else None})
 
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("version", str, description="the one that answers unless told otherwise")
+        ],
+        responses=_DOCUMENT,
+    )
+    @action(detail=True, methods=["get"])
+    def openapi(self, request: Request, slug: str = "") -> Response:
+        """The OpenAPI 3.1 description of its calls at the gateway, with the exact tensors of one version."""
+        return Response(selectors.openapi_of(self.get_object(), request.query_params.get("version", ""))[1])
+
     @extend_schema(parameters=[OpenApiParameter("span", str)], responses=_DOCUMENT)
     @action(detail=True, methods=["get"])
     def usage(self, request: Request, slug: str = "") -> Response:

@@ -10,7 +10,7 @@ from typing import Any, cast
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
@@ -24,6 +24,7 @@ from apps.store import panels, selectors, services, snippets, usage_report
 from apps.store.checklist import checklist_of
 from apps.store.forms import PlanForm, TrustedTeamsForm
 from apps.store.models import Plan, Subscription
+from apps.store.openapi import operations
 from apps.store.origins import origins_of
 from apps.store.policy import may_offer, may_see_usage, may_try
 from apps.store.reusing import reuses
@@ -112,8 +113,20 @@ def api(request: HttpRequest, slug: str) -> HttpResponse:
         shown = f"{key}…" if key else "$ATRIUM_KEY"
         context["snippets"] = snippets.snippets(settings.ATRIUM.gateway_url, capability.slug, inputs, shown)
         context["signature"] = version.signature
+        context["operations"] = operations(selectors.openapi_of(capability, version.number)[1])
     context |= {"version": version, "key_prefix": key, "gateway_url": settings.ATRIUM.gateway_url}
     return render(request, "store/api.html", context)
+
+
+@require_safe
+@login_required
+def openapi_file(request: HttpRequest, slug: str) -> HttpResponse:
+    """The OpenAPI description of its calls, to be saved or opened by a tool."""
+    capability = get_capability(slug, user=cast("User", request.user))
+    version, described = selectors.openapi_of(capability, request.GET.get("version", ""))
+    response = JsonResponse(described, json_dumps_params={"ensure_ascii": False, "indent": 2})
+    response["Content-Disposition"] = f'attachment; filename="{slug}-{version.number}-openapi.json"'
+    return response
 
 
 def _a_key(own: list[Subscription]) -> str:
