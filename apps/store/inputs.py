@@ -16,13 +16,28 @@ from django.utils.translation import gettext as _
 
 FLOATS = frozenset({"FP16", "FP32", "FP64", "BF16"})
 LARGEST_DRAWN = 64
+LARGEST_PICTURE = 500_000
+"""Values of an image that is read from a file; as text they have to fit a form."""
 LONGEST_TEXT = 20_000
 _BETWEEN = re.compile(r"\s*[,;]\s*|\s+")
 
 
+@dataclass(frozen=True)
+class Picture:
+    """How an image lies in a tensor: `first` says that the channels stand before rows and columns."""
+
+    rows: int
+    columns: int
+    channels: int
+    first: bool
+    minimum: float
+    maximum: float
+    integers: bool
+
+
 @dataclass
 class Field:
-    """One control. `kind` is number, choice, text, series, image or json."""
+    """One control. `kind` is number, choice, text, series, image, picture or json."""
 
     key: str
     label: str
@@ -42,6 +57,17 @@ class Field:
     def wanted(self) -> int:
         """How many values it takes; 0 when any number of them."""
         return _item_size(self.shape)
+
+    @property
+    def picture(self) -> Picture | None:
+        """How an image lies in it; None for what is no image of a known size."""
+        found = _channels(self.shape)
+        if found is None:
+            return None
+        integers = self.datatype not in FLOATS
+        low = 0 if self.minimum is None else self.minimum
+        high = (255 if integers else 1) if self.maximum is None else self.maximum
+        return Picture(*found, minimum=low, maximum=high, integers=integers)
 
     @property
     def step(self) -> str:
@@ -118,9 +144,27 @@ def _kind(spec: Mapping[str, Any], datatype: str, shape: list[int]) -> str:
         return "text"
     if spec.get("kind") == "image" and len(rest) == 2 and all(0 < size <= LARGEST_DRAWN for size in rest):
         return "image"
+    if spec.get("kind") == "image" and datatype not in {"BYTES", "BOOL"} and _channels(shape):
+        return "picture"
     if datatype != "BYTES" and (not rest or rest == [1]):
         return "number"
     return "series" if datatype != "BYTES" and len(rest) == 1 else "json"
+
+
+def _channels(shape: Sequence[int]) -> tuple[int, int, int, bool] | None:
+    """(rows, columns, channels, whether the channels come first) of one item's shape."""
+    rest = list(shape[1:] if list(shape[:1]) == [-1] else shape)
+    if len(rest) == 4 and rest[0] == 1:
+        rest = rest[1:]
+    if any(size < 1 for size in rest) or math.prod(rest) > LARGEST_PICTURE:
+        return None
+    if len(rest) == 2:
+        return rest[0], rest[1], 1, False
+    if len(rest) == 3 and rest[2] in {1, 3, 4}:
+        return rest[0], rest[1], rest[2], False
+    if len(rest) == 3 and rest[0] in {1, 3, 4}:
+        return rest[1], rest[2], rest[0], True
+    return None
 
 
 # Filling
@@ -280,11 +324,7 @@ def _list(control: Field) -> list[Any]:
     except ValueError:
         values = []
     if not values:
-        control.error = (
-            _("Draw something first.")
-            if control.kind == "image"
-            else _("This is no JSON list of values, such as [1, 2, 3].")
-        )
+        control.error = _missing(control)
         return []
     _check_length(control, values)
     if control.error:
@@ -292,6 +332,14 @@ def _list(control: Field) -> list[Any]:
     if control.datatype != "BYTES":
         return _numbers(control, values)
     return [str(value) for value in values]
+
+
+def _missing(control: Field) -> str:
+    if control.kind == "image":
+        return _("Draw something first.")
+    if control.kind == "picture":
+        return _("Choose an image first.")
+    return _("This is no JSON list of values, such as [1, 2, 3].")
 
 
 def _check_length(control: Field, values: Sequence[Any]) -> None:

@@ -1,5 +1,7 @@
 // Try it: the drawing board, its small picture that can be set by keyboard, and marks beside wrong fields.
 import { rasterise } from "./try-drawing.js";
+import { isOnPaper, Picture, takeImages } from "./try-file.js";
+import { inkOf, numbersOf } from "./try-picture.js";
 import { prepareSeries } from "./try-series.js";
 
 const ready = new WeakSet();
@@ -38,6 +40,19 @@ class Board {
     this.seen.addEventListener("keydown", (event) => this.key(event));
     this.seen.addEventListener("blur", () => { this.cursor = null; this.show(); });
     document.addEventListener("atrium:theme", () => this.paint());
+    takeImages(this.root, (picture) => this.takePicture(picture));
+  }
+
+  takePicture(picture) {
+    this.strokes = [];
+    this.image = numbersOf(inkOf(picture), {
+      rows: this.rows, columns: this.columns, channels: 1, first: false, whole: true,
+      minimum: Number(this.input.dataset.minimum), maximum: this.maximum,
+      integers: this.input.dataset.integers === "true", inverted: isOnPaper(picture),
+    });
+    this.input.value = this.image.some(Boolean) ? JSON.stringify(this.image) : "";
+    this.paint();
+    this.show();
   }
 
   point(event) {
@@ -148,6 +163,11 @@ function prepare() {
     if (ready.has(root)) continue;
     ready.add(root);
     new Board(root);
+  }
+  for (const root of document.querySelectorAll("[data-picture]")) {
+    if (ready.has(root)) continue;
+    ready.add(root);
+    new Picture(root);
   }
   prepareSeries();
 }

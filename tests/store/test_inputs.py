@@ -237,3 +237,55 @@ def test_a_series_that_does_not_fit_is_told_why(pasted, words):
     groups = inputs.form_of(SERIES)
     assert inputs.read(groups, {"in-0": pasted}) is None
     assert words in groups[0].fields[0].error
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "layout"),
+    [
+        ([-1, 8, 8], "image", (8, 8, 1, False)),
+        ([-1, 96, 64], "picture", (96, 64, 1, False)),
+        ([-1, 32, 48, 3], "picture", (32, 48, 3, False)),
+        ([-1, 3, 32, 48], "picture", (32, 48, 3, True)),
+        ([-1, 28, 28, 1], "picture", (28, 28, 1, False)),
+        ([32, 48, 4], "picture", (32, 48, 4, False)),
+        ([1, 3, 32, 48], "picture", (32, 48, 3, True)),
+        ([-1, -1, -1, 3], "json", None),
+        ([-1, 5, 32, 48], "json", None),
+        ([-1, 3, 2000, 2000], "json", None),
+    ],
+)
+def test_an_image_is_drawn_or_taken_from_a_file_where_its_size_is_known(shape, kind, layout):
+    [group] = inputs.form_of(
+        {"inputs": [{"name": "image", "datatype": "FP32", "shape": shape, "kind": "image"}]}
+    )
+    field = group.fields[0]
+    assert field.kind == kind
+    found = field.picture
+    assert (found and (found.rows, found.columns, found.channels, found.first)) == layout
+
+
+@pytest.mark.parametrize(
+    ("datatype", "bounds", "expected"),
+    [
+        ("FP32", {}, (0, 1, False)),
+        ("UINT8", {}, (0, 255, True)),
+        ("FP32", {"minimum": -1, "maximum": 1}, (-1, 1, False)),
+    ],
+)
+def test_the_numbers_of_an_image_lie_between_the_signatures_bounds(datatype, bounds, expected):
+    spec = {"name": "image", "datatype": datatype, "shape": [-1, 2, 2, 3], "kind": "image"} | bounds
+    picture = inputs.form_of({"inputs": [spec]})[0].fields[0].picture
+    assert (picture.minimum, picture.maximum, picture.integers) == expected
+
+
+def test_an_image_file_becomes_a_tensor_of_one_item_and_a_black_one_too():
+    groups = inputs.form_of(
+        {"inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1, 2, 2, 3], "kind": "image"}]}
+    )
+    assert inputs.read(groups, {"in-0": ""}) is None
+    assert groups[0].fields[0].error == "Choose an image first."
+    groups = inputs.form_of(
+        {"inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1, 2, 2, 3], "kind": "image"}]}
+    )
+    [tensor] = inputs.read(groups, {"in-0": str([0] * 12)})
+    assert (tensor["shape"], tensor["data"]) == ([1, 2, 2, 3], [0] * 12)
