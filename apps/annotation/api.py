@@ -35,6 +35,7 @@ from apps.annotation.selectors import (
     agreement_of,
     annotations_visible_to,
     decision_of,
+    flagged_among,
     get_project,
     in_status,
     near_audit_of,
@@ -264,12 +265,19 @@ class ProjectViewSet(
         return Response(told)
 
     @extend_schema(
-        request=None, responses={200: {"type": "object", "properties": {"accepted": {"type": "integer"}}}}
+        request=None,
+        responses={
+            200: {
+                "type": "object",
+                "properties": {"accepted": {"type": "integer"}, "flagged": {"type": "integer"}},
+            }
+        },
     )
     @action(detail=True, methods=["post"])
     def accept(self, request: Request, pk: str) -> Response:
-        """Accept everything that all agreed on."""
-        return Response({"accepted": services.accept_agreed(self.get_object(), by=_user(request))})
+        """Accept everything that all agreed on; how many `flagged` ones are left to be looked at one by one."""
+        accepted, flagged = services.accept_agreed(self.get_object(), by=_user(request))
+        return Response({"accepted": accepted, "flagged": flagged})
 
     @extend_schema(responses=TransferSerializer(many=True), methods=["GET"], filters=False)
     @extend_schema(request=NewTransferSerializer, responses={202: TransferSerializer}, methods=["POST"])
@@ -392,6 +400,8 @@ class TaskViewSet(
         if asked.get("status"):
             told = _known(asked["status"], Task.Status.values, "status")
             rows = in_status(rows, told, user=user, project=project)
+        if asked.get("flagged") == "true":
+            rows = flagged_among(rows, user)
         if asked.get("ids"):
             ids = [_number(text, "ids") for text in asked["ids"].split(",")]
             rows = rows.filter(pk__in=ids[:LARGEST_PAGE])
@@ -400,7 +410,13 @@ class TaskViewSet(
         return rows
 
     @extend_schema(
-        parameters=[_filter("project", OpenApiTypes.INT), _filter("status"), _filter("kind"), _filter("ids")]
+        parameters=[
+            _filter("project", OpenApiTypes.INT),
+            _filter("status"),
+            _filter("kind"),
+            _filter("ids"),
+            _filter("flagged", OpenApiTypes.BOOL),
+        ]
     )
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Tasks, newest first; `ids` are numbers with commas between them."""

@@ -163,6 +163,20 @@ class RuleForm(forms.Form):
         return self.cleaned_data["measure"] or PullRule.Measure.CONFIDENCE
 
 
+class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
+    """What may change while people label."""
+
+    class Meta:
+        model = Project
+        fields = ["name", "question", "guideline", "blind", "near"]
+        widgets = {"guideline": forms.Textarea(attrs={"rows": 6})}
+        help_texts = {
+            "question": _("What the annotator is asked."),
+            "guideline": _("Shown beside every task from now on; labels that were given stay."),
+            "near": _("For calls that are pulled from now on."),
+        }
+
+
 class QueueForm(forms.Form):
     """How the queue hands out tasks, and when it stops."""
 

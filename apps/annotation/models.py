@@ -362,6 +362,7 @@ class Annotation(models.Model):
         verbose_name = _("annotation")
         verbose_name_plural = _("annotations")
         constraints = [models.UniqueConstraint(fields=["task", "user"], name="annotation_once")]
+        indexes = [models.Index(fields=["task"], condition=models.Q(flagged=True), name="annotation_flagged")]
 
 
 class Transfer(models.Model):

@@ -139,6 +139,12 @@ def annotations_visible_to(user: User) -> QuerySet[Annotation]:
     return Annotation.objects.filter(mine | Q(task__project__team__in=manages)).select_related("task", "user")
 
 
+def flagged_among(rows: QuerySet[Task], user: User) -> QuerySet[Task]:
+    """Those that somebody asked others to look at, as far as the person may see who said what."""
+    told = annotations_visible_to(user).filter(task=OuterRef("pk"), flagged=True)
+    return rows.filter(Exists(told))
+
+
 def fold_tallies() -> None:
     """Put the rows that count the same into one. Harmless at any time, also twice at once."""
     with connection.cursor() as cursor:

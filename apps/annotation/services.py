@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Exists, Max, OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -357,11 +357,14 @@ def ask_another(task: Task, *, by: User, comment: str = "") -> Task:
 
 
 @transaction.atomic
-def accept_agreed(project: Project, *, by: User) -> int:
-    """Accept everything that all agreed on. Returns how many."""
+def accept_agreed(project: Project, *, by: User) -> tuple[int, int]:
+    """Accept everything that all agreed on and nobody flagged. How many, and how many flagged ones are left."""
     require(may_manage(by, project))
-    agreed = Task.objects.filter(project=project, status=Task.Status.AGREED).order_by("pk")[:1000]
-    return len([review(task, by=by, label=task.label, value=task.value) for task in agreed])
+    flagged = Exists(Annotation.objects.filter(task=OuterRef("pk"), flagged=True))
+    agreed = Task.objects.filter(project=project, status=Task.Status.AGREED)
+    tasks = agreed.exclude(flagged).order_by("pk")[:1000]
+    accepted = len([review(task, by=by, label=task.label, value=task.value) for task in tasks])
+    return accepted, agreed.filter(flagged).count()
 
 
 @transaction.atomic

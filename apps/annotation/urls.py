@@ -22,6 +22,7 @@ urlpatterns = [
     path("annotation/<int:pk>/slots/<int:slot_pk>/heartbeat/", labelling.heartbeat, name="heartbeat"),
     path("annotation/<int:pk>/undo/<int:task_pk>/", labelling.undo, name="undo"),
     path("annotation/<int:pk>/labels/", projects.change_labels, name="labels"),
+    path("annotation/<int:pk>/settings/", projects.settings_of, name="settings"),
     path("annotation/<int:pk>/status/", projects.set_status, name="status"),
     path("annotation/<int:pk>/transfers/", projects.transfers_of, name="transfers"),
     path(

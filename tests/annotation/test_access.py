@@ -41,6 +41,13 @@ TABLE = [
     Row("GET", f"{P}transfers/", MANAGERS),
     Row("GET", f"{P}transfers/{{transfer}}/file/", MANAGERS),
     Row("GET", f"{P}queue/", MANAGERS),
+    Row("GET", f"{P}settings/", MANAGERS),
+    Row(
+        "POST",
+        f"{P}settings/",
+        (302, 302, 302, 403, 404, 302),
+        {"name": "Complaints", "question": "Which digit?"},
+    ),
     Row("GET", f"{P}adjudicate/", (302, 302, 302, 403, 404, 302)),
     Row("GET", f"{P}quality/", MANAGERS),
     Row("POST", f"{P}accept/", (302, 302, 302, 403, 404, 302)),

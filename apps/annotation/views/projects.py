@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.forms.models import model_to_dict
 from django.http import FileResponse, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.accounts.models import Role
@@ -27,7 +29,7 @@ from apps.annotation import (
     suggestions,
     transfers,
 )
-from apps.annotation.forms import LabelsForm, ProjectForm, QueueForm, RuleForm
+from apps.annotation.forms import LabelsForm, ProjectForm, QueueForm, RuleForm, SettingsForm
 from apps.annotation.label_types import type_named
 from apps.annotation.models import PullRule, Retraining, Task, Transfer
 from apps.annotation.policy import may_label, may_manage
@@ -37,6 +39,7 @@ from apps.annotation.selectors import (
     as_told,
     conflicts_of,
     decision_of,
+    flagged_among,
     get_project,
     in_status,
     left_for,
@@ -113,12 +116,21 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     tasks = tasks_visible_to(user, project)
     if state in Task.Status.values:
         tasks = in_status(tasks, state, user=user, project=project)
+    only_flagged = bool(request.GET.get("flagged"))
+    if only_flagged:
+        tasks = flagged_among(tasks, user)
     page = keyset(tasks, ("-pk",), request.GET.get("cursor", ""), PAGE_SIZE)
     context = {
         "project": project,
         "page": page,
         "tasks": [as_told(task) for task in page.items],
         "named": ",".join(str(task.pk) for task in page.items) if has_role(user, Role.DEVELOPER) else "",
+        "flagged": set(
+            flagged_among(Task.objects.filter(pk__in=[task.pk for task in page.items]), user).values_list(
+                "pk", flat=True
+            )
+        ),
+        "only_flagged": only_flagged,
         "states": Task.Status.choices,
         "state": state,
         "left": left_for(user, project),
@@ -223,6 +235,21 @@ def set_status(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_http_methods(["GET", "POST"])
+def settings_of(request: HttpRequest, pk: int) -> HttpResponse:
+    """Its texts, what annotators see, and its end."""
+    project, user = get_project(pk, user=_user(request)), _user(request)
+    require(may_manage(user, project))
+    form = SettingsForm(request.POST or None, initial=model_to_dict(project, SettingsForm.Meta.fields))
+    if request.method == "POST" and form.is_valid():
+        services.change_project(project, by=user, **form.cleaned_data)
+        messages.success(request, _("The project was changed."))
+        return redirect("annotation:detail", pk)
+    context = {"project": project, "form": form}
+    return render(request, "annotation/settings.html", context, status=422 if form.errors else 200)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
 def transfers_of(request: HttpRequest, pk: int) -> HttpResponse:
     """Files in and out: start one, see what became of the last ones."""
     project = get_project(pk, user=_user(request))
@@ -302,8 +329,15 @@ def quality(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def accept(request: HttpRequest, pk: int) -> HttpResponse:
     """Accept everything that all agreed on."""
-    number = services.accept_agreed(get_project(pk, user=_user(request)), by=_user(request))
-    messages.success(request, _("%(n)d labels were accepted.") % {"n": number})
+    accepted, flagged = services.accept_agreed(get_project(pk, user=_user(request)), by=_user(request))
+    messages.success(request, _("%(n)d labels were accepted.") % {"n": accepted})
+    if flagged:
+        left = ngettext(
+            "%(n)d flagged task is left: look at it by itself.",
+            "%(n)d flagged tasks are left: look at each by itself.",
+            flagged,
+        )
+        messages.warning(request, left % {"n": flagged})
     return redirect("annotation:detail", pk)
 
 
