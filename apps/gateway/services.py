@@ -139,9 +139,16 @@ def _checked_addresses(addresses: Iterable[str]) -> list[str]:
 
 @transaction.atomic
 def rotate_grant(
-    grant: Grant, *, by: User | None, overlap: timedelta = timedelta(hours=24)
+    grant: Grant,
+    *,
+    by: User | None,
+    overlap: timedelta = timedelta(hours=24),
+    expires_at: datetime | None = None,
 ) -> tuple[Grant, str]:
-    """Make the successor of a key, in the same pool; the old one works for `overlap` more."""
+    """Make the successor of a key, in the same pool; the old one works for `overlap` more.
+
+    The successor ends when the old one would have, unless `expires_at` says another time.
+    """
     grant = (
         Grant.objects.select_for_update(of=("self",))
         .select_related("capability", "team", "user")
@@ -160,7 +167,7 @@ def rotate_grant(
         limits=grant.limits,
         pool=grant.pool,
         scope=grant.scope,
-        expires_at=grant.expires_at,
+        expires_at=expires_at or grant.expires_at,
         addresses=grant.addresses,
         label=grant.label,
         by=by,

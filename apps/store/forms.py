@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime, time, timedelta
 from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Team
 from apps.store.limits import WrongLimit, parse_limits
-from apps.store.models import Demand, Plan, Review
+from apps.store.models import Demand, Plan, Review, Subscription
+from apps.store.services import OVERLAP
 
 _LIMITS = ("rate_per_s", "burst", "per_day", "per_month", "concurrent", "payload_bytes")
 
@@ -31,6 +34,36 @@ class SubscribeForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.fields["team"].queryset = teams  # type: ignore[attr-defined]
         self.fields["use_case"].required = must_explain
+
+
+class KeyForm(forms.Form):
+    """Until when a key works, and for how long the one that it replaces does."""
+
+    OVERLAPS = (
+        (0, _("not at all")),
+        (1, _("1 hour")),
+        (24, _("1 day")),
+        (7 * 24, _("7 days")),
+        (30 * 24, _("30 days")),
+    )
+    expires_on = forms.DateField(required=False)
+    overlap_hours = forms.TypedChoiceField(required=False, coerce=int, empty_value=None, choices=OVERLAPS)
+
+    def end_for(self, subscription: Subscription) -> datetime | None:
+        """The end of the chosen day, on the subscription's last day its own end; None where none was chosen."""
+        day = self.cleaned_data["expires_on"]
+        if day is None:
+            return None
+        last = subscription.expires_at
+        if last is not None and timezone.localdate(last) == day:
+            return last
+        return timezone.make_aware(datetime.combine(day, time.max))
+
+    @property
+    def overlap(self) -> timedelta:
+        """How long the old key works on."""
+        hours: int | None = self.cleaned_data["overlap_hours"]
+        return OVERLAP if hours is None else timedelta(hours=hours)
 
 
 class TrustedTeamsForm(forms.Form):

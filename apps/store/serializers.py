@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.utils.functional import cached_property
@@ -12,6 +13,9 @@ from apps.catalog.models import Capability
 from apps.core.serializers import ModelSerializer, NamedField, Serializer
 from apps.store.batches import state_of
 from apps.store.models import Batch, Plan, Review, SiteCopy, Standing, Subscription, SubscriptionKey
+from apps.store.services import LONGEST_OVERLAP, OVERLAP
+
+HOUR = timedelta(hours=1)
 
 
 def _slug(field: str = "slug") -> serializers.SlugRelatedField[Any]:
@@ -115,7 +119,7 @@ class FreshKeySerializer(KeySerializer):
 
 
 class LabelSerializer(Serializer[None]):
-    """What uses the key."""
+    """What uses the key, from where, and until when; without an end as long as the subscription."""
 
     label = serializers.CharField(  # type: ignore[assignment]
         required=False, allow_blank=True, default="", max_length=80
@@ -123,6 +127,19 @@ class LabelSerializer(Serializer[None]):
     addresses = serializers.ListField(
         child=serializers.CharField(max_length=50), required=False, default=list
     )
+    expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+
+
+class RotateSerializer(Serializer[None]):
+    """For how long the old key works on, and when the new one ends (as the old one would have, unless told)."""
+
+    overlap_hours = serializers.IntegerField(
+        required=False,
+        default=OVERLAP // HOUR,
+        min_value=0,
+        max_value=LONGEST_OVERLAP // HOUR,
+    )
+    expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
 
 
 class ReasonSerializer(Serializer[None]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -19,6 +20,7 @@ from apps.store.serializers import (
     LabelSerializer,
     PlanSerializer,
     ReasonSerializer,
+    RotateSerializer,
     SubscribeSerializer,
     SubscriptionSerializer,
 )
@@ -198,15 +200,24 @@ class SubscriptionViewSet(
             by=cast("User", request.user),
             label=asked.validated_data["label"],
             addresses=asked.validated_data["addresses"],
+            expires_at=asked.validated_data["expires_at"],
         )
         return _fresh(key, secret)
 
-    @extend_schema(request=None, responses={201: FreshKeySerializer})
+    @extend_schema(request=RotateSerializer, responses={201: FreshKeySerializer})
     @action(detail=True, methods=["post"], url_path=r"keys/(?P<key>\d+)/rotate")
     def rotate_key(self, request: Request, pk: str = "", key: str = "") -> Response:
-        """Make a key's successor; the old one works for a day more."""
+        """Make a key's successor; the old one works for `overlap_hours` more, a day unless told otherwise."""
         old = selectors.get_key(self.get_object(), int(key))
-        return _fresh(*services.rotate_key(old, by=cast("User", request.user)))
+        asked = RotateSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        overlap, end = (
+            timedelta(hours=asked.validated_data["overlap_hours"]),
+            asked.validated_data["expires_at"],
+        )
+        return _fresh(
+            *services.rotate_key(old, by=cast("User", request.user), overlap=overlap, expires_at=end)
+        )
 
     @extend_schema(request=None, responses={204: None})
     @action(detail=True, methods=["post"], url_path=r"keys/(?P<key>\d+)/revoke")

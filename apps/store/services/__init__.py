@@ -39,7 +39,7 @@ from apps.store.services.following import (
     unfollow_capability,
     unfollow_team,
 )
-from apps.store.services.keys import MOST_KEYS, OVERLAP, issue_key, revoke_key, rotate_key
+from apps.store.services.keys import LONGEST_OVERLAP, MOST_KEYS, OVERLAP, issue_key, revoke_key, rotate_key
 from apps.store.services.plans import (
     create_plan,
     grants_at_once,
@@ -76,6 +76,7 @@ from apps.store.services.trial import (
 
 __all__ = [
     "CHANGE_REQUEST",
+    "LONGEST_OVERLAP",
     "MOST_KEYS",
     "MOST_SIDES",
     "OVERLAP",

@@ -19,7 +19,7 @@ from apps.core.errors import Invalid
 from apps.core.paging import keyset
 from apps.store import selectors, services, snippets, usage_report
 from apps.store.figures import replay_figure
-from apps.store.forms import SubscribeForm
+from apps.store.forms import KeyForm, SubscribeForm
 from apps.store.models import Plan, Subscription
 from apps.store.policy import may_cancel, may_suspend, may_use_keys
 from apps.store.views.capability import context_of, csv_response
@@ -103,6 +103,8 @@ def _context(request: HttpRequest, subscription: Subscription) -> dict[str, Any]
         "span": span,
         "spans": usage_report.SPANS,
         "once": secrets.token_urlsafe(12),
+        "overlaps": KeyForm.OVERLAPS,
+        "today": timezone.localdate(),
     }
 
 
@@ -181,6 +183,13 @@ def _show_key(request: HttpRequest, subscription: Subscription, secret: str) -> 
     return response
 
 
+def _key_form(request: HttpRequest) -> KeyForm:
+    form = KeyForm(request.POST)
+    if not form.is_valid():
+        raise Invalid(" ".join(str(text) for texts in form.errors.values() for text in texts))
+    return form
+
+
 @require_POST
 @login_required
 def issue(request: HttpRequest, pk: int) -> HttpResponse:
@@ -193,6 +202,7 @@ def issue(request: HttpRequest, pk: int) -> HttpResponse:
         label=request.POST.get("label", ""),
         once=request.POST.get("once", ""),
         addresses=request.POST.get("addresses", "").replace(",", " ").split(),
+        expires_at=_key_form(request).end_for(subscription),
     )
     return _show_key(request, subscription, secret)
 
@@ -203,7 +213,13 @@ def rotate(request: HttpRequest, pk: int, key: int) -> HttpResponse:
     """Make the successor of a key."""
     user = cast("User", request.user)
     subscription = selectors.get_subscription(pk, user=user)
-    _key, secret = services.rotate_key(selectors.get_key(subscription, key), by=user)
+    form = _key_form(request)
+    _key, secret = services.rotate_key(
+        selectors.get_key(subscription, key),
+        by=user,
+        overlap=form.overlap,
+        expires_at=form.end_for(subscription),
+    )
     return _show_key(request, subscription, secret)
 
 
