@@ -14,7 +14,7 @@ from apps.core.errors import NotFound
 from apps.core.policy import require
 from apps.instances.models import Deployment
 from apps.instances.policy import may_view
-from apps.store.models import SavedCase
+from apps.store.models import CaseResult, SavedCase
 from atrium.package import CASES
 
 if TYPE_CHECKING:
@@ -64,3 +64,9 @@ def cases_to_run(deployment: Deployment) -> list[dict[str, Any]]:
     for at, case in enumerate(shipped_cases(deployment.version)):
         rows.append({**case, "saved": None, "key": f"shipped-{at}"})
     return rows[:MOST_CASES]
+
+
+def results_of(deployment: Deployment) -> dict[str, CaseResult]:
+    """{key of a case: how it went when it was last asked}, with who asked."""
+    found = CaseResult.objects.filter(deployment=deployment).select_related("by")
+    return {row.key: row for row in found}

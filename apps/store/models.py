@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.lifecycle import Lifecycle
+from apps.core.telling import sentence
 from apps.store.limits import Limits, parse_limits
 from atrium.package import DEFAULT_TOLERANCE
 
@@ -424,3 +425,38 @@ class SavedCase(models.Model):
             "expected": self.expected,
             "tolerance": self.tolerance,
         }
+
+
+class CaseResult(models.Model):
+    """How a case went when a test deployment was last asked it; `key` names the case as `cases.cases_to_run` does.
+
+    `difference` is the largest absolute one over its outputs; empty where values are no numbers or none came.
+    """
+
+    class Status(models.TextChoices):
+        PASSED = "passed", _("Passed")
+        FAILED = "failed", _("Failed")
+        ANSWERED = "answered", _("Answered")
+        SKIPPED = "skipped", _("Not asked")
+
+    deployment = models.ForeignKey("instances.Deployment", on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=32)
+    saved = models.ForeignKey(SavedCase, null=True, on_delete=models.CASCADE, related_name="+")
+    status = models.CharField(_("status"), max_length=8, choices=Status.choices)
+    message = models.TextField(blank=True)
+    told = models.JSONField(default=dict, editable=False, help_text="What `message` is made of.")
+    difference = models.FloatField(null=True)
+    took_ms = models.FloatField(default=0)
+    request_id = models.CharField(max_length=64, blank=True)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("result of a case")
+        verbose_name_plural = _("results of cases")
+        constraints = [models.UniqueConstraint(fields=["deployment", "key"], name="case_result_once")]
+
+    @property
+    def why(self) -> str:
+        """Why it did not pass, in the reader's language."""
+        return sentence(self.message, self.told)

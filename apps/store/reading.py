@@ -8,7 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from apps.store.inputs import flatten
+
+MOST_TYPED = 24
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,54 @@ def expected_of(signature: Mapping[str, Any], label: str) -> dict[str, Any] | No
         number = spec["datatype"] != "BYTES" and label in labels
         return {spec["name"]: labels.index(label) if number else label}
     return None
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A numeric output of an answer, to be typed anew: `text` is its values as they are."""
+
+    name: str
+    title: str
+    unit: str
+    text: str
+    count: int
+    whole: bool
+
+
+def numbers_in(signature: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]]) -> list[Numbers]:
+    """The outputs that are a few numbers and neither a class nor its probabilities."""
+    specs = {spec["name"]: spec for spec in signature.get("outputs") or []}
+    found = []
+    for output in outputs:
+        spec = specs.get(output["name"], {})
+        data = list(flatten(output.get("data", [])))
+        numeric = str(output.get("datatype", "")).startswith(("FP", "BF", "INT", "UINT"))
+        if not numeric or kind_of_output(spec, output["name"]) in ("class", "probabilities"):
+            continue
+        if 1 <= len(data) <= MOST_TYPED and len(_numbers(data)) == len(data):
+            whole = str(output["datatype"]).startswith(("INT", "UINT"))
+            text = ", ".join(str(value) for value in data)
+            title, unit = spec.get("title") or output["name"], spec.get("unit") or ""
+            found.append(Numbers(output["name"], title, unit, text, len(data), whole))
+    return found
+
+
+def read_numbers(asked: Numbers, text: str) -> list[float] | list[int]:
+    """What somebody typed, with commas or blanks between. Raises ValueError that says what is wrong."""
+    parts = text.replace(",", " ").split()
+    if len(parts) != asked.count:
+        raise ValueError(
+            _("%(given)d numbers were given, %(count)d are needed.")
+            % {"given": len(parts), "count": asked.count}
+        )
+    try:
+        values = [int(part) if asked.whole else float(part) for part in parts]
+    except ValueError as error:
+        words = _("Type whole numbers.") if asked.whole else _("Type numbers, such as 3.5.")
+        raise ValueError(words) from error
+    if not all(math.isfinite(value) for value in values):
+        raise ValueError(_("Type numbers, such as 3.5."))
+    return values
 
 
 def kind_of_output(spec: Mapping[str, Any], name: str) -> str:

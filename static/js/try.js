@@ -185,3 +185,10 @@ function mark() {
 prepare();
 document.body.addEventListener("htmx:load", prepare);
 document.body.addEventListener("htmx:afterSwap", (event) => event.detail.target.id === "answer" && mark());
+
+// Who writes another answer means it.
+document.addEventListener("input", (event) => {
+  if (event.target.type === "radio") return;
+  const choice = event.target.closest("[data-choice]")?.querySelector("input[type=radio]");
+  if (choice) choice.checked = true;
+});

@@ -75,6 +75,7 @@ TABLE = [
     Row("GET", A + "saved-cases/{case_too}/", (401, 200, 200, 200, 404, 200)),
     Row("POST", f"{A}saved-cases/", (401, 201, 201, 201, 403, 201), CASE),
     Row("POST", f"{A}saved-cases/run/", (401, 200, 200, 200, 403, 200), {"deployment": "{test}"}),
+    Row("GET", f"{A}saved-cases/results/?deployment={{test}}", (401, 200, 200, 200, 403, 200)),
     Row("POST", f"{A}saved-cases/ship/", (401, 409, 409, 409, 403, 409), {"deployment": "{test}"}),
     Row("GET", "/demands/", EVERYBODY),
     Row("GET", "/demands/{demand}/", EVERYBODY),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from django.utils import translation
 
 from apps.catalog.models import Version
 from apps.core import objects
@@ -13,7 +14,7 @@ from apps.core.models import AuditEntry
 from apps.gateway.models import Grant
 from apps.store import adapters, services
 from apps.store.adapters import Answer
-from apps.store.models import SavedCase
+from apps.store.models import CaseResult, SavedCase
 from apps.store.services.cases import difference
 from atrium.oip.tensors import read_json
 from tests.factories import make_packaged_version, make_ready_deployment
@@ -77,6 +78,72 @@ def test_an_answer_is_kept_with_the_input_and_asked_again(as_ada, deployment, ga
     assert [case.name for case in SavedCase.objects.order_by("pk")] == ["slanted", "a one"]
     assert SavedCase.objects.get(name="slanted").expected == [SEVEN]
     assert AuditEntry.objects.filter(action="store.case.saved").count() == 2
+
+
+def test_results_are_there_for_whoever_comes_back(as_ada, deployment, digits, ada, ole, gateway, client):  # noqa: F811
+    services.save_case(digits, name="an eight", inputs=[INPUT], expected=[{**SEVEN, "data": [8]}], by=ada)
+    page(as_ada, deployment, "run/")
+    services.save_case(digits, name="newer", inputs=[INPUT], expected=[SEVEN], by=ada)
+
+    client.force_login(ole)
+    seen = page(client, deployment).text
+    assert "1 of 2 did not pass." in seen
+    assert "class is 7; expected is 8." in seen
+    assert "Last run by ada" in seen
+    assert "some cases are newer" in seen
+    told = client.get(f"/api/v1/saved-cases/results/?deployment={deployment.pk}").json()
+    assert [(row["name"], row["status"], row["difference"], row["by"]) for row in told] == [
+        ("an eight", "failed", 1.0, "ada"), ("shipped", "passed", 0.0, "ada"),
+    ]  # fmt: skip
+
+
+def test_the_last_result_of_a_case_replaces_the_one_before_and_goes_with_the_case(
+    as_ada, deployment, digits, ada, gateway, monkeypatch, compiled_messages  # noqa: F811
+):  # fmt: skip
+    case = services.save_case(
+        digits, name="an eight", inputs=[INPUT], expected=[{**SEVEN, "data": [8]}], by=ada
+    )
+    page(as_ada, deployment, "run/")
+    with translation.override("zh-hans"):
+        assert "预期" in CaseResult.objects.get(saved=case).why
+    eight = {**SEVEN, "data": [8]}
+    monkeypatch.setattr(adapters, "infer", lambda *args, **facts: Answer(200, {"outputs": [eight]}))
+    page(as_ada, deployment, "run/")
+
+    assert CaseResult.objects.count() == 2
+    assert CaseResult.objects.get(saved=case).status == "passed"
+    services.remove_case(case, by=ada)
+    assert [row.key for row in CaseResult.objects.all()] == ["shipped-0"]
+
+
+COST = {"name": "cost", "datatype": "FP64", "shape": [1], "data": [151.25]}
+SERIES = {"name": "next", "datatype": "INT64", "shape": [1, 3], "data": [4, 5, 6]}
+
+
+def test_another_number_is_expected_than_was_answered(as_ada, deployment, monkeypatch):  # noqa: F811
+    signature = deployment.version.signature
+    outputs = [
+        {"name": "cost", "datatype": "FP64", "shape": [-1], "title": "Cost", "unit": "EUR"},
+        {"name": "next", "datatype": "INT64", "shape": [-1, 3], "kind": "series"},
+    ]
+    Version.objects.filter(pk=deployment.version_id).update(signature={**signature, "outputs": outputs})
+    answer = Answer(200, {"model_version": "2.0.0", "outputs": [COST, SERIES]}, request_id="r")
+    monkeypatch.setattr(adapters, "infer", lambda *args, **facts: answer)
+    shown = as_ada.post(
+        f"/operations/{deployment.pk}/test/", {"in-0": json.dumps(IMAGE)}, headers={"HX-Request": "true"}
+    ).text
+    assert 'name="number-cost" value="151.25"' in shown
+    assert 'name="number-next" value="4, 5, 6"' in shown
+
+    given = {"case_name": "dear", "expect": "numbers", "outputs": json.dumps([COST, SERIES])}
+    few = page(as_ada, deployment, "save/", **given, **{"number-cost": "160", "number-next": "4, 5"})
+    broken = page(as_ada, deployment, "save/", **given, **{"number-cost": "nan", "number-next": "4 5 6"})
+    saved = page(as_ada, deployment, "save/", **given, **{"number-cost": "160.5", "number-next": "4 5 7"})
+
+    assert (few.status_code, broken.status_code, saved.status_code) == (422, 422, 200)
+    assert "next: 2 numbers were given, 3 are needed." in few.text
+    assert "Cost: Type numbers" in broken.text
+    assert SavedCase.objects.get().expected == [{**COST, "data": [160.5]}, {**SERIES, "data": [4, 5, 7]}]
 
 
 def test_nobody_waits_for_a_deployment_that_does_not_answer(as_ada, deployment, digits, ada, monkeypatch):  # noqa: F811

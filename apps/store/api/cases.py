@@ -13,8 +13,8 @@ from apps.catalog.models import Capability
 from apps.core.api import IdempotencyMixin
 from apps.core.serializers import ModelSerializer, NamedField, Serializer
 from apps.store import services
-from apps.store.cases import cases_to_run, saved_cases, test_deployment
-from apps.store.models import SavedCase
+from apps.store.cases import cases_to_run, results_of, saved_cases, test_deployment
+from apps.store.models import CaseResult, SavedCase
 from atrium.package import DEFAULT_TOLERANCE
 
 if TYPE_CHECKING:
@@ -62,6 +62,19 @@ class OutcomeSerializer(Serializer[Any]):
     request_id = serializers.CharField()
 
 
+class ResultSerializer(Serializer[Any]):
+    """The last result of a case."""
+
+    name = serializers.CharField()
+    status = serializers.ChoiceField(source="row.status", choices=CaseResult.Status.choices)
+    message = serializers.CharField(source="row.why")
+    difference = serializers.FloatField(source="row.difference", allow_null=True)
+    took_ms = serializers.FloatField(source="row.took_ms")
+    request_id = serializers.CharField(source="row.request_id")
+    by = serializers.CharField(source="row.by.username")
+    at = serializers.DateTimeField(source="row.at")
+
+
 class SavedCaseViewSet(
     IdempotencyMixin,
     mixins.ListModelMixin,
@@ -104,6 +117,25 @@ class SavedCaseViewSet(
         cases = cases_to_run(deployment)
         outcomes = services.run_cases(deployment, cases, by=user)
         return Response(OutcomeSerializer(outcomes, many=True).data)
+
+    @extend_schema(
+        parameters=[OpenApiParameter("deployment", int, required=True)],
+        responses=ResultSerializer(many=True),
+        filters=False,
+    )
+    @action(detail=False, pagination_class=None)
+    def results(self, request: Request) -> Response:
+        """How each case went when the test deployment was last asked it, when and by whom."""
+        asked = OnDeploymentSerializer(data={"deployment": request.query_params.get("deployment")})
+        asked.is_valid(raise_exception=True)
+        deployment = test_deployment(cast("User", request.user), asked.validated_data["deployment"])
+        results = results_of(deployment)
+        there = [
+            {"name": case.get("name", ""), "row": results[case["key"]]}
+            for case in cases_to_run(deployment)
+            if case["key"] in results
+        ]
+        return Response(ResultSerializer(there, many=True).data)
 
     @extend_schema(request=OnDeploymentSerializer, responses=OpenApiResponse(response=dict))
     @action(detail=False, methods=["post"])

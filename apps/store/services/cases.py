@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
-from django.utils.translation import gettext as _
+from django.utils import timezone
 
 from apps.catalog import services as catalog
 from apps.catalog.models import Version
@@ -19,6 +19,8 @@ from apps.catalog.selectors import next_patch
 from apps.core import audit, objects, secrets
 from apps.core.errors import Conflict, Invalid
 from apps.core.policy import require
+from apps.core.telling import kept
+from apps.core.telling import say as _
 from apps.gateway import sealed
 from apps.gateway import services as gateway
 from apps.gateway.models import Grant
@@ -26,7 +28,7 @@ from apps.instances import testkeys
 from apps.store import adapters
 from apps.store.cases import MOST_CASES, shipped_cases
 from apps.store.limits import Limits
-from apps.store.models import SavedCase
+from apps.store.models import CaseResult, SavedCase
 from atrium.oip.tensors import InvalidTensor, read_json
 from atrium.package import CASES, DEFAULT_TOLERANCE
 
@@ -184,7 +186,7 @@ def test_grant(user: User, deployment: Deployment) -> str:
 
 
 def run_cases(deployment: Deployment, cases: Sequence[Mapping[str, Any]], *, by: User) -> list[Outcome]:
-    """Ask a test deployment each case over the gateway, one after the other. Raises NotAllowed.
+    """Ask a test deployment each case over the gateway, one after the other, and keep how it went. Raises NotAllowed.
 
     Nobody waits for a model that hangs: what is not asked within LONGEST_S, or after no copy answered, is skipped.
     """
@@ -201,7 +203,44 @@ def run_cases(deployment: Deployment, cases: Sequence[Mapping[str, Any]], *, by:
         outcomes.append(outcome)
         if not answered:
             why = _("Not asked: the one before it got no answer.")
+    _keep(deployment, cases, outcomes, by)
     return outcomes
+
+
+def _keep(
+    deployment: Deployment, cases: Sequence[Mapping[str, Any]], outcomes: Sequence[Outcome], by: User
+) -> None:
+    """In the place of the last results; a case that was removed meanwhile has none."""
+    saved = [case["saved"].pk for case in cases if case["saved"]]
+    there = set(SavedCase.objects.filter(pk__in=saved).values_list("pk", flat=True))
+    now, rows = timezone.now(), []
+    for case, outcome in zip(cases, outcomes, strict=False):
+        if case["saved"] and case["saved"].pk not in there:
+            continue
+        words, told = kept(outcome.message)
+        rows.append(
+            CaseResult(
+                deployment=deployment,
+                key=case["key"],
+                saved=case["saved"],
+                status=outcome.status,
+                message=words,
+                told=told,
+                difference=outcome.difference,
+                took_ms=outcome.took_ms,
+                request_id=outcome.request_id,
+                by=by,
+                at=now,
+            )
+        )
+    CaseResult.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["deployment", "key"],
+        update_fields=[
+            "saved", "status", "message", "told", "difference", "took_ms", "request_id", "by", "at",
+        ],
+    )  # fmt: skip
 
 
 def run_case(capability: str, case: Mapping[str, Any], key: str) -> tuple[Outcome, bool]:
@@ -229,8 +268,8 @@ def _verdict(case: Mapping[str, Any], answer: adapters.Answer) -> tuple[str, str
             return "failed", told, None
         apart = difference(expected, given[expected.name])
         if apart > tolerance:
-            told = _mismatch(expected, given[expected.name], apart, tolerance)
-            return "failed", told, apart if math.isfinite(apart) else None
+            apart_words = _mismatch(expected, given[expected.name], apart, tolerance)
+            return "failed", apart_words, apart if math.isfinite(apart) else None
         worst = max(worst, apart)
     return "passed", "", worst
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -21,32 +20,33 @@ from apps.core.errors import Conflict, Invalid
 from apps.instances import testkeys
 from apps.instances.models import Deployment
 from apps.store import adapters, inputs, services
-from apps.store.cases import cases_to_run, test_deployment
-from apps.store.models import SavedCase
-from apps.store.reading import expected_of, labels_of, read_answer
+from apps.store.cases import cases_to_run, results_of, test_deployment
+from apps.store.models import CaseResult, SavedCase
+from apps.store.reading import expected_of, labels_of, numbers_in, read_answer, read_numbers
 from apps.store.views.trial import told_of
 from atrium.oip.tensors import read_json
+
+NOT_PASSED = (CaseResult.Status.FAILED, CaseResult.Status.SKIPPED)
 
 
 @dataclass(frozen=True)
 class Line:
-    """One case in the table; `outcome` is None before it was run."""
+    """One case in the table; `result` is the last one, None before it was run."""
 
     case: dict[str, Any]
     expected: str
-    outcome: services.Outcome | None = None
+    result: CaseResult | None = None
 
 
 def _deployment(request: HttpRequest, pk: int) -> Deployment:
     return test_deployment(cast("User", request.user), pk)
 
 
-def _lines(deployment: Deployment, outcomes: Sequence[services.Outcome] = ()) -> list[Line]:
-    cases = cases_to_run(deployment)
-    told = [*outcomes, *[None] * (len(cases) - len(outcomes))]
+def _lines(deployment: Deployment) -> list[Line]:
+    results = results_of(deployment)
     return [
-        Line(case, _expected_words(deployment, case), outcome)
-        for case, outcome in zip(cases, told, strict=False)
+        Line(case, _expected_words(deployment, case), results.get(case["key"]))
+        for case in cases_to_run(deployment)
     ]
 
 
@@ -91,8 +91,9 @@ def _context(
         "may_ask": testkeys.may_make(user, deployment),
         "groups": groups,
         "lines": lines,
-        "ran": any(line.outcome for line in lines),
-        "failed": sum(1 for line in lines if line.outcome and line.outcome.status in {"failed", "skipped"}),
+        "ran": (ran := [line.result for line in lines if line.result]),
+        "failed": sum(1 for result in ran if result.status in NOT_PASSED),
+        "last": max(ran, key=lambda result: result.at, default=None),
         "may_ship": may_add_version(user, deployment.capability)
         and any(line.case["saved"] and line.case["expected"] for line in lines),
         "has_example": not lines and _has_example(deployment),
@@ -108,12 +109,14 @@ def _answer(request: HttpRequest, deployment: Deployment, groups: list[inputs.Gr
     fragment = bool(request.headers.get("HX-Request"))
     tensors = inputs.read(groups, request.POST.dict())
     context = _context(request, deployment, groups, [] if fragment else _lines(deployment))
-    context |= {"wrong": tensors is None, "labels": labels_of(deployment.version.signature)}
+    signature = deployment.version.signature
+    context |= {"wrong": tensors is None, "labels": labels_of(signature)}
     if tensors is not None:
         key = services.test_grant(cast("User", request.user), deployment)
         answer = adapters.infer(deployment.capability.slug, tensors, key=key)
-        context |= {"answer": answer, **told_of(answer, deployment.version.signature, tensors)}
-        context["outputs"] = json.dumps(answer.body.get("outputs", [])) if answer.ok else ""
+        outputs = answer.body.get("outputs", []) if answer.ok else []
+        context |= {"answer": answer, **told_of(answer, signature, tensors)}
+        context |= {"outputs": json.dumps(outputs), "numbers": numbers_in(signature, outputs)}
     name = "store/_test_answer.html" if fragment else "store/test.html"
     return render(request, name, context, status=422 if tensors is None else 200)
 
@@ -121,7 +124,7 @@ def _answer(request: HttpRequest, deployment: Deployment, groups: list[inputs.Gr
 @require_POST
 @login_required
 def save(request: HttpRequest, pk: int) -> HttpResponse:
-    """Keep the form's input, with the answer that was shown, another label, or no expected answer."""
+    """Keep the form's input, with the answer that was shown, another label, other numbers, or no expected answer."""
     deployment = _deployment(request, pk)
     try:
         _save(deployment, request.POST.dict(), cast("User", request.user))
@@ -144,17 +147,37 @@ def _save(deployment: Deployment, posted: dict[str, str], user: User) -> None:
 
 
 def _expected(deployment: Deployment, posted: dict[str, str]) -> list[dict[str, Any]]:
-    """`expect` is answer (as shown), nothing, or label, with the right one in `label`."""
+    """`expect` is answer (as shown), nothing, label with the right one in `label`, or numbers in `number-<output>`."""
     expect, signature = posted.get("expect", "nothing"), deployment.version.signature
     if expect == "nothing":
         return []
     outputs = _outputs(posted.get("outputs", ""))
     if expect == "answer":
         return outputs
+    if expect == "numbers":
+        return _numbers(signature, outputs, posted)
     value = expected_of(signature, posted.get("label", "")) or {}
     found = [{**output, "data": [value[output["name"]]]} for output in outputs if output["name"] in value]
     if not found:
         raise Invalid(_("Choose the right answer."), fields={"label": _("is missing")})
+    return found
+
+
+def _numbers(
+    signature: dict[str, Any], outputs: list[dict[str, Any]], posted: dict[str, str]
+) -> list[dict[str, Any]]:
+    """The numeric outputs with the values that were typed."""
+    found = []
+    for number in numbers_in(signature, outputs):
+        try:
+            values = read_numbers(number, posted.get(f"number-{number.name}", ""))
+        except ValueError as error:
+            words = _("%(title)s: %(why)s") % {"title": number.title, "why": error}
+            raise Invalid(words, fields={f"number-{number.name}": str(error)}) from error
+        output = next(each for each in outputs if each["name"] == number.name)
+        found.append({**output, "data": values})
+    if not found:
+        raise Invalid(_("This answer holds no numbers to replace."))
     return found
 
 
@@ -186,8 +209,8 @@ def remove(request: HttpRequest, pk: int, case: int) -> HttpResponse:
 def run(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask the deployment every case and show how each went."""
     deployment = _deployment(request, pk)
-    outcomes = services.run_cases(deployment, cases_to_run(deployment), by=cast("User", request.user))
-    return _table(request, deployment, outcomes)
+    services.run_cases(deployment, cases_to_run(deployment), by=cast("User", request.user))
+    return _table(request, deployment)
 
 
 @require_POST
@@ -203,14 +226,9 @@ def ship(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("catalog:version", made.capability.slug, made.number)
 
 
-def _table(
-    request: HttpRequest,
-    deployment: Deployment,
-    outcomes: Sequence[services.Outcome] = (),
-    problem: str = "",
-) -> HttpResponse:
+def _table(request: HttpRequest, deployment: Deployment, problem: str = "") -> HttpResponse:
     groups = inputs.form_of(deployment.version.signature)
-    context = _context(request, deployment, groups, _lines(deployment, outcomes)) | {"problem": problem}
+    context = _context(request, deployment, groups, _lines(deployment)) | {"problem": problem}
     fragment = bool(request.headers.get("HX-Request"))
     name = "store/_test_cases.html" if fragment else "store/test.html"
     return render(request, name, context, status=422 if problem else 200)
