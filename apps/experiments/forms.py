@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -39,19 +41,45 @@ ORDER = (
 )
 
 
+_PAIR = re.compile(r'\s*([\w.-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^,"]+?)\s*(?:,|$)')
+"""`name = value`; a value with commas or quotes in it stands in quotes, as in JSON."""
+
+
 class ParametersField(forms.JSONField):
-    """Values by their names as JSON; empty is none."""
+    """Values by their names, as pages show them (`threshold = 0.4, mode = fast`) or as JSON; empty is none."""
 
     def prepare_value(self, value: Any) -> Any:
         return super().prepare_value(value) if value else ""
 
     def clean(self, value: Any) -> dict[str, Any]:
-        given = super().clean(value) or {}
+        given = _pairs(value) if isinstance(value, str) else None
+        if given is None:
+            try:
+                given = super().clean(value) or {}
+            except forms.ValidationError as error:
+                if getattr(error, "code", "") != "invalid":
+                    raise
         if not isinstance(given, Mapping):
             raise forms.ValidationError(
-                _("Write an object, such as {“threshold”: 0.4} with straight quotes.")
+                _("Write values by their names, such as threshold = 0.4, or as a JSON object.")
             )
         return dict(given)
+
+
+def _pairs(text: str) -> dict[str, Any] | None:
+    """The values of `name = value, …`; None for anything else. What is no JSON value is a word."""
+    found: dict[str, Any] = {}
+    at = 0
+    while at < len(text):
+        pair = _PAIR.match(text, at)
+        if pair is None:
+            return None
+        try:
+            found[pair[1]] = json.loads(pair[2])
+        except ValueError:
+            found[pair[1]] = pair[2]
+        at = pair.end()
+    return found or None
 
 
 def _named(otherwise: Any) -> forms.CharField:
@@ -82,7 +110,7 @@ class ParametersRow(ArmRow):
 
     parameters = ParametersField(
         label=_("Parameters"),
-        widget=forms.TextInput(attrs={"class": "font-monospace", "placeholder": '{"threshold": 0.4}'}),
+        widget=forms.TextInput(attrs={"class": "font-monospace", "placeholder": "threshold = 0.4"}),
     )
     name = _named(_("its values"))
     field_order = ("parameters", "share", "name")

@@ -150,6 +150,8 @@ def _look(deployment: Deployment, replica: Replica, observed: Observed | None, h
         _see_off(replica, observed)
     elif observed is None:
         _start(deployment, replica)
+    elif observed.state == "stopped" and replica.status != Replica.Status.FAILED:
+        _start_anew(deployment, replica)
     elif observed.ended:
         _replace_later(deployment, replica, observed)
     elif observed.state == "running":
@@ -258,6 +260,25 @@ def _wait(deployment: Deployment, replica: Replica, observed: Observed) -> None:
     elif replica.status == Replica.Status.READY:
         facts["status"] = Replica.Status.STARTING
     _note(deployment, replica, **facts)
+
+
+def _start_anew(deployment: Deployment, replica: Replica) -> None:
+    """It was asked to end though it is wanted, as all workloads are when the portal stops: that is no failure of its
+    own, so nobody is told and no release goes back.
+    """
+    old = replica.workload_id
+    _note(
+        deployment,
+        replica,
+        workload_id=_new_id(deployment),
+        socket="",
+        status=Replica.Status.STARTING,
+        failed_checks=0,
+        ready_at=None,
+        retry_at=None,
+    )
+    remove_workload(old)
+    _start(deployment, replica)
 
 
 def _replace_later(deployment: Deployment, replica: Replica, observed: Observed) -> None:

@@ -281,7 +281,8 @@ def _finish(release: Release, *, by: User | None) -> None:
     former = Release.objects.filter(capability=release.capability, status=Release.Status.RELEASED)
     for other in former.exclude(pk=release.pk):
         Release.lifecycle.move(other, Release.Status.SUPERSEDED, by=by)
-    Release.lifecycle.move(release, Release.Status.RELEASED, by=by, ended_at=timezone.now())
+    nothing_holds = {"reason": "", "why": {}}
+    Release.lifecycle.move(release, Release.Status.RELEASED, by=by, ended_at=timezone.now(), **nothing_holds)
     events.publish("releases.released", release.pk)
 
 

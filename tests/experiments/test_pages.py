@@ -3,7 +3,9 @@
 import json
 
 import pytest
+from django.core.exceptions import ValidationError
 
+from apps.experiments.forms import ParametersField
 from apps.experiments.models import Experiment
 from apps.experiments.plans import create_experiment
 from apps.experiments.services import end_experiment, look
@@ -53,10 +55,33 @@ def test_what_cannot_be_planned_is_said_at_its_field(client, ada, digits, challe
     )
     assert "Choose the version" in refused(versions=[{"version": "", "share": 50}])
     wrong = [{"parameters": "[1]", "share": 50}]
-    assert "Write an object" in refused(kind="parameters", layer="threshold", values=wrong)
+    assert "Write values by their names" in refused(kind="parameters", layer="threshold", values=wrong)
     assert "Name the layer" in refused(kind="parameters", values=[{"parameters": '{"a": 1}', "share": 50}])
     assert "each arm needs a name of its own" in refused(control="1.1.0")
     assert not Experiment.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("pause = 0.003", {"pause": 0.003}),
+        (
+            'mode=fast, limit = 3 , who = "a, b", on = true',
+            {"mode": "fast", "limit": 3, "who": "a, b", "on": True},
+        ),
+        ('{"deep": {"a": [1]}}', {"deep": {"a": [1]}}),
+        ("pause 0.003", None),
+        ("= 3", None),
+        ('who = "open', None),
+    ],
+)
+def test_parameters_are_written_as_pages_show_them_or_as_json(written, read):
+    field = ParametersField()
+    if read is not None:
+        assert field.clean(written) == read
+        return
+    with pytest.raises(ValidationError, match=r"such as threshold = 0\.4"):
+        field.clean(written)
 
 
 def test_values_of_parameters_need_no_version_and_no_name(client, ada, digits):

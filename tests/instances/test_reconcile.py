@@ -9,7 +9,7 @@ from django.utils import timezone, translation
 from apps.compute import adapters, environments
 from apps.compute.engines.fake import FakeEngine
 from apps.compute.services import workload_socket
-from apps.core.models import AuditEntry
+from apps.core.models import AuditEntry, Event
 from apps.instances import reconcile, routes
 from apps.instances.models import Deployment, Replica
 from apps.instances.selectors import ready_replicas
@@ -112,6 +112,32 @@ def test_what_crashed_may_load_as_long_as_at_first_and_its_crash_stays_told(
     assert list(engine.lives) == [first]
     assert rounds(deployment).status == "ready"
     assert "killed by signal 6" in Replica.objects.get().failure
+
+
+def test_what_the_portal_ended_with_itself_has_not_failed(version, ada, engine):
+    deployment = deploy_version(version, kind="test", by=ada)
+    rounds(deployment)
+    first = Replica.objects.get()
+    Event.objects.all().delete()
+    engine.stop(first.workload_id)
+
+    assert rounds(deployment, 1, answers=False).status == "starting"
+    assert rounds(deployment).status == "ready"
+    second = Replica.objects.get()
+    assert (second.replaced, second.last_failure, list(engine.lives)) == (0, "", [second.workload_id])
+    assert second.workload_id != first.workload_id
+    assert not Event.objects.filter(name="instances.deployment_failed").exists()
+
+
+def test_what_was_ended_because_it_failed_is_replaced_after_a_pause(version, ada, engine):
+    deployment = deploy_version(version, kind="test", by=ada)
+    rounds(deployment)
+
+    rounds(deployment, reconcile.REPLACE_AFTER + 1, answers=False)
+
+    failed = Replica.objects.get()
+    assert (deployment.status, failed.status) == ("failed", "failed")
+    assert failed.retry_at > timezone.now()
 
 
 def test_pauses_grow_between_replacements(version, ada, engine):

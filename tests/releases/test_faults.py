@@ -147,6 +147,17 @@ def test_with_the_gateway_away_no_key_is_made_and_the_reason_is_read_in_every_la
     assert client.get(f"/api/v1/releases/{release.pk}/").json()["why"]["code"] == "gateway_away"
 
 
+def test_what_held_a_release_back_is_over_once_it_is_released(start, answers, gateway):
+    answers["now"] = False
+    release = start(cases=[case(3)], stages=[])
+    assert release.why["code"] == "gateway_away"
+
+    answers["now"] = True
+    proceed(release)
+    release.refresh_from_db()
+    assert (release.status, release.why, release.reason_words) == ("released", {}, "")
+
+
 def test_a_stage_that_the_gateway_has_not_taken_over_is_told_so_and_judged_on_its_own_calls(
     rolling, answers, ole, client
 ):
