@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection
-from django.db.models import Max
+from django.db.models import Max, Sum
 from django.utils import timezone
 
 from apps.gateway.histogram import BOUNDS, SIZE, percentile
@@ -46,6 +46,7 @@ AT_SHARE = (
 )
 """Whether a call was answered while the candidate had one of these shares, in percent."""
 MOST_MINUTES = 30
+PACE = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -282,6 +283,16 @@ def _complaints(calls: Wanted) -> dict[int, tuple[int, int]]:
             calls.parameters,
         )
         return {pk: (wrong, only) for pk, wrong, only in cursor.fetchall()}
+
+
+def pace(stage: Stage, deployment: int) -> tuple[int, float]:
+    """The calls of the last while and its seconds: how it was hours ago, or while callers objected, is over."""
+    assert stage.started_at is not None
+    now = timezone.now()
+    since = max(stage.started_at, now - PACE).replace(second=0, microsecond=0)
+    rows = stage.minutes.filter(deployment_id=deployment, minute__gte=since)
+    calls = rows.aggregate(calls=Sum("calls"))["calls"] or 0
+    return calls, (now - max(stage.started_at, since)).total_seconds()
 
 
 def replayed(stage: Stage, release: Release) -> Counts:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.utils import timezone
-
 from apps.releases import business, load, means
-from apps.releases.evidence import Observed, measure, observe, stays_behind
+from apps.releases.evidence import Observed, measure, observe, pace, stays_behind
 from apps.releases.judgement import Judgement, Outcome, both, hours_left, judge_bad_answers, judge_shadow
 from apps.releases.reasons import Code, Reason
 
@@ -35,7 +33,7 @@ def judge_stage(release: Release, stage: Stage) -> Found:
     mine = seen[release.deployment.pk]
     other = seen[release.baseline.pk] if release.baseline else Observed()
     judgement = _judgement(release, stage, mine, other)
-    told = _told(stage, judgement, mine, other)
+    told = _told(release, stage, judgement, mine, other)
     for name, criterion in (("load", _loaded(stage, mine, other)), ("metric", _measured(release, stage))):
         if criterion is not None:
             told[name], judgement = criterion[0], both(judgement, criterion[1])
@@ -104,15 +102,17 @@ def _why_back(stage: Stage, judgement: Judgement, mine: Observed, other: Observe
     return Reason(Code.BACK_WORSE, about | counted)
 
 
-def _told(stage: Stage, judgement: Judgement, mine: Observed, other: Observed) -> dict[str, Any]:
-    elapsed = (timezone.now() - stage.started_at).total_seconds() if stage.started_at else 0.0
+def _told(
+    release: Release, stage: Stage, judgement: Judgement, mine: Observed, other: Observed
+) -> dict[str, Any]:
+    assert release.deployment is not None
     return {
         "candidate": asdict(mine),
         "baseline": asdict(other),
         "e_value": round(judgement.evidence, 4),
         "needed": judgement.needed,
         "missing": judgement.missing,
-        "hours_left": hours_left(judgement.missing, mine.calls, elapsed),
+        "hours_left": hours_left(judgement.missing, *pace(stage, release.deployment.pk)),
         "why": judgement.reason.stored(),
         "worse_by": stage.worse_by,
     }

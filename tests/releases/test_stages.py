@@ -180,6 +180,21 @@ def test_a_candidate_that_fails_in_the_shadow_answers_nobody(start):
     assert not Shadow.objects.exists()
 
 
+def test_the_clock_of_a_stage_follows_the_pace_of_the_last_minutes(start):
+    release = start()
+    now = timezone.now()
+    release.stages.update(started_at=now - timedelta(hours=6))
+    make_calls(release.deployment, good=90, bad=0, at=now - timedelta(hours=5))
+    proceed(release)
+    assert active_stage(release).evidence["hours_left"] is None  # nobody calls any more
+
+    make_calls(release.deployment, good=30, bad=0, at=now - timedelta(minutes=2))
+    proceed(release)
+    told = active_stage(release).evidence
+    assert told["candidate"]["calls"] == 120
+    assert told["hours_left"] == pytest.approx(told["missing"] / (30 / (10 / 60)), rel=0.15)
+
+
 def test_a_candidate_that_gets_slow_is_rolled_back(start):
     release = start(stages=[{"weight": 5, "worse_by": 0.05, "slow_ms": 20}])
     make_calls(release.deployment, good=60, bad=0)
