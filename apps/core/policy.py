@@ -9,10 +9,11 @@ from apps.core.errors import NotAllowed
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer to `may_<verb>(actor, obj)`; truthy when allowed."""
+    """The answer to `may_<verb>(actor, obj)`; truthy when allowed. `url` is the page where a no can be mended."""
 
     allowed: bool
     reason: str = ""
+    url: str = ""
 
     def __bool__(self) -> bool:
         return self.allowed
@@ -23,12 +24,12 @@ def allow() -> Verdict:
     return Verdict(True)
 
 
-def deny(reason: str) -> Verdict:
-    """No, with a full sentence that says why and what would help."""
-    return Verdict(False, str(reason))
+def deny(reason: str, *, url: str = "") -> Verdict:
+    """No, with a full sentence that says why and what would help, and perhaps the page where."""
+    return Verdict(False, str(reason), url)
 
 
 def require(verdict: Verdict) -> None:
     """Let an allowed verdict pass; raise NotAllowed with the reason otherwise."""
     if not verdict:
-        raise NotAllowed(verdict.reason)
+        raise NotAllowed(verdict.reason, **({"url": verdict.url} if verdict.url else {}))

@@ -14,7 +14,7 @@ from apps.experiments.models import Arm, Experiment
 from apps.experiments.policy import VIEWERS
 from apps.experiments.slices import Slice, room_for
 from apps.releases.models import Bypass, Release
-from apps.releases.rollout import UNDER_WAY
+from apps.releases.order import UNDER_WAY
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -27,7 +27,7 @@ from apps.instances.models import Deployment
 from apps.instances.selectors import weights_of
 from apps.instances.services import deploy_version, stop_deployment
 from apps.releases.models import Release
-from apps.releases.rollout import UNDER_WAY
+from apps.releases.order import UNDER_WAY
 from apps.requests.notifications import notify
 
 if TYPE_CHECKING:

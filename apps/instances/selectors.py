@@ -137,7 +137,7 @@ def living_pins() -> QuerySet[Pin]:
     return Pin.objects.filter(until__gt=timezone.now()).order_by("pk")
 
 
-def production_version(capability: Capability) -> Version | None:
-    """The version that answers the largest share of production calls, or None."""
-    weight = weights().filter(capability=capability).order_by("-weight", "-deployment_id").first()
-    return weight.deployment.version if weight else None
+def production_versions(capability: Capability) -> list[Version]:
+    """The versions that answer production calls, the one with the largest share first."""
+    rows = weights().filter(capability=capability).order_by("-weight", "-deployment_id")
+    return [row.deployment.version for row in rows]

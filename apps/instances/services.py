@@ -47,7 +47,7 @@ def deploy_version(
     """Ask for a version to run. A production deployment answers nobody until `set_weights` lets traffic in.
 
     With a `host`, that team runs it at its site, for keys bound to it; the caller has checked under which terms,
-    and the guard is asked here, since no share of the capability's traffic will ever go there.
+    and the guard and the order are asked here, since no share of the capability's traffic will ever go there.
     Only nodes with all `labels` take its replicas; left out, they are those of the newest deployment that the
     capability's team runs, so that a release stays where the version before it was.
     Raises NotAllowed, Invalid.
@@ -63,7 +63,7 @@ def deploy_version(
         require(may_deploy(by, version, kind))
     else:
         require(may_host(by, version, host))
-        require(may_take_production_traffic(version))
+        require(guard.may_be_given_by_hand(version))
     deployment = Deployment.objects.create(
         capability=version.capability,
         version=version,
@@ -196,11 +196,14 @@ def set_weights(
     `at_sites` divides it otherwise for the callers of single sites: {site's short name: the same}.
     Every version that gains traffic passes the guard. `by=None` is the portal itself (gray stages, roll-back),
     which passes the same guard; `going_back` lets what ran before have all of it whatever finding is open about it.
+    A person divides only while no release does, and lets nothing gain that has not gone the whole way before.
     Raises NotAllowed with the guard's reason, Invalid, Conflict.
     """
     if by is not None:
         require(may_set_weights(by, capability))
     Capability.objects.select_for_update().get(pk=capability.pk)
+    if by is not None:
+        require(guard.may_divide_by_hand(capability))
     wanted = _whole(weights)
     elsewhere = {site: _whole(shares) for site, shares in (at_sites or {}).items()}
     _check_sites(elsewhere)
@@ -218,6 +221,8 @@ def set_weights(
     had = {row.deployment_id: max([row.weight, *row.at_sites.values()]) for row in rows}
     for pk, percent in most.items():
         _check_target(pk, found.get(pk), already=pk in before)
+        if by is not None and percent > had.get(pk, 0):
+            require(guard.has_gone_the_whole_way(found[pk].version))
         if not going_back:
             _check_share(found[pk], percent, had.get(pk, 0))
     salt = _write_weights(capability, wanted, elsewhere, by)

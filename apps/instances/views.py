@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.shortcuts import redirect, render
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -19,7 +20,7 @@ from apps.core.policy import require
 from apps.core.telling import spoken
 from apps.instances import services, testkeys
 from apps.instances.forms import DeployForm, PlaceForm, ScaleForm, ShadowForm, WeightsForm
-from apps.instances.guard import may_take_production_traffic
+from apps.instances.guard import may_be_given_by_hand, may_divide_by_hand, may_take_production_traffic
 from apps.instances.models import Deployment, Replica
 from apps.instances.policy import may_change, may_deploy, may_set_weights
 from apps.instances.reconcile import log_tail
@@ -248,7 +249,7 @@ def traffic(request: HttpRequest, slug: str) -> HttpResponse:
         try:
             services.set_weights(capability, form.weights(), by=user)
         except PortalError as error:
-            form.add_error(None, error.message)
+            form.add_error(None, _with_link(error))
         else:
             messages.success(
                 request, _("The traffic is divided anew; it reaches the gateway within seconds.")
@@ -256,11 +257,17 @@ def traffic(request: HttpRequest, slug: str) -> HttpResponse:
             return redirect("instances:traffic", slug=slug)
     context = {
         "capability": capability,
-        "rows": [(row, may_take_production_traffic(row.version)) for row in rows],
+        "rows": [(row, may_be_given_by_hand(row.version)) for row in rows],
         "form": form,
-        "may_set": may_set_weights(user, capability),
+        "may_set": may_set_weights(user, capability) and may_divide_by_hand(capability),
     } | _mirrored(capability)
     return render(request, "instances/traffic.html", context)
+
+
+def _with_link(error: PortalError) -> str:
+    """What was wrong, and the page where it can be mended if there is one."""
+    url = error.facts.get("url")
+    return format_html('{} <a href="{}">{}</a>', error.message, url, _("Go there")) if url else error.message
 
 
 @login_required

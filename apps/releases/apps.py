@@ -15,6 +15,7 @@ class ReleasesConfig(AppConfig):
             call_actions,
             findings,
             navigation,
+            order,
             proofs,
             rollout,
             signing,
@@ -34,6 +35,7 @@ class ReleasesConfig(AppConfig):
         actions.register("run-again", call_actions.run_again)
         guard.register("sign-off", signing.may_take_production_traffic)
         guard.register_limit(findings.most_percent_of)
+        guard.register_order("releases", guard.Order(order.may_divide_by_hand, order.has_gone_the_whole_way))
         kinds.register(
             signing.KIND,
             _("Release"),

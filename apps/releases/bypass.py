@@ -13,6 +13,7 @@ from django.utils import timezone, translation
 from apps.accounts.models import Role
 from apps.accounts.policy import may_act_as
 from apps.accounts.selectors import users_with
+from apps.catalog.models import Capability
 from apps.core import audit, events
 from apps.core.errors import Conflict, IllegalMove, Invalid, PortalError, StaleWrite
 from apps.core.policy import require
@@ -23,6 +24,7 @@ from apps.instances.selectors import weights_of
 from apps.instances.services import deploy_version, set_weights, stop_deployment
 from apps.releases.findings import most_percent_of
 from apps.releases.models import Bypass, Release
+from apps.releases.order import in_gray
 from apps.releases.policy import may_agree_to_bypass, may_ask_for_bypass
 from apps.releases.rollout import adopt, give_back
 from apps.releases.signing import is_signed, prove
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 MOST_HOURS = 72
 FULL = 100
-IN_GRAY = (Release.Status.ROLLING, Release.Status.PAUSED)
 
 
 @transaction.atomic
@@ -79,6 +80,7 @@ def agree_to_bypass(bypass: Bypass, *, by: User, password: str) -> Bypass:
     prove(by, password)
     if bypass.version.digest != bypass.version_digest:
         raise Conflict(_("The version has other bytes now than were asked for. Ask again."))
+    Capability.objects.select_for_update().get(pk=bypass.capability_id)  # as a release that is started
     _nothing_in_gray(bypass.version)
     operator = next(
         person
@@ -177,7 +179,7 @@ def _end(bypass: Bypass, *, by: User | None, why: Callable[[], str]) -> None:
 
 
 def _nothing_in_gray(version: Version) -> None:
-    if Release.objects.filter(capability=version.capability, status__in=IN_GRAY).exists():
+    if in_gray(version.capability).exists():
         raise Conflict(_("A release of this capability is in gray. Roll it back first."))
 
 

@@ -13,6 +13,7 @@ from apps.core import audit
 from apps.core.errors import Conflict, Invalid
 from apps.core.policy import require
 from apps.releases.models import Finding, Release
+from apps.releases.order import STANDING
 from apps.releases.policy import may_close_finding, may_raise_finding
 from apps.requests.services import notify
 
@@ -71,8 +72,7 @@ def most_percent(release: Release) -> int:
 
 
 def most_percent_of(version: Version) -> int:
-    """The same for a version, over all its releases that stand. The guard of traffic asks it."""
-    standing = [Release.Status.SIGNED, Release.Status.ROLLING, Release.Status.PAUSED, Release.Status.RELEASED]
-    found = Finding.objects.filter(release__version=version, release__status__in=standing, closed_at=None)
+    """The same for a version, over all its releases that one may go on or back to. The guard asks it."""
+    found = Finding.objects.filter(release__version=version, release__status__in=STANDING, closed_at=None)
     least = found.aggregate(least=Min("most_percent"))["least"]
     return EVERYTHING if least is None else int(least)

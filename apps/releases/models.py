@@ -92,7 +92,7 @@ class Release(models.Model):
 
     lifecycle = Lifecycle(
         signing={"signed", "rejected", "voided"},
-        signed={"rolling", "voided", "superseded"},
+        signed={"rolling", "voided"},
         rolling={"paused", "released", "rolled_back", "voided"},
         paused={"rolling", "rolled_back", "voided"},
         released={"superseded", "rolled_back", "voided"},

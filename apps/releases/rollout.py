@@ -11,12 +11,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import Role
 from apps.accounts.selectors import users_with
-from apps.catalog.models import Version
+from apps.catalog.models import Capability, Version
 from apps.core import audit, events
 from apps.core.errors import Conflict, IllegalMove, NotAllowed, PortalError, StaleWrite, Unavailable
 from apps.core.policy import require
@@ -31,6 +32,7 @@ from apps.releases import judging, reasons, replays
 from apps.releases.findings import most_percent
 from apps.releases.judgement import Outcome
 from apps.releases.models import Bypass, Conclusion, Release, Stage
+from apps.releases.order import in_gray
 from apps.releases.policy import may_promote, may_steer
 from apps.releases.reasons import Code, Reason
 from apps.releases.shares import Shares, shares_of
@@ -40,12 +42,10 @@ from apps.requests.services import notify
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
-    from apps.catalog.models import Capability
 
 log = logging.getLogger(__name__)
 FULL = 100
 BEGUN = (Stage.Status.PASSED, Stage.Status.ACTIVE)
-UNDER_WAY = (Release.Status.ROLLING, Release.Status.PAUSED)
 
 
 @transaction.atomic
@@ -57,11 +57,15 @@ def start_rollout(release: Release, *, by: User) -> Release:
     release = locked_release(release)
     require(may_steer(by, release))
     require(may_take_production_traffic(release.version))
-    if Release.objects.filter(capability=release.capability, status__in=UNDER_WAY).exists():
+    # Whoever divides by hand at this moment comes before or after, and then sees that a release is in gray.
+    Capability.objects.select_for_update().get(pk=release.capability_id)
+    if in_gray(release.capability).exists():
         raise Conflict(_("Another release of this capability is in gray. Finish it or roll it back first."))
     if Bypass.objects.filter(capability=release.capability, status=Bypass.Status.ACTIVE).exists():
         raise Conflict(_("An emergency bypass is in force. It ends by itself once its version is signed."))
     baseline = production_of(release.capability)
+    if baseline is None:
+        _check_alone(release)
     _check_findings(release, alone=baseline is None)
     running = Deployment.objects.filter(
         version=release.version, kind=Deployment.Kind.PRODUCTION, desired="running", host=None
@@ -95,6 +99,22 @@ def _stages_of(release: Release) -> list[Stage]:
         )
         for position, stage in enumerate(asked)
     ]
+
+
+def _check_alone(release: Release) -> None:
+    """Without anything in production there are no stages: so nobody empties it first to get around them."""
+    released = Release.objects.filter(capability=release.capability, status=Release.Status.RELEASED)
+    rested = released.exclude(version=release.version).filter(version__status=Version.Status.PACKAGED)
+    for other in rested.select_related("version__capability").order_by("-pk")[:1]:
+        if may_take_production_traffic(other.version):
+            raise Conflict(
+                _(
+                    "%(version)s is released and answers no calls now. Give it its traffic back first: the stages"
+                    " compare with it. If it should never answer again, take it out of use."
+                )
+                % {"version": other.version},
+                url=reverse("instances:traffic", args=[release.capability.slug]),
+            )
 
 
 def _check_findings(release: Release, *, alone: bool) -> None:

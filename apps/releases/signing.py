@@ -22,6 +22,7 @@ from apps.releases.content import content_of, digest_of, present_digest
 from apps.releases.findings import raise_finding
 from apps.releases.judgement import least_replayed
 from apps.releases.models import Bypass, Policy, Release, Signature
+from apps.releases.order import STANDING
 from apps.releases.policy import may_open_release, may_sign, may_write_policy
 from apps.releases.reasons import Code, Reason
 from apps.releases.shares import Shares
@@ -45,13 +46,6 @@ DEFAULT_STAGES = [
     {"weight": 20, "worse_by": 0.02},
     {"weight": 50, "worse_by": 0.01},
 ]
-STANDING = (
-    Release.Status.SIGNED,
-    Release.Status.ROLLING,
-    Release.Status.PAUSED,
-    Release.Status.RELEASED,
-    Release.Status.SUPERSEDED,
-)
 
 
 def _rule(

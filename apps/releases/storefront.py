@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from apps.releases.models import Release
-from apps.releases.signing import STANDING, may_take_production_traffic, signed_among
+from apps.releases.order import STANDING
+from apps.releases.signing import may_take_production_traffic, signed_among
 from apps.store.panels import Signed, SignedReport, register_sign_off
 
 if TYPE_CHECKING:

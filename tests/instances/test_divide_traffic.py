@@ -6,7 +6,7 @@ from apps.core.errors import Conflict, Invalid, NotAllowed
 from apps.instances import guard, routes
 from apps.instances.guard import may_take_production_traffic
 from apps.instances.models import TrafficWeight
-from apps.instances.selectors import production_version, weights_of
+from apps.instances.selectors import production_versions, weights_of
 from apps.instances.services import (
     deploy_version,
     set_weights,
@@ -51,7 +51,7 @@ def test_signed_bytes_may_take_traffic(digits, version, running, ole, signed):
     set_weights(digits, {running.pk: 100}, by=ole)
 
     assert weights_of(digits) == {running.pk: 100}
-    assert production_version(digits) == version
+    assert production_versions(digits) == [version]
 
 
 def test_a_signature_on_other_bytes_does_not_count(version, signed):

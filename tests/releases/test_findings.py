@@ -9,7 +9,7 @@ from apps.releases.rollout import proceed, promote, start_rollout
 from apps.releases.signing import open_release, sign_release
 from tests.factories import make_calls, make_report
 from tests.releases.conftest import PASSWORD
-from tests.releases.test_rollout import weights
+from tests.releases.test_rollout import to_the_end, weights
 
 pytestmark = pytest.mark.django_db
 
@@ -35,11 +35,15 @@ def test_a_condition_of_five_percent_stops_the_release_there(rolling, bo, ole):
     assert weights(rolling) == (20, 80)
 
 
-def test_the_traffic_page_cannot_go_around_a_finding(rolling, digits, bo, ole):
-    raise_finding(rolling, by=bo, text="not for everybody", most_percent=5)
+def test_the_traffic_page_cannot_go_around_a_finding(rolling, signed, digits, bo, ole):
+    signed.refresh_from_db()
+    raise_finding(signed, by=bo, text="not for everybody", most_percent=5)
+    to_the_end(rolling, ole)
 
     with pytest.raises(NotAllowed, match="at most 5"):
         set_weights(digits, {rolling.deployment_id: 50, rolling.baseline_id: 50}, by=ole)
+    set_weights(digits, {rolling.deployment_id: 95, rolling.baseline_id: 5}, by=ole)
+    assert weights(rolling) == (95, 5)
 
 
 def test_promotion_by_gate_waits_for_the_finding_too(rolling, bo):

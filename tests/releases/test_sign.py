@@ -10,8 +10,10 @@ from apps.catalog.models import Version
 from apps.core.errors import Conflict, Invalid, NotAllowed
 from apps.core.models import AuditEntry
 from apps.instances.guard import may_take_production_traffic
+from apps.instances.selectors import weights_of
 from apps.instances.services import set_weights
 from apps.releases.models import Policy, Release
+from apps.releases.rollout import proceed, start_rollout
 from apps.releases.signing import create_policy, open_release, reject_release, sign_release, void_changed
 from apps.requests.deputies import name_deputy
 from apps.requests.services import decide, who_can_still_decide
@@ -31,9 +33,10 @@ def test_an_unsigned_version_gets_no_traffic_by_any_service(version, digits, ole
 def test_two_signatures_let_it_take_traffic_and_stand_in_the_audit_log(signed, digits, ole):
     running = make_ready_deployment(signed.version, ole)
 
-    set_weights(digits, {running.pk: 100}, by=ole)
-
     assert signed.status == Release.Status.SIGNED
+    proceed(start_rollout(signed, by=ole))
+
+    assert weights_of(digits) == {running.pk: 100}
     actions = AuditEntry.objects.filter(urn__contains="release").values_list("action", flat=True)
     assert list(actions).count("releases.release.signature") == 2
 

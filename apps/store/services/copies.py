@@ -14,9 +14,13 @@ from apps.core.policy import Verdict, allow, deny, require
 from apps.core.telling import say as _
 from apps.gateway import services as gateway
 from apps.gateway.models import Grant
-from apps.instances.guard import may_take_production_traffic
+from apps.instances.guard import (
+    has_gone_the_whole_way,
+    may_be_given_by_hand,
+    may_take_production_traffic,
+)
 from apps.instances.models import Deployment
-from apps.instances.selectors import production_version
+from apps.instances.selectors import production_versions
 from apps.instances.services import deploy_version, stop_deployment
 from apps.requests import services as requests
 from apps.store.models import Plan, SiteCopy, Subscription
@@ -40,7 +44,7 @@ def reuse_at_site(
     the same copy. Raises NotAllowed with the policy's or the guard's reason, Conflict, Invalid.
     """
     require(may_reuse(by, capability, team))
-    require(may_take_production_traffic(_answering(capability)))
+    require(may_be_given_by_hand(_answering(capability)))
     subscription = _subscription(capability, team, plan, by=by, use_case=use_case)
     try:
         with transaction.atomic():
@@ -54,13 +58,14 @@ def reuse_at_site(
 
 
 def _answering(capability: Capability) -> Version:
-    version = production_version(capability)
-    if version is None:
+    """What answers most production calls; never what a release still tries, since all calls would go to it here."""
+    versions = production_versions(capability)
+    if not versions:
         raise Conflict(
             _("No version of “%(name)s” is in production, so there is none to run elsewhere.")
             % {"name": capability.name}
         )
-    return version
+    return next((version for version in versions if has_gone_the_whole_way(version)), versions[0])
 
 
 def _subscription(
