@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import Role
 from apps.accounts.policy import may_act_as
 from apps.catalog.models import Version
-from apps.core.policy import Verdict, deny
+from apps.core.policy import Verdict, allow, deny
+from apps.evaluation.gates import Verdict as Gates
+from apps.evaluation.selectors import latest_report, latest_suite
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
     from apps.catalog.models import Capability
-    from apps.evaluation.models import Run
+    from apps.evaluation.models import Report, Run, Suite
 
 
 def may_see_evaluations(actor: User, capability: Capability) -> Verdict:
@@ -23,8 +26,8 @@ def may_see_evaluations(actor: User, capability: Capability) -> Verdict:
 
 
 def may_write_suite(actor: User, capability: Capability) -> Verdict:
-    """QA decides what is asked; developers may propose it, since a report names its suite's author."""
-    return may_act_as(actor, capability.team, Role.QA, Role.DEVELOPER)
+    """QA of the team: who builds a version does not say alone what it has to reach."""
+    return may_act_as(actor, capability.team, Role.QA)
 
 
 def may_evaluate(actor: User, version: Version) -> Verdict:
@@ -35,6 +38,46 @@ def may_evaluate(actor: User, version: Version) -> Verdict:
             % {"number": version.number, "status": version.get_status_display().lower()}
         )
     return may_act_as(actor, version.capability.team, Role.DEVELOPER, Role.QA)
+
+
+def decides(report: Report | None, version: Version) -> Verdict:
+    """Whether a release of a version can be opened on a report, with why not and where to evaluate it.
+
+    It is by the capability's newest suite, about the version's very bytes, and passed.
+    """
+    suite = latest_suite(version.capability)
+    page = reverse("evaluation:start", args=[version.pk])
+    if report is None or suite is None:
+        return deny(_why_no_report(version, suite), url=page)
+    if report.run.suite_id != suite.pk:
+        return deny(
+            _(
+                "This report is by suite %(suite)s, for comparison. The capability's newest one is %(newest)s, and only"
+                " a report by it opens a release. Evaluate the version with that."
+            )
+            % {"suite": report.run.suite, "newest": suite},
+            url=page,
+        )
+    if report.version_id != version.pk or report.run.version_digest != version.digest:
+        return deny(
+            _("The report is about other bytes than the version has now. Evaluate it again."), url=page
+        )
+    if report.verdict != Gates.PASSED:
+        return deny(
+            _("The report's gates are %(verdict)s. Only a passed report opens a release.")
+            % {"verdict": report.verdict}
+        )
+    return allow()
+
+
+def _why_no_report(version: Version, suite: Suite | None) -> str:
+    """None at all, or none by the suite that counts."""
+    if suite is None or latest_report(version) is None:
+        return _("There is no evaluation report about this version yet. Evaluate it first.")
+    return _(
+        "The capability's newest suite is %(suite)s, and there is no report by it about exactly these bytes."
+        " Evaluate it first."
+    ) % {"suite": suite}
 
 
 def may_cancel(actor: User, run: Run) -> Verdict:

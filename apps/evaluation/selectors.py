@@ -84,6 +84,13 @@ def latest_report(version: Version) -> Report | None:
     return reports.select_related("run__suite").order_by("-pk").first()
 
 
+def deciding_report(version: Version) -> Report | None:
+    """The newest report about these very bytes by the capability's newest suite: the only one that opens a release."""
+    suite = latest_suite(version.capability)
+    reports = Report.objects.filter(run__suite=suite, version=version, run__version_digest=version.digest)
+    return reports.select_related("run__suite").order_by("-pk").first() if suite is not None else None
+
+
 def cases_of(version: Version) -> list[dict[str, Any]]:
     """The cases that a packaged version ships."""
     return _list_in(version, "cases.json")

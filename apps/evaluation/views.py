@@ -24,7 +24,7 @@ from apps.evaluation.comparison import side_by_side
 from apps.evaluation.forms import SuiteForm
 from apps.evaluation.gates import in_words
 from apps.evaluation.models import Report, Run, Suite
-from apps.evaluation.policy import may_cancel, may_evaluate, may_see_evaluations, may_write_suite
+from apps.evaluation.policy import decides, may_cancel, may_evaluate, may_see_evaluations, may_write_suite
 from apps.evaluation.printed import report_pdf
 from apps.evaluation.selectors import (
     chosen_rows,
@@ -146,7 +146,7 @@ def _told(report: Report) -> dict[str, Any]:
         "charts": charts.all_of(measured),
         "figures": _rows(measured),
         "confusions": _confusions(measured),
-        "current": report.version.digest == report.run.version_digest,
+        "decides": decides(report, report.version),
     }
 
 

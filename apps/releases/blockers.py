@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -11,16 +10,13 @@ from django.utils.translation import gettext as _
 from apps.catalog.models import Version
 from apps.evaluation.gates import Verdict, in_words
 from apps.evaluation.models import Run
-from apps.evaluation.selectors import content_of, latest_report, latest_suite
+from apps.evaluation.selectors import content_of, deciding_report, latest_suite
 from apps.releases import replays
 from apps.releases.content import present_digest
 from apps.releases.findings import EVERYTHING, most_percent
 from apps.releases.models import Conclusion, Release, Replay
 from apps.releases.rollout import active_stage
 from apps.requests.services import who_can_still_decide
-
-if TYPE_CHECKING:
-    from apps.evaluation.models import Report
 
 
 @dataclass(frozen=True)
@@ -44,24 +40,26 @@ def blockers_of(version: Version) -> list[Blocker]:
     release = Release.objects.filter(version=version).order_by("-pk").select_related("request").first()
     if release is not None and release.status not in (Release.Status.REJECTED, Release.Status.VOIDED):
         return _of_release(release)
-    return _of_report(version, latest_report(version), release)
+    return _of_report(version, release)
 
 
-def _of_report(version: Version, report: Report | None, release: Release | None) -> list[Blocker]:
+def _of_report(version: Version, release: Release | None) -> list[Blocker]:
     start = reverse("evaluation:start", args=[version.pk])
     again = f'atrium.Portal().post("evaluations/", {{"version": {version.pk}}})'
-    if latest_suite(version.capability) is None:
+    suite, report = latest_suite(version.capability), deciding_report(version)
+    if suite is None:
         words = _("The capability has no suite: nobody has said what its versions must reach.")
         return [Blocker("suite", words, reverse("evaluation:suites", args=[version.capability.slug]))]
     if report is None:
-        run = Run.objects.filter(version=version).order_by("-pk").first()
+        run = Run.objects.filter(version=version, suite=suite).order_by("-pk").first()
         if run is not None and run.status in (Run.Status.DEPLOYING, Run.Status.MEASURING):
             return [
                 Blocker(
                     "evaluating", _("The evaluation is under way."), reverse("evaluation:run", args=[run.pk])
                 )
             ]
-        return [Blocker("evaluation", _("There is no report about exactly these bytes."), start, again)]
+        words = _("There is no report by suite %(suite)s about exactly these bytes.") % {"suite": suite}
+        return [Blocker("evaluation", words, start, again)]
     if report.verdict != Verdict.PASSED:
         page = reverse("evaluation:report", args=[report.pk])
         return [

@@ -11,7 +11,7 @@ from apps.accounts.models import Role
 from apps.accounts.policy import may_act_as
 from apps.core.policy import Verdict, allow, deny
 from apps.core.telling import say as _
-from apps.evaluation.gates import Verdict as Gates
+from apps.evaluation.policy import decides
 from apps.instances.models import Deployment
 from apps.instances.policy import may_deploy
 from apps.releases.judgement import rule_out
@@ -35,17 +35,9 @@ def may_see_releases(actor: User, capability: Capability) -> Verdict:
 
 
 def may_open_release(actor: User, version: Version, report: Report | None) -> Verdict:
-    """A developer or operator, on a passed report about exactly the version's bytes."""
-    if report is None:
-        return deny(_("There is no evaluation report about this version yet. Evaluate it first."))
-    if report.version_id != version.pk or report.run.version_digest != version.digest:
-        return deny(_("The report is about other bytes than the version has now. Evaluate it again."))
-    if report.verdict != Gates.PASSED:
-        return deny(
-            _("The report's gates are %(verdict)s. Only a passed report opens a release.")
-            % {"verdict": report.verdict}
-        )
-    return may_act_as(actor, version.capability.team, Role.DEVELOPER, Role.OPERATOR)
+    """A developer or operator, on a report that decides."""
+    decided = decides(report, version)
+    return may_act_as(actor, version.capability.team, Role.DEVELOPER, Role.OPERATOR) if decided else decided
 
 
 def may_sign(actor: User, release: Release) -> Verdict:

@@ -16,7 +16,7 @@ from apps.core import audit, events, lineage
 from apps.core.errors import Conflict, Invalid, NotAllowed
 from apps.core.policy import Verdict, allow, deny, require
 from apps.core.telling import say as _
-from apps.evaluation.selectors import latest_report
+from apps.evaluation.selectors import deciding_report
 from apps.releases import business, reasons
 from apps.releases.content import content_of, digest_of, present_digest
 from apps.releases.findings import raise_finding
@@ -217,12 +217,12 @@ def policy_for(capability: Capability) -> Policy:
 
 @transaction.atomic
 def open_release(version: Version, *, by: User, report: Report | None = None) -> Release:
-    """Ask for a version's release on its newest report. Those who must sign are told.
+    """Ask for a version's release on its newest report by the newest suite. Those who must sign are told.
 
     Raises NotAllowed with the reason (no report, failed gates, other bytes), Invalid when nobody can legally
     sign, Conflict when the same content was opened already.
     """
-    report = report or latest_report(version)
+    report = report or deciding_report(version)
     require(may_open_release(by, version, report))
     assert report is not None
     policy = policy_for(version.capability)

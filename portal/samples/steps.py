@@ -39,7 +39,7 @@ from apps.datasets.services import create_dataset
 from apps.datasets.services import create_version as create_dataset_version
 from apps.evaluation.gates import Verdict
 from apps.evaluation.models import Run
-from apps.evaluation.selectors import latest_report, latest_suite
+from apps.evaluation.selectors import deciding_report, latest_suite
 from apps.evaluation.services import create_suite, start_evaluation
 from apps.releases.models import Release
 from apps.releases.rollout import start_rollout
@@ -373,7 +373,7 @@ def be_evaluated(work: Work) -> Waiting | None:
             {"metric": "cases_failed", "threshold": 0},
         ],
     )
-    report = latest_report(version)
+    report = deciding_report(version)
     if report is not None and report.verdict == Verdict.PASSED:
         return None
     run = Run.objects.filter(version=version, suite=suite).select_related("job").order_by("-pk").first()

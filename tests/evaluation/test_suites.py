@@ -53,13 +53,13 @@ def suite(capability, by, data, *gates, **fields):
         ({"metric": "accuracy", "threshold": 0.9}, {"groups": ["age"]}, "no column “age”"),
     ],
 )
-def test_what_cannot_be_satisfied_is_refused_and_named(digits, ada, data, gate, fields, told):
+def test_what_cannot_be_satisfied_is_refused_and_named(digits, bo, data, gate, fields, told):
     with pytest.raises(Invalid, match=told):
-        suite(digits, ada, data, gate, **fields)
+        suite(digits, bo, data, gate, **fields)
 
 
-def test_gates_are_rows_of_the_page(digits, ada, data, client):
-    client.force_login(ada)
+def test_gates_are_rows_of_the_page(digits, bo, data, client):
+    client.force_login(bo)
     asked = {"name": "Acceptance", "dataset_version": data.pk, "target": "y", "slices": "site"}
     gates = [
         {"metric": "accuracy", "threshold": "0.9", "slice": "site=gd"},
@@ -76,18 +76,35 @@ def test_gates_are_rows_of_the_page(digits, ada, data, client):
     assert 'value="site=gd"' in client.get(SUITES).content.decode()
 
 
-def test_a_data_set_of_another_team_cannot_be_asked(digits, ada, transport, root):
+def test_who_builds_a_version_does_not_say_what_it_must_reach(digits, ada, data, client):
+    gate = {"metric": "accuracy", "threshold": 0.1}
+    with pytest.raises(NotAllowed, match="role QA"):
+        suite(digits, ada, data, gate)
+
+    client.force_login(ada)
+    asked = {"name": "Lax", "dataset_version": data.pk, "target": "y"}
+    page = client.post(SUITES, asked | rows_of("gates", gate))
+    told = client.post(
+        "/api/v1/suites/", asked | {"capability": "digits", "gates": [gate]}, "application/json"
+    )
+
+    assert (page.status_code, told.status_code) == (403, 403)
+    assert "role QA" in client.get(SUITES).content.decode()
+    assert not Suite.objects.exists()
+
+
+def test_a_data_set_of_another_team_cannot_be_asked(digits, bo, transport, root):
     rows = put_files({"rows.csv": b"x,y\n1,2\n"})
     theirs = create_version(make_dataset(transport, root, "theirs"), files=rows, by=root)
 
     with pytest.raises(NotAllowed, match="sees this data set"):
-        suite(digits, ada, theirs, {"metric": "accuracy", "threshold": 0.9})
+        suite(digits, bo, theirs, {"metric": "accuracy", "threshold": 0.9})
 
 
-def test_a_gate_on_the_gap_between_groups_is_accepted(digits, ada, data):
+def test_a_gate_on_the_gap_between_groups_is_accepted(digits, bo, data):
     gate = {"metric": "fairness_gap", "slice": "site", "threshold": 0.1, "at_least": 5}
 
-    assert suite(digits, ada, data, gate, groups=["site"]).groups == ["site"]
+    assert suite(digits, bo, data, gate, groups=["site"]).groups == ["site"]
 
 
 @pytest.mark.parametrize(

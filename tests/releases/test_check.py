@@ -45,6 +45,14 @@ def test_each_failed_gate_is_named(version, ada):
     assert "accuracy ≥ 0.9" in blockers_of(version)[0].words
 
 
+def test_a_report_by_an_older_suite_is_not_the_one_that_is_missing(version, ada):
+    make_report(version, ada)
+    make_suite(version.capability, ada, name="Stricter")
+
+    assert codes(version) == ["evaluation"]
+    assert "no report by suite Stricter #2" in blockers_of(version)[0].words
+
+
 def test_a_release_in_gray_waits_for_calls_and_findings(rolling, bo):
     raise_finding(rolling, by=bo, text="watch the east", most_percent=5)
     proceed(rolling)

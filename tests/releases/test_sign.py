@@ -17,7 +17,7 @@ from apps.releases.rollout import proceed, start_rollout
 from apps.releases.signing import create_policy, open_release, reject_release, sign_release, void_changed
 from apps.requests.deputies import name_deputy
 from apps.requests.services import decide, who_can_still_decide
-from tests.factories import make_ready_deployment, make_report, make_user
+from tests.factories import make_ready_deployment, make_report, make_suite, make_user
 from tests.releases.conftest import PASSWORD, sign
 
 pytestmark = pytest.mark.django_db
@@ -58,6 +58,29 @@ def test_a_failed_gate_blocks_the_release(version, ada):
 def test_without_a_report_there_is_no_release(version, ada):
     with pytest.raises(NotAllowed, match="Evaluate it first"):
         open_release(version, by=ada)
+
+
+def test_an_older_laxer_suite_opens_nothing(version, ada, client):
+    lax = make_suite(version.capability, ada, name="Lax", gates=[{"metric": "accuracy", "threshold": 0.1}])
+    make_report(version, ada, suite=lax)
+    make_suite(version.capability, ada, name="Strict", gates=[{"metric": "accuracy", "threshold": 0.99}])
+    with pytest.raises(NotAllowed, match="newest suite is Strict #2"):
+        open_release(version, by=ada)
+
+    failed = make_report(version, ada)
+    passed = make_report(version, ada, suite=lax)  # newer than the one that failed
+
+    with pytest.raises(NotAllowed, match="gates are failed"):
+        open_release(version, by=ada)
+    with pytest.raises(NotAllowed, match="is by suite Lax #1") as refused:
+        open_release(version, by=ada, report=passed)
+    assert refused.value.facts["url"] == f"/evaluations/new/{version.pk}/"
+    client.force_login(ada)
+    assert client.post("/api/v1/releases/", {"version": version.pk}).status_code == 403
+    page = client.get(f"/reports/{passed.pk}/").content.decode()
+    assert "is by suite Lax #1, for comparison" in page
+    assert "Open a release" not in page
+    assert "for comparison" not in client.get(f"/reports/{failed.pk}/").content.decode()
 
 
 def test_the_author_signs_nothing_of_their_own(version, ada, bo, bea, radio):
