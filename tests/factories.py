@@ -143,19 +143,32 @@ def make_suite(capability: Capability, by: User, **fields: object) -> Suite:
     return Suite.objects.create(capability=capability, number=number, created_by=by, **(asked | fields))
 
 
-def make_report(version: Version, by: User, *, accuracy: float = 0.97, suite: Suite | None = None) -> Report:
-    """A report as a finished evaluation leaves it; the figures are given, nothing was called."""
+def make_report(
+    version: Version,
+    by: User,
+    *,
+    accuracy: float = 0.97,
+    suite: Suite | None = None,
+    production: Deployment | None = None,
+) -> Report:
+    """A report as a finished evaluation leaves it; the figures are given, nothing was called.
+
+    With `production` it was compared with that, which answered the same rows equally well.
+    """
     suite = suite or latest_suite(version.capability) or make_suite(version.capability, by)
     run = Run.objects.create(
         suite=suite,
         version=version,
         version_digest=version.digest,
         deployment=make_deployment(version, by),
+        production=production,
         status=Run.Status.MEASURING,
         started_by=by,
     )
     figure = {"value": accuracy, "low": accuracy, "high": accuracy, "n": 100}
     measured = {"rows": 100, "labels": ["a", "b"], "figures": {"accuracy": figure}}
+    if production is not None:
+        measured["differences"] = {"accuracy": {"value": 0.0, "low": 0.0, "high": 0.0, "n": 100}}
     job = Job(status=Job.Status.SUCCEEDED, result=measured, outputs={})
     return runs.report_on(run, job)
 

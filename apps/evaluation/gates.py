@@ -196,13 +196,19 @@ def _contradictions(gates: Sequence[Gate]) -> list[str]:
     return problems
 
 
-def judge(gate: Gate, figures: Mapping[str, Any], differences: Mapping[str, Any] | None) -> Result:
+def judge(
+    gate: Gate, figures: Mapping[str, Any], differences: Mapping[str, Any] | None, unmeasured: str = ""
+) -> Result:
     """Judge one gate. `figures` maps a metric, or `<slice>/<metric>`, to its figure; `differences` likewise.
 
     `differences` holds candidate minus production on the same rows; None when nothing is in production, and a
-    relative gate then passes: there is nothing to be worse than.
+    relative gate then passes: there is nothing to be worse than. `unmeasured` is the number of a version that is in
+    production and was not asked: then nobody knows.
     """
     name = f"{gate.slice}/{gate.metric}" if gate.slice else gate.metric
+    if gate.relative and differences is None and unmeasured:
+        words = _("%(number)s is in production and was not ready to be asked; evaluate again once it is")
+        return Result(gate, Verdict.UNDECIDED, words % {"number": unmeasured})
     if gate.relative and differences is None:
         return Result(gate, Verdict.PASSED, _("nothing is in production to compare with"))
     found = (differences or {}) if gate.relative else figures
@@ -247,10 +253,13 @@ def _by_size(figure: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def judge_all(
-    gates: Sequence[Gate], figures: Mapping[str, Any], differences: Mapping[str, Any] | None
+    gates: Sequence[Gate],
+    figures: Mapping[str, Any],
+    differences: Mapping[str, Any] | None,
+    unmeasured: str = "",
 ) -> tuple[Verdict, list[Result]]:
     """All gates; one failed fails the whole, else one undecided leaves it undecided. No gates decide nothing."""
-    results = [judge(gate, figures, differences) for gate in gates]
+    results = [judge(gate, figures, differences, unmeasured) for gate in gates]
     verdicts = {result.verdict for result in results}
     if Verdict.FAILED in verdicts:
         return Verdict.FAILED, results
@@ -262,10 +271,11 @@ def judge_all(
 def in_words(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The gates of a report as a reader of today's language reads them; what they said stays what it was."""
     measured = content["measured"]
+    facts = measured["figures"], measured.get("differences"), content.get("unmeasured") or ""
     told = []
     for item in content["gates"]:
         try:
-            again = judge(Gate(**item["gate"]), measured["figures"], measured.get("differences")).as_dict()
+            again = judge(Gate(**item["gate"]), *facts).as_dict()
         except (KeyError, TypeError):
             again = item
         told.append({**item, **({k: again[k] for k in ("words", "reason")} if _same(again, item) else {})})

@@ -13,6 +13,7 @@ from apps.catalog.models import Version
 from apps.core.policy import Verdict, allow, deny
 from apps.evaluation.gates import Verdict as Gates
 from apps.evaluation.selectors import latest_report, latest_suite
+from apps.instances.selectors import production_versions
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -43,7 +44,8 @@ def may_evaluate(actor: User, version: Version) -> Verdict:
 def decides(report: Report | None, version: Version) -> Verdict:
     """Whether a release of a version can be opened on a report, with why not and where to evaluate it.
 
-    It is by the capability's newest suite, about the version's very bytes, and passed.
+    It is by the capability's newest suite, about the version's very bytes, passed, and, where the suite has gates
+    against production, compared with what is in production now.
     """
     suite = latest_suite(version.capability)
     page = reverse("evaluation:start", args=[version.pk])
@@ -67,7 +69,28 @@ def decides(report: Report | None, version: Version) -> Verdict:
             _("The report's gates are %(verdict)s. Only a passed report opens a release.")
             % {"verdict": report.verdict}
         )
-    return allow()
+    return _compared_with_the_present(report, version, page)
+
+
+def _compared_with_the_present(report: Report, version: Version, page: str) -> Verdict:
+    """Where it matters: what it was compared with answers calls still, or nothing else does."""
+    present = [each for each in production_versions(version.capability) if each.pk != version.pk]
+    before = report.run.production.version if report.run.production else None
+    against = any(gate.get("relative") for gate in report.run.suite.gates)
+    if not against or not present or before in present:
+        return allow()
+    told = {"present": present[0].number, "before": before.number if before else ""}
+    if before is None:
+        words = _(
+            "The suite compares with production. Nothing was there when this report was made, and %(present)s is now."
+            " Evaluate the version again."
+        )
+    else:
+        words = _(
+            "The suite compares with production. This report does with %(before)s, and %(present)s is there now."
+            " Evaluate the version again."
+        )
+    return deny(words % told, url=page)
 
 
 def _why_no_report(version: Version, suite: Suite | None) -> str:

@@ -18,7 +18,7 @@ from apps.core.telling import say as _
 from apps.evaluation import usage
 from apps.evaluation.gates import Gate, judge_all
 from apps.evaluation.models import Report, Run
-from apps.evaluation.selectors import cases_of, fixtures_of
+from apps.evaluation.selectors import cases_of, fixtures_of, production_of
 from apps.gateway.models import Grant
 from apps.gateway.services import create_grant, revoke_grant
 from apps.instances.models import Deployment
@@ -89,8 +89,9 @@ def _when_deployed(run: Run) -> None:
 def _measure(run: Run) -> None:
     suite, version = run.suite, run.version
     sides = {"candidate": run.deployment}
-    if run.production and run.production.status == Deployment.Status.READY:
-        sides["production"] = run.production
+    production = production_of(version.capability)  # it may be another one than when the evaluation began
+    if production is not None and production.status == Deployment.Status.READY:
+        sides["production"] = production
     keys, addresses = {}, {}
     for side, deployment in sides.items():
         _grant, keys[side] = create_grant(
@@ -133,7 +134,14 @@ def _measure(run: Run) -> None:
     lineage.link(suite.dataset_version, run, "evaluated on")
     lineage.link(version, run, "evaluated")
     used = usage.of(run.deployment)
-    Run.lifecycle.move(run, Run.Status.MEASURING, by=None, job=job, cpu_s_before=used.cpu_s if used else None)
+    Run.lifecycle.move(
+        run,
+        Run.Status.MEASURING,
+        by=None,
+        job=job,
+        production=production,
+        cpu_s_before=used.cpu_s if used else None,
+    )
 
 
 def _when_measured(run: Run, job: Job) -> None:
@@ -155,10 +163,12 @@ def report_on(run: Run, job: Job) -> Report:
     figures["package_mb"] = {"value": run.version.size / 1e6, "n": 1, "unit": "MB"}
     figures |= usage.figures(run, int(measured.get("calls", 0)))
     gates = [Gate(**item) for item in run.suite.gates]
+    production = run.production.version.number if run.production else ""
+    unmeasured = production if differences is None else ""
     with translation.override(
         "en"
     ):  # the bytes are the same whoever asks; pages say it in the reader's language
-        verdict, results = judge_all(gates, figures, differences)
+        verdict, results = judge_all(gates, figures, differences, unmeasured)
         judged = [result.as_dict() for result in results]
     content = {
         "format": 1,
@@ -177,7 +187,8 @@ def report_on(run: Run, job: Job) -> Report:
             "dataset_digest": run.suite.dataset_version.digest,
             "author": run.suite.created_by.username,
         },
-        "production": run.production.version.number if run.production and differences else None,
+        "production": production if production and differences else None,
+        "unmeasured": unmeasured or None,
         "verdict": str(verdict),
         "gates": judged,
         "measured": measured,

@@ -62,6 +62,19 @@ def test_nothing_in_production_is_nothing_to_be_worse_than():
     assert judge(Gate("accuracy", 0.01, relative=True), {}, None).verdict == "passed"
 
 
+def test_what_is_in_production_and_was_not_asked_leaves_it_open(compiled_messages):
+    gates = [Gate("accuracy", 0.9), Gate("accuracy", 0.01, relative=True)]
+    verdict, (absolute, relative) = judge_all(gates, {"accuracy": figure(0.95)}, None, "1.0.0")
+
+    assert (verdict, absolute.verdict, relative.verdict) == ("undecided", "passed", "undecided")
+    assert (
+        relative.reason == "1.0.0 is in production and was not ready to be asked; evaluate again once it is"
+    )
+    content = {"gates": [relative.as_dict()], "measured": {"figures": {}}, "unmeasured": "1.0.0"}
+    with translation.override("zh-hans"):
+        assert in_words(content)[0]["reason"] == "1.0.0 在生产中，但未就绪，无法询问；待其就绪后请重新评估"
+
+
 def test_the_worst_gate_decides_and_no_gate_decides_nothing():
     figures = {"accuracy": figure(0.95), "log_loss": figure(3.0)}
 
