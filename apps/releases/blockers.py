@@ -36,7 +36,8 @@ def blockers_of(version: Version) -> list[Blocker]:
             "number": version.number,
             "status": version.get_status_display().lower(),
         }
-        return [Blocker("packaging", words, f"/versions/{version.pk}/")]
+        page = reverse("catalog:version", args=[version.capability.slug, version.number])
+        return [Blocker("packaging", words, page)]
     release = Release.objects.filter(version=version).order_by("-pk").select_related("request").first()
     if release is not None and release.status not in (Release.Status.REJECTED, Release.Status.VOIDED):
         return _of_release(release)

@@ -5,13 +5,13 @@ from django.test import Client
 
 from apps.releases.blockers import blockers_of
 from apps.releases.findings import raise_finding
-from apps.releases.rollout import proceed, start_rollout
-from apps.releases.signing import open_release
+from apps.releases.rollout import proceed, roll_back, start_rollout
+from apps.releases.signing import open_release, sign_release
 from atrium import releasing
 from atrium.cli import main
 from atrium.portal import Portal
-from tests.factories import make_ready_deployment, make_report, make_suite
-from tests.releases.conftest import sign
+from tests.factories import make_ready_deployment, make_report, make_suite, make_version
+from tests.releases.conftest import PASSWORD, sign
 
 pytestmark = pytest.mark.django_db
 
@@ -51,6 +51,44 @@ def test_a_report_by_an_older_suite_is_not_the_one_that_is_missing(version, ada)
 
     assert codes(version) == ["evaluation"]
     assert "no report by suite Stricter #2" in blockers_of(version)[0].words
+
+
+def test_every_link_leads_to_a_page(digits, version, ada, bo, bea, ole):
+    seen, client = {}, Client()
+    client.force_login(ada)
+
+    def look(version):
+        for blocker in blockers_of(version):
+            seen[blocker.code] = client.get(blocker.url).status_code
+
+    look(make_version(digits, ada))
+    look(version)
+    make_suite(digits, ada)
+    look(version)
+    make_report(version, ada, accuracy=0.5)
+    look(version)
+    make_report(version, ada)
+    look(version)
+    release = open_release(version, by=ada)
+    look(version)
+    for signer in (bo, bea):
+        sign_release(release, by=signer, password=PASSWORD)
+    look(version)
+    proceed(start_rollout(release, by=ole))
+    look(version)
+    roll_back(release, by=ole)
+    look(version)
+
+    steps = ["packaging", "suite", "evaluation", "gate-failed", "release", "signatures", "start", "starting"]
+    assert seen == dict.fromkeys([*steps, "rolled-back"], 200)
+
+
+def test_an_evaluation_is_one_click_from_the_version_and_from_its_test_deployment(version, ada, client):
+    tried = make_ready_deployment(version, ada, kind="test")
+    client.force_login(ada)
+
+    for page in (f"/catalog/digits/versions/{version.number}/", f"/operations/{tried.pk}/"):
+        assert f'href="/evaluations/new/{version.pk}/"' in client.get(page).content.decode()
 
 
 def test_a_release_in_gray_waits_for_calls_and_findings(rolling, bo):
