@@ -46,7 +46,12 @@ HIGHER_IS_BETTER = frozenset[str]().union(*_HIGHER_BY_TASK.values()) | {"through
 LOWER_IS_BETTER = frozenset[str]().union(*_LOWER_BY_TASK.values()) | _SERVING_LOWER
 METRICS = HIGHER_IS_BETTER | LOWER_IS_BETTER
 _DROPS = frozenset({"robustness_noise_drop", "robustness_missing_drop", "robustness_permuted_drop"})
+_ONE_FIGURE = frozenset({"memory_mb", "package_mb", "cold_start_s"})
+_QUALITY = frozenset[str]().union(*METRICS_BY_TASK.values())
 OWN = "score:"
+#: As many calls as the job times, and as many checks of spoiled inputs as it makes.
+LATENCY_CALLS = 300
+ROBUSTNESS_CHECKS = 7
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,24 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What a suite asks, as far as it is known; None: not yet.
+
+    `counts` maps the columns that it slices and groups by to the rows of each value. `classes` are the right answers
+    that there are. `version` is the number of the newest packaged one; `columns` are the numbers of its first numeric
+    input, 0 where all inputs are texts; `fixtures` is what it ships to compare features with.
+    """
+
+    rows: int | None
+    counts: Mapping[str, Mapping[str, int]]
+    groups: Sequence[str] = ()
+    classes: int | None = None
+    version: str = ""
+    columns: int | None = None
+    fixtures: int | None = None
+
+
+@dataclass(frozen=True)
 class Result:
     """What one gate found."""
 
@@ -121,18 +144,33 @@ def read_gates(items: Any, task: str = "", *, own_scorer: bool = False) -> tuple
             _("gate %(number)d: %(why)s") % {"number": number, "why": problem}
             for problem in _impossible(gate, task, own_scorer)
         ]
-    return gates, problems + _contradictions(gates)
+    return gates, problems + _contradictions(gates) + ([] if task else _of_several_tasks(gates))
+
+
+def _of_several_tasks(gates: Sequence[Gate]) -> list[str]:
+    """A version answers one task, so gates that no task has together cannot be met together."""
+    fitting = set(TASKS)
+    for gate in gates:
+        its = {name for name in TASKS if gate.metric in METRICS_BY_TASK[name]} or set(TASKS)
+        if not fitting & its:
+            words = _("%(gate)s: is a figure of %(its)s, and the gates before it are of %(task)s")
+            told = {"gate": gate.words(), "its": ", ".join(sorted(its)), "task": ", ".join(sorted(fitting))}
+            return [words % told]
+        fitting &= its
+    return []
 
 
 def _impossible(gate: Gate, task: str, own_scorer: bool) -> list[str]:
     if gate.at_least < 1:
         return [_("at_least must be 1 or more: no rows are no evidence")]
+    if (problem := _never_measured(gate)) is not None:
+        return [problem]
     if gate.metric.startswith(OWN):
         return _impossible_score(gate, own_scorer)
     if gate.better:
         words = _("%(metric)s has its direction; “better” is for figures of the suite's own scorer")
         return [words % {"metric": gate.metric}]
-    known = METRICS - frozenset[str]().union(*METRICS_BY_TASK.values()) | METRICS_BY_TASK.get(task, METRICS)
+    known = METRICS - _QUALITY | METRICS_BY_TASK.get(task, METRICS)
     if gate.metric not in known:
         words = _("there is no metric “%(metric)s”; choose one of %(known)s")
         return [words % {"metric": gate.metric, "known": ", ".join(sorted(known))}]
@@ -146,6 +184,29 @@ def _impossible(gate: Gate, task: str, own_scorer: bool) -> list[str]:
     return []
 
 
+def _never_measured(gate: Gate) -> str | None:
+    """Why no evaluation gives this figure, or never from so many rows; it would be undecided for ever."""
+    told = {"metric": gate.metric}
+    if gate.relative and (gate.slice or gate.metric not in _QUALITY):
+        return (
+            _(
+                "production is compared in figures of quality over all rows; leave out the slice, or compare"
+                " %(metric)s with a fixed threshold"
+            )
+            % told
+        )
+    if gate.metric == "fairness_gap":
+        return None if gate.slice else _("fairness_gap is of a column with groups; name it as the slice")
+    if gate.slice and gate.metric not in _QUALITY and (gate.metric in METRICS or gate.metric.startswith(OWN)):
+        return _("%(metric)s is measured over everything; leave out the slice") % told
+    most = {"robustness_failed": ROBUSTNESS_CHECKS} | dict.fromkeys(_ONE_FIGURE, 1)
+    most |= {f"latency_p{percentile}_ms": LATENCY_CALLS for percentile in (50, 95, 99)}
+    if gate.at_least > most.get(gate.metric, gate.at_least):
+        words = _("%(metric)s has %(most)d measurements at most, so at_least cannot be more")
+        return words % (told | {"most": most[gate.metric]})
+    return None
+
+
 def _impossible_score(gate: Gate, own_scorer: bool) -> list[str]:
     problems = []
     if not own_scorer:
@@ -156,32 +217,61 @@ def _impossible_score(gate: Gate, own_scorer: bool) -> list[str]:
     return problems
 
 
-def unsatisfiable(
-    gates: Sequence[Gate], rows: int | None, counts: Mapping[str, Mapping[str, int]]
-) -> list[str]:
-    """Gates that these rows can never satisfy: too few of them, or of the slice, or no such slice.
-
-    `counts` maps a column to the rows of each of its values, for the columns that the suite slices by.
-    """
+def unsatisfiable(gates: Sequence[Gate], asked: Asked) -> list[str]:
+    """Gates that these rows, or the versions that there are, can never satisfy, with what would help."""
     problems = []
     for gate in gates:
-        column, _equals, value = gate.slice.partition("=")
-        fairness = gate.metric == "fairness_gap"
-        if gate.slice and column not in counts:
-            words = _("%(gate)s: the suite does not slice by “%(column)s”")
-            problems.append(words % {"gate": gate.words(), "column": column})
-            continue
-        if gate.slice and not fairness and value not in counts[column]:
-            known = ", ".join(sorted(counts[column])[:12])
-            words = _("%(gate)s: no row has %(slice)s; there are %(known)s")
-            problems.append(words % {"gate": gate.words(), "slice": gate.slice, "known": known})
-            continue
-        there = counts[column][value] if gate.slice and not fairness else rows
-        serving = gate.metric not in frozenset[str]().union(*METRICS_BY_TASK.values())
-        if there is not None and not serving and gate.at_least > there:
-            words = _("%(gate)s: asks for %(wanted)d rows, there are %(there)d")
-            problems.append(words % {"gate": gate.words(), "wanted": gate.at_least, "there": there})
+        problem = _lacks_rows(gate, asked) or _lacks_a_version(gate, asked)
+        if problem:
+            problems.append(problem)
     return problems
+
+
+def _lacks_rows(gate: Gate, asked: Asked) -> str:
+    """Too few rows, or of the slice or the smallest group, or no such slice."""
+    column, _equals, value = gate.slice.partition("=")
+    told = {"gate": gate.words(), "column": column, "slice": gate.slice, "wanted": gate.at_least}
+    there = asked.rows
+    if gate.metric == "fairness_gap":
+        if gate.slice not in asked.groups:
+            return (
+                _("%(gate)s: “%(slice)s” is not among the columns whose groups must be served alike") % told
+            )
+        there = min(asked.counts[gate.slice].values(), default=0) if asked.rows is not None else None
+    elif gate.slice and column not in asked.counts:
+        return _("%(gate)s: the suite does not slice by “%(column)s”") % told
+    elif gate.slice:
+        if value not in asked.counts[column]:
+            known = {"known": ", ".join(sorted(asked.counts[column])[:12])}
+            return _("%(gate)s: no row has %(slice)s; there are %(known)s") % (told | known)
+        there = asked.counts[column][value]
+    of_rows = gate.metric in _QUALITY | _DROPS | {"fairness_gap"} or gate.metric.startswith(OWN)
+    if of_rows and there is not None and gate.at_least > there:
+        return _("%(gate)s: asks for %(wanted)d rows, there are %(there)d") % (told | {"there": there})
+    return ""
+
+
+def _lacks_a_version(gate: Gate, asked: Asked) -> str:
+    """A figure that what the versions take, ship and answer does not give."""
+    told = {"gate": gate.words(), "version": asked.version, "n": asked.classes}
+    if gate.metric == "roc_auc" and asked.classes is not None and asked.classes != 2:
+        return (
+            _("%(gate)s: there are %(n)d classes, and roc_auc is of two; take balanced_accuracy or log_loss")
+            % told
+        )
+    if gate.metric in _DROPS and asked.columns == 0:
+        return _("%(gate)s: version %(version)s takes texts, and only numbers are spoiled in this way") % told
+    if gate.metric == "robustness_permuted_drop" and asked.columns == 1:
+        return _("%(gate)s: version %(version)s takes one number, so there is no other order") % told
+    if gate.metric == "parity_failed" and asked.fixtures is not None and gate.at_least > asked.fixtures:
+        return (
+            _(
+                "%(gate)s: version %(version)s ships too few fixtures of features; package one with features.json"
+                " in its model folder first"
+            )
+            % told
+        )
+    return ""
 
 
 def _contradictions(gates: Sequence[Gate]) -> list[str]:

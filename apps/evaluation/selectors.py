@@ -14,19 +14,28 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.models import Role
 from apps.accounts.selectors import teams_of
+from apps.catalog.models import Version
 from apps.core import objects
 from apps.core.errors import Invalid
+from apps.evaluation.gates import Asked
 from apps.evaluation.models import Claim, Report, Run, Suite
 from apps.instances.models import Deployment, TrafficWeight
+from atrium.signature import InvalidSignature, Signature, parse_signature
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
-    from apps.catalog.models import Capability, Version
+    from apps.catalog.models import Capability
     from apps.datasets.models import DatasetVersion
 
 #: A column with more values than this makes no groups or slices.
 MOST_VALUES = 1000
 MOST_FIXTURES = 200
+_KINDS = {
+    "classification": {"class"},
+    "text_spans": {"spans"},
+    "forecasting": {"series"},
+    "regression": {"value", "number"},
+}
 _VIEWERS = (Role.DEVELOPER, Role.QA, Role.OPERATOR)
 
 
@@ -108,6 +117,73 @@ def _list_in(version: Version, path: str) -> list[dict[str, Any]]:
     with objects.open_object(entry["sha256"]) as file:
         found = orjson.loads(file.read())
     return found if isinstance(found, list) else []
+
+
+def what_it_asks(
+    capability: Capability,
+    data: DatasetVersion,
+    *,
+    target: str,
+    slices: Sequence[str],
+    groups: Sequence[str],
+    classes: bool,
+) -> Asked:
+    """The facts that say whether a suite's gates can be met: its rows, and the newest packaged version.
+
+    `classes`: whether the right answers are to be counted, too; there may be many.
+    """
+    columns = list(dict.fromkeys([*slices, *groups]))
+    rows, counts = held_out(data, list(dict.fromkeys([*columns, *([target] if classes else [])])))
+    version = newest_packaged(capability)
+    signature = _signature_of(version)
+    return Asked(
+        rows=rows,
+        counts={column: counts[column] for column in columns},
+        groups=groups,
+        classes=len({*counts[target], *_labels_of(signature)}) if classes and rows is not None else None,
+        version=version.number if version else "",
+        columns=_numbers_of(signature),
+        fixtures=len(fixtures_of(version)) if version else None,
+    )
+
+
+def _labels_of(signature: Signature | None) -> list[str]:
+    """The classes that a version can answer."""
+    outputs = signature.outputs if signature else []
+    return [str(label) for spec in outputs if spec.kind == "class" for label in spec.labels or []]
+
+
+def _numbers_of(signature: Signature | None) -> int | None:
+    """How many numbers the first input of numbers has; 0 when there is none, None when nobody knows."""
+    if signature is None:
+        return None
+    return next((spec.item_count for spec in signature.inputs if spec.datatype != "BYTES"), 0)
+
+
+def newest_packaged(capability: Capability) -> Version | None:
+    """The version that a new suite would be tried on first."""
+    return (
+        Version.objects.filter(capability=capability, status=Version.Status.PACKAGED).order_by("-pk").first()
+    )
+
+
+def task_of(capability: Capability) -> str:
+    """What an evaluation takes the newest packaged version for, by the kinds of its outputs; empty before there is one.
+
+    The same choice as the job's, `atrium.evaluation.tasks.choose`.
+    """
+    signature = _signature_of(newest_packaged(capability))
+    if signature is None:
+        return ""
+    kinds = {spec.kind for spec in signature.outputs}
+    return next((task for task, its in _KINDS.items() if kinds & its), "classification")
+
+
+def _signature_of(version: Version | None) -> Signature | None:
+    try:
+        return parse_signature(version.signature) if version is not None else None
+    except InvalidSignature:
+        return None
 
 
 def held_out(data: DatasetVersion, columns: Sequence[str]) -> tuple[int | None, dict[str, dict[str, int]]]:

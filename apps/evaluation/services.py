@@ -20,7 +20,7 @@ from apps.datasets.policy import may_view
 from apps.evaluation.gates import TASKS, read_gates, unsatisfiable
 from apps.evaluation.models import Run, Suite
 from apps.evaluation.policy import may_cancel, may_evaluate, may_write_suite
-from apps.evaluation.selectors import held_out, production_of
+from apps.evaluation.selectors import production_of, task_of, what_it_asks
 from apps.instances.models import Deployment
 from apps.instances.services import deploy_version
 
@@ -52,7 +52,7 @@ def create_suite(
     require(may_view(by, dataset_version.dataset))
     slices, groups = slices or [], groups or []
     problems = _scorer_problems(scorer) + _task_problems(task)
-    read, found = read_gates(gates, task, own_scorer=bool(scorer.strip()))
+    read, found = read_gates(gates, task or task_of(capability), own_scorer=bool(scorer.strip()))
     problems += found
     if not gates:
         problems.append(_("a suite without gates decides nothing; give at least one"))
@@ -63,8 +63,15 @@ def create_suite(
         if column not in columns
     ]
     if not problems:
-        rows, counts = held_out(dataset_version, [*slices, *groups])
-        problems = unsatisfiable(read, rows, counts)
+        asked = what_it_asks(
+            capability,
+            dataset_version,
+            target=target,
+            slices=slices,
+            groups=groups,
+            classes=any(gate.metric == "roc_auc" for gate in read),
+        )
+        problems = unsatisfiable(read, asked)
     if problems:
         raise Invalid("; ".join(problems), fields={"gates": "; ".join(problems)})
     type(capability).objects.select_for_update().get(pk=capability.pk)

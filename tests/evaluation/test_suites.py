@@ -1,13 +1,22 @@
 """A suite that nothing could satisfy is refused when it is saved, and the gate is named."""
 
+import numpy as np
 import pytest
 
+from apps.catalog.models import Version
+from apps.core import manifests
 from apps.core.errors import Invalid, NotAllowed
 from apps.datasets.services import create_version
+from apps.evaluation import gates
 from apps.evaluation.gates import Gate, judge
 from apps.evaluation.models import Suite
+from apps.evaluation.selectors import task_of
 from apps.evaluation.services import create_suite
-from tests.factories import make_capability, make_dataset, put_files, rows_of
+from atrium.evaluation import load, robustness
+from atrium.evaluation.tasks import choose
+from atrium.signature import parse_signature
+from tests.evaluation.served import KINDS
+from tests.factories import make_capability, make_dataset, make_packaged_version, put_files, rows_of
 
 pytestmark = pytest.mark.django_db
 SUITES = "/suites/digits/"
@@ -45,6 +54,39 @@ def suite(capability, by, data, *gates, **fields):
         ),
         ({"metric": "accuracy", "threshold": 0.9, "slice": "site=hn"}, {}, "does not slice by “site”"),
         ({"metric": "roc_auc", "threshold": 0.9}, {"task": "regression"}, "no metric “roc_auc”"),
+        ({"metric": "memory_mb", "threshold": 500, "at_least": 2}, {}, "1 measurements at most"),
+        ({"metric": "latency_p95_ms", "threshold": 50, "at_least": 301}, {}, "300 measurements at most"),
+        (
+            {"metric": "latency_p95_ms", "threshold": 50, "slice": "site=gd"},
+            {"slices": ["site"]},
+            "over everything; leave out the slice",
+        ),
+        (
+            {"metric": "score:cost", "threshold": 1, "better": "lower", "slice": "site=gd"},
+            {"slices": ["site"], "scorer": "def score(a, b, c): return {}"},
+            "over everything; leave out the slice",
+        ),
+        ({"metric": "fairness_gap", "threshold": 0.1}, {"groups": ["site"]}, "name it as the slice"),
+        (
+            {"metric": "fairness_gap", "threshold": 0.1, "slice": "site"},
+            {"slices": ["site"]},
+            "not among the columns whose groups",
+        ),
+        (
+            {"metric": "fairness_gap", "threshold": 0.1, "slice": "site", "at_least": 6},
+            {"groups": ["site"]},
+            "asks for 6 rows, there are 5",
+        ),
+        (
+            {"metric": "accuracy", "threshold": 0.1, "slice": "site=gd", "relative": True},
+            {"slices": ["site"]},
+            "compared in figures of quality over all rows",
+        ),
+        (
+            {"metric": "memory_mb", "threshold": 100, "relative": True},
+            {},
+            "compared in figures of quality over all rows",
+        ),
         ({"metric": "score:cost", "threshold": 1, "better": "lower"}, {}, "the suite has none"),
         ({"metric": "score:cost", "threshold": 1}, {"scorer": "def score(a, b, c): return {}"}, "which way"),
         ({"metric": "accuracy", "threshold": 0.9}, {"scorer": "def score(:"}, "no Python"),
@@ -56,6 +98,71 @@ def suite(capability, by, data, *gates, **fields):
 def test_what_cannot_be_satisfied_is_refused_and_named(digits, bo, data, gate, fields, told):
     with pytest.raises(Invalid, match=told):
         suite(digits, bo, data, gate, **fields)
+
+
+TABLE = {"name": "x", "datatype": "FP32", "shape": [-1, 4]}
+TEXT = {"name": "x", "datatype": "BYTES", "shape": [-1, 1]}
+CLASS = {"name": "y", "datatype": "BYTES", "shape": [-1, 1], "kind": "class", "labels": ["1", "2", "3"]}
+VALUE = {"name": "y", "datatype": "FP64", "shape": [-1, 1], "kind": "value"}
+
+
+@pytest.mark.parametrize(
+    ("takes", "answers", "gate", "told"),
+    [
+        (TABLE, CLASS, {"metric": "mae", "threshold": 1}, "no metric “mae”"),
+        (TABLE, VALUE, {"metric": "accuracy", "threshold": 0.9}, "no metric “accuracy”"),
+        (TABLE, CLASS, {"metric": "roc_auc", "threshold": 0.9}, "there are 3 classes"),
+        (TEXT, CLASS, {"metric": "robustness_noise_drop", "threshold": 0.1}, "1.0.0 takes texts"),
+        (
+            TABLE | {"shape": [-1, 1]},
+            CLASS,
+            {"metric": "robustness_permuted_drop", "threshold": 0.1},
+            "takes one number",
+        ),
+        (TABLE, CLASS, {"metric": "parity_failed", "threshold": 0}, "package one with features.json"),
+    ],
+)
+def test_what_the_versions_never_show_is_refused(digits, ada, bo, data, takes, answers, gate, told):
+    version = make_packaged_version(digits, ada, "1.0.0")
+    Version.objects.filter(pk=version.pk).update(signature={"inputs": [takes], "outputs": [answers]})
+
+    with pytest.raises(Invalid, match=told):
+        suite(digits, bo, data, gate)
+
+
+def test_what_they_do_show_is_accepted(digits, ada, bo, data):
+    version = make_packaged_version(digits, ada, "1.0.0")
+    manifest = version.manifest | manifests.build(put_files({"model/features.json": b'[{"name": "a"}]'}))
+    two = CLASS | {"labels": ["1", "2"]}
+    Version.objects.filter(pk=version.pk).update(
+        signature={"inputs": [TABLE], "outputs": [two]}, manifest=manifest
+    )
+    asked = ["roc_auc", "parity_failed", "robustness_permuted_drop", "memory_mb", "cold_start_s"]
+
+    made = suite(digits, bo, data, *({"metric": metric, "threshold": 0.5} for metric in asked))
+
+    assert [gate["metric"] for gate in made.gates] == asked
+
+
+def test_before_there_is_a_version_nobody_knows_and_nothing_is_refused(digits, bo, data):
+    assert suite(digits, bo, data, {"metric": "parity_failed", "threshold": 0}).number == 1
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_the_portal_takes_a_version_for_the_task_that_the_job_does(name, digits, ada):
+    signature = KINDS[name]().signature
+    version = make_packaged_version(digits, ada)
+    Version.objects.filter(pk=version.pk).update(signature=signature)
+
+    assert task_of(digits) == choose(parse_signature(signature)).name
+
+
+def test_the_limits_of_gates_are_those_of_the_job():
+    spoiled = len(robustness._SPOILED_NUMBERS)
+    damaged = len(robustness._damages(np.ones((3, 2))))
+
+    assert load.CALLS == gates.LATENCY_CALLS
+    assert spoiled + damaged + 1 == gates.ROBUSTNESS_CHECKS  # and one row alone
 
 
 def test_gates_are_rows_of_the_page(digits, bo, data, client):
@@ -99,6 +206,26 @@ def test_a_data_set_of_another_team_cannot_be_asked(digits, bo, transport, root)
 
     with pytest.raises(NotAllowed, match="sees this data set"):
         suite(digits, bo, theirs, {"metric": "accuracy", "threshold": 0.9})
+
+
+def test_gates_of_two_tasks_are_refused_also_where_no_task_is_named(digits, bo, data, client):
+    client.force_login(bo)
+    gates = [
+        {"metric": "mae", "threshold": 3},
+        {"metric": "smape", "threshold": 3},
+        {"metric": "accuracy", "threshold": 0.9},
+    ]
+    asked = {"name": "Both", "dataset_version": data.pk, "target": "y"}
+
+    told = client.post(
+        "/api/v1/suites/", asked | {"capability": "digits", "gates": gates}, "application/json"
+    )
+    page = client.post(SUITES, asked | rows_of("gates", *gates))
+
+    words = "accuracy ≥ 0.9: is a figure of classification, and the gates before it are of forecasting"
+    assert (told.status_code, words in told.json()["detail"]) == (422, True)
+    assert (page.status_code, words in page.content.decode()) == (422, True)
+    assert suite(digits, bo, data, *gates[:2]).number == 1
 
 
 def test_a_gate_on_the_gap_between_groups_is_accepted(digits, bo, data):
