@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from django.utils import timezone
 
 from apps.accounts.models import Site, User
 from apps.core import audit, events, lineage
-from apps.core.errors import Conflict, Invalid, NotAllowed
+from apps.core.errors import Conflict, IllegalMove, Invalid, NotAllowed, StaleWrite
 from apps.core.policy import Verdict, allow, deny, require
 from apps.core.telling import say as _
 from apps.evaluation.selectors import deciding_report
@@ -22,14 +23,14 @@ from apps.releases.content import content_of, digest_of, present_digest
 from apps.releases.findings import raise_finding
 from apps.releases.judgement import least_replayed
 from apps.releases.models import Bypass, Policy, Release, Signature
-from apps.releases.order import STANDING
+from apps.releases.order import STANDING, UNDER_WAY
 from apps.releases.policy import may_open_release, may_sign, may_write_policy
 from apps.releases.reasons import Code, Reason
 from apps.releases.shares import Shares
 from apps.requests import services as requests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from django.db.models import QuerySet
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from apps.evaluation.models import Report
     from apps.requests.models import Request
 
+log = logging.getLogger(__name__)
 KIND = "release"
 MOST_REPLAYED = 500
 DEFAULT_SIGNERS = [{"role": "qa", "count": 2}]
@@ -46,6 +48,24 @@ DEFAULT_STAGES = [
     {"weight": 20, "worse_by": 0.02},
     {"weight": 50, "worse_by": 0.01},
 ]
+
+
+#: Whose signature matters for traffic, and who is still asked for one.
+CARRYING = (Release.Status.SIGNED, *UNDER_WAY, Release.Status.RELEASED)
+VOIDABLE = (Release.Status.SIGNING, *CARRYING)
+CHUNK = 500
+_OWN_FIELDS = ("status", "content_digest", "version_id", "capability_id", "deployment_id", "baseline_id")
+_SUITE = "report__run__suite__"
+_CONTENT_FIELDS = (
+    *(f"policy__{field.attname}" for field in Policy._meta.concrete_fields),
+    *(f"report__version__{name}" for name in ("digest", "manifest", "code_digest", "source_digest")),
+    "report__version__dataset_version_urn",
+    *(f"{_SUITE}{name}" for name in ("number", "gates", "target", "slices", "task", "groups", "scorer")),
+    f"{_SUITE}dataset_version__digest",
+    "report__digest",
+    "report__verdict",
+    "report__run__version_digest",
+)
 
 
 def _rule(
@@ -416,14 +436,25 @@ def _carries_all(release: Any) -> bool:
     return bool(release.carried >= sum(int(item.get("count", 1)) for item in release.policy.signers))
 
 
-def void_changed() -> None:
-    """Void, visibly, every standing release whose content is another one than was signed."""
-    standing = Release.objects.filter(status__in=[Release.Status.SIGNING, *STANDING[:-1]]).select_related(
-        "policy", "report__run__suite__dataset_version", "report__version"
-    )
-    for release in standing.order_by("-pk")[:500]:
+def void_changed(statuses: Iterable[str] = VOIDABLE) -> None:
+    """Void, visibly, every release in these states whose content is another one than was opened and signed."""
+    for release in _contents_of(statuses):
         if present_digest(release) != release.content_digest:
-            _void(release)
+            try:
+                _void(release)
+            except (StaleWrite, IllegalMove):
+                log.info("release %s was moved by somebody else", release.pk)
+
+
+def _contents_of(statuses: Iterable[str]) -> Iterator[Release]:
+    """All of them, newest first, a chunk at a time by their keys, with no more than what the digest is made of."""
+    rows = Release.objects.filter(status__in=list(statuses)).order_by("-pk")
+    rows = rows.select_related("policy", "report__run__suite__dataset_version", "report__version")
+    rows = rows.only(*_OWN_FIELDS, *_CONTENT_FIELDS)
+    chunk = list(rows[:CHUNK])
+    while chunk:
+        yield from chunk
+        chunk = list(rows.filter(pk__lt=chunk[-1].pk)[:CHUNK]) if len(chunk) == CHUNK else []
 
 
 @transaction.atomic

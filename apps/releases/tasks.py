@@ -2,6 +2,7 @@
 
 from apps.core import background
 from apps.releases import bypass, replays, reruns, rollout, signing
+from apps.releases.models import Release
 
 
 @background.every(2, "releases.proceed_all")
@@ -14,7 +15,13 @@ def proceed_all() -> None:
 @background.every(10, "releases.void_changed")
 def void_changed() -> None:
     """Notice content that was changed behind a signature."""
-    signing.void_changed()
+    signing.void_changed(signing.CARRYING)
+
+
+@background.every(60, "releases.void_unsigned")
+def void_unsigned() -> None:
+    """And behind those who are still asked to sign: there may be thousands, and signing looks again by itself."""
+    signing.void_changed([Release.Status.SIGNING])
 
 
 @background.every(2, "releases.replay")

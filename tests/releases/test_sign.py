@@ -7,17 +7,18 @@ from django.utils import timezone
 
 from apps.accounts.models import Role
 from apps.catalog.models import Version
-from apps.core.errors import Conflict, Invalid, NotAllowed
+from apps.core.errors import Conflict, Invalid, NotAllowed, StaleWrite
 from apps.core.models import AuditEntry
 from apps.instances.guard import may_take_production_traffic
 from apps.instances.selectors import weights_of
 from apps.instances.services import set_weights
+from apps.releases import signing, tasks
 from apps.releases.models import Policy, Release
 from apps.releases.rollout import proceed, start_rollout
 from apps.releases.signing import create_policy, open_release, reject_release, sign_release, void_changed
 from apps.requests.deputies import name_deputy
 from apps.requests.services import decide, who_can_still_decide
-from tests.factories import make_ready_deployment, make_report, make_suite, make_user
+from tests.factories import make_packaged_version, make_ready_deployment, make_report, make_suite, make_user
 from tests.releases.conftest import PASSWORD, sign
 
 pytestmark = pytest.mark.django_db
@@ -136,6 +137,45 @@ def test_any_change_voids_the_signature_visibly(signed, change):
     version = Version.objects.get(pk=signed.version_id)
     assert not may_take_production_traffic(version)
     void_changed()
+    signed.refresh_from_db()
+    assert signed.status == Release.Status.VOIDED
+
+
+def test_the_oldest_of_many_is_voided_too_in_a_query_for_each_chunk(
+    version, signed, digits, ada, bo, bea, monkeypatch, django_assert_num_queries
+):
+    monkeypatch.setattr(signing, "CHUNK", 2)
+    for number in ("1.1.0", "1.2.0", "1.3.0"):
+        sign(make_packaged_version(digits, ada, number), ada)
+    with django_assert_num_queries(3):
+        void_changed()
+    Version.objects.filter(pk=version.pk).update(digest="f" * 64)
+
+    tasks.void_unsigned()
+    signed.refresh_from_db()
+    assert signed.status == Release.Status.SIGNED
+    tasks.void_changed()
+
+    signed.refresh_from_db()
+    assert signed.status == Release.Status.VOIDED
+    assert Release.objects.filter(status=Release.Status.SIGNING).count() == 3
+
+
+def test_one_that_somebody_moves_meanwhile_does_not_keep_the_others_from_being_voided(
+    version, signed, digits, ada, bo, bea, monkeypatch
+):
+    newer = sign(make_packaged_version(digits, ada, "1.1.0"), ada, bo, bea)
+    Version.objects.update(digest="f" * 64)
+    voided = Release.lifecycle.move
+
+    def move(release, *args, **facts):
+        if release.pk == newer.pk:
+            raise StaleWrite("moved")
+        voided(release, *args, **facts)
+
+    monkeypatch.setattr(Release.lifecycle, "move", move)
+    void_changed()
+
     signed.refresh_from_db()
     assert signed.status == Release.Status.VOIDED
 
