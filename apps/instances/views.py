@@ -259,7 +259,8 @@ def traffic(request: HttpRequest, slug: str) -> HttpResponse:
         "capability": capability,
         "rows": [(row, may_be_given_by_hand(row.version)) for row in rows],
         "form": form,
-        "may_set": may_set_weights(user, capability) and may_divide_by_hand(capability),
+        "may_set": (may_set := may_set_weights(user, capability)),
+        "may_divide": may_set and may_divide_by_hand(capability),
     } | _mirrored(capability)
     return render(request, "instances/traffic.html", context)
 

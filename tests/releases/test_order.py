@@ -195,6 +195,7 @@ def test_the_page_and_the_api_refuse_with_the_way_on(rolling, digits, ole, compi
 
     assert "1.1.0 is in gray, and its stages divide the traffic" in page
     assert f'href="/releases/{rolling.pk}/"' in page
+    assert "Set the mirror" in page  # which answers nobody, and goes on
     assert (told.status_code, told.json()["url"]) == (403, f"/releases/{rolling.pk}/")
     assert weights(rolling) == (1, 99)
     with translation.override("zh-hans"):
