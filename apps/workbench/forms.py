@@ -61,6 +61,22 @@ class RecordingRuleForm(forms.Form):
     )
 
 
+class MountedDatasetsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
+    """Data set versions that are read-only in a workspace; offers those that a person may read."""
+
+    def __init__(self, **facts: Any) -> None:
+        words = _(
+            "Read-only at /datasets/<name>/<version> from the next start on, and in jobs of this workspace; "
+            "atrium.dataset(“name”) finds them."
+        )
+        given = {"label": _("Data sets"), "required": False, "help_text": words, **facts}
+        super().__init__(queryset=DatasetVersion.objects.none(), **given)
+
+    def offer(self, user: User) -> None:
+        """Called by the form at each request."""
+        self.queryset = dataset_versions_offered_to(user)
+
+
 class WorkspaceForm(forms.Form):
     """What a new workspace needs."""
 
@@ -70,12 +86,14 @@ class WorkspaceForm(forms.Form):
     )
     flavour = forms.ChoiceField(label=_("Size"), choices=Workspace.Flavour.choices)
     environment = forms.ChoiceField(label=_("Environment"))
+    datasets = MountedDatasetsField()
     labels = LabelsField()
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _offer_teams(self, user)
         _offer_environments(self, user)
+        cast("MountedDatasetsField", self.fields["datasets"]).offer(user)
         cast("LabelsField", self.fields["labels"]).offer()
         cores = most_to_ask()[1]
         if cores < max(size.cpu for size in Workspace.SIZES.values()):
@@ -104,23 +122,13 @@ class SettingsForm(forms.Form):
             "They see what is on the screen and cannot type. Switching it off ends it within seconds."
         ),
     )
-    datasets = forms.ModelMultipleChoiceField(
-        label=_("Data sets"),
-        required=False,
-        queryset=DatasetVersion.objects.none(),
-        help_text=_(
-            "Read-only at /datasets/<name>/<version> from the next start on, and in jobs of this workspace; "
-            "atrium.dataset(“name”) finds them."
-        ),
-    )
+    datasets = MountedDatasetsField()
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _offer_environments(self, user)
         cast("LabelsField", self.fields["labels"]).offer()
-        field = self.fields["datasets"]
-        assert isinstance(field, forms.ModelMultipleChoiceField)
-        field.queryset = dataset_versions_offered_to(user)
+        cast("MountedDatasetsField", self.fields["datasets"]).offer(user)
 
 
 class EnvironmentForm(forms.Form):

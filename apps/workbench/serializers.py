@@ -99,6 +99,11 @@ class NewWorkspaceSerializer(Serializer[dict[str, Any]]):
     flavour = serializers.ChoiceField(choices=Workspace.Flavour.choices, default=Workspace.Flavour.SMALL)
     environment = serializers.CharField(max_length=60, default="base")
     labels = LabelsField(required=False)
+    datasets: serializers.ListField = serializers.ListField(
+        child=serializers.IntegerField(),
+        required=False,
+        help_text="Ids of data set versions that are read-only in it.",
+    )
 
 
 class WorkspaceChangeSerializer(Serializer[dict[str, Any]]):

@@ -44,8 +44,12 @@ def create_workspace(
     flavour: str = Workspace.Flavour.SMALL,
     environment: str = "base",
     labels: Sequence[str] = (),
+    datasets: Iterable[DatasetVersion] = (),
 ) -> Workspace:
-    """Make a stopped workspace with no files yet. Only a node with all `labels` takes its server."""
+    """Make a stopped workspace with no files yet, in which the versions of `datasets` are read-only.
+
+    Only a node with all `labels` takes its server. Raises NotAllowed, Invalid.
+    """
     require(may_create_workspace(by, team))
     name = name.strip()
     if not name:
@@ -69,7 +73,7 @@ def create_workspace(
         message = _("You have a workspace named “%(name)s” already.") % {"name": name}
         raise Invalid(message, fields={"name": message}) from error
     audit.record("workbench.workspace.created", workspace, by=by, team=team.slug, flavour=flavour)
-    return workspace
+    return mount_datasets(workspace, datasets, by=by)
 
 
 @transaction.atomic

@@ -12,6 +12,7 @@ from apps.datasets.models import DatasetVersion
 from apps.datasets.services import create_version, split_version
 from apps.workbench import mounted, services
 from apps.workbench.launch import folder_of, lay_out, workload_of
+from apps.workbench.models import Workspace
 from tests.factories import make_dataset, make_user, put_files
 from tests.workbench.conftest import wait_for
 
@@ -92,3 +93,34 @@ def test_they_are_chosen_on_the_page_and_through_the_api(client, workspace, vers
     assert client.get(here).json()["datasets"] == [version.pk]
     assert client.patch(here, {"datasets": []}, **as_json).json()["datasets"] == []
     assert client.patch(here, {"datasets": [999_999]}, **as_json).status_code == 422
+
+
+def test_a_new_workspace_takes_them_from_the_form_and_through_the_api(client, version, ada, radio, transport):
+    client.force_login(ada)
+    page = {"team": radio.pk, "flavour": "small", "environment": "base"}
+    answer = client.post("/workspaces/new/", {**page, "name": "by page", "datasets": [version.pk]})
+    assert answer.status_code == 302, answer.content
+    sent = {"team": radio.slug, "name": "by api", "datasets": [version.pk]}
+    answer = client.post("/api/v1/workspaces/", sent, content_type="application/json")
+    assert answer.status_code == 201, answer.content
+    assert [list(each.datasets.all()) for each in Workspace.objects.all()] == [[version], [version]]
+
+    cy = make_user("cy", team=transport, role="developer")
+    client.force_login(cy)
+    answer = client.post(
+        "/workspaces/new/", {**page, "team": transport.pk, "name": "x", "datasets": [version.pk]}
+    )
+    assert answer.status_code == 422
+    sent |= {"team": transport.slug, "name": "y"}
+    assert client.post("/api/v1/workspaces/", sent, content_type="application/json").status_code == 422
+    assert not Workspace.objects.filter(owner=cy).exists()
+
+
+@pytest.mark.parametrize(
+    ("status", "asks"), [("starting", "every 2s"), ("running", "every 10s"), ("stopped", None)]
+)
+def test_the_list_is_asked_for_again_while_something_is_in_use(client, workspace, ada, status, asks):
+    Workspace.objects.filter(pk=workspace.pk).update(status=status)
+    client.force_login(ada)
+    page = client.get("/workspaces/").content.decode()
+    assert (f'hx-trigger="{asks}"' in page) if asks else ('hx-trigger="every' not in page)

@@ -61,7 +61,7 @@ from apps.workbench.serializers import (
 from apps.workbench.tracking import team_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from django.db.models import QuerySet
     from rest_framework.request import Request
@@ -74,6 +74,15 @@ def _team(slug: str) -> Team:
     if team is None:
         raise Invalid(_("There is no team “%(slug)s”.") % {"slug": slug}, fields={"team": _("unknown")})
     return team
+
+
+def _versions(wanted: Sequence[int], person: User) -> list[DatasetVersion]:
+    """Data set versions by id. Raises Invalid for one that the person may not see."""
+    found = list(dataset_versions_offered_to(person).filter(pk__in=wanted))
+    if missing := set(wanted) - {version.pk for version in found}:
+        message = _("There is no data set version %(id)s that you may see.") % {"id": min(missing)}
+        raise Invalid(message, fields={"datasets": message})
+    return found
 
 
 class WorkspaceViewSet(
@@ -110,8 +119,9 @@ class WorkspaceViewSet(
         asked = NewWorkspaceSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         facts = dict(asked.validated_data)
-        facts["team"] = _team(facts["team"])
-        made = services.create_workspace(facts.pop("name"), by=cast("User", request.user), **facts)
+        facts["team"], person = _team(facts["team"]), cast("User", request.user)
+        facts["datasets"] = _versions(facts.get("datasets", []), person)
+        made = services.create_workspace(facts.pop("name"), by=person, **facts)
         return Response(WorkspaceSerializer(made).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=WorkspaceChangeSerializer, responses=WorkspaceSerializer)
@@ -123,11 +133,7 @@ class WorkspaceViewSet(
         person, wanted = cast("User", request.user), facts.pop("datasets", None)
         changed = services.change_workspace(self.get_object(), by=person, **facts)
         if wanted is not None:
-            found = list(dataset_versions_offered_to(person).filter(pk__in=wanted))
-            if missing := set(wanted) - {version.pk for version in found}:
-                message = _("There is no data set version %(id)s that you may see.") % {"id": min(missing)}
-                raise Invalid(message, fields={"datasets": message})
-            services.mount_datasets(changed, found, by=person)
+            services.mount_datasets(changed, _versions(wanted, person), by=person)
         return Response(WorkspaceSerializer(changed).data)
 
     @extend_schema(

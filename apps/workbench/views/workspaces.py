@@ -77,7 +77,9 @@ def workspaces(request: HttpRequest) -> HttpResponse:
         _add_usage(row)
         row.editable = bool(may_edit_workspace(user, row))  # type: ignore[attr-defined]
     moving = any(row.status in _MOVING for row in page.items)
-    context = {"page": page, "moving": moving, "archived": archived, "in_use": not archived}
+    running = any(row.status == "running" for row in page.items)
+    every_s = 2 if moving else 10 if running else None  # what they use is seen as it changes
+    context = {"page": page, "every_s": every_s, "archived": archived, "in_use": not archived}
     template = (
         "workbench/_workspaces.html" if request.headers.get("HX-Request") else "workbench/workspaces.html"
     )
@@ -114,6 +116,7 @@ def new_workspace(request: HttpRequest) -> HttpResponse:
                 flavour=fields["flavour"],
                 environment=fields["environment"],
                 labels=fields["labels"],
+                datasets=fields["datasets"],
                 by=user_of(request),
             )
         except Invalid as error:
