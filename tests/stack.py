@@ -189,12 +189,12 @@ class Stack:
                 start_new_session=True,
             )
 
-    def end(self) -> float:
-        """End it as Ctrl-C does; seconds until the supervisor was gone."""
+    def end(self, asked_by: signal.Signals = signal.SIGTERM) -> float:
+        """End it; seconds until the supervisor was gone."""
         began = time.monotonic()
         supervisor = self.process("supervisor")
         if supervisor is not None:
-            supervisor.end(signal.SIGTERM, grace_s=ENDS_WITHIN_S)
+            supervisor.end(asked_by, grace_s=ENDS_WITHIN_S)
         return time.monotonic() - began
 
     def output(self) -> str:

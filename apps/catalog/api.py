@@ -95,7 +95,6 @@ class CapabilityViewSet(
         asked = CapabilitySerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         values = dict(asked.validated_data)
-        values.pop("retires_on", None)
         capability = services.create_capability(values.pop("slug"), by=self._user(), **values)
         return Response(CapabilitySerializer(capability).data, status=status.HTTP_201_CREATED)
 
@@ -142,7 +141,7 @@ class CapabilityViewSet(
     @extend_schema(request=DeprecationSerializer, responses=CapabilitySerializer)
     @action(detail=True, methods=["post"])
     def deprecate(self, request: Request, slug: str = "") -> Response:
-        """Tell that it will go."""
+        """Tell that it will go, or another day and other words for it."""
         asked = DeprecationSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         capability = services.deprecate_capability(self._one(), by=self._user(), **asked.validated_data)

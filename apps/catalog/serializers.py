@@ -40,7 +40,15 @@ class CapabilitySerializer(ModelSerializer[Capability]):
             *("published_at", "deprecated_at", "deprecation_note", "retires_on", "created_at", "changed_at"),
         ]
         read_only_fields = [
-            *("status", "published_at", "deprecated_at", "deprecation_note", "created_at", "changed_at"),
+            *(
+                "status",
+                "published_at",
+                "deprecated_at",
+                "deprecation_note",
+                "retires_on",
+                "created_at",
+                "changed_at",
+            ),
         ]
         extra_kwargs: dict[str, Any] = {"slug": {"validators": []}}
 
@@ -57,7 +65,6 @@ class CapabilityChangeSerializer(Serializer[Any]):
     domain = serializers.CharField(required=False, allow_blank=True)
     tags = serializers.ListField(child=serializers.CharField(), required=False)
     visibility = serializers.ChoiceField(choices=Capability.Visibility.choices, required=False)
-    retires_on = serializers.DateField(required=False, allow_null=True)
 
 
 class DeprecationSerializer(Serializer[Any]):

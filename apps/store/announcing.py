@@ -73,5 +73,5 @@ def tell_of_deprecation(capability_id: int) -> None:
         "note": found.deprecation_note,
         "retires_on": found.retires_on.isoformat() if found.retires_on else None,
     }
-    key = f"capability.deprecated:{found.pk}:{found.deprecated_at.isoformat()}"
+    key = f"capability.deprecated:{found.pk}:{found.deprecated_at.isoformat()}:{data['retires_on']}"
     webhooks.emit(_teams_of(found), "capability.deprecated", key, data)

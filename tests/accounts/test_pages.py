@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 
 from apps.accounts.models import Membership, PersonalToken, Role, Site, Team, User
@@ -25,6 +26,18 @@ def log_in(client, password: str = "pw-of-this-test"):
 def test_a_person_logs_in_and_lands_where_the_role_says(client, ada):
     assert log_in(client).url == "/"
     assert client.get("/", follow=True).status_code == 200
+
+
+def test_who_logs_out_is_out_even_with_the_cookie_of_before(client, ada):
+    log_in(client)
+    kept = client.cookies[settings.SESSION_COOKIE_NAME].value
+    assert client.get("/profile/").status_code == 200
+
+    client.post("/logout/")
+
+    assert client.get("/profile/").url == "/login/?next=/profile/"
+    client.cookies[settings.SESSION_COOKIE_NAME] = kept
+    assert client.get("/profile/").url == "/login/?next=/profile/"
 
 
 @pytest.mark.parametrize(("noted", "shown"), [("Asia/Shanghai", "Asia/Shanghai"), ("../etc/passwd", "UTC")])

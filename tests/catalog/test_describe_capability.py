@@ -1,6 +1,9 @@
-"""Capabilities: described by their team, found by others once published."""
+"""Capabilities: described by their team, found by others once digits."""
+
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from apps.catalog.models import Capability
 from apps.catalog.selectors import capabilities_visible_to, listed_capabilities, matching
@@ -76,6 +79,29 @@ def test_an_impossible_short_name_is_refused(radio, ada, slug):
 def test_a_draft_cannot_be_deprecated(digits, ada):
     with pytest.raises(IllegalMove):
         deprecate_capability(digits, by=ada)
+
+
+def test_a_deprecated_capability_gets_another_day_but_none_in_the_past(digits, ada):
+    make_packaged_version(digits, ada)
+    publish_capability(digits, by=ada)
+    today = timezone.localdate()
+    digits = deprecate_capability(digits, by=ada, note="Use digits-2", retires_on=today + timedelta(days=9))
+    since = digits.deprecated_at
+
+    with pytest.raises(Invalid, match="lies in the past"):
+        deprecate_capability(digits, by=ada, retires_on=today - timedelta(days=1))
+    deprecate_capability(digits, by=ada, note="Use digits-3", retires_on=today + timedelta(days=30))
+
+    digits.refresh_from_db()
+    assert (digits.deprecated_at, digits.deprecation_note) == (since, "Use digits-3")
+    assert digits.retires_on == today + timedelta(days=30)
+    told = AuditEntry.objects.filter(action="catalog.capability.deprecation_changed")
+    assert [entry.facts["retires_on"] for entry in told] == [digits.retires_on.isoformat()]
+
+
+def test_the_day_of_retirement_is_not_edited_beside_the_rest(digits, ada):
+    with pytest.raises(Invalid, match="retires_on"):
+        edit_capability(digits, by=ada, retires_on=timezone.localdate())
 
 
 def test_each_wrong_field_gets_its_reason(digits, ada):

@@ -14,8 +14,8 @@ from apps.catalog.models import Capability, Version
 from apps.catalog.services import package_version, take_packaging_result
 from apps.compute import adapters
 from apps.compute.engines.fake import FakeEngine
-from apps.compute.models import Job
-from tests.factories import make_capability, make_packaged_version, make_version
+from apps.compute.models import Attempt, Job
+from tests.factories import make_capability, make_packaged_version, make_version, put_files
 
 pytestmark = pytest.mark.django_db
 
@@ -111,10 +111,14 @@ def test_the_failure_page_names_step_message_advice_and_log(page, digits, ada):
     job = package_version(version, by=ada)
     failure = {"step": "load", "message": "No module named 'torch'", "advice": "Hand it in as ONNX."}
     Job.objects.filter(pk=job.pk).update(status="failed", result={"status": "failed", "failure": failure})
+    log = put_files({"log": b"read: reading\nload: loading\nTraceback: no torch here\n"})["log"]
+    Attempt.objects.create(job=job, number=job.attempt, workload_id="j1-1", log=log)
     take_packaging_result(job.pk)
 
     text = page.get("/catalog/digits/versions/1.0.0/").content.decode()
 
+    assert "Traceback: no torch here" in text
+    assert "read: reading" not in text, "what other steps wrote stays in the job's log"
     assert "“Load the model”" in text
     assert "No module named &#x27;torch&#x27;" in text
     assert "Hand it in as ONNX." in text

@@ -100,6 +100,11 @@ def replaced(stack: Stack, name: str, old):
     return new if new and new != old and new.alive() else None
 
 
+SERVING = (
+    "SELECT r.pid FROM instances_replica r JOIN instances_deployment d ON d.id = r.deployment_id"
+    " JOIN catalog_capability c ON c.id = d.capability_id"
+    " WHERE c.slug = 'digits' AND d.kind = 'production' AND r.status = 'ready'"
+)
 TRAINING = "SELECT status, attempt FROM compute_job WHERE kind = 'training' AND title LIKE '%digits%'"
 
 
@@ -179,24 +184,6 @@ def test_pages_work_after_a_kill_of_valkey(instance):
     assert instance.process("worker") == worker, "the worker reconnects by itself and goes on"
 
 
-def test_after_a_kill_of_the_supervisor_the_next_start_adopts_what_runs(instance):
-    supervisor = instance.process("supervisor")
-    names = ("postgres", "valkey", "forkserver", "web", "live", "gateway", "worker", "beat", "ingest")
-    before = {name: instance.process(name) for name in names}
-    supervisor.send(signal.SIGKILL)
-    supervisor.wait(5)
-    assert instance.health()["status"] == "up", "the portal works on without its supervisor"
-    before["beat"].send(signal.SIGKILL)  # what ends meanwhile is started by the next supervisor
-
-    instance.start()
-    wait_for(lambda: replaced(instance, "supervisor", supervisor))
-    wait_for(lambda: replaced(instance, "beat", before["beat"]))
-    instance.wait_until_up(BACK_WITHIN_S)
-
-    after = {name: instance.process(name) for name in names}
-    assert {name for name in names if after[name] != before[name]} == {"beat"}
-
-
 def test_calls_are_answered_and_logged_once_while_what_stands_beside_the_gateway_is_killed(instance, key):
     with Calls(instance, key) as calls:
         for name in ("web", "live", "worker", "ingest", "postgres", "valkey"):
@@ -214,18 +201,35 @@ def test_calls_are_answered_and_logged_once_while_what_stands_beside_the_gateway
     assert len(found) == len(set(found))
 
 
+def test_after_a_kill_of_the_supervisor_the_next_start_adopts_what_runs(instance, key):
+    supervisor = instance.process("supervisor")
+    names = ("postgres", "valkey", "forkserver", "web", "live", "gateway", "worker", "beat", "ingest")
+    before = {name: instance.process(name) for name in names}
+    runners = wait_for(lambda: rows(instance, SERVING))
+    supervisor.send(signal.SIGKILL)
+    supervisor.wait(5)
+    assert instance.health()["status"] == "up", "the portal works on without its supervisor"
+    before["beat"].send(signal.SIGKILL)  # what ends meanwhile is started by the next supervisor
+
+    instance.start()
+    wait_for(lambda: replaced(instance, "supervisor", supervisor))
+    wait_for(lambda: replaced(instance, "beat", before["beat"]))
+    instance.wait_until_up(BACK_WITHIN_S)
+
+    after = {name: instance.process(name) for name in names}
+    assert {name for name in names if after[name] != before[name]} == {"beat"}
+    assert rows(instance, SERVING) == runners, "models answer on as the same processes"
+    for (pid,) in runners:
+        os.kill(pid, 0)
+
+
 def test_a_killed_runner_is_started_again_and_its_model_answers(instance, key):
-    serving = (
-        "SELECT r.pid FROM instances_replica r JOIN instances_deployment d ON d.id = r.deployment_id"
-        " JOIN catalog_capability c ON c.id = d.capability_id"
-        " WHERE c.slug = 'digits' AND d.kind = 'production' AND r.status = 'ready'"
-    )
-    ((pid,),) = wait_for(lambda: rows(instance, serving))
+    ((pid,),) = wait_for(lambda: rows(instance, SERVING))
     with Calls(instance, key) as calls:
         wait_for(lambda: 200 in calls.statuses())
         os.kill(pid, signal.SIGKILL)
         wait_for(lambda: set(calls.statuses()) - {200})
-        wait_for(lambda: (told := rows(instance, serving)) and told != [(pid,)])
+        wait_for(lambda: (told := rows(instance, SERVING)) and told != [(pid,)])
         since = len(calls.answers)
         wait_for(lambda: calls.statuses(since).count(200) > 4)
 
@@ -245,10 +249,10 @@ def test_a_sample_was_made_once_although_everything_was_killed_meanwhile(instanc
     assert rows(instance, TRAINING) == [("succeeded", 1)]
 
 
-def test_the_end_takes_everything_within_20_seconds_and_frees_the_ports(instance):
+def test_ctrl_c_ends_everything_within_20_seconds_and_frees_the_ports(instance):
     assert instance.processes()
 
-    took = instance.end()
+    took = instance.end(signal.SIGINT)
 
     assert took < 20
     wait_for(lambda: not instance.processes(), 2)

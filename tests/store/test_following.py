@@ -46,6 +46,10 @@ def test_a_deprecation_says_when_it_ends(digits, subscription, cy, ada):
     assert str(day) in note.title
     assert note.body == "Use digits-2"
 
+    deprecate_capability(digits, by=ada, note="Use digits-2", retires_on=day + timedelta(days=30))
+    services.tell_of_deprecation(digits.pk)
+    assert Notification.objects.filter(user=cy, title__contains=str(day + timedelta(days=30))).count() == 1
+
 
 def test_a_follower_who_may_no_longer_look_hears_nothing(digits, eve, ada, ole):
     services.follow_capability(digits, by=eve)

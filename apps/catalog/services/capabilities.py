@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 MOST_TAGS = 12
 LARGEST_CARD = 200_000
-_EDITABLE = frozenset({"name", "summary", "card", "domain", "tags", "visibility", "retires_on"})
+_EDITABLE = frozenset({"name", "summary", "card", "domain", "tags", "visibility"})
 
 
 @transaction.atomic
@@ -120,21 +120,26 @@ def withdraw_capability(capability: Capability, *, by: User) -> Capability:
 def deprecate_capability(
     capability: Capability, *, by: User, note: str = "", retires_on: date | None = None
 ) -> Capability:
-    """Tell that a capability will go, on which day, and what to use instead. It keeps answering until then."""
+    """Tell that a capability will go, on which day, and what to use instead. It keeps answering until then.
+
+    Said again of a deprecated one, it changes the day and the words, and subscribers hear of it anew.
+    """
     require(may_edit_capability(by, capability))
     if retires_on is not None and retires_on < timezone.localdate():
         raise Invalid(
             _("The day of retirement, %(day)s, lies in the past.") % {"day": retires_on},
             fields={"retires_on": _("lies in the past")},
         )
-    Capability.lifecycle.move(
-        capability,
-        "deprecated",
-        by=by,
-        deprecated_at=timezone.now(),
-        deprecation_note=note.strip(),
-        retires_on=retires_on,
-    )
+    told = {"deprecation_note": note.strip(), "retires_on": retires_on}
+    if capability.status == Capability.Status.DEPRECATED:
+        if all(getattr(capability, name) == value for name, value in told.items()):
+            return capability
+        for name, value in told.items():
+            setattr(capability, name, value)
+        capability.save(update_fields=[*told, "changed_at"])
+        audit.record("catalog.capability.deprecation_changed", capability, by=by, **told)
+    else:
+        Capability.lifecycle.move(capability, "deprecated", by=by, deprecated_at=timezone.now(), **told)
     publish("catalog.capability_deprecated", capability.pk)
     return capability
 

@@ -112,9 +112,17 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
         "may_add_version": may_add_version(user, capability),
         "can_publish": Capability.lifecycle.can(capability, "published"),
         "can_withdraw": capability.status == Capability.Status.PUBLISHED,
-        "deprecation": DeprecationForm() if Capability.lifecycle.can(capability, "deprecated") else None,
+        "deprecation": _deprecation_form(capability),
     }
     return render(request, "catalog/detail.html", context)
+
+
+def _deprecation_form(capability: Capability) -> DeprecationForm | None:
+    """To say that it will go, or another day for it; None where it cannot be said."""
+    if capability.status == Capability.Status.DEPRECATED:
+        told = {"retires_on": capability.retires_on, "note": capability.deprecation_note}
+        return DeprecationForm(initial=told)
+    return DeprecationForm() if Capability.lifecycle.can(capability, "deprecated") else None
 
 
 @login_required

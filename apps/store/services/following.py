@@ -96,11 +96,12 @@ def _tell_of_version(capability: Capability, version: Version) -> None:
 
 @transaction.atomic
 def tell_of_deprecation(capability_id: int) -> None:
-    """Tell users and followers, once for each deprecation, that a capability will go, when, and what to do."""
+    """Tell users and followers, once for each day named, that a capability will go, when, and what to do."""
     capability = Capability.objects.select_related("team").get(pk=capability_id)
     if capability.status != Capability.Status.DEPRECATED or capability.deprecated_at is None:
         return
-    if told_before(f"deprecated:{capability.pk}:{capability.deprecated_at.isoformat()}"):
+    day = capability.retires_on or ""
+    if told_before(f"deprecated:{capability.pk}:{capability.deprecated_at.isoformat()}:{day}"):
         return
 
     def title() -> str:
