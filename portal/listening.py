@@ -13,7 +13,7 @@ from celery.worker import state
 log = logging.getLogger(__name__)
 
 SILENT_S = 15.0
-"""Beat sends tasks every second: a worker that gets none for so long, and does none, does not hear its broker."""
+"""Beat sends its word every five: a worker that gets no task for so long, and does none, hears its broker no more."""
 LOOKS_S = 5.0
 
 
