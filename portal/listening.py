@@ -12,8 +12,8 @@ from celery.worker import state
 
 log = logging.getLogger(__name__)
 
-SILENT_S = 15.0
-"""Beat sends its word every five: a worker that gets no task for so long, and does none, hears its broker no more."""
+SILENT_S = 25.0
+"""Beat sends its word every ten: a worker that gets no task for so long, and does none, hears its broker no more."""
 LOOKS_S = 5.0
 
 
