@@ -56,6 +56,21 @@ class LabelsField(forms.CharField):
         self.help_text = words
 
 
+class PriorityField(forms.IntegerField):
+    """Which of the waiting jobs starts first, from 1 to 9."""
+
+    USUAL = 5
+
+    def __init__(self, **facts: Any) -> None:
+        words = {"label": _("Priority"), "help_text": _("From 1, first, to 9, last.")}
+        given: dict[str, Any] = {**words, "initial": self.USUAL, **facts}
+        super().__init__(min_value=1, max_value=9, required=False, **given)
+
+    def clean(self, value: Any) -> int:
+        asked = super().clean(value)
+        return self.USUAL if asked is None else int(asked)
+
+
 def tell_limits(form: forms.Form) -> None:
     """Say at the form's `cpu` and `memory_mb` what there is, and take no more; called by the form at each request.
 
@@ -95,6 +110,7 @@ class ScriptForm(forms.Form):
         label=_("Time limit in seconds"), min_value=1, max_value=14 * 86_400, initial=3600
     )
     max_attempts = forms.IntegerField(label=_("Attempts"), min_value=1, max_value=10, initial=1)
+    priority = PriorityField()
     labels = LabelsField()
 
     def __init__(self, *args: Any, user: User, **facts: Any) -> None:

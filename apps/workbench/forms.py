@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Role, Site, Team
 from apps.accounts.selectors import teams_of
 from apps.compute.environments.offered import offered_to
-from apps.compute.forms import LabelsField, tell_limits
+from apps.compute.forms import LabelsField, PriorityField, tell_limits
 from apps.compute.selectors import most_to_ask
 from apps.core.forms import ShortNameField
 from apps.core.rows import RowsField, ValueField, ValuesField
@@ -66,7 +66,7 @@ class MountedDatasetsField(forms.ModelMultipleChoiceField):  # type: ignore[type
 
     def __init__(self, **facts: Any) -> None:
         words = _(
-            "Read-only at /datasets/<name>/<version> from the next start on, and in jobs of this workspace; "
+            "Read-only at /datasets/NAME/VERSION from the next start on, and in jobs of this workspace; "
             "atrium.dataset(“name”) finds them."
         )
         given = {"label": _("Data sets"), "required": False, "help_text": words, **facts}
@@ -209,6 +209,10 @@ class RunForm(forms.Form):
         required=False,
         help_text=_("For notebooks: without output and without processor time. 0: never."),
     )
+    max_attempts = forms.IntegerField(
+        label=_("Attempts"), min_value=1, max_value=10, initial=1, required=False
+    )
+    priority = PriorityField()
     labels = LabelsField()
 
     def __init__(self, *args: Any, paths: list[str], **kwargs: Any) -> None:

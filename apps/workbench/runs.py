@@ -40,6 +40,8 @@ def run_file(
     timeout_s: float = 3600,
     labels: Sequence[str] | None = None,
     cell_timeout_s: float | None = None,
+    max_attempts: int = 1,
+    priority: int = 5,
 ) -> Job:
     """Queue the notebook or script at `path` of a workspace. Raises NotAllowed, Invalid.
 
@@ -68,6 +70,8 @@ def run_file(
         params=params,
         resources={"cpu": cpu, "memory_mb": memory_mb},
         timeout_s=timeout_s,
+        max_attempts=max_attempts,
+        priority=priority,
         labels=workspace.labels if labels is None else labels,
         subject=workspace,
         needs_key=needs_key(workspace, path),

@@ -241,10 +241,18 @@ def told_file(path: str, size: int, sent: bool) -> None:
 def run_job(given: argparse.Namespace) -> int:
     """Submit a script or notebook."""
     parameters = {name: _value(text) for name, _equals, text in (one.partition("=") for one in given.param)}
-    facts = {} if given.cell_timeout is None else {"cell_timeout_s": given.cell_timeout}
-    job = submit(
-        given.source, team=given.team, title=given.title, params=parameters, labels=given.label, **facts
-    )
+    resources = {"cpu": given.cpu, "memory_mb": given.memory, "gpu": given.gpu}
+    asked = {
+        "cell_timeout_s": given.cell_timeout,
+        "environment": given.environment,
+        "timeout_s": given.timeout,
+        "max_attempts": given.attempts,
+        "priority": given.priority,
+        "resources": {name: value for name, value in resources.items() if value is not None} or None,
+    }
+    facts = {name: value for name, value in asked.items() if value is not None}
+    facts |= {"params": parameters, "labels": given.label}
+    job = submit(given.source, team=given.team, title=given.title, **facts)
     print(f"Job {job['id']} is {job['status']}.")
     return _follow(Portal(), int(job["id"])) if given.wait else 0
 
@@ -433,6 +441,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="end a notebook's cell that hangs for so long; 0: never",
     )
+    one.add_argument("--environment", help="default: base")
+    one.add_argument("--cpu", type=float, metavar="CORES")
+    one.add_argument("--memory", type=int, metavar="MB")
+    one.add_argument("--gpu", type=float, metavar="SHARE")
+    one.add_argument("--timeout", type=float, metavar="SECONDS", help="default: an hour")
+    one.add_argument("--attempts", type=positive, help="how often it is tried; default: once")
+    one.add_argument("--priority", type=positive, help="from 1, first, to 9, last; default: 5")
     one.add_argument("--wait", action="store_true", help="follow its log")
     one.set_defaults(run=run_job)
 

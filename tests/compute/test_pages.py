@@ -161,10 +161,12 @@ def test_script_from_the_page_becomes_a_job(client, ada, radio, fake):
             "memory_mb": "256",
             "timeout_s": "60",
             "max_attempts": "1",
+            "priority": "2",
         },
     )
 
     job = Job.objects.get()
+    assert (job.priority, job.network) == (2, "forwarder")
     assert answer.url == reverse("jobs:detail", args=[job.pk])
     assert (job.title, job.resources["memory_mb"], job.argv) == ("Count", 256, ["python", "main.py"])
 

@@ -46,11 +46,13 @@ def test_a_notebook_submits_itself_and_a_script_with_parameters(run, radio, ada,
     ended = run(
         "depth = 4",
         "%atrium submit own.ipynb --param depth={depth} --title 'a deep one'",
-        "%atrium submit train.py --param loss=mse",
+        "%atrium submit train.py --param loss=mse --cpu 2 --memory 512 --timeout 90 --attempts 3 --priority 1",
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     first, second = Job.objects.order_by("pk")
     assert (first.kind, first.title, first.params) == ("notebook", "a deep one", {"depth": 4})
+    assert (second.resources["cpu"], second.resources["memory_mb"]) == (2.0, 512)
+    assert (second.timeout_s, second.max_attempts, second.priority) == (90, 3, 1)
     assert (second.kind, second.title, second.params) == ("script", "train.py", {"loss": "mse"})
     assert {(job.team, job.created_by) for job in (first, second)} == {(radio, ada)}
     assert f"Job {second.pk} is queued." in ended.stdout

@@ -76,12 +76,13 @@ def test_the_page_queues_the_job_and_goes_to_it(client, workspace, ada):
     url = f"/workspaces/{workspace.pk}/run/"
     assert "train.py" in client.get(url).content.decode()
     asked = {"path": "lib/model.ipynb", "cpu": 1, "memory_mb": 512, "minutes": 5, "silent_minutes": 2}
+    asked |= {"max_attempts": 3, "priority": 1}
     values = {"a": "1", "b": "true", "c": "mse", "d": "[0.5, 1]"}
     rows = [{"name": name, "value": value} for name, value in values.items()]
     answer = client.post(url, asked | rows_of("params", *rows))
     job = Job.objects.get()
     assert answer["Location"] == f"/jobs/{job.pk}/"
-    assert job.argv[-1] == "120"
+    assert (job.argv[-1], job.max_attempts, job.priority) == ("120", 3, 1)
     assert (job.params, job.timeout_s) == ({"a": 1, "b": True, "c": "mse", "d": [0.5, 1]}, 300)
     assert client.post(url, asked | rows_of("params", {"name": "a"})).status_code == 422
 

@@ -276,6 +276,7 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
         }
         silent = asked["silent_minutes"]
         needs |= {"labels": asked["labels"], "cell_timeout_s": silent * 60 if silent is not None else None}
+        needs |= {"max_attempts": asked["max_attempts"] or 1, "priority": asked["priority"]}
         try:
             job = run_file(found, asked["path"], params=asked["params"], by=user_of(request), **needs)
         except Invalid as error:
