@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from apps.accounts.models import User
 from apps.catalog.models import Capability
 from apps.core import audit, events
 from apps.core.errors import Conflict, Invalid
@@ -18,12 +21,12 @@ from apps.gateway import services as gateway
 from apps.requests import services as requests
 from apps.requests.models import Decision
 from apps.store.models import Plan, Subscription
-from apps.store.policy import may_cancel, may_subscribe, may_suspend
+from apps.store.policy import SUBSCRIBERS, may_cancel, may_subscribe, may_suspend
 from apps.store.services.keys import live_keys
 from apps.store.services.plans import grants_at_once, rule_of
 
 if TYPE_CHECKING:
-    from apps.accounts.models import Team, User
+    from apps.accounts.models import Team
     from apps.requests.models import Request
 
 SUBSCRIPTION_REQUEST = "store.subscription"
@@ -150,12 +153,11 @@ def suspend_subscription(subscription: Subscription, *, by: User, reason: str) -
     )
     for key in live_keys(subscription):
         gateway.suspend_grant(key.grant, by=by)
-    requests.notify(
-        [subscription.requested_by],
-        _("%(name)s was suspended for %(team)s")
-        % {"name": subscription.capability.name, "team": subscription.team},
-        url=reverse("store:subscription", args=[subscription.pk]),
+    _tell_team(
+        subscription,
+        lambda: _("%(name)s was suspended for %(team)s") % _named(subscription),
         body=reason.strip(),
+        by=by,
     )
     events.publish("store.subscription_suspended", subscription.pk, at=timezone.now().isoformat())
 
@@ -167,6 +169,11 @@ def resume_subscription(subscription: Subscription, *, by: User) -> None:
     Subscription.lifecycle.move(subscription, Subscription.Status.GRANTED, by=by, status_reason="")
     for key in live_keys(subscription):
         gateway.resume_grant(key.grant, by=by)
+    _tell_team(
+        subscription,
+        lambda: _("%(name)s: the subscription of %(team)s works again") % _named(subscription),
+        by=by,
+    )
     events.publish("store.subscription_resumed", subscription.pk, at=timezone.now().isoformat())
 
 
@@ -184,7 +191,7 @@ def cancel_subscription(subscription: Subscription, *, by: User) -> None:
 def end_subscription(subscription: Subscription, *, by: User | None, reason: str) -> None:
     """End a subscription because of what it was for. The caller has asked the policy; call it in its transaction."""
     Subscription.objects.filter(pk=subscription.pk).update(status_reason=reason[:500])
-    _end(subscription, Subscription.Status.CANCELLED, by=by)
+    _end(subscription, Subscription.Status.CANCELLED, by=by, reason=reason)
 
 
 def expire_due() -> int:
@@ -200,11 +207,47 @@ def expire_due() -> int:
     return len(ended)
 
 
-def _end(subscription: Subscription, status: str, *, by: User | None) -> None:
+def _named(subscription: Subscription) -> dict[str, object]:
+    return {"name": subscription.capability.name, "team": subscription.team}
+
+
+def _tell_team(
+    subscription: Subscription,
+    title: Callable[[], str],
+    *,
+    by: User | None,
+    body: str | Callable[[], str] = "",
+) -> None:
+    """A line in the bells of those who may use its keys, and of who asked for it; who did it knows."""
+    uses = Q(memberships__team=subscription.team, memberships__role__in=SUBSCRIBERS)
+    people = User.objects.filter(uses | Q(pk=subscription.requested_by_id), is_active=True).distinct()
+    url = reverse("store:subscription", args=[subscription.pk])
+    requests.notify(people.exclude(pk=by.pk) if by else people, title, url=url, body=body)
+
+
+def _tell_of_end(subscription: Subscription, status: str, reason: str, by: User | None) -> None:
+    if status == Subscription.Status.EXPIRED:
+        _tell_team(
+            subscription,
+            lambda: _("%(name)s: the subscription of %(team)s has expired") % _named(subscription),
+            body=lambda: _("Its keys are refused from now on. Subscribe again to go on."),
+            by=by,
+        )
+        return
+    _tell_team(
+        subscription,
+        lambda: _("%(name)s: the subscription of %(team)s was ended") % _named(subscription),
+        body=reason,
+        by=by,
+    )
+
+
+def _end(subscription: Subscription, status: str, *, by: User | None, reason: str = "") -> None:
     Subscription.lifecycle.move(subscription, status, by=by, ended_at=timezone.now())
     for key in live_keys(subscription):
         gateway.revoke_grant(key.grant, by=by)
     for change in subscription.changes.filter(ended_at=None).select_related("ticket"):
         change.ended_at = timezone.now()
         change.save(update_fields=["ended_at"])
+    _tell_of_end(subscription, status, reason, by)
     events.publish("store.subscription_ended", subscription.pk)
