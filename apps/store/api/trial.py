@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from apps.catalog.models import Capability
 from apps.catalog.selectors import get_capability
+from apps.core.api import IdempotencyMixin
 from apps.core.errors import Invalid, Unavailable
 from apps.core.policy import require
 from apps.core.serializers import Serializer
@@ -55,7 +56,7 @@ class ReportSerializer(Serializer[None]):
 _DOCUMENT = OpenApiResponse(response=dict)
 
 
-class TryOutViewSet(viewsets.GenericViewSet[Capability]):
+class TryOutViewSet(IdempotencyMixin, viewsets.GenericViewSet[Capability]):
     """What a person may ask without a subscription, under the trial's quota."""
 
     lookup_field = "slug"
