@@ -21,6 +21,7 @@ from apps.catalog.origins import read_origin
 from apps.catalog.policy import may_add_version, may_build
 from apps.catalog.selectors import (
     capabilities_visible_to,
+    failures_of,
     get_capability,
     get_version,
     matching,
@@ -148,6 +149,17 @@ class CapabilityViewSet(
         return Response(CapabilitySerializer(capability).data)
 
 
+def _rules(version: Version) -> dict[str, Any]:
+    """What is said of a version's parsing rules: those that count, and where they fail."""
+    found = rules_of(version)
+    return {
+        "revision": found.revision,
+        "rules": found.rules,
+        "row": found.row,
+        "failures": failures_of(version),
+    }
+
+
 class VersionViewSet(
     IdempotencyMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Version]
 ):
@@ -265,7 +277,7 @@ class VersionViewSet(
     def parsing(self, request: Request, pk: str = "") -> Response:
         """The parsing rules by which logged calls are read."""
         version = self._built()
-        return Response(ParsingSerializer(rules_of(version)).data)
+        return Response(ParsingSerializer(_rules(version)).data)
 
     @extend_schema(request=ParsingChangeSerializer, responses=ParsingSerializer)
     @parsing.mapping.put
@@ -278,7 +290,7 @@ class VersionViewSet(
         services.set_parsing_rules(
             version, values["rules"], by=self._user(), note=values["note"], seen=values["revision"]
         )
-        return Response(ParsingSerializer(rules_of(version)).data)
+        return Response(ParsingSerializer(_rules(version)).data)
 
     @extend_schema(request=ParsingTrialSerializer, responses=TriedSerializer(many=True))
     @action(detail=True, methods=["post"], url_path="parsing/preview", pagination_class=None)

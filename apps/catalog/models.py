@@ -194,3 +194,26 @@ class ParsingRules(models.Model):
 
     def __str__(self) -> str:
         return f"{self.version} r{self.revision}"
+
+
+class RuleFailure(models.Model):
+    """How many logged calls a parsing rule of a revision could not be applied to; the first one, and why, is named."""
+
+    version = models.ForeignKey(Version, on_delete=models.CASCADE, related_name="rule_failures")
+    revision = models.PositiveIntegerField(_("revision"))
+    rule = models.CharField(_("rule"), max_length=60)
+    calls = models.PositiveBigIntegerField(_("calls"))
+    first_call = models.UUIDField(_("first call"))
+    first_at = models.DateTimeField(_("first"))
+    last_at = models.DateTimeField(_("last"))
+    error = models.CharField(_("why"), max_length=300)
+
+    class Meta:
+        verbose_name = _("failure of a parsing rule")
+        verbose_name_plural = _("failures of parsing rules")
+        constraints = [
+            models.UniqueConstraint(fields=["version", "revision", "rule"], name="rule_failure_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version} r{self.revision} {self.rule}"

@@ -15,14 +15,14 @@ from django.utils.translation import gettext as _
 from apps.accounts.policy import is_platform_admin, team_ids_of
 from apps.accounts.selectors import teams_of
 from apps.catalog.comparison import Side
-from apps.catalog.models import Capability, ParsingRules, Version
+from apps.catalog.models import Capability, ParsingRules, RuleFailure, Version
 from apps.catalog.policy import BUILDERS, LISTED, may_build, may_view_capability
 from apps.core import naming, objects
 from apps.core.errors import Invalid, NotFound
 from apps.core.search import lexemes
 from apps.core.telling import in_words
 from atrium.parsing import FILE as PARSING
-from atrium.parsing import InvalidRules, read_rules
+from atrium.parsing import MOST_RULES, InvalidRules, read_rules
 
 MOST_COMPARED = 6
 _LARGEST_TEXT = 1 << 20
@@ -223,6 +223,12 @@ def rules_of(version: Version) -> RuleSet:
     """The newest revision of a version's parsing rules, else what its package ships."""
     row = version.parsing_rules.select_related("created_by").order_by("-revision").first()
     return RuleSet(row.revision, dict(row.rules), row) if row else RuleSet(0, shipped_rules(version))
+
+
+def failures_of(version: Version) -> list[RuleFailure]:
+    """The rules that count now and could not be applied to some calls, by name; there are as many rows as rules."""
+    revision = newest_revisions([version.pk]).get(version.pk, 0)
+    return list(version.rule_failures.filter(revision=revision).order_by("rule")[: MOST_RULES + 1])
 
 
 def shipped_rules(version: Version) -> dict[str, str]:

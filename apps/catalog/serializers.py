@@ -157,9 +157,21 @@ class CompositeSerializer(Serializer[Any]):
     changelog = serializers.CharField(required=False, allow_blank=True, default="")
 
 
+class RuleFailureSerializer(Serializer[Any]):
+    """A rule that could not be applied to some logged calls; `error` is what was wrong with the first one."""
+
+    rule = serializers.CharField(help_text="empty: all together, since what they found was too large to keep")
+    calls = serializers.IntegerField()
+    first_call = serializers.UUIDField()
+    first_at = serializers.DateTimeField()
+    last_at = serializers.DateTimeField()
+    error = serializers.CharField()
+
+
 class ParsingSerializer(Serializer[Any]):
     """The parsing rules that count now: JMESPath expressions by name. Revision 0 is what the package ships."""
 
+    failures = RuleFailureSerializer(many=True)
     revision = serializers.IntegerField()
     rules = serializers.DictField(child=serializers.CharField())
     note = serializers.CharField(source="row.note", default="")

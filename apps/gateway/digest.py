@@ -6,6 +6,7 @@ What rules are stands in `atrium.parsing`. The revision that is the newest when 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -13,6 +14,7 @@ from django.db import connection, transaction
 
 from apps.catalog.models import Version
 from apps.catalog.selectors import newest_revisions, rules_of
+from apps.catalog.services import Failed, note_failures
 from apps.gateway import late
 from apps.gateway.models import Call
 from apps.instances.models import Deployment
@@ -28,6 +30,7 @@ class Digester:
     def __init__(self) -> None:
         self._versions: dict[int, int] = {}
         self._rules: dict[int, tuple[int, Rules]] = {}
+        self._failed: dict[int, dict[str, Failed]] = {}
 
     @transaction.atomic
     def digest_some(self) -> int:
@@ -41,6 +44,7 @@ class Digester:
         if not rows:
             return 0
         self._learn({row.deployment_id for row in rows if row.deployment_id is not None})
+        self._failed = {}
         found = [(row, *self._parse(row)) for row in rows]
         with connection.cursor() as cursor:
             cursor.execute(
@@ -54,6 +58,7 @@ class Digester:
                     [score for *_, score in found],
                 ],
             )
+        self._report()
         late.note((row.capability_id, row.at) for row in rows)
         return len(rows)
 
@@ -77,12 +82,31 @@ class Digester:
             document = {**_object(row.request), **_object(row.response)}
         except orjson.JSONDecodeError:
             return None, None
-        parsed = apply_rules(rules, document)
+        wrong: dict[str, str] = {}
+        parsed = apply_rules(rules, document, wrong)
         score = parsed.get(SCORE)
-        text = orjson.dumps(parsed)
-        if len(text) > PARSED_BYTES or b"\\u0000" in text:  # jsonb holds no NUL
-            return None, score
-        return text.decode(), score
+        text: bytes | None = orjson.dumps(parsed)
+        if text is not None and (len(text) > PARSED_BYTES or b"\\u0000" in text):  # jsonb holds no NUL
+            wrong[""] = (
+                f"what they find cannot be kept: {len(text)} bytes of at most {PARSED_BYTES}, or a NUL"
+            )
+            text = None
+        for name, error in wrong.items():
+            self._note(version or 0, name, row, error)
+        return None if text is None else text.decode(), score
+
+    def _note(self, version: int, rule: str, row: Call, error: str) -> None:
+        """Count a call that a rule could not be applied to; the rows come in the order of time."""
+        failed = self._failed.setdefault(version, {})
+        if (before := failed.get(rule)) is None:
+            failed[rule] = Failed(rule, 1, row.request_id, row.at, row.at, error)
+        else:
+            failed[rule] = replace(before, calls=before.calls + 1, last_at=row.at)
+
+    def _report(self) -> None:
+        for version in Version.objects.select_related("capability", "created_by").filter(pk__in=self._failed):
+            revision, _rules = self._rules[version.pk]
+            note_failures(version, revision, self._failed[version.pk].values())
 
 
 def _object(body: bytes | memoryview | None) -> dict[str, Any]:

@@ -108,13 +108,20 @@ def compile_rules(document: Mapping[str, Any]) -> Rules:
     return rules
 
 
-def apply_rules(rules: Rules, document: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that the rules find in a call. A rule that fails gives nothing; the score is a finite number."""
+def apply_rules(
+    rules: Rules, document: Mapping[str, Any], wrong: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """The fields that the rules find in a call; the score is a finite number.
+
+    A rule that cannot be applied to the call gives nothing, and `wrong` says why by its name.
+    """
     parsed: dict[str, Any] = {}
     for name, rule in rules.items():
         try:
             value = take(name, rule, document)
-        except InvalidRules:
+        except InvalidRules as error:
+            if wrong is not None:
+                wrong[name] = str(error)
             continue
         if value is not None:
             parsed[name] = value

@@ -13,6 +13,7 @@ import orjson
 import pytest
 from django.utils import timezone
 
+from apps.catalog.models import RuleFailure
 from apps.catalog.services import set_parsing_rules
 from apps.core.models import Heartbeat
 from apps.gateway import late
@@ -26,6 +27,7 @@ from apps.gateway.management.commands.ingest import Ingester
 from apps.gateway.models import Call, Outcome, Segment, Usage
 from apps.gateway.selectors import calls, get_call, moment_of, usage
 from apps.gateway.services import create_grant
+from apps.requests.models import Notification
 from tests.factories import make_capability, make_packaged_version, make_ready_deployment
 
 REQUEST = b'{"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":[1,2]}]}'
@@ -247,6 +249,59 @@ def test_parsing_rules_of_the_version_are_applied_once(log, served, ada):
     call = Call.objects.get()
     assert (call.score, call.parsed, call.digested) == (0.8, {"answer": [0.2, 0.8], "score": 0.8}, True)
     assert calls(score_below=0.9).count() == 1
+
+
+def test_a_rule_that_fails_is_counted_with_its_first_call_and_its_author_is_told_once(
+    log, served, ada, client, compiled_messages
+):
+    version = served[1].version
+    set_parsing_rules(
+        version, {"answer": "outputs[0].data", "broken": "max(inputs)", "score": "'high'"}, by=ada
+    )
+    called = [facts(served) for _ in range(3)]
+    digester = Digester()
+    for number, each in enumerate(called):
+        log(segments.pack(each, REQUEST, ANSWER), name=f"{number:06d}.seg")
+        ingest_once(log.folder)
+        digester.digest_some()
+
+    broken, score = RuleFailure.objects.order_by("rule")
+    assert (broken.rule, broken.calls, str(broken.first_call)) == ("broken", 3, called[0]["id"])
+    assert "max()" in broken.error
+    assert (score.rule, score.error) == ("score", "the score must be a number, got 'high'")
+    told = Notification.objects.get(user=ada)
+    assert ("broken, score" in told.title, called[0]["id"] in told.body) == (True, True)
+
+    client.force_login(ada)
+    address = f"/catalog/digits/versions/{version.number}/"
+    for page in (address, f"{address}parsing/"):
+        assert called[0]["id"] in client.get(page).content.decode()
+    answer = client.get(f"/api/v1/versions/{version.pk}/parsing/").json()
+    assert [(row["rule"], row["calls"]) for row in answer["failures"]] == [("broken", 3), ("score", 3)]
+
+    set_parsing_rules(version, {"answer": "outputs[0].data"}, by=ada)
+    assert client.get(f"/api/v1/versions/{version.pk}/parsing/").json()["failures"] == []
+
+
+def test_a_failure_that_quotes_what_no_row_can_hold_stops_nothing(log, served, ada):
+    answer = b'{"outputs":[{"name":"p","shape":[1],"datatype":"BYTES","data":["a\\u0000b"]}]}'
+    set_parsing_rules(served[1].version, {"broken": "max(outputs[0].data[0])"}, by=ada)
+    log(segments.pack(facts(served), REQUEST, answer))
+    ingest_once(log.folder)
+
+    assert Digester().digest_some() == 1
+    assert "a\N{REPLACEMENT CHARACTER}b" in RuleFailure.objects.get().error
+
+
+def test_what_is_too_large_to_keep_is_told_and_the_score_stays(log, served, ada, monkeypatch):
+    monkeypatch.setattr("apps.gateway.digest.PARSED_BYTES", 20)
+    set_parsing_rules(served[1].version, {"all": "outputs", "score": "max(outputs[0].data)"}, by=ada)
+    log(segments.pack(facts(served), REQUEST, ANSWER))
+    ingest_once(log.folder)
+    Digester().digest_some()
+
+    assert (Call.objects.get().parsed, Call.objects.get().score) == (None, 0.8)
+    assert (RuleFailure.objects.get().rule, RuleFailure.objects.get().calls) == ("", 1)
 
 
 def test_a_new_revision_of_the_rules_counts_for_what_is_digested_after_it(log, served, ada):

@@ -17,7 +17,7 @@ from apps.catalog.services.packaging import (
     take_lock_result,
     take_packaging_result,
 )
-from apps.catalog.services.parsing import check_rules, set_parsing_rules
+from apps.catalog.services.parsing import Failed, check_rules, note_failures, set_parsing_rules
 from apps.catalog.services.versions import (
     create_derived_version,
     create_int8_version,
@@ -26,6 +26,7 @@ from apps.catalog.services.versions import (
 )
 
 __all__ = [
+    "Failed",
     "build_soon",
     "check_rules",
     "collect_packages",
@@ -38,6 +39,7 @@ __all__ = [
     "edit_capability",
     "environment_to_serve",
     "materialise",
+    "note_failures",
     "package_in_base",
     "package_version",
     "publish_capability",

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from apps.catalog import services
 from apps.catalog.examples import examples_of
 from apps.catalog.policy import may_edit_parsing_rules
-from apps.catalog.selectors import rules_of, shipped_rules
+from apps.catalog.selectors import failures_of, rules_of, shipped_rules
 from apps.catalog.trying import try_rules
 from apps.catalog.views.versions import version_of
 from apps.core.errors import Conflict, Invalid, StaleWrite
@@ -56,6 +56,7 @@ def edit(request: HttpRequest, slug: str, number: str) -> HttpResponse:
         "version": version,
         "capability": version.capability,
         "current": current,
+        "rule_failures": failures_of(version),
         "rows": _rows(context["rules"]),
         "history": version.parsing_rules.select_related("created_by").order_by("-revision")[:50],
         "shipped": shipped_rules(version),

@@ -24,7 +24,7 @@ from apps.catalog.policy import (
     may_package_version,
     may_retire_version,
 )
-from apps.catalog.selectors import next_patch, rules_of, suggested_number, text_of
+from apps.catalog.selectors import failures_of, next_patch, rules_of, suggested_number, text_of
 from apps.catalog.services.locking import JOB_KIND as LOCKING
 from apps.catalog.uses import QUIET_DAYS, uses_of
 from apps.catalog.views.capabilities import built, show_error
@@ -251,6 +251,7 @@ def detail(request: HttpRequest, slug: str, number: str) -> HttpResponse:
         "origin": _origin_of(version, cast("User", request.user)),
         "composite": _composite_of(version),
         "parsing": rules_of(version),
+        "rule_failures": failures_of(version),
         "may_parse": may_edit_parsing_rules(cast("User", request.user), version),
         "files": sorted((version.manifest or version.source_manifest).items())[:500],
     }
