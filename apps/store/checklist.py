@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.models import Role
 from apps.accounts.selectors import users_with
+from apps.catalog.cards import missing_sections
 from apps.catalog.models import Capability
 from apps.store.models import Plan
 from apps.store.standing import licence_of
@@ -18,10 +18,6 @@ from apps.store.standing import licence_of
 if TYPE_CHECKING:
     from apps.catalog.models import Version
     from apps.store.models import Standing
-
-_HEADING = re.compile(r"^#{1,4} +\S", re.MULTILINE)
-SECTIONS = 3
-SHORTEST_CARD = 300
 
 
 @dataclass(frozen=True)
@@ -43,12 +39,12 @@ def checklist_of(capability: Capability, version: Version | None, standing: Stan
     badges = set(standing.badges) if standing else set()
     offered = Plan.objects.filter(capability=capability, status=Plan.Status.PUBLISHED, trial=False).exists()
     reachable = users_with(Role.DEVELOPER, capability.team).exclude(email="").exists()
+    unsaid = missing_sections(capability.card)
     found = [
         ("summary", _("A summary and a domain"), bool(capability.summary and capability.domain),
          _("One sentence and one word by which people search and filter."), edit),
-        ("card", _("A card with sections"), _has_sections(capability.card),
-         _("Say what it is for, on which data it was trained, and where it fails: %(n)d headings at least.")
-         % {"n": SECTIONS}, edit),
+        ("card", _("A card with sections"), not unsaid,
+         _("It says nothing yet about: %(names)s.") % {"names": ", ".join(unsaid)}, edit),
         ("licence", _("A licence"), bool(licence_of(capability.card)),
          _("Name it in the card's front matter: license: apache-2.0."), edit),
         ("version", _("A packaged version"), version is not None, _("Upload a model or register one."), detail),
@@ -69,10 +65,6 @@ def checklist_of(capability: Capability, version: Version | None, standing: Stan
          _("Publish it, visible to the organisation."), detail),
     ]  # fmt: skip
     return [Item(*facts) for facts in found]
-
-
-def _has_sections(card: str) -> bool:
-    return len(card) >= SHORTEST_CARD and len(_HEADING.findall(card)) >= SECTIONS
 
 
 def _explains(version: Version | None) -> bool:

@@ -177,9 +177,17 @@ class Report:
         }
 
     def csv(self, by: str = "time") -> str:
-        """One line for each period, version or site: answered, refused or failed, percentiles in milliseconds."""
+        """One line for each period, version or site: answered, refused or failed, percentiles in milliseconds.
+
+        By `error`: each kind of refusal and failure with its calls.
+        """
         out = io.StringIO()
         writer = csv.writer(out)
+        if by == "error":
+            writer.writerow(["error", "calls"])
+            counted = sorted(self.kinds.items(), key=lambda pair: (-pair[1], pair[0]))
+            writer.writerows(counted)
+            return out.getvalue()
         if by in ("version", "site"):
             parts = [part.document for part in (self.versions if by == "version" else self.sites)]
             writer.writerow([by, "answered", "failed", *(f"{name}_ms" for name in _PERCENTILES)])

@@ -11,9 +11,12 @@ from apps.requests.models import Notification
 from apps.store import services, standing
 from apps.store.checklist import checklist_of
 from apps.store.models import Demand
-from tests.factories import make_capability, make_report, make_team, make_user
+from tests.factories import make_capability, make_packaged_version, make_report, make_team, make_user
 
-CARD = "---\nlicense: mit\n---\n# Use\n" + "words " * 60 + "\n## Data\nx\n## Limits\nx\n"
+CARD = "---\nlicense: mit\n---\n" + "".join(
+    f"## {title}\n{title} in a few words.\n"
+    for title in ("What it does", "Intended use", "Data", "Quality", "Limits", "Contact")
+)
 
 
 @pytest.fixture
@@ -115,6 +118,28 @@ def test_the_checklist_names_what_is_missing_until_nothing_is(digits, ada, free)
     ada.email = "ada@example.org"
     ada.save()
     assert lacking(digits) == {"signed"}
+
+
+def test_three_headings_are_no_card_and_what_is_unsaid_is_named(digits, ada):
+    edit_capability(
+        digits, by=ada, card="# A\n" + "words " * 80 + "\n## B\nx\n## Limits\nRain is not covered.\n"
+    )
+    [card] = [item for item in checklist_of(digits, None, None) if item.name == "card"]
+
+    assert not card.done
+    assert card.advice == (
+        "It says nothing yet about: What it does, Intended use, Training data, Quality, Contact."
+    )
+
+
+def test_the_capability_and_its_versions_lead_on(digits, ada, cy):
+    make_packaged_version(digits, ada, "2.0.0")
+    client = Client()
+    client.force_login(ada)
+    assert 'href="/store/digits/plans/"' in client.get("/catalog/digits/").text
+    assert 'href="/catalog/digits/compare/"' in client.get("/store/digits/versions/").text
+    client.force_login(cy)
+    assert "/catalog/digits/compare/" not in client.get("/store/digits/versions/").text
 
 
 def test_the_owner_sees_it_and_others_do_not(digits, ada, cy):

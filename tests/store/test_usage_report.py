@@ -133,6 +133,7 @@ def test_usage_is_told_by_the_version_and_the_site_that_answered(
     header, first, *_others = report.csv("site").splitlines()
     assert header == "site,answered,failed,p50_ms,p95_ms,p99_ms"
     assert first.startswith(f"{here.site.name},3,0,")
+    assert report.csv("error").splitlines() == ["error,calls", "rate-exceeded,2", "runner-died,2"]
     assert report.document()["versions"][0].keys() == {
         "name",
         "answered",
