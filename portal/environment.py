@@ -132,6 +132,23 @@ class Environment:
     gateway_processes: int
     """ATRIUM_GATEWAY_PROCESSES: data plane processes that share the gateway's port. Default: one per core."""
 
+    gateway_fsync: bool
+    """ATRIUM_GATEWAY_FSYNC: 1 answers a call once its record is on the disk, 0 writes it to the disk within 50 ms: then
+    a kill loses nothing, a power cut the last 50 ms. Default: 0."""
+
+    gateway_payload_kb: int
+    """ATRIUM_GATEWAY_PAYLOAD_KB: bodies of calls above this are kept as files, unless the plan says otherwise.
+    Default: 256."""
+
+    gateway_body_mb: int
+    """ATRIUM_GATEWAY_BODY_MB: larger requests are refused with 413. Default: 32."""
+
+    gateway_call_seconds: int
+    """ATRIUM_GATEWAY_CALL_SECONDS: so long a model may take for one call. Default: 30."""
+
+    gateway_queue: int
+    """ATRIUM_GATEWAY_QUEUE: calls at the same time for one replica; above that 503 says to come again. Default: 256."""
+
     email_url: str = field(repr=False)
     """ATRIUM_EMAIL_URL: smtp://user:password@host:port, smtps:// (TLS from the first byte) or smtp+tls:// (STARTTLS).
     Default: letters are written to `<data_dir>/mail`, where an administrator can read them."""
@@ -316,6 +333,11 @@ def read(env: Mapping[str, str]) -> Environment:
         web_threads=_number(env, "ATRIUM_WEB_THREADS", 8, least=1, most=256),
         worker_threads=_number(env, "ATRIUM_WORKER_THREADS", 4, least=1, most=256),
         gateway_processes=_number(env, "ATRIUM_GATEWAY_PROCESSES", os.cpu_count() or 1, least=1, most=256),
+        gateway_fsync=_flag(env, "ATRIUM_GATEWAY_FSYNC", default=False),
+        gateway_payload_kb=_number(env, "ATRIUM_GATEWAY_PAYLOAD_KB", 256, least=0, most=1 << 20),
+        gateway_body_mb=_number(env, "ATRIUM_GATEWAY_BODY_MB", 32, least=1, most=1 << 10),
+        gateway_call_seconds=_number(env, "ATRIUM_GATEWAY_CALL_SECONDS", 30, least=1, most=3600),
+        gateway_queue=_number(env, "ATRIUM_GATEWAY_QUEUE", 256, least=1, most=100_000),
         email_url=_url(env, "ATRIUM_EMAIL_URL", "smtp", "smtps", "smtp+tls"),
         email_from=_sender(env),
         oidc_url=_url(env, "ATRIUM_OIDC_URL", "https", "http").rstrip("/"),

@@ -16,12 +16,15 @@ from rest_framework.views import APIView
 from apps.accounts import audit_trail, invitations, services
 from apps.accounts.models import Invitation, Membership, PersonalToken, Site, Team, User
 from apps.accounts.policy import may_administer
+from apps.accounts.selectors import people_found
 from apps.accounts.serializers import (
     AuditSerializer,
     InvitationSerializer,
     MembershipSerializer,
     MeSerializer,
     NewTokenSerializer,
+    PersonChangeSerializer,
+    PersonSerializer,
     SentInvitationSerializer,
     SiteChangeSerializer,
     SiteSerializer,
@@ -139,6 +142,43 @@ class TeamViewSet(
             raise NotFound(_("This role was taken away already."))
         services.remove_member(found, by=cast("User", request.user))
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class PersonViewSet(
+    IdempotencyMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[User]
+):
+    """Everybody who can log in; `?q=` finds by user name. Administrators only."""
+
+    serializer_class = PersonSerializer
+    ordering = ("username", "pk")
+    lookup_value_regex = "[0-9]+"
+
+    def get_queryset(self) -> QuerySet[User]:
+        if getattr(self, "swagger_fake_view", False):
+            return User.objects.none()
+        require(may_administer(self.request.user))
+        return people_found(self.request.query_params.get("q", ""))
+
+    @extend_schema(request=PersonSerializer, responses={201: PersonSerializer})
+    def create(self, request: Request) -> Response:
+        """Add a person, who should change the password at once."""
+        require(may_administer(request.user))
+        asked = PersonSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        values = asked.validated_data
+        made = services.create_person(
+            values["username"], values["get_full_name"], values["password"], by=cast("User", request.user)
+        )
+        return Response(PersonSerializer(made).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=PersonChangeSerializer, responses=PersonSerializer)
+    def partial_update(self, request: Request, pk: str = "") -> Response:
+        """Shut a person out, or let them in again."""
+        person = self.get_object()
+        asked = PersonChangeSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        services.set_active(person, asked.validated_data["active"], by=cast("User", request.user))
+        return Response(PersonSerializer(self.get_object()).data)
 
 
 class SiteViewSet(

@@ -9,6 +9,7 @@ router = SimpleRouter()
 router.register("tokens", api.TokenViewSet, basename="api-token")
 router.register("teams", api.TeamViewSet, basename="api-team")
 router.register("invitations", api.InvitationViewSet, basename="api-invitation")
+router.register("people", api.PersonViewSet, basename="api-person")
 router.register("sites", api.SiteViewSet, basename="api-site")
 
 urlpatterns = [

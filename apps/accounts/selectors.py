@@ -28,3 +28,9 @@ def users_with(role: str, team: Team | None = None) -> QuerySet[User]:
     if team is not None:
         found = User.objects.filter(is_active=True, memberships__role=role, memberships__team=team)
     return found.distinct()
+
+
+def people_found(query: str) -> QuerySet[User]:
+    """Everybody who can log in or could once, with their roles; those with `query` in the user name, if it is given."""
+    rows = User.objects.prefetch_related("memberships__team")
+    return rows.filter(username__icontains=query.strip()) if query.strip() else rows

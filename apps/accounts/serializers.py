@@ -56,6 +56,32 @@ class TeamChangeSerializer(TeamSerializer):
         read_only_fields = ["slug", "archived_at"]
 
 
+class PersonSerializer(ModelSerializer[User]):
+    """A person as administrators see them; a new one is given a user name, a name and a first password."""
+
+    full_name = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=300, source="get_full_name"
+    )
+    active = serializers.BooleanField(source="is_active", read_only=True)
+    roles = serializers.SerializerMethodField()
+    password = serializers.CharField(write_only=True, trim_whitespace=False)
+
+    class Meta:
+        model = User
+        fields = ["id", "username", "full_name", "email", "active", "last_login", "roles", "password"]
+        read_only_fields = ["id", "email", "last_login"]
+        extra_kwargs: dict[str, Any] = {"username": {"validators": []}}
+
+    def get_roles(self, person: User) -> list[dict[str, str]]:
+        return [{"team": held.team.slug, "role": held.role} for held in person.memberships.all()]
+
+
+class PersonChangeSerializer(Serializer[Any]):
+    """Whether a person may log in."""
+
+    active = serializers.BooleanField()
+
+
 class InvitationSerializer(ModelSerializer[Invitation]):
     team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         slug_field="slug", queryset=Team.objects.all()

@@ -88,7 +88,16 @@ class VersionSerializer(ModelSerializer[Version]):
         model = Version
         fields = [
             *("id", "capability", "number", "status", "changelog", "digest", "source_digest", "size"),
-            *("framework", "runtime", "signature", "cases_count", "manifest", "report", "failure"),
+            *(
+                "framework",
+                "runtime",
+                "environment",
+                "signature",
+                "cases_count",
+                "manifest",
+                "report",
+                "failure",
+            ),
             *("dataset_version_urn", "code_digest", "training_job_urn", "job_id", "parameters"),
             *("created_by", "created_at", "packaged_at"),
         ]

@@ -18,8 +18,9 @@ from django.utils import translation
 from apps.accounts.models import User
 from apps.compute.models import Job
 from apps.compute.selectors import job_log, jobs_visible_to
+from apps.core.errors import NotFound
+from apps.core.problems import NOT_LOGGED_IN, close_code
 
-NOT_LOGGED_IN, NOT_FOUND = 4401, 4404
 LOG_EVERY_S = 0.1
 STATE_EVERY_S = 0.5
 WAITING_EVERY_S = 0.15
@@ -58,7 +59,7 @@ class LogConsumer(AsyncJsonWebsocketConsumer):
         if self.user_id is None:
             await self.close(code=NOT_LOGGED_IN)
         elif await self._look() is None:
-            await self.close(code=NOT_FOUND)
+            await self.close(code=close_code(NotFound))
         else:
             self.follower = asyncio.create_task(self._send_everything())
 
@@ -84,7 +85,7 @@ class LogConsumer(AsyncJsonWebsocketConsumer):
             if seen is None or time.monotonic() - looked >= seen.look_again_s:
                 seen, looked = await self._look(), time.monotonic()
                 if seen is None:
-                    await self.close(code=NOT_FOUND)
+                    await self.close(code=close_code(NotFound))
                     return
             if seen.series != series:
                 series, place = seen.series, None

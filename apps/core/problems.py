@@ -40,9 +40,18 @@ _TABLE: tuple[tuple[type[PortalError], Problem], ...] = (
 )
 
 
+_SOCKETS = 4000
+NOT_LOGGED_IN = _SOCKETS + 401
+
+
 def problem_of(error: PortalError) -> Problem:
     """The row of the table for an error's class."""
     return next(problem for kind, problem in _TABLE if isinstance(error, kind))
+
+
+def close_code(error: type[PortalError]) -> int:
+    """The code with which a socket is closed for an error: 4000 and its HTTP status (4401 is `NOT_LOGGED_IN`)."""
+    return _SOCKETS + next(problem for kind, problem in _TABLE if issubclass(error, kind)).status
 
 
 def body_of(error: PortalError, *, instance: str = "") -> dict[str, object]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from apps.accounts.models import User
 
+MOST_HITS = 20
+"""Of each kind of thing, where there is room for them."""
 _WORD = re.compile(r"[a-z0-9]+")
 _HAN = re.compile(r"[\u4e00-\u9fff]+")
 

@@ -10,7 +10,9 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from apps.core import search
 from apps.core.api import IdempotencyMixin
+from apps.core.search import MOST_HITS
 from apps.requests import letters, services
 from apps.requests import notifications as bells
 from apps.requests.deputies import end_deputy, name_deputy
@@ -20,6 +22,7 @@ from apps.requests.serializers import (
     CommentSerializer,
     DecideSerializer,
     DeputySerializer,
+    HitSerializer,
     NotificationSerializer,
     RequestSerializer,
 )
@@ -93,6 +96,7 @@ class NotificationViewSet(IdempotencyMixin, mixins.ListModelMixin, viewsets.Gene
 
     serializer_class = NotificationSerializer
     ordering = ("-pk",)
+    lookup_value_regex = "[0-9]+"
 
     def get_queryset(self) -> QuerySet[Notification]:
         if getattr(self, "swagger_fake_view", False):
@@ -105,6 +109,23 @@ class NotificationViewSet(IdempotencyMixin, mixins.ListModelMixin, viewsets.Gene
         """Mark all as read."""
         bells.mark_read(cast("User", request.user))
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=None, responses=NotificationSerializer)
+    @action(detail=True, methods=["post"], url_path="read")
+    def read_one(self, request: ApiRequest, pk: str = "") -> Response:
+        """Mark one as read."""
+        bells.mark_read(cast("User", request.user), self.get_object().pk)
+        return Response(NotificationSerializer(self.get_object()).data)
+
+
+class SearchView(APIView):
+    """The portal's search: what one may see that matches `?q=`, some of each kind."""
+
+    @extend_schema(responses=HitSerializer(many=True), parameters=[OpenApiParameter("q", str)])
+    def get(self, request: ApiRequest) -> Response:
+        query = request.query_params.get("q", "").strip()[:200]
+        hits = search.find(cast("User", request.user), query, limit=MOST_HITS)
+        return Response(HitSerializer(hits, many=True).data)
 
 
 class DeputyViewSet(

@@ -11,4 +11,8 @@ router.register("deputies", api.DeputyViewSet, basename="api-deputy")
 router.register("notifications", api.NotificationViewSet, basename="api-notification")
 router.register("webhooks", webhook_api.WebhookViewSet, basename="api-webhook")
 
-urlpatterns = [path("users/me/mail/", api.MailChoicesView.as_view(), name="api-me-mail"), *router.urls]
+urlpatterns = [
+    path("users/me/mail/", api.MailChoicesView.as_view(), name="api-me-mail"),
+    path("search/", api.SearchView.as_view(), name="api-search"),
+    *router.urls,
+]

@@ -7,10 +7,9 @@ from typing import Any
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
+from apps.core.problems import NOT_LOGGED_IN
 from apps.requests.notifications import group_of
 from apps.requests.selectors import unread_count
-
-NOT_LOGGED_IN = 4401
 
 
 class BellConsumer(AsyncJsonWebsocketConsumer):

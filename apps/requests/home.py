@@ -54,7 +54,7 @@ def find(request: HttpRequest) -> HttpResponse:
     """Global search: a page, or its results alone for the dropdown."""
     query = request.GET.get("q", "").strip()[:200]
     dropdown = bool(request.headers.get("HX-Request"))
-    hits = search.find(cast("User", request.user), query, limit=4 if dropdown else 20)
+    hits = search.find(cast("User", request.user), query, limit=4 if dropdown else search.MOST_HITS)
     template = "core/_search_results.html" if dropdown else "core/search.html"
     return render(request, template, {"hits": hits, "search_query": query, "dropdown": dropdown})
 

@@ -11,6 +11,15 @@ from apps.core.serializers import ModelSerializer, Serializer
 from apps.requests.models import Comment, Decision, Deputy, Notification, Request, Step
 
 
+class HitSerializer(Serializer[Any]):
+    """One thing that a search found."""
+
+    kind = serializers.CharField()
+    title = serializers.CharField()
+    summary = serializers.CharField()
+    url = serializers.CharField()
+
+
 class DecisionSerializer(ModelSerializer[Decision]):
     user: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         slug_field="username", read_only=True

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from apps.accounts.models import Team
 from apps.core.api import IdempotencyMixin
 from apps.core.errors import NotFound
-from apps.core.serializers import ModelSerializer
+from apps.core.serializers import ModelSerializer, Serializer
 from apps.requests import webhooks
 from apps.requests.models import Delivery, Webhook
 
@@ -40,6 +40,12 @@ class WebhookSerializer(ModelSerializer[Webhook]):
 
     def get_secret(self, webhook: Webhook) -> str | None:
         return cast("str | None", webhook.__dict__.get("fresh_secret"))
+
+
+class WebhookSwitchSerializer(Serializer[Any]):
+    """Whether messages are sent."""
+
+    active = serializers.BooleanField()
 
 
 class DeliverySerializer(ModelSerializer[Delivery]):
@@ -93,6 +99,15 @@ class WebhookViewSet(
         response = Response(WebhookSerializer(made).data, status=status.HTTP_201_CREATED)
         response["Cache-Control"] = "no-store"
         return response
+
+    @extend_schema(request=WebhookSwitchSerializer, responses=WebhookSerializer)
+    def partial_update(self, request: ApiRequest, pk: str = "") -> Response:
+        """Stop telling for a while, or start again."""
+        found = self.get_object()
+        asked = WebhookSwitchSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        webhooks.switch_webhook(found, on=asked.validated_data["active"], by=self._user())
+        return Response(WebhookSerializer(self.get_object()).data)
 
     @extend_schema(responses={204: None})
     def destroy(self, request: ApiRequest, pk: str = "") -> Response:

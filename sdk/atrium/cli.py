@@ -224,7 +224,7 @@ def push(given: argparse.Namespace) -> int:
         dataset_version=given.dataset,
         code_digest=given.code,
         training_job=given.job,
-        parameters=dict(entry.partition("=")[::2] for entry in given.param) or None,
+        parameters=_parameters(given.param) or None,
     )
     print(f"Uploaded {given.name} {given.version} (version {version.get('id')}, {version.get('status')}).")
     if given.wait and version.get("job_id"):
@@ -240,7 +240,7 @@ def told_file(path: str, size: int, sent: bool) -> None:
 
 def run_job(given: argparse.Namespace) -> int:
     """Submit a script or notebook."""
-    parameters = {name: _value(text) for name, _equals, text in (one.partition("=") for one in given.param)}
+    parameters = _parameters(given.param)
     resources = {"cpu": given.cpu, "memory_mb": given.memory, "gpu": given.gpu}
     asked = {
         "cell_timeout_s": given.cell_timeout,
@@ -276,7 +276,7 @@ def list_recipes(given: argparse.Namespace) -> int:
 def publish_recipe(given: argparse.Namespace) -> int:
     """Publish a folder with code."""
     facts = {"slots": given.slot, "refines": given.refines, "summary": given.summary}
-    defaults = {name: _value(text) for name, _equals, text in (one.partition("=") for one in given.param)}
+    defaults = _parameters(given.param)
     facts["parameters"] = [{"name": name, "default": value} for name, value in defaults.items()]
     made = Portal(timeout_s=600).publish_recipe(
         given.folder, given.entry, name=given.name, team=given.team, **facts
@@ -287,7 +287,7 @@ def publish_recipe(given: argparse.Namespace) -> int:
 
 def run_recipe(given: argparse.Namespace) -> int:
     """Run a recipe."""
-    params = {name: _value(text) for name, _equals, text in (one.partition("=") for one in given.param)}
+    params = _parameters(given.param)
     facts: dict[str, Any] = {"params": params, "datasets": dict(one.split("=", 1) for one in given.dataset)}
     facts |= {"base": given.base} if given.base else {}
     facts |= {"labels": given.label} if given.label else {}
@@ -336,6 +336,11 @@ def compare_dataset(given: argparse.Namespace) -> int:
     for one in found["columns"][:10]:
         print(f"{one['name']}: shift {one['shift']:.3f}")
     return 0
+
+
+def _parameters(given: Sequence[str]) -> dict[str, Any]:
+    """What `--param NAME=VALUE` says, given any number of times."""
+    return {name: _value(text) for name, _equals, text in (one.partition("=") for one in given)}
 
 
 def _value(text: str) -> Any:

@@ -264,3 +264,22 @@ def test_unknown_addresses_get_the_portals_own_page(client, ada):
 
     assert page.status_code == 404
     assert "To the start page" in page.content.decode()
+
+
+def test_people_are_added_found_and_shut_out_by_program(client, root):
+    client.force_login(root)
+    said = {"username": "newcomer", "full_name": "New Comer", "password": "a-long-one-of-this-test"}
+
+    made = client.post("/api/v1/people/", said, "application/json")
+
+    assert made.status_code == 201
+    assert (made.json()["full_name"], made.json()["active"]) == ("New Comer", True)
+    assert "password" not in made.json()
+    assert [row["username"] for row in client.get("/api/v1/people/?q=NEWC").json()["results"]] == ["newcomer"]
+    person = f"/api/v1/people/{made.json()['id']}/"
+    assert client.patch(person, {"active": False}, "application/json").json()["active"] is False
+    assert not User.objects.get(username="newcomer").is_active
+    again = client.post("/api/v1/people/", said, "application/json")
+    assert (again.status_code, "username" in again.json()["fields"]) == (422, True)
+    alone = client.patch(f"/api/v1/people/{root.pk}/", {"active": False}, "application/json")
+    assert (alone.status_code, "yourself" in alone.json()["detail"]) == (422, True)

@@ -64,7 +64,6 @@ def picture(
                 ],
                 "shadow": [],
                 "metadata": {"platform": "onnxruntime_onnx", "inputs": [], "outputs": []},
-                "payload_limit": None,
                 **changes,
             },
             "other": {"id": 8, "routes": []},

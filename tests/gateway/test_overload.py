@@ -57,6 +57,6 @@ def test_above_the_queues_bound_calls_are_refused_at_once_and_say_when_to_come_a
 
     refused = [answer for answer in answers if answer.status == 503]
     assert 12 - 4 * processes <= len(refused) <= 8
-    assert {answer.json["type"] for answer in refused} == {"urn:atrium:problem:overloaded"}
+    assert {answer.json["type"] for answer in refused} == {"urn:atrium:problem:temporary-reduced-capacity"}
     assert all(int(answer.getheader("Retry-After")) >= 1 for answer in refused)
     assert sum(record.facts["error"] == "overloaded" for record in serving.records()) == len(refused)

@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import orjson
 import pytest
 
+from apps.gateway.dataplane.service.refusals import as_problem
+from apps.gateway.dataplane.upstream import Answer
 from tests.gateway.conftest import KEY, Gateway, grant, picture
 from tests.sdk.conftest import base, running, write_package  # noqa: F401 - base is a fixture
 
@@ -59,6 +61,7 @@ def serving(base, tmp_path_factory):  # noqa: F811
         "bound": grant(scope="deployment:10"),
         "slow": grant(pool="slow", limits={"rate_per_s": 0.01, "burst": 1}),
         "few": grant(pool="few", limits={"per_day": 1}),
+        "roomy": grant(pool="roomy", limits={"per_day": 50}),
         "monthly": grant(pool="monthly", limits={"per_month": 1}),
         "one": grant(pool="one", limits={"concurrent": 1}),
     }
@@ -187,6 +190,28 @@ def test_a_bad_call_is_refused_with_the_thing_and_what_to_do(serving, what, call
 def test_a_good_call_passes_at_the_same_gateway(serving):
     assert serving.infer(GOOD).json["outputs"][0]["data"] == [0]
     assert serving.infer(**binary(16, b"\0" * 16)).status == 200
+
+
+def test_an_answer_tells_the_limits_and_what_is_left_of_them(serving):
+    first, second = (serving.infer(GOOD, key="roomy") for _time in range(2))
+
+    assert first.getheader("RateLimit-Policy") == '"day";q=50;w=86400'
+    left = [int(answer.getheader("RateLimit").split("r=")[1].split(";")[0]) for answer in (first, second)]
+    assert left == [49, 48]
+    seconds = int(first.getheader("RateLimit").split("t=")[1])
+    assert 0 < seconds <= 86400
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(400, "invalid-input"), (500, "model-error"), (503, "temporary-reduced-capacity")],
+)
+def test_what_a_runner_refuses_has_the_type_of_its_reason(status, kind):
+    answer = Answer(status, {}, b'{"error": "the queue is full"}')
+
+    told = orjson.loads(as_problem(answer, "0"))
+
+    assert (told["type"], told["error"]) == (f"urn:atrium:problem:{kind}", "the queue is full")
 
 
 @pytest.mark.parametrize(

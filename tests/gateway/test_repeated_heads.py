@@ -21,8 +21,8 @@ from tests.gateway.test_infer import raw
 class Here:
     """The data plane in this process, on a socket of its own."""
 
-    def __init__(self, folder, shot) -> None:
-        config = Config(state_dir=str(folder), calllog_dir=str(folder / "calllog"))
+    def __init__(self, folder, shot, **settings) -> None:
+        config = Config(state_dir=str(folder), calllog_dir=str(folder / "calllog"), **settings)
         config.prepare()
         calls = CallLog(config, "0-test")
         limiter = Limiter(calls.folder, None, 1)

@@ -68,6 +68,8 @@ def test_a_deep_data_folder_gets_a_short_run_folder(tmp_path):
         ("ATRIUM_WEB_URL", "http://portal.example.org/atrium"),
         ("ATRIUM_ENCRYPTION_KEY", "short"),
         ("ATRIUM_WEB_THREADS", "0"),
+        ("ATRIUM_GATEWAY_FSYNC", "always"),
+        ("ATRIUM_GATEWAY_BODY_MB", "0"),
         ("ATRIUM_RUN_DIR", "/" + "r" * 60),
         ("DATABASE_URL", "mysql://somewhere/atrium"),
         ("DATABASE_URL", "postgresql://somewhere:port/atrium"),

@@ -11,7 +11,8 @@ from channels.db import database_sync_to_async
 from django.contrib.auth.models import AnonymousUser
 from django.db import connections
 
-from apps.requests.consumers import NOT_LOGGED_IN, BellConsumer
+from apps.core.problems import NOT_LOGGED_IN
+from apps.requests.consumers import BellConsumer
 from apps.requests.notifications import mark_read, notify
 from tests.factories import make_team, make_user
 

@@ -196,6 +196,37 @@ def test_a_script_is_submitted_and_its_log_followed(portal, radio, tmp_path, mon
     assert json.loads(json.dumps(portal.wait(job["id"])))["status"] == "succeeded"
 
 
+@pytest.mark.parametrize(("status", "code"), [("succeeded", 0), ("failed", 1), ("cancelled", 1)])
+def test_a_followed_job_says_by_its_exit_code_how_it_ended(
+    portal, radio, tmp_path, monkeypatch, capsys, status, code
+):
+    from apps.compute.models import Job
+
+    script = tmp_path / "hello.py"
+    script.write_text("print('hello')\n")
+    job = atrium.submit(script, team=radio.slug)
+    log = b"hello\n"
+    monkeypatch.setattr(
+        "apps.compute.api.job_log", lambda job, offset, *rest, **named: (log[offset:], len(log))
+    )
+    Job.objects.filter(pk=job["id"]).update(status=status, reason="as it was asked")
+
+    assert main(["follow", str(job["id"])]) == code
+    said = capsys.readouterr()
+    assert said.out == "hello\n"
+    assert said.err == f"Job {job['id']} {status}. as it was asked\n"
+
+
+def test_parameters_of_a_push_are_numbers_where_they_are_some(portal, radio, tmp_path):
+    folder = atrium.save_model(predict, tmp_path / "m", signature=SIGNATURE)
+    words = ["--param", "trees=50", "--param", "depth=null", "--param", "name=forest"]
+
+    named = ["--name", "twice", "--version", "1.0.0", "--team", radio.slug]
+    assert main(["push", str(folder), *named, *words]) == 0
+
+    assert Version.objects.get().parameters == {"trees": 50, "depth": None, "name": "forest"}
+
+
 def test_data_sets_are_pushed_split_tagged_and_compared(portal, radio, tmp_path, capsys, monkeypatch):
     folder = tmp_path / "faults"
     folder.mkdir()

@@ -23,6 +23,7 @@ from apps.accounts.forms import (
 )
 from apps.accounts.models import Membership, Role, Site, Team, User
 from apps.accounts.policy import may_administer, may_archive_site, may_lead
+from apps.accounts.selectors import people_found
 from apps.core.errors import Invalid, NotFound
 from apps.core.paging import keyset
 from apps.core.policy import require
@@ -199,10 +200,8 @@ def people(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, _("The person is added. Give them a role in a team."))
             return redirect("accounts:people")
-    rows = User.objects.prefetch_related("memberships__team")
-    if query := request.GET.get("q", "").strip():
-        rows = rows.filter(username__icontains=query)
-    page = keyset(rows, ("username", "pk"), request.GET.get("cursor", ""), 50)
+    query = request.GET.get("q", "").strip()
+    page = keyset(people_found(query), ("username", "pk"), request.GET.get("cursor", ""), 50)
     return render(request, "accounts/people.html", {"page": page, "form": form, "query": query})
 
 

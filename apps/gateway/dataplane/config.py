@@ -37,8 +37,8 @@ class Config:
     segment_bytes: int = 64 << 20
     segment_seconds: float = 10.0
     payload_bytes: int = 256 << 10
-    """A request or response body above this is kept as a file, and its row has the digest, unless the plan or the
-    capability says otherwise."""
+    """A request or response body above this is kept as a file, and its row has the digest, unless the plan says
+    otherwise."""
     body_bytes: int = 32 << 20
     """A larger request is refused with 413."""
 

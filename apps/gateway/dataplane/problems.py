@@ -24,6 +24,10 @@ KINDS = {
 }
 
 
+TYPES = {"overloaded": KINDS[503]}
+"""Problem types of kinds that the log calls by another name."""
+
+
 class Refused(Exception):
     """The call ends here with this status; the message is for the caller."""
 
@@ -40,7 +44,7 @@ class Refused(Exception):
         """The problem document; `error` is what clients of the inference protocol read."""
         return orjson.dumps(
             {
-                "type": f"urn:atrium:problem:{self.kind}",
+                "type": f"urn:atrium:problem:{TYPES.get(self.kind, self.kind)}",
                 "title": HTTPStatus(self.status).phrase,
                 "status": self.status,
                 "detail": self.detail,

@@ -117,7 +117,6 @@ class Capability:
     routes: tuple[Route, ...] = ()
     shadow: tuple[Route, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
-    payload_limit: int | None = None
     salt: str = ""
     seal: dict[str, str] | None = None
     """The public half of the data key: `key` is its id, `public` is base64."""
@@ -150,7 +149,6 @@ class Capability:
             },
             shadow=tuple(_route(item) for item in raw.get("shadow") or ()),
             metadata=raw.get("metadata") or {},
-            payload_limit=raw.get("payload_limit"),
             salt=str(raw.get("salt") or name),
             seal=raw.get("seal"),
             farewell=_farewell(raw.get("deprecated"), raw.get("sunset")),

@@ -19,6 +19,8 @@ from django.utils.html import escape
 from django.utils.translation import gettext as _
 
 from apps.compute.services import workload_socket
+from apps.core.errors import NotAllowed
+from apps.core.problems import close_code
 from apps.workbench import entry, identity
 from apps.workbench.entry import Access
 from apps.workbench.live import pages, proxy
@@ -31,7 +33,7 @@ from atrium.identity import EDITOR
 COOKIE = "atrium_entry" + ("" if settings.ATRIUM.live_port == 8001 else f"_{settings.ATRIUM.live_port}")
 ENTER = "/atrium/enter"
 RECHECK_S = 10.0
-REFUSED, COME_AGAIN = 4403, 1012
+REFUSED, COME_AGAIN = close_code(NotAllowed), 1012
 """Codes with which a socket is closed: nothing is to be had here any more; connect anew."""
 _WORKSPACE = re.compile(r"w[1-9][0-9]{0,17}")
 _BY_PATH = re.compile(r"/workspaces/([1-9][0-9]{0,17})(/.*)")

@@ -16,6 +16,9 @@ from django.db import DatabaseError
 from multidict import CIMultiDict
 from yarl import URL
 
+from apps.core.errors import NotAllowed
+from apps.core.problems import close_code
+
 log = logging.getLogger(__name__)
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -290,7 +293,7 @@ async def _join(
 
 
 def _why(refused: asyncio.Future[int]) -> int:
-    return 4403 if refused.exception() else refused.result()
+    return close_code(NotAllowed) if refused.exception() else refused.result()
 
 
 def _failed_to_record(task: asyncio.Future[Any]) -> bool:

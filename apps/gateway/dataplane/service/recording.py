@@ -11,7 +11,6 @@ from apps.gateway.dataplane.service.refusals import error_of
 if TYPE_CHECKING:
     from apps.gateway.dataplane.call import Call
     from apps.gateway.dataplane.service.parts import Parts
-    from apps.gateway.dataplane.snapshot import Capability
     from apps.gateway.dataplane.upstream import Answer
 
 VALUES = b"atrium-values"
@@ -40,7 +39,7 @@ class Recorder:
             facts["request_coding"] = coding.decode("latin-1")
         if call.deployment.sensitive:
             request, body = self._seal(call, facts, request, body)
-        limit = self._limit(call, call.capability)
+        limit = self._limit(call)
         if len(request) > limit or len(body) > limit:
             facts["limit"] = limit
         self._calls.append(facts, request, body)
@@ -52,14 +51,13 @@ class Recorder:
             return False
         if VALUES in answer.headers or BINARY_LENGTH in answer.headers:
             return False
-        limit = self._limit(call, aim.capability)
+        limit = self._limit(call)
         return len(call.request.body) <= limit and len(answer.body) <= limit
 
-    def _limit(self, call: Call, capability: Capability) -> int:
-        """Bodies above this are kept as files: what the plan says, else the capability, else the gateway."""
+    def _limit(self, call: Call) -> int:
+        """Bodies above this are kept as files: what the plan says, else the gateway."""
         of_plan = call.grant.limits.payload_bytes if call.grant else None
-        limit = capability.payload_limit if of_plan is None else of_plan
-        return self._config.payload_bytes if limit is None else limit
+        return self._config.payload_bytes if of_plan is None else of_plan
 
     def _seal(self, call: Call, facts: dict[str, Any], request: bytes, answer: bytes) -> tuple[bytes, bytes]:
         """Both bodies without what the signature calls sensitive. A body that cannot be read is not kept, nor one

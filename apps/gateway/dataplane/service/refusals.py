@@ -73,7 +73,7 @@ def as_problem(answer: Answer, request_id: str) -> bytes:
     if not isinstance(said, dict) or not isinstance(said.get("error"), str):
         text = answer.body[:500].decode("utf-8", "replace")
         said = {"error": f"The model answered {answer.status}: {text}"}
-    kind = "model-error" if answer.status >= 500 else "invalid-input"
+    kind = {"model": "model-error", "input": "invalid-input"}.get(error_of(answer.status), "overloaded")
     problem = Refused(answer.status, said["error"], kind=kind).body(request_id)
     return orjson.dumps({**orjson.loads(problem), **said})
 

@@ -32,6 +32,11 @@ class Command(BaseCommand):
             live_url=f"http://{here.bind}:{here.live_port}",
             token=here.gateway_token,
             valkey_url=here.redis_url,
+            fsync_each_call=here.gateway_fsync,
+            payload_bytes=here.gateway_payload_kb << 10,
+            body_bytes=here.gateway_body_mb << 20,
+            call_seconds=float(here.gateway_call_seconds),
+            in_flight_per_replica=here.gateway_queue,
         )
         environment = {**os.environ, "ATRIUM_GATEWAY": orjson.dumps(asdict(config)).decode()}
         words = [sys.executable, "-m", "apps.gateway.dataplane"]
