@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.catalog.models import Capability, Version
 from apps.instances.models import Deployment
 from apps.requests import webhooks
-from apps.store.models import Subscription
+from apps.store.models import Plan, Subscription, Succession
 
 EVENTS = {
     "subscription.granted": _("A subscription is granted"),
@@ -19,6 +19,7 @@ EVENTS = {
     "subscription.suspended": _("A subscription is suspended"),
     "subscription.resumed": _("A subscription is resumed"),
     "subscription.ended": _("A subscription has ended"),
+    "plan.withdrawn": _("A plan is withdrawn, or another one takes its place"),
     "version.live": _("A version starts to answer"),
     "capability.deprecated": _("A capability is deprecated"),
 }
@@ -46,6 +47,36 @@ def tell_of_subscription(pk: int, what: str, moment: str = "") -> None:
     }
     teams = {found.team_id, found.capability.team_id}
     webhooks.emit(teams, f"subscription.{what}", f"subscription.{what}:{pk}:{moment}", data)
+
+
+def tell_of_withdrawal(plan_id: int) -> None:
+    """Tell the webhooks of all who hold a withdrawn plan, once for each time that its successor is named."""
+    plan = Plan.objects.select_related("succession__successor", "capability").get(pk=plan_id)
+    named: Succession | None = getattr(plan, "succession", None)
+    data: dict[str, Any] = {
+        "capability": plan.capability.slug,
+        "plan": plan.name,
+        "limits": plan.limits,
+        "successor": _successor(named) if named else None,
+    }
+    moment = named.named_at.isoformat() if named else ""
+    held = Subscription.objects.filter(plan=plan, status__in=Subscription.HELD)
+    for pk, team in held.order_by("pk").values_list("pk", "team").iterator(500):
+        key = f"plan.withdrawn:{pk}:{plan.pk}:{moment}"
+        webhooks.emit({team}, "plan.withdrawn", key, data | {"subscription": pk})
+
+
+def _successor(named: Succession) -> dict[str, Any]:
+    """The plan in place of another: its limits, whether they are less of anything, and when subscribers are moved."""
+    plan = named.successor
+    return {
+        "id": plan.pk,
+        "plan": plan.name,
+        "limits": plan.limits,
+        "stricter": named.stricter,
+        "needs_approval": named.asks_more,
+        "moves_on": named.moves_on.isoformat() if named.moves_on else None,
+    }
 
 
 def _teams_of(capability: Capability) -> set[int]:

@@ -66,6 +66,17 @@ class KeyForm(forms.Form):
         return OVERLAP if hours is None else timedelta(hours=hours)
 
 
+class SuccessorForm(forms.Form):
+    """Which plan takes the place of another, and on which day subscribers are moved."""
+
+    successor = forms.ModelChoiceField(Plan.objects.none(), required=False)
+    moves_on = forms.DateField(required=False)
+
+    def __init__(self, *args: Any, plans: QuerySet[Plan], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["successor"].queryset = plans  # type: ignore[attr-defined]
+
+
 class TrustedTeamsForm(forms.Form):
     """Which teams subscribe without asking."""
 

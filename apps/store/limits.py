@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from math import inf
 from typing import Any
 
 MOST = 1_000_000_000
@@ -33,6 +34,25 @@ class Limits:
     def to_json(self) -> dict[str, float]:
         """As a plan and a grant keep them: only what is limited."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @property
+    def room(self) -> dict[str, float]:
+        """How much a caller has of each, infinity where there is no limit.
+
+        A rate without a burst fills a bucket of its own size, as in the data plane. What the log keeps of a body
+        (`payload_bytes`) is nothing that a caller has.
+        """
+        burst = self.burst
+        if burst is None and self.rate_per_s is not None:
+            burst = max(1, int(self.rate_per_s))
+        held: dict[str, float | None] = {
+            "per_day": self.per_day,
+            "per_month": self.per_month,
+            "rate_per_s": self.rate_per_s,
+            "burst": burst,
+            "concurrent": self.concurrent,
+        }
+        return {name: inf if value is None else value for name, value in held.items()}
 
 
 def parse_limits(document: Mapping[str, Any]) -> Limits:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.core.lifecycle import Lifecycle
 from apps.core.telling import sentence
 from apps.store.limits import Limits, parse_limits
+from apps.store.succession import Difference, asks_more, differences, is_stricter
 from atrium.package import DEFAULT_TOLERANCE
 
 
@@ -89,6 +90,40 @@ class Plan(models.Model):
         return parse_limits(self.limits)
 
 
+class Succession(models.Model):
+    """Which plan takes the place of a withdrawn one, and on which day its subscribers are moved there, if on any."""
+
+    plan = models.OneToOneField(Plan, on_delete=models.PROTECT, related_name="succession")
+    successor = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+")
+    moves_on = models.DateField(null=True)
+    named_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    named_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("succession of a plan")
+        verbose_name_plural = _("successions of plans")
+
+    @property
+    def stands(self) -> bool:
+        """Whether the successor is still on offer."""
+        return self.successor.status == Plan.Status.PUBLISHED
+
+    @property
+    def differences(self) -> list[Difference]:
+        """What changes for a subscriber, in the reader's language."""
+        return differences(self.plan, self.successor)
+
+    @property
+    def stricter(self) -> bool:
+        """Whether a subscriber gets less of anything."""
+        return is_stricter(self.plan, self.successor)
+
+    @property
+    def asks_more(self) -> bool:
+        """Whether a subscriber has to ask for it."""
+        return asks_more(self.plan, self.successor)
+
+
 class Subscription(models.Model):
     """A team uses a capability under a plan. Its keys are grants of the gateway that share one quota."""
 
@@ -101,6 +136,7 @@ class Subscription(models.Model):
         CANCELLED = "cancelled", _("Cancelled")
 
     OPEN = (Status.PENDING, Status.GRANTED, Status.SUSPENDED)
+    HELD = (Status.GRANTED, Status.SUSPENDED)
 
     lifecycle = Lifecycle(
         pending={"granted", "rejected", "cancelled"},

@@ -35,6 +35,7 @@ from apps.store.models import (
     Standing,
     Subscription,
     SubscriptionKey,
+    Succession,
     TrustedTeam,
 )
 from apps.store.policy import PROVIDERS, SUBSCRIBERS, may_offer, may_see_subscription, may_take_bundle
@@ -61,7 +62,14 @@ def plans_visible_to(user: User) -> QuerySet[Plan]:
     """Published plans of what a person sees in the store, and all plans of what their teams provide."""
     seen = Q(status=Plan.Status.PUBLISHED, capability__in=listed_capabilities(user).order_by())
     seen |= Q(capability__team__in=teams_of(user, *PROVIDERS))
-    return Plan.objects.filter(seen).select_related("capability__team")
+    return Plan.objects.filter(seen).select_related("capability__team", "succession", "created_by")
+
+
+def plans_of(capability: Capability) -> QuerySet[Plan]:
+    """All plans of a capability, the newest first, with its successor and `held`, how many hold it: for the owner."""
+    held = Count("subscriptions", filter=Q(subscriptions__status__in=Subscription.HELD))
+    found = Plan.objects.filter(capability=capability).annotate(held=held)
+    return found.select_related("succession__successor").order_by("-pk")
 
 
 def get_plan(pk: int, *, user: User) -> Plan:
@@ -75,7 +83,7 @@ def get_plan(pk: int, *, user: User) -> Plan:
 def subscriptions_visible_to(user: User | AnonymousUser) -> QuerySet[Subscription]:
     """Those of a person's teams, and those of what their teams provide. An administrator: all."""
     found = Subscription.objects.select_related(
-        "plan", "capability__team", "team__site", "requested_by", "ticket"
+        "plan__succession", "capability__team", "team__site", "requested_by", "ticket"
     )
     if is_platform_admin(user):
         return found
@@ -86,7 +94,7 @@ def get_subscription(pk: int, *, user: User) -> Subscription:
     """A subscription by its key. Raises NotFound for what the person may not know of."""
     subscription = (
         Subscription.objects.select_related(
-            "plan", "capability__team", "team__site", "requested_by", "ticket"
+            "plan__succession__successor", "capability__team", "team__site", "requested_by", "ticket"
         )
         .filter(pk=pk)
         .first()
@@ -116,6 +124,12 @@ def keys_of(subscription: Subscription) -> QuerySet[SubscriptionKey]:
 def open_change(subscription: Subscription) -> Change | None:
     """What was asked for this subscription and is not decided yet."""
     return subscription.changes.filter(ended_at=None).select_related("plan", "asked_by").first()
+
+
+def succession_of(subscription: Subscription) -> Succession | None:
+    """Which plan takes the place of a subscription's; None when its own is on offer, or the other no longer is."""
+    named: Succession | None = getattr(subscription.plan, "succession", None)
+    return named if named is not None and named.stands else None
 
 
 def plans_to_change_to(subscription: Subscription) -> list[Plan]:

@@ -27,14 +27,33 @@ class PlanSerializer(ModelSerializer[Plan]):
         slug_field="slug", queryset=Capability.objects.select_related("team")
     )
     created_by = _slug("username")
+    successor = serializers.IntegerField(source="succession.successor_id", default=None, read_only=True)
+    moves_on = serializers.DateField(source="succession.moves_on", default=None, read_only=True)
 
     class Meta:
         model = Plan
         fields = [
             "id", "capability", "name", "description", "limits", "approval", "valid_days", "trial", "reuse", "device",
-            "status", "created_by", "created_at",
+            "status", "successor", "moves_on", "created_by", "created_at",
         ]  # fmt: skip
         read_only_fields = ["id", "status", "created_at"]
+
+
+class SuccessorSerializer(Serializer[None]):
+    """Which plan takes the place of a withdrawn one, and on which day its subscribers are moved, if on any."""
+
+    successor: serializers.PrimaryKeyRelatedField[Any] = serializers.PrimaryKeyRelatedField(
+        queryset=Plan.objects.all()
+    )
+    moves_on = serializers.DateField(required=False, allow_null=True, default=None)
+
+
+class WithdrawSerializer(SuccessorSerializer):
+    """Perhaps with the plan that takes its place."""
+
+    successor: serializers.PrimaryKeyRelatedField[Any] = serializers.PrimaryKeyRelatedField(
+        queryset=Plan.objects.all(), required=False, allow_null=True, default=None
+    )
 
 
 class SubscriptionSerializer(ModelSerializer[Subscription]):
@@ -42,12 +61,14 @@ class SubscriptionSerializer(ModelSerializer[Subscription]):
     plan_name = serializers.CharField(source="plan.name", read_only=True)
     team = _slug()
     requested_by = _slug("username")
+    successor = serializers.IntegerField(source="plan.succession.successor_id", default=None, read_only=True)
+    moves_on = serializers.DateField(source="plan.succession.moves_on", default=None, read_only=True)
 
     class Meta:
         model = Subscription
         fields = [
-            "id", "capability", "plan", "plan_name", "team", "requested_by", "use_case", "status", "status_reason",
-            "ticket", "created_at", "granted_at", "expires_at", "ended_at",
+            "id", "capability", "plan", "plan_name", "successor", "moves_on", "team", "requested_by", "use_case",
+            "status", "status_reason", "ticket", "created_at", "granted_at", "expires_at", "ended_at",
         ]  # fmt: skip
         read_only_fields = fields
 

@@ -30,6 +30,12 @@ def tell_of_ends() -> None:
     services.tell_of_ends()
 
 
+@background.every(60, "store.move_subscribers")
+def move_subscribers() -> None:
+    """Move the subscribers of withdrawn plans to the plans in their place, when the day has come."""
+    services.move_due()
+
+
 @background.every(60, "store.refresh_standings")
 def refresh_standings() -> None:
     """Compute what the store sorts and badges by, for what has none yet and what was computed longest ago."""
@@ -73,6 +79,11 @@ def _published(key: str, facts: dict[str, Any]) -> None:
     services.tell_of_publication(int(key))
 
 
+def _plan_withdrawn(key: str, facts: dict[str, Any]) -> None:
+    services.tell_of_withdrawal(int(key))
+    announcing.tell_of_withdrawal(int(key))
+
+
 def _job_finished(key: str, facts: dict[str, Any]) -> None:
     services.end_batch(int(key))
 
@@ -90,6 +101,7 @@ HANDLERS = (
     ("catalog.capability_deprecated", _deprecated),
     ("catalog.version_packaged", _version_changed),
     ("catalog.version_retired", _version_changed),
+    ("store.plan_withdrawn", _plan_withdrawn),
     ("instances.weights_changed", _weights_changed),
     ("instances.deployment_ready", _deployment_changed),
     ("instances.deployment_stopping", _deployment_changed),

@@ -6,7 +6,7 @@ import pytest
 
 from apps.catalog.models import Capability
 from apps.store import adapters, api_urls, services, urls
-from apps.store.models import Demand, Plan, Review, Subscription
+from apps.store.models import Demand, Plan, Review, Subscription, Succession
 from tests.access import PEOPLE, Row, differences, uncovered
 from tests.factories import (
     make_capability,
@@ -66,6 +66,8 @@ TABLE = [
     Row("GET", f"{S}plans/", PROVIDER),
     Row("POST", f"{S}plans/trusted/", (302, 302, 403, 302, 403, 302)),
     Row("POST", f"{S}plans/{{draft}}/publish/", (302, 302, 403, 409, 403, 409)),
+    Row("POST", f"{S}plans/{{old}}/successor/", (302, 302, 403, 302, 403, 302), {"successor": "{plan}"}),
+    Row("POST", f"{S}plans/{{old}}/move/", (302, 302, 403, 302, 403, 302)),
     Row("GET", T, BUILDERS),
     Row("POST", f"{T}save/", (302, 422, 422, 422, 403, 422)),
     Row("POST", f"{T}run/", BUILDERS),
@@ -124,6 +126,8 @@ TABLE = [
     Row("GET", A + "plans/{draft_too}/", (401, 200, 404, 200, 404, 200)),
     Row("POST", A + "plans/{draft_too}/publish/", (401, 200, 403, 409, 403, 409)),
     Row("POST", A + "plans/{draft_too}/withdraw/", (401, 200, 404, 409, 404, 409)),
+    Row("POST", A + "plans/{old}/successor/", (401, 200, 404, 200, 404, 200), {"successor": "{plan}"}),
+    Row("POST", A + "plans/{old}/move/", (401, 200, 404, 200, 404, 200)),
     Row("GET", f"{A}subscriptions/", API_EVERYBODY),
     Row(
         "POST", f"{A}subscriptions/", (401, 403, 403, 403, 201, 201), {"plan": "{plan}", "team": "transport"}
@@ -164,6 +168,7 @@ def names(radio, transport, ada, cy, monkeypatch):
     subscription = services.subscribe(plan, transport, by=cy, use_case="a test")
     keys = [services.issue_key(subscription, by=cy, label=f"key {n}")[0].pk for n in range(2)]
     drafts = [services.create_plan(digits, f"draft {n}", by=ada, limits={"per_day": 1}).pk for n in range(2)]
+    old = services.withdraw_plan(make_plan(digits, ada, "old"), by=ada)
     tested = make_ready_deployment(make_packaged_version(digits, ada, "9.0.0"), ada, kind="test")
     tensor = {"name": "x", "datatype": "FP32", "shape": [1], "data": [1]}
     cases = [services.save_case(digits, name=n, inputs=[tensor], expected=[], by=ada).pk for n in "ab"]
@@ -174,6 +179,7 @@ def names(radio, transport, ada, cy, monkeypatch):
         "case_too": cases[1],
         "fresh": Fresh(),
         "plan": plan.pk,
+        "old": old.pk,
         "draft": drafts[0],
         "draft_too": drafts[1],
         "subscription": subscription.pk,
@@ -197,11 +203,13 @@ def test_a_refusal_changes_nothing(names, client, bo, cy):
         client.post(f"{S}retire/", {"quiet_days": 7})
         client.post(S + "plans/{draft}/publish/".format(**names))
         client.post(SUB.format(**names) + "suspend/", {"comment": "not ours to stop"})
+        client.post(S + "plans/{old}/successor/".format(**names), {"successor": names["plan"]})
 
     assert Review.objects.get().answer == ""
     assert Plan.objects.get(pk=names["draft"]).status == "draft"
     assert Capability.objects.get(slug="digits").status == "published"
     assert Subscription.objects.get().status == "granted"
+    assert not Succession.objects.exists()
 
 
 def test_the_table_names_every_address():

@@ -23,6 +23,8 @@ from apps.store.serializers import (
     RotateSerializer,
     SubscribeSerializer,
     SubscriptionSerializer,
+    SuccessorSerializer,
+    WithdrawSerializer,
 )
 
 if TYPE_CHECKING:
@@ -73,12 +75,33 @@ class PlanViewSet(
         plan = services.publish_plan(self.get_object(), by=cast("User", request.user))
         return Response(PlanSerializer(plan).data)
 
-    @extend_schema(request=None, responses=PlanSerializer)
+    @extend_schema(request=WithdrawSerializer, responses=PlanSerializer)
     @action(detail=True, methods=["post"])
     def withdraw(self, request: Request, pk: str = "") -> Response:
-        """Take it off the store."""
-        plan = services.withdraw_plan(self.get_object(), by=cast("User", request.user))
-        return Response(PlanSerializer(plan).data)
+        """Take it off the store; with a `successor` its subscribers are told of that, see `successor/`."""
+        asked = WithdrawSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        services.withdraw_plan(self.get_object(), by=cast("User", request.user), **asked.validated_data)
+        return self.retrieve(request)
+
+    @extend_schema(request=SuccessorSerializer, responses=PlanSerializer)
+    @action(detail=True, methods=["post"])
+    def successor(self, request: Request, pk: str = "") -> Response:
+        """Say which plan takes the place of a withdrawn one; its subscribers are told what changes.
+
+        They are moved there on `moves_on`, at least 14 days ahead, with their keys; without a day each may move.
+        """
+        asked = SuccessorSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        services.name_successor(self.get_object(), by=cast("User", request.user), **asked.validated_data)
+        return self.retrieve(request)
+
+    @extend_schema(request=None, responses=PlanSerializer)
+    @action(detail=True, methods=["post"])
+    def move(self, request: Request, pk: str = "") -> Response:
+        """Have all subscribers of a withdrawn plan moved within a minute, to a successor that gives no less."""
+        services.move_subscribers(self.get_object(), by=cast("User", request.user))
+        return self.retrieve(request)
 
 
 class SubscriptionViewSet(

@@ -45,7 +45,6 @@ from apps.store.services.plans import (
     grants_at_once,
     publish_plan,
     set_trusted_teams,
-    withdraw_plan,
 )
 from apps.store.services.retirement import retire_capability
 from apps.store.services.reviews import answer_review, remove_review, write_review
@@ -60,6 +59,13 @@ from apps.store.services.subscriptions import (
     resume_subscription,
     subscribe,
     suspend_subscription,
+)
+from apps.store.services.succession import (
+    move_due,
+    move_subscribers,
+    name_successor,
+    tell_of_withdrawal,
+    withdraw_plan,
 )
 from apps.store.services.trial import (
     MOST_SIDES,
@@ -109,6 +115,9 @@ __all__ = [
     "grants_at_once",
     "in_short",
     "issue_key",
+    "move_due",
+    "move_subscribers",
+    "name_successor",
     "post_demand",
     "publish_plan",
     "reject_requested",
@@ -135,6 +144,7 @@ __all__ = [
     "tell_of_ends",
     "tell_of_publication",
     "tell_of_versions",
+    "tell_of_withdrawal",
     "test_grant",
     "trial_grant",
     "trial_limits",

@@ -18,11 +18,12 @@ from apps.core.errors import Conflict, Invalid
 from apps.core.policy import require
 from apps.gateway import services as gateway
 from apps.requests import services as requests
-from apps.store.models import Change, Plan, Subscription
+from apps.store.models import Change, Plan, Subscription, Succession
 from apps.store.policy import SUBSCRIBERS, may_subscribe, may_use_keys
 from apps.store.services.following import told_before
 from apps.store.services.plans import grants_at_once, rule_of
 from apps.store.services.subscriptions import require_on_offer
+from apps.store.succession import asks_more
 
 if TYPE_CHECKING:
     from apps.requests.models import Request
@@ -54,6 +55,7 @@ def renew_subscription(subscription: Subscription, *, by: User, reason: str = ""
 def change_plan(subscription: Subscription, plan: Plan, *, by: User, reason: str = "") -> Change:
     """Ask to move a subscription, with its keys, to another plan of the same capability.
 
+    Nobody decides where the plan says so, the team is trusted, or it succeeds the present one and gives no more.
     Raises Invalid for a plan of something else, Conflict while another change is asked for.
     """
     require(may_use_keys(by, subscription))
@@ -93,7 +95,7 @@ def _ask(subscription: Subscription, plan: Plan, *, by: User, reason: str) -> Ch
     except IntegrityError as error:
         raise Conflict(_("A change of this subscription is waiting for a decision already.")) from error
     audit.record("store.change.asked", change, by=by, plan=plan.name, subscription=subscription.pk)
-    if grants_at_once(plan, subscription.team):
+    if grants_at_once(plan, subscription.team) or _succeeds(plan, subscription.plan):
         _apply(change, by=by)
         return change
     words = _("renew") if plan.pk == subscription.plan_id else _("change to %(plan)s") % {"plan": plan.name}
@@ -112,6 +114,12 @@ def _ask(subscription: Subscription, plan: Plan, *, by: User, reason: str) -> Ch
     return change
 
 
+def _succeeds(plan: Plan, present: Plan) -> bool:
+    """Whether the provider named a plan in place of the present one, and whoever has that has to ask nobody."""
+    named = Succession.objects.filter(plan=present, successor=plan).exists()
+    return named and not asks_more(present, plan)
+
+
 def _apply(change: Change, *, by: User | None) -> None:
     """Move the end or the plan; all keys of the pool follow within seconds."""
     subscription = (
@@ -119,19 +127,26 @@ def _apply(change: Change, *, by: User | None) -> None:
     )
     _require_granted(subscription)
     _require_free(subscription, change.plan)
-    before, after = subscription.expires_at, _new_end(subscription, change.plan)
-    renewed = change.plan_id == subscription.plan_id
-    if not renewed:
+    if change.plan_id != subscription.plan_id:
         require_on_offer(change.plan)
-    subscription.plan, subscription.expires_at = change.plan, after
+    change.done, change.ended_at = True, timezone.now()
+    change.save(update_fields=["done", "ended_at"])
+    put_in_force(change, subscription, until=_new_end(subscription, change.plan), by=by)
+
+
+def put_in_force(
+    change: Change, subscription: Subscription, *, until: datetime | None, by: User | None
+) -> None:
+    """Write a change that is done into its locked subscription; all keys of the pool follow within seconds."""
+    assert change.ended_at is not None
+    before, renewed = subscription.expires_at, change.plan_id == subscription.plan_id
+    subscription.plan, subscription.expires_at = change.plan, until
     subscription.save(update_fields=["plan", "expires_at"])
     if not renewed:
         gateway.change_limits(subscription.pool, change.plan.limits, by=by)
-    if before != after:
-        gateway.change_expiry(subscription.pool, before, after, by=by)
-    change.done, change.ended_at = True, timezone.now()
-    change.save(update_fields=["done", "ended_at"])
-    audit.record("store.change.done", change, by=by, plan=change.plan.name, until=after)
+    if before != until:
+        gateway.change_expiry(subscription.pool, before, until, by=by)
+    audit.record("store.change.done", change, by=by, plan=change.plan.name, until=until)
     events.publish(
         "store.subscription_changed", subscription.pk, renewed=renewed, at=change.ended_at.isoformat()
     )

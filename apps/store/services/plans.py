@@ -97,14 +97,6 @@ def publish_plan(plan: Plan, *, by: User) -> Plan:
 
 
 @transaction.atomic
-def withdraw_plan(plan: Plan, *, by: User) -> Plan:
-    """Take a plan off the store. Existing subscriptions keep it."""
-    require(may_offer(by, plan.capability))
-    Plan.lifecycle.move(plan, Plan.Status.WITHDRAWN, by=by)
-    return plan
-
-
-@transaction.atomic
 def set_trusted_teams(capability: Capability, teams: Iterable[Team], *, by: User) -> None:
     """Say which teams subscribe without asking. What they have already stays as it is."""
     require(may_offer(by, capability))

@@ -153,7 +153,7 @@ def suspend_subscription(subscription: Subscription, *, by: User, reason: str) -
     )
     for key in live_keys(subscription):
         gateway.suspend_grant(key.grant, by=by)
-    _tell_team(
+    tell_team(
         subscription,
         lambda: _("%(name)s was suspended for %(team)s") % _named(subscription),
         body=reason.strip(),
@@ -169,7 +169,7 @@ def resume_subscription(subscription: Subscription, *, by: User) -> None:
     Subscription.lifecycle.move(subscription, Subscription.Status.GRANTED, by=by, status_reason="")
     for key in live_keys(subscription):
         gateway.resume_grant(key.grant, by=by)
-    _tell_team(
+    tell_team(
         subscription,
         lambda: _("%(name)s: the subscription of %(team)s works again") % _named(subscription),
         by=by,
@@ -211,7 +211,7 @@ def _named(subscription: Subscription) -> dict[str, object]:
     return {"name": subscription.capability.name, "team": subscription.team}
 
 
-def _tell_team(
+def tell_team(
     subscription: Subscription,
     title: Callable[[], str],
     *,
@@ -227,14 +227,14 @@ def _tell_team(
 
 def _tell_of_end(subscription: Subscription, status: str, reason: str, by: User | None) -> None:
     if status == Subscription.Status.EXPIRED:
-        _tell_team(
+        tell_team(
             subscription,
             lambda: _("%(name)s: the subscription of %(team)s has expired") % _named(subscription),
             body=lambda: _("Its keys are refused from now on. Subscribe again to go on."),
             by=by,
         )
         return
-    _tell_team(
+    tell_team(
         subscription,
         lambda: _("%(name)s: the subscription of %(team)s was ended") % _named(subscription),
         body=reason,

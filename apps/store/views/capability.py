@@ -22,7 +22,7 @@ from apps.core.errors import Invalid, NotFound
 from apps.core.policy import require
 from apps.store import panels, selectors, services, snippets, usage_report
 from apps.store.checklist import checklist_of
-from apps.store.forms import PlanForm, TrustedTeamsForm
+from apps.store.forms import PlanForm, SuccessorForm, TrustedTeamsForm
 from apps.store.models import Plan, Subscription
 from apps.store.openapi import operations
 from apps.store.origins import origins_of
@@ -30,6 +30,7 @@ from apps.store.policy import may_offer, may_see_usage, may_try
 from apps.store.reusing import reuses
 from apps.store.search import similar_to
 from apps.store.standing import badges_shown
+from apps.store.succession import earliest_day
 
 _CALLERS = 25
 _SHOWN = ("signed", "evaluated", "available", "fresh")
@@ -230,7 +231,9 @@ def plans(request: HttpRequest, slug: str) -> HttpResponse:
         else:
             messages.success(request, _("The plan is drafted. Publish it to offer it."))
             return redirect("store:plans", slug)
-    found = Plan.objects.filter(capability=context["capability"]).order_by("-pk")
+    found = selectors.plans_of(context["capability"])
+    context["offered"] = list(selectors.plans_on_offer(context["capability"]))
+    context["earliest"] = earliest_day()
     standing = context["standing"]
     items = checklist_of(context["capability"], selectors.version_to_show(context["capability"]), standing)
     context |= {"items": items, "lacking": sum(not item.done for item in items)}
@@ -254,12 +257,35 @@ def trust_teams(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 @login_required
 def move_plan(request: HttpRequest, slug: str, pk: int, verb: str) -> HttpResponse:
-    """Publish or withdraw a plan."""
+    """Publish or withdraw a plan, say which one takes its place, move its subscribers there."""
     user = cast("User", request.user)
     capability = get_capability(slug, user=user)
     plan = Plan.objects.select_related("capability__team").filter(capability=capability, pk=pk).first()
-    verbs = {"publish": services.publish_plan, "withdraw": services.withdraw_plan}
-    if plan is None or verb not in verbs:
+    if plan is None or verb not in ("publish", "withdraw", "successor", "move"):
         raise NotFound(_("There is no such plan."))
-    verbs[verb](plan, by=user)
+    if verb == "publish":
+        services.publish_plan(plan, by=user)
+    elif verb == "withdraw":
+        services.withdraw_plan(plan, by=user, **_successor_in(request, capability))
+    elif verb == "successor":
+        _name_successor(request, plan)
+    else:
+        services.move_subscribers(plan, by=user)
+        messages.success(request, _("They are moved within a minute, and told what changes."))
     return redirect("store:plans", slug)
+
+
+def _successor_in(request: HttpRequest, capability: Capability) -> dict[str, Any]:
+    """The plan and the day that a form names; either may be None."""
+    form = SuccessorForm(request.POST, plans=selectors.plans_on_offer(capability))
+    if not form.is_valid():
+        raise Invalid(" ".join(str(text) for texts in form.errors.values() for text in texts))
+    return form.cleaned_data
+
+
+def _name_successor(request: HttpRequest, plan: Plan) -> None:
+    asked = _successor_in(request, plan.capability)
+    if asked["successor"] is None:
+        raise Invalid(_("Choose the plan that takes its place."), fields={"successor": _("is empty")})
+    services.name_successor(plan, by=cast("User", request.user), **asked)
+    messages.success(request, _("Its subscribers are told what changes."))
