@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from apps.accounts.models import Role
-from apps.accounts.selectors import users_with
 from apps.catalog.cards import missing_sections
 from apps.catalog.models import Capability
 from apps.store.models import Plan
+from apps.store.selectors import contacts_of
 from apps.store.standing import licence_of
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def checklist_of(capability: Capability, version: Version | None, standing: Stan
     plans = reverse("store:plans", args=[capability.slug])
     badges = set(standing.badges) if standing else set()
     offered = Plan.objects.filter(capability=capability, status=Plan.Status.PUBLISHED, trial=False).exists()
-    reachable = users_with(Role.DEVELOPER, capability.team).exclude(email="").exists()
+    reachable = bool(contacts_of(capability))
     unsaid = missing_sections(capability.card)
     found = [
         ("summary", _("A summary and a domain"), bool(capability.summary and capability.domain),
@@ -53,7 +52,8 @@ def checklist_of(capability: Capability, version: Version | None, standing: Stan
         ("example", _("Inputs that explain themselves"), _explains(version),
          _("Give inputs a title, a range or an example in the signature."), detail),
         ("contact", _("Somebody to ask"), reachable,
-         _("A developer of the team needs an e-mail address."), reverse("accounts:profile")),
+         _("A developer of the team, or its owner, needs an e-mail address; readers see it."),
+         reverse("accounts:profile")),
         ("plan", _("A plan"), offered, _("Nobody can subscribe without one."), plans),
         ("evaluated", _("A passed evaluation"), "evaluated" in badges,
          _("The report becomes the Quality tab."), reverse("evaluation:list")),

@@ -10,9 +10,9 @@ from django.db.models import Count, Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from apps.accounts.models import Team
+from apps.accounts.models import Role, Team
 from apps.accounts.policy import is_platform_admin
-from apps.accounts.selectors import teams_of
+from apps.accounts.selectors import teams_of, users_with
 from apps.catalog.models import Capability, Version
 from apps.catalog.policy import may_build
 from apps.catalog.selectors import listed_capabilities
@@ -49,6 +49,15 @@ if TYPE_CHECKING:
 
 _LARGEST_CASES = 4_000_000
 _MOST_CASES = 12
+_MOST_CONTACTS = 3
+
+
+def contacts_of(capability: Capability) -> list[User]:
+    """Whom a reader of a capability can write to: the team's owner and its developers with an address, a few."""
+    owner = capability.team.owner
+    developers = users_with(Role.DEVELOPER, capability.team).exclude(email="").order_by("last_name", "pk")
+    found = [owner] if owner and owner.is_active and owner.email else []
+    return [*found, *(user for user in developers[:_MOST_CONTACTS] if user != owner)][:_MOST_CONTACTS]
 
 
 def plans_on_offer(capability: Capability) -> QuerySet[Plan]:

@@ -13,6 +13,7 @@ from apps.catalog.models import Capability
 from apps.core.serializers import ModelSerializer, NamedField, Serializer
 from apps.store.batches import state_of
 from apps.store.models import Batch, Plan, Review, SiteCopy, Standing, Subscription, SubscriptionKey
+from apps.store.selectors import contacts_of
 from apps.store.services import LONGEST_OVERLAP, OVERLAP
 
 HOUR = timedelta(hours=1)
@@ -204,6 +205,22 @@ class ListingSerializer(ModelSerializer[Capability]):
     def _standing(self) -> StandingSerializer:
         """One for a whole list: working out its fields takes longer than filling them."""
         return StandingSerializer()
+
+
+class ListedSerializer(ListingSerializer):
+    """One capability, with whom to write to about it."""
+
+    contacts = serializers.SerializerMethodField()
+
+    class Meta(ListingSerializer.Meta):
+        fields = [*ListingSerializer.Meta.fields, "contacts"]
+        read_only_fields = fields
+
+    def get_contacts(self, capability: Capability) -> list[dict[str, str]]:
+        return [
+            {"name": user.get_full_name() or user.get_username(), "email": user.email}
+            for user in contacts_of(capability)
+        ]
 
 
 class ReviewSerializer(ModelSerializer[Review]):

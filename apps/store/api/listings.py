@@ -31,6 +31,7 @@ from apps.store.serializers import (
     BatchSerializer,
     CopySerializer,
     FollowSerializer,
+    ListedSerializer,
     ListingSerializer,
     NewReviewSerializer,
     RetireSerializer,
@@ -78,6 +79,11 @@ class ListingViewSet(
 
     def _user(self) -> User:
         return cast("User", self.request.user)
+
+    @extend_schema(responses=ListedSerializer)
+    def retrieve(self, request: Request, *args: object, **kwargs: object) -> Response:
+        """One capability, with whom to write to about it."""
+        return Response(ListedSerializer(self.get_object()).data)
 
     @extend_schema(parameters=_SEARCH)
     def list(self, request: Request, *args: object, **kwargs: object) -> Response:

@@ -68,6 +68,7 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
         "plans": _offers(capability, context["own"]),
         "version": context["answering"] or selectors.version_to_show(capability),
         "panels": panels.panels_of(request, capability),
+        "contacts": selectors.contacts_of(capability),
         "similar": similar_to(capability, user),
         "reuses": reuses(user, capability, context["answering"]),
         "copies": selectors.open_copies(user, capability),
