@@ -57,9 +57,9 @@ def wait_for(told, timeout_s: float = 180):
 def test_an_uploaded_folder_is_packaged_and_answers_its_team_alone(ready, new_page, capability, folder):
     page, api = new_page("dev", locale="en-GB"), ready.api("dev")
     page.goto(f"/catalog/{capability}/upload/")
-    page.get_by_label("Version").fill("1.0.0")
+    page.get_by_label("Version", exact=True).fill("1.0.0")
     page.locator("[data-folder]").set_input_files(folder)
-    expect(page.locator("[data-chosen]")).to_contain_text("3 files chosen")
+    expect(page.locator("p[data-chosen]")).to_contain_text("3 files chosen")
     page.get_by_role("button", name="Upload and package").click()
     page.wait_for_url(f"**/catalog/{capability}/versions/1.0.0/")
 
@@ -91,6 +91,7 @@ def test_an_uploaded_folder_is_packaged_and_answers_its_team_alone(ready, new_pa
         stranger = ready.api("consumer")
         assert stranger.post(f"/api/v1/deployments/{deployment}/key/").status_code == 404
         unsigned = ready.api("ops").put(f"/api/v1/traffic/{capability}/", json={"weights": {deployment: 100}})
-        assert unsigned.status_code == 403, unsigned.text
+        assert unsigned.status_code == 409
+        assert "is a test deployment" in unsigned.json()["detail"]
     finally:
         api.post(f"/api/v1/deployments/{deployment}/stop/")
