@@ -201,3 +201,46 @@ class QueueForm(forms.Form):
         field = self.fields["assignees"]
         assert isinstance(field, forms.ModelMultipleChoiceField)
         field.queryset = User.objects.filter(memberships__team=project.team).distinct().order_by("username")
+
+
+class RetrainingRuleForm(forms.Form):
+    """When a capability is trained anew, and what becomes of the result."""
+
+    project = forms.ModelChoiceField(
+        label=_("Measured by"), queryset=Project.objects.none(), empty_label=None,
+        help_text=_("Its random controls say how right production is, and its accepted labels are what is learnt."),
+    )  # fmt: skip
+    least_quality = forms.FloatField(
+        label=_("Least accuracy in production"), min_value=0.01, max_value=0.999, initial=0.9,
+        help_text=_("0.9, say. Poor is what lies below it with its whole interval; one that spans it decides nothing."),
+    )  # fmt: skip
+    days = forms.IntegerField(
+        label=_("Over the last days"), min_value=1, max_value=365, initial=14,
+        help_text=_("Only calls of these days count, and only those that the version in production answered."),
+    )  # fmt: skip
+    least_labels = forms.IntegerField(
+        label=_("New labels at least"), min_value=1, max_value=1_000_000, initial=50,
+        help_text=_("Accepted labels that no training has seen. With fewer, another training would teach little."),
+    )  # fmt: skip
+    cool_down_h = forms.IntegerField(
+        label=_("Hours between two retrainings"), min_value=1, max_value=8760, initial=24,
+        help_text=_("Counted from the last one, also where it failed or a person began it."),
+    )  # fmt: skip
+    opens_release = forms.BooleanField(
+        label=_("Open the release of a retrained version that is better"), required=False, initial=True,
+        help_text=_("Once its report passes and it is surely better than production. It is signed as any other."),
+    )  # fmt: skip
+    active = forms.BooleanField(
+        label=_("Active"), required=False, initial=True,
+        help_text=_("It looks once a minute, and acts in the name of whoever saved it last."),
+    )  # fmt: skip
+
+    def __init__(self, capability: Capability, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["project"]
+        assert isinstance(field, forms.ModelChoiceField)
+        field.queryset = Project.objects.filter(capability=capability).order_by("-pk")
+
+    def clean_project(self) -> int:
+        project: Project = self.cleaned_data["project"]
+        return project.pk

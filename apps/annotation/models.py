@@ -459,3 +459,77 @@ class Retraining(models.Model):
     def why(self) -> str:
         """Why it failed, in the reader's language."""
         return sentence(self.reason, self.told)
+
+
+class RetrainingRule(models.Model):
+    """When a capability is trained anew, and whether the result's release is opened (`deciding`).
+
+    `project` measures how right production is and collects the new labels. The rule acts in the name of `written_by`.
+    """
+
+    capability = models.OneToOneField("catalog.Capability", on_delete=models.PROTECT, related_name="+")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    least_quality = models.FloatField(_("least accuracy in production"), default=0.9)
+    days = models.PositiveSmallIntegerField(_("over the last days"), default=14)
+    least_labels = models.PositiveIntegerField(_("new labels at least"), default=50)
+    cool_down_h = models.PositiveSmallIntegerField(_("hours between two retrainings"), default=24)
+    opens_release = models.BooleanField(_("open the release of a better version"), default=True)
+    active = models.BooleanField(_("active"), default=True)
+    tried_at = models.DateTimeField(null=True, help_text="It was about to retrain then.")
+    written_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    written_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("retraining rule")
+        verbose_name_plural = _("retraining rules")
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(least_quality__gt=0, least_quality__lt=1), name="least_quality_is_a_share"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.capability)
+
+
+class RetrainingDecision(models.Model):
+    """What a rule decided, why, and on which figures. That nothing is done is a row only where the outcome changed."""
+
+    class What(models.TextChoices):
+        RETRAIN = "retrain", _("Retrained")
+        RELEASE = "release", _("Release opened")
+        NOTHING = "nothing", _("Nothing done")
+
+    class Code(models.TextChoices):
+        POOR = "poor", _("Quality is poor")
+        HOLDS = "holds", _("Quality holds")
+        UNDECIDED = "undecided", _("Undecided")
+        UNKNOWN = "unknown", _("Quality is unknown")
+        UNDER_WAY = "under_way", _("Under way")
+        COOLING = "cooling", _("Cooling down")
+        FEW_LABELS = "few_labels", _("Too few new labels")
+        REFUSED = "refused", _("Refused")
+        BETTER = "better", _("Better than production")
+        NOT_PASSED = "not_passed", _("Gates not passed")
+        NOT_BETTER = "not_better", _("Not better than production")
+        NOT_OPENED = "not_opened", _("Release refused")
+
+    rule = models.ForeignKey(RetrainingRule, on_delete=models.CASCADE, related_name="decisions")
+    what = models.CharField(_("decision"), max_length=8, choices=What.choices)
+    code = models.CharField(max_length=12, choices=Code.choices)
+    reason = models.TextField()
+    told = models.JSONField(default=dict, editable=False, help_text="What its reason is made of.")
+    figures = models.JSONField(default=dict)
+    retraining = models.ForeignKey(Retraining, null=True, on_delete=models.PROTECT, related_name="+")
+    release = models.ForeignKey("releases.Release", null=True, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("retraining decision")
+        verbose_name_plural = _("retraining decisions")
+        indexes = [models.Index(fields=["rule", "-id"], name="retraining_decisions")]
+
+    @property
+    def why(self) -> str:
+        """Its reasons, in the reader's language."""
+        return sentence(self.reason, self.told)

@@ -13,8 +13,10 @@ from apps.core.policy import Verdict, deny
 
 if TYPE_CHECKING:
     from apps.accounts.models import Team, User
+    from apps.catalog.models import Capability
 
 MEMBERS = (Role.ANNOTATOR, Role.DEVELOPER, Role.QA)
+RULE_READERS = (Role.DEVELOPER, Role.QA, Role.OPERATOR)
 
 
 def may_create_project(actor: User, team: Team) -> Verdict:
@@ -46,3 +48,13 @@ def may_review(actor: User, task: Task) -> Verdict:
     if may and task.status == Task.Status.OPEN:
         return deny(_("Nobody has finished labelling this task yet."))
     return may
+
+
+def may_write_retraining_rule(actor: User, capability: Capability) -> Verdict:
+    """The team's developers: whoever may retrain by hand."""
+    return may_act_as(actor, capability.team, Role.DEVELOPER)
+
+
+def may_see_retraining_rule(actor: User, capability: Capability) -> Verdict:
+    """The team's developers, QA and operators."""
+    return may_act_as(actor, capability.team, *RULE_READERS)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import IntegrityError, transaction
 
 from apps.annotation.models import Retraining
-from apps.catalog.models import Version
+from apps.catalog.models import Capability, Version
 from apps.catalog.policy import may_add_version
 from apps.catalog.services import create_version, package_version
 from apps.compute.models import Job
@@ -28,7 +28,6 @@ from apps.evaluation.services import start_evaluation
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
-    from apps.catalog.models import Capability
     from apps.datasets.models import DatasetVersion
 
 log = logging.getLogger(__name__)
@@ -65,6 +64,7 @@ def _training_job(version: Version) -> Job:
 def retrain(capability: Capability, dataset_version: DatasetVersion, *, by: User) -> Retraining:
     """Run the recorded training again on a data set version. Raises NotAllowed, Conflict when it was done already."""
     require(may_add_version(by, capability))
+    one_at_a_time(capability)
     origin = origin_of(capability)
     recorded = _training_job(origin)
     job = submit_job(
@@ -94,6 +94,11 @@ def retrain(capability: Capability, dataset_version: DatasetVersion, *, by: User
         }) from error  # fmt: skip
     audit.record("annotation.retraining.started", retraining, by=by, origin=origin.number)
     return retraining
+
+
+def one_at_a_time(capability: Capability) -> None:
+    """Hold the capability until the transaction ends, so that whoever begins a retraining sees those begun before."""
+    Capability.objects.select_for_update(no_key=True).only("pk").get(pk=capability.pk)
 
 
 def _content(sha256: str) -> bytes:

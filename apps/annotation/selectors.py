@@ -32,8 +32,18 @@ from apps.annotation.agreement import Agreement, agreement, by_label, by_pair, l
 from apps.annotation.candidates import CONTROLS
 from apps.annotation.estimate import Estimate, accuracy, share
 from apps.annotation.label_types import Setting, type_named
-from apps.annotation.models import Annotation, Draw, Golden, Project, PullRule, Tally, Task
-from apps.annotation.policy import MEMBERS, may_manage
+from apps.annotation.models import (
+    Annotation,
+    Draw,
+    Golden,
+    Project,
+    PullRule,
+    RetrainingDecision,
+    RetrainingRule,
+    Tally,
+    Task,
+)
+from apps.annotation.policy import MEMBERS, RULE_READERS, may_manage
 from apps.annotation.reliability import reliability
 from apps.annotation.sequential import Decision, decide
 from apps.core.errors import NotFound
@@ -308,6 +318,19 @@ def decision_of(project: Project) -> Decision | None:
         [weight for _right, weight in found],
         project.gate,
         1 / (least or 1),
+    )
+
+
+def retraining_rules_visible_to(user: User) -> QuerySet[RetrainingRule]:
+    """The rules of the person's teams, with what lists and pages show."""
+    rows = RetrainingRule.objects.filter(capability__team__in=teams_of(user, *RULE_READERS))
+    return rows.select_related("capability__team", "project__dataset", "written_by")
+
+
+def decisions_by(rule: RetrainingRule) -> QuerySet[RetrainingDecision]:
+    """What a rule decided, with what a list shows; order them by `-pk`."""
+    return RetrainingDecision.objects.filter(rule=rule).select_related(
+        "retraining__dataset_version__dataset", "retraining__version", "release__version"
     )
 
 

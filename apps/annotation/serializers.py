@@ -10,7 +10,17 @@ from rest_framework import serializers
 from apps.accounts.models import User
 from apps.annotation.formats import FORMATS
 from apps.annotation.label_types import TYPES
-from apps.annotation.models import Annotation, Decision, Project, PullRule, Retraining, Task, Transfer
+from apps.annotation.models import (
+    Annotation,
+    Decision,
+    Project,
+    PullRule,
+    Retraining,
+    RetrainingDecision,
+    RetrainingRule,
+    Task,
+    Transfer,
+)
 from apps.annotation.selectors import as_told
 from apps.catalog.models import Capability
 from apps.core.serializers import ModelSerializer, NamedField, Serializer
@@ -298,6 +308,39 @@ class RetrainingSerializer(ModelSerializer[Retraining]):
     class Meta:
         model = Retraining
         fields = ["id", "status", "reason", "dataset_version", "version", "job", "run", "started_at"]
+
+
+class RetrainingRuleSerializer(ModelSerializer[RetrainingRule]):
+    """When a capability is trained anew; `project` is the number of the annotation project that measures it."""
+
+    capability: Any = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    project = serializers.IntegerField(source="project_id", min_value=1, max_value=2**62)
+    least_quality = serializers.FloatField(default=0.9)
+    days = serializers.IntegerField(default=14, min_value=1, max_value=365)
+    least_labels = serializers.IntegerField(default=50, min_value=1, max_value=1_000_000)
+    cool_down_h = serializers.IntegerField(default=24, min_value=1, max_value=8760)
+    opens_release = serializers.BooleanField(default=True)
+    active = serializers.BooleanField(default=True)
+    written_by: Any = serializers.SlugRelatedField(slug_field="username", read_only=True)
+
+    class Meta:
+        model = RetrainingRule
+        fields = [
+            "capability", "project", "least_quality", "days", "least_labels", "cool_down_h", "opens_release",
+            "active", "written_by", "written_at",
+        ]  # fmt: skip
+        read_only_fields = ["written_at"]
+
+
+class RetrainingDecisionSerializer(ModelSerializer[RetrainingDecision]):
+    """What a rule decided; `code` says why in a word, `reason` in the reader's language, `figures` in numbers."""
+
+    reason = serializers.CharField(source="why", read_only=True)
+    figures = serializers.DictField(read_only=True)
+
+    class Meta:
+        model = RetrainingDecision
+        fields = ["id", "what", "code", "reason", "figures", "retraining", "release", "at"]
 
 
 class IntervalSerializer(Serializer[Any]):

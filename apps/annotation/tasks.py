@@ -1,6 +1,6 @@
 """What annotation does in the background."""
 
-from apps.annotation import announcing, golden, pulling, queue, retraining, selectors, transfers
+from apps.annotation import announcing, deciding, golden, pulling, queue, retraining, selectors, transfers
 from apps.core import background
 
 
@@ -14,6 +14,12 @@ def pull_due() -> None:
 def proceed_retrainings() -> None:
     """Take up retrainings whose event was lost."""
     retraining.proceed_all()
+
+
+@background.every(60, "annotation.decide_retrainings")
+def decide_retrainings() -> None:
+    """Let the rules say what is trained anew and what is released."""
+    deciding.decide_all()
 
 
 @background.every(20, "annotation.fold_tallies")

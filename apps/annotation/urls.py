@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.annotation.views import labelling, projects
+from apps.annotation.views import labelling, projects, retraining_rule
 
 app_name = "annotation"
 urlpatterns = [
@@ -34,5 +34,6 @@ urlpatterns = [
     path("annotation/<int:pk>/accept/", projects.accept, name="accept"),
     path("annotation/<int:pk>/export/", projects.export, name="export"),
     path("annotation/<int:pk>/retrain/", projects.retrain, name="retrain"),
+    path("annotation/retraining/<slug:slug>/", retraining_rule.rule_of, name="retraining-rule"),
     path("annotation/tasks/<int:task_pk>/", labelling.review, name="review"),
 ]

@@ -20,6 +20,8 @@ MANAGERS = (302, 200, 200, 403, 404, 200)
 API_MANAGERS = (401, 200, 200, 403, 404, 200)
 RULE = {"kind": "random", "share": 0.5, "quota": 5}
 
+WRITTEN = {"project": "{project}", "least_quality": "0.9", "days": 14, "least_labels": 50, "cool_down_h": 24}
+
 # visitor, developer, qa, annotator, outsider, admin.
 TABLE = [
     Row("GET", "/annotation/", EVERYBODY),
@@ -53,6 +55,12 @@ TABLE = [
     Row("POST", f"{P}accept/", (302, 302, 302, 403, 404, 302)),
     Row("POST", f"{P}export/", (302, 409, 409, 403, 404, 409)),
     Row("POST", f"{P}retrain/", (302, 409, 403, 403, 404, 409)),
+    Row("GET", "/annotation/retraining/digits/", (302, 200, 200, 404, 404, 200)),
+    Row("POST", "/annotation/retraining/digits/", (302, 302, 403, 404, 404, 302), WRITTEN),
+    Row("GET", f"{A}retraining-rules/", API_EVERYBODY),
+    Row("PUT", f"{A}retraining-rules/digits/", (401, 200, 403, 404, 404, 200), {"project": "{project}"}),
+    Row("GET", f"{A}retraining-rules/digits/", (401, 200, 200, 404, 404, 200)),
+    Row("GET", f"{A}retraining-rules/digits/decisions/", (401, 200, 200, 404, 404, 200)),
     Row("GET", "/annotation/tasks/{task}/", MEMBERS),
     Row("POST", "/annotation/tasks/{task}/", (302, 403, 403, 403, 404, 403)),
     Row("GET", f"{A}annotation-projects/", API_EVERYBODY),
