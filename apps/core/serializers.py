@@ -53,3 +53,27 @@ class NamedField(serializers.SlugRelatedField[Any]):
         "does_not_exist": gettext_lazy("There is none called “{value}”."),
         "invalid": gettext_lazy("Give its name as text."),
     }
+
+
+class ThingSerializer(Serializer[Any]):
+    """A thing in the lineage; `url` is its page, and empty where the reader may not open it or there is none."""
+
+    urn = serializers.CharField()
+    kind = serializers.CharField(allow_blank=True)
+    label = serializers.CharField()  # type: ignore[assignment]
+    url = serializers.CharField(allow_blank=True)
+
+
+class LinkSerializer(Serializer[Any]):
+    """An edge of the lineage: what the source is to the target, in the reader's language."""
+
+    source = ThingSerializer()  # type: ignore[assignment]
+    kind = serializers.CharField()
+    target = ThingSerializer()
+
+
+class LineageSerializer(Serializer[Any]):
+    """Where something came from, and what was made of it; see `naming.lineage_of`."""
+
+    upstream = LinkSerializer(many=True)
+    downstream = LinkSerializer(many=True)

@@ -12,31 +12,36 @@ from rest_framework import generics, mixins, parsers, status, viewsets
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.core import archives, objects
+from apps.core import archives, naming, objects
 from apps.core.api import IdempotencyMixin
 from apps.core.errors import Invalid
 from apps.core.policy import require
+from apps.core.serializers import LineageSerializer
 from apps.datasets import services
 from apps.datasets.models import Dataset, DatasetVersion, Tag
-from apps.datasets.policy import may_add_version, may_split
+from apps.datasets.policy import may_add_version, may_edit, may_split
 from apps.datasets.selectors import (
+    MOST_PREVIEWED,
     datasets_visible_to,
     get_dataset,
     get_split,
     get_version,
     open_file,
+    preview_table,
     tags_of,
     version_called,
     versions_of,
 )
 from apps.datasets.serializers import (
     ComparisonSerializer,
+    DatasetChangeSerializer,
     DatasetSerializer,
     DatasetVersionSerializer,
     NewDatasetVersionSerializer,
     NewSplitSerializer,
     NewTagSerializer,
     SplitSerializer,
+    TablePreviewSerializer,
     TagSerializer,
 )
 
@@ -68,6 +73,16 @@ class DatasetViewSet(
         values = dict(asked.validated_data)
         dataset = services.create_dataset(values.pop("slug"), by=cast("User", request.user), **values)
         return Response(DatasetSerializer(dataset).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=DatasetChangeSerializer, responses=DatasetSerializer)
+    def partial_update(self, request: Request, slug: str = "") -> Response:
+        """Change its name, its description, or who sees it."""
+        dataset = self.get_object()
+        require(may_edit(request.user, dataset))
+        asked = DatasetChangeSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        changed = services.edit_dataset(dataset, by=cast("User", request.user), **asked.validated_data)
+        return Response(DatasetSerializer(changed).data)
 
 
 class DatasetVersionsView(IdempotencyMixin, generics.ListAPIView[DatasetVersion]):
@@ -133,6 +148,33 @@ class DatasetFileView(APIView):
             filename=path.rsplit("/", 1)[-1],
             content_type="application/octet-stream",
         )
+
+
+class PreviewView(APIView):
+    """The first rows of a version's tables."""
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("rows", int, description=f"From 1 to {MOST_PREVIEWED}; 20 when left out.")
+        ],
+        responses={200: TablePreviewSerializer},
+    )
+    def get(self, request: Request, slug: str, number: int) -> Response:
+        version = get_version(get_dataset(slug, user=request.user), number)
+        asked = request.query_params.get("rows", "20")
+        if not (asked.isdecimal() and len(asked) < 9 and 1 <= int(asked) <= MOST_PREVIEWED):
+            message = _("rows must be a whole number from 1 to %(most)d.") % {"most": MOST_PREVIEWED}
+            raise Invalid(message, fields={"rows": message})
+        return Response(TablePreviewSerializer(preview_table(version, rows=int(asked))).data)
+
+
+class LineageView(APIView):
+    """What a version was made from, and what was made from it, nearest first, at most 50 edges each."""
+
+    @extend_schema(responses={200: LineageSerializer})
+    def get(self, request: Request, slug: str, number: int) -> Response:
+        version = get_version(get_dataset(slug, user=request.user), number)
+        return Response(LineageSerializer(naming.lineage_of(version, request.user)).data)
 
 
 class SplitView(IdempotencyMixin, APIView):

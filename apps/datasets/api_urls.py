@@ -21,6 +21,16 @@ urlpatterns = [
         name="api-dataset-file",
     ),
     path(
+        "datasets/<slug:slug>/versions/<int:number>/preview/",
+        api.PreviewView.as_view(),
+        name="api-dataset-preview",
+    ),
+    path(
+        "datasets/<slug:slug>/versions/<int:number>/lineage/",
+        api.LineageView.as_view(),
+        name="api-dataset-lineage",
+    ),
+    path(
         "datasets/<slug:slug>/versions/<int:number>/split/", api.SplitView.as_view(), name="api-dataset-split"
     ),
     path(

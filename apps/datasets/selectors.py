@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import json
+import math
 from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
     from apps.accounts.models import User
+
+
+MOST_PREVIEWED = 100
+MOST_PREVIEWED_COLUMNS = 200
+LONGEST_CELL = 1000
 
 
 def datasets_visible_to(user: User | AnonymousUser) -> QuerySet[Dataset]:
@@ -158,6 +164,25 @@ def preview(version: DatasetVersion, *, rows: int = 20) -> list[dict[str, Any]]:
 def preview_columns(rows: list[dict[str, Any]]) -> list[str]:
     """The columns of a preview in the order in which they appear."""
     return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def preview_table(version: DatasetVersion, *, rows: int) -> dict[str, Any]:
+    """The first rows for programs: {"columns": names, "rows": [[cell, …], …]}.
+
+    Numbers and truth values stay what they are, where a table says so itself; what is long is cut.
+    """
+    found = preview(version, rows=rows)
+    names = preview_columns(found)[:MOST_PREVIEWED_COLUMNS]
+    return {"columns": names, "rows": [[_cell(row.get(name)) for name in names] for row in found]}
+
+
+def _cell(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}…"
 
 
 _PICTURES = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif"}

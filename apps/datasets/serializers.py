@@ -23,6 +23,21 @@ class DatasetSerializer(ModelSerializer[Dataset]):
         extra_kwargs: dict[str, Any] = {"slug": {"validators": []}}
 
 
+class DatasetChangeSerializer(Serializer[Any]):
+    """What may be changed later; what is left out stays."""
+
+    name = serializers.CharField(required=False, max_length=100)
+    description = serializers.CharField(required=False, allow_blank=True)
+    visibility = serializers.ChoiceField(choices=Dataset.Visibility.choices, required=False)
+
+
+class TablePreviewSerializer(Serializer[Any]):
+    """Rows of all tables one after the other, each with a cell for every column."""
+
+    columns = serializers.ListField(child=serializers.CharField())
+    rows = serializers.ListField(child=serializers.ListField(child=serializers.JSONField()))
+
+
 class DatasetVersionSerializer(ModelSerializer[DatasetVersion]):
     dataset: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         slug_field="slug", read_only=True

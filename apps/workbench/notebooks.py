@@ -46,6 +46,13 @@ class Cell:
     outputs: list[Output] = field(default_factory=list)
 
 
+def check_size(data: bytes) -> bytes:
+    """The notebook, unless it is too large to be read here. Raises Invalid."""
+    if len(data) > LARGEST:
+        raise Invalid(_("The notebook is larger than 32 MB. Open it in JupyterLab."))
+    return data
+
+
 def cells_of(data: bytes) -> list[Cell]:
     """The cells of a notebook in nbformat 4. Raises Invalid when it is none."""
     try:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from apps.workbench.models import Workspace
 
 FOLDER = "workspace"
+RESOURCES = {"cpu": 1.0, "memory_mb": 2048}
+"""What a file is given that asks for nothing."""
 
 
 def run_file(
@@ -35,8 +37,7 @@ def run_file(
     *,
     by: User,
     params: Mapping[str, Any] | None = None,
-    cpu: float = 1.0,
-    memory_mb: int = 2048,
+    resources: Mapping[str, Any] | None = None,
     timeout_s: float = 3600,
     labels: Sequence[str] | None = None,
     cell_timeout_s: float | None = None,
@@ -68,7 +69,7 @@ def run_file(
         environment=workspace.environment,
         inputs={f"{FOLDER}/{name}": sha256 for name, sha256 in inputs.items()},
         params=params,
-        resources={"cpu": cpu, "memory_mb": memory_mb},
+        resources={**RESOURCES, **(resources or {})},
         timeout_s=timeout_s,
         max_attempts=max_attempts,
         priority=priority,

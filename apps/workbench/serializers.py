@@ -136,6 +136,49 @@ class NotebookOfCallsSerializer(Serializer[dict[str, Any]]):
     calls = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=MOST_ROWS)
 
 
+class RunFileSerializer(Serializer[dict[str, Any]]):
+    """A notebook or script of a workspace; all files of it are copied as they are now."""
+
+    path = serializers.CharField(
+        max_length=1000, help_text="From the workspace's top: train.py, lib/model.ipynb"
+    )
+    params = serializers.DictField(
+        default=dict, help_text="A notebook's variables; atrium.params() of a script."
+    )
+    resources = serializers.DictField(
+        default=dict, help_text="cpu, memory_mb, gpu, disk_mb, tmp_mb; else 1 core and 2048 MB."
+    )
+    labels = LabelsField(
+        required=False,
+        help_text="Only a node that has all of these labels takes it; left out: the workspace's.",
+    )
+    timeout_s = serializers.FloatField(min_value=0.1, default=3600)
+    cell_timeout_s = serializers.FloatField(
+        required=False,
+        min_value=0,
+        help_text="End a notebook's cell that gave no output and used no processor for so long; 0: never, "
+        "left out: two hours.",
+    )
+    max_attempts = serializers.IntegerField(min_value=1, max_value=10, default=1)
+    priority = serializers.IntegerField(min_value=1, max_value=9, default=5, help_text="1 is first.")
+
+
+class SaveEnvironmentSerializer(Serializer[dict[str, Any]]):
+    """The name of the environment that a workspace's packages become."""
+
+    name = serializers.SlugField(max_length=40)
+
+
+class NotebookSerializer(Serializer[Any]):
+    """A notebook of a workspace; a deleted one has no size, and its snapshots."""
+
+    path = serializers.CharField()
+    size = serializers.IntegerField(allow_null=True)
+    deleted = serializers.BooleanField()
+    snapshots = serializers.IntegerField(help_text="How many of it are kept.")
+    taken_at = serializers.DateTimeField(allow_null=True, help_text="When the newest snapshot was taken.")
+
+
 class PlacedSerializer(Serializer[dict[str, Any]]):
     """Where a notebook was put."""
 

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -133,6 +134,8 @@ def _superfluous(rows: Iterable[NotebookSnapshot], now: datetime) -> set[int]:
 def snapshots_of(workspace: Workspace, path: str = "") -> QuerySet[NotebookSnapshot]:
     """The snapshots of a workspace, or of one of its notebooks, newest first."""
     rows = NotebookSnapshot.objects.filter(workspace=workspace).order_by("-pk")
+    if "\0" in path:  # no file is called so, and the database takes no such text
+        return rows.none()
     return rows.filter(path=path) if path else rows
 
 
@@ -141,6 +144,32 @@ def summary_of(workspace: Workspace) -> dict[str, dict[str, object]]:
     rows = NotebookSnapshot.objects.filter(workspace=workspace).values("path").order_by("path")
     told = rows.annotate(snapshots=Count("pk"), newest=Max("taken_at"))[:500]
     return {row["path"]: {"snapshots": row["snapshots"], "taken_at": row["newest"]} for row in told}
+
+
+def notebooks_of(workspace: Workspace) -> list[dict[str, object]]:
+    """The notebooks of a workspace as {path, size, deleted, snapshots, taken_at (of the newest)}; those that were
+    deleted, of which only snapshots are left, come last."""
+    told = summary_of(workspace)
+    there = {file.path: file.size for file in files.notebooks(home_of(workspace))}
+    never: dict[str, object] = {"snapshots": 0, "taken_at": None}
+    rows = [
+        {"path": path, "size": size, "deleted": False, **told.get(path, never)}
+        for path, size in there.items()
+    ]
+    gone = sorted(told.keys() - there.keys())
+    return rows + [{"path": path, "size": None, "deleted": True, **told[path]} for path in gone]
+
+
+def notebook_now(workspace: Workspace, path: str) -> bytes | None:
+    """A notebook as it stands in the workspace; None where there is none, or it is hidden. One that is larger than
+    `notebooks.LARGEST` is cut behind its first byte too many."""
+    if not path.endswith(".ipynb") or any(part.startswith(".") for part in PurePosixPath(path).parts):
+        return None
+    try:
+        with files.opened(home_of(workspace), path) as handle:
+            return handle.read(notebooks.LARGEST + 1)
+    except (OSError, ValueError):  # gone, a link, or no name of a file
+        return None
 
 
 def get_snapshot(workspace: Workspace, pk: int) -> NotebookSnapshot:

@@ -44,10 +44,24 @@ TABLE = [
     Row(
         "POST", f"{A}workspaces/{{workspace}}/snapshots/{{snapshot}}/restore/", (401, 204, 404, 404, 404, 403)
     ),
+    Row("GET", f"{A}workspaces/{{workspace}}/notebooks/", API_TEAM),
+    Row("GET", f"{A}workspaces/{{workspace}}/notebooks/first.ipynb/", (401, 404, 404, 404, 404, 404)),
     Row("GET", f"{W}settings/", TEAM),
     Row("POST", f"{W}settings/", (302, 200, 404, 404, 404, 403)),
     Row("GET", f"{W}run/", (302, 200, 404, 404, 404, 403)),
     Row("POST", f"{W}environment/", (302, 422, 404, 404, 404, 422)),
+    Row(
+        "POST",
+        f"{A}workspaces/{{workspace}}/run/",
+        (401, 422, 404, 404, 404, 403),
+        {"path": "no-such-file.py"},
+    ),
+    Row(
+        "POST",
+        f"{A}workspaces/{{workspace}}/environment/",
+        (401, 422, 404, 404, 404, 403),
+        {"name": "nothing-installed"},
+    ),
     Row("POST", f"{W}clone/", (302, 302, 404, 404, 404, 302), {"name": "copy"}),
     Row("POST", f"{W}enter/", (302, 409, 404, 404, 404, 409)),
     Row("POST", f"{W}start/", OWNER),

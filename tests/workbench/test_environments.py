@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from apps.compute.models import Job
 from apps.compute.services import attempts, egress, submit_script
 from apps.core.errors import Invalid, NotAllowed
 from apps.workbench import install_log, packages, services
+from apps.workbench.launch import home_of
 from apps.workbench.models import Environment, Workspace
 from tests.factories import make_user
 
@@ -147,6 +149,23 @@ def test_what_pip_installed_in_a_workspace_is_found_but_not_through_links(tmp_pa
     assert packages.installed_in(other) == []
     with pytest.raises(Invalid):
         packages.save_environment(workspace, "nothing", home=other, by=ada)
+
+
+def test_a_program_saves_what_was_installed_in_its_workspace(client, ada, dan, radio, settings, tmp_path):
+    settings.ATRIUM = replace(settings.ATRIUM, data_dir=tmp_path)
+    workspace = services.create_workspace("signals", team=radio, by=ada)
+    site = home_of(workspace) / ".local" / "lib" / "python3.11" / "site-packages"
+    (site / "inflection-0.5.1.dist-info").mkdir(parents=True)
+    url, as_json = f"/api/v1/workspaces/{workspace.pk}/environment/", {"content_type": "application/json"}
+    client.force_login(ada)
+
+    made = client.post(url, {"name": "saved"}, **as_json)
+
+    assert (made.status_code, made.json()["requirements"]) == (201, "inflection==0.5.1"), made.content
+    assert Environment.objects.get(pk=made.json()["id"]).workspace == workspace
+    assert client.post(url, {"name": "saved"}, **as_json).status_code == 422  # taken
+    client.force_login(dan)
+    assert client.post(url, {"name": "mine"}, **as_json).status_code == 403
 
 
 def test_the_pages_and_the_api_are_for_the_team(client, ada, radio, transport):

@@ -1,12 +1,14 @@
 """A notebook is read in the portal without a server, and nothing in it acts at the portal's origin."""
 
 import json
+import os
 import shutil
 
 import pytest
+from django.utils import timezone
 
 from apps.core.errors import Invalid
-from apps.workbench import notebooks, services
+from apps.workbench import notebooks, services, snapshots
 from apps.workbench.launch import folder_of, home_of, lay_out
 from tests.factories import make_user
 
@@ -77,6 +79,43 @@ def test_the_team_reads_it_and_outsiders_do_not(client, home, dan, transport):
     assert client.get(f"{here}welcome.ipynb").status_code == 404
 
 
+def test_programs_list_and_read_them_with_those_that_were_deleted(client, home, dan):
+    workspace, files = home
+    (files / "sub").mkdir()
+    (files / "sub" / "own.ipynb").write_bytes(notebook_of(code("x = 1")))
+    moment = timezone.now().timestamp() - 60
+    os.utime(files / "sub" / "own.ipynb", (moment, moment))
+    snapshots.snapshot_workspace(workspace)
+    client.force_login(dan)
+    here = f"/api/v1/workspaces/{workspace.pk}/notebooks/"
+    rows = {row["path"]: row for row in client.get(here).json()}
+    assert set(rows) == {"welcome.ipynb", "sub/own.ipynb"}
+    assert (rows["sub/own.ipynb"]["snapshots"], rows["sub/own.ipynb"]["deleted"]) == (1, False)
+    assert json.loads(client.get(f"{here}sub/own.ipynb/").content)["cells"][0]["source"] == "x = 1"
+
+    (files / "sub" / "own.ipynb").unlink()
+    gone = client.get(here).json()[-1]
+    assert (gone["path"], gone["size"], gone["deleted"], gone["snapshots"]) == (
+        "sub/own.ipynb",
+        None,
+        True,
+        1,
+    )
+    assert client.get(f"{here}sub/own.ipynb/").status_code == 404
+
+
+def test_what_is_hidden_or_no_notebook_is_not_given_to_readers(client, home, dan):
+    workspace, files = home
+    for name in (".kept/a.ipynb", ".b.ipynb", "notes.txt"):
+        (files / name).parent.mkdir(exist_ok=True)
+        (files / name).write_bytes(notebook_of(code("secret")))
+    client.force_login(dan)
+    for place in (f"/workspaces/{workspace.pk}/notebooks/", f"/api/v1/workspaces/{workspace.pk}/notebooks/"):
+        for name in (".kept/a.ipynb", ".b.ipynb", "notes.txt", "a%00.ipynb"):
+            end = "/" if place.startswith("/api") else ""
+            assert client.get(f"{place}{name}{end}").status_code == 404, (place, name)
+
+
 def test_links_and_ways_out_lead_nowhere(client, home, ada, tmp_path):
     workspace, files = home
     (tmp_path / "secret.ipynb").write_bytes(notebook_of(code("secret")))
@@ -85,3 +124,4 @@ def test_links_and_ways_out_lead_nowhere(client, home, ada, tmp_path):
     client.force_login(ada)
     for path in ("link.ipynb", "folder/secret.ipynb", "../etc/identity.key", "%2Fetc%2Fpasswd"):
         assert client.get(f"/workspaces/{workspace.pk}/notebooks/{path}").status_code == 404, path
+        assert client.get(f"/api/v1/workspaces/{workspace.pk}/notebooks/{path}/").status_code == 404, path

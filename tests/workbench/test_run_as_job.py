@@ -87,6 +87,24 @@ def test_the_page_queues_the_job_and_goes_to_it(client, workspace, ada):
     assert client.post(url, asked | rows_of("params", {"name": "a"})).status_code == 422
 
 
+def test_a_program_runs_a_file_over_rest(client, workspace, ada, dan):
+    url, as_json = f"/api/v1/workspaces/{workspace.pk}/run/", {"content_type": "application/json"}
+    asked = {"path": "lib/model.ipynb", "params": {"trees": 3}, "resources": {"memory_mb": 512}}
+    asked |= {"cell_timeout_s": 90, "timeout_s": 300, "max_attempts": 2, "priority": 1}
+    client.force_login(ada)
+    answer = client.post(url, asked, **as_json)
+    assert answer.status_code == 201, answer.content
+    job = Job.objects.get(pk=answer.json()["id"])
+    assert (job.argv[-1], job.params, job.timeout_s) == ("90", {"trees": 3}, 300)
+    assert (job.resources["cpu"], job.resources["memory_mb"]) == (1.0, 512)
+    assert (job.max_attempts, job.priority, job.subject) == (2, 1, lineage.urn(workspace))
+    assert client.post(url, {"path": "train.py", "cores": 2}, **as_json).status_code == 422
+
+    client.force_login(dan)  # reads along, and runs nothing
+    assert client.post(url, asked, **as_json).status_code == 403
+    assert Job.objects.count() == 1
+
+
 def test_a_job_carries_a_token_that_ends_with_it(workspace, ada):
     job = run_file(workspace, "train.py", by=ada)
     variables = job_environment.variables_for(job)

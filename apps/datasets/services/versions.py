@@ -58,13 +58,29 @@ def create_dataset(
 
 
 @transaction.atomic
-def edit_dataset(dataset: Dataset, *, by: User, name: str, description: str, visibility: str) -> Dataset:
-    """Change what is said about a data set; its versions stay as they are."""
+def edit_dataset(
+    dataset: Dataset,
+    *,
+    by: User,
+    name: str | None = None,
+    description: str | None = None,
+    visibility: str | None = None,
+) -> Dataset:
+    """Change what is said about a data set, as far as it is given; its versions stay as they are.
+
+    Raises Invalid, NotAllowed.
+    """
     require(may_edit(by, dataset))
-    _check(dataset.slug, name, visibility)
-    dataset.name, dataset.description, dataset.visibility = name.strip(), description.strip(), visibility
-    dataset.save(update_fields=["name", "description", "visibility"])
-    audit.record("datasets.dataset.edited", dataset, by=by, name=name, visibility=visibility)
+    given = {"name": name, "description": description, "visibility": visibility}
+    facts = {field: text.strip() for field, text in given.items() if text is not None}
+    _check(dataset.slug, facts.get("name", dataset.name), facts.get("visibility", dataset.visibility))
+    for field, text in facts.items():
+        setattr(dataset, field, text)
+    if facts:
+        dataset.save(update_fields=list(facts))
+        audit.record(
+            "datasets.dataset.edited", dataset, by=by, name=dataset.name, visibility=dataset.visibility
+        )
     return dataset
 
 

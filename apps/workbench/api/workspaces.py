@@ -6,7 +6,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
 from django.db.models import Prefetch
-from django.http import FileResponse, StreamingHttpResponse
+from django.http import FileResponse, HttpResponse, StreamingHttpResponse
+from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -17,16 +18,20 @@ from rest_framework.response import Response
 from apps.accounts.models import Team
 from apps.catalog.selectors import get_version
 from apps.compute.selectors import job_visible_to
+from apps.compute.serializers import JobSerializer
 from apps.core import objects
 from apps.core.api import IdempotencyMixin
-from apps.core.errors import Invalid
+from apps.core.errors import Invalid, NotFound
 from apps.core.policy import require
 from apps.datasets.models import DatasetVersion
 from apps.datasets.selectors import version_by_name
 from apps.workbench import install_log, packages, recipes, registering, services, snapshots, sweeps
+from apps.workbench.launch import home_of
 from apps.workbench.models import Environment, Recipe, Registration, Sweep, Workspace
+from apps.workbench.notebooks import check_size
 from apps.workbench.placing import calls_draft, calls_named, put_notebook
 from apps.workbench.policy import may_publish_recipe, may_see_experiments
+from apps.workbench.runs import run_file
 from apps.workbench.selectors import (
     dataset_versions_offered_to,
     environments_visible_to,
@@ -47,17 +52,21 @@ from apps.workbench.serializers import (
     NewSweepSerializer,
     NewWorkspaceSerializer,
     NotebookOfCallsSerializer,
+    NotebookSerializer,
     PlacedSerializer,
     RecipeRunSerializer,
     RecipeSerializer,
     RegistrationSerializer,
+    RunFileSerializer,
     RunRecipeSerializer,
+    SaveEnvironmentSerializer,
     SnapshotSerializer,
     SweepSerializer,
     TrialSerializer,
     WorkspaceChangeSerializer,
     WorkspaceSerializer,
 )
+from apps.workbench.snapshots import notebook_now
 from apps.workbench.tracking import team_for
 
 if TYPE_CHECKING:
@@ -135,6 +144,45 @@ class WorkspaceViewSet(
         if wanted is not None:
             services.mount_datasets(changed, _versions(wanted, person), by=person)
         return Response(WorkspaceSerializer(changed).data)
+
+    @extend_schema(request=RunFileSerializer, responses={201: JobSerializer})
+    @action(detail=True, methods=["post"])
+    def run(self, request: Request, pk: str = "") -> Response:
+        """Run one of its notebooks or scripts as a job."""
+        asked = RunFileSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        facts, person = dict(asked.validated_data), cast("User", request.user)
+        job = run_file(workspace_for(person, int(pk)), facts.pop("path"), by=person, **facts)
+        return Response(JobSerializer(job).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=SaveEnvironmentSerializer, responses={201: EnvironmentSerializer})
+    @action(detail=True, methods=["post"])
+    def environment(self, request: Request, pk: str = "") -> Response:
+        """Make an environment of what was installed in it."""
+        workspace, asked = self.get_object(), SaveEnvironmentSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        name, person = asked.validated_data["name"], cast("User", request.user)
+        made = packages.save_environment(workspace, name, home=home_of(workspace), by=person)
+        return Response(EnvironmentSerializer(made).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses=NotebookSerializer(many=True))
+    @action(detail=True, pagination_class=None, filter_backends=[])
+    def notebooks(self, request: Request, pk: str = "") -> Response:
+        """Its notebooks, at most 200, and those that were deleted and are left as snapshots."""
+        rows = snapshots.notebooks_of(self.get_object())
+        return Response(NotebookSerializer(rows, many=True).data)
+
+    @extend_schema(responses={(200, "application/x-ipynb+json"): OpenApiTypes.BINARY})
+    @action(detail=True, url_path=r"notebooks/(?P<path>.+)", pagination_class=None)
+    def notebook_content(self, request: Request, path: str, pk: str = "") -> HttpResponse:
+        """A notebook as it stands there now; a server need not run."""
+        path = path.rstrip("/")
+        data = notebook_now(self.get_object(), path)
+        if data is None:
+            raise NotFound(_("There is no notebook “%(path)s” in this workspace.") % {"path": path})
+        answer = HttpResponse(check_size(data), content_type="application/x-ipynb+json")
+        answer["Content-Disposition"] = content_disposition_header(True, PurePosixPath(path).name) or ""
+        return answer
 
     @extend_schema(
         parameters=[OpenApiParameter("path", str, description="One notebook")],

@@ -11,15 +11,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.core.errors import Invalid, NotFound
-from apps.workbench import files, notebooks, snapshots
-from apps.workbench.launch import home_of
+from apps.workbench import notebooks, snapshots
 from apps.workbench.selectors import workspace_for
 from apps.workbench.views.workspaces import context_of, user_of
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
-
-    from apps.workbench.models import Workspace
 
 SHOWN = 50
 
@@ -29,18 +26,8 @@ SHOWN = 50
 def notebook_list(request: HttpRequest, pk: int) -> HttpResponse:
     """The notebooks of a workspace, to be read whether it runs or not, and those that were deleted."""
     found = workspace_for(user_of(request), pk)
-    rows = files.notebooks(home_of(found))
-    told = snapshots.summary_of(found)
-    there = {row.path for row in rows}
-    context = {
-        **context_of(request, found),
-        "notebooks": [
-            {"path": row.path, "size": row.size, **told.get(row.path, {"snapshots": 0, "taken_at": None})}
-            for row in rows
-        ],
-        "deleted": [{"path": path, **facts} for path, facts in sorted(told.items()) if path not in there],
-        "tab_notebooks": True,
-    }
+    rows = snapshots.notebooks_of(found)
+    context = {**context_of(request, found), "notebooks": rows, "tab_notebooks": True}
     return render(request, "workbench/notebooks.html", context)
 
 
@@ -52,7 +39,7 @@ def notebook(request: HttpRequest, pk: int, path: str) -> HttpResponse:
     kept = list(snapshots.snapshots_of(found, path)[:SHOWN])
     asked = request.GET.get("snapshot", "")
     shown = snapshots.get_snapshot(found, int(asked)) if asked.isdecimal() and len(asked) < 19 else None
-    now = _read(found, path)
+    now = snapshots.notebook_now(found, path)
     if shown is None and now is None:
         if not kept:
             raise NotFound(_("There is no notebook “%(path)s” in this workspace.") % {"path": path})
@@ -61,22 +48,12 @@ def notebook(request: HttpRequest, pk: int, path: str) -> HttpResponse:
     context: dict[str, Any] = {**context_of(request, found), "path": path, "tab_notebooks": True}
     context |= {"kept": kept, "shown": shown, "is_gone": now is None}
     try:
-        if len(data) > notebooks.LARGEST:
-            raise Invalid(_("The notebook is larger than 32 MB. Open it in JupyterLab."))
-        context["cells"] = notebooks.cells_of(data)
+        context["cells"] = notebooks.cells_of(notebooks.check_size(data))
     except Invalid as error:
         context["problem"] = error.message
     if shown is not None and now is not None:
         context["changes"] = snapshots.changes(data, now)
     return render(request, "workbench/notebook.html", context)
-
-
-def _read(workspace: Workspace, path: str) -> bytes | None:
-    try:
-        with files.opened(home_of(workspace), path) as handle:
-            return handle.read(notebooks.LARGEST + 1)
-    except OSError:
-        return None
 
 
 @login_required

@@ -270,8 +270,7 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         asked = form.cleaned_data
         needs: dict[str, Any] = {
-            "cpu": asked["cpu"],
-            "memory_mb": asked["memory_mb"],
+            "resources": {"cpu": asked["cpu"], "memory_mb": asked["memory_mb"]},
             "timeout_s": asked["minutes"] * 60,
         }
         silent = asked["silent_minutes"]
