@@ -9,6 +9,7 @@ from django import forms
 from django.core.validators import MaxValueValidator
 from django.utils.translation import gettext_lazy as _
 
+from apps.compute import job_data
 from apps.compute.environments.offered import offered_to
 from apps.compute.placement import read_labels
 from apps.compute.selectors import labels_of_nodes, most_to_ask, teams_to_submit_for
@@ -104,6 +105,11 @@ class ScriptForm(forms.Form):
         help_text=_("Writes /work/result.json and files below /work/outputs/ to keep them."),
     )
     environment = forms.ChoiceField(label=_("Environment"))
+    datasets = forms.MultipleChoiceField(
+        label=_("Data sets"),
+        required=False,
+        help_text=_("Read-only at /datasets/NAME/VERSION; atrium.dataset(“name”) finds them."),
+    )
     cpu = forms.FloatField(label=_("Processor cores"), min_value=0.1, max_value=1024, initial=1)
     memory_mb = forms.IntegerField(label=_("Memory in MB"), min_value=64, max_value=10**7, initial=1024)
     timeout_s = forms.IntegerField(
@@ -122,6 +128,10 @@ class ScriptForm(forms.Form):
         chosen = self.fields["environment"]
         assert isinstance(chosen, forms.ChoiceField)
         chosen.choices = offered_to(user)
+        if offered := job_data.offered_to(user):
+            cast("forms.MultipleChoiceField", self.fields["datasets"]).choices = offered
+        else:
+            del self.fields["datasets"]
         cast("LabelsField", self.fields["labels"]).offer()
         tell_limits(self)
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from rest_framework import serializers
 
+from apps.compute import job_data
 from apps.compute.models import AllowedHost, Attempt, EgressRecord, Job, Node
 from apps.compute.placement import LONGEST_LABEL, MOST_LABELS
 from apps.core.serializers import ModelSerializer, Serializer
@@ -18,6 +19,18 @@ class LabelsField(serializers.ListField):
         facts.setdefault("help_text", "Only a node that has all of these labels takes it.")
         child = serializers.CharField(max_length=LONGEST_LABEL)
         super().__init__(child=child, max_length=MOST_LABELS, **facts)
+
+
+class JobDataField(serializers.ListField):
+    """Data set versions by name that a job reads."""
+
+    def __init__(self, **facts: Any) -> None:
+        words = (
+            "<data set>@<number or tag>, such as faults@3: read-only at /datasets/<data set>/<number>, where "
+        )
+        facts.setdefault("help_text", f"{words}atrium.dataset finds them.")
+        facts.setdefault("required", False)
+        super().__init__(child=serializers.CharField(max_length=150), max_length=job_data.MOST, **facts)
 
 
 class AttemptSerializer(ModelSerializer[Attempt]):
@@ -121,6 +134,7 @@ class ScriptSerializer(Serializer[dict[str, Any]]):
         help_text="Path below /work/inputs to the SHA-256 of a stored file.",
     )
     params = serializers.DictField(default=dict, help_text="Found in /work/params.json.")
+    datasets = JobDataField()
     labels = LabelsField(required=False, default=list)
     resources = serializers.DictField(default=dict, help_text="cpu, memory_mb, gpu, disk_mb, tmp_mb.")
     timeout_s = serializers.FloatField(min_value=0.1, default=3600)

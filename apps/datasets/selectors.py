@@ -85,11 +85,11 @@ def newest_visible_to(user: User | AnonymousUser, *, most: int = 200) -> list[Da
 
 
 def version_by_name(name: str, *, user: User | AnonymousUser) -> DatasetVersion:
-    """The version written as <data set>/<number> or <data set>/<tag>.
+    """The version written as <data set>/<number> or <data set>/<tag>; an @ does for the slash.
 
     Raises Invalid, NotFound for what the person may not know of.
     """
-    slug, _slash, wanted = name.strip().partition("/")
+    slug, _slash, wanted = name.strip().replace("@", "/", 1).partition("/")
     if not wanted:
         raise Invalid(
             _("“%(name)s” is no data set version. Write it as <data set>/<number>.") % {"name": name[:80]},

@@ -13,12 +13,13 @@ class WorkbenchConfig(AppConfig):
     verbose_name = _("Workbench")
 
     def ready(self) -> None:
-        from apps.compute import job_environment, panels
+        from apps.compute import job_data, job_environment, panels
         from apps.compute.environments import offered
         from apps.core import events
         from apps.gateway import actions
         from apps.workbench import (
             job_tokens,
+            mounted,
             packages,
             placing,
             recipes,
@@ -30,6 +31,7 @@ class WorkbenchConfig(AppConfig):
         )
 
         job_environment.register(job_tokens.variables_of)
+        job_data.register(mounted)
         events.on("compute.job_finished", job_tokens.revoke_tokens)
         events.on("compute.job_finished", packages.when_locked)
         events.on("compute.job_finished", recipes.when_finished)

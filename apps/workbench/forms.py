@@ -198,6 +198,12 @@ class RunForm(forms.Form):
 
     path = forms.ChoiceField(label=_("File"))
     params = RowsField(ParamRow, label=_("Parameters"), required=False, add=_("Add a parameter"), most=100)
+    environment = forms.ChoiceField(label=_("Environment"))
+    datasets = MountedDatasetsField(
+        help_text=_(
+            "Read-only at /datasets/NAME/VERSION, beside those of the workspace; atrium.dataset(“name”) finds them."
+        )
+    )
     cpu = forms.FloatField(label=_("Cores"), initial=1, min_value=0.1, max_value=64)
     memory_mb = forms.IntegerField(label=_("Memory in MB"), initial=2048, min_value=128)
     minutes = forms.IntegerField(label=_("Time limit in minutes"), initial=60, min_value=1, max_value=20_160)
@@ -215,8 +221,10 @@ class RunForm(forms.Form):
     priority = PriorityField()
     labels = LabelsField()
 
-    def __init__(self, *args: Any, paths: list[str], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, paths: list[str], user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        _offer_environments(self, user)
+        cast("MountedDatasetsField", self.fields["datasets"]).offer(user)
         cast("LabelsField", self.fields["labels"]).offer()
         tell_limits(self)
         self.has_files = bool(paths)

@@ -8,14 +8,20 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from apps.compute.engines.base import Mount
+from apps.compute.job_data import MOST, JobData
 from apps.core import objects
+from apps.core.errors import Invalid, NotFound
+from apps.core.policy import require
+from apps.core.urns import urn
 from apps.datasets.policy import may_view
-from apps.datasets.selectors import split_of
+from apps.datasets.selectors import split_of, version_by_name
+from apps.workbench.selectors import dataset_versions_offered_to
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from apps.accounts.models import User
     from apps.datasets.models import DatasetVersion
@@ -30,13 +36,62 @@ NAMES = "ATRIUM_DATASET_NAMES"
 """JSON: the names by which code asks for data sets, each with the "<data set>/<number>" that it gets."""
 
 
+MOST_OFFERED = 200
+
+
+def offered_to(user: User) -> list[tuple[str, str]]:
+    """("<data set>/<number>", label) of the newest versions that a person may read, by name."""
+    newest = dataset_versions_offered_to(user).order_by("-pk")[:MOST_OFFERED]
+    rows = sorted(newest, key=lambda version: (version.dataset.slug, -version.number))
+    return [(name_of(version), str(version)) for version in rows]
+
+
+def name_of(version: DatasetVersion) -> str:
+    """How code, recipes and sweeps name a version."""
+    return f"{version.dataset.slug}/{version.number}"
+
+
+def data_named(names: Sequence[str], *, user: User) -> JobData:
+    """What a job of this person is given for these names. Raises Invalid."""
+    if len(names) > MOST:
+        message = _("%(n)d data set versions are too many for one job; name at most %(most)d.")
+        raise Invalid(message % {"n": len(names), "most": MOST}, fields={"datasets": _("too many")})
+    return data_of(versions_named(names, user=user), user=user)
+
+
+def versions_named(names: Sequence[str], *, user: User) -> list[DatasetVersion]:
+    """The versions written as faults@3, faults/3 or faults@golden. Raises Invalid for what is not there or may not be
+    read."""
+    try:
+        return [version_by_name(name, user=user) for name in names]
+    except (Invalid, NotFound) as error:
+        raise Invalid(error.message, fields={"datasets": error.message}) from error
+
+
+def data_of(
+    versions: Iterable[DatasetVersion], *, user: User, beside: Iterable[DatasetVersion] = ()
+) -> JobData:
+    """What a job of this person is given so that its code finds these versions, and those of other data sets that are
+    in its workspace anyway. Only the former are its sources. Raises NotAllowed."""
+    chosen = {version.pk: version for version in versions}
+    for version in chosen.values():
+        require(may_view(user, version.dataset))
+    taken = {version.dataset_id for version in chosen.values()}
+    # Code that names no version gets the newest that is there: it is to be the chosen one.
+    others = [version for version in beside if version.dataset_id not in taken]
+    mounts = mounts_of_versions([*others, *chosen.values()])
+    return JobData(mounts, ENVIRONMENT, [urn(version) for version in chosen.values()])
+
+
+def versions_in(workspace: Workspace, user: User) -> list[DatasetVersion]:
+    """The workspace's data sets that this person may still read."""
+    rows = workspace.datasets.select_related("dataset__team").order_by("pk")
+    return [version for version in rows if may_view(user, version.dataset)]
+
+
 def mounts_of(workspace: Workspace, user: User) -> list[Mount]:
     """The workspace's data sets that this person may still read, laid out as folders."""
-    return mounts_of_versions(
-        version
-        for version in workspace.datasets.select_related("dataset__team").order_by("pk")
-        if may_view(user, version.dataset)
-    )
+    return mounts_of_versions(versions_in(workspace, user))
 
 
 def mounts_of_versions(versions: Iterable[DatasetVersion]) -> list[Mount]:

@@ -204,7 +204,7 @@ def run_recipe(
     inputs = dict(plan.inputs)
     if base is not None:
         inputs |= {f"{BASE}/{path}": entry["sha256"] for path, entry in base.source_manifest.items()}
-    names = {slot: f"{one.dataset.slug}/{one.number}" for slot, one in chosen.items()}
+    names = {slot: mounted.name_of(one) for slot, one in chosen.items()}
     job = submit_job(
         JOB_KIND,
         version.recipe.name,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from django.db import transaction
 from django.utils.translation import gettext as _
 
+from apps.compute import job_data
 from apps.compute.policy import may_submit_job
 from apps.compute.selectors import measured_needs
 from apps.compute.services import silent_cells, submit_job
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
     from apps.compute.models import Job
     from apps.compute.needs import Needs
+    from apps.datasets.models import DatasetVersion
     from apps.workbench.models import Workspace
 
 FOLDER = "workspace"
@@ -43,12 +46,16 @@ def run_file(
     cell_timeout_s: float | None = None,
     max_attempts: int = 1,
     priority: int = 5,
+    environment: str = "",
+    datasets: Iterable[DatasetVersion] = (),
 ) -> Job:
     """Queue the notebook or script at `path` of a workspace. Raises NotAllowed, Invalid.
 
-    It goes where the workspace's labels lead, unless others are given. A notebook gets `params` as variables and
-    leaves itself, executed, in the job's outputs; a script finds them with `atrium.params()`.
-    A cell that hangs for `cell_timeout_s` seconds is ended (0: never; None: as `atrium.notebook` does).
+    Environment and labels are the workspace's, unless others are given. It reads the workspace's data sets and those of
+    `datasets`, which stand before other versions of the same; in the lineage it comes from the latter.
+    A notebook gets `params` as variables and leaves itself, executed, in the job's outputs; a script finds them with
+    `atrium.params()`. A cell that hangs for `cell_timeout_s` seconds is ended (0: never; None: as `atrium.notebook`
+    does).
     """
     require(may_edit_workspace(by, workspace))
     require(may_submit_job(by, workspace.team))
@@ -60,26 +67,30 @@ def run_file(
         raise Invalid(
             _("There is no file “%(path)s” in the workspace.") % {"path": path}, fields={"path": _("unknown")}
         )
-    return submit_job(
-        "notebook" if path.endswith(".ipynb") else "script",
-        PurePosixPath(path).name,
-        by=by,
-        team=workspace.team,
-        argv=argv,
-        environment=workspace.environment,
-        inputs={f"{FOLDER}/{name}": sha256 for name, sha256 in inputs.items()},
-        params=params,
-        resources={**RESOURCES, **(resources or {})},
-        timeout_s=timeout_s,
-        max_attempts=max_attempts,
-        priority=priority,
-        labels=workspace.labels if labels is None else labels,
-        subject=workspace,
-        needs_key=needs_key(workspace, path),
-        network="forwarder",
-        mounts=mounted.mounts_of(workspace, by),
-        env=mounted.ENVIRONMENT,
-    )
+    data = mounted.data_of(datasets, user=by, beside=mounted.versions_in(workspace, by))
+    with transaction.atomic():
+        job = submit_job(
+            "notebook" if path.endswith(".ipynb") else "script",
+            PurePosixPath(path).name,
+            by=by,
+            team=workspace.team,
+            argv=argv,
+            environment=environment or workspace.environment,
+            inputs={f"{FOLDER}/{name}": sha256 for name, sha256 in inputs.items()},
+            params=params,
+            resources={**RESOURCES, **(resources or {})},
+            timeout_s=timeout_s,
+            max_attempts=max_attempts,
+            priority=priority,
+            labels=workspace.labels if labels is None else labels,
+            subject=workspace,
+            needs_key=needs_key(workspace, path),
+            network="forwarder",
+            mounts=data.mounts,
+            env=data.env,
+        )
+        job_data.note_sources(data, job)
+    return job
 
 
 def needs_key(workspace: Workspace, path: str) -> str:

@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from apps.accounts.models import Site, Team
 from apps.compute.environments.diagnosis import what_happened
-from apps.compute.serializers import LabelsField
+from apps.compute.serializers import JobDataField, LabelsField
 from apps.core.serializers import ModelSerializer, Serializer
 from apps.workbench.models import (
     Environment,
@@ -148,6 +148,8 @@ class RunFileSerializer(Serializer[dict[str, Any]]):
     resources = serializers.DictField(
         default=dict, help_text="cpu, memory_mb, gpu, disk_mb, tmp_mb; else 1 core and 2048 MB."
     )
+    datasets = JobDataField(help_text="<data set>@<number or tag>, read-only beside those of the workspace.")
+    environment = serializers.CharField(max_length=60, required=False, help_text="Else the workspace's.")
     labels = LabelsField(
         required=False,
         help_text="Only a node that has all of these labels takes it; left out: the workspace's.",
@@ -401,6 +403,9 @@ class NewSweepSerializer(Serializer[dict[str, Any]]):
     resources = serializers.DictField(required=False, default=dict)
     timeout_s = serializers.FloatField(min_value=0.1, default=3600)
     params = serializers.DictField(required=False, default=dict, help_text="The same in all trials")
+    datasets = JobDataField(
+        help_text="<data set>@<number or tag>, the same in all trials; left out: those of the job."
+    )
     space = serializers.DictField(help_text="For each parameter a list, or {min, max, scale, type, steps}")
     method = serializers.ChoiceField(choices=Sweep.Method.choices, required=False, default="grid")
     count = serializers.IntegerField(required=False, default=0, help_text="How many draws, for `random`")

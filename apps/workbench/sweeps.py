@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.utils import timezone
 
+from apps.compute import job_data
 from apps.compute.models import Job
 from apps.compute.policy import may_submit_job
 from apps.compute.services import cancel_job, end_job, submit_job
@@ -16,7 +17,7 @@ from apps.core import audit, background, objects
 from apps.core.errors import Conflict, Invalid, NotAllowed, PortalError
 from apps.core.policy import require
 from apps.core.telling import say as _
-from apps.datasets.selectors import version_by_name
+from apps.datasets.policy import may_view
 from apps.workbench import halving, mounted
 from apps.workbench.blueprints import Blueprint
 from apps.workbench.models import Sweep, Trial
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from apps.accounts.models import Team, User
+    from apps.datasets.models import DatasetVersion
 
 ADVANCE = "workbench.advance_sweep"
 JOB_KIND = "trial"
@@ -72,9 +74,11 @@ def create_sweep(
     first_step: int = 1,
     factor: int = 3,
     labels: Sequence[str] | None = None,
+    datasets: Sequence[DatasetVersion] | None = None,
 ) -> Sweep:
     """Ask for a sweep; its first trials start at once. Raises NotAllowed, Invalid.
 
+    Its trials read the blueprint's data sets, or those of `datasets`.
     With `early_stop="halving"` trials that fall behind in what they report with `atrium.report` are ended at the steps
     first_step, first_step x factor, and so on. Trials go where the blueprint's labels lead, unless others are given.
     """
@@ -83,6 +87,10 @@ def create_sweep(
         message = _("%(n)d trials at once are not possible; say 1 to %(most)d.")
         raise Invalid(message % {"n": at_once, "most": MOST_AT_ONCE}, fields={"at_once": _("out of range")})
     _check_halving(early_stop, first_step, factor, metric)
+    if datasets is not None:
+        for version in datasets:
+            require(may_view(by, version.dataset))
+        blueprint = replace(blueprint, datasets=[mounted.name_of(version) for version in datasets])
     made = Sweep.objects.create(
         title=title.strip()[:200] or _("Sweep"),
         team=team,
@@ -157,6 +165,8 @@ def _start_one(pk: int) -> bool:
         return False
     plan, number = Blueprint.from_json(sweep.blueprint), sweep.started + 1
     try:
+        versions = mounted.versions_named(plan.datasets, user=sweep.created_by)
+        data = mounted.data_of(versions, user=sweep.created_by)
         job = submit_job(
             JOB_KIND,
             f"{sweep.title} {number}",
@@ -174,15 +184,14 @@ def _start_one(pk: int) -> bool:
             subject=sweep,
             needs_key=f"sweep:{sweep.pk}",
             network="forwarder",
-            mounts=mounted.mounts_of_versions(
-                version_by_name(name, user=sweep.created_by) for name in plan.datasets
-            ),
-            env=mounted.ENVIRONMENT,
+            mounts=data.mounts,
+            env=data.env,
         )
     except PortalError as error:  # it can never run: said once instead of with every round
         Sweep.objects.filter(pk=pk).update(cancelled_at=timezone.now())
         audit.record("workbench.sweep.stopped", sweep, by=None, reason=error.message)
         return False
+    job_data.note_sources(data, job)
     Trial.objects.create(sweep=sweep, number=number, job=job)
     Sweep.objects.filter(pk=pk).update(started=number)
     return True

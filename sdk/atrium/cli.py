@@ -252,6 +252,7 @@ def run_job(given: argparse.Namespace) -> int:
     }
     facts = {name: value for name, value in asked.items() if value is not None}
     facts |= {"params": parameters, "labels": given.label}
+    facts |= {"datasets": given.dataset} if given.dataset else {}
     job = submit(given.source, team=given.team, title=given.title, **facts)
     print(f"Job {job['id']} is {job['status']}.")
     return _follow(Portal(), int(job["id"])) if given.wait else 0
@@ -440,6 +441,13 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--title", default="")
     one.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
     one.add_argument("--label", action="append", default=[], help="only a node with this label takes it")
+    one.add_argument(
+        "--dataset",
+        action="append",
+        default=[],
+        metavar="DATASET@VERSION",
+        help="what atrium.dataset finds there: faults@3, or faults@tag",
+    )
     one.add_argument(
         "--cell-timeout",
         type=float,

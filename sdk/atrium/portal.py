@@ -355,7 +355,8 @@ def submit(
     """Run a script or notebook file as a job; returns the job. `facts` as the API takes them (params, resources, …).
 
     Without a `team` it is the workspace's, or the only one that one develops in.
-    With `labels=["zone=gpu"]` only a node that has all of them takes it.
+    With `labels=["zone=gpu"]` only a node that has all of them takes it. With `datasets=["faults@3"]` (a number or a
+    tag) `atrium.dataset("faults")` gives that version there, without a download, and the lineage says so.
     Of a notebook the executed copy is kept with the job's files; `params` replace what its cell tagged
     `parameters` sets. With `sweep` it is run with many sets of parameters, and the sweep is returned:
     `sweep={"space": {"depth": [2, 4]}, "metric": "accuracy"}`, with method, count, seed, goal, at_once if wanted;

@@ -13,6 +13,7 @@ import pytest
 import atrium
 from apps.accounts.services import create_token
 from apps.catalog.models import Capability, Version
+from apps.compute.models import Job
 from apps.core import objects
 from atrium import errors
 from atrium.cli import main
@@ -178,8 +179,6 @@ def test_a_wrong_token_is_said_in_one_line(live_server, tmp_path, monkeypatch, c
 
 
 def test_a_script_is_submitted_and_its_log_followed(portal, radio, tmp_path, monkeypatch):
-    from apps.compute.models import Job
-
     script = tmp_path / "hello.py"
     script.write_text("print('hello')\n")
     job = atrium.submit(script, team=radio.slug, params={"a": 1})
@@ -250,6 +249,12 @@ def test_data_sets_are_pushed_split_tagged_and_compared(portal, radio, tmp_path,
         "rows unchanged: 10",
     ):
         assert line in said
+
+    script = tmp_path / "train.py"
+    script.write_text("print('trains')\n")
+    assert main(["submit", str(script), "--team", radio.slug, "--dataset", "faults@golden"]) == 0
+    places = [target for _source, target, _readonly in Job.objects.get().mounts]
+    assert places == ["/datasets/faults/2", "/datasets/faults/2.split.json"]
 
     monkeypatch.setattr("atrium.data.FETCHED", tmp_path / "fetched")
     monkeypatch.setenv("ATRIUM_DATASETS", str(tmp_path / "nowhere"))

@@ -7,13 +7,18 @@ import pytest
 
 from apps.compute import environments
 from apps.compute.adapters import engine
+from apps.compute.models import Job
+from apps.compute.selectors import job_log
+from apps.compute.services import submit_script
+from apps.core import lineage
 from apps.core.errors import NotAllowed
 from apps.datasets.models import DatasetVersion
-from apps.datasets.services import create_version, split_version
-from apps.workbench import mounted, services
-from apps.workbench.launch import folder_of, lay_out, workload_of
-from apps.workbench.models import Workspace
-from tests.factories import make_dataset, make_user, put_files
+from apps.datasets.services import create_version, split_version, tag_version
+from apps.workbench import mounted, services, sweeps
+from apps.workbench.launch import folder_of, home_of, lay_out, workload_of
+from apps.workbench.models import Environment, Workspace
+from tests.compute.conftest import run
+from tests.factories import make_dataset, make_user, put_files, rows_of
 from tests.workbench.conftest import wait_for
 
 pytestmark = pytest.mark.django_db
@@ -124,3 +129,123 @@ def test_the_list_is_asked_for_again_while_something_is_in_use(client, workspace
     client.force_login(ada)
     page = client.get("/workspaces/").content.decode()
     assert (f'hx-trigger="{asks}"' in page) if asks else ('hx-trigger="every' not in page)
+
+
+# -- jobs -------------------------------------------------------------------------------------------
+
+AS_JSON = {"content_type": "application/json"}
+
+
+def places_of(job):
+    return {target for _source, target, readonly in job.mounts if readonly}
+
+
+def taught(job):
+    """What the lineage says that a job was made from."""
+    return {edge.source for edge in lineage.upstream(job, depth=1) if edge.kind == "trained on"}
+
+
+def test_a_script_reads_what_it_was_given_and_cannot_write_it(version, ada, radio, monkeypatch):
+    monkeypatch.setattr("apps.core.background.enqueue", lambda *args, **facts: True)
+    environments.build("base", say=lambda words: None)
+    split_version(version, by=ada, shares={"train": 0.5, "test": 0.5})
+
+    job = run(
+        submit_script("Count", SCRIPT, by=ada, team=radio, datasets=["towers@1"], network="none"), seconds=60
+    )
+
+    said = job_log(job, 0, 1 << 16)[0].decode()
+    assert job.status == "succeeded", said
+    assert "rows 2 version towers/1" in said
+    assert "parts [1, 1] ['east', 'west']" in said
+    assert "Read-only file system" in said or "Permission denied" in said
+
+
+@pytest.mark.parametrize("name", ["towers@1", "towers/1", "towers@golden"])
+def test_a_job_over_rest_names_versions_and_comes_from_them(client, version, ada, radio, name):
+    tag_version(version, "golden", by=ada)
+    client.force_login(ada)
+    sent = {"title": "t", "team": radio.slug, "script": "1", "datasets": [name, "towers@1"]}
+    answer = client.post("/api/v1/jobs/", sent, **AS_JSON)
+    assert answer.status_code == 201, answer.content
+    job = Job.objects.get()
+    assert places_of(job) == {"/datasets/towers/1"}
+    assert taught(job) == {lineage.urn(version)}
+
+
+def test_a_job_without_data_comes_from_none(client, version, ada, radio):
+    client.force_login(ada)
+    client.post("/api/v1/jobs/", {"title": "t", "team": radio.slug, "script": "1"}, **AS_JSON)
+    job = Job.objects.get()
+    assert (job.mounts, taught(job)) == ([], set())
+
+
+def test_what_is_not_there_or_not_theirs_to_read_is_named_and_nothing_is_queued(
+    client, version, ada, radio, transport
+):
+    client.force_login(ada)
+    sent = {"title": "t", "team": radio.slug, "script": "1"}
+    for wrong in ("towers@9", "towers@nothing", "towers", "nowhere@1"):
+        answer = client.post("/api/v1/jobs/", {**sent, "datasets": [wrong]}, **AS_JSON)
+        assert (answer.status_code, list(answer.json()["fields"])) == (422, ["datasets"]), wrong
+    assert client.post("/api/v1/jobs/", {**sent, "datasets": ["towers@1"] * 51}, **AS_JSON).status_code == 422
+
+    client.force_login(make_user("zoe", team=transport, role="developer"))
+    sent |= {"team": transport.slug, "datasets": ["towers@1"]}
+    assert client.post("/api/v1/jobs/", sent, **AS_JSON).status_code == 422
+    page = {"title": "t", "team": transport.pk, "script": "1", "environment": "base", "cpu": "1"}
+    page |= {"memory_mb": "256", "timeout_s": "60", "max_attempts": "1"}
+    assert client.post("/jobs/new/", page).status_code == 302
+    assert "towers" not in client.get("/jobs/new/").content.decode()
+    assert places_of(Job.objects.get()) == set()
+
+
+def test_the_page_of_a_script_offers_them(client, version, ada, radio):
+    client.force_login(ada)
+    assert '<option value="towers/1">towers v1</option>' in client.get("/jobs/new/").content.decode()
+    page = {"title": "t", "team": radio.pk, "script": "1", "environment": "base", "cpu": "1"}
+    page |= {"memory_mb": "256", "timeout_s": "60", "max_attempts": "1", "datasets": ["towers/1"]}
+    assert client.post("/jobs/new/", page).status_code == 302
+    assert taught(Job.objects.get()) == {lineage.urn(version)}
+    assert client.post("/jobs/new/", {**page, "datasets": ["towers/2"]}).status_code == 422
+
+
+@pytest.mark.parametrize("by_page", [True, False])
+def test_a_file_of_the_workspace_gets_others_beside_its_own_and_another_environment(
+    client, workspace, version, ada, radio, monkeypatch, by_page
+):
+    newer = create_version(version.dataset, put_files({"towers.csv": b"name\nsouth\n"}), by=ada)
+    masts = create_version(make_dataset(radio, ada, "masts"), put_files({"a.csv": b"a\n1\n"}), by=ada)
+    services.mount_datasets(workspace, [newer, masts], by=ada)
+    Environment.objects.create(
+        name="boost", team=radio, requirements="x", status="ready", lock_name="own-1", created_by=ada
+    )
+    monkeypatch.setattr(environments, "exists", lambda name: name in ("base", "own-1"))
+    home_of(workspace).mkdir(parents=True)
+    (home_of(workspace) / "train.py").write_text("1")
+    client.force_login(ada)
+    asked = {"path": "train.py", "environment": "own-1"}
+    if by_page:
+        asked |= {"cpu": 1, "memory_mb": 512, "minutes": 5, "datasets": [version.pk]} | rows_of("params")
+        answer = client.post(f"/workspaces/{workspace.pk}/run/", asked)
+    else:
+        asked |= {"datasets": ["towers@1"]}
+        answer = client.post(f"/api/v1/workspaces/{workspace.pk}/run/", asked, **AS_JSON)
+    assert answer.status_code == (302 if by_page else 201), answer.content
+    job = Job.objects.get()
+    assert places_of(job) == {
+        "/datasets/towers/1",
+        "/datasets/masts/1",
+    }  # the newer one would hide the chosen one
+    assert (taught(job), job.environment) == ({lineage.urn(version)}, "own-1")
+
+
+def test_the_trials_of_a_sweep_read_them(client, version, ada, radio):
+    client.force_login(ada)
+    sent = {"title": "s", "team": radio.slug, "script": "1", "space": {"depth": [1]}, "metric": "f1"}
+    answer = client.post("/api/v1/sweeps/", {**sent, "datasets": ["towers@1"]}, **AS_JSON)
+    assert answer.status_code == 201, answer.content
+    sweeps.advance_sweep(answer.json()["id"])
+    job = Job.objects.get()
+    assert (places_of(job), taught(job)) == ({"/datasets/towers/1"}, {lineage.urn(version)})
+    assert client.post("/api/v1/sweeps/", {**sent, "datasets": ["towers@9"]}, **AS_JSON).status_code == 422

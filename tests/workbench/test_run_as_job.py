@@ -76,7 +76,7 @@ def test_the_page_queues_the_job_and_goes_to_it(client, workspace, ada):
     url = f"/workspaces/{workspace.pk}/run/"
     assert "train.py" in client.get(url).content.decode()
     asked = {"path": "lib/model.ipynb", "cpu": 1, "memory_mb": 512, "minutes": 5, "silent_minutes": 2}
-    asked |= {"max_attempts": 3, "priority": 1}
+    asked |= {"max_attempts": 3, "priority": 1, "environment": "base"}
     values = {"a": "1", "b": "true", "c": "mse", "d": "[0.5, 1]"}
     rows = [{"name": name, "value": value} for name, value in values.items()]
     answer = client.post(url, asked | rows_of("params", *rows))

@@ -11,7 +11,7 @@ from django.db import models, transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.compute import environments, ledger
+from apps.compute import environments, job_data, ledger
 from apps.compute.engines.base import Mount, Resources
 from apps.compute.models import Job
 from apps.compute.placement import read_labels
@@ -257,10 +257,12 @@ def submit_script(
     team: Team,
     notebook: str = "",
     cell_timeout_s: float | None = None,
+    datasets: Sequence[str] = (),
     **facts: Any,
 ) -> Job:
     """Queue a Python script, or a notebook, of a person, under the same rules for page and API.
 
+    `atrium.dataset` finds the data set versions that `datasets` names in it; in the lineage it comes from them.
     A notebook's cell that hangs for `cell_timeout_s` seconds is ended (0: never; None: as `atrium.notebook` does).
     It reaches the portal and the experiments as that person. `facts` as in `submit_job`. Raises Invalid, NotAllowed.
     """
@@ -279,7 +281,13 @@ def submit_script(
         kind, files, argv = "script", {"main.py": script}, ["python", "main.py"]
     title = title.strip() or _("Script")
     facts = {"network": "forwarder", "needs_key": f"{kind}:{team.slug}:{title}", **facts}
-    return submit_job(kind, title, by=by, team=team, argv=argv, files=files, **facts)
+    data = job_data.data_named(datasets, user=by)
+    if datasets:
+        facts |= {"mounts": data.mounts, "env": data.env}
+    with transaction.atomic():
+        job = submit_job(kind, title, by=by, team=team, argv=argv, files=files, **facts)
+        job_data.note_sources(data, job)
+    return job
 
 
 def silent_cells(seconds: float | None) -> list[str]:

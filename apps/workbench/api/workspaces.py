@@ -25,7 +25,7 @@ from apps.core.errors import Invalid, NotFound
 from apps.core.policy import require
 from apps.datasets.models import DatasetVersion
 from apps.datasets.selectors import version_by_name
-from apps.workbench import install_log, packages, recipes, registering, services, snapshots, sweeps
+from apps.workbench import install_log, mounted, packages, recipes, registering, services, snapshots, sweeps
 from apps.workbench.launch import home_of
 from apps.workbench.models import Environment, Recipe, Registration, Sweep, Workspace
 from apps.workbench.notebooks import check_size
@@ -152,6 +152,8 @@ class WorkspaceViewSet(
         asked = RunFileSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         facts, person = dict(asked.validated_data), cast("User", request.user)
+        facts, person = dict(asked.validated_data), cast("User", request.user)
+        facts["datasets"] = mounted.versions_named(facts.get("datasets", []), user=person)
         job = run_file(workspace_for(person, int(pk)), facts.pop("path"), by=person, **facts)
         return Response(JobSerializer(job).data, status=status.HTTP_201_CREATED)
 
@@ -436,6 +438,8 @@ class SweepViewSet(
         facts, person = dict(asked.validated_data), cast("User", request.user)
         team = _team(facts.pop("team"))
         fixed, job = facts.pop("params"), facts.pop("job", None)
+        if "datasets" in facts:
+            facts["datasets"] = mounted.versions_named(facts["datasets"], user=person)
         code = {
             name: facts.pop(name, None)
             for name in ("script", "notebook", "environment", "resources", "timeout_s")

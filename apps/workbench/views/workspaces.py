@@ -265,8 +265,9 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
     require(may_edit_workspace(user_of(request), found))
     paths = files.runnable(home_of(found))
     measured = needs_of(found, paths[:40])
-    initial = _proposed(request.GET.get("path", ""), measured) | {"labels": found.labels}
-    form = RunForm(request.POST or None, paths=paths, initial=initial)
+    initial = _proposed(request.GET.get("path", ""), measured)
+    initial |= {"labels": found.labels, "environment": found.environment}
+    form = RunForm(request.POST or None, paths=paths, user=user_of(request), initial=initial)
     if request.method == "POST" and form.is_valid():
         asked = form.cleaned_data
         needs: dict[str, Any] = {
@@ -276,6 +277,7 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
         silent = asked["silent_minutes"]
         needs |= {"labels": asked["labels"], "cell_timeout_s": silent * 60 if silent is not None else None}
         needs |= {"max_attempts": asked["max_attempts"] or 1, "priority": asked["priority"]}
+        needs |= {"environment": asked["environment"], "datasets": asked["datasets"]}
         try:
             job = run_file(found, asked["path"], params=asked["params"], by=user_of(request), **needs)
         except Invalid as error:
