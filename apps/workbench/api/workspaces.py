@@ -152,7 +152,6 @@ class WorkspaceViewSet(
         asked = RunFileSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         facts, person = dict(asked.validated_data), cast("User", request.user)
-        facts, person = dict(asked.validated_data), cast("User", request.user)
         facts["datasets"] = mounted.versions_named(facts.get("datasets", []), user=person)
         job = run_file(workspace_for(person, int(pk)), facts.pop("path"), by=person, **facts)
         return Response(JobSerializer(job).data, status=status.HTTP_201_CREATED)
