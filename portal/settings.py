@@ -223,6 +223,19 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "DEFAULT_GENERATOR_CLASS": "apps.core.schema.RememberedSchema",
+    "ENUM_NAME_OVERRIDES": {  # where several fields of one name have different choices, or one has several names
+        "CapabilityStatusEnum": "apps.catalog.models.Capability.Status",
+        "CapabilityVisibilityEnum": "apps.catalog.models.Capability.Visibility",
+        "DatasetVisibilityEnum": "apps.datasets.models.Dataset.Visibility",
+        "DeploymentKindEnum": "apps.instances.models.Deployment.Kind",
+        "ExperimentMeasureEnum": "apps.experiments.models.Experiment.Measure",
+        "ProjectStatusEnum": "apps.annotation.models.Project.Status",
+        "RecipeVisibilityEnum": "apps.workbench.models.Recipe.Visibility",
+        "RoleEnum": "apps.accounts.models.Role",
+        "RuleKindEnum": "apps.annotation.models.PullRule.Kind",
+        "SiteKindEnum": "apps.accounts.models.Site.Kind",
+        "SweepMethodEnum": "apps.workbench.models.Sweep.Method",
+    },
 }
 
 CELERY_BROKER_URL = ATRIUM.broker_url

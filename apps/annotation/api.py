@@ -47,25 +47,25 @@ from apps.annotation.serializers import (
     AddedSerializer,
     AnnotationSerializer,
     AskSerializer,
-    DecisionSerializer,
     HeldSerializer,
     LabelsSerializer,
     NewAnnotationSerializer,
     NewTasksSerializer,
     NewTransferSerializer,
     NotebookOfTasksSerializer,
-    PlaceSerializer,
-    PreviewSerializer,
     ProjectChangeSerializer,
     ProjectSerializer,
     QualitySerializer,
     QueueSerializer,
     ReceiptSerializer,
     RetrainingSerializer,
-    ReviewSerializer,
+    RulePreviewSerializer,
     RuleSerializer,
     StatusSerializer,
     SwitchSerializer,
+    TaskDecisionSerializer,
+    TaskPlaceSerializer,
+    TaskReviewSerializer,
     TaskSerializer,
     TransferSerializer,
 )
@@ -177,7 +177,7 @@ class ProjectViewSet(
             services.set_status(self.get_object(), asked.validated_data["status"], by=_user(request))
         )
 
-    @extend_schema(request=None, responses={200: PlaceSerializer, 204: None})
+    @extend_schema(request=None, responses={200: TaskPlaceSerializer, 204: None})
     @action(detail=True, methods=["post"])
     def claim(self, request: Request, pk: str) -> Response:
         """Take the next task, for five minutes; the one that is held already comes again. 204: nothing is left."""
@@ -186,7 +186,7 @@ class ProjectViewSet(
         slot = claims.claim_next(project, by=_user(request))
         return Response(_place(slot, project)) if slot else Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(request=None, responses={200: PlaceSerializer, 204: None})
+    @extend_schema(request=None, responses={200: TaskPlaceSerializer, 204: None})
     @action(detail=True, methods=["post"])
     def ahead(self, request: Request, pk: str) -> Response:
         """Take the task that comes after the one you hold, so that it is there at once: `claim` gives it next.
@@ -212,7 +212,7 @@ class ProjectViewSet(
         pulling.pull(rule)
         return Response(RuleSerializer(rule).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(request=RuleSerializer, responses=PreviewSerializer)
+    @extend_schema(request=RuleSerializer, responses=RulePreviewSerializer)
     @action(detail=True, methods=["post"], url_path="rules/preview", pagination_class=None)
     def preview_rule(self, request: Request, pk: str) -> Response:
         """What a rule would take now, and why; nothing is kept."""
@@ -226,7 +226,9 @@ class ProjectViewSet(
         told = {"looked_at": found.looked_at, "taken": found.taken, "some": some, "unread": found.unread}
         return Response(told)
 
-    @extend_schema(request=SwitchSerializer, responses=RuleSerializer)
+    @extend_schema(
+        request=SwitchSerializer, responses=RuleSerializer, operation_id="annotation_projects_rules_switch"
+    )
     @action(detail=True, methods=["post"], url_path=r"rules/(?P<rule>\d{1,18})", pagination_class=None)
     def switch_rule(self, request: Request, pk: str, rule: str) -> Response:
         """Let a rule rest, or pull again."""
@@ -348,7 +350,7 @@ class ProjectViewSet(
 
 
 def _place(slot: Slot, project: Project) -> dict[str, Any]:
-    """What PlaceSerializer would give, written out since every label waits for it; a test compares them."""
+    """What TaskPlaceSerializer would give, written out since every label waits for it; a test compares them."""
     task, until = slot.task, slot.leased_until
     assert until is not None
     shown = {
@@ -433,11 +435,11 @@ class TaskViewSet(
         told = {"tasks": added.tasks, "merged": added.merged, "broken": _broken(added)}
         return Response(told, status=status.HTTP_201_CREATED)
 
-    @extend_schema(request=ReviewSerializer, responses=TaskSerializer)
+    @extend_schema(request=TaskReviewSerializer, responses=TaskSerializer)
     @action(detail=True, methods=["post"])
     def review(self, request: Request, pk: str) -> Response:
         """Accept with a label, or leave out."""
-        asked = ReviewSerializer(data=request.data)
+        asked = TaskReviewSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         task = services.review(self.get_object(), by=_user(request), **asked.validated_data)
         return Response(TaskSerializer(task).data)
@@ -451,16 +453,16 @@ class TaskViewSet(
         task = services.ask_another(self.get_object(), by=_user(request), **asked.validated_data)
         return Response(TaskSerializer(task).data)
 
-    @extend_schema(responses=DecisionSerializer(many=True), filters=False)
+    @extend_schema(responses=TaskDecisionSerializer(many=True), filters=False)
     @action(detail=True, methods=["get"], pagination_class=None)
     def decisions(self, request: Request, pk: str) -> Response:
         """What reviewers decided, the oldest first."""
         task = self.get_object()
         require(may_manage(_user(request), task.project))
         rows = task.decisions.select_related("by").order_by("pk")[:200]
-        return Response(DecisionSerializer(rows, many=True).data)
+        return Response(TaskDecisionSerializer(rows, many=True).data)
 
-    @extend_schema(request=None, responses={200: PlaceSerializer, 409: None})
+    @extend_schema(request=None, responses={200: TaskPlaceSerializer, 409: None})
     @action(detail=True, methods=["post"])
     def undo(self, request: Request, pk: str) -> Response:
         """Take one's label back and hold the place again; 409 when others have finished the task since."""

@@ -143,7 +143,7 @@ class SwitchSerializer(Serializer[Any]):
     active = serializers.BooleanField()
 
 
-class PreviewSerializer(Serializer[Any]):
+class RulePreviewSerializer(Serializer[Any]):
     looked_at = serializers.IntegerField()
     taken = serializers.IntegerField()
     some = serializers.ListField(child=serializers.DictField())
@@ -232,7 +232,7 @@ class NewAnnotationSerializer(Serializer[Any]):
     seconds = serializers.FloatField(default=0)
 
 
-class PlaceSerializer(Serializer[Any]):
+class TaskPlaceSerializer(Serializer[Any]):
     """A place at a task: send `slot` and `token` with the annotation, before `leased_until`."""
 
     slot = serializers.IntegerField(source="pk")
@@ -246,7 +246,7 @@ class HeldSerializer(Serializer[Any]):
     token = serializers.IntegerField(min_value=0, max_value=2**31 - 1)
 
 
-class ReviewSerializer(Serializer[Any]):
+class TaskReviewSerializer(Serializer[Any]):
     label: Any = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
     value = serializers.JSONField(required=False, allow_null=True, default=None)
     leave_out = serializers.BooleanField(default=False)
@@ -257,7 +257,7 @@ class AskSerializer(Serializer[Any]):
     comment = serializers.CharField(max_length=10_000, required=False, allow_blank=True, default="")
 
 
-class DecisionSerializer(ModelSerializer[Decision]):
+class TaskDecisionSerializer(ModelSerializer[Decision]):
     by: Any = serializers.SlugRelatedField(slug_field="username", read_only=True)
 
     class Meta:

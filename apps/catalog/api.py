@@ -35,7 +35,6 @@ from apps.catalog.selectors import (
 from apps.catalog.serializers import (
     CapabilityChangeSerializer,
     CapabilitySerializer,
-    ComparisonSerializer,
     CompositeSerializer,
     DeprecationSerializer,
     Int8Serializer,
@@ -46,6 +45,7 @@ from apps.catalog.serializers import (
     ParsingTrialSerializer,
     RetireVersionSerializer,
     TriedSerializer,
+    VersionComparisonSerializer,
     VersionSerializer,
 )
 from apps.catalog.services import composites
@@ -119,7 +119,7 @@ class CapabilityViewSet(
         return Response(CapabilitySerializer(services.withdraw_capability(self._one(), by=self._user())).data)
 
     @extend_schema(
-        responses=ComparisonSerializer,
+        responses=VersionComparisonSerializer,
         parameters=[
             OpenApiParameter("versions", str, many=True, description="Numbers, two to six, repeated")
         ],
@@ -137,7 +137,7 @@ class CapabilityViewSet(
             "sections": compare(sides),
             "cards": [side.card for side in sides],
         }
-        return Response(ComparisonSerializer(found).data)
+        return Response(VersionComparisonSerializer(found).data)
 
     @extend_schema(request=DeprecationSerializer, responses=CapabilitySerializer)
     @action(detail=True, methods=["post"])

@@ -247,7 +247,7 @@ class ComparisonSectionSerializer(Serializer[Any]):
     rows = ComparisonRowSerializer(many=True)
 
 
-class ComparisonSerializer(Serializer[Any]):
+class VersionComparisonSerializer(Serializer[Any]):
     """Versions side by side; `cards` holds the text of each version's card."""
 
     versions = serializers.ListField(child=serializers.CharField())

@@ -33,8 +33,8 @@ from apps.datasets.selectors import (
     versions_of,
 )
 from apps.datasets.serializers import (
-    ComparisonSerializer,
     DatasetChangeSerializer,
+    DatasetComparisonSerializer,
     DatasetSerializer,
     DatasetVersionSerializer,
     NewDatasetVersionSerializer,
@@ -213,7 +213,7 @@ class ComparisonView(APIView):
             OpenApiParameter("after", OpenApiTypes.STR, required=True, description="A number or a tag."),
             OpenApiParameter("key", OpenApiTypes.STR, description="The column by which rows are recognised."),
         ],
-        responses={200: ComparisonSerializer, 202: ComparisonSerializer},
+        responses={200: DatasetComparisonSerializer, 202: DatasetComparisonSerializer},
     )
     def get(self, request: Request, slug: str) -> Response:
         dataset = get_dataset(slug, user=request.user)
@@ -223,7 +223,7 @@ class ComparisonView(APIView):
         before, after = (version_called(dataset, each) for each in asked)
         found = services.compare_versions(before, after, key=request.query_params.get("key", ""))
         code = status.HTTP_202_ACCEPTED if found.result is None else status.HTTP_200_OK
-        return Response(ComparisonSerializer(found).data, status=code)
+        return Response(DatasetComparisonSerializer(found).data, status=code)
 
 
 class TagsView(IdempotencyMixin, generics.ListAPIView[Tag]):

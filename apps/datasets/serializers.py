@@ -116,7 +116,7 @@ class NewTagSerializer(Serializer[Any]):
     number = serializers.IntegerField()
 
 
-class ComparisonSerializer(ModelSerializer[Comparison]):
+class DatasetComparisonSerializer(ModelSerializer[Comparison]):
     """What changed; `result` is null while it is being worked out: ask again."""
 
     before: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(

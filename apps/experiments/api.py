@@ -20,10 +20,10 @@ from apps.experiments.planning import needed_by
 from apps.experiments.policy import may_see_experiments, may_write_experiment
 from apps.experiments.selectors import experiments_visible_to
 from apps.experiments.serializers import (
+    ExperimentPlanSerializer,
     ExperimentSerializer,
     NeededSerializer,
-    NewPlanSerializer,
-    PlanSerializer,
+    NewExperimentPlanSerializer,
 )
 
 if TYPE_CHECKING:
@@ -60,18 +60,18 @@ class ExperimentViewSet(
     def _told(self, experiment: Experiment, code: int = 200) -> Response:
         return Response(ExperimentSerializer(self.get_queryset().get(pk=experiment.pk)).data, status=code)
 
-    @extend_schema(request=NewPlanSerializer, responses={201: ExperimentSerializer})
+    @extend_schema(request=NewExperimentPlanSerializer, responses={201: ExperimentSerializer})
     def create(self, request: Request) -> Response:
         """Write a plan down; nothing moves until it is started."""
-        read, user = _read(NewPlanSerializer, request), cast("User", request.user)
+        read, user = _read(NewExperimentPlanSerializer, request), cast("User", request.user)
         capability = get_capability(read.validated_data["capability"], user=user)
         made = plans.create_experiment(capability, read.asked(), by=user)
         return self._told(made, status.HTTP_201_CREATED)
 
-    @extend_schema(request=PlanSerializer, responses=ExperimentSerializer)
+    @extend_schema(request=ExperimentPlanSerializer, responses=ExperimentSerializer)
     def update(self, request: Request, pk: str | None = None) -> Response:
         """Write a draft anew."""
-        experiment, read = self.get_object(), _read(PlanSerializer, request)
+        experiment, read = self.get_object(), _read(ExperimentPlanSerializer, request)
         return self._told(plans.change_experiment(experiment, read.asked(), by=cast("User", request.user)))
 
     @extend_schema(responses={204: None})
@@ -80,11 +80,11 @@ class ExperimentViewSet(
         plans.delete_draft(self.get_object(), by=cast("User", request.user))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(request=NewPlanSerializer, responses=NeededSerializer)
+    @extend_schema(request=NewExperimentPlanSerializer, responses=NeededSerializer)
     @action(detail=False, methods=["post"])
     def needed(self, request: Request) -> Response:
         """How many calls a plan needs and how long that takes, by the calls of the last days; nothing is kept."""
-        read, user = _read(NewPlanSerializer, request), cast("User", request.user)
+        read, user = _read(NewExperimentPlanSerializer, request), cast("User", request.user)
         capability = get_capability(read.validated_data["capability"], user=user)
         require(may_write_experiment(user, capability))
         asked = read.asked()

@@ -49,7 +49,7 @@ class ArmPlanSerializer(Serializer[Any]):
     parameters = serializers.DictField(required=False, default=dict)
 
 
-class PlanSerializer(Serializer[Any]):
+class ExperimentPlanSerializer(Serializer[Any]):
     """What is written."""
 
     name = serializers.CharField(max_length=100)
@@ -69,7 +69,7 @@ class PlanSerializer(Serializer[Any]):
         return Asked(**{**told, "arms": [ArmPlan(**arm) for arm in told["arms"]]})
 
 
-class NewPlanSerializer(PlanSerializer):
+class NewExperimentPlanSerializer(ExperimentPlanSerializer):
     capability = serializers.CharField()
 
 

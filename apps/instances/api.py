@@ -22,12 +22,12 @@ from apps.instances.models import Deployment
 from apps.instances.selectors import deployments_visible_to, get_deployment, shadow_of, weights_of
 from apps.instances.serializers import (
     DeploymentSerializer,
-    KeySerializer,
     LogSerializer,
     NewDeploymentSerializer,
-    PlaceSerializer,
+    PlacementSerializer,
     ScaleSerializer,
     ShadowSerializer,
+    TestKeySerializer,
     WeightsSerializer,
 )
 
@@ -117,17 +117,17 @@ class DeploymentViewSet(
             services.scale_deployment(self.get_object(), asked.validated_data["replicas"], by=self._user())
         )
 
-    @extend_schema(request=PlaceSerializer, responses=DeploymentSerializer)
+    @extend_schema(request=PlacementSerializer, responses=DeploymentSerializer)
     @action(detail=True, methods=["post"])
     def place(self, request: Request, pk: str = "") -> Response:
         """Start replicas from now on only on nodes with these labels."""
-        asked = PlaceSerializer(data=request.data)
+        asked = PlacementSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         return self._answer(
             services.place_deployment(self.get_object(), asked.validated_data["labels"], by=self._user())
         )
 
-    @extend_schema(request=None, responses={201: KeySerializer})
+    @extend_schema(request=None, responses={201: TestKeySerializer})
     @action(detail=True, methods=["post"])
     def key(self, request: Request, pk: str = "") -> Response:
         """A key to a test deployment for a day; the secret is in this answer and nowhere else."""

@@ -80,7 +80,7 @@ class ScaleSerializer(Serializer[Any]):
     replicas = serializers.IntegerField(min_value=1)
 
 
-class PlaceSerializer(Serializer[Any]):
+class PlacementSerializer(Serializer[Any]):
     labels = LabelsField(
         help_text="What the nodes of replicas that start from now on have to have; [] for none."
     )
@@ -109,7 +109,7 @@ class LogSerializer(Serializer[Any]):
     next = serializers.IntegerField()
 
 
-class KeySerializer(Serializer[Any]):
+class TestKeySerializer(Serializer[Any]):
     """A secret that is told once."""
 
     key = serializers.CharField()

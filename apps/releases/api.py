@@ -36,22 +36,22 @@ from apps.releases.selectors import (
 from apps.releases.serializers import (
     BlockerSerializer,
     BypassSerializer,
-    CommentSerializer,
     ConclusionSerializer,
     ConditionalSigningSerializer,
     FindingSerializer,
+    MetricPreviewSerializer,
     MomentSerializer,
     PasswordSerializer,
     PastSerializer,
     PolicySerializer,
     PreviewedSerializer,
-    PreviewSerializer,
-    ReasonSerializer,
     ReleaseSerializer,
+    ReplayCommentSerializer,
     ReplayedCallSerializer,
     ReplaySerializer,
     RerunSerializer,
     ResolutionSerializer,
+    RollBackSerializer,
     SigningSerializer,
 )
 
@@ -205,11 +205,11 @@ class ReleaseViewSet(
         """Go on where it was paused."""
         return self._act(rollout.resume)
 
-    @extend_schema(request=ReasonSerializer)
+    @extend_schema(request=RollBackSerializer)
     @action(detail=True, methods=["post"], url_path="roll-back")
     def roll_back(self, request: Request, pk: str | None = None) -> Response:
         """Give all the traffic back to what ran before."""
-        return self._act(rollout.roll_back, **_read(ReasonSerializer, request))
+        return self._act(rollout.roll_back, **_read(RollBackSerializer, request))
 
 
 def _read(serializer: Any, request: Request) -> dict[str, Any]:
@@ -280,14 +280,14 @@ class PolicyViewSet(
         made = signing.create_policy(capability, by=user, **asked)
         return Response(self.get_serializer(made).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(request=PreviewedSerializer, responses=PreviewSerializer)
+    @extend_schema(request=PreviewedSerializer, responses=MetricPreviewSerializer)
     @action(detail=False, methods=["post"])
     def preview(self, request: Request) -> Response:
         """What a business metric says of the capability's last calls, before a policy is made with it."""
         asked, user = _read(PreviewedSerializer, request), cast("User", request.user)
         capability = get_capability(asked["capability"], user=user)
         require(may_see_releases(user, capability))
-        return Response(PreviewSerializer(preview(capability, asked["metric"])).data)
+        return Response(MetricPreviewSerializer(preview(capability, asked["metric"])).data)
 
 
 class ReplayViewSet(
@@ -320,25 +320,25 @@ class ReplayViewSet(
         page: Any = self.paginate_queryset(rows)
         return self.get_paginated_response(ReplayedCallSerializer(page, many=True).data)
 
-    @extend_schema(request=CommentSerializer)
+    @extend_schema(request=ReplayCommentSerializer)
     @action(detail=True, methods=["post"])
     def consent(self, request: Request, pk: str | None = None) -> Response:
         """The new version may answer this subscriber's calls."""
-        by, told = cast("User", request.user), _read(CommentSerializer, request)
+        by, told = cast("User", request.user), _read(ReplayCommentSerializer, request)
         return Response(self._told(replays.consent(self.get_object(), by=by, **told)))
 
-    @extend_schema(request=CommentSerializer)
+    @extend_schema(request=ReplayCommentSerializer)
     @action(detail=True, methods=["post"], url_path="object")
     def object_(self, request: Request, pk: str | None = None) -> Response:
         """The subscriber keeps the old version for as long as the policy says."""
-        by, told = cast("User", request.user), _read(CommentSerializer, request)
+        by, told = cast("User", request.user), _read(ReplayCommentSerializer, request)
         return Response(self._told(replays.object_to(self.get_object(), by=by, **told)))
 
-    @extend_schema(request=CommentSerializer)
+    @extend_schema(request=ReplayCommentSerializer)
     @action(detail=True, methods=["post"], url_path="ask-again")
     def ask_again(self, request: Request, pk: str | None = None) -> Response:
         """The provider asks who objects to look again; the objection holds until they consent."""
-        by, told = cast("User", request.user), _read(CommentSerializer, request)
+        by, told = cast("User", request.user), _read(ReplayCommentSerializer, request)
         return Response(self._told(replays.ask_anew(self.get_object(), by=by, **told)))
 
 

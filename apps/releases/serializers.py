@@ -134,7 +134,7 @@ class BypassSerializer(ModelSerializer[Bypass]):
         read_only_fields = ["status", "asked_at", "expires_at"]
 
 
-class ReasonSerializer(Serializer[Any]):
+class RollBackSerializer(Serializer[Any]):
     reason = serializers.CharField(required=False, default="", allow_blank=True)
 
 
@@ -167,7 +167,7 @@ class ReplayedCallSerializer(ModelSerializer[ReplayedCall]):
         fields = ["id", "request_id", "at", "version", "outcome", "largest", "answer_id", "message"]
 
 
-class CommentSerializer(Serializer[Any]):
+class ReplayCommentSerializer(Serializer[Any]):
     comment = serializers.CharField(required=False, default="", allow_blank=True, max_length=2000)
 
 
@@ -237,6 +237,6 @@ class OfVersionSerializer(Serializer[Any]):
     mean = serializers.FloatField(allow_null=True)
 
 
-class PreviewSerializer(Serializer[Any]):
+class MetricPreviewSerializer(Serializer[Any]):
     versions = OfVersionSerializer(many=True)
     needed = serializers.IntegerField(allow_null=True)

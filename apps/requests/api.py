@@ -110,7 +110,7 @@ class NotificationViewSet(IdempotencyMixin, mixins.ListModelMixin, viewsets.Gene
         bells.mark_read(cast("User", request.user))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(request=None, responses=NotificationSerializer)
+    @extend_schema(request=None, responses=NotificationSerializer, operation_id="notifications_read_one")
     @action(detail=True, methods=["post"], url_path="read")
     def read_one(self, request: ApiRequest, pk: str = "") -> Response:
         """Mark one as read."""

@@ -164,7 +164,7 @@ class RotateSerializer(Serializer[None]):
     expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
 
 
-class ReasonSerializer(Serializer[None]):
+class SuspensionSerializer(Serializer[None]):
     """Why; the subscriber reads it."""
 
     reason = serializers.CharField(max_length=500)

@@ -8,7 +8,7 @@ from rest_framework.test import APIClient
 from apps.annotation.api import _place
 from apps.annotation.claims import claim_next
 from apps.annotation.models import Annotation, Project, Slot, Task
-from apps.annotation.serializers import PlaceSerializer
+from apps.annotation.serializers import TaskPlaceSerializer
 from tests.access import PEOPLE, Row, differences, uncovered
 from tests.annotation.conftest import make_task
 
@@ -65,7 +65,7 @@ def test_a_repeated_submission_with_its_key_is_one_annotation(project, tasks, ap
 def test_what_a_claim_says_is_what_its_schema_says(project, tasks, ann):
     slot = claim_next(project, by=ann)
 
-    assert _place(slot, project) == PlaceSerializer(slot).data
+    assert _place(slot, project) == TaskPlaceSerializer(slot).data
 
 
 def test_a_blind_project_hides_the_models_answer(project, tasks, api, ann):

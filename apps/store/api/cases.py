@@ -51,7 +51,7 @@ class OnDeploymentSerializer(Serializer[None]):
     number = serializers.CharField(required=False, allow_blank=True, default="", max_length=64)
 
 
-class OutcomeSerializer(Serializer[Any]):
+class CaseOutcomeSerializer(Serializer[Any]):
     """How one case went: passed, failed, answered where nothing is expected, or skipped."""
 
     name = serializers.CharField()
@@ -108,7 +108,7 @@ class SavedCaseViewSet(
     def perform_destroy(self, instance: SavedCase) -> None:
         services.remove_case(instance, by=cast("User", self.request.user))
 
-    @extend_schema(request=OnDeploymentSerializer, responses=OutcomeSerializer(many=True))
+    @extend_schema(request=OnDeploymentSerializer, responses=CaseOutcomeSerializer(many=True))
     @action(detail=False, methods=["post"])
     def run(self, request: Request) -> Response:
         """Ask a test deployment all saved and shipped cases; says of each how it went."""
@@ -116,7 +116,7 @@ class SavedCaseViewSet(
         deployment = test_deployment(user, asked["deployment"])
         cases = cases_to_run(deployment)
         outcomes = services.run_cases(deployment, cases, by=user)
-        return Response(OutcomeSerializer(outcomes, many=True).data)
+        return Response(CaseOutcomeSerializer(outcomes, many=True).data)
 
     @extend_schema(
         parameters=[OpenApiParameter("deployment", int, required=True)],

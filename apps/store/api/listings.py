@@ -207,7 +207,9 @@ class ListingViewSet(
         copy = services.reuse_at_site(capability, by=user, **asked.validated_data)
         return Response(CopySerializer(copy).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(methods=["POST"], request=None, responses=CopySerializer)
+    @extend_schema(
+        methods=["POST"], request=None, responses=CopySerializer, operation_id="store_copies_bring_up_to_date"
+    )
     @extend_schema(methods=["DELETE"], responses={204: None})
     @action(detail=True, methods=["post", "delete"], url_path=r"copies/(?P<copy>\d+)")
     def one_copy(self, request: Request, slug: str = "", copy: str = "") -> Response:

@@ -19,11 +19,11 @@ from apps.store.serializers import (
     KeySerializer,
     LabelSerializer,
     PlanSerializer,
-    ReasonSerializer,
     RotateSerializer,
     SubscribeSerializer,
     SubscriptionSerializer,
     SuccessorSerializer,
+    SuspensionSerializer,
     WithdrawSerializer,
 )
 
@@ -147,11 +147,11 @@ class SubscriptionViewSet(
         act(subscription, by=cast("User", self.request.user), **facts)
         return Response(SubscriptionSerializer(subscription).data)
 
-    @extend_schema(request=ReasonSerializer, responses=SubscriptionSerializer)
+    @extend_schema(request=SuspensionSerializer, responses=SubscriptionSerializer)
     @action(detail=True, methods=["post"])
     def suspend(self, request: Request, pk: str = "") -> Response:
         """Refuse its calls until it is resumed."""
-        asked = ReasonSerializer(data=request.data)
+        asked = SuspensionSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         return self._moved(services.suspend_subscription, reason=asked.validated_data["reason"])
 

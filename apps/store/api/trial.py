@@ -44,7 +44,7 @@ class WhySerializer(Serializer[None]):
     inputs = serializers.ListField(child=serializers.DictField(), min_length=1)
 
 
-class ReportSerializer(Serializer[None]):
+class TrialFeedbackSerializer(Serializer[None]):
     """Which answer, whether it was right, and the label that would have been."""
 
     request_id = serializers.UUIDField()
@@ -59,6 +59,7 @@ _DOCUMENT = OpenApiResponse(response=dict)
 class TryOutViewSet(IdempotencyMixin, viewsets.GenericViewSet[Capability]):
     """What a person may ask without a subscription, under the trial's quota."""
 
+    queryset = Capability.objects.none()  # says of what kind `slug` is; get_object asks who may see it
     lookup_field = "slug"
 
     def get_object(self) -> Capability:
@@ -123,11 +124,11 @@ class TryOutViewSet(IdempotencyMixin, viewsets.GenericViewSet[Capability]):
             }
         )
 
-    @extend_schema(request=ReportSerializer, responses=_DOCUMENT)
+    @extend_schema(request=TrialFeedbackSerializer, responses=_DOCUMENT)
     @action(detail=True, methods=["post"], url_path="try/feedback")
     def feedback(self, request: Request, slug: str = "") -> Response:
         """Say whether an answer of a trial call was right, and which label would have been."""
-        asked = self._asked(ReportSerializer)
+        asked = self._asked(TrialFeedbackSerializer)
         sent = services.report_answer(
             self.get_object(),
             str(asked["request_id"]),
