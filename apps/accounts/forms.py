@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts import throttling
 from apps.accounts.models import Role, Site, Team, User
 from apps.accounts.policy import is_platform_admin
+from apps.accounts.selectors import person_called
 from apps.core.errors import Conflict, Invalid
 from apps.core.forms import ShortNameField
 
@@ -116,14 +117,10 @@ class MemberForm(forms.Form):
     role = forms.ChoiceField(label=_("Role"), choices=Role.choices)
 
     def clean_username(self) -> User:
-        name = self.cleaned_data["username"].strip()
-        person = User.objects.filter(username__iexact=name).first()
-        if person is None:
-            raise forms.ValidationError(
-                _("There is no person “%(name)s”. Check the spelling, or add the person first."),
-                params={"name": name},
-            )
-        return person
+        try:
+            return person_called(self.cleaned_data["username"])
+        except Invalid as error:
+            raise forms.ValidationError(error.message) from error
 
 
 class SiteForm(forms.Form):

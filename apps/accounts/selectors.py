@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from apps.accounts.models import Team, User
 from apps.accounts.policy import is_platform_admin, team_ids_of
+from apps.core.errors import Invalid
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -28,6 +30,15 @@ def users_with(role: str, team: Team | None = None) -> QuerySet[User]:
     if team is not None:
         found = User.objects.filter(is_active=True, memberships__role=role, memberships__team=team)
     return found.distinct()
+
+
+def person_called(username: str) -> User:
+    """The person with this user name, in whatever case. Raises Invalid with what to do."""
+    person = User.objects.filter(username__iexact=username.strip()).first()
+    if person is None:
+        words = _("There is no person “%(name)s”. Check the spelling, or add the person first.")
+        raise Invalid(words % {"name": username[:150]}, fields={"username": _("is nobody here")})
+    return person
 
 
 def people_found(query: str) -> QuerySet[User]:

@@ -12,6 +12,8 @@ from rest_framework import generics, mixins, parsers, status, viewsets
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from apps.accounts.models import User
+from apps.accounts.selectors import person_called
 from apps.core import archives, naming, objects
 from apps.core.api import IdempotencyMixin
 from apps.core.errors import Invalid
@@ -19,7 +21,7 @@ from apps.core.policy import require
 from apps.core.serializers import LineageSerializer
 from apps.datasets import services
 from apps.datasets.models import Dataset, DatasetVersion, Tag
-from apps.datasets.policy import may_add_version, may_edit, may_split
+from apps.datasets.policy import may_add_version, may_edit, may_share, may_split
 from apps.datasets.selectors import (
     MOST_PREVIEWED,
     datasets_visible_to,
@@ -28,6 +30,7 @@ from apps.datasets.selectors import (
     get_version,
     open_file,
     preview_table,
+    readers_of,
     tags_of,
     version_called,
     versions_of,
@@ -35,8 +38,10 @@ from apps.datasets.selectors import (
 from apps.datasets.serializers import (
     DatasetChangeSerializer,
     DatasetComparisonSerializer,
+    DatasetReaderSerializer,
     DatasetSerializer,
     DatasetVersionSerializer,
+    NewDatasetReaderSerializer,
     NewDatasetVersionSerializer,
     NewSplitSerializer,
     NewTagSerializer,
@@ -48,8 +53,6 @@ from apps.datasets.serializers import (
 if TYPE_CHECKING:
     from django.db.models import QuerySet
     from rest_framework.request import Request
-
-    from apps.accounts.models import User
 
 
 class DatasetViewSet(
@@ -255,4 +258,38 @@ class TagView(APIView):
     @extend_schema(responses={204: None})
     def delete(self, request: Request, slug: str, name: str) -> Response:
         services.drop_tag(get_dataset(slug, user=request.user), name, by=cast("User", request.user))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class ReadersView(IdempotencyMixin, generics.ListAPIView[User]):
+    """The people outside the team who read a data set, and letting one in."""
+
+    serializer_class = DatasetReaderSerializer
+    ordering = ("username",)
+
+    def get_queryset(self) -> QuerySet[User]:
+        if getattr(self, "swagger_fake_view", False):
+            return User.objects.none()
+        dataset = get_dataset(self.kwargs["slug"], user=self.request.user)
+        require(may_share(self.request.user, dataset))
+        return readers_of(dataset)
+
+    @extend_schema(request=NewDatasetReaderSerializer, responses={201: DatasetReaderSerializer})
+    def post(self, request: Request, slug: str) -> Response:
+        """Let a person read it."""
+        dataset = get_dataset(slug, user=request.user)
+        require(may_share(request.user, dataset))
+        asked = NewDatasetReaderSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        person = person_called(asked.validated_data["username"])
+        services.share_dataset(dataset, person, by=cast("User", request.user))
+        return Response(DatasetReaderSerializer(person).data, status=status.HTTP_201_CREATED)
+
+
+class ReaderView(APIView):
+    """One person outside the team who reads a data set: no longer."""
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, slug: str, username: str) -> Response:
+        services.stop_sharing(get_dataset(slug, user=request.user), username, by=cast("User", request.user))
         return Response(status=status.HTTP_204_NO_CONTENT)

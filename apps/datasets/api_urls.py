@@ -39,6 +39,8 @@ urlpatterns = [
         name="api-dataset-assignment",
     ),
     path("datasets/<slug:slug>/comparison/", api.ComparisonView.as_view(), name="api-dataset-comparison"),
+    path("datasets/<slug:slug>/readers/", api.ReadersView.as_view(), name="api-dataset-readers"),
+    path("datasets/<slug:slug>/readers/<str:username>/", api.ReaderView.as_view(), name="api-dataset-reader"),
     path("datasets/<slug:slug>/tags/", api.TagsView.as_view(), name="api-dataset-tags"),
     path("datasets/<slug:slug>/tags/<slug:name>/", api.TagView.as_view(), name="api-dataset-tag"),
     path("", include(router.urls)),

@@ -54,6 +54,14 @@ class DatasetVersionForm(forms.Form):
     )
 
 
+class ReaderForm(forms.Form):
+    """Somebody outside the team who shall read a data set."""
+
+    username = forms.CharField(
+        label=_("User name"), max_length=150, widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+
+
 class SplitForm(forms.Form):
     """How a version is divided into parts for training, validation and the test."""
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from guardian.models import UserObjectPermissionBase
+
+VIEW_DATASET = "datasets.view_dataset"
+"""The permission that a person outside the team is given for one data set."""
 
 
 class Dataset(models.Model):
@@ -32,6 +36,16 @@ class Dataset(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class DatasetReader(UserObjectPermissionBase):
+    """A person outside the team who may read one data set: django-guardian's table for `VIEW_DATASET`."""
+
+    content_object = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="readers")
+
+    class Meta(UserObjectPermissionBase.Meta):
+        verbose_name = _("reader of a data set")
+        verbose_name_plural = _("readers of data sets")
 
 
 class DatasetVersion(models.Model):

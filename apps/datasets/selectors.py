@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from guardian.shortcuts import get_objects_for_user, get_users_with_perms
 
 from apps.accounts.policy import is_platform_admin
 from apps.accounts.selectors import teams_of
 from apps.core import objects
 from apps.core.errors import Invalid, NotFound
-from apps.datasets.models import Dataset, DatasetVersion, Split, Tag
+from apps.datasets.models import VIEW_DATASET, Dataset, DatasetVersion, Split, Tag
 from apps.datasets.policy import READERS, WRITERS, may_view
 from apps.datasets.tables import rows_of, table_files
 
@@ -40,7 +41,26 @@ def datasets_visible_to(user: User | AnonymousUser) -> QuerySet[Dataset]:
         return found
     if not user.is_authenticated:
         return found.none()
-    return found.filter(Q(visibility=Dataset.Visibility.ORGANISATION) | Q(team__in=teams_of(user, *READERS)))
+    seen = Q(visibility=Dataset.Visibility.ORGANISATION) | Q(team__in=teams_of(user, *READERS))
+    return found.filter(seen | Q(pk__in=datasets_shared_with(user).values("pk")))
+
+
+def datasets_shared_with(user: User) -> QuerySet[Dataset]:
+    """The data sets of other teams that a person was let into by name."""
+    return get_objects_for_user(
+        user, VIEW_DATASET, Dataset, use_groups=False, with_superuser=False, accept_global_perms=False
+    )
+
+
+def readers_of(dataset: Dataset) -> QuerySet[User]:
+    """The people outside the team who were let into a data set by name."""
+    named = get_users_with_perms(
+        dataset,
+        only_with_perms_in=[VIEW_DATASET.split(".")[1]],
+        with_superusers=False,
+        with_group_users=False,
+    )
+    return named.filter(is_active=True).order_by("username")
 
 
 def datasets_of_builder(user: User) -> QuerySet[Dataset]:

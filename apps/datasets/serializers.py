@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.accounts.models import Team
+from apps.accounts.models import Team, User
 from apps.core.serializers import ModelSerializer, Serializer
 from apps.datasets.models import Comparison, Dataset, DatasetVersion, Split, Tag
 
@@ -93,6 +93,22 @@ class NewSplitSerializer(Serializer[Any]):
     stratify_by = serializers.CharField(required=False, allow_blank=True, default="")
     group_by = serializers.CharField(required=False, allow_blank=True, default="")
     seed = serializers.IntegerField(required=False, default=0)
+
+
+class DatasetReaderSerializer(ModelSerializer[User]):
+    """A person outside the team who may read the data set."""
+
+    name = serializers.CharField(source="get_full_name", read_only=True)
+
+    class Meta:
+        model = User
+        fields = ["username", "name"]
+
+
+class NewDatasetReaderSerializer(Serializer[Any]):
+    """Whom to let in."""
+
+    username = serializers.CharField(max_length=150)
 
 
 class TagSerializer(ModelSerializer[Tag]):

@@ -14,6 +14,8 @@ _pages = [
     path("datasets/<slug:slug>/versions/<int:number>/split/", views.split, name="split"),
     path("datasets/<slug:slug>/versions/<int:number>/tag/", views.tag, name="tag"),
     path("datasets/<slug:slug>/tags/<slug:name>/drop/", views.drop_tag, name="drop_tag"),
+    path("datasets/<slug:slug>/readers/", views.share, name="share"),
+    path("datasets/<slug:slug>/readers/<str:username>/drop/", views.stop_sharing, name="stop_sharing"),
     path("datasets/<slug:slug>/compare/", views.compare, name="compare"),
     path("datasets/<slug:slug>/versions/<int:number>/files/<path:path>", views.file, name="file"),
 ]

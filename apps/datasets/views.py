@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.accounts.models import Role
-from apps.accounts.selectors import teams_of
+from apps.accounts.selectors import person_called, teams_of
 from apps.core import archives, naming
 from apps.core.errors import Invalid
 from apps.core.paging import keyset
@@ -22,9 +22,16 @@ from apps.core.policy import require
 from apps.core.urns import urn
 from apps.datasets import images, services
 from apps.datasets.charts import class_chart, column_chart, shift_chart, size_chart, split_chart
-from apps.datasets.forms import DatasetForm, DatasetVersionForm, NewDatasetForm, SplitForm, uploads_of
+from apps.datasets.forms import (
+    DatasetForm,
+    DatasetVersionForm,
+    NewDatasetForm,
+    ReaderForm,
+    SplitForm,
+    uploads_of,
+)
 from apps.datasets.models import Comparison, Dataset, DatasetVersion
-from apps.datasets.policy import may_add_version, may_edit, may_split
+from apps.datasets.policy import may_add_version, may_edit, may_share, may_split
 from apps.datasets.selectors import (
     datasets_visible_to,
     get_dataset,
@@ -33,6 +40,7 @@ from apps.datasets.selectors import (
     open_file,
     preview,
     preview_columns,
+    readers_of,
     split_of,
     tags_of,
     thumbnail,
@@ -159,7 +167,9 @@ def version(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     return _page(request, dataset, get_version(dataset, number))
 
 
-def _page(request: HttpRequest, dataset: Dataset, shown: DatasetVersion | None) -> HttpResponse:
+def _page(
+    request: HttpRequest, dataset: Dataset, shown: DatasetVersion | None, *, form: ReaderForm | None = None
+) -> HttpResponse:
     user = cast("User", request.user)
     context: dict[str, Any] = {
         "dataset": dataset,
@@ -168,6 +178,8 @@ def _page(request: HttpRequest, dataset: Dataset, shown: DatasetVersion | None) 
         "may_add_version": may_add_version(user, dataset),
         "may_edit": may_edit(user, dataset),
         "may_split": may_split(user, dataset),
+        "readers": list(readers_of(dataset)) if may_share(user, dataset) else None,
+        "reader_form": form or ReaderForm(auto_id="reader-%s"),
         "tags": [tag for tag in tags_of(dataset) if shown is not None and tag.version_id == shown.pk],
     }
     if shown is not None:
@@ -191,7 +203,7 @@ def _page(request: HttpRequest, dataset: Dataset, shown: DatasetVersion | None) 
             "versions": dataset.versions.count(),
             **_pictures(shown),
         }
-    return render(request, "datasets/detail.html", context)
+    return render(request, "datasets/detail.html", context, status=422 if form and form.errors else 200)
 
 
 def _charts(statistics: dict[str, Any], wanted: str) -> list[dict[str, Any]]:
@@ -276,6 +288,36 @@ def drop_tag(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     user = cast("User", request.user)
     services.drop_tag(get_dataset(slug, user=user), name, by=user)
     messages.success(request, _("The tag “%(tag)s” is gone.") % {"tag": name})
+    return redirect("datasets:detail", slug=slug)
+
+
+@login_required
+@require_POST
+def share(request: HttpRequest, slug: str) -> HttpResponse:
+    """Let a person outside the team read it."""
+    user = cast("User", request.user)
+    dataset = get_dataset(slug, user=user)
+    require(may_share(user, dataset))
+    form = ReaderForm(request.POST)
+    if form.is_valid():
+        try:
+            person = person_called(form.cleaned_data["username"])
+            services.share_dataset(dataset, person, by=user)
+        except Invalid as error:
+            _show_error(form, Invalid(error.message, fields={"username": error.message}))
+        else:
+            messages.success(request, _("%(name)s may read it now.") % {"name": person.username})
+            return redirect("datasets:detail", slug=slug)
+    return _page(request, dataset, latest_version(dataset), form=form)
+
+
+@login_required
+@require_POST
+def stop_sharing(request: HttpRequest, slug: str, username: str) -> HttpResponse:
+    """Take it from a person outside the team."""
+    user = cast("User", request.user)
+    services.stop_sharing(get_dataset(slug, user=user), username, by=user)
+    messages.success(request, _("%(name)s no longer reads it.") % {"name": username})
     return redirect("datasets:detail", slug=slug)
 
 

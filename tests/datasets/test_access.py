@@ -22,6 +22,8 @@ TABLE = [
     Row("POST", f"{D}versions/1/split/", (302, 422, 422, 403, 404, 422)),
     Row("POST", f"{D}versions/1/tag/", (302, 302, 302, 403, 404, 302), {"name": "golden"}),
     Row("POST", f"{D}tags/nothing/drop/", (302, 404, 404, 403, 404, 404)),
+    Row("POST", f"{D}readers/", (302, 422, 422, 403, 404, 422), {"username": "nobody"}),
+    Row("POST", f"{D}readers/nobody/drop/", (302, 404, 404, 403, 404, 404)),
     Row("GET", f"{D}compare/", (302, 200, 200, 200, 404, 200)),
     Row("GET", f"{D}versions/1/files/a.csv", (302, 200, 200, 200, 404, 200)),
     Row("GET", A, (401, 200, 200, 200, 200, 200)),
@@ -40,6 +42,9 @@ TABLE = [
     Row("GET", f"{A}faults/tags/", (401, 200, 200, 200, 404, 200)),
     Row("POST", f"{A}faults/tags/", (401, 422, 422, 403, 404, 422)),
     Row("DELETE", f"{A}faults/tags/nothing/", (401, 404, 404, 403, 404, 404)),
+    Row("GET", f"{A}faults/readers/", (401, 200, 200, 403, 404, 200)),
+    Row("POST", f"{A}faults/readers/", (401, 422, 422, 403, 404, 422), {"username": "nobody"}),
+    Row("DELETE", f"{A}faults/readers/nobody/", (401, 404, 404, 403, 404, 404)),
     Row("GET", f"{A}faults/versions/1/files/a.csv", (401, 200, 200, 200, 404, 200)),
 ]
 
