@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Collection, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from django.db.models import Q, QuerySet
 from django.urls import reverse
@@ -60,7 +60,7 @@ def readers_of(dataset: Dataset) -> QuerySet[User]:
         with_superusers=False,
         with_group_users=False,
     )
-    return named.filter(is_active=True).order_by("username")
+    return cast("QuerySet[User]", named).filter(is_active=True).order_by("username")
 
 
 def datasets_of_builder(user: User) -> QuerySet[Dataset]:
