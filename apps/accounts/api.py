@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
+from django.contrib.auth import update_session_auth_hash
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
@@ -23,6 +24,7 @@ from apps.accounts.serializers import (
     MembershipSerializer,
     MeSerializer,
     NewTokenSerializer,
+    PasswordChangeSerializer,
     PersonChangeSerializer,
     PersonSerializer,
     SentInvitationSerializer,
@@ -82,6 +84,21 @@ class MeView(generics.RetrieveUpdateAPIView[User]):
 
     def get_object(self) -> User:
         return cast("User", self.request.user)
+
+
+class PasswordView(IdempotencyMixin, APIView):
+    """One's own password."""
+
+    @extend_schema(request=PasswordChangeSerializer, responses={204: None})
+    def post(self, request: Request) -> Response:
+        """Change it; sessions end, but for the one that asks, and tokens stay."""
+        asked = PasswordChangeSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        given, user = asked.validated_data, cast("User", request.user)
+        services.change_password(user, old=given["old_password"], new=given["new_password"])
+        if request.auth is None:  # a browser's session, no token
+            update_session_auth_hash(request, user)
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class TeamViewSet(

@@ -14,6 +14,7 @@ router.register("sites", api.SiteViewSet, basename="api-site")
 
 urlpatterns = [
     path("users/me/", api.MeView.as_view(), name="api-me"),
+    path("users/me/password/", api.PasswordView.as_view(), name="api-me-password"),
     path("audit/", api.AuditView.as_view(), name="api-audit"),
     path("audit/export/<slug:form>/", api.AuditExportView.as_view(), name="api-audit-export"),
     path("audit/verify/", api.AuditVerificationView.as_view(), name="api-audit-verify"),

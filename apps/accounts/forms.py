@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.conf import settings
-from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.forms import AuthenticationForm, SetPasswordMixin
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -65,6 +65,23 @@ class LoginForm(AuthenticationForm):
             raise
         throttling.note_success(username, self._address)
         return cleaned
+
+
+class PasswordForm(SetPasswordMixin, forms.Form):  # type: ignore[type-arg]
+    """The present password, and twice the one that takes its place."""
+
+    old_password = forms.CharField(
+        label=_("Old password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password", "autofocus": True}),
+    )
+    new_password, repeated = SetPasswordMixin.create_password_fields(
+        label1=_("New password"), label2=_("New password confirmation")
+    )
+
+    def clean(self) -> dict[str, Any]:
+        self.validate_passwords("new_password", "repeated")
+        return dict(super().clean() or {})
 
 
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time

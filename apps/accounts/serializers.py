@@ -56,6 +56,13 @@ class TeamChangeSerializer(TeamSerializer):
         read_only_fields = ["slug", "archived_at"]
 
 
+class PasswordChangeSerializer(Serializer[Any]):
+    """The present password, which proves who asks, and the one that takes its place."""
+
+    old_password = serializers.CharField(write_only=True, trim_whitespace=False, max_length=4096)
+    new_password = serializers.CharField(write_only=True, trim_whitespace=False, max_length=4096)
+
+
 class PersonSerializer(ModelSerializer[User]):
     """A person as administrators see them; a new one is given a user name, a name and a first password."""
 

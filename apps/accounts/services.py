@@ -202,13 +202,29 @@ def new_person(username: str, full_name: str, password: str, *, email: str = "")
         )
     first, _space, last = full_name.strip().partition(" ")
     person = User(username=username, first_name=first[:150], last_name=last[:150], email=email)
+    _set_password(person, password, field="password")
+    person.save()
+    return person
+
+
+@transaction.atomic
+def change_password(person: User, *, old: str, new: str) -> None:
+    """Give oneself another password; the old one proves who asks. Other sessions end. Raises Invalid."""
+    if not person.check_password(old):
+        words = _("This is not your present password. Nothing was changed.")
+        raise Invalid(words, fields={"old_password": words})
+    _set_password(person, new, field="new_password")
+    person.save(update_fields=["password"])
+    audit.record("accounts.user.password_changed", person, by=person)
+
+
+def _set_password(person: User, password: str, *, field: str) -> None:
     try:
         validate_password(password, person)
     except ValidationError as error:
-        raise Invalid(" ".join(error.messages), fields={"password": " ".join(error.messages)}) from error
+        words = " ".join(error.messages)
+        raise Invalid(words, fields={field: words}) from error
     person.set_password(password)
-    person.save()
-    return person
 
 
 @transaction.atomic

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from django.http import FileResponse
 from django.utils.translation import gettext as _
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, parsers, status, viewsets
 from rest_framework.decorators import action
@@ -26,6 +28,7 @@ from apps.catalog.selectors import (
     get_version,
     matching,
     next_patch,
+    open_file,
     rules_of,
     side_of,
     suggested_number,
@@ -229,6 +232,17 @@ class VersionViewSet(
         version = self.get_object()
         services.package_version(version, by=self._user())
         return Response(VersionSerializer(version).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    @action(detail=True, methods=["get"], url_path=r"files/(?P<path>.+)", pagination_class=None)
+    def files(self, request: Request, pk: str = "", path: str = "") -> FileResponse:
+        """One file of the package, or of the upload as long as there is no package; for those who build it."""
+        return FileResponse(
+            open_file(self._built(), path),
+            as_attachment=True,
+            filename=path.rsplit("/", 1)[-1],
+            content_type="application/octet-stream",
+        )
 
     @extend_schema(request=CompositeSerializer, responses={201: VersionSerializer})
     @action(detail=False, methods=["post"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from django.contrib.postgres.search import SearchQuery
 from django.db.models import Q, QuerySet
@@ -110,6 +110,14 @@ def get_version(pk: int, *, user: User | AnonymousUser) -> Version:
     ):
         return version
     raise NotFound(_("There is no version %(pk)s that you may see.") % {"pk": pk})
+
+
+def open_file(version: Version, path: str) -> BinaryIO:
+    """One file of the package, or of the upload as long as there is no package. Raises NotFound."""
+    entry = (version.manifest or version.source_manifest).get(path)
+    if entry is None:
+        raise NotFound(_("There is no file “%(path)s” in this version.") % {"path": path[:120]})
+    return objects.open_object(entry["sha256"])
 
 
 def named_versions(pks: Collection[int], user: User | AnonymousUser) -> dict[int, tuple[str, str]]:

@@ -11,6 +11,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from apps.accounts.models import Team
 from apps.accounts.policy import may_administer
@@ -26,6 +27,7 @@ from apps.compute.selectors import (
     jobs_visible_to,
     measured_needs,
     nodes,
+    this_machine,
     usage_of,
 )
 from apps.compute.serializers import (
@@ -34,6 +36,7 @@ from apps.compute.serializers import (
     EgressSerializer,
     HostChangeSerializer,
     JobSerializer,
+    MachineSerializer,
     NodeSerializer,
     ScriptSerializer,
     UsageSerializer,
@@ -202,6 +205,15 @@ class NodeViewSet(
         """Forget a node that is silent."""
         remove_node(self.get_object(), by=cast("User", request.user))
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class MachineView(APIView):
+    """How this machine fences people's code, what it has given out, and every workload on it; for administrators."""
+
+    @extend_schema(responses=MachineSerializer)
+    def get(self, request: Request) -> Response:
+        require(may_administer(request.user))
+        return Response(MachineSerializer(this_machine()).data)
 
 
 class AllowedHostViewSet(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import dataclass
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from apps.accounts.selectors import teams_of
-from apps.compute import ledger, needs, placement
+from apps.compute import environments, ledger, needs, placement
 from apps.compute.adapters import engine
 from apps.compute.egress import Rule
+from apps.compute.engines import sandbox
 from apps.compute.models import AllowedHost, Attempt, EgressRecord, Job, Node, Reservation
 from apps.compute.policy import SUBMITTERS, WATCHERS
 from apps.core import objects
@@ -245,6 +247,49 @@ def log_parts(job: Job, attempt: int | None = None) -> Iterator[bytes]:
 def workloads() -> list[Observed]:
     """All workloads that the engine knows, for the administrator's page."""
     return list(engine().list())
+
+
+@dataclass(frozen=True)
+class Running:
+    """A workload, what it is for, and the key of the job whose attempt it is."""
+
+    seen: Observed
+    purpose: str
+    job: int | None
+
+    @property
+    def reason(self) -> str:
+        """Why it is in its state, in the reader's language where the engine knows what the words are made of."""
+        return spoken(self.seen.told) if self.seen.told else self.seen.reason
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How code of people is fenced on this machine, what it has given out of what, and what runs."""
+
+    node: str
+    sandbox: sandbox.Level
+    used: ledger.Amount
+    capacity: ledger.Amount
+    workloads: list[Running]
+    environments: list[dict[str, str | bool]]
+
+
+def this_machine() -> Machine:
+    """The machine as it is now, for administrators."""
+    seen = workloads()
+    purposes = purposes_of(each.id for each in seen)
+    return Machine(
+        node=node_name(),
+        sandbox=sandbox.probe(),
+        used=in_use(),
+        capacity=capacity(),
+        workloads=[Running(each, *purposes.get(each.id, ("", None))) for each in seen],
+        environments=[
+            {"name": name, "digest": environments.digest(name), "ready": environments.is_ready(name)}
+            for name in environments.names()
+        ],
+    )
 
 
 def purposes_of(workload_ids: Iterable[str]) -> dict[str, tuple[str, int | None]]:

@@ -161,6 +161,57 @@ class NodeSerializer(ModelSerializer[Node]):
         read_only_fields = [name for name in fields if name != "labels"]
 
 
+class SandboxSerializer(Serializer[Any]):
+    """How code of people is fenced: what the level holds, and why none of the stronger ones works here."""
+
+    level = serializers.CharField(source="name")
+    strong = serializers.BooleanField(source="is_strong")
+    holds = serializers.ListField(child=serializers.CharField())
+    why_not = serializers.DictField(child=serializers.CharField())
+
+
+class AmountSerializer(Serializer[Any]):
+    """Shares of processor cores, memory and graphics cards."""
+
+    cpu = serializers.FloatField()
+    memory_mb = serializers.FloatField()
+    gpu = serializers.FloatField()
+
+
+class WorkloadSerializer(Serializer[Any]):
+    """A process tree that the engine knows; `job` is the job whose attempt it is, if any."""
+
+    id = serializers.CharField(source="seen.id")
+    purpose = serializers.CharField(allow_blank=True)
+    job = serializers.IntegerField(allow_null=True)
+    state = serializers.CharField(source="seen.state")
+    reason = serializers.CharField(allow_blank=True)
+    memory_mb = serializers.FloatField(source="seen.memory_mb")
+    peak_memory_mb = serializers.FloatField(source="seen.peak_memory_mb")
+    cpu_s = serializers.FloatField(source="seen.cpu_s")
+    disk_mb = serializers.FloatField(source="seen.disk_mb")
+    restarts = serializers.IntegerField(source="seen.restarts")
+
+
+class BuiltSerializer(Serializer[Any]):
+    """A locked environment of workloads, and whether it is built on this machine."""
+
+    name = serializers.CharField()
+    digest = serializers.CharField()
+    ready = serializers.BooleanField()
+
+
+class MachineSerializer(Serializer[Any]):
+    """The machine that answers: its fence, what it has given out (`used`) of what it may give, and what runs."""
+
+    node = serializers.CharField()
+    sandbox = SandboxSerializer()
+    used = AmountSerializer()
+    capacity = AmountSerializer()
+    workloads = WorkloadSerializer(many=True)
+    environments = BuiltSerializer(many=True)
+
+
 class AllowedHostSerializer(ModelSerializer[AllowedHost]):
     """A host that sandboxes may reach."""
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.accounts.policy import may_administer
-from apps.compute import environments, services
+from apps.compute import services
 from apps.compute.charts import reports_chart, usage_chart
 from apps.compute.engines import sandbox
 from apps.compute.forms import HostForm, ScriptForm
@@ -28,9 +28,7 @@ from apps.compute.policy import may_cancel_job, may_retry_job, may_see_nodes
 from apps.compute.selectors import (
     advice_on,
     allowed_hosts,
-    capacity,
     egress_records,
-    in_use,
     job_log,
     job_output,
     job_visible_to,
@@ -38,12 +36,11 @@ from apps.compute.selectors import (
     kinds_visible_to,
     log_parts,
     nodes,
-    purposes_of,
     queue_position,
     teams_to_submit_for,
+    this_machine,
     usage_of,
     why_nothing_starts,
-    workloads,
 )
 from apps.compute.services import cancel_job, retry_job, submit_script
 from apps.core.errors import Invalid, NotFound
@@ -199,34 +196,32 @@ def output(request: HttpRequest, pk: int, path: str) -> FileResponse:
 def machine(request: HttpRequest) -> HttpResponse:
     """The sandbox, what it holds, what runs and what is left: for administrators."""
     require(may_administer(request.user))
-    level, free, used = sandbox.probe(), capacity(), in_use()
+    found = this_machine()
     cores = _("Processor cores")
     if not settings.ATRIUM.node_cpu:
         cores = _("Processor cores, each given out %(n)d times") % {"n": CPU_SHARES_PER_CORE}
     rows = [("cpu", cores), ("memory_mb", _("Memory in MB")), ("gpu", _("Graphics cards"))]
-    running = workloads()
-    purposes = purposes_of(seen.id for seen in running)
     context = {
-        "level": level,
-        "level_label": LEVEL_LABELS[level.name],
+        "machine": found,
+        "level": found.sandbox,
+        "level_label": LEVEL_LABELS[found.sandbox.name],
         "levels": [
             {
                 "name": name,
                 "label": LEVEL_LABELS[name],
                 "holds": holds,
-                "why_not": level.why_not.get(name, ""),
+                "why_not": found.sandbox.why_not.get(name, ""),
             }
             for name, holds in sandbox.LEVELS.items()
         ],
         "holds": hold_labels(),
         "amounts": [
-            {"label": label, "used": round(getattr(used, name), 1), "all": int(getattr(free, name))}
+            {
+                "label": label,
+                "used": round(getattr(found.used, name), 1),
+                "all": int(getattr(found.capacity, name)),
+            }
             for name, label in rows
-        ],
-        "workloads": [(seen, *purposes.get(seen.id, ("", None))) for seen in running],
-        "environments": [
-            {"name": name, "digest": environments.digest(name), "ready": environments.is_ready(name)}
-            for name in environments.names()
         ],
     }
     return render(request, "compute/machine.html", context)

@@ -30,6 +30,7 @@ TABLE = [
     Row("POST", "/profile/tokens/{token}/revoke/", (302, 302, 404, 404, 404, 404)),
     Row("GET", f"{A}users/me/", API_EVERYBODY),
     Row("PATCH", f"{A}users/me/", API_EVERYBODY, {"theme": "dark"}),
+    Row("POST", f"{A}users/me/password/", (401, 422, 422, 422, 422, 422), {"old_password": "a guess"}),
     Row("GET", f"{A}tokens/", API_EVERYBODY),
     Row("POST", f"{A}tokens/", (401, 201, 201, 201, 201, 201), {"name": "ci"}),
     Row("DELETE", A + "tokens/{other_token}/", (401, 204, 404, 404, 404, 404)),

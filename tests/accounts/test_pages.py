@@ -146,8 +146,8 @@ def test_changing_the_password_ends_other_sessions(client, ada, django_user_mode
         "/profile/password/",
         {
             "old_password": "pw-of-this-test",
-            "new_password1": "long-and-new-9",
-            "new_password2": "long-and-new-9",
+            "new_password": "long-and-new-9",
+            "repeated": "long-and-new-9",
         },
     )
 

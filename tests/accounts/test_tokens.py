@@ -4,12 +4,13 @@ from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
+from django.test import Client
 from django.utils import timezone
 
 from apps.accounts.models import PersonalToken
 from apps.accounts.services import create_token, revoke_token, user_of_token
 from apps.core.errors import Invalid, NotAllowed
-from apps.core.models import IdempotentRequest
+from apps.core.models import AuditEntry, IdempotentRequest
 
 pytestmark = pytest.mark.django_db
 
@@ -70,3 +71,51 @@ def test_the_secret_of_a_repeated_request_is_told_again_and_not_readable_in_the_
     assert again.headers["Idempotent-Replay"] == "true"
     assert first.json()["secret"] not in str(IdempotentRequest.objects.get().body)
     assert PersonalToken.objects.count() == 1
+
+
+def test_a_program_changes_the_password_and_its_token_stays(client, ada):
+    browser = Client()
+    browser.force_login(ada)
+    _token, secret = create_token(ada, "laptop", by=ada)
+    asked = {"old_password": "pw-of-this-test", "new_password": "long-and-new-9"}
+    headers = {"Authorization": f"Bearer {secret}"}
+
+    answer = client.post("/api/v1/users/me/password/", asked, "application/json", headers=headers)
+
+    assert answer.status_code == 204
+    ada.refresh_from_db()
+    assert ada.check_password("long-and-new-9")
+    assert browser.get("/home/").status_code == 302
+    assert client.get("/api/v1/users/me/", headers=headers).status_code == 200
+    assert AuditEntry.objects.filter(action="accounts.user.password_changed", actor=ada).count() == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [("a guess", "long-and-new-9", "old_password"), ("pw-of-this-test", "12345", "new_password")],
+)
+def test_a_wrong_or_weak_password_changes_nothing(client, ada, old, new, field):
+    client.force_login(ada)
+
+    answer = client.post(
+        "/api/v1/users/me/password/", {"old_password": old, "new_password": new}, "application/json"
+    )
+
+    assert answer.status_code == 422
+    assert list(answer.json()["fields"]) == [field]
+    ada.refresh_from_db()
+    assert ada.check_password("pw-of-this-test")
+    assert client.get("/home/").status_code == 200
+
+
+def test_the_page_says_at_the_field_what_is_wrong_with_a_password(client, ada):
+    client.force_login(ada)
+    asked = {"old_password": "a guess", "new_password": "long-and-new-9", "repeated": "long-and-new-9"}
+
+    page = client.post("/profile/password/", asked)
+    assert list(page.context["form"].errors) == ["old_password"]
+
+    page = client.post("/profile/password/", asked | {"repeated": "long-and-new-8"})
+    assert list(page.context["form"].errors) == ["repeated"]
+    ada.refresh_from_db()
+    assert ada.check_password("pw-of-this-test")

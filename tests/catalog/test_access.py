@@ -52,6 +52,7 @@ TABLE = [
         {"capability": "digits", "number": "2.0.0", "members": [], "shape": "vote"},
     ),
     Row("GET", A + "versions/{version}/", (401, 200, 200, 200, 404, 200)),
+    Row("GET", A + "versions/{version}/files/package.json/", (401, 200, 200, 200, 404, 200)),
     Row("POST", A + "versions/{version}/package/", (401, 409, 403, 403, 404, 409)),
     Row("POST", A + "versions/{version}/int8/", (401, 409, 403, 403, 404, 409)),
     Row("GET", A + "versions/{version}/parsing/", (401, 200, 200, 200, 404, 200)),

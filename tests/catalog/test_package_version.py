@@ -1,5 +1,7 @@
 """Packaging: a job makes the package, its end moves the version on, whichever way it is told."""
 
+import hashlib
+
 import pytest
 from django.utils import translation
 
@@ -14,7 +16,7 @@ from apps.compute.models import Job
 from apps.core import lineage, manifests
 from apps.core.errors import Conflict, IllegalMove, NotAllowed
 from atrium.told import patterns_of, tell
-from tests.factories import make_capability, make_version, put_files
+from tests.factories import make_capability, make_packaged_version, make_version, put_files
 
 pytestmark = pytest.mark.django_db
 
@@ -188,3 +190,17 @@ def test_the_package_becomes_a_read_only_directory_once(version, ada):
 def test_there_is_no_directory_without_a_package(version):
     with pytest.raises(Conflict):
         materialise(version)
+
+
+def test_one_file_of_a_package_by_rest(client, radio, ada):
+    made = make_packaged_version(make_capability(radio, ada, "digits", card="# Digits"), ada, "1.0.0")
+    client.force_login(ada)
+    of_version = f"/api/v1/versions/{made.pk}/"
+    (path, *_others) = client.get(of_version).json()["manifest"]
+
+    answer = client.get(f"{of_version}files/{path}/")
+
+    content = b"".join(answer.streaming_content)
+    assert hashlib.sha256(content).hexdigest() == made.manifest[path]["sha256"]
+    assert "attachment" in answer["Content-Disposition"]
+    assert client.get(f"{of_version}files/../settings.py/").status_code == 404

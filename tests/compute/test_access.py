@@ -56,6 +56,7 @@ TABLE = [
     Row("POST", A + "nodes/{node}/resume/", API_CHANGES),
     Row("DELETE", A + "nodes/{node}/", (401, 403, 403, 403, 403, 409)),
     Row("GET", "/administration/compute/", ADMIN),
+    Row("GET", f"{A}machine/", (401, 403, 403, 403, 403, 200)),
     Row("GET", "/administration/network/", ADMIN),
     Row("POST", "/administration/network/", (302, 403, 403, 403, 403, 422)),
     Row("POST", "/administration/network/{host}/enabled/", (302, 403, 403, 403, 403, 302), {"enabled": "1"}),

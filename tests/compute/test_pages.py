@@ -7,6 +7,7 @@ from django.urls import reverse
 from django.utils import translation
 
 from apps.accounts.models import User
+from apps.compute.engines.sandbox import LEVELS
 from apps.compute.models import Job
 from apps.compute.services import attempts
 from apps.core.audit import AuditEntry
@@ -271,3 +272,22 @@ def test_the_machine_names_the_job_that_a_workload_runs(client, root, ada, radio
     page = client.get(reverse("jobs:machine")).content.decode()
 
     assert f'<a href="{reverse("jobs:detail", args=[job.pk])}">A job</a>' in page
+
+
+def test_the_machine_is_told_by_rest_as_on_its_page(client, root, ada, radio, fake):
+    job = submit(radio, ada, "run")
+    attempts.start_job(job.pk)
+    job.refresh_from_db()
+    client.force_login(root)
+
+    told = client.get("/api/v1/machine/").json()
+
+    (workload,) = told["workloads"]
+    assert (workload["id"], workload["job"], workload["state"]) == (job.workload_id, job.pk, "running")
+    assert told["used"]["memory_mb"] == job.resources["memory_mb"]
+    assert told["capacity"]["memory_mb"] > told["used"]["memory_mb"]
+    assert told["sandbox"]["level"] in LEVELS
+    assert "base" in [built["name"] for built in told["environments"]]
+    page = client.get(reverse("jobs:machine")).content.decode()
+    assert job.workload_id in page
+    assert reverse("jobs:detail", args=[job.pk]) in page

@@ -8,7 +8,6 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.forms import PasswordChangeForm
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import override
@@ -16,10 +15,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts import services
-from apps.accounts.forms import ProfileForm, TokenForm
+from apps.accounts.forms import PasswordForm, ProfileForm, TokenForm, show
 from apps.accounts.models import PersonalToken
-from apps.core import audit
-from apps.core.errors import NotFound
+from apps.core.errors import Invalid, NotFound
 from apps.core.package import install_line
 
 if TYPE_CHECKING:
@@ -50,13 +48,17 @@ def profile(request: HttpRequest) -> HttpResponse:
 def password(request: HttpRequest) -> HttpResponse:
     """Change one's password; other sessions end."""
     user = cast("User", request.user)
-    form = PasswordChangeForm(user, request.POST or None)
+    form = PasswordForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        form.save()
-        update_session_auth_hash(request, user)
-        audit.record("accounts.user.password_changed", user, by=user)
-        messages.success(request, _("Your password is changed. Other sessions of yours have ended."))
-        return redirect("accounts:profile")
+        given = form.cleaned_data
+        try:
+            services.change_password(user, old=given["old_password"], new=given["new_password"])
+        except Invalid as error:
+            show(form, error)
+        else:
+            update_session_auth_hash(request, user)
+            messages.success(request, _("Your password is changed. Other sessions of yours have ended."))
+            return redirect("accounts:profile")
     return render(request, "accounts/password.html", {"form": form})
 
 

@@ -24,14 +24,21 @@ from apps.catalog.policy import (
     may_package_version,
     may_retire_version,
 )
-from apps.catalog.selectors import failures_of, next_patch, rules_of, suggested_number, text_of
+from apps.catalog.selectors import (
+    failures_of,
+    next_patch,
+    open_file,
+    rules_of,
+    suggested_number,
+    text_of,
+)
 from apps.catalog.services.locking import JOB_KIND as LOCKING
 from apps.catalog.uses import QUIET_DAYS, uses_of
 from apps.catalog.views.capabilities import built, show_error
 from apps.compute.models import Job
 from apps.compute.policy import may_cancel_job
 from apps.compute.selectors import job_log
-from apps.core import archives, naming, objects
+from apps.core import archives, naming
 from apps.core.errors import Invalid, NotFound
 from apps.core.policy import require
 from apps.core.telling import in_words
@@ -309,12 +316,8 @@ def retire(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 @require_GET
 def file(request: HttpRequest, slug: str, number: str, path: str) -> FileResponse:
     """One file of the package, or of the upload as long as there is no package. Only ever downloaded."""
-    version = version_of(request, slug, number)
-    entry = (version.manifest or version.source_manifest).get(path)
-    if entry is None:
-        raise NotFound(_("There is no file “%(path)s” in this version.") % {"path": path[:120]})
     return FileResponse(
-        objects.open_object(entry["sha256"]),
+        open_file(version_of(request, slug, number), path),
         as_attachment=True,
         filename=path.rsplit("/", 1)[-1],
         content_type="application/octet-stream",
