@@ -572,7 +572,7 @@ class AnnotationViewSet(
 
 
 class ReceiptViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Outcome]):
-    """What became of feedback: received, looked at, accepted, in which data, in which model, in production."""
+    """What became of feedback: looked at, accepted, in which data, in which model, and whether it is right now."""
 
     serializer_class = ReceiptSerializer
     ordering = ("-at", "-pk")
@@ -585,14 +585,26 @@ class ReceiptViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Outcome]):
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Receipts, newest feedback first."""
         rows = self.paginate_queryset(self.get_queryset()) or []
-        told = [
-            {
-                "request_id": entry.outcome.request_id,
-                "at": entry.outcome.at,
-                "correct": entry.outcome.correct,
-                "state": entry.state,
-                "steps": entry.steps,
-            }
-            for entry in receipts.receipts(rows)
-        ]
-        return self.get_paginated_response(told)
+        return self.get_paginated_response([_receipt(entry) for entry in receipts.receipts(rows)])
+
+    @extend_schema(request=None, responses=ReceiptSerializer)
+    @action(detail=True, methods=["post"])
+    def ask(self, request: Request, pk: str) -> Response:
+        """Ask the version in production the same input again; it is answered within seconds."""
+        outcome = self.get_queryset().filter(pk=_number(pk, "id")).first()
+        if outcome is None:
+            raise NotFound(_("There is no feedback %(pk)s that you may see.") % {"pk": pk})
+        return Response(_receipt(receipts.ask_again(outcome, by=_user(request))))
+
+
+def _receipt(entry: receipts.Receipt) -> dict[str, Any]:
+    return {
+        "id": entry.outcome.pk,
+        "request_id": entry.outcome.request_id,
+        "at": entry.outcome.at,
+        "correct": entry.outcome.correct,
+        "state": entry.state,
+        "steps": entry.steps,
+        "asking": entry.asking,
+        "may_ask": entry.may_ask,
+    }

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from apps.annotation.models import Draw, Merged, PullRule, Task
 from apps.gateway import late
-from apps.gateway.models import Call, Outcome
+from apps.gateway.models import Call, Grant, Outcome
 from apps.gateway.selectors import calls
 from apps.instances.models import Deployment
 
@@ -95,6 +95,10 @@ def _rows(rule: PullRule) -> QuerySet[Call]:
         rows = rows.filter(score__lt=limit)
     elif rule.kind == PullRule.Kind.CONFIDENT:
         rows = rows.filter(score__gte=limit)
+    if rule.kind not in OF_COMPLAINTS:
+        # What the portal asks by itself says nothing of the calls that people make.
+        asked = Grant.objects.filter(capability=capability, kind=Grant.Kind.EVALUATION).values("pk")
+        rows = rows.exclude(grant_id__in=asked)
     for model in (Draw,) if rule.kind in CONTROLS else (Task, Merged):
         seen = model._default_manager.filter(project=rule.project, request_id=OuterRef("request_id"))
         rows = rows.filter(~Exists(seen))
@@ -170,6 +174,8 @@ SELECT request_id, at, chance FROM (
                               ORDER BY hashtextextended(c.request_id::text, %(rule)s), c.request_id) AS place
     FROM gateway_call c LEFT JOIN instances_deployment d ON d.id = c.deployment_id
     WHERE c.capability_id = %(capability)s AND NOT c.shadow AND c.status < 400
+      AND (c.grant_id IS NULL OR c.grant_id NOT IN (
+          SELECT id FROM gateway_grant WHERE capability_id = %(capability)s AND kind = 'evaluation'))
       AND c.at < %(until)s AND (c.at >= %(since)s OR EXISTS (
           SELECT FROM unnest(%(begins)s::timestamptz[], %(ends)s::timestamptz[]) AS late (begin, stop)
           WHERE c.at >= late.begin AND c.at < late.stop))

@@ -461,6 +461,51 @@ class Retraining(models.Model):
         return sentence(self.reason, self.told)
 
 
+class Recheck(models.Model):
+    """The input of a call that people labelled, asked again of a version in production (`rechecks`).
+
+    `expected` is the label that its `answer` was held against. `asked_by` is empty where the portal asked by itself.
+    """
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", _("Under way")
+        RIGHT = "right", _("Right")
+        WRONG = "wrong", _("Wrong")
+        FAILED = "failed", _("Failed")
+
+    lifecycle = Lifecycle(
+        waiting={"right", "wrong", "failed"}, right={"waiting"}, wrong={"waiting"}, failed={"waiting"}
+    )
+
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="rechecks")
+    request_id = models.UUIDField()
+    version = models.ForeignKey("catalog.Version", on_delete=models.PROTECT, related_name="+")
+    status = models.CharField(max_length=7, choices=Status.choices, default=Status.WAITING)
+    expected = models.CharField(max_length=200)
+    answer = models.CharField(max_length=200, blank=True)
+    answer_id = models.UUIDField(null=True)
+    reason = models.TextField(blank=True)
+    told = models.JSONField(default=dict, editable=False, help_text="What its reason is made of.")
+    asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    asked_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("input asked again")
+        verbose_name_plural = _("inputs asked again")
+        constraints = [
+            models.UniqueConstraint(fields=["task", "request_id", "version"], name="asked_again_once")
+        ]
+        indexes = [models.Index(fields=["id"], condition=models.Q(status="waiting"), name="recheck_waiting")]
+
+    @property
+    def why(self) -> str:
+        """Why it has no answer, in the reader's language."""
+        return sentence(self.reason, self.told)
+
+
 class RetrainingRule(models.Model):
     """When a capability is trained anew, and whether the result's release is opened (`deciding`).
 

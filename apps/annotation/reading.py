@@ -12,6 +12,8 @@ from apps.catalog.models import Version
 from apps.core.telling import say as _
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from apps.annotation.models import Project
     from apps.gateway.models import Call
 
@@ -71,6 +73,14 @@ class Reader:
         if found is None:
             raise Unreadable(_("version %(number)s is not known") % {"number": number})
         return found
+
+
+def class_said(outputs: Sequence[dict[str, Any]], version: Version) -> str:
+    """The class that an answer to a single item names, by the signature of its version; empty where it has none."""
+    try:
+        return _predicted(_items(list(outputs), version.signature.get("outputs", [])), version.signature)
+    except (Unreadable, AttributeError, IndexError, KeyError, TypeError):
+        return ""
 
 
 def certainty(read: Read, measure: str) -> float:

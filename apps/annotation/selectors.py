@@ -49,7 +49,7 @@ from apps.annotation.sequential import Decision, decide
 from apps.core.errors import NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from apps.accounts.models import User
 
@@ -332,6 +332,37 @@ def decisions_by(rule: RetrainingRule) -> QuerySet[RetrainingDecision]:
     return RetrainingDecision.objects.filter(rule=rule).select_related(
         "retraining__dataset_version__dataset", "retraining__version", "release__version"
     )
+
+
+def versions_that_learnt(
+    capabilities: Collection[int], data: Collection[int]
+) -> dict[tuple[int, int], list[str]]:
+    """{(capability, data set version): numbers of the versions that were trained on it or on one that came of it}."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LEARNT, {"capabilities": list(capabilities), "data": list(data)})
+        found: dict[tuple[int, int], list[str]] = {}
+        for capability, root, number in cursor.fetchall():
+            found.setdefault((capability, root), []).append(number)
+    return found
+
+
+_LEARNT = """
+WITH RECURSIVE later (root, id) AS (
+    SELECT id, id FROM datasets_datasetversion WHERE id = ANY(%(data)s)
+    UNION
+    SELECT later.root, v.id FROM datasets_datasetversion v JOIN later ON v.parent_id = later.id
+), trained (capability_id, version_id, data_id) AS (
+    SELECT capability_id, id, substring(dataset_version_urn FROM '^atrium:datasets.datasetversion:([0-9]+)$')::bigint
+    FROM catalog_version WHERE capability_id = ANY(%(capabilities)s)
+    UNION
+    SELECT capability_id, version_id, dataset_version_id FROM annotation_retraining
+    WHERE capability_id = ANY(%(capabilities)s) AND version_id IS NOT NULL
+)
+SELECT trained.capability_id, later.root, v.number
+FROM later JOIN trained ON trained.data_id = later.id JOIN catalog_version v ON v.id = trained.version_id
+WHERE v.status IN ('packaged', 'retired')
+GROUP BY 1, 2, 3, v.id ORDER BY v.id
+"""
 
 
 def setting_of(project: Project, inputs: Mapping[str, Any]) -> Setting:

@@ -21,6 +21,7 @@ from apps.annotation.models import (
     Task,
     Transfer,
 )
+from apps.annotation.receipts import STATES
 from apps.annotation.selectors import as_told
 from apps.catalog.models import Capability
 from apps.core.serializers import ModelSerializer, NamedField, Serializer
@@ -389,10 +390,11 @@ class QualitySerializer(Serializer[Any]):
 
 
 class ReceiptSerializer(Serializer[Any]):
+    id = serializers.IntegerField()
     request_id = serializers.UUIDField()
     at = serializers.DateTimeField()
     correct = serializers.BooleanField(allow_null=True)
-    state = serializers.ChoiceField(
-        choices=["received", "looked_at", "left_out", "accepted", "in_data", "in_model", "in_production"]
-    )
+    state = serializers.ChoiceField(choices=STATES)
     steps = serializers.ListField(child=serializers.CharField())
+    asking = serializers.BooleanField(help_text="The same input is on its way to the version in production.")
+    may_ask = serializers.BooleanField(help_text="The version in production can be asked the same input now.")

@@ -1,6 +1,16 @@
 """What annotation does in the background."""
 
-from apps.annotation import announcing, deciding, golden, pulling, queue, retraining, selectors, transfers
+from apps.annotation import (
+    announcing,
+    deciding,
+    golden,
+    pulling,
+    queue,
+    rechecks,
+    retraining,
+    selectors,
+    transfers,
+)
 from apps.core import background
 
 
@@ -14,6 +24,12 @@ def pull_due() -> None:
 def proceed_retrainings() -> None:
     """Take up retrainings whose event was lost."""
     retraining.proceed_all()
+
+
+@background.every(3, "annotation.ask_again")
+def ask_again() -> None:
+    """Ask versions in production what was called wrong before."""
+    rechecks.proceed_all()
 
 
 @background.every(60, "annotation.decide_retrainings")

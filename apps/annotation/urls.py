@@ -2,12 +2,13 @@
 
 from django.urls import path
 
-from apps.annotation.views import labelling, projects, retraining_rule
+from apps.annotation.views import feedback, labelling, projects, retraining_rule
 
 app_name = "annotation"
 urlpatterns = [
     path("annotation/", projects.list_projects, name="list"),
-    path("feedback/", projects.feedback, name="feedback"),
+    path("feedback/", feedback.list_feedback, name="feedback"),
+    path("feedback/<int:pk>/ask/", feedback.ask_again, name="ask-again"),
     path("annotation/new/", projects.create, name="create"),
     path("annotation/preview/", labelling.preview, name="preview"),
     path("annotation/<int:pk>/", projects.detail, name="detail"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -40,10 +40,11 @@ class Answered:
     difference: Difference | None
     answer_id: UUID | None
     failure: str = ""
+    outputs: Sequence[dict[str, Any]] = ()
 
 
 @contextmanager
-def line_to(deployment: Deployment, *, for_: str, by: User) -> Iterator[Http]:
+def line_to(deployment: Deployment, *, for_: str, by: User | None) -> Iterator[Http]:
     """A connection with a key of its own for this deployment, which ends with the block."""
     grant, key = create_grant(
         kind=Grant.Kind.EVALUATION,
@@ -77,7 +78,7 @@ def ask_again(http: Http, call: Call, asked_of: Version, answered_by: Version | 
     except errors.AtriumError as error:
         return Answered(None, _uuid(error.request_id), str(error)[:300])
     said = answer.json().get("outputs", [])
-    return Answered(compare(before, said), _uuid(answer.headers.get("x-request-id")))
+    return Answered(compare(before, said), _uuid(answer.headers.get("x-request-id")), outputs=said)
 
 
 def _question(

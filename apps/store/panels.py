@@ -1,4 +1,4 @@
-"""What apps above the store add to its pages: badges of a capability, panels below its overview.
+"""What apps above the store add to its pages: a capability's badges and panels, a subscription's links.
 
 They register in their `ready()`; the store knows nothing of them.
 """
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from apps.accounts.models import User
     from apps.catalog.models import Capability, Version
+    from apps.store.models import Subscription
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,21 @@ class Panel:
     html: str
 
 
+@dataclass(frozen=True)
+class Link:
+    """A button that leads to a page of another app."""
+
+    label: str
+    url: str
+    icon: str
+
+
 BadgeMaker = Callable[["Capability"], "list[Badge]"]
 PanelMaker = Callable[["HttpRequest", "Capability"], "Panel | None"]
+LinkMaker = Callable[["Subscription"], Link]
 _badges: dict[str, BadgeMaker] = {}
 _panels: dict[str, PanelMaker] = {}
+_subscription_links: dict[str, LinkMaker] = {}
 
 
 def register_badges(name: str, maker: BadgeMaker) -> None:
@@ -49,6 +61,16 @@ def register_badges(name: str, maker: BadgeMaker) -> None:
 def register_panel(name: str, maker: PanelMaker) -> None:
     """Add a panel to a capability's overview; the same name replaces."""
     _panels[name] = maker
+
+
+def register_subscription_link(name: str, maker: LinkMaker) -> None:
+    """Add a link to the pages of subscriptions; the same name replaces."""
+    _subscription_links[name] = maker
+
+
+def links_of(subscription: Subscription) -> list[Link]:
+    """Where else there is something about a subscription."""
+    return [maker(subscription) for maker in _subscription_links.values()]
 
 
 def badges_of(capability: Capability) -> list[Badge]:

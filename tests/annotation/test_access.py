@@ -1,11 +1,14 @@
 """Every address of annotation: who gets in, who does not."""
 
 import pytest
+from django.utils import timezone
 
 from apps.annotation import api_urls, services, urls
 from apps.annotation.models import Annotation, Transfer
+from apps.gateway.models import Outcome
 from apps.workbench.services import create_workspace
 from tests.access import Row, differences, uncovered
+from tests.annotation.test_pull import logged  # noqa: F401 - a fixture
 from tests.factories import put_files
 
 A = "/api/v1/"
@@ -26,6 +29,7 @@ WRITTEN = {"project": "{project}", "least_quality": "0.9", "days": 14, "least_la
 TABLE = [
     Row("GET", "/annotation/", EVERYBODY),
     Row("GET", "/feedback/", EVERYBODY),
+    Row("POST", "/feedback/{feedback}/ask/", (302, 409, 409, 409, 404, 409)),
     Row("GET", "/annotation/new/", EVERYBODY),
     Row("POST", "/annotation/preview/", (302, 204, 204, 204, 204, 204)),
     Row("GET", P, MEMBERS),
@@ -110,6 +114,7 @@ TABLE = [
     ),
     Row("GET", A + "annotations/{annotation}/", (401, 200, 200, 200, 404, 200)),
     Row("GET", f"{A}feedback-receipts/", API_EVERYBODY),
+    Row("POST", A + "feedback-receipts/{feedback}/ask/", (401, 409, 409, 409, 404, 409)),
     # Closing comes last.
     Row("POST", f"{P}status/", (302, 302, 409, 403, 404, 409), {"status": "paused"}),
     Row("POST", f"{AP}status/", (401, 200, 409, 403, 404, 409), {"status": "open"}),
@@ -117,7 +122,7 @@ TABLE = [
 
 
 @pytest.fixture
-def names(project, tasks, ada, ann, monkeypatch):
+def names(project, tasks, logged, ada, ann, monkeypatch):  # noqa: F811
     monkeypatch.setattr("apps.core.background.enqueue", lambda *args, **facts: True)
     transfer = Transfer.objects.create(
         project=project,
@@ -130,9 +135,14 @@ def names(project, tasks, ada, ann, monkeypatch):
     rule = services.add_rule(project, by=ada, **RULE)
     workspace = create_workspace("lab", team=project.team, by=ada)
     task = tasks[0]
+    call = logged([1.0, 2.0])
+    feedback = Outcome.objects.create(
+        request_id=call.request_id, kind="feedback", correct=False, at=timezone.now()
+    )
     annotation = Annotation.objects.create(task=tasks[1], user=ann, label="3")
     return {
         "annotation": annotation.pk,
+        "feedback": feedback.pk,
         "project": project.pk,
         "task": task.pk,
         "slot": task.slots.first().pk,

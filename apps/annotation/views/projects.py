@@ -23,7 +23,6 @@ from apps.annotation import (
     notebooks,
     pulling,
     queue,
-    receipts,
     retraining,
     services,
     suggestions,
@@ -361,14 +360,3 @@ def retrain(request: HttpRequest, pk: int) -> HttpResponse:
     retraining.retrain(project.capability, newest, by=_user(request))
     messages.success(request, _("Retraining has started; its result goes on to evaluation by itself."))
     return redirect("annotation:detail", pk)
-
-
-@login_required
-@require_GET
-def feedback(request: HttpRequest) -> HttpResponse:
-    """Feedback on the calls that one may see, each with its receipt."""
-    page = keyset(
-        receipts.feedback_of(_user(request)), ("-at", "-pk"), request.GET.get("cursor", ""), PAGE_SIZE
-    )
-    context = {"page": page, "receipts": receipts.receipts(page.items)}
-    return render(request, "annotation/feedback.html", context)

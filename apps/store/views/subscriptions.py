@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.accounts.models import Team, User
 from apps.core.errors import Invalid
 from apps.core.paging import keyset
-from apps.store import selectors, services, snippets, usage_report
+from apps.store import panels, selectors, services, snippets, usage_report
 from apps.store.figures import replay_figure
 from apps.store.forms import KeyForm, SubscribeForm
 from apps.store.models import Plan, Subscription
@@ -106,6 +106,7 @@ def _context(request: HttpRequest, subscription: Subscription) -> dict[str, Any]
         "once": secrets.token_urlsafe(12),
         "overlaps": KeyForm.OVERLAPS,
         "today": timezone.localdate(),
+        "links": panels.links_of(subscription),
     }
 
 
