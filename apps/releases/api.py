@@ -32,6 +32,7 @@ from apps.releases.selectors import (
     releases_visible_to,
     replays_visible_to,
     reruns_visible_to,
+    waiting_for_signature,
 )
 from apps.releases.serializers import (
     BlockerSerializer,
@@ -74,9 +75,19 @@ class ReleaseViewSet(
     ordering = ("-pk",)
 
     def get_queryset(self) -> QuerySet[Release]:
-        return releases_visible_to(cast("User", self.request.user)).prefetch_related(
+        user = cast("User", self.request.user)
+        found = releases_visible_to(user).prefetch_related(
             "stages", "signatures__user", "signatures__instead_of", "findings__raised_by"
         )
+        if self.action == "list" and self.request.query_params.get("waiting") == "true":
+            return found.filter(pk__in=waiting_for_signature(user).order_by().values("pk"))
+        return found
+
+    @extend_schema(
+        parameters=[OpenApiParameter("waiting", bool, description="Those alone that wait for my signature")]
+    )
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().list(request, *args, **kwargs)
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         serializer = self.get_serializer(data=request.data)

@@ -78,3 +78,20 @@ def test_the_next_page_goes_on_where_the_first_ended(many, bo):
     seen = [row["release"].pk for page in (first, second) for row in page.context["rows"]]
     assert seen == sorted(set(seen))
     assert len(seen) == 60
+
+
+@pytest.mark.django_db
+def test_a_program_asks_for_what_waits_for_its_person(many, ada, bo):
+    signer, author = Client(), Client()
+    signer.force_login(bo)
+    author.force_login(ada)
+    address = "/api/v1/releases/?page_size=100&waiting=true"
+    Request.objects.filter(pk=many.request_id).update(status=Request.Status.WITHDRAWN)
+
+    waiting = [row["id"] for row in signer.get(address).json()["results"]]
+
+    assert len(waiting) == MANY - 1
+    assert many.pk not in waiting
+    assert many.pk in [row["id"] for row in signer.get("/api/v1/releases/?page_size=100").json()["results"]]
+    assert signer.get(f"/api/v1/releases/{many.pk}/?waiting=true").status_code == 200
+    assert author.get(address).json()["results"] == []

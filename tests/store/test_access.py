@@ -133,6 +133,7 @@ TABLE = [
         "POST", f"{A}subscriptions/", (401, 403, 403, 403, 201, 201), {"plan": "{plan}", "team": "transport"}
     ),
     Row("GET", ASUB, API_BOTH),
+    Row("GET", f"{ASUB}usage/?span=week", API_BOTH),
     Row("GET", f"{ASUB}what-if/?plan={{plan}}", API_BOTH),
     Row("POST", f"{ASUB}change/", (401, 403, 404, 403, 409, 409)),
     Row("GET", f"{ASUB}keys/", API_BOTH),

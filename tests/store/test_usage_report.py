@@ -1,5 +1,6 @@
 """The usage report: the database adds the hours up, and the sums are those of the rows."""
 
+import csv
 from datetime import timedelta
 
 import pytest
@@ -41,6 +42,21 @@ def test_a_subscriber_sees_the_calls_with_the_own_keys_alone(subscription, digit
 
     assert usage_report.for_capability(cy, digits, usage_report.span_of("day")).calls == 2
     assert usage_report.for_subscription(subscription, usage_report.span_of("day")).calls == 2
+
+
+def test_a_subscriptions_usage_by_rest_is_the_one_of_its_file(client, subscription, digits, cy):
+    mine = issue_key(subscription, by=cy)[0].grant_id
+    make_usage(digits, grant_id=mine)
+    make_usage(digits, grant_id=mine, outcome="rate_limited", latencies=(0.2,))
+    make_usage(digits, grant_id=mine + 1000)
+    client.force_login(cy)
+
+    told = client.get(f"/api/v1/subscriptions/{subscription.pk}/usage/?span=week").json()
+
+    assert (told["failed"], told["errors"]) == (1, {"rate_limited": 1})
+    file = client.get(f"/subscriptions/{subscription.pk}/usage.csv?span=week").content.decode()
+    _head, *lines = csv.reader(file.splitlines())
+    assert told["calls"] == sum(int(line[1]) + int(line[2]) for line in lines)
 
 
 def test_the_quota_counts_what_the_model_was_asked(digits, transport, cy, ada):

@@ -167,6 +167,13 @@ class SubscriptionViewSet(
         """End it."""
         return self._moved(services.cancel_subscription)
 
+    @extend_schema(parameters=[OpenApiParameter("span", str)], responses=OpenApiResponse(response=dict))
+    @action(detail=True, methods=["get"])
+    def usage(self, request: Request, pk: str = "") -> Response:
+        """Its calls, errors by kind and latencies in a `span`: day, week or month."""
+        span = usage_report.span_of(request.query_params.get("span", ""))
+        return Response(usage_report.for_subscription(self.get_object(), span).document())
+
     @extend_schema(parameters=[OpenApiParameter("plan", int)], responses=OpenApiResponse(response=dict))
     @action(detail=True, methods=["get"], url_path="what-if")
     def what_if(self, request: Request, pk: str = "") -> Response:
