@@ -25,6 +25,14 @@ RUNNER = (
 _LEANER = {"mlflow": "mlflow-skinny", "xgboost": "xgboost-cpu"}
 _CONVERTERS = {"scikit-learn": ["skl2onnx"], "xgboost-cpu": ["onnxmltools", "skl2onnx"]}
 _CONVERTERS["lightgbm"] = _CONVERTERS["xgboost-cpu"]
+# What a framework loads its models with, for those that came without a word on packages.
+OF_FRAMEWORK = {
+    "sklearn": "scikit-learn",
+    "xgboost": "xgboost-cpu",
+    "lightgbm": "lightgbm",
+    "pytorch": "torch",
+    "mlflow": "mlflow-skinny",
+}
 
 
 def read(text: str) -> list[Requirement]:
@@ -109,6 +117,13 @@ def pins_of(lock: str) -> dict[str, str]:
         if pinned and line[:1].isalnum() and rest.split():
             found[canonicalize_name(name.split("[")[0].strip())] = rest.split()[0].rstrip(";\\")
     return found
+
+
+def pinned(requirement: Requirement, pins: dict[str, str]) -> Requirement:
+    """The requirement in the version that a lock has, or as it is where the lock has none."""
+    version = pins.get(canonicalize_name(requirement.name))
+    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    return Requirement(f"{requirement.name}{extras}=={version}") if version else requirement
 
 
 def to_lock(requirements: Iterable[Requirement]) -> list[str]:

@@ -3,15 +3,18 @@
 import json
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.catalog import pictures
 from apps.catalog.models import Capability, Version
-from apps.catalog.services import create_composite
-from apps.core import lineage, objects
+from apps.catalog.services import create_composite, package_version
+from apps.catalog.services.locking import requirements_of
+from apps.core import lineage, manifests, objects
 from apps.core.errors import Invalid, NotAllowed
 from atrium.graph import draw_up, read_graph
 from atrium.signature import parse_signature
-from tests.factories import make_capability, make_packaged_version
+from tests.factories import make_capability, make_packaged_version, put_files
 
 SIGNATURE = {
     "inputs": [{"name": "image", "datatype": "FP32", "shape": [-1, 8, 8]}],
@@ -113,19 +116,94 @@ def test_the_api_takes_a_shape_or_a_whole_graph(client, ada, both, team_of_two):
 
 
 @pytest.mark.django_db
-def test_a_member_must_be_packaged_visible_and_of_the_base_environment(ada, cy, both, team_of_two):
+def test_a_member_must_be_packaged_and_visible(ada, cy, both, team_of_two):
     document = draw_up("vote", [(version.capability.slug, parse_signature(SIGNATURE)) for version in both])
     members = {version.capability.slug: version for version in both}
 
     with pytest.raises(NotAllowed):
         create_composite(team_of_two, "1.0.0", members=members, document=document, by=cy)
-    both[0].environment, both[0].runtime = "own-0123456789ab", "python"
-    with pytest.raises(Invalid, match="environment of its own"):
-        create_composite(team_of_two, "1.0.0", members=members, document=document, by=ada)
     both[0].status = Version.Status.RETIRED
     with pytest.raises(Invalid, match="not packaged"):
         create_composite(team_of_two, "1.0.0", members=members, document=document, by=ada)
     assert not Version.objects.filter(capability=Capability.objects.get(slug="committee")).exists()
+
+
+def packaged_as(version: Version, facts: dict, lock: str, wanted: str) -> None:
+    """Give a member the package that was made of it in an environment."""
+    files = {
+        "package.json": json.dumps(facts).encode(),
+        "environment.lock": lock.encode(),
+        "model/requirements.txt": wanted.encode(),
+    }
+    manifest = manifests.build(put_files(files))
+    version.manifest, version.digest = manifest, manifests.digest(manifest)
+    version.save()
+
+
+@pytest.mark.django_db
+def test_members_share_one_environment_with_the_packages_that_each_passed_its_cases_with(
+    ada, both, team_of_two
+):
+    forest, network = both
+    base = {"framework": "sklearn", "runtime": "python", "environment": "base"}
+    own = {"framework": "lightgbm", "runtime": "python", "environment": "own-0123456789ab"}
+    packaged_as(forest, base, "scikit-learn==1.7.1\nnumpy==2.2.6\nnotebook==7.0\n", "numpy>=2\n")
+    packaged_as(network, own, "lightgbm==4.6.0 \\\n    --hash=sha256:00\nhumanize==4.9.0 \\\n", "humanize\n")
+    document = draw_up("vote", [(version.capability.slug, parse_signature(SIGNATURE)) for version in both])
+
+    made = create_composite(
+        team_of_two, "1.0.0", members={"forest": forest, "network": network}, document=document, by=ada
+    )
+
+    assert [str(needed) for needed in requirements_of(made.source_manifest)] == [
+        *("numpy==2.2.6", "scikit-learn==1.7.1", "humanize==4.9.0", "lightgbm==4.6.0"),
+    ]
+    assert package_version(made, by=ada).kind == "environment"
+    packaged_as(network, {**own, "environment": "base"}, "lightgbm==4.6.0\n", "humanize\n")
+    plain = create_composite(
+        team_of_two, "1.1.0", members={"forest": forest, "network": network}, document=document, by=ada
+    )
+    assert requirements_of(plain.source_manifest) == []
+    job = package_version(plain, by=ada)
+    assert (job.kind, job.environment) == ("packaging", "base")
+
+
+@pytest.mark.django_db
+def test_an_onnx_member_asks_for_nothing_and_a_composite_member_for_what_its_own_members_do(
+    ada, both, team_of_two
+):
+    forest, network = both
+    packaged_as(forest, {"framework": "sklearn", "runtime": "onnx", "environment": "own-1"}, "a==1\n", "a\n")
+    inner = {f"model/members/one/{path}": entry["sha256"] for path, entry in forest.manifest.items()}
+    packaged_as(
+        network, {"framework": "python", "runtime": "python", "environment": "own-1"}, "b==2\n", "b\n"
+    )
+    inner |= {f"model/members/two/{path}": entry["sha256"] for path, entry in network.manifest.items()}
+    outer = {"framework": "composite", "runtime": "python", "environment": "own-2"}
+    inner |= put_files({"model/graph.json": b"{}", "package.json": json.dumps(outer).encode()})
+    files = {f"members/whole/{path}": sha256 for path, sha256 in inner.items()}
+
+    found = requirements_of(manifests.build(files | put_files({"graph.json": b"{}"})))
+
+    assert [str(needed) for needed in found] == ["b==2"]
+
+
+@pytest.mark.django_db
+def test_the_page_lists_every_member_with_the_same_number_of_queries(client, radio, ada, both):
+    more = [*both, *(member(radio, ada, f"extra-{at}") for at in range(6))]
+    client.force_login(ada)
+    pages, counts = [], []
+    for at, chosen in enumerate((both, more)):
+        capability = make_capability(radio, ada, f"panel-{at}")
+        document = draw_up("vote", [(each.capability.slug, parse_signature(SIGNATURE)) for each in chosen])
+        members = {each.capability.slug: each for each in chosen}
+        create_composite(capability, "1.0.0", members=members, document=document, by=ada)
+        with CaptureQueriesContext(connection) as queries:
+            pages.append(client.get(f"/catalog/panel-{at}/versions/1.0.0/").content.decode())
+        counts.append(len(queries))
+
+    assert all(f"/catalog/{each.capability.slug}/versions/1.0.0/" in pages[1] for each in more)
+    assert counts[1] <= counts[0], counts  # the first page fills caches
 
 
 def test_the_picture_has_a_box_for_each_step_and_no_two_at_one_place():

@@ -11,7 +11,8 @@ from atrium.frameworks.composite import CompositeModel
 from atrium.graph import InvalidGraph, draw_up, read_graph
 from atrium.package import manifest, open_package
 from atrium.signature import parse_signature
-from tests.sdk.conftest import package, running
+from tests.sdk.conftest import package, running, write_package
+from tests.sdk.test_framework_contract import Made, made  # noqa: F401 - a fixture
 
 IMAGE = {"name": "image", "datatype": "FP32", "shape": [-1, 4, 4]}
 CLASS = {"name": "class", "datatype": "INT64", "shape": [-1], "kind": "class"}
@@ -143,6 +144,97 @@ def test_a_switch_sends_each_row_to_its_member_and_keeps_their_order(base, packa
     assert shares[0:2] != shares[2:4]
     assert lost[0] == 422
     assert "region" in lost[1]["error"]
+
+
+CLEANER = """\
+import numpy as np
+
+def predict(inputs):
+    return {"text": np.array([text.strip().lower().encode() for text in inputs["text"]], dtype=object)}
+"""
+TOPICS = """\
+import numpy as np
+
+def predict(inputs):
+    found = ["power" if text == "no power" else "other" for text in inputs["text"]]
+    return {"topic": np.array(found, dtype=object)}
+"""
+
+
+def test_a_sequence_runs_each_step_on_the_answer_of_the_one_before(base, tmp_path):
+    source = tmp_path / "composite"
+    for name, code, signature in (("clean", CLEANER, CLEAN), ("topic", TOPICS, TOPIC)):
+        write_package(source / "members" / name, code, signature.to_json())
+    document = draw_up("sequence", [("clean", CLEAN), ("topic", TOPIC)])
+    (source / "graph.json").write_text(json.dumps(document))
+
+    packaged = package(base, source, tmp_path / "work")
+
+    assert packaged.code == 0, packaged.log
+    asked = {"name": "text", "datatype": "BYTES", "shape": [2], "data": ["  No Power ", "noise"]}
+    with running(base, packaged.folder) as runner:
+        assert runner.wait_ready()[0] == 200
+        _, answer, response = runner.call("POST", "/v2/models/composite/infer", {"inputs": [asked]})
+    assert answer["outputs"][0]["data"] == ["power", "other"]
+    steps = json.loads(response.headers["atrium-values"])
+    assert list(steps) == ["clean", "topic"]
+    assert steps["clean"]["outputs"] == {"text": ["no power", "noise"]}
+
+
+def test_three_members_vote_and_the_majority_answers(base, tmp_path):
+    number = {"name": "number", "datatype": "FP64", "shape": [-1]}
+    above = parse_signature({"inputs": [number], "outputs": [CLASS]})
+    source = tmp_path / "composite"
+    for name, bound in (("low", 1), ("middle", 5), ("high", 9)):
+        code = f"def predict(inputs):\n    return {{'class': (inputs['number'] > {bound}).astype('int64')}}\n"
+        write_package(source / "members" / name, code, above.to_json())
+    document = draw_up("vote", [(name, above) for name in ("low", "middle", "high")])
+    (source / "graph.json").write_text(json.dumps(document))
+
+    packaged = package(base, source, tmp_path / "work")
+
+    assert packaged.code == 0, packaged.log
+    with running(base, packaged.folder) as runner:
+        assert runner.wait_ready()[0] == 200
+        status, answer = runner.infer("composite", {**number, "shape": [4], "data": [0, 3, 7, 11]})
+    assert (status, answer["outputs"][0]["data"]) == (200, [0, 0, 1, 1])
+
+
+def test_members_of_two_frameworks_run_together_in_an_environment_of_their_own(made, tmp_path):  # noqa: F811
+    members = {kind: made.packaged(kind, f"{kind}-two", convert=False) for kind in ("xgboost", "lightgbm")}
+    assert {each.result["runtime"] for each in members.values()} == {"python"}
+    source = tmp_path / "composite"
+    for name, member in members.items():
+        shutil.copytree(member.folder, source / "members" / name)
+    signatures = [(name, open_package(member.folder).signature) for name, member in members.items()]
+    (source / "graph.json").write_text(json.dumps(draw_up("vote", signatures)))
+    own = made.environments.of("xgboost")
+
+    packaged = package(own, source, tmp_path / "work")
+
+    assert packaged.code == 0, packaged.log
+    asked = open_package(members["xgboost"].folder).signature.inputs[0]
+    rows = {"name": asked.name, "datatype": asked.datatype, "shape": [2, 5], "data": [2.0] * 5 + [-2.0] * 5}
+    with running(own, packaged.folder) as runner:
+        assert runner.wait_ready()[0] == 200
+        status, answer = runner.infer("composite", rows)
+    assert (status, answer["outputs"][0]["data"]) == (200, [1, 0])
+
+
+def test_a_member_that_answers_otherwise_than_alone_is_told_by_its_case(base, packages, tmp_path):
+    source = composite(
+        packages, tmp_path, draw_up("average", [("a", SIDE), ("b", SIDE)]), {"a": "forest", "b": "forest"}
+    )
+    file = source / "members" / "b" / "cases.json"
+    cases = json.loads(file.read_text())
+    shares = next(each for each in cases[0]["expected"] if each["name"] == "probabilities")
+    shares["data"] = [share / 2 for share in shares["data"]]
+    file.write_text(json.dumps(cases))
+
+    packaged = package(base, source, tmp_path / "work")
+
+    assert packaged.result["failure"]["step"] == "load"
+    assert "member 'b': its case" in packaged.result["failure"]["message"]
 
 
 def test_what_a_member_calls_sensitive_stays_out_of_the_log():

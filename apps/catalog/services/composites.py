@@ -11,7 +11,6 @@ from django.utils.translation import gettext as _
 
 from apps.catalog.models import Capability, Version
 from apps.catalog.policy import may_add_version, may_build
-from apps.catalog.services.locking import BASE, environment_to_serve
 from apps.catalog.services.versions import create_version
 from apps.core import lineage, objects
 from apps.core.errors import Invalid
@@ -48,14 +47,6 @@ def check_members(members: Mapping[str, Version], *, by: User) -> dict[str, Sign
         require(may_build(by, version.capability))
         if version.status != Version.Status.PACKAGED:
             raise Invalid(_("%(version)s is not packaged, so it cannot be a member.") % {"version": version})
-        if environment_to_serve(version) != BASE:
-            raise Invalid(
-                _(
-                    "%(version)s runs in an environment of its own. Members share one process: "
-                    "take a version that became ONNX, or that the base environment serves."
-                )
-                % {"version": version}
-            )
         try:
             found[name] = parse_signature(version.signature)
         except InvalidSignature as error:

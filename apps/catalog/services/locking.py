@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.utils.translation import gettext as _
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from apps.catalog import requirements
 from apps.catalog.models import EnvironmentLock, Version
@@ -15,10 +18,9 @@ from apps.compute.services import Lock, have_lock, submit_lock
 from apps.core import background, objects
 from atrium.graph import FILE as GRAPH
 from atrium.graph import MEMBERS
+from atrium.package import MANIFEST
 
 if TYPE_CHECKING:
-    from packaging.requirements import Requirement
-
     from apps.accounts.models import User
     from apps.compute.models import Job
     from apps.core.manifests import Manifest
@@ -29,14 +31,65 @@ _LARGEST_TEXT = 1 << 20
 
 
 def requirements_of(manifest: Manifest) -> list[Requirement]:
-    """What an upload says it needs: requirements.txt or conda.yaml beside the model. Raises Invalid."""
-    own = [path for path in manifest if GRAPH not in manifest or not path.startswith(f"{MEMBERS}/")]
+    """What an upload says it needs: requirements.txt or conda.yaml beside the model; of a composite, what its
+    members need together. Raises Invalid.
+    """
+    own = {path: entry for path, entry in manifest.items() if GRAPH not in manifest or not _in_member(path)}
+    found = [*_named(own), *(_of_members(manifest) if GRAPH in manifest else ())]
+    return list(dict.fromkeys(found))
+
+
+def _named(manifest: Manifest) -> list[Requirement]:
     for name, read in (("requirements.txt", requirements.read), ("conda.yaml", requirements.read_conda)):
-        found = sorted((path for path in own if PurePosixPath(path).name == name), key=len)
+        found = sorted((path for path in manifest if PurePosixPath(path).name == name), key=len)
         if found:
-            with objects.open_object(manifest[found[0]]["sha256"]) as stream:
-                return read(stream.read(_LARGEST_TEXT).decode(errors="replace"))
+            return read(_text(manifest, found[0]))
     return []
+
+
+def _in_member(path: str) -> bool:
+    return path.startswith(f"{MEMBERS}/")
+
+
+def _text(manifest: Manifest, path: str) -> str:
+    if path not in manifest:
+        return ""
+    with objects.open_object(manifest[path]["sha256"]) as stream:
+        return stream.read(_LARGEST_TEXT).decode(errors="replace")
+
+
+def _below(manifest: Manifest, folder: str) -> Manifest:
+    return {path.removeprefix(folder): entry for path, entry in manifest.items() if path.startswith(folder)}
+
+
+def _of_members(manifest: Manifest) -> list[Requirement]:
+    """What the members' packages need in the one process that they share: nothing where the base serves each."""
+    packages = _packages(manifest)
+    if all(facts.get("environment", BASE) == BASE for facts, _package in packages):
+        return []
+    return [needed for facts, package in packages for needed in _pinned(facts, package)]
+
+
+def _packages(manifest: Manifest) -> list[tuple[dict[str, str], Manifest]]:
+    """(package.json, files) of each member that is not served as ONNX: that one is content with any environment."""
+    names = sorted({path.split("/")[1] for path in manifest if _in_member(path)})
+    packages = [_below(manifest, f"{MEMBERS}/{name}/") for name in names]
+    told = [(json.loads(_text(package, MANIFEST) or "{}"), package) for package in packages]
+    return [(facts, package) for facts, package in told if facts.get("runtime") != "onnx"]
+
+
+def _pinned(facts: dict[str, str], package: Manifest) -> list[Requirement]:
+    """A member's packages, each in the version with which it passed its cases."""
+    model = _below(package, "model/")
+    if GRAPH in model:
+        return [needed for inner in _packages(model) for needed in _pinned(*inner)]
+    pins = requirements.pins_of(_text(package, "environment.lock"))
+    named = requirements.leaner(_named(model))
+    names = [canonicalize_name(needed.name) for needed in named]
+    framework = requirements.OF_FRAMEWORK.get(facts.get("framework", ""))
+    if framework in pins and framework not in names:
+        named.append(Requirement(framework))
+    return [requirements.pinned(needed, pins) for needed in named]
 
 
 def missing_in_base(version: Version) -> list[str]:

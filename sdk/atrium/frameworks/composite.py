@@ -16,9 +16,10 @@ import numpy as np
 
 from atrium import logged
 from atrium.cases import Model as AnyModel
+from atrium.cases import run_cases
 from atrium.frameworks.base import Array, CannotLoad, Detection, Framework, Model, Source
 from atrium.graph import FILE, MEMBERS, REQUEST, Graph, InvalidGraph, Node, read_graph
-from atrium.oip.arrays import DTYPES
+from atrium.oip.arrays import DTYPES, from_array, to_array
 from atrium.oip.tensors import write_json
 from atrium.package import Package, open_package
 from atrium.signature import Signature, TensorSpec
@@ -79,7 +80,7 @@ class CompositeModel:
         given = {
             name: values[node.inputs.get(name, f"{REQUEST}.{name}")][rows] for name in self._inputs[member]
         }
-        return {name: np.asarray(array) for name, array in self._members[member].predict(given).items()}
+        return {name: _given_on(array) for name, array in self._members[member].predict(given).items()}
 
     def _switch(self, node: Node, values: Mapping[str, Array]) -> dict[str, Array]:
         """Each row by the member of its value; the rows come back in their order."""
@@ -96,6 +97,14 @@ class CompositeModel:
             f"{node.name} took", chosen[:MOST_LOGGED] if len(chosen) > 1 else chosen[0] if chosen else ""
         )
         return _joined(parts, len(keys))
+
+
+def _given_on(answer: Any) -> Array:
+    """A member's answer as the next one gets it: texts as texts, as when it is called alone."""
+    array = np.asarray(answer)
+    if array.dtype.kind in "OS" and array.size and isinstance(array.flat[0], bytes):
+        return to_array(from_array("", array, "BYTES"))
+    return array
 
 
 def _joined(parts: list[tuple[Array, dict[str, Array]]], count: int) -> dict[str, Array]:
@@ -165,6 +174,8 @@ class Composite(Framework):
             raise CannotLoad(str(error)) from error
         used = {name for node in graph.nodes for name in node.members}
         members = {name: load_model(package) for name, package in packages.items() if name in used}
+        for name, model in members.items():
+            _check(name, model, packages[name])
         graph = replace(graph, signature=_with_examples(graph, packages))
         inputs = {
             name: [spec.name for spec in package.signature.inputs] for name, package in packages.items()
@@ -177,6 +188,20 @@ class Composite(Framework):
 
     def joins_calls(self) -> bool:
         return False  # each call's log has the times of its own steps
+
+
+def _check(name: str, model: AnyModel, package: Package) -> None:
+    """A member answers as it did alone: the environment that it shares may have other packages than its own."""
+    for result in run_cases(model, package.cases):
+        if not result.passed:
+            raise CannotLoad(
+                tell(
+                    "member '%(member)s': its case '%(case)s' fails here: %(message)s",
+                    member=name,
+                    case=result.name,
+                    message=result.message,
+                )
+            )
 
 
 def _sealed(graph: Graph, packages: Mapping[str, Package]) -> frozenset[str]:
