@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 
 from apps.accounts.models import Team
 from apps.accounts.policy import may_administer
+from apps.compute import job_data
 from apps.compute.models import AllowedHost, EgressRecord, Job, Node
 from apps.compute.policy import may_see_nodes
 from apps.compute.selectors import (
@@ -34,6 +35,7 @@ from apps.compute.serializers import (
     AllowedHostSerializer,
     AttemptSerializer,
     EgressSerializer,
+    GivenSerializer,
     HostChangeSerializer,
     JobSerializer,
     MachineSerializer,
@@ -128,6 +130,13 @@ class JobViewSet(
         """The attempts of a job, oldest first."""
         rows = self.get_object().attempts.order_by("number")[:200]
         return Response(AttemptSerializer(rows, many=True).data)
+
+    @extend_schema(responses=GivenSerializer(many=True))
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    def datasets(self, request: Request, pk: str = "") -> Response:
+        """The data set versions that a job reads, of those that you may see."""
+        found, _hidden = job_data.given_to(self.get_object(), reader=cast("User", request.user))
+        return Response(GivenSerializer(found, many=True).data)
 
     @extend_schema(responses=UsageSerializer)
     @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])

@@ -16,7 +16,13 @@ from apps.compute.selectors import labels_of_nodes, most_to_ask, teams_to_submit
 from apps.core.errors import Invalid
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from apps.accounts.models import User
+
+MOST_FOUND = 20
+MOST_NEWEST = 5
+"""So many data set versions a picker offers for words, and without any."""
 
 EXAMPLE = """import json, time
 
@@ -72,6 +78,81 @@ class PriorityField(forms.IntegerField):
         return self.USUAL if asked is None else int(asked)
 
 
+class DataPicker(forms.Widget):
+    """What is chosen, and a search for more; the page asks `jobs:data` for another list and what is chosen stays."""
+
+    template_name = "components/picker.html"
+    use_fieldset = True
+    user: User
+
+    def __init__(self, *, single: bool = False) -> None:
+        super().__init__()
+        self.single = single
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> list[str]:
+        return names_sent(data, name)
+
+    def value_omitted_from_data(self, data: Any, files: Any, name: str) -> bool:
+        return False
+
+    def id_for_label(self, id_: str, index: str | None = None) -> str:
+        return ""
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        context = super().get_context(name, None, attrs)
+        return context | picked(self.user, name, value or [], single=self.single)
+
+
+def names_sent(data: Any, field: str) -> list[str]:
+    """The names that a picker sent, without what no name has."""
+    sent = data.getlist(field) if hasattr(data, "getlist") else data.get(field, ())
+    return [str(name).replace("\0", "") for name in sent]
+
+
+def picked(user: User, field: str, names: Sequence[str], *, words: str = "", single: bool) -> dict[str, Any]:
+    """What the list of a picker shows: what is chosen, then what else the words find."""
+    chosen = job_data.called(names[: job_data.MOST], user=user)
+    most = MOST_FOUND if words.strip() else MOST_NEWEST
+    taken = {offer.name for offer in chosen}
+    found = [
+        each
+        for each in job_data.offered_to(user, words, most=most + 1 + len(taken))
+        if each.name not in taken
+    ]
+    return {
+        "field": field,
+        "single": single,
+        "words": words,
+        "offers": [(offer, True) for offer in chosen] + [(offer, False) for offer in found[:most]],
+        "nothing": not found,
+        "more": len(found) > most,
+    }
+
+
+class DataField(forms.Field):
+    """Data set versions by name that a job reads, found by searching; one or, usually, several. Gives the names."""
+
+    widget: DataPicker
+
+    def __init__(self, *, single: bool = False, **facts: Any) -> None:
+        super().__init__(widget=DataPicker(single=single), **facts)
+        self.single = single
+
+    def offer(self, user: User) -> None:
+        """Called by the form at each request."""
+        self.widget.user = user
+
+    def clean(self, value: Any) -> Any:
+        names = list(dict.fromkeys(super().clean(value) or []))
+        if len(names) > job_data.MOST:
+            raise forms.ValidationError(_("Choose at most %(most)d.") % {"most": job_data.MOST})
+        return self.chosen(names)
+
+    def chosen(self, names: list[str]) -> Any:
+        """What the form is given for these names. May raise ValidationError."""
+        return names
+
+
 def tell_limits(form: forms.Form) -> None:
     """Say at the form's `cpu` and `memory_mb` what there is, and take no more; called by the form at each request.
 
@@ -105,7 +186,7 @@ class ScriptForm(forms.Form):
         help_text=_("Writes /work/result.json and files below /work/outputs/ to keep them."),
     )
     environment = forms.ChoiceField(label=_("Environment"))
-    datasets = forms.MultipleChoiceField(
+    datasets = DataField(
         label=_("Data sets"),
         required=False,
         help_text=_("Read-only at /datasets/NAME/VERSION; atrium.dataset(“name”) finds them."),
@@ -128,10 +209,7 @@ class ScriptForm(forms.Form):
         chosen = self.fields["environment"]
         assert isinstance(chosen, forms.ChoiceField)
         chosen.choices = offered_to(user)
-        if offered := job_data.offered_to(user):
-            cast("forms.MultipleChoiceField", self.fields["datasets"]).choices = offered
-        else:
-            del self.fields["datasets"]
+        cast("DataField", self.fields["datasets"]).offer(user)
         cast("LabelsField", self.fields["labels"]).offer()
         tell_limits(self)
 

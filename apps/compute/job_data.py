@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from apps.core import lineage
+from apps.core.policy import Verdict, allow
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -26,11 +27,38 @@ class JobData:
     sources: Sequence[str] = ()
 
 
+class Offer(NamedTuple):
+    """Data that a person may choose: by which name code asks for it, how it is called, what more tells it apart."""
+
+    name: str
+    label: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Given:
+    """Data that a job reads: its page, and whether the job comes from it or merely has it beside."""
+
+    name: str
+    label: str
+    url: str
+    source: bool
+
+
 class Provider(Protocol):
     """Who has the data; a module will do."""
 
-    def offered_to(self, user: User) -> list[tuple[str, str]]:
-        """(name, label) of what a form offers to the person."""
+    def offered_to(self, user: User, words: str = "", *, most: int) -> list[Offer]:
+        """What the person may choose, the newest first; with `words`, what is called so, by name."""
+
+    def called(self, names: Sequence[str], *, user: User) -> list[Offer]:
+        """Those of these names that the person may choose, in this order."""
+
+    def given_to(self, job: Job, *, reader: User) -> tuple[list[Given], int]:
+        """What a job reads of the data that the reader may know of, and how much more there is."""
+
+    def may_read(self, user: User, job: Job) -> Verdict:
+        """Whether the person may read all that the job does."""
 
     def data_named(self, names: Sequence[str], *, user: User) -> JobData:
         """The data of these names. Raises Invalid, NotAllowed for what the person may not read."""
@@ -50,9 +78,28 @@ def register(provider: Provider) -> None:
     _providers[:] = [provider]
 
 
-def offered_to(user: User) -> list[tuple[str, str]]:
-    """(name, label) of the data that a form offers to a person."""
-    return [pair for provider in _providers for pair in provider.offered_to(user)]
+def offered_to(user: User, words: str = "", *, most: int) -> list[Offer]:
+    """What a form offers to a person, the newest first; with `words`, what is called so, by name."""
+    return [offer for provider in _providers for offer in provider.offered_to(user, words, most=most)]
+
+
+def called(names: Sequence[str], *, user: User) -> list[Offer]:
+    """Those of these names that the person may choose, in this order."""
+    return [offer for provider in _providers for offer in provider.called(names, user=user)] if names else []
+
+
+def given_to(job: Job, *, reader: User) -> tuple[list[Given], int]:
+    """What a job reads of the data that the reader may know of, and how much more there is."""
+    for provider in _providers if job.mounts else ():
+        return provider.given_to(job, reader=reader)
+    return [], 0
+
+
+def may_read(user: User, job: Job) -> Verdict:
+    """Whether a person may read all that a job does."""
+    for provider in _providers if job.mounts else ():
+        return provider.may_read(user, job)
+    return allow()
 
 
 def data_named(names: Sequence[str], *, user: User) -> JobData:

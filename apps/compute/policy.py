@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from django.conf import settings
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import Role
 from apps.accounts.policy import has_role, is_platform_admin, may_act_as
+from apps.compute import job_data
 from apps.compute.engines import sandbox
 from apps.core.policy import Verdict, allow, deny
 
@@ -42,13 +43,15 @@ def may_cancel_job(user: User | AnonymousUser, job: Job) -> Verdict:
 
 
 def may_retry_job(user: User | AnonymousUser, job: Job) -> Verdict:
-    """Who may submit for the team repeats what did not succeed."""
+    """Who may submit for the team, and may read the job's data now, repeats what did not succeed."""
     if job.status not in ("failed", "cancelled"):
         return deny(
             _("Only a failed or cancelled job can be repeated; this one is %(status)s.")
             % {"status": job.get_status_display()}
         )
-    return may_submit_job(user, job.team)
+    if not (verdict := may_submit_job(user, job.team)):
+        return verdict
+    return job_data.may_read(cast("User", user), job)
 
 
 def may_see_nodes(user: User | AnonymousUser) -> Verdict:

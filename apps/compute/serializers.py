@@ -93,6 +93,13 @@ class NeedsSerializer(Serializer[Any]):
     cpu = serializers.FloatField()
 
 
+class GivenSerializer(Serializer[Any]):
+    """A data set version that a job reads; `origin` where the job comes from it, not only has it beside."""
+
+    name = serializers.CharField(help_text="<data set>/<number>")
+    origin = serializers.BooleanField(source="source")
+
+
 class UsageSerializer(Serializer[Any]):
     """What a job used: `samples` are [seconds since the start, MB, processor seconds until then].
 

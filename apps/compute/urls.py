@@ -8,6 +8,7 @@ app_name = "jobs"
 urlpatterns = [
     path("jobs/", views.job_list, name="list"),
     path("jobs/new/", views.new, name="new"),
+    path("jobs/data/", views.data, name="data"),
     path("jobs/<int:pk>/", views.detail, name="detail"),
     path("jobs/<int:pk>/state/", views.state, name="state"),
     path("jobs/<int:pk>/usage/", views.usage, name="usage"),

@@ -16,10 +16,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.accounts.policy import may_administer
-from apps.compute import services
+from apps.compute import job_data, services
 from apps.compute.charts import reports_chart, usage_chart
 from apps.compute.engines import sandbox
-from apps.compute.forms import HostForm, ScriptForm
+from apps.compute.forms import HostForm, ScriptForm, names_sent, picked
 from apps.compute.labels import LEVEL_LABELS, hold_labels
 from apps.compute.ledger import CPU_SHARES_PER_CORE
 from apps.compute.models import AllowedHost, Job, Node
@@ -94,11 +94,23 @@ def new(request: HttpRequest) -> HttpResponse:
         try:
             job = submit_script(**facts, by=user)
         except Invalid as error:
-            form.add_error(None, error.message)
+            form.add_error("datasets" if "datasets" in error.fields else None, error.message)
         else:
             return redirect("jobs:detail", job.pk)
     status = 422 if form.errors else 200
     return render(request, "compute/new.html", {"form": form}, status=status)
+
+
+@login_required
+@require_GET
+def data(request: HttpRequest) -> HttpResponse:
+    """The list of a form's picker of data: what is chosen stays, then what the words find."""
+    asked = request.GET
+    field = asked.get("field", "")[:100]
+    words, single = asked.get("words", "")[:100].replace("\0", ""), asked.get("single") == "1"
+    chosen = names_sent(asked, field)
+    context = picked(cast("User", request.user), field, chosen, words=words, single=single)
+    return render(request, "components/_picked.html", context)
 
 
 def _state_of(request: HttpRequest, job: Job) -> dict[str, Any]:
@@ -123,6 +135,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     head, _offset = job_log(job, 0, FIRST_BYTES)
     context = {**_state_of(request, job), "head": head.decode(errors="replace"), "panels": panels_for(job)}
     context |= _usage(job) | {"socket": f"/ws/jobs/{job.pk}/"}
+    context["data"], context["hidden_data"] = job_data.given_to(job, reader=cast("User", request.user))
     return render(request, "compute/detail.html", context)
 
 

@@ -10,11 +10,12 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Role, Site, Team
 from apps.accounts.selectors import teams_of
 from apps.compute.environments.offered import offered_to
-from apps.compute.forms import LabelsField, PriorityField, tell_limits
+from apps.compute.forms import DataField, LabelsField, PriorityField, tell_limits
 from apps.compute.selectors import most_to_ask
+from apps.core.errors import Invalid
 from apps.core.forms import ShortNameField
 from apps.core.rows import RowsField, ValueField, ValuesField
-from apps.datasets.models import DatasetVersion
+from apps.workbench import mounted
 from apps.workbench.blueprints import Parameter, parameters_of
 from apps.workbench.models import Recipe, RecipeVersion, Sweep, Workspace
 from apps.workbench.recordings import KEEP_DAYS, MOST_DAYS
@@ -61,20 +62,28 @@ class RecordingRuleForm(forms.Form):
     )
 
 
-class MountedDatasetsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
-    """Data set versions that are read-only in a workspace; offers those that a person may read."""
+class DatasetVersionsField(DataField):
+    """Data set versions that a person may read; gives the versions, or the one."""
+
+    def chosen(self, names: list[str]) -> Any:
+        try:
+            found = mounted.versions_named(names, user=self.widget.user)
+        except Invalid as error:
+            raise forms.ValidationError(error.message) from error
+        if not self.single:
+            return found
+        return found[0] if found else None
+
+
+class MountedDatasetsField(DatasetVersionsField):
+    """Data set versions that are read-only in a workspace."""
 
     def __init__(self, **facts: Any) -> None:
         words = _(
             "Read-only at /datasets/NAME/VERSION from the next start on, and in jobs of this workspace; "
             "atrium.dataset(“name”) finds them."
         )
-        given = {"label": _("Data sets"), "required": False, "help_text": words, **facts}
-        super().__init__(queryset=DatasetVersion.objects.none(), **given)
-
-    def offer(self, user: User) -> None:
-        """Called by the form at each request."""
-        self.queryset = dataset_versions_offered_to(user)
+        super().__init__(**{"label": _("Data sets"), "required": False, "help_text": words, **facts})
 
 
 class WorkspaceForm(forms.Form):
@@ -327,12 +336,13 @@ class RunRecipeForm(forms.Form):
         self.parameters = parameters_of(version.parameters)
         self.slots = list(version.slots)
         for slot in self.slots:
-            offered = dataset_versions_offered_to(user)
-            self.fields[f"data_{slot}"] = forms.ModelChoiceField(
+            newest = dataset_versions_offered_to(user).filter(dataset__slug=slot)[:1]
+            self.fields[f"data_{slot}"] = field = DatasetVersionsField(
                 label=_("Data set “%(name)s”") % {"name": slot},
-                queryset=offered,
-                initial=offered.filter(dataset__slug=slot).first(),
+                single=True,
+                initial=[mounted.name_of(version) for version in newest],
             )
+            field.offer(user)
         for parameter in self.parameters:
             self.fields[f"param_{parameter.name}"] = _field_of(parameter)
         if version.refines:

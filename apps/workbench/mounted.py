@@ -8,14 +8,17 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.db.models import Q
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from apps.compute.engines.base import Mount
-from apps.compute.job_data import MOST, JobData
-from apps.core import objects
+from apps.compute.job_data import MOST, Given, JobData, Offer
+from apps.core import lineage, objects
 from apps.core.errors import Invalid, NotFound
-from apps.core.policy import require
+from apps.core.policy import Verdict, allow, deny, require
 from apps.core.urns import urn
+from apps.datasets.models import DatasetVersion
 from apps.datasets.policy import may_view
 from apps.datasets.selectors import split_of, version_by_name
 from apps.workbench.selectors import dataset_versions_offered_to
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from apps.accounts.models import User
-    from apps.datasets.models import DatasetVersion
+    from apps.compute.models import Job
     from apps.workbench.models import Workspace
 
 INSIDE = "/datasets"
@@ -34,16 +37,70 @@ ENVIRONMENT = {"ATRIUM_DATASETS": INSIDE}
 
 NAMES = "ATRIUM_DATASET_NAMES"
 """JSON: the names by which code asks for data sets, each with the "<data set>/<number>" that it gets."""
+_SPLIT = ".split.json"
+_MOST_WORDS = 5
+_MOST_NAMES = 200
+_LONGEST_NUMBER = 10
 
 
-MOST_OFFERED = 200
+def offered_to(user: User, words: str = "", *, most: int) -> list[Offer]:
+    """The newest versions that a person may read; with `words`, those of data sets that are called so, by name."""
+    found = dataset_versions_offered_to(user)
+    for word in words.split()[:_MOST_WORDS]:
+        meant = Q(dataset__slug__icontains=word) | Q(dataset__name__icontains=word)
+        if (number := word.lstrip("vV")).isdecimal() and len(number) < _LONGEST_NUMBER:
+            meant |= Q(number=int(number))
+        found = found.filter(meant)
+    return [_offer(version) for version in (found if words.split() else found.order_by("-pk"))[:most]]
 
 
-def offered_to(user: User) -> list[tuple[str, str]]:
-    """("<data set>/<number>", label) of the newest versions that a person may read, by name."""
-    newest = dataset_versions_offered_to(user).order_by("-pk")[:MOST_OFFERED]
-    rows = sorted(newest, key=lambda version: (version.dataset.slug, -version.number))
-    return [(name_of(version), str(version)) for version in rows]
+def called(names: Sequence[str], *, user: User) -> list[Offer]:
+    """Those of these "<data set>/<number>" that a person may read, in this order."""
+    found = {name_of(each): each for each in dataset_versions_offered_to(user).filter(_are(names))}
+    return [_offer(found[name]) for name in dict.fromkeys(names) if name in found]
+
+
+def _offer(version: DatasetVersion) -> Offer:
+    return Offer(name_of(version), str(version), version.dataset.name)
+
+
+def _are(names: Sequence[str]) -> Q:
+    """Which versions these "<data set>/<number>" are; none for none."""
+    wanted = Q(pk__in=())
+    for name in names[:_MOST_NAMES]:
+        slug, _slash, number = name.partition("/")
+        if number.isdecimal() and len(number) < _LONGEST_NUMBER:
+            wanted |= Q(dataset__slug=slug, number=int(number))
+    return wanted
+
+
+def names_in(job: Job) -> list[str]:
+    """The "<data set>/<number>" that a job finds mounted, in order."""
+    inside = f"{INSIDE}/"
+    places = [str(target) for _source, target, _readonly in job.mounts if str(target).startswith(inside)]
+    return [place.removeprefix(inside) for place in places if not place.endswith(_SPLIT)]
+
+
+def given_to(job: Job, *, reader: User) -> tuple[list[Given], int]:
+    """The versions that a job reads, those that it comes from first, and how many more the reader may not see."""
+    names = names_in(job)
+    found = {name_of(each): each for each in dataset_versions_offered_to(reader).filter(_are(names))}
+    sources = {edge.source for edge in lineage.upstream(job, depth=1) if edge.kind == "trained on"}
+    seen = [(name, found[name]) for name in names if name in found]
+    rows = [Given(name, str(each), _page_of(each), urn(each) in sources) for name, each in seen]
+    return sorted(rows, key=lambda row: not row.source), len(names) - len(rows)
+
+
+def may_read(user: User, job: Job) -> Verdict:
+    """Whether a person may read all the versions that a job does. The reason names no data set."""
+    for version in DatasetVersion.objects.filter(_are(names_in(job))).select_related("dataset__team"):
+        if not (verdict := may_view(user, version.dataset)):
+            return deny(_("The job reads data that you may not: %(why)s") % {"why": verdict.reason})
+    return allow()
+
+
+def _page_of(version: DatasetVersion) -> str:
+    return reverse("datasets:version", args=[version.dataset.slug, version.number])
 
 
 def name_of(version: DatasetVersion) -> str:
@@ -101,7 +158,7 @@ def mounts_of_versions(versions: Iterable[DatasetVersion]) -> list[Mount]:
         place = f"{INSIDE}/{version.dataset.slug}/{version.number}"
         mounts.append(Mount(_laid_out(version), place))
         if split := split_of(version):
-            mounts.append(Mount(objects.path(split.assignment), f"{place}.split.json"))
+            mounts.append(Mount(objects.path(split.assignment), f"{place}{_SPLIT}"))
     return mounts
 
 

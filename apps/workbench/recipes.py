@@ -54,9 +54,7 @@ def of_job(job: Job) -> tuple[Blueprint, list[Parameter], list[str]]:
     if job.kind not in ("script", "notebook", "trial", JOB_KIND):
         raise Invalid(_("Only a job that ran a script or a notebook becomes a recipe."))
     inputs = {path: digest for path, digest in job.inputs.items() if not path.startswith(f"{BASE}/")}
-    inside = f"{mounted.INSIDE}/"
-    mounts = [str(target) for _source, target, _readonly in job.mounts]
-    datasets = [target.removeprefix(inside) for target in mounts if target.startswith(inside)]
+    datasets = mounted.names_in(job)
     blueprint = Blueprint(
         kind=job.kind,
         argv=list(job.argv),

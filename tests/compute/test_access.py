@@ -27,6 +27,7 @@ SCRIPT = {"title": "Count", "team": "radio", "script": "print(1)"}
 TABLE = [
     Row("GET", "/jobs/", EVERYBODY),
     Row("GET", "/jobs/new/", EVERYBODY),
+    Row("GET", "/jobs/data/?field=datasets", EVERYBODY),
     Row("GET", "/jobs/{job}/", TEAM),
     Row("GET", "/jobs/{job}/state/", TEAM),
     Row("GET", "/jobs/{job}/usage/", TEAM),
@@ -37,6 +38,7 @@ TABLE = [
     Row("GET", A + "jobs/{job}/", API_TEAM),
     Row("GET", A + "jobs/{job}/attempts/", API_TEAM),
     Row("GET", A + "jobs/{job}/usage/", API_TEAM),
+    Row("GET", A + "jobs/{job}/datasets/", API_TEAM),
     Row("GET", A + "jobs/{job}/log/", API_TEAM),
     Row("GET", A + "jobs/{done}/outputs/table.csv/", API_TEAM),
     # Whoever comes first ends it, or repeats it: after that nobody can.

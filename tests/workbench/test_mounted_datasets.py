@@ -1,5 +1,6 @@
 """Data set versions are read-only inside a workspace, and only those that its owner may read."""
 
+import re
 import shutil
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from apps.datasets.services import create_version, split_version, tag_version
 from apps.workbench import mounted, services, sweeps
 from apps.workbench.launch import folder_of, home_of, lay_out, workload_of
 from apps.workbench.models import Environment, Workspace
+from apps.workbench.runs import run_file
 from tests.compute.conftest import run
 from tests.factories import make_dataset, make_user, put_files, rows_of
 from tests.workbench.conftest import wait_for
@@ -91,7 +93,7 @@ def test_a_right_that_ended_takes_the_data_away_at_the_next_start(workspace, ver
 def test_they_are_chosen_on_the_page_and_through_the_api(client, workspace, version, ada):
     client.force_login(ada)
     page = f"/workspaces/{workspace.pk}/settings/"
-    fields = {"flavour": "small", "idle_minutes": "60", "environment": "base", "datasets": [version.pk]}
+    fields = {"flavour": "small", "idle_minutes": "60", "environment": "base", "datasets": ["towers/1"]}
     assert client.post(page, fields).status_code == 302
     assert "towers v1" in client.get(page).content.decode()
     here, as_json = f"/api/v1/workspaces/{workspace.pk}/", {"content_type": "application/json"}
@@ -103,7 +105,7 @@ def test_they_are_chosen_on_the_page_and_through_the_api(client, workspace, vers
 def test_a_new_workspace_takes_them_from_the_form_and_through_the_api(client, version, ada, radio, transport):
     client.force_login(ada)
     page = {"team": radio.pk, "flavour": "small", "environment": "base"}
-    answer = client.post("/workspaces/new/", {**page, "name": "by page", "datasets": [version.pk]})
+    answer = client.post("/workspaces/new/", {**page, "name": "by page", "datasets": ["towers/1"]})
     assert answer.status_code == 302, answer.content
     sent = {"team": radio.slug, "name": "by api", "datasets": [version.pk]}
     answer = client.post("/api/v1/workspaces/", sent, content_type="application/json")
@@ -113,7 +115,7 @@ def test_a_new_workspace_takes_them_from_the_form_and_through_the_api(client, ve
     cy = make_user("cy", team=transport, role="developer")
     client.force_login(cy)
     answer = client.post(
-        "/workspaces/new/", {**page, "team": transport.pk, "name": "x", "datasets": [version.pk]}
+        "/workspaces/new/", {**page, "team": transport.pk, "name": "x", "datasets": ["towers/1"]}
     )
     assert answer.status_code == 422
     sent |= {"team": transport.slug, "name": "y"}
@@ -202,12 +204,104 @@ def test_what_is_not_there_or_not_theirs_to_read_is_named_and_nothing_is_queued(
 
 def test_the_page_of_a_script_offers_them(client, version, ada, radio):
     client.force_login(ada)
-    assert '<option value="towers/1">towers v1</option>' in client.get("/jobs/new/").content.decode()
+    assert offered(client.get("/jobs/new/")) == {"towers/1": False}
     page = {"title": "t", "team": radio.pk, "script": "1", "environment": "base", "cpu": "1"}
     page |= {"memory_mb": "256", "timeout_s": "60", "max_attempts": "1", "datasets": ["towers/1"]}
     assert client.post("/jobs/new/", page).status_code == 302
     assert taught(Job.objects.get()) == {lineage.urn(version)}
     assert client.post("/jobs/new/", {**page, "datasets": ["towers/2"]}).status_code == 422
+
+
+def offered(page):
+    """{name: chosen} of the versions that a picker on a page shows."""
+    boxes = re.findall(
+        r'<input type="(?:checkbox|radio)"[^>]* value="([^"]+)"( checked)?>', page.content.decode()
+    )
+    return {name: bool(chosen) for name, chosen in boxes}
+
+
+def test_a_picker_searches_and_keeps_what_is_chosen(client, version, ada, radio, transport):
+    for _number in range(30):
+        create_version(version.dataset, put_files({"a.csv": b"a\n1\n"}), by=ada)
+    create_version(make_dataset(radio, ada, "masts"), put_files({"a.csv": b"a\n1\n"}), by=ada)
+    client.force_login(ada)
+    assert list(offered(client.get("/jobs/new/"))) == ["masts/1", *(f"towers/{n}" for n in (31, 30, 29, 28))]
+    here = "/jobs/data/?field=datasets&datasets=towers/3&datasets=masts/7&words="
+    assert offered(client.get(f"{here}mast")) == {"towers/3": True, "masts/1": False}
+    assert offered(client.get(f"{here}towers v12")) == {"towers/3": True, "towers/12": False}
+    assert len(offered(client.get(f"{here}towers"))) == 1 + 20
+    assert offered(client.get(f"{here}nothing%27%00")) == {"towers/3": True}
+    assert 'type="radio"' in client.get(f"{here}mast&single=1").content.decode()
+
+    client.force_login(make_user("zoe", team=transport, role="developer"))
+    assert offered(client.get(f"{here}towers")) == {}
+
+
+def test_a_refused_form_keeps_what_was_chosen(client, version, ada, radio):
+    client.force_login(ada)
+    for _number in range(9):
+        create_version(version.dataset, put_files({"a.csv": b"a\n1\n"}), by=ada)
+    answer = client.post("/jobs/new/", {"team": radio.pk, "datasets": ["towers/1"]})
+    assert (answer.status_code, offered(answer)["towers/1"]) == (422, True)
+
+
+def of_another_team(team):
+    """The first version of a data set that a developer of that team made for it."""
+    zoe = make_user("zoe", team=team, role="developer")
+    return create_version(make_dataset(team, zoe, "masts"), put_files({"a.csv": b"a\n1\n"}), by=zoe)
+
+
+def who_joins(person, team):
+    """The person, now a developer of that team as well."""
+    person.memberships.create(team=team, role="developer")
+    return type(person).objects.get(pk=person.pk)
+
+
+def test_the_page_of_a_job_tells_what_it_reads_to_whom_may_know(
+    client, workspace, version, ada, dan, transport
+):
+    """Dan is of the team, the masts are of another one's, to which Ada belongs as well."""
+    masts, ada = of_another_team(transport), who_joins(ada, transport)
+    services.mount_datasets(workspace, [masts], by=ada)
+    split_version(version, by=ada, shares={"train": 0.5, "test": 0.5})
+    (home_of(workspace)).mkdir(parents=True)
+    (home_of(workspace) / "train.py").write_text("1")
+    job = run_file(workspace, "train.py", by=ada, datasets=[version])
+
+    def seen_by(person):
+        client.force_login(person)
+        names = [
+            (one["name"], one["origin"]) for one in client.get(f"/api/v1/jobs/{job.pk}/datasets/").json()
+        ]
+        return names, client.get(f"/jobs/{job.pk}/").content.decode()
+
+    names, page = seen_by(ada)
+    assert names == [("towers/1", True), ("masts/1", False)]
+    assert page.index("/datasets/towers/versions/1/") < page.index("/datasets/masts/versions/1/")
+    assert "may be read, too" in page
+    names, page = seen_by(dan)
+    assert names == [("towers/1", True)]
+    assert "masts" not in page
+    assert "1 that you may not see" in page
+
+
+def test_a_retry_asks_for_the_right_to_the_data_again(client, version, ada, radio, transport):
+    secret, ada = of_another_team(transport), who_joins(ada, transport)
+    job = submit_script("t", "1", by=ada, team=radio, datasets=["masts@1"])
+    Job.objects.filter(pk=job.pk).update(status="failed", reason="exit code 1")
+    ada.memberships.filter(team=transport).delete()
+    client.force_login(ada)
+    page = client.get(f"/jobs/{job.pk}/").content.decode()
+    assert "The job reads data that you may not" in page
+    assert f"/jobs/{job.pk}/retry/" not in page
+    assert client.post(f"/jobs/{job.pk}/retry/").status_code == 403
+    assert client.post(f"/api/v1/jobs/{job.pk}/retry/").status_code == 403
+    assert Job.objects.get().status == "failed"
+
+    secret.dataset.visibility = "organisation"
+    secret.dataset.save()
+    assert client.post(f"/jobs/{job.pk}/retry/").status_code == 302
+    assert Job.objects.get().status == "queued"
 
 
 @pytest.mark.parametrize("by_page", [True, False])
@@ -226,7 +320,7 @@ def test_a_file_of_the_workspace_gets_others_beside_its_own_and_another_environm
     client.force_login(ada)
     asked = {"path": "train.py", "environment": "own-1"}
     if by_page:
-        asked |= {"cpu": 1, "memory_mb": 512, "minutes": 5, "datasets": [version.pk]} | rows_of("params")
+        asked |= {"cpu": 1, "memory_mb": 512, "minutes": 5, "datasets": ["towers/1"]} | rows_of("params")
         answer = client.post(f"/workspaces/{workspace.pk}/run/", asked)
     else:
         asked |= {"datasets": ["towers@1"]}

@@ -132,7 +132,13 @@ def test_a_job_becomes_a_recipe_on_its_page_and_is_run_from_its_form(client, rad
     asked = {"slug": "fit", "name": "Fit", "visibility": "team", **parameters}
     assert client.post(f"/recipes/from-job/{job.pk}/", {**asked, "slots": "train"}).status_code == 302
 
-    filled = {"team": radio.pk, "data_train": faults.pk, "param_depth": 5, "cpu": 1, "memory_mb": 256}
+    filled = {
+        "team": radio.pk,
+        "data_train": "faults/1",
+        "param_depth": 5,
+        "cpu": 1,
+        "memory_mb": 256,
+    }
     assert client.post("/recipes/fit/", filled | {"param_depth": 10}).status_code == 422
     assert client.post("/recipes/fit/", filled).status_code == 302
     run = RecipeRun.objects.get()
@@ -178,7 +184,13 @@ def test_runs_go_where_the_recipe_says_unless_they_ask_for_other_nodes(client, r
     facts = {"team": radio, "by": ada, "datasets": {"train": faults}}
     version = RecipeVersion.objects.get()
     assert recipes.run_recipe(version, **facts).job.labels == ["zone=gpu", "ssd"]
-    filled = {"team": radio.pk, "data_train": faults.pk, "cpu": 1, "memory_mb": 256, "labels": "rack 3"}
+    filled = {
+        "team": radio.pk,
+        "data_train": "faults/1",
+        "cpu": 1,
+        "memory_mb": 256,
+        "labels": "rack 3",
+    }
     client.post("/recipes/fit/", filled)
     assert Job.objects.latest("pk").labels == ["rack 3"]
     body = {"team": radio.slug, "datasets": {"train": "faults/1"}, "labels": []}

@@ -227,7 +227,7 @@ def widget_kind(field: BoundField) -> str:
     inner = field.field.widget
     if isinstance(inner, RowsWidget):
         return "rows"
-    if isinstance(inner, forms.RadioSelect | forms.CheckboxSelectMultiple):
+    if inner.use_fieldset:
         return "choices"
     return "check" if isinstance(inner, forms.CheckboxInput) else "plain"
 

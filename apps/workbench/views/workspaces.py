@@ -35,6 +35,7 @@ from apps.workbench.forms import (
 from apps.workbench.launch import home_of
 from apps.workbench.live.origins import ENTER, address_of
 from apps.workbench.models import Workspace
+from apps.workbench.mounted import name_of
 from apps.workbench.policy import (
     may_edit_workspace,
     may_stop_workspace,
@@ -197,7 +198,8 @@ def settings_page(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _settings_of(workspace: Workspace) -> dict[str, Any]:
     names = ("flavour", "idle_minutes", "environment", "share_terminals", "labels")
-    return {name: getattr(workspace, name) for name in names} | {"datasets": workspace.datasets.all()}
+    datasets = [name_of(version) for version in workspace.datasets.select_related("dataset").order_by("pk")]
+    return {name: getattr(workspace, name) for name in names} | {"datasets": datasets}
 
 
 def _settings(request: HttpRequest, found: Workspace, **forms: Any) -> HttpResponse:
