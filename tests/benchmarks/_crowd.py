@@ -2,7 +2,7 @@
 
 10,000 capabilities of 60 teams with packages, traffic and standings; 4,000 of them with plans, which have 100,000
 subscriptions with a key each; a month of rollups of 10 million calls, a third of them at one capability that 100 keys
-call in every hour; 10,000 open requests that wait for quality assurance.
+call in every hour; 10,000 open requests and 10,000 releases that wait for quality assurance.
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ from django.utils import timezone  # noqa: E402
 
 from apps.accounts.models import Membership, Role, Site, Team, User  # noqa: E402
 from apps.catalog.models import Capability, Version  # noqa: E402
+from apps.datasets.models import Dataset, DatasetVersion  # noqa: E402
+from apps.evaluation.models import Report, Run, Suite  # noqa: E402
 from apps.gateway import histogram  # noqa: E402
 from apps.instances.models import Deployment, TrafficWeight  # noqa: E402
+from apps.releases.models import Policy, Release  # noqa: E402
 from apps.requests.models import Request, Step  # noqa: E402
 from apps.store.models import Plan, Standing  # noqa: E402
 from tests.benchmarks.pages import BUSIEST, MANY, PASSWORD  # noqa: E402
@@ -56,9 +59,12 @@ def people() -> tuple[list[Team], User]:
     )
     owner = User.objects.create_user(username="bench-owner", password=PASSWORD)
     Membership.objects.create(user=owner, team=teams[0], role=Role.DEVELOPER)
-    for name, role, team in (("consumer", Role.CONSUMER, teams[1]), ("qa", Role.QA, teams[0])):
+    people = (
+        ("consumer", Role.CONSUMER, teams[1:2]), ("qa", Role.QA, teams[:1]), ("signer", Role.QA, teams),
+    )  # fmt: skip
+    for name, role, theirs in people:
         user = User.objects.create_user(username=f"bench-{name}", password=PASSWORD)
-        Membership.objects.create(user=user, team=team, role=role)
+        Membership.objects.bulk_create(Membership(user=user, team=team, role=role) for team in theirs)
     return teams, owner
 
 
@@ -260,11 +266,75 @@ def requests(teams: list[Team], owner: User) -> None:
     )
 
 
+def releases(owner: User) -> None:
+    """One of each version, on a report of its own, all open and without a signature. The busiest has its pages open."""
+    rows = Version.objects.exclude(capability__slug=BUSIEST).select_related("capability__team")
+    versions = list(rows.order_by("pk"))
+    first = versions[0].capability
+    dataset = Dataset.objects.create(slug="bench", name="Bench", team=first.team, created_by=owner)
+    data = DatasetVersion.objects.create(dataset=dataset, number=1, digest="0" * 64, created_by=owner)
+    suite = Suite.objects.create(
+        capability=first, number=1, name="bench", dataset_version=data, target="y", created_by=owner
+    )
+    policy = Policy.objects.create(team=first.team, number=1, created_by=owner)
+    deployment = Deployment.objects.order_by("pk").first()
+    runs = Run.objects.bulk_create(
+        [
+            Run(
+                suite=suite, version=each, version_digest=each.digest, deployment=deployment, status="reported",
+                started_by=owner, ended_at=now,
+            )
+            for each in versions
+        ],
+        batch_size=1000,
+    )  # fmt: skip
+    reports = Report.objects.bulk_create(
+        [
+            Report(
+                run=run, version=run.version, digest=run.version_digest, verdict="passed", headline=headline()
+            )
+            for run in runs
+        ],
+        batch_size=1000,
+    )
+    asked = Request.objects.bulk_create(
+        [
+            Request(
+                kind="release", subject_urn=f"atrium:release:{n}", title=f"Sign the release of {version}",
+                url="/releases/", owner=owner, team=version.capability.team,
+            )
+            for n, version in enumerate(versions)
+        ],
+        batch_size=1000,
+    )  # fmt: skip
+    Step.objects.bulk_create(
+        [Step(request=each, position=0, role=Role.QA, team=each.team) for each in asked], batch_size=1000
+    )
+    Release.objects.bulk_create(
+        [
+            Release(
+                version=version, capability=version.capability, report=report, policy=policy, request=request,
+                content_digest=version.digest, opened_by=owner,
+            )
+            for version, report, request in zip(versions, reports, asked, strict=True)
+        ],
+        batch_size=1000,
+    )  # fmt: skip
+
+
+def headline() -> dict[str, object]:
+    """The main figure of a report, and how it compares with production."""
+    better = round(chance.uniform(-0.02, 0.03), 4)
+    interval = {"value": better, "low": better - 0.01, "high": better + 0.01}
+    return {"main": "accuracy", "value": round(chance.uniform(0.8, 0.99), 4), "difference": interval}
+
+
 def main() -> None:
     """Everything, then fresh statistics for the planner, as autovacuum would soon make them."""
     teams, owner = people()
     capabilities(teams, owner)
     requests(teams, owner)
+    releases(owner)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
 
