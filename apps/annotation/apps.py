@@ -6,11 +6,14 @@ class AnnotationConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from apps.annotation import announcing, navigation, rechecks, retraining, storefront, tasks  # noqa: F401  registers the tasks
+        from apps.annotation import announcing, marks, navigation, rechecks, retraining, storefront
+        from apps.annotation import tasks as _registered  # noqa: F401
         from apps.core import events
+        from apps.gateway import actions
 
         navigation.register()
         announcing.register()
         storefront.register()
+        actions.register_marks("annotation", marks.tasks_of_call)
         events.on("compute.job_finished", retraining.on_job_finished)
         events.on("releases.released", rechecks.on_released)

@@ -18,11 +18,12 @@ from apps.core.api import IdempotencyMixin
 from apps.core.policy import require
 from apps.datasets.selectors import get_dataset
 from apps.gateway import exporting, payloads
-from apps.gateway.asked import OUTCOMES, SPANS, narrowed
+from apps.gateway.asked import FEEDBACK, OUTCOMES, SPANS, narrowed
 from apps.gateway.models import Call, CallExport, Outcome, Overload
 from apps.gateway.retention import days_of
-from apps.gateway.scanning import Condition, look
+from apps.gateway.scanning import Condition, expression_of, look
 from apps.gateway.selectors import (
+    callers_of,
     calls_visible_to,
     capabilities_called,
     exports_visible_to,
@@ -30,6 +31,7 @@ from apps.gateway.selectors import (
     get_call,
     outcomes_of,
     overloads_visible_to,
+    site_of,
 )
 from apps.gateway.serializers import (
     CallDetailSerializer,
@@ -73,6 +75,10 @@ class CallViewSet(IdempotencyMixin, mixins.ListModelMixin, viewsets.GenericViewS
             OpenApiParameter("version", str),
             OpenApiParameter("since", enum=list(SPANS)),
             OpenApiParameter("outcome", enum=list(OUTCOMES)),
+            OpenApiParameter("site", str),
+            OpenApiParameter("subscriber", str, description="a team's short name, or a person's user name"),
+            OpenApiParameter("feedback", enum=list(FEEDBACK)),
+            OpenApiParameter("score_from", float),
             OpenApiParameter("score_below", float),
             OpenApiParameter("from", OpenApiTypes.DATETIME),
             OpenApiParameter("until", OpenApiTypes.DATETIME),
@@ -85,7 +91,11 @@ class CallViewSet(IdempotencyMixin, mixins.ListModelMixin, viewsets.GenericViewS
         return super().list(request, *args, **kwargs)
 
     @extend_schema(
-        parameters=[OpenApiParameter("where", str, required=True, description="a JMESPath condition")],
+        parameters=[
+            OpenApiParameter("where", str, description="a JMESPath condition"),
+            OpenApiParameter("field", str, description="a parsed field that is to be there"),
+            OpenApiParameter("value", str, description="what it is to be"),
+        ],
         responses=LookedSerializer,
     )
     @action(detail=False, methods=["get"])
@@ -94,7 +104,7 @@ class CallViewSet(IdempotencyMixin, mixins.ListModelMixin, viewsets.GenericViewS
 
         The filters of the list narrow them before.
         """
-        condition = Condition(request.query_params.get("where", ""))
+        condition = Condition(expression_of(request.query_params))
         found = look(self.get_queryset(), condition, request.query_params.get("cursor", ""))
         return Response(LookedSerializer(found).data)
 
@@ -103,6 +113,8 @@ class CallViewSet(IdempotencyMixin, mixins.ListModelMixin, viewsets.GenericViewS
         """One call with its bodies and what became known of it."""
         call = get_call(request_id, user=cast("User", request.user))
         call.outcomes = outcomes_of([call.request_id]).get(call.request_id, [])  # type: ignore[attr-defined]
+        call.caller = callers_of([call]).get(call.grant_id, "")  # type: ignore[attr-defined]
+        call.site = site_of(call)  # type: ignore[attr-defined]
         return Response(CallDetailSerializer(call).data)
 
     @extend_schema(request=None, responses=UnmaskedSerializer)

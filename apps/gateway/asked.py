@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
 from apps.core.errors import Invalid
-from apps.gateway.models import Outcome
+from apps.gateway.models import Grant, Outcome
+from apps.instances.models import Deployment
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -22,14 +24,18 @@ if TYPE_CHECKING:
 
 SPANS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
 OUTCOMES = ("answered", "failed", "complained")
+FEEDBACK = ("right", "wrong", "none")
+FILTERS = ("version", "outcome", "since", "site", "subscriber", "feedback", "score_from", "score_below")
+"""What a list and an export can be narrowed by, beside the capability and a condition."""
 
 
 def narrowed(
     rows: QuerySet[Call], asked: Mapping[str, str], capabilities: QuerySet[Capability]
 ) -> QuerySet[Call]:
-    """The calls that `capability`, `version`, `outcome`, `since`, `from`, `until` and `score_below` leave.
+    """The calls that `capability`, `from`, `until` and the FILTERS leave.
 
-    `since` is a span back from now; `from` and `until` are moments in ISO 8601. Raises Invalid.
+    `since` is a span back from now; `from` and `until` are moments in ISO 8601; `site` and `subscriber` are short
+    names: of the place that answered, and of the team (or the person) whose key asked. Raises Invalid.
     """
     if slug := asked.get("capability"):
         named = capabilities.filter(slug=slug).values_list("pk", flat=True).first()
@@ -43,12 +49,37 @@ def narrowed(
     for name, lookup in (("from", "at__gte"), ("until", "at__lt")):
         if moment := asked.get(name):
             rows = rows.filter(**{lookup: _moment(name, moment)})
-    if below := asked.get("score_below"):
-        try:
-            rows = rows.filter(score__lt=float(below))
-        except ValueError as error:
-            raise Invalid(_("score_below is “%(value)s”; it must be a number.") % {"value": below}) from error
-    return _with_outcome(rows, asked.get("outcome", ""))
+    for name, lookup in (("score_from", "score__gte"), ("score_below", "score__lt")):
+        if bound := asked.get(name):
+            rows = rows.filter(**{lookup: _number(name, bound)})
+    if site := asked.get("site"):
+        rows = rows.filter(deployment_id__in=Deployment.objects.filter(site__slug=site).values("pk"))
+    if caller := asked.get("subscriber"):
+        whose = Q(team__slug=caller) | Q(team=None, user__username=caller)
+        rows = rows.filter(grant_id__in=Grant.objects.filter(whose).values("pk"))
+    return _with_feedback(_with_outcome(rows, asked.get("outcome", "")), asked.get("feedback", ""))
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise Invalid(_("%(name)s is “%(value)s”; it must be a number.") % {"name": name, "value": text[:50]})
+    return number
+
+
+def _with_feedback(rows: QuerySet[Call], said: str) -> QuerySet[Call]:
+    """Those of which somebody said that they are right, or wrong, or nothing at all."""
+    if not said:
+        return rows
+    if said not in FEEDBACK:
+        raise Invalid(_("feedback is “%(value)s”; use right, wrong or none.") % {"value": said[:50]})
+    known = Outcome.objects.filter(request_id=OuterRef("request_id"))
+    if said == "none":
+        return rows.filter(~Exists(known))
+    return rows.filter(request_id__in=Outcome.objects.filter(correct=said == "right").values("request_id"))
 
 
 def _moment(name: str, text: str) -> datetime:

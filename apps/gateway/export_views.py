@@ -16,6 +16,7 @@ from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.datasets.selectors import datasets_of_builder
 from apps.gateway import exporting
+from apps.gateway.asked import FILTERS
 from apps.gateway.forms import ExportForm
 from apps.gateway.selectors import exports_visible_to
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
     from apps.accounts.models import User
     from apps.gateway.models import CallExport
-
-FILTERS = ("version", "outcome", "since", "score_below")
 
 
 @login_required

@@ -25,7 +25,7 @@ from apps.core.policy import require
 from apps.core.urns import urn
 from apps.datasets.policy import may_add_version
 from apps.datasets.services import create_version
-from apps.gateway.asked import SPANS, narrowed
+from apps.gateway.asked import FILTERS, SPANS, narrowed
 from apps.gateway.models import CallExport, Outcome
 from apps.gateway.scanning import Condition, document_of, walk
 from apps.gateway.sealed import shown
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 FILE = "calls.jsonl"
 MOST_LOOKED_AT = 200_000
 MOST_FOUND = 50_000
-ASKED = ("version", "outcome", "from", "until", "score_below", "where")
+ASKED = (*(name for name in FILTERS if name != "since"), "from", "until", "where")
 _IN_MEMORY = 8 << 20
 _CHUNK = 1 << 20
 

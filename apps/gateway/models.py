@@ -177,8 +177,8 @@ class Overload(models.Model):
 class CallExport(models.Model):
     """Logged calls on their way into a data set, as its next version.
 
-    `asked` narrows the calls as the list's filters do: version, outcome, since and until (moments), score_below and
-    `where`, a JMESPath condition. `looked_at` calls were read so far, and `found` of them match.
+    `asked` narrows the calls as the list's filters do (`asked.FILTERS`), with moments (from, until) in place of a span,
+    and `where`, a JMESPath condition. `looked_at` calls were read so far, and `found` of them match.
     """
 
     class Status(models.TextChoices):

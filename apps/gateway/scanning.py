@@ -5,7 +5,8 @@ The log has no index for a free condition, so a page reads some thousand calls a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,25 @@ MOST_LOOKED_AT = 2000
 MOST_CHARACTERS = 1000
 _PAGE = 200
 _ORDER = ("-at", "-request_id")
+
+
+def expression_of(asked: Mapping[str, str]) -> str:
+    """The condition that `where`, and a parsed `field` with its `value`, make together; empty without any of them.
+
+    A number is found by how it is written; without a value the field has to be there. Raises Invalid.
+    """
+    where, name, value = (asked.get(key, "") for key in ("where", "field", "value"))
+    if value and not name:
+        raise Invalid(_("Name the field that has this value."), fields={"field": _("is missing")})
+    if not name:
+        return where
+    field = f"parsed.{json.dumps(name)}"
+    wanted = json.dumps(value).replace("`", "\\`")
+    of_field = f"to_string({field}) == `{wanted}`" if value else f"{field} != `null`"
+    if not where:
+        return of_field
+    Condition(where)
+    return f"{of_field} && ({where})"
 
 
 class Condition:

@@ -23,6 +23,7 @@ from apps.core.errors import NotFound
 from apps.gateway.histogram import SIZE, percentile
 from apps.gateway.models import Call, CallExport, Grant, Outcome, Overload, Usage
 from apps.gateway.sealed import masked
+from apps.instances.models import Deployment
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -32,6 +33,7 @@ __all__ = [
     "PeriodRow",
     "UsageRow",
     "asked_by_hour",
+    "callers_of",
     "calls",
     "calls_visible_to",
     "capabilities_called",
@@ -49,6 +51,7 @@ __all__ = [
     "outcomes_of",
     "overloads_visible_to",
     "percentile",
+    "site_of",
     "usage",
     "usage_by_key",
     "usage_by_period",
@@ -339,6 +342,26 @@ def names_of(calls: Iterable[Call], user: User) -> dict[int | None, str]:
     """{capability id: its short name} of some calls, as far as a person may see them."""
     found = capabilities_called(user).filter(pk__in={call.capability_id for call in calls})
     return dict(found.values_list("pk", "slug"))
+
+
+def callers_of(calls: Iterable[Call]) -> dict[int | None, str]:
+    """{key: the team that called with it, else the person}; of keys that the portal uses itself their kind."""
+    keys = Grant.objects.filter(pk__in={call.grant_id for call in calls if call.grant_id})
+    return {grant.pk: _caller(grant) for grant in keys.select_related("team", "user")}
+
+
+def _caller(grant: Grant) -> str:
+    if grant.kind == Grant.Kind.EVALUATION:
+        return grant.get_kind_display()
+    if grant.team is not None:
+        return grant.team.name
+    return grant.user.username if grant.user is not None else ""
+
+
+def site_of(call: Call) -> str:
+    """The short name of the place that answered a call; empty when nothing did."""
+    sites = Deployment.objects.filter(pk=call.deployment_id or 0).values_list("site__slug", flat=True)
+    return sites.first() or ""
 
 
 def feedback_visible_to(user: User) -> QuerySet[Outcome]:

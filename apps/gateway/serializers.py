@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.core.serializers import ModelSerializer, Serializer
-from apps.gateway.asked import OUTCOMES, SPANS
+from apps.gateway.asked import FEEDBACK, OUTCOMES, SPANS
 from apps.gateway.models import Call, CallExport, Outcome, Overload
 from apps.gateway.retention import MOST_DAYS
 from apps.gateway.scanning import MOST_CHARACTERS
@@ -49,11 +49,15 @@ class CallDetailSerializer(CallSerializer):
     response = serializers.JSONField(source="response_document", read_only=True)
     logged = serializers.SerializerMethodField()
     outcomes = OutcomeSerializer(many=True, read_only=True)
+    caller = serializers.CharField(read_only=True, help_text="the team or the person whose key asked")
+    site = serializers.CharField(read_only=True, help_text="the short name of the place that answered")
 
     class Meta(CallSerializer.Meta):
         fields = [
             *CallSerializer.Meta.fields,
             "subject",
+            "caller",
+            "site",
             "sizes",
             "logged",
             "request",
@@ -119,6 +123,15 @@ class NewCallExportSerializer(Serializer[Any]):
     version = serializers.CharField(max_length=64, required=False, allow_blank=True)
     outcome = serializers.ChoiceField(OUTCOMES, required=False, allow_blank=True)
     since = serializers.ChoiceField(list(SPANS), required=False, allow_blank=True)
+    site = serializers.CharField(max_length=64, required=False, allow_blank=True)
+    subscriber = serializers.CharField(
+        max_length=150,
+        required=False,
+        allow_blank=True,
+        help_text="a team's short name, or a person's user name",
+    )
+    feedback = serializers.ChoiceField(FEEDBACK, required=False, allow_blank=True)
+    score_from = serializers.CharField(max_length=20, required=False, allow_blank=True)
     score_below = serializers.CharField(max_length=20, required=False, allow_blank=True)
     where = serializers.CharField(
         max_length=MOST_CHARACTERS, required=False, allow_blank=True, help_text="a JMESPath condition"

@@ -25,15 +25,15 @@ from apps.core.paging import Page, keyset
 from apps.core.policy import require
 from apps.gateway import payloads
 from apps.gateway.actions import actions_for, actions_for_list, marks_of
-from apps.gateway.asked import narrowed
-from apps.gateway.export_views import FILTERS
+from apps.gateway.asked import FILTERS, narrowed
 from apps.gateway.forms import RetentionForm
 from apps.gateway.models import SEALED_VALUES, STEPS, Call, DataKey
 from apps.gateway.policy import may_set_retention, may_unmask
 from apps.gateway.retention import days_of, kept_until
-from apps.gateway.scanning import MOST_CHARACTERS, Condition, look
+from apps.gateway.scanning import MOST_CHARACTERS, Condition, expression_of, look
 from apps.gateway.sealed import has_sealed, is_hidden, masked, masked_values, shown
 from apps.gateway.selectors import (
+    callers_of,
     calls_visible_to,
     capabilities_called,
     get_call,
@@ -41,6 +41,7 @@ from apps.gateway.selectors import (
     names_of,
     outcomes_of,
     overloads_visible_to,
+    site_of,
 )
 from apps.gateway.services import documents_of, give_feedback, set_retention, unmask_call
 
@@ -52,7 +53,8 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
 
 _SUGGESTED = 100
-ASKED = ("capability", "version", "since", "outcome", "score_below", "shadow", "where")
+_FURTHER = ("site", "subscriber", "feedback", "score_from", "field", "value", "where")
+ASKED = ("capability", *FILTERS, "shadow", "field", "value", "where")
 
 
 @login_required
@@ -65,25 +67,31 @@ def call_list(request: HttpRequest) -> HttpResponse:
     rows = narrowed(calls_visible_to(user, shadow=bool(asked["shadow"])), asked, capabilities)
     cursor = request.GET.get("cursor", "")
     looked = where_error = None
-    if asked["where"]:
-        try:
-            looked = look(rows, Condition(asked["where"]), cursor)
-        except Invalid as error:
-            where_error = error.message
+    condition = ""
+    try:
+        condition = expression_of(asked)
+        looked = look(rows, Condition(condition), cursor) if condition else None
+    except Invalid as error:
+        where_error = error.message
     if looked is not None:
         page: Page[Call] = Page(looked.items, looked.next_cursor, "")
     else:
         page = Page([], "", "") if where_error else keyset(rows, ("-at", "-request_id"), cursor, 50)
     names = names_of(page.items, user)
     outcomes = outcomes_of([call.request_id for call in page.items])
+    callers = callers_of(page.items)
     context = {
         "page": page,
-        "rows": [(call, names.get(call.capability_id, ""), outcomes.get(call.request_id)) for call in page.items],
+        "rows": [
+            (call, names.get(call.capability_id, ""), callers.get(call.grant_id, ""), outcomes.get(call.request_id))
+            for call in page.items
+        ],
         "asked": asked,
         "filtered": any(asked.values()),
         "looked": looked,
         "where_error": where_error,
-        "export_url": _export_url(asked, user),
+        "export_url": "" if where_error else _export_url(asked | {"where": condition}, user),
+        "more_filters": any(asked[name] for name in _FURTHER),
         "overloads": overloads_visible_to(user).filter(last_at__gte=timezone.now() - timedelta(days=1))[:5],
         "actions": actions_for_list(user, page.items),
         "retention_url": _retention_url(asked["capability"], user),
@@ -92,6 +100,7 @@ def call_list(request: HttpRequest) -> HttpResponse:
         "outcomes": [
             ("answered", _("Answered")), ("failed", _("Refused or failed")), ("complained", _("Called wrong"))
         ],
+        "feedbacks": [("right", _("Right")), ("wrong", _("Wrong")), ("none", _("None yet"))],
     }  # fmt: skip
     return render(request, "gateway/list.html", context)
 
@@ -160,6 +169,8 @@ def _shown(call: Call, user: User, documents: Mapping[str, Any]) -> dict[str, An
         "logged_text": _pretty({name: value for name, value in logged.items() if name != STEPS}),
         "steps": _steps(logged),
         "outcomes": outcomes,
+        "caller": callers_of([call]).get(call.grant_id, ""),
+        "site": site_of(call),
         "kept_until": kept_until(call),
         "actions": actions_for(user, call),
         "marks": marks_of(user, call),

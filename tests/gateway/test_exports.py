@@ -110,6 +110,8 @@ class _busy:  # noqa: N801  in place of a context manager
         ({"since": "ever"}, "use hour, day or week"),
         ({"from": "yesterday"}, "must be a moment"),
         ({"score_below": "much"}, "must be a number"),
+        ({"score_from": "nan"}, "must be a number"),
+        ({"feedback": "praise"}, "use right, wrong or none"),
     ],
 )
 def test_what_cannot_be_read_is_refused_before_anything_starts(logged, dataset, ada, asked, told):
