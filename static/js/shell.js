@@ -160,6 +160,10 @@ function bell() {
     count.hidden = !data.unread;
     button.setAttribute("aria-label", data.unread ? `${button.dataset.label} (${data.unread})` : button.dataset.label);
     if (data.title) toast(data.title);
+    // The open list follows, but not below the hands of somebody who walks through it by keyboard.
+    const items = document.getElementById("bell-items");
+    const open = button.getAttribute("aria-expanded") === "true";
+    if (open && !items.contains(document.activeElement)) button.dispatchEvent(new Event("bell-changed"));
   });
 }
 
