@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django import forms
 from django.core.validators import MaxValueValidator
@@ -14,9 +15,10 @@ from apps.compute.environments.offered import offered_to
 from apps.compute.placement import read_labels
 from apps.compute.selectors import labels_of_nodes, most_to_ask, teams_to_submit_for
 from apps.core.errors import Invalid
+from apps.core.rows import RowsField, ValueField
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from apps.accounts.models import User
 
@@ -153,6 +155,16 @@ class DataField(forms.Field):
         return names
 
 
+class AttemptsField(forms.IntegerField):
+    """How often a job is tried that its code ends."""
+
+    def __init__(self) -> None:
+        super().__init__(label=_("Attempts"), min_value=1, max_value=10, initial=1, required=False)
+
+    def clean(self, value: Any) -> int:
+        return super().clean(value) or 1
+
+
 def tell_limits(form: forms.Form) -> None:
     """Say at the form's `cpu` and `memory_mb` what there is, and take no more; called by the form at each request.
 
@@ -173,18 +185,105 @@ def tell_limits(form: forms.Form) -> None:
         field.validators.append(MaxValueValidator(most))
 
 
-class ScriptForm(forms.Form):
-    """A Python script to run as a job."""
+class ParamRow(forms.Form):
+    """A parameter of a run."""
 
-    title = forms.CharField(label=_("Title"), max_length=200)
+    name = forms.CharField(label=_("Name"), max_length=100)
+    value = ValueField(label=_("Value"), max_length=10_000)
+
+
+def by_name(rows: list[dict[str, Any]], value: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+    """{name: value of the row}. Raises ValidationError for a name that stands there twice."""
+    found: dict[str, Any] = {}
+    for row in rows:
+        if row["name"] in found:
+            raise forms.ValidationError(_("“%(name)s” stands there twice.") % {"name": row["name"]})
+        found[row["name"]] = value(row)
+    return found
+
+
+class ParamsField(RowsField):
+    """Parameters of a run; gives {name: value}."""
+
+    def __init__(self, **facts: Any) -> None:
+        given = {
+            "label": _("Parameters"),
+            "required": False,
+            "add": _("Add a parameter"),
+            "most": 100,
+            **facts,
+        }
+        super().__init__(ParamRow, **given)
+
+    def clean(self, value: Any) -> Any:
+        return by_name(super().clean(value), lambda row: row["value"])
+
+
+class SilentField(forms.IntegerField):
+    """After how many minutes without a sign of life a notebook's cell is ended."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            label=_("A cell is ended after minutes without a sign of life"),
+            initial=120,
+            min_value=0,
+            max_value=20_160,
+            required=False,
+            help_text=_("For notebooks: without output and without processor time. 0: never."),
+        )
+
+
+class CodeFileField(forms.FileField):
+    """A notebook or a Python script; gives (its name, its text)."""
+
+    LONGEST: ClassVar = {".ipynb": 8_000_000, ".py": 1_000_000}
+
+    def __init__(self, **facts: Any) -> None:
+        widget = forms.FileInput(attrs={"accept": ",".join(self.LONGEST)})
+        super().__init__(required=False, widget=widget, max_length=200, **facts)
+
+    def clean(self, data: Any, initial: Any = None) -> tuple[str, str] | None:
+        if (sent := super().clean(data, initial)) is None:
+            return None
+        most = self.LONGEST.get(PurePath(sent.name).suffix)
+        if most is None:
+            words = _("“%(path)s” is neither a notebook (.ipynb) nor a Python script (.py).")
+            raise forms.ValidationError(words % {"path": sent.name})
+        if sent.size > most:
+            raise forms.ValidationError(
+                _(
+                    "“%(path)s” has %(size).1f MB; at most %(most)d MB are taken. Clear the outputs of its cells."
+                )
+                % {"path": sent.name, "size": sent.size / 1e6, "most": most / 1e6}
+            )
+        try:
+            return sent.name, sent.read().decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise forms.ValidationError(_("“%(path)s” is no text in UTF-8.") % {"path": sent.name}) from error
+
+
+class ScriptForm(forms.Form):
+    """A Python script or a notebook to run as a job."""
+
+    title = forms.CharField(
+        label=_("Title"), max_length=200, required=False, help_text=_("Left out: the file's name.")
+    )
     team: forms.ModelChoiceField[Any] = forms.ModelChoiceField(label=_("Team"), queryset=None)
+    file = CodeFileField(
+        label=_("Notebook or script"),
+        help_text=_(
+            "An .ipynb or .py file that is run in place of the script below. A notebook is kept, executed."
+        ),
+    )
     script = forms.CharField(
         label=_("Script"),
         max_length=1_000_000,
+        required=False,
         initial=EXAMPLE,
         widget=forms.Textarea(attrs={"rows": 16, "class": "font-monospace", "spellcheck": "false"}),
         help_text=_("Writes /work/result.json and files below /work/outputs/ to keep them."),
     )
+    params = ParamsField(help_text=_("A notebook gets them as variables, a script with atrium.params()."))
     environment = forms.ChoiceField(label=_("Environment"))
     datasets = DataField(
         label=_("Data sets"),
@@ -196,7 +295,8 @@ class ScriptForm(forms.Form):
     timeout_s = forms.IntegerField(
         label=_("Time limit in seconds"), min_value=1, max_value=14 * 86_400, initial=3600
     )
-    max_attempts = forms.IntegerField(label=_("Attempts"), min_value=1, max_value=10, initial=1)
+    silent_minutes = SilentField()
+    max_attempts = AttemptsField()
     priority = PriorityField()
     labels = LabelsField()
 
@@ -212,6 +312,25 @@ class ScriptForm(forms.Form):
         cast("DataField", self.fields["datasets"]).offer(user)
         cast("LabelsField", self.fields["labels"]).offer()
         tell_limits(self)
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if not given.get("file") and not (given.get("script") or "").strip() and not self.errors:
+            self.add_error("script", _("Choose a file, or write a script."))
+        return given
+
+    def facts(self) -> dict[str, Any]:
+        """What `services.submit_script` takes."""
+        given = dict(self.cleaned_data)
+        given["resources"] = {name: given.pop(name) for name in ("cpu", "memory_mb")}
+        silent = given.pop("silent_minutes")
+        given["cell_timeout_s"] = None if silent is None else silent * 60
+        if sent := given.pop("file"):
+            name, text = sent
+            is_notebook = name.endswith(".ipynb")
+            given |= {"script": "" if is_notebook else text, "notebook": text if is_notebook else ""}
+            given["title"] = given["title"] or name
+        return given
 
 
 class HostForm(forms.Form):

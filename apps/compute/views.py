@@ -85,16 +85,17 @@ def job_list(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
-    """Run a script."""
+    """Run a script or a notebook, without a workspace."""
     user = cast("User", request.user)
-    form = ScriptForm(request.POST or None, user=user)
+    form = ScriptForm(request.POST or None, request.FILES or None, user=user)
     if request.method == "POST" and form.is_valid():
-        facts = dict(form.cleaned_data)
-        facts["resources"] = {name: facts.pop(name) for name in ("cpu", "memory_mb")}
         try:
-            job = submit_script(**facts, by=user)
+            job = submit_script(**form.facts(), by=user)
         except Invalid as error:
-            form.add_error("datasets" if "datasets" in error.fields else None, error.message)
+            wrong = (
+                "file" if "notebook" in error.fields else "datasets" if "datasets" in error.fields else None
+            )
+            form.add_error(wrong, error.message)
         else:
             return redirect("jobs:detail", job.pk)
     status = 422 if form.errors else 200

@@ -10,7 +10,16 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Role, Site, Team
 from apps.accounts.selectors import teams_of
 from apps.compute.environments.offered import offered_to
-from apps.compute.forms import DataField, LabelsField, PriorityField, tell_limits
+from apps.compute.forms import (
+    AttemptsField,
+    DataField,
+    LabelsField,
+    ParamsField,
+    PriorityField,
+    SilentField,
+    by_name,
+    tell_limits,
+)
 from apps.compute.selectors import most_to_ask
 from apps.core.errors import Invalid
 from apps.core.forms import ShortNameField
@@ -22,7 +31,7 @@ from apps.workbench.recordings import KEEP_DAYS, MOST_DAYS
 from apps.workbench.selectors import dataset_versions_offered_to, versions_to_refine, workspaces_visible_to
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from apps.accounts.models import User
     from apps.workbench.adapters import LoggedModel
@@ -185,28 +194,11 @@ class PlaceForm(forms.Form):
         field.initial = running or field.queryset.first()
 
 
-class ParamRow(forms.Form):
-    """A parameter of a run."""
-
-    name = forms.CharField(label=_("Name"), max_length=100)
-    value = ValueField(label=_("Value"), max_length=10_000)
-
-
-def _by_name(rows: list[dict[str, Any]], value: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
-    """{name: value of the row}. Raises ValidationError for a name that stands there twice."""
-    found: dict[str, Any] = {}
-    for row in rows:
-        if row["name"] in found:
-            raise forms.ValidationError(_("“%(name)s” stands there twice.") % {"name": row["name"]})
-        found[row["name"]] = value(row)
-    return found
-
-
 class RunForm(forms.Form):
     """A notebook or script of a workspace, and how it is to run."""
 
     path = forms.ChoiceField(label=_("File"))
-    params = RowsField(ParamRow, label=_("Parameters"), required=False, add=_("Add a parameter"), most=100)
+    params = ParamsField()
     environment = forms.ChoiceField(label=_("Environment"))
     datasets = MountedDatasetsField(
         help_text=_(
@@ -216,17 +208,8 @@ class RunForm(forms.Form):
     cpu = forms.FloatField(label=_("Cores"), initial=1, min_value=0.1, max_value=64)
     memory_mb = forms.IntegerField(label=_("Memory in MB"), initial=2048, min_value=128)
     minutes = forms.IntegerField(label=_("Time limit in minutes"), initial=60, min_value=1, max_value=20_160)
-    silent_minutes = forms.IntegerField(
-        label=_("A cell is ended after minutes without a sign of life"),
-        initial=120,
-        min_value=0,
-        max_value=20_160,
-        required=False,
-        help_text=_("For notebooks: without output and without processor time. 0: never."),
-    )
-    max_attempts = forms.IntegerField(
-        label=_("Attempts"), min_value=1, max_value=10, initial=1, required=False
-    )
+    silent_minutes = SilentField()
+    max_attempts = AttemptsField()
     priority = PriorityField()
     labels = LabelsField()
 
@@ -240,9 +223,6 @@ class RunForm(forms.Form):
         field = self.fields["path"]
         assert isinstance(field, forms.ChoiceField)
         field.choices = [(path, path) for path in paths]
-
-    def clean_params(self) -> dict[str, Any]:
-        return _by_name(self.cleaned_data["params"], lambda row: row["value"])
 
 
 class RegisterForm(forms.Form):
@@ -359,6 +339,10 @@ class RunRecipeForm(forms.Form):
         )
         self.fields["cpu"] = forms.FloatField(label=_("Cores"), min_value=0.1, max_value=64)
         self.fields["memory_mb"] = forms.IntegerField(label=_("Memory in MB"), min_value=128)
+        self.fields["minutes"] = forms.IntegerField(
+            label=_("Time limit in minutes"), min_value=1, max_value=20_160
+        )
+        self.fields["max_attempts"], self.fields["priority"] = AttemptsField(), PriorityField()
         self.fields["labels"] = labels = LabelsField()
         labels.offer()
         tell_limits(self)
@@ -373,6 +357,9 @@ class RunRecipeForm(forms.Form):
             "base": given.get("base"),
             "capability": given["capability"],
             "resources": {"cpu": given["cpu"], "memory_mb": given["memory_mb"]},
+            "timeout_s": given["minutes"] * 60,
+            "max_attempts": given["max_attempts"],
+            "priority": given["priority"],
             "labels": given["labels"],
         }
 
@@ -477,7 +464,7 @@ class SweepForm(forms.Form):
         return self.cleaned_data["factor"] or 3
 
     def clean_space(self) -> dict[str, Any]:
-        return _by_name(self.cleaned_data["space"], _axis)
+        return by_name(self.cleaned_data["space"], _axis)
 
 
 def _axis(row: dict[str, Any]) -> Any:

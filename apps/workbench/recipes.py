@@ -178,13 +178,15 @@ def run_recipe(
     number: str = "",
     resources: Mapping[str, Any] | None = None,
     timeout_s: float | None = None,
+    max_attempts: int | None = None,
+    priority: int = 5,
     labels: Sequence[str] | None = None,
 ) -> RecipeRun:
     """Queue a run for a team, with data set versions for the recipe's slots.
 
     With `capability` the model that the run leaves in outputs/model becomes that capability's next version; a
     recipe that refines starts from `base` and, unless told otherwise, makes the next version of its capability.
-    It goes where the recipe's labels lead, unless others are given.
+    It goes where the recipe's labels lead and has the recipe's time and attempts, unless others are given.
     Raises NotAllowed, Invalid.
     """
     require(may_run_recipe(by, version.recipe))
@@ -215,7 +217,8 @@ def run_recipe(
         params=values,
         resources={**plan.resources, **(resources or {})},
         timeout_s=timeout_s or plan.timeout_s,
-        max_attempts=plan.max_attempts,
+        max_attempts=max_attempts or plan.max_attempts,
+        priority=priority,
         labels=plan.labels,
         subject=version.recipe,
         needs_key=f"recipe:{version.recipe_id}",

@@ -319,6 +319,11 @@ class RunRecipeSerializer(Serializer[dict[str, Any]]):
     base = serializers.IntegerField(required=False, help_text="The id of the version to refine")
     capability = serializers.CharField(max_length=63, required=False, allow_blank=True, default="")
     resources = serializers.DictField(required=False, default=dict)
+    timeout_s = serializers.FloatField(min_value=1, required=False, help_text="Left out: the recipe's")
+    max_attempts = serializers.IntegerField(
+        min_value=1, max_value=10, required=False, help_text="Left out: the recipe's"
+    )
+    priority = serializers.IntegerField(min_value=1, max_value=9, default=5, help_text="1 is first.")
     labels = LabelsField(required=False)
 
 

@@ -240,22 +240,35 @@ def told_file(path: str, size: int, sent: bool) -> None:
 
 def run_job(given: argparse.Namespace) -> int:
     """Submit a script or notebook."""
-    parameters = _parameters(given.param)
+    asked = {"cell_timeout_s": given.cell_timeout, "environment": given.environment}
+    facts = {name: value for name, value in asked.items() if value is not None} | _wanted(given)
+    facts |= {"params": _parameters(given.param), "labels": given.label}
+    facts |= {"datasets": given.dataset} if given.dataset else {}
+    job = submit(given.source, team=given.team, title=given.title, **facts)
+    print(f"Job {job['id']} is {job['status']}.")
+    return _follow(Portal(), int(job["id"])) if given.wait else 0
+
+
+def _wanted(given: argparse.Namespace) -> dict[str, Any]:
+    """What was asked for of the options that `_add_wants` has."""
     resources = {"cpu": given.cpu, "memory_mb": given.memory, "gpu": given.gpu}
     asked = {
-        "cell_timeout_s": given.cell_timeout,
-        "environment": given.environment,
         "timeout_s": given.timeout,
         "max_attempts": given.attempts,
         "priority": given.priority,
         "resources": {name: value for name, value in resources.items() if value is not None} or None,
     }
-    facts = {name: value for name, value in asked.items() if value is not None}
-    facts |= {"params": parameters, "labels": given.label}
-    facts |= {"datasets": given.dataset} if given.dataset else {}
-    job = submit(given.source, team=given.team, title=given.title, **facts)
-    print(f"Job {job['id']} is {job['status']}.")
-    return _follow(Portal(), int(job["id"])) if given.wait else 0
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def _add_wants(one: argparse.ArgumentParser, *, usual: str) -> None:
+    """The options for what a job is given of the machine; `usual` tells whose time and attempts are the default."""
+    one.add_argument("--cpu", type=float, metavar="CORES")
+    one.add_argument("--memory", type=int, metavar="MB")
+    one.add_argument("--gpu", type=float, metavar="SHARE")
+    one.add_argument("--timeout", type=float, metavar="SECONDS", help=f"default: {usual or 'an hour'}")
+    one.add_argument("--attempts", type=positive, help=f"how often it is tried; default: {usual or 'once'}")
+    one.add_argument("--priority", type=positive, help="from 1, first, to 9, last; default: 5")
 
 
 def run_version(given: argparse.Namespace) -> int:
@@ -292,6 +305,7 @@ def run_recipe(given: argparse.Namespace) -> int:
     facts: dict[str, Any] = {"params": params, "datasets": dict(one.split("=", 1) for one in given.dataset)}
     facts |= {"base": given.base} if given.base else {}
     facts |= {"labels": given.label} if given.label else {}
+    facts |= _wanted(given)
     run = Portal().run_recipe(given.name, team=given.team, capability=given.capability, **facts)
     print(f"Job {run['job']} is {run['job_status']}.")
     return _follow(Portal(), int(run["job"])) if given.wait else 0
@@ -455,12 +469,7 @@ def parser() -> argparse.ArgumentParser:
         help="end a notebook's cell that hangs for so long; 0: never",
     )
     one.add_argument("--environment", help="default: base")
-    one.add_argument("--cpu", type=float, metavar="CORES")
-    one.add_argument("--memory", type=int, metavar="MB")
-    one.add_argument("--gpu", type=float, metavar="SHARE")
-    one.add_argument("--timeout", type=float, metavar="SECONDS", help="default: an hour")
-    one.add_argument("--attempts", type=positive, help="how often it is tried; default: once")
-    one.add_argument("--priority", type=positive, help="from 1, first, to 9, last; default: 5")
+    _add_wants(one, usual="")
     one.add_argument("--wait", action="store_true", help="follow its log")
     one.set_defaults(run=run_job)
 
@@ -496,6 +505,7 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="only a node with this label takes it, whatever the recipe says",
     )
+    _add_wants(one, usual="the recipe's")
     one.add_argument("--wait", action="store_true", help="follow its log")
     one.set_defaults(run=run_recipe)
 

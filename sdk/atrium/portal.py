@@ -237,7 +237,7 @@ class Portal:
 
     def run_recipe(self, name: str, *, team: str, **facts: Any) -> dict[str, Any]:
         """Run a recipe; `facts` as the API takes them: params, datasets ({slot: "digits/3"}), base, capability, labels,
-        resources.
+        resources, timeout_s, max_attempts, priority.
         """
         return dict(self.post(f"recipes/{quote(name, safe='')}/run/", {"team": team, **facts}))
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from django.utils import translation
 
@@ -10,8 +11,10 @@ from apps.accounts.models import User
 from apps.compute.engines.sandbox import LEVELS
 from apps.compute.models import Job
 from apps.compute.services import attempts
+from apps.core import objects
 from apps.core.audit import AuditEntry
 from atrium.told import patterns_of, tell
+from tests.factories import rows_of
 
 from .conftest import run, submit
 
@@ -103,6 +106,68 @@ def test_what_a_failed_job_says_is_read_in_the_readers_language(client, ada, rad
     assert told["reason"] == "回答中缺少输出“y”"
 
 
+@pytest.fixture
+def asked(radio):
+    """What the form of a new job is sent at least."""
+    return {
+        "team": radio.pk,
+        "environment": "base",
+        "cpu": "1",
+        "memory_mb": "256",
+        "timeout_s": "60",
+    } | rows_of("params")
+
+
+def code(name, text):
+    return SimpleUploadedFile(name, text.encode() if isinstance(text, str) else text)
+
+
+def file_of(job, path):
+    return objects.path(job.files[path]).read_text(encoding="utf-8")
+
+
+def test_a_notebook_is_chosen_and_runs_without_a_workspace(client, ada, fake, asked):
+    client.force_login(ada)
+    notebook = json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    asked |= {"script": "the example", "silent_minutes": "2", "priority": "2"}
+    asked |= rows_of("params", {"name": "trees", "value": "30"}, {"name": "loss", "value": "mse"})
+    answer = client.post("/jobs/new/", asked | {"file": code("Fit trees.ipynb", notebook)})
+    job = Job.objects.get()
+    assert answer["Location"] == f"/jobs/{job.pk}/"
+    assert (job.kind, job.title, job.priority) == ("notebook", "Fit trees.ipynb", 2)
+    assert (file_of(job, "notebook.ipynb"), job.params) == (notebook, {"trees": 30, "loss": "mse"})
+    assert job.argv[-2:] == ["--cell-timeout", "120"]
+
+
+def test_a_script_is_chosen_or_written(client, ada, fake, asked):
+    client.force_login(ada)
+    client.post("/jobs/new/", asked | {"title": "Mine", "file": code("a.py", "\ufeffprint('é')")})
+    client.post("/jobs/new/", asked | {"script": "print(2)"})
+    written, sent = Job.objects.order_by("-pk")
+    assert (sent.kind, sent.title, file_of(sent, "main.py")) == ("script", "Mine", "print('é')")
+    assert (written.title, file_of(written, "main.py")) == ("Script", "print(2)")
+
+
+@pytest.mark.parametrize(
+    ("sent", "why"),
+    [
+        ({}, "Choose a file, or write a script."),
+        ({"script": " "}, "Choose a file, or write a script."),
+        ({"file": code("a.ipynb", "print(1)")}, "This is no notebook"),
+        ({"file": code("a.txt", "print(1)")}, "neither a notebook (.ipynb) nor a Python script"),
+        ({"file": code("a.py", b"\xff\xfe\x00")}, "no text in UTF-8"),
+        ({"file": code("a.py", "#" * 1_000_001)}, "at most 1 MB"),
+        ({"file": code("a.py", "")}, "empty"),
+        ({"script": "1", **rows_of("params", {"name": "a", "value": "1"}, {"name": "a", "value": "2"})}, "twice"),
+    ],
+)  # fmt: skip
+def test_what_cannot_run_is_refused_at_the_form_with_the_reason(client, ada, fake, asked, sent, why):
+    client.force_login(ada)
+    answer = client.post("/jobs/new/", asked | sent)
+    assert (answer.status_code, why in answer.content.decode()) == (422, True)
+    assert not Job.objects.exists()
+
+
 def test_outsider_gets_not_found_everywhere(client, ada, cy, radio, fake):
     job = submit(radio, ada, "true")
     client.force_login(cy)
@@ -163,6 +228,7 @@ def test_script_from_the_page_becomes_a_job(client, ada, radio, fake):
             "timeout_s": "60",
             "max_attempts": "1",
             "priority": "2",
+            **rows_of("params"),
         },
     )
 

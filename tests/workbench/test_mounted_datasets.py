@@ -196,7 +196,7 @@ def test_what_is_not_there_or_not_theirs_to_read_is_named_and_nothing_is_queued(
     sent |= {"team": transport.slug, "datasets": ["towers@1"]}
     assert client.post("/api/v1/jobs/", sent, **AS_JSON).status_code == 422
     page = {"title": "t", "team": transport.pk, "script": "1", "environment": "base", "cpu": "1"}
-    page |= {"memory_mb": "256", "timeout_s": "60", "max_attempts": "1"}
+    page |= {"memory_mb": "256", "timeout_s": "60", "max_attempts": "1"} | rows_of("params")
     assert client.post("/jobs/new/", page).status_code == 302
     assert "towers" not in client.get("/jobs/new/").content.decode()
     assert places_of(Job.objects.get()) == set()
@@ -207,6 +207,7 @@ def test_the_page_of_a_script_offers_them(client, version, ada, radio):
     assert offered(client.get("/jobs/new/")) == {"towers/1": False}
     page = {"title": "t", "team": radio.pk, "script": "1", "environment": "base", "cpu": "1"}
     page |= {"memory_mb": "256", "timeout_s": "60", "max_attempts": "1", "datasets": ["towers/1"]}
+    page |= rows_of("params")
     assert client.post("/jobs/new/", page).status_code == 302
     assert taught(Job.objects.get()) == {lineage.urn(version)}
     assert client.post("/jobs/new/", {**page, "datasets": ["towers/2"]}).status_code == 422

@@ -1,5 +1,7 @@
 """Recipes: published from a job or a folder, run with other data, refining a model into its next version."""
 
+import re
+
 import pytest
 
 from apps.accounts.models import Role
@@ -138,6 +140,7 @@ def test_a_job_becomes_a_recipe_on_its_page_and_is_run_from_its_form(client, rad
         "param_depth": 5,
         "cpu": 1,
         "memory_mb": 256,
+        "minutes": 9,
     }
     assert client.post("/recipes/fit/", filled | {"param_depth": 10}).status_code == 422
     assert client.post("/recipes/fit/", filled).status_code == 302
@@ -189,6 +192,7 @@ def test_runs_go_where_the_recipe_says_unless_they_ask_for_other_nodes(client, r
         "data_train": "faults/1",
         "cpu": 1,
         "memory_mb": 256,
+        "minutes": 9,
         "labels": "rack 3",
     }
     client.post("/recipes/fit/", filled)
@@ -196,6 +200,31 @@ def test_runs_go_where_the_recipe_says_unless_they_ask_for_other_nodes(client, r
     body = {"team": radio.slug, "datasets": {"train": "faults/1"}, "labels": []}
     client.post("/api/v1/recipes/fit/run/", body, "application/json")
     assert Job.objects.latest("pk").labels == []
+
+
+def test_a_run_has_the_time_and_attempts_of_the_recipe_unless_it_asks_for_others(client, radio, ada, faults):
+    job = submit_script("Fit", "print(1)", by=ada, team=radio, timeout_s=5400, max_attempts=3)
+    blueprint, _parameters, _slots = recipes.of_job(job)
+    version = recipes.publish_recipe("fit", blueprint, team=radio, by=ada)
+    run = recipes.run_recipe(version, team=radio, by=ada)
+    assert (run.job.timeout_s, run.job.max_attempts, run.job.priority) == (5400, 3, 5)
+
+    client.force_login(ada)
+    page = client.get("/recipes/fit/").content.decode()
+    assert re.search(r'name="minutes" value="90"', page)
+    assert re.search(r'name="max_attempts" value="3"', page)
+    filled = {"team": radio.pk, "cpu": 1, "memory_mb": 256, "minutes": 2, "max_attempts": 4, "priority": 1}
+    assert client.post("/recipes/fit/", filled).status_code == 302
+    body = {"team": radio.slug, "timeout_s": 120, "max_attempts": 4, "priority": 1}
+    assert client.post("/api/v1/recipes/fit/run/", body, "application/json").status_code == 201
+    for run in RecipeRun.objects.order_by("-pk")[:2]:
+        assert (run.job.timeout_s, run.job.max_attempts, run.job.priority) == (120, 4, 1)
+    assert client.post("/recipes/fit/", filled | {"priority": 10}).status_code == 422
+    assert client.post("/recipes/fit/", filled | {"memory_mb": 10**7}).status_code == 422
+    assert (
+        client.post("/api/v1/recipes/fit/run/", body | {"max_attempts": 11}, "application/json").status_code
+        == 422
+    )
 
 
 def test_who_sees_and_runs_which_recipe(client, recipe, ada, bo, cy, eve):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
@@ -15,6 +16,7 @@ from apps.core.errors import Invalid, NotAllowed
 from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.workbench import recipes
+from apps.workbench.blueprints import Blueprint
 from apps.workbench.forms import PublishForm, RunRecipeForm
 from apps.workbench.models import Recipe, RecipeVersion
 from apps.workbench.policy import may_publish_recipe, may_run_recipe, may_see_experiments
@@ -67,11 +69,12 @@ def recipe(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _initial(found: Recipe, chosen: RecipeVersion) -> tuple[dict[str, Any], Any]:
     """The form's first values: what earlier runs needed, else what the job was given that it was made of."""
-    given, needs = chosen.blueprint.get("resources", {}), recipes.needs_of(found)
-    labels = {"labels": chosen.blueprint.get("labels", [])}
+    plan, needs = Blueprint.from_json(chosen.blueprint), recipes.needs_of(found)
+    wanted = {"cpu": 1, "memory_mb": 2048, **plan.resources}
     if needs is not None:
-        return {"cpu": needs.cpu, "memory_mb": needs.memory_mb, **labels}, needs
-    return {"cpu": given.get("cpu", 1), "memory_mb": given.get("memory_mb", 2048), **labels}, None
+        wanted |= {"cpu": needs.cpu, "memory_mb": needs.memory_mb}
+    limits = {"minutes": ceil(plan.timeout_s / 60), "max_attempts": plan.max_attempts, "labels": plan.labels}
+    return {**{name: wanted[name] for name in ("cpu", "memory_mb")}, **limits}, needs
 
 
 @login_required

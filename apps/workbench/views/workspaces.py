@@ -277,9 +277,9 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
             "timeout_s": asked["minutes"] * 60,
         }
         silent = asked["silent_minutes"]
-        needs |= {"labels": asked["labels"], "cell_timeout_s": silent * 60 if silent is not None else None}
-        needs |= {"max_attempts": asked["max_attempts"] or 1, "priority": asked["priority"]}
-        needs |= {"environment": asked["environment"], "datasets": asked["datasets"]}
+        needs["cell_timeout_s"] = silent * 60 if silent is not None else None
+        names = ("labels", "max_attempts", "priority", "environment", "datasets")
+        needs |= {name: asked[name] for name in names}
         try:
             job = run_file(found, asked["path"], params=asked["params"], by=user_of(request), **needs)
         except Invalid as error:
