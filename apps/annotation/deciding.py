@@ -358,7 +358,10 @@ def _not_passed(report: Report | None, version: Version) -> Said | None:
     if report.verdict != "passed":
         return _("a gate of its suite is undecided.")
     if not decides(report, version):
-        return _("its report compares with what is not in production any more; it has to be evaluated again.")
+        return _(
+            "its report opens no release: it compares with what is not in production any more, or its release policy"
+            " asks for more than its suite does."
+        )
     return None
 
 

@@ -21,6 +21,7 @@ from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.evaluation import charts, services
 from apps.evaluation.comparison import side_by_side
+from apps.evaluation.demands import demands_of, judged
 from apps.evaluation.forms import SuiteForm
 from apps.evaluation.gates import in_words
 from apps.evaluation.models import Report, Run, Suite
@@ -153,8 +154,11 @@ def _told(report: Report) -> dict[str, Any]:
 @login_required
 @require_GET
 def show_report(request: HttpRequest, pk: int) -> HttpResponse:
-    """The report: verdict, gates, figures, charts, errors."""
-    return render(request, "evaluation/report.html", _told(_report_of(request, pk)))
+    """The report: verdict, gates, figures, charts, errors; and what is asked of it now beside its suite."""
+    report = _report_of(request, pk)
+    asked = demands_of(report.version.capability)
+    demands = [{"by": demand.by, "results": judged(report, demand)} for demand in asked]
+    return render(request, "evaluation/report.html", _told(report) | {"demands": demands})
 
 
 @login_required

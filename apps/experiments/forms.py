@@ -15,7 +15,7 @@ from apps.core.rows import RowsField, SuggestingInput
 from apps.experiments.models import MODEL, Experiment
 from apps.experiments.plans import MOST_ARMS, ArmPlan, Asked
 from apps.experiments.selectors import layers_of
-from apps.releases.signing import policy_for
+from apps.releases.policies import policy_for
 
 if TYPE_CHECKING:
     from apps.catalog.models import Capability

@@ -19,7 +19,7 @@ from apps.gateway.selectors import outcomes_of
 from apps.releases import business
 from apps.releases.evidence import NO_NUMBER
 from apps.releases.means import Sums
-from apps.releases.signing import policy_for
+from apps.releases.policies import policy_for
 
 if TYPE_CHECKING:
     from apps.catalog.models import Capability

@@ -20,7 +20,7 @@ from apps.experiments.models import MODEL, Arm, Experiment
 from apps.experiments.policy import may_change_draft, may_write_experiment
 from apps.experiments.selectors import arms_of, experiments, room_of
 from apps.experiments.slices import WHOLE
-from apps.releases.signing import policy_for
+from apps.releases.policies import policy_for
 
 if TYPE_CHECKING:
     from apps.accounts.models import User

@@ -27,7 +27,7 @@ from apps.experiments.policy import may_change_draft, may_see_experiments, may_s
 from apps.experiments.selectors import experiments_visible_to, get_experiment, holding, room_of, waiting
 from apps.experiments.slices import WHOLE, Slice
 from apps.instances.models import Deployment
-from apps.releases.signing import policy_for
+from apps.releases.policies import policy_for
 
 if TYPE_CHECKING:
     from django.http import HttpRequest

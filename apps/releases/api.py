@@ -19,7 +19,7 @@ from apps.core.api import IdempotencyMixin
 from apps.core.errors import Invalid, NotFound
 from apps.core.policy import require
 from apps.gateway.selectors import get_call
-from apps.releases import bypass, conclusions, findings, history, replays, reruns, rollout, signing
+from apps.releases import bypass, conclusions, findings, history, policies, replays, reruns, rollout, signing
 from apps.releases.blockers import blockers_of
 from apps.releases.dossier import export_dossier
 from apps.releases.models import Bypass, Policy, Release, Replay, Rerun
@@ -28,6 +28,7 @@ from apps.releases.preview import preview
 from apps.releases.selectors import (
     bypasses_visible_to,
     conclusions_of,
+    get_team_of_policy,
     policies_visible_to,
     releases_visible_to,
     replays_visible_to,
@@ -287,8 +288,12 @@ class PolicyViewSet(
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         asked = _read(PolicySerializer, request)
         user = cast("User", request.user)
-        capability = get_capability(asked.pop("capability")["slug"], user=user)
-        made = signing.create_policy(capability, by=user, **asked)
+        slug, team = (asked.pop(of, {}).get("slug") for of in ("capability", "team"))
+        if not slug and not team:
+            why = _("Name the capability, or the team for which it is the default.")
+            raise Invalid(why, fields={"capability": _("is missing")})
+        holder = get_capability(slug, user=user) if slug else get_team_of_policy(team, user=user)
+        made = policies.create_policy(holder, by=user, **asked)
         return Response(self.get_serializer(made).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=PreviewedSerializer, responses=MetricPreviewSerializer)

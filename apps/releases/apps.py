@@ -8,7 +8,7 @@ class ReleasesConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.core import events, statuses
-        from apps.evaluation import evidence
+        from apps.evaluation import demands, evidence
         from apps.gateway import actions
         from apps.instances import guard
         from apps.releases import (  # noqa: F401  registers the tasks
@@ -16,6 +16,7 @@ class ReleasesConfig(AppConfig):
             findings,
             navigation,
             order,
+            policies,
             proofs,
             rollout,
             signing,
@@ -31,6 +32,7 @@ class ReleasesConfig(AppConfig):
         statuses.register("wait", "arrows-move-horizontal", "moved")
         navigation.register()
         evidence.register("releases", proofs.of_version)
+        demands.register("releases", policies.demanded)
         storefront.register()
         actions.register("run-again", call_actions.run_again)
         guard.register("sign-off", signing.may_take_production_traffic)

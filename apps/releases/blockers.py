@@ -8,8 +8,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from apps.catalog.models import Version
+from apps.evaluation.demands import demands_of, judged
 from apps.evaluation.gates import Verdict, in_words
-from apps.evaluation.models import Run
+from apps.evaluation.models import Report, Run
 from apps.evaluation.selectors import content_of, deciding_report, latest_suite
 from apps.releases import replays
 from apps.releases.content import present_digest
@@ -68,6 +69,8 @@ def _of_report(version: Version, release: Release | None) -> list[Blocker]:
             for gate in in_words(content_of(report))
             if gate["verdict"] != Verdict.PASSED
         ]
+    if lacking := _of_demands(version, report):
+        return lacking
     words = _("No release is open.")
     if release is not None:
         words = _("The last release was %(status)s: %(why)s") % {
@@ -77,6 +80,17 @@ def _of_report(version: Version, release: Release | None) -> list[Blocker]:
     page = reverse("evaluation:report", args=[report.pk])
     return [
         Blocker("release", words, page, f'atrium.Portal().post("releases/", {{"version": {version.pk}}})')
+    ]
+
+
+def _of_demands(version: Version, report: Report) -> list[Blocker]:
+    """Gates that the release policy asks for beside the suite's, and this report does not pass."""
+    page = reverse("evaluation:report", args=[report.pk])
+    return [
+        Blocker(f"gate-{result.verdict}", f"{demand.by}: {result.gate.words()}: {result.reason}", page)
+        for demand in demands_of(version.capability)
+        for result in judged(report, demand)
+        if result.verdict != Verdict.PASSED
     ]
 
 

@@ -38,6 +38,8 @@ def content_of(report: Report, policy: Policy) -> dict[str, Any]:
             **({} if policy.deputies else {"deputies": False}),
             **_replay_of(policy),
             **({"metric": policy.metric} if policy.metric else {}),
+            **({"gates": policy.gates} if policy.gates else {}),
+            **({} if policy.capability_id else {"of": "team"}),
         },
     }
 

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import Role, Site
 from apps.catalog.models import Version
 from apps.core.rows import PercentField, RowsField
+from apps.evaluation.forms import GateRow
 from apps.store.models import Subscription
 
 
@@ -103,6 +104,16 @@ class PolicyForm(forms.Form):
         add=_("Add a role"),
         most=10,
         help_text=_("In the capability's team."),
+    )
+    gates = RowsField(
+        GateRow,
+        label=_("Gates"),
+        required=False,
+        add=_("Add a gate"),
+        help_text=_(
+            "What the report must reach beside the gates of its suite, whoever writes that. A release opens only when "
+            "they pass, too."
+        ),
     )
     stages = RowsField(
         StageRow,

@@ -21,7 +21,8 @@ class Policy(models.Model):
     "server_cpu"?, "metric"?}]: the candidate's share in percent, of the calls from one site's teams when there is a
     `site`, and the rise of bad answers (a probability) that the stage must be able to notice. An answer that took
     longer than `slow_ms` is a bad one too; a replica above `memory_mb` fails the stage, and so does one that would
-    keep more than `server_cpu` cores busy if all the traffic came.
+    keep more than `server_cpu` cores busy if all the traffic came. `gates` are asked of the report beside those of its
+    suite, in the same form. Without a capability it is the default of the team's capabilities that have none of theirs.
     """
 
     team = models.ForeignKey(
@@ -32,6 +33,7 @@ class Policy(models.Model):
     )
     number = models.PositiveIntegerField(_("number"))
     signers = models.JSONField(default=list)
+    gates = models.JSONField(_("gates"), default=list)
     four_eyes = models.BooleanField(_("each signature by another person"), default=True)
     stages = models.JSONField(default=list)
     shadow_calls = models.PositiveIntegerField(

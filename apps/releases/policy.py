@@ -23,8 +23,11 @@ EVERYTHING = 100
 ASKED_ANEW_EVERY = timedelta(days=1)
 
 if TYPE_CHECKING:
-    from apps.accounts.models import User
+    from collections.abc import Sequence
+
+    from apps.accounts.models import Team, User
     from apps.catalog.models import Capability, Version
+    from apps.evaluation.demands import Demand
     from apps.evaluation.models import Report
     from apps.releases.judgement import Counts
 
@@ -34,9 +37,11 @@ def may_see_releases(actor: User, capability: Capability) -> Verdict:
     return may_act_as(actor, capability.team, Role.DEVELOPER, Role.QA, Role.OPERATOR)
 
 
-def may_open_release(actor: User, version: Version, report: Report | None) -> Verdict:
-    """A developer or operator, on a report that decides."""
-    decided = decides(report, version)
+def may_open_release(
+    actor: User, version: Version, report: Report | None, demands: Sequence[Demand] | None = None
+) -> Verdict:
+    """A developer or operator, on a report that decides; `demands` as in `evaluation.policy.decides`."""
+    decided = decides(report, version, demands)
     return may_act_as(actor, version.capability.team, Role.DEVELOPER, Role.OPERATOR) if decided else decided
 
 
@@ -197,9 +202,14 @@ def may_run_again(actor: User, version: Version) -> Verdict:
     return may_deploy(actor, version, Deployment.Kind.TEST)
 
 
-def may_write_policy(actor: User, team_holder: Capability) -> Verdict:
+def may_see_policy(actor: User, team: Team) -> Verdict:
+    """The team's developers, QA and operators."""
+    return may_act_as(actor, team, Role.DEVELOPER, Role.QA, Role.OPERATOR)
+
+
+def may_write_policy(actor: User, team: Team) -> Verdict:
     """QA of the team and administrators."""
-    return may_act_as(actor, team_holder.team, Role.QA)
+    return may_act_as(actor, team, Role.QA)
 
 
 def may_raise_finding(actor: User, release: Release) -> Verdict:

@@ -19,7 +19,7 @@ from apps.releases.models import Bypass, Conclusion, Policy, Release, Replay, Re
 from apps.requests.selectors import waiting_for
 
 if TYPE_CHECKING:
-    from apps.accounts.models import User
+    from apps.accounts.models import Team, User
     from apps.catalog.models import Capability
     from apps.gateway.models import Call
 
@@ -33,7 +33,7 @@ def releases_visible_to(user: User) -> QuerySet[Release]:
         "capability__team",
         "report__run__suite__dataset_version",
         "report__version",
-        "policy",
+        "policy__team",
         "request",
         "opened_by",
         "baseline__version",
@@ -79,9 +79,22 @@ def get_replay(pk: int, *, user: User) -> Replay:
 
 
 def policies_visible_to(user: User) -> QuerySet[Policy]:
-    """Release policies of capabilities of the person's teams."""
-    found = Policy.objects.filter(capability__isnull=False, team__in=teams_of(user, *_VIEWERS))
+    """Release policies of the person's teams and their capabilities."""
+    found = Policy.objects.filter(team__in=teams_of(user, *_VIEWERS))
     return found.select_related("capability", "team")
+
+
+def teams_with_policies(user: User) -> QuerySet[Team]:
+    """The teams whose default policies the person may read."""
+    return teams_of(user, *_VIEWERS).order_by("name")
+
+
+def get_team_of_policy(slug: str, *, user: User) -> Team:
+    """A team whose default policy the person may read. Raises NotFound for any other."""
+    found = teams_with_policies(user).filter(slug=slug).first()
+    if found is None:
+        raise NotFound(_("There is no team “%(slug)s” whose release policy you may see.") % {"slug": slug})
+    return found
 
 
 def reruns_visible_to(user: User) -> QuerySet[Rerun]:

@@ -172,16 +172,19 @@ class ReplayCommentSerializer(Serializer[Any]):
 
 
 class PolicySerializer(ModelSerializer[Policy]):
-    capability = serializers.CharField(source="capability.slug")
+    """Without a capability it is the default of the team's capabilities that have none of their own."""
+
+    capability = serializers.CharField(source="capability.slug", default=None, allow_null=True)
+    team = serializers.CharField(source="team.slug", required=False)
     signers = serializers.JSONField()
+    gates = serializers.JSONField(required=False)
     stages = serializers.JSONField()
     metric = serializers.JSONField(required=False, allow_null=True)
-    team = serializers.CharField(source="team.slug", read_only=True)
 
     class Meta:
         model = Policy
         fields = [
-            "id", "capability", "team", "number", "signers", "stages", "metric", "four_eyes", "deputies",
+            "id", "capability", "team", "number", "signers", "gates", "stages", "metric", "four_eyes", "deputies",
             "shadow_calls", "replay_calls", "consent_hours", "pin_days", "replays_stand_in", "deadline_days",
             "promote_by_gate", "created_at",
         ]  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,21 +11,19 @@ from django.db.models import Count, F, Q
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.accounts.models import Site, User
 from apps.core import audit, events, lineage
 from apps.core.errors import Conflict, IllegalMove, Invalid, NotAllowed, StaleWrite
 from apps.core.policy import Verdict, allow, deny, require
 from apps.core.telling import say as _
 from apps.evaluation.selectors import deciding_report
-from apps.releases import business, reasons
+from apps.releases import reasons
 from apps.releases.content import content_of, digest_of, present_digest
 from apps.releases.findings import raise_finding
-from apps.releases.judgement import least_replayed
 from apps.releases.models import Bypass, Policy, Release, Signature
 from apps.releases.order import STANDING, UNDER_WAY
-from apps.releases.policy import may_open_release, may_sign, may_write_policy
+from apps.releases.policies import demand_of, policy_for, rule_of
+from apps.releases.policy import may_open_release, may_sign
 from apps.releases.reasons import Code, Reason
-from apps.releases.shares import Shares
 from apps.requests import services as requests
 
 if TYPE_CHECKING:
@@ -34,21 +31,13 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-    from apps.catalog.models import Capability, Version
+    from apps.accounts.models import User
+    from apps.catalog.models import Version
     from apps.evaluation.models import Report
     from apps.requests.models import Request
 
 log = logging.getLogger(__name__)
 KIND = "release"
-MOST_REPLAYED = 500
-DEFAULT_SIGNERS = [{"role": "qa", "count": 2}]
-DEFAULT_STAGES = [
-    {"weight": 1, "worse_by": 0.05},
-    {"weight": 5, "worse_by": 0.03},
-    {"weight": 20, "worse_by": 0.02},
-    {"weight": 50, "worse_by": 0.01},
-]
-
 
 #: Whose signature matters for traffic, and who is still asked for one.
 CARRYING = (Release.Status.SIGNED, *UNDER_WAY, Release.Status.RELEASED)
@@ -68,184 +57,16 @@ _CONTENT_FIELDS = (
 )
 
 
-def _rule(
-    signers: list[dict[str, Any]],
-    team_id: int,
-    four_eyes: bool,
-    excluded: list[int],
-    *,
-    deputies: bool = True,
-) -> requests.Rule:
-    needs = [requests.Need(item["role"], team_id, int(item.get("count", 1))) for item in signers]
-    return requests.Rule(steps=needs, exclude_user_ids=excluded, four_eyes=four_eyes, deputies=deputies)
-
-
-def _problems(signers: Any, stages: Any) -> list[str]:
-    problems: list[str] = []
-    if not signers or not all(
-        isinstance(s, dict) and s.get("role") and int(s.get("count", 1)) >= 1 for s in signers
-    ):
-        problems.append(_("name at least one role that signs, each with a count of 1 or more"))
-    problems += _share_problems(stages)
-    if any(not 0 < float(stage.get("worse_by", 0)) <= 0.5 for stage in stages):
-        problems.append(_("each stage says which rise of bad answers it must notice: above 0, at most 0.5"))
-    if any(float(stage.get("slow_ms") or 1) <= 0 for stage in stages):
-        problems.append(_("slow_ms is the time after which an answer is a bad one: above 0"))
-    return problems
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """A stage as a policy asks for it."""
-
-    weight: int
-    site: str
-
-
-def _share_problems(stages: Any) -> list[str]:
-    """Each stage raises the candidate's share somewhere, and names a site that there is."""
-    asked = [_Asked(stage.get("weight", 0), str(stage.get("site") or "")) for stage in stages]
-    problems: list[str] = []
-    sites = {stage.site for stage in asked if stage.site}
-    known = set(Site.objects.filter(slug__in=sites, archived_at=None).values_list("slug", flat=True))
-    problems += [_("there is no site “%(site)s” in use") % {"site": site} for site in sorted(sites - known)]
-    shares = Shares()
-    for stage in asked:
-        if not 1 <= stage.weight <= 99 or not shares.raised_by(stage):
-            problems.append(_("stages must grow from 1 % to at most 99 %; 100 % follows by itself"))
-            break
-        shares = shares.after(stage)
-    if any(stage.get("server_cpu") and stage.get("site") for stage in stages):
-        problems.append(
-            _("the load of a server is judged at a stage for all sites: it is about all the traffic")
-        )
-    if any(stage.get("server_cpu") is not None and float(stage["server_cpu"]) <= 0 for stage in stages):
-        problems.append(_("server_cpu is how many cores of a server may be busy: above 0"))
-    return problems
-
-
-def _metric_problems(stages: Any, metric: Any) -> list[str]:
-    if any(stage.get("metric") for stage in stages) and not metric:
-        return [_("a stage asks for the business metric, and there is none")]
-    try:
-        if metric:
-            business.parse(metric)
-    except ValueError as error:
-        return [str(error)]
-    return []
-
-
-def _stand_in_problems(stages: Any, calls: int) -> list[str]:
-    """Whether the calls of one subscriber, replayed, could ever rule out the rise that the last stage asks about."""
-    if not stages or not 0 < float(stages[-1].get("worse_by", 0)) <= 0.5:
-        return []  # told elsewhere
-    if stages[-1].get("metric"):
-        return [_("the last stage asks for the business metric, which replayed calls cannot show")]
-    least = least_replayed(float(stages[-1]["worse_by"]))
-    if calls >= least:
-        return []
-    return [
-        _("replayed calls can stand in from %(least)d on; %(calls)d are replayed")
-        % {"least": least, "calls": calls}
-    ]
-
-
-def _replay_problems(stages: Any, calls: int, hours: int, days: int) -> list[str]:
-    problems: list[str] = []
-    if not stages:
-        problems.append(_("subscribers are asked during the last stage, and there is no stage"))
-    if not 1 <= calls <= MOST_REPLAYED:
-        problems.append(_("at most %(most)d calls of each subscriber are replayed") % {"most": MOST_REPLAYED})
-    if not (1 <= hours <= 720 and 1 <= days <= 365):
-        problems.append(
-            _("subscribers have 1 to 720 hours to object, and keep the old version 1 to 365 days")
-        )
-    return problems
-
-
-@transaction.atomic
-def create_policy(
-    capability: Capability,
-    *,
-    by: User,
-    signers: list[dict[str, Any]],
-    stages: list[dict[str, Any]],
-    four_eyes: bool = True,
-    deputies: bool = True,
-    promote_by_gate: bool = False,
-    shadow_calls: int = 0,
-    deadline_days: int = 14,
-    metric: dict[str, Any] | None = None,
-    replay_calls: int = 0,
-    consent_hours: int = 72,
-    pin_days: int = 30,
-    replays_stand_in: bool = False,
-) -> Policy:
-    """Make the capability's next release policy. Raises Invalid when nobody could ever sign under it."""
-    require(may_write_policy(by, capability))
-    problems = _problems(signers, stages)
-    if not 1 <= deadline_days <= 365:
-        problems.append(_("there must be 1 to 365 days to sign"))
-    problems += _metric_problems(stages, metric)
-    if replay_calls:
-        problems += _replay_problems(stages, replay_calls, consent_hours, pin_days)
-    if replays_stand_in:
-        problems += _stand_in_problems(stages, replay_calls)
-    if problems:
-        raise Invalid("; ".join(problems), fields={"policy": "; ".join(problems)})
-    # Somebody outside the signers is taken as the author; opening a release asks again about the real one.
-    rule = _rule(signers, capability.team_id, four_eyes, [])
-    why = requests.why_rule_unsatisfiable(rule, author=User())
-    if why:
-        raise Invalid(_("Nobody could sign under this policy: %(why)s.") % {"why": why})
-    type(capability).objects.select_for_update().get(pk=capability.pk)
-    policy = Policy.objects.create(
-        team=capability.team,
-        capability=capability,
-        number=Policy.objects.filter(capability=capability).count() + 1,
-        signers=signers,
-        four_eyes=four_eyes,
-        deputies=deputies,
-        stages=stages,
-        promote_by_gate=promote_by_gate,
-        shadow_calls=shadow_calls,
-        deadline_days=deadline_days,
-        metric=metric or None,
-        replay_calls=replay_calls,
-        consent_hours=consent_hours,
-        pin_days=pin_days,
-        replays_stand_in=replays_stand_in,
-        created_by=by,
-    )
-    audit.record("releases.policy.created", policy, by=by, number=policy.number)
-    return policy
-
-
-def policy_for(capability: Capability) -> Policy:
-    """The capability's newest policy; the platform's default is written down when there is none."""
-    found = Policy.objects.filter(capability=capability).order_by("-number").first()
-    if found is not None:
-        return found
-    default, _made = Policy.objects.get_or_create(
-        capability=capability,
-        number=1,
-        team=capability.team,
-        defaults={"signers": DEFAULT_SIGNERS, "stages": DEFAULT_STAGES, "four_eyes": True},
-    )
-    return default
-
-
 @transaction.atomic
 def open_release(version: Version, *, by: User, report: Report | None = None) -> Release:
     """Ask for a version's release on its newest report by the newest suite. Those who must sign are told.
 
-    Raises NotAllowed with the reason (no report, failed gates, other bytes), Invalid when nobody can legally
-    sign, Conflict when the same content was opened already.
+    Raises NotAllowed with the reason (no report, failed gates of suite or policy, other bytes), Invalid when nobody
+    can legally sign, Conflict when the same content was opened already.
     """
-    report = report or deciding_report(version)
-    require(may_open_release(by, version, report))
+    report, policy = report or deciding_report(version), policy_for(version.capability)
+    require(may_open_release(by, version, report, [demand_of(policy)]))
     assert report is not None
-    policy = policy_for(version.capability)
     content = content_of(report, policy)
     try:
         with transaction.atomic():
@@ -264,7 +85,7 @@ def open_release(version: Version, *, by: User, report: Report | None = None) ->
         release,
         _("Sign the release of %(version)s") % {"version": version},
         by=by,
-        rule=_rule(
+        rule=rule_of(
             policy.signers,
             version.capability.team_id,
             policy.four_eyes,

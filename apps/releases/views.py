@@ -12,19 +12,21 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.accounts.models import Site
+from apps.catalog.models import Capability
 from apps.catalog.selectors import get_capability, get_version
 from apps.core.errors import Conflict, Invalid, NotFound
 from apps.core.paging import keyset
 from apps.core.policy import require
+from apps.evaluation.demands import judged
 from apps.evaluation.gates import HIGHER_IS_BETTER
 from apps.instances.models import Deployment
-from apps.releases import bypass, charts, conclusions, findings, replays, rollout, signing
+from apps.releases import bypass, charts, conclusions, findings, policies, replays, rollout, signing
 from apps.releases.blockers import blockers_of
 from apps.releases.content import content_of, present_digest
 from apps.releases.dossier import export_dossier
 from apps.releases.findings import most_percent
 from apps.releases.forms import BypassForm, ConclusionForm, PolicyForm, SignForm
-from apps.releases.models import Conclusion, Release, Replay, Stage
+from apps.releases.models import Conclusion, Policy, Release, Replay, Stage
 from apps.releases.policy import (
     may_agree_to_bypass,
     may_ask_anew,
@@ -41,8 +43,10 @@ from apps.releases.risk import risk_of
 from apps.releases.selectors import (
     bypasses_visible_to,
     conclusions_of,
+    get_team_of_policy,
     production_history,
     releases_visible_to,
+    teams_with_policies,
     versions_for_bypass,
     waiting_for_signature,
 )
@@ -56,8 +60,8 @@ if TYPE_CHECKING:
 PAGE_SIZE = 30
 MOST_SHOWN = 200
 _POLICY_FIELDS = (
-    "signers", "stages", "metric", "shadow_calls", "replay_calls", "consent_hours", "pin_days", "deadline_days",
-    "replays_stand_in", "four_eyes", "deputies", "promote_by_gate",
+    "signers", "gates", "stages", "metric", "shadow_calls", "replay_calls", "consent_hours", "pin_days",
+    "deadline_days", "replays_stand_in", "four_eyes", "deputies", "promote_by_gate",
 )  # fmt: skip
 _STEERING = {
     "start": rollout.start_rollout,
@@ -106,9 +110,13 @@ def list_releases(request: HttpRequest) -> HttpResponse:
     if state in Release.Status.values:
         rows = rows.filter(status=state)
     page = keyset(rows, ("-pk",), request.GET.get("cursor", ""), PAGE_SIZE)
-    return render(
-        request, "releases/list.html", {"page": page, "states": Release.Status.choices, "state": state}
-    )
+    context = {
+        "page": page,
+        "states": Release.Status.choices,
+        "state": state,
+        "teams": teams_with_policies(cast("User", request.user))[:PAGE_SIZE],
+    }
+    return render(request, "releases/list.html", context)
 
 
 @login_required
@@ -178,6 +186,7 @@ def _paper(user: User, release: Release) -> dict[str, object]:
     standstill = conclusions.standstill_of(release, user=user)
     return {
         "content": content_of(release.report, release.policy),
+        "demanded": judged(release.report, policies.demand_of(release.policy)),
         "intact": present_digest(release) == release.content_digest,
         "findings": [
             {"row": finding, "may_close": may_close_finding(user, finding)}
@@ -245,29 +254,45 @@ def steer(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "POST"])
 def policy(request: HttpRequest, slug: str) -> HttpResponse:
-    """A capability's release policy, and the next one."""
+    """A capability's release policy, its own or what it follows, and the next one."""
     user = cast("User", request.user)
     capability = get_capability(slug, user=user)
     require(may_see_releases(user, capability))
-    current = signing.policy_for(capability)
+    return _policy_page(request, capability, policies.policy_for(capability))
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def team_policy(request: HttpRequest, slug: str) -> HttpResponse:
+    """The default policy of a team, for its capabilities that have none of their own."""
+    team = get_team_of_policy(slug, user=cast("User", request.user))
+    return _policy_page(request, team, policies.team_policy(team) or policies.unwritten())
+
+
+def _policy_page(request: HttpRequest, holder: policies.Holder, current: Policy) -> HttpResponse:
+    user, team = cast("User", request.user), policies.team_of(holder)
     initial = {name: getattr(current, name) for name in _POLICY_FIELDS}
     initial["metric"] = [current.metric] if current.metric else []
     form = PolicyForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
-            made = signing.create_policy(capability, by=user, **form.cleaned_data)
+            made = policies.create_policy(holder, by=user, **form.cleaned_data)
         except Invalid as error:
             form.add_error(None, error.message)
         else:
             messages.success(
                 request, _("Policy #%(number)d counts for releases from now on.") % {"number": made.number}
             )
-            return redirect("releases:policy", slug)
+            return redirect(request.path)
+    own = isinstance(holder, Capability)
     context = {
-        "capability": capability,
+        "holder": holder,
+        "capability": holder if own else None,
+        "team": team,
         "form": form,
         "current": current,
-        "may_write": may_write_policy(user, capability),
+        "following": None if own else list(policies.following(team)[:MOST_SHOWN]),
+        "may_write": may_write_policy(user, team),
     }
     return render(request, "releases/policy.html", context, status=422 if form.errors else 200)
 

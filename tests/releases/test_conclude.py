@@ -14,9 +14,9 @@ from apps.releases import conclusions, replays
 from apps.releases.blockers import blockers_of
 from apps.releases.judgement import Counts, least_replayed, rule_out
 from apps.releases.models import Conclusion, Policy, Release, Replay, ReplayedCall
+from apps.releases.policies import create_policy
 from apps.releases.rollout import active_stage, proceed, roll_back, start_rollout
 from apps.releases.selectors import conclusions_of
-from apps.releases.signing import create_policy
 from apps.requests.models import Notification
 from tests.factories import make_calls, make_packaged_version, make_ready_deployment, make_user
 from tests.releases.conftest import PASSWORD, sign

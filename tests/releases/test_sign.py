@@ -14,8 +14,9 @@ from apps.instances.selectors import weights_of
 from apps.instances.services import set_weights
 from apps.releases import signing, tasks
 from apps.releases.models import Policy, Release
+from apps.releases.policies import create_policy
 from apps.releases.rollout import proceed, start_rollout
-from apps.releases.signing import create_policy, open_release, reject_release, sign_release, void_changed
+from apps.releases.signing import open_release, reject_release, sign_release, void_changed
 from apps.requests.deputies import name_deputy
 from apps.requests.services import decide, who_can_still_decide
 from tests.factories import make_packaged_version, make_ready_deployment, make_report, make_suite, make_user

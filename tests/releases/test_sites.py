@@ -15,9 +15,9 @@ from apps.gateway.snapshot import picture
 from apps.instances.selectors import weights_at_sites, weights_of
 from apps.releases.history import at_moment
 from apps.releases.models import Policy, Stage
+from apps.releases.policies import create_policy
 from apps.releases.rollout import active_stage, proceed, promote, roll_back
 from apps.releases.shares import Shares, shares_of
-from apps.releases.signing import create_policy
 from apps.store.models import Plan, Subscription
 from tests.factories import make_calls, make_site, make_team, make_user, rows_of
 

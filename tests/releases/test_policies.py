@@ -1,0 +1,209 @@
+"""What a release policy asks of a report beside its suite, and the default of a team for those that have no policy."""
+
+import pytest
+
+from apps.accounts.models import User
+from apps.catalog.models import Version
+from apps.core.errors import Conflict, Invalid, NotAllowed
+from apps.evaluation.policy import decides
+from apps.releases.blockers import blockers_of
+from apps.releases.content import content_of
+from apps.releases.models import Policy, Release
+from apps.releases.policies import create_policy, policy_for
+from apps.releases.signing import may_take_production_traffic, open_release, void_changed
+from tests.evaluation.test_suites import CLASS, TABLE
+from tests.factories import (
+    make_capability,
+    make_packaged_version,
+    make_ready_deployment,
+    make_report,
+    make_suite,
+    make_user,
+)
+from tests.releases.conftest import sign
+
+pytestmark = pytest.mark.django_db
+
+ASKED = {"signers": [{"role": "qa", "count": 1}], "stages": [{"weight": 5, "worse_by": 0.05}]}
+STRICT = {"metric": "accuracy", "threshold": 0.99, "at_least": 10}
+
+
+def policy(holder, by, *gates, **more):
+    return create_policy(holder, by=by, **(ASKED | more), gates=list(gates))
+
+
+def test_a_report_that_passes_its_suite_opens_nothing_while_the_policy_asks_for_more(version, ada, bo):
+    report = make_report(version, ada)
+    policy(version.capability, bo, STRICT)
+
+    with pytest.raises(NotAllowed, match=r"Release policy #1 asks for accuracy ≥ 0.99.*0.97 \(misses"):
+        open_release(version, by=ada)
+    assert not decides(report, version)
+    assert [blocker.code for blocker in blockers_of(version)] == ["gate-failed"]
+    assert "Release policy #1: accuracy ≥ 0.99" in blockers_of(version)[0].words
+
+    make_report(version, ada, accuracy=0.995)
+    assert open_release(version, by=ada).policy.gates == [STRICT]
+
+
+@pytest.mark.parametrize(
+    ("gate", "why"),
+    [
+        ({"metric": "accuracy", "threshold": 0.9, "at_least": 1000}, "100 rows, at least 1000 are needed"),
+        ({"metric": "latency_p95_ms", "threshold": 50}, "the evaluation gave no latency_p95_ms"),
+    ],
+)
+def test_what_the_report_cannot_say_does_not_pass(version, ada, bo, gate, why):
+    make_report(version, ada)
+    Policy.objects.create(
+        team=version.capability.team, capability=version.capability, number=1, created_by=bo, gates=[gate]
+    )
+
+    with pytest.raises(NotAllowed, match=why):
+        open_release(version, by=ada)
+
+
+def test_a_policy_against_production_wants_a_report_against_what_is_there_now(signed, digits, ada, bo, ole):
+    from apps.releases.rollout import proceed, start_rollout
+
+    running = make_ready_deployment(signed.version, ole)
+    proceed(start_rollout(signed, by=ole))
+    candidate = make_packaged_version(digits, ada, "1.1.0")
+    make_report(candidate, ada)
+    policy(digits, bo, {"metric": "accuracy", "threshold": 0.01, "relative": True})
+
+    with pytest.raises(NotAllowed, match="compare with production"):
+        open_release(candidate, by=ada)
+    make_report(candidate, ada, production=running)
+    assert open_release(candidate, by=ada).status == Release.Status.SIGNING
+
+
+def test_a_policys_gates_are_signed_and_older_signatures_hold(version, ada, bo, bea):
+    signed = sign(version, ada, bo, bea)
+    assert "gates" not in content_of(signed.report, signed.policy)["policy"]
+    assert may_take_production_traffic(version)
+    other = make_packaged_version(version.capability, ada, "1.1.0")
+    policy(version.capability, bo, {"metric": "accuracy", "threshold": 0.9})
+    newer = sign(other, ada, bo)
+    assert newer.status == Release.Status.SIGNED
+
+    Policy.objects.filter(pk=newer.policy_id).update(gates=[])
+    void_changed()
+
+    newer.refresh_from_db()
+    assert newer.status == Release.Status.VOIDED
+
+
+def test_gates_that_no_report_could_pass_are_refused_with_the_policy(digits, ada, bo):
+    make_suite(digits, ada, slices=["y"])
+
+    with pytest.raises(Invalid, match="no row has y=c"):
+        policy(digits, bo, {"metric": "accuracy", "threshold": 0.9, "slice": "y=c"})
+    with pytest.raises(Invalid, match="asks for 11 rows, there are 10"):
+        policy(digits, bo, {"metric": "accuracy", "threshold": 0.9, "at_least": 11})
+    assert policy(digits, bo, {"metric": "accuracy", "threshold": 0.9, "slice": "y=a"}).number == 1
+
+
+def test_a_teams_default_counts_for_those_without_a_policy_of_their_own(radio, digits, ada, bo):
+    letters = make_capability(radio, ada, "letters")
+    assert policy_for(letters).created_by is None  # the platform's, written down before there was another
+    own = policy(digits, bo)
+
+    default = policy(radio, bo)
+    newest = policy(radio, bo, STRICT)
+
+    assert (default.number, newest.number, newest.capability) == (1, 2, None)
+    assert policy_for(letters) == newest
+    assert policy_for(digits) == own
+
+
+def test_a_release_under_a_teams_default_says_so_in_what_is_signed(version, radio, ada, bo, bea):
+    policy(radio, bo, {"metric": "accuracy", "threshold": 0.9})
+
+    release = sign(version, ada, bo)
+
+    assert release.status == Release.Status.SIGNED
+    assert content_of(release.report, release.policy)["policy"]["of"] == "team"
+    with pytest.raises(Conflict):
+        open_release(version, by=ada)
+
+
+def test_a_teams_default_asks_for_nothing_that_one_of_its_capabilities_can_never_show(radio, version, bo):
+    Version.objects.filter(pk=version.pk).update(signature={"inputs": [TABLE], "outputs": [CLASS]})
+    with pytest.raises(Invalid, match=f"{version.capability.name}: gate 1: there is no metric “mae”"):
+        policy(radio, bo, {"metric": "mae", "threshold": 1})
+    with pytest.raises(Invalid, match="ask for it in the policy of the capability"):
+        policy(radio, bo, {"metric": "accuracy", "threshold": 0.9, "slice": "site=a"})
+    assert policy(radio, bo, {"metric": "latency_p95_ms", "threshold": 100}).gates
+
+
+def rows(name, *given):
+    posted = {f"{name}-TOTAL_FORMS": len(given), f"{name}-INITIAL_FORMS": 0}
+    return posted | {f"{name}-{n}-{key}": value for n, row in enumerate(given) for key, value in row.items()}
+
+
+def test_pages_write_gates_and_the_default_and_show_what_they_say(
+    version, radio, ada, bo, client, compiled_messages
+):
+    report = make_report(version, ada)
+    client.force_login(bo)
+    form = rows("signers", {"role": "qa", "count": 1}) | rows("stages", {"weight": 5, "worse_by": 5})
+    form |= rows("gates", {"metric": "accuracy", "threshold": 0.99, "at_least": 10}) | rows("metric")
+
+    page = client.get("/releases/team-policy/radio/").content.decode()
+    assert "so the platform's counts" in page
+    assert "/releases/policy/digits/" in page
+    made = client.post("/releases/team-policy/radio/", form | {"deadline_days": 14})
+
+    assert made.status_code == 302
+    assert policy_for(version.capability).gates == [STRICT]
+    assert (
+        "counts now. What you save becomes this capability"
+        in client.get("/releases/policy/digits/").content.decode()
+    )
+    shown = client.get(f"/reports/{report.pk}/").content.decode()
+    assert "release policy #1" in shown
+    assert "0.97 (misses the threshold)" in shown
+    assert "Open a release" not in shown
+    User.objects.filter(pk=bo.pk).update(language="zh-hans")
+    client.force_login(bo)
+    assert "团队的发布策略 #1" in client.get(f"/reports/{report.pk}/").content.decode()
+
+
+def test_rest_writes_both_and_lists_both(digits, radio, bo, client):
+    client.force_login(bo)
+    address, asked = "/api/v1/release-policies/", {**ASKED, "gates": [STRICT]}
+
+    own = client.post(address, {"capability": "digits", **asked}, "application/json")
+    default = client.post(address, {"team": "radio", **asked}, "application/json")
+    neither = client.post(address, asked, "application/json")
+
+    assert (own.json()["capability"], own.json()["team"], own.json()["gates"]) == (
+        "digits",
+        "radio",
+        [STRICT],
+    )
+    assert (default.json()["capability"], default.json()["number"]) == (None, 1)
+    assert neither.status_code == 422
+    assert [row["capability"] for row in client.get(address).json()["results"]] == [None, "digits"]
+
+
+def test_an_outsider_reads_no_default_and_a_developer_writes_none(radio, ada, cy, client):
+    with pytest.raises(NotAllowed, match="QA"):
+        policy(radio, ada)
+    client.force_login(cy)
+    assert client.get("/releases/team-policy/radio/").status_code == 404
+    assert client.get("/api/v1/release-policies/").json()["results"] == []
+
+
+def test_the_release_shows_the_gates_it_was_opened_under(version, ada, bo, client):
+    make_user("cleo", team=version.capability.team, role="qa")
+    policy(version.capability, bo, {"metric": "accuracy", "threshold": 0.9})
+    make_report(version, ada)
+    release = open_release(version, by=ada)
+    client.force_login(bo)
+
+    page = client.get(f"/releases/{release.pk}/").content.decode()
+
+    assert "Gates of the release policy" in page
+    assert "0.97 (meets the threshold)" in page
