@@ -10,7 +10,18 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-_PROPERTIES = ("datatype", "shape", "kind", "unit", "minimum", "maximum", "choices", "labels", "sensitive")
+_PROPERTIES = (
+    "datatype",
+    "shape",
+    "kind",
+    "unit",
+    "minimum",
+    "maximum",
+    "choices",
+    "labels",
+    "sensitive",
+    "optional",
+)
 _CONTEXT_LINES = 2
 _MOST_PARAMETERS = 200
 

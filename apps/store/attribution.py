@@ -169,7 +169,8 @@ def _without(
         return [text[:start] + text[end:]], "–"
     changed = list(values)
     ordinary = _ordinary(part, spec, len(values), columns, cases)
-    whole = spec["datatype"] not in {"FP16", "FP32", "FP64", "BF16"}
+    column = columns[part.places[0]] if columns and len(values) == len(columns) else {}
+    whole = (column.get("datatype") or spec["datatype"]) not in {"FP16", "FP32", "FP64", "BF16"}
     for place in part.places:
         changed[place] = round(ordinary) if whole else ordinary
     return changed, _shown(ordinary)

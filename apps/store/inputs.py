@@ -14,11 +14,15 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from atrium.signature import columns_of, limits_of
+
 FLOATS = frozenset({"FP16", "FP32", "FP64", "BF16"})
 LARGEST_DRAWN = 64
 LARGEST_PICTURE = 500_000
 """Values of an image that is read from a file; as text they have to fit a form."""
 LONGEST_TEXT = 20_000
+_EXACT = 1e15
+"""Below it a whole number stands as it is in any float."""
 _BETWEEN = re.compile(r"\s*[,;]\s*|\s+")
 
 
@@ -50,6 +54,7 @@ class Field:
     maximum: float | None = None
     choices: list[Any] = field(default_factory=list)
     example: Any = None
+    optional: bool = False
     value: str = ""
     error: str = ""
 
@@ -100,7 +105,7 @@ class Group:
 
 def form_of(signature: Mapping[str, Any]) -> list[Group]:
     """One group of empty controls for each input of a signature."""
-    columns = signature.get("columns") or []
+    columns = columns_of(dict(signature))
     return [_group(at, spec, columns) for at, spec in enumerate(signature.get("inputs") or [])]
 
 
@@ -114,13 +119,19 @@ def _group(at: int, spec: Mapping[str, Any], columns: Sequence[Mapping[str, Any]
         and spec.get("kind") != "series"
     )
     if table:
-        fields = [_control(f"in-{at}-{n}", column, datatype, [1]) for n, column in enumerate(columns)]
+        fields = [
+            _control(f"in-{at}-{n}", column, column["datatype"] or datatype, [1])
+            for n, column in enumerate(columns)
+        ]
     else:
         fields = [_control(f"in-{at}", spec, datatype, shape)]
     return Group(spec["name"], title, spec.get("description") or "", table, datatype, fields)
 
 
 def _control(key: str, spec: Mapping[str, Any], datatype: str, shape: list[int]) -> Field:
+    low, high = spec.get("minimum"), spec.get("maximum")
+    if datatype == "BOOL" and shape == [1]:
+        low, high = limits_of(datatype, low, high)
     return Field(
         key=key,
         label=spec.get("title") or spec["name"],
@@ -129,10 +140,11 @@ def _control(key: str, spec: Mapping[str, Any], datatype: str, shape: list[int])
         shape=shape,
         unit=spec.get("unit") or "",
         help=spec.get("description") or "",
-        minimum=spec.get("minimum"),
-        maximum=spec.get("maximum"),
+        minimum=low,
+        maximum=high,
         choices=list(spec.get("choices") or []),
         example=spec.get("example"),
+        optional=bool(spec.get("optional")),
     )
 
 
@@ -207,8 +219,10 @@ def _fill_one(control: Field, flat: list[Any]) -> None:
 
 
 def _shown(value: Any) -> str:
+    if value is None:
+        return ""
     if isinstance(value, float):
-        return f"{value:.7g}"
+        return str(int(value)) if value.is_integer() and abs(value) < _EXACT else f"{value:.7g}"
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
@@ -294,7 +308,8 @@ def _choice(control: Field) -> Any:
 def _number(control: Field, text: str) -> Any:
     text = text.strip().replace("\u2212", "-")
     if not text:
-        control.error = control.error or _("A number is missing here.")
+        if not control.optional:
+            control.error = control.error or _("A number is missing here.")
         return None
     try:
         value = float(text) if control.datatype in FLOATS else int(text)

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from apps.store import snippets
 from atrium.oip.tensors import FLOATS, INTEGER_RANGES
+from atrium.signature import columns_of
 
 OPENAPI = "3.1.0"
 _FORMATS = {"INT32": "int32", "INT64": "int64", "FP32": "float", "FP64": "double"}
@@ -198,7 +199,7 @@ def _refused() -> dict[str, str]:
 def _components(
     about: About, signature: Mapping[str, Any], cases: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    columns, table = signature.get("columns") or [], _table(signature)
+    columns, table = columns_of(dict(signature)), _table(signature)
     inputs = {
         f"Input{at + 1}": _tensor(spec, columns if spec is table else (), given=True)
         for at, spec in enumerate(signature.get("inputs") or [])
@@ -333,14 +334,15 @@ def _data(
     spec: Mapping[str, Any], shape: Sequence[int], columns: Sequence[Mapping[str, Any]], *, given: bool
 ) -> Schema:
     """The values of a tensor: flat and row by row, or nested as its shape says."""
-    value = _value(spec, given=given)
+    missing = spec.get("allow_missing") or any(column.get("optional") for column in columns)
+    value = _value({**spec, "allow_missing": missing}, given=given)
     flat = _list_of(value, -1 if -1 in shape else math.prod(shape))
     flat["minItems"] = math.prod(size for size in shape if size >= 0)
     if len(shape) < 2:
         return flat | _shown(spec, len(shape))
     nested = _list_of(value, shape[-1])
     if columns:
-        cells = [_value({"datatype": spec["datatype"]} | dict(column), given=given) for column in columns]
+        cells = [_cell(spec, column, given=given) for column in columns]
         titled = [
             {"title": column.get("title") or column["name"]} | _marks(column) | cell | _shown(column, 0)
             for column, cell in zip(columns, cells, strict=True)
@@ -351,6 +353,16 @@ def _data(
     return {"oneOf": [flat, nested]} | _shown(spec, len(shape))
 
 
+def _cell(spec: Mapping[str, Any], column: Mapping[str, Any], *, given: bool) -> Schema:
+    """One value of a column: of its own datatype, in a table that may hold wider numbers; null where it is optional."""
+    datatype = column.get("datatype") or spec["datatype"]
+    if datatype == "BOOL" and spec["datatype"] != "BOOL":
+        cell: Schema = {"enum": [0, 1]}
+    else:
+        cell = _value({**column, "datatype": datatype}, given=given)
+    return {"anyOf": [cell, {"type": "null"}, {"const": "NaN"}]} if column.get("optional") else cell
+
+
 def _list_of(items: Schema, size: int) -> Schema:
     return {"type": "array", "items": items} | (
         {"minItems": size, "maxItems": size} if size >= 0 else {"minItems": 1}
@@ -359,12 +371,18 @@ def _list_of(items: Schema, size: int) -> Schema:
 
 def _shown(spec: Mapping[str, Any], dimensions: int) -> Schema:
     """The signature's example as whole data; the signature may leave out the axis of the items."""
-    example = spec.get("example")
-    if example is None:
-        return {}
+    examples = spec.get("examples") or [spec.get("example")]
+    return (
+        {"examples": shown}
+        if (shown := [_nested(each, dimensions) for each in examples if each is not None])
+        else {}
+    )
+
+
+def _nested(example: Any, dimensions: int) -> Any:
     while _depth(example) < dimensions:
         example = [example]
-    return {"examples": [example]}
+    return example
 
 
 def _depth(value: Any) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 from atrium.frameworks.base import Source
 from atrium.graph import FILE as GRAPH
 from atrium.oip.arrays import DTYPES, Array
+from atrium.oip.tensors import FLOATS
 from atrium.signature import Column, Signature, TensorSpec
 
 MLMODEL = "MLmodel"
@@ -58,7 +59,8 @@ def _descend(root: Path) -> Path:
 def signature_of(source: Source) -> Signature | None:
     """The MLmodel file's signature in Atrium's terms; None when it has none.
 
-    A table of numbers becomes one input `features` [-1, n] with columns; a table with texts becomes one
+    A table of numbers becomes one input `features` [-1, n] with columns, whole ones and such as may be missing among
+    them; a table with texts becomes one
     input [-1] per column.
     """
     document = source.mlmodel.get("signature")
@@ -76,7 +78,15 @@ def _specs(entries: list[dict[str, Any]], fallback: str) -> tuple[list[TensorSpe
     names = [str(entry.get("name") or f"{fallback}_{at}") for at, entry in enumerate(entries)]
     if len(entries) > 1 and "BYTES" not in datatypes and fallback == "features":
         table = TensorSpec(fallback, "FP32", (-1, len(entries)), kind="number")
-        return [table], [Column(name) for name in names]
+        columns = [
+            Column(
+                name,
+                table.datatype if datatype in FLOATS else datatype,
+                optional=entry.get("required") is False,
+            )
+            for name, datatype, entry in zip(names, datatypes, entries, strict=True)
+        ]
+        return [table], columns
     if len(entries) == 1 and not entries[0].get("name"):
         names = [fallback]
     specs = [

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from atrium.evaluation.endpoint import Endpoint, Refused
 from atrium.oip.arrays import from_array
 from atrium.pace import FIRST_ROWS, Pace
 from atrium.rows import Block, Unusable, open_table
+from atrium.signature import columns_of, limits_of
 
 MOST_FAILED_FIRST = 10 * FIRST_ROWS
 TOLD_EVERY = 20_000
@@ -46,6 +47,10 @@ class Source:
     spec: dict[str, Any]
     columns: list[str]
     limits: list[tuple[float | None, float | None]]
+    kinds: list[str] = field(default_factory=list)
+    """The datatype of each column, where they have their own."""
+    optional: frozenset[str] = frozenset()
+    """Columns whose cells may be empty: the value is missing."""
 
     @property
     def single(self) -> bool:
@@ -68,7 +73,8 @@ class Source:
 
     def allows(self, values: NDArray[np.float64]) -> bool:
         """Whether all of [rows, columns] are within the limits, and whole where they must be."""
-        if is_whole(self.spec["datatype"]) and not (values == np.floor(values)).all():
+        whole = [is_whole(kind) for kind in self.kinds] or is_whole(self.spec["datatype"])
+        if np.any(whole) and not ((values == np.floor(values)) | ~np.array(whole)).all():
             return False
         if not any(limit != (None, None) for limit in self.limits):
             return True
@@ -80,15 +86,18 @@ class Source:
 def sources_of(signature: dict[str, Any], header: list[str]) -> list[Source]:
     """Which columns feed which input. Raises Unusable naming the columns that are missing."""
     found, missing = [], []
-    columns = signature.get("columns") or []
+    columns = columns_of(signature)
     for spec in signature["inputs"]:
-        wanted, limits = _wanted(spec, columns)
+        wanted, limits, kinds = _wanted(spec, columns)
         if len(wanted) > 1 and not columns and spec["name"] in header:
             wanted, limits = [spec["name"]], limits[:1]
         titles = {column.get("title"): column["name"] for column in columns if column.get("title")}
         names = {titles.get(name, name): name for name in header}
         missing += [name for name in wanted if name not in names]
-        found.append(Source(spec, [names.get(name, name) for name in wanted], limits))
+        given = [names.get(name, name) for name in wanted]
+        free = {column["name"] for column in columns if kinds and column.get("optional")}
+        optional = frozenset(name for name, asked in zip(given, wanted, strict=True) if asked in free)
+        found.append(Source(spec, given, limits, kinds, optional))
     if missing:
         raise Unusable("columns", missing=missing[:20], count=len(missing), found=header[:40])
     return found
@@ -96,14 +105,22 @@ def sources_of(signature: dict[str, Any], header: list[str]) -> list[Source]:
 
 def _wanted(
     spec: dict[str, Any], columns: list[dict[str, Any]]
-) -> tuple[list[str], list[tuple[float | None, float | None]]]:
+) -> tuple[list[str], list[tuple[float | None, float | None]], list[str]]:
+    """The names, limits and datatypes of the columns that feed an input; datatypes only where columns have them."""
     size = _item_size(spec)
     if columns and size == len(columns) and spec["datatype"] != "BYTES":
-        return [c["name"] for c in columns], [(c.get("minimum"), c.get("maximum")) for c in columns]
+        kinds = [column["datatype"] or spec["datatype"] for column in columns]
+        limits = [
+            limits_of(kind, column.get("minimum"), column.get("maximum"))
+            if kind != spec["datatype"]
+            else (column.get("minimum"), column.get("maximum"))
+            for kind, column in zip(kinds, columns, strict=True)
+        ]
+        return [column["name"] for column in columns], limits, kinds
     limit = (spec.get("minimum"), spec.get("maximum"))
     if size == 1 or size < 0:
-        return [spec["name"]], [limit]
-    return [f"{spec['name']}_{at}" for at in range(size)], [limit] * size
+        return [spec["name"]], [limit], []
+    return [f"{spec['name']}_{at}" for at in range(size)], [limit] * size, []
 
 
 def is_whole(datatype: str) -> bool:
@@ -122,9 +139,12 @@ def item(source: Source, row: dict[str, str], number: int) -> list[Any]:
         return _list(source, row[source.columns[0]], number)
     if spec["datatype"] == "BYTES":
         return [row[name] for name in source.columns]
+    kinds = source.kinds or [spec["datatype"]] * len(source.columns)
     return [
-        _number(spec["datatype"], row[name], number, name, limit)
-        for name, limit in zip(source.columns, source.limits, strict=True)
+        math.nan
+        if name in source.optional and not row[name].strip()
+        else _number(kind, row[name], number, name, limit)
+        for name, kind, limit in zip(source.columns, kinds, source.limits, strict=True)
     ]
 
 

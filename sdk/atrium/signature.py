@@ -3,21 +3,33 @@
     {"inputs":  [{"name": "image", "datatype": "FP32", "shape": [-1, 8, 8], "kind": "image",
                   "title": "Handwritten digit", "minimum": 0, "maximum": 16, "example": [[…]]}],
      "outputs": [{"name": "class", "datatype": "INT64", "shape": [-1], "kind": "class", "labels": ["0", …]}],
-     "columns": [{"name": "mean radius", "unit": "mm", "minimum": 0, "maximum": 50, "example": 14.1}]}
+     "columns": [{"name": "mean radius", "datatype": "FP32", "unit": "mm", "minimum": 0, "maximum": 50,
+                  "examples": [14.1, 20.6]}, {"name": "visits", "datatype": "INT32", "optional": true}]}
 
 -1 in a shape is a size that varies; a leading -1 is the number of items in one call. `columns` describes
-the last axis of a tabular input [-1, n]. `minimum`, `maximum` and `choices` are enforced: a call outside
-them is refused with the place and the value. `sensitive` on a tensor or a column keeps its values out of the
-call log: "encrypt" (or true) writes them encrypted, "drop" not at all. NaN and infinity are refused unless
-`allow_missing` is true.
+the last axis of a tabular input [-1, n]: each has a datatype (the table's where it names none; whole numbers and
+truth values, 0 and 1, may stand in a table of floats), one value per row (shape [-1]), and may be missing (NaN or
+null) where it is `optional`. `example` is one value, `examples` are several: the first of them is the example.
+`minimum`, `maximum` and `choices` are enforced: a call outside them is refused with the place and the value.
+`sensitive` on a tensor or a column keeps its values out of the call log: "encrypt" (or true) writes them encrypted,
+"drop" not at all. NaN and infinity are refused unless `allow_missing` is true.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from atrium.oip.tensors import DATATYPES, FLOATS, InvalidTensor, Tensor, refuse_datatype, show, show_shape
+from atrium.oip.tensors import (
+    DATATYPES,
+    FLOATS,
+    INTEGER_RANGES,
+    InvalidTensor,
+    Tensor,
+    refuse_datatype,
+    show,
+    show_shape,
+)
 
 KINDS = frozenset({"image", "text", "number", "series", "class", "probabilities", "value", "spans"})
 
@@ -30,9 +42,12 @@ class InvalidSignature(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a tabular input."""
+    """One column of a tabular input: one value per row."""
 
     name: str
+    datatype: str | None = None
+    shape: tuple[int, ...] = (-1,)
+    optional: bool = False
     title: str | None = None
     unit: str | None = None
     minimum: float | None = None
@@ -41,6 +56,17 @@ class Column:
     description: str | None = None
     sensitive: bool | str = False
     example: Any = None
+    examples: list[Any] | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether its values are whole numbers; those of truth values are 0 and 1."""
+        return self.datatype not in (None, "BYTES", *FLOATS)
+
+    @property
+    def limits(self) -> tuple[float | None, float | None]:
+        """The smallest and the largest value: its own, else its datatype's."""
+        return limits_of(self.datatype, self.minimum, self.maximum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +87,7 @@ class TensorSpec:
     allow_missing: bool = False
     sensitive: bool | str = False
     example: Any = None
+    examples: list[Any] | None = None
 
     @property
     def item_count(self) -> int:
@@ -124,11 +151,47 @@ def parse_signature(document: Any) -> Signature:
         if len({spec.name for spec in specs}) != len(specs):
             raise InvalidSignature(f"signature.{key} uses a name twice; names must differ")
     signature = Signature(inputs, outputs, columns)
-    if columns and signature.table() is None:
+    table = signature.table()
+    if columns and table is None:
         raise InvalidSignature(
             f"signature.columns has {len(columns)} entries, but no input has {len(columns)} as its last size"
         )
-    return signature
+    if table is None:
+        return signature
+    return replace(signature, columns=[_typed(column, at, table) for at, column in enumerate(columns)])
+
+
+def limits_of(
+    datatype: str | None, low: float | None, high: float | None
+) -> tuple[float | None, float | None]:
+    """A column's own smallest and largest value, else its datatype's."""
+    least, most = (0, 1) if datatype == "BOOL" else INTEGER_RANGES.get(datatype or "", (None, None))
+    return least if low is None else low, most if high is None else high
+
+
+def columns_of(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The columns of a signature's document, each with datatype and shape: older ones name neither."""
+    columns = document.get("columns") or []
+    wide = (spec for spec in document.get("inputs") or [] if list(spec["shape"])[-1:] == [len(columns)])
+    table = next(wide, None) if columns else None
+    datatype = table["datatype"] if table else None
+    return [{"datatype": datatype, "shape": [-1], **column} for column in columns]
+
+
+def _typed(column: Column, at: int, table: TensorSpec) -> Column:
+    """The column with its datatype, which the table must be able to hold. Raises InvalidSignature."""
+    place = f"signature.columns[{at}]"
+    datatype = column.datatype or table.datatype
+    if datatype != table.datatype and (table.datatype not in FLOATS or datatype == "BYTES"):
+        raise InvalidSignature(
+            f"{place}.datatype is '{datatype}', which the input '{table.name}' of {table.datatype} cannot hold"
+        )
+    if column.optional and table.datatype not in FLOATS:
+        raise InvalidSignature(
+            f"{place} is optional, but {table.datatype} of the input '{table.name}' knows no missing value; "
+            "use FP32 or FP64 there"
+        )
+    return replace(column, datatype=datatype)
 
 
 def _entries(document: dict[str, Any], key: str) -> list[Any]:
@@ -165,7 +228,7 @@ def _read_spec(entry: Any, key: str, at: int) -> TensorSpec:
         if not isinstance(labels, list):
             raise InvalidSignature(f"{place}.labels must be a list, got {show(labels)}")
         entry = {**entry, "labels": [str(label) for label in labels]}
-    return TensorSpec(**{**entry, "shape": tuple(shape)})
+    return TensorSpec(**{**_with_examples(place, entry), "shape": tuple(shape)})
 
 
 def _read_column(entry: Any, at: int) -> Column:
@@ -175,9 +238,27 @@ def _read_column(entry: Any, at: int) -> Column:
     unknown = set(entry) - set(Column.__slots__)
     if unknown:
         raise InvalidSignature(f"{place} has unknown fields: {', '.join(sorted(unknown))}")
+    if entry.get("datatype") is not None and entry["datatype"] not in DATATYPES:
+        raise InvalidSignature(
+            f"{place}.datatype is {show(entry['datatype'])}; use one of {', '.join(sorted(DATATYPES))}"
+        )
+    if list(entry.get("shape") or [-1]) != [-1]:
+        raise InvalidSignature(f"{place}.shape must be [-1], one value per row, got {show(entry['shape'])}")
+    if not isinstance(entry.get("optional", False), bool):
+        raise InvalidSignature(f"{place}.optional must be true or false, got {show(entry['optional'])}")
     _check_range(place, entry)
     _check_sensitive(place, entry)
-    return Column(**entry)
+    return Column(**{**_with_examples(place, entry), "shape": (-1,)})
+
+
+def _with_examples(place: str, entry: dict[str, Any]) -> dict[str, Any]:
+    """The entry with its one example, which is the first of several where only those are given."""
+    examples = entry.get("examples")
+    if examples is None:
+        return entry
+    if not isinstance(examples, list) or not examples:
+        raise InvalidSignature(f"{place}.examples must be a list of at least one, got {show(examples)}")
+    return entry if entry.get("example") is not None else {**entry, "example": examples[0]}
 
 
 def _check_range(place: str, entry: dict[str, Any]) -> None:
@@ -207,7 +288,7 @@ def check_examples(signature: Signature) -> None:
     """Refuse a signature whose own examples it would refuse in a call; asked when a version is packaged."""
     for place, specs in (("inputs", signature.inputs), ("columns", signature.columns)):
         for spec in specs:
-            for value in _flat(spec.example):
+            for value in _flat([spec.example, *(spec.examples or [])]):
                 _check_example(f"signature.{place}, '{spec.name}': the example", spec, value)
 
 
@@ -226,6 +307,8 @@ def _check_example(place: str, spec: TensorSpec | Column, value: Any) -> None:
     high = math.inf if spec.maximum is None else spec.maximum
     if value < low or value > high:
         raise InvalidSignature(f"{place} {_outside(value, low, high, spec.unit)}")
+    if isinstance(spec, Column) and spec.whole and value != math.floor(value):
+        raise InvalidSignature(f"{place} {show(value)} is no whole number, as {spec.datatype} has it")
 
 
 def _lean(spec: TensorSpec | Column) -> dict[str, Any]:
@@ -245,7 +328,7 @@ def check_inputs(signature: Signature, tensors: Sequence[Tensor]) -> None:
     table = signature.table()
     for spec in signature.inputs:
         tensor = given[spec.name]
-        check_tensor(spec, tensor)
+        check_tensor(spec, tensor, signature.columns if spec is table else ())
         if spec.batched:
             if items is not None and tensor.shape[0] != items:
                 raise InvalidTensor(
@@ -269,8 +352,8 @@ def _refuse_names(given: list[str], wanted: list[str]) -> None:
     raise InvalidTensor(f"unknown input '{extra}'; this capability takes {takes}")
 
 
-def check_tensor(spec: TensorSpec, tensor: Tensor) -> None:
-    """Refuse a tensor that its entry in the signature does not allow."""
+def check_tensor(spec: TensorSpec, tensor: Tensor, columns: Sequence[Column] = ()) -> None:
+    """Refuse a tensor that its entry in the signature does not allow; `columns` are those of its last axis."""
     if tensor.datatype != spec.datatype:
         refuse_datatype(spec.name, spec.datatype, tensor.datatype)
     if not spec.accepts(tensor.shape):
@@ -278,7 +361,7 @@ def check_tensor(spec: TensorSpec, tensor: Tensor) -> None:
             f"input '{spec.name}': expected shape {show_shape(spec.shape)}, "
             f"got {show_shape(tensor.shape)}{_shape_hint(spec, len(tensor.shape))}"
         )
-    _check_finite(spec, tensor)
+    _check_finite(spec, tensor, columns)
     if spec.minimum is not None or spec.maximum is not None:
         _check_bounds(spec, tensor)
     if spec.choices is not None:
@@ -294,12 +377,14 @@ def _shape_hint(spec: TensorSpec, dimensions: int) -> str:
     return f"; send {spec.item_count} {values} per item"
 
 
-def _check_finite(spec: TensorSpec, tensor: Tensor) -> None:
+def _check_finite(spec: TensorSpec, tensor: Tensor, columns: Sequence[Column]) -> None:
     if spec.datatype not in FLOATS or spec.allow_missing:
         return
     values = tensor.flat()
     if not math.isfinite(sum(values)):
         for at, value in enumerate(values):
+            if math.isnan(value) and columns and columns[at % len(columns)].optional:
+                continue
             if not math.isfinite(value):
                 raise InvalidTensor(f"input '{spec.name}', {_place(tensor, at)}: {_not_finite(value)}")
 
@@ -349,24 +434,36 @@ def _check_columns(columns: Sequence[Column], tensor: Tensor) -> None:
     values = tensor.flat()
     width = len(columns)
     for at, column in enumerate(columns):
+        given = [
+            (row, value)
+            for row, value in enumerate(values[at::width])
+            if not (column.optional and value != value)  # NaN: it is missing
+        ]
         if column.choices is not None:
-            _check_column_choices(column, tensor, values[at::width])
-        if column.minimum is None and column.maximum is None:
-            continue
-        low = -math.inf if column.minimum is None else column.minimum
-        high = math.inf if column.maximum is None else column.maximum
-        for row, value in enumerate(values[at::width]):
-            if value < low or value > high:
-                raise InvalidTensor(
-                    f"input '{tensor.name}', row {row}, column '{column.name}': "
-                    f"{_outside(value, low, high, column.unit)}"
-                )
+            _check_column_choices(column, tensor, given)
+        if tensor.datatype != "BYTES":
+            _check_column_numbers(column, tensor, given)
 
 
-def _check_column_choices(column: Column, tensor: Tensor, values: Sequence[Any]) -> None:
+def _check_column_numbers(column: Column, tensor: Tensor, given: Sequence[tuple[int, Any]]) -> None:
+    least, most = column.limits if column.datatype != tensor.datatype else (column.minimum, column.maximum)
+    low = -math.inf if least is None else least
+    high = math.inf if most is None else most
+    whole = column.whole and column.datatype != tensor.datatype
+    for row, value in given:
+        place = f"input '{tensor.name}', row {row}, column '{column.name}'"
+        if value < low or value > high:
+            raise InvalidTensor(f"{place}: {_outside(value, low, high, column.unit)}")
+        if whole and value != math.floor(value):
+            raise InvalidTensor(
+                f"{place}: {show(value)} is no whole number; send one, as {column.datatype} has it"
+            )
+
+
+def _check_column_choices(column: Column, tensor: Tensor, given: Sequence[tuple[int, Any]]) -> None:
     choices = column.choices or []
     allowed = {str(choice).encode() for choice in choices} if tensor.datatype == "BYTES" else set(choices)
-    for row, value in enumerate(values):
+    for row, value in given:
         if value not in allowed:
             shown = show(value.decode(errors="replace") if isinstance(value, bytes) else value)
             raise InvalidTensor(

@@ -171,6 +171,22 @@ def test_columns_that_say_nothing_but_their_name_are_shown(page, digits, ada):
 
     assert "alcohol" in text
     assert "Hue of the wine" in text
+    assert text.count("FP32 · -1</span>") == 2
+
+
+def test_a_columns_type_examples_and_whether_it_may_be_missing_are_shown(page, digits, ada):
+    version = make_packaged_version(digits, ada, "1.0.0")
+    rows = [{"name": "cells", "datatype": "INT32", "shape": [-1], "optional": True, "examples": [3, 12]}]
+    tensor = {"name": "x", "datatype": "FP32", "shape": [-1, 1]}
+    Version.objects.filter(pk=version.pk).update(
+        signature={"inputs": [tensor], "outputs": [tensor], "columns": rows}
+    )
+
+    text = page.get("/catalog/digits/versions/1.0.0/").content.decode()
+
+    assert "INT32 · -1</span>" in text
+    assert "optional</span>" in text
+    assert "3, 12" in text
 
 
 def test_the_list_costs_a_constant_number_of_queries(page, radio, ada, django_assert_max_num_queries):

@@ -1,13 +1,14 @@
 """The batch job: a file that fits is answered row by row; one that does not is refused with the row."""
 
 import csv
+import math
 
 import numpy as np
 import pytest
 
 from atrium.evaluation.endpoint import Answer, Refused
 from atrium.oip.arrays import to_array
-from atrium.predict import Prediction, Unusable
+from atrium.predict import Prediction, Unusable, item, sources_of
 
 TABLE = {
     "inputs": [{"name": "features", "datatype": "FP32", "shape": [-1, 2]}],
@@ -181,3 +182,24 @@ def test_texts_with_commas_and_chinese_pass(run):
     model = Model()
     run(TEXT, 'text\n"光缆中断，掉线"\n"a, b"\n', model)
     assert [str(text) for text in to_array(model.asked[0][0])] == ["光缆中断，掉线", "a, b"]
+
+
+def test_cells_are_read_by_the_type_of_their_column_and_optional_ones_may_be_empty():
+    columns = [
+        {"name": "load"},
+        {"name": "cells", "datatype": "INT32", "optional": True},
+        {"name": "roaming", "datatype": "BOOL"},
+    ]
+    signature = {"inputs": [{"name": "t", "datatype": "FP32", "shape": [-1, 3]}], "columns": columns}
+    (source,) = sources_of(signature, ["load", "cells", "roaming"])
+
+    assert item(source, {"load": "1.5", "cells": "3", "roaming": "true"}, 1) == [1.5, 3, True]
+    empty = item(source, {"load": "1.5", "cells": " ", "roaming": "0"}, 1)
+    assert math.isnan(empty[1])
+    with pytest.raises(Unusable):
+        item(source, {"load": "", "cells": "3", "roaming": "0"}, 1)
+    with pytest.raises(Unusable):
+        item(source, {"load": "1", "cells": "2.5", "roaming": "0"}, 1)
+    assert source.allows(np.array([[1.5, 3, 1]]))
+    assert not source.allows(np.array([[1.5, 2.5, 1]]))
+    assert not source.allows(np.array([[1.5, 3, 2]]))

@@ -1,9 +1,13 @@
 """A signature is read strictly and refuses calls with the place, the value and what to do."""
 
+import json
+import struct
+
 import pytest
 
 from atrium.oip import InvalidTensor, Tensor
-from atrium.signature import InvalidSignature, check_examples, check_inputs, parse_signature
+from atrium.runner.ordinary import Reader
+from atrium.signature import InvalidSignature, check_examples, check_inputs, columns_of, parse_signature
 
 DIGITS = {
     "inputs": [{"name": "image", "datatype": "FP32", "shape": [-1, 8, 8], "minimum": 0, "maximum": 16}],
@@ -120,3 +124,99 @@ def test_a_wrong_signature_is_refused_by_place(change, sentence):
     with pytest.raises(InvalidSignature) as refused:
         parse_signature({**DIGITS, **change})
     assert sentence in str(refused.value)
+
+
+TYPED = {
+    "inputs": [{"name": "t", "datatype": "FP32", "shape": [-1, 3]}],
+    "outputs": DIGITS["outputs"],
+    "columns": [
+        {"name": "load", "unit": "%", "examples": [12.5, 80]},
+        {"name": "cells", "datatype": "INT32", "optional": True, "minimum": 0, "example": 3},
+        {"name": "roaming", "datatype": "BOOL"},
+    ],
+}
+
+
+def row(*values):
+    return Tensor("t", "FP32", (1, 3), list(values))
+
+
+def test_columns_have_type_and_shape_and_may_be_optional():
+    signature = parse_signature(TYPED)
+
+    assert [(each.datatype, each.shape, each.optional) for each in signature.columns] == [
+        ("FP32", (-1,), False),
+        ("INT32", (-1,), True),
+        ("BOOL", (-1,), False),
+    ]
+    assert signature.columns[0].example == 12.5
+    assert parse_signature(signature.to_json()) == signature
+    check_inputs(signature, [row(1.5, 3.0, 1.0)])
+    check_inputs(signature, [row(1.5, float("nan"), 0.0)])
+    assert "column 'cells': 2.5 is no whole number" in refusal(TYPED, row(1.5, 2.5, 0.0))
+    assert "column 'cells': -1.0 is below the smallest allowed value 0" in refusal(TYPED, row(1.5, -1.0, 0.0))
+    assert "column 'roaming': 2.0 is above the largest allowed value 1" in refusal(TYPED, row(1.5, 1.0, 2.0))
+    assert "position [0]: a number is missing" in refusal(TYPED, row(float("nan"), 1.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"datatype": "WIDE"}, "columns\\[1\\].datatype is 'WIDE'"),
+        ({"datatype": "BYTES"}, "'BYTES', which the input 't' of FP32 cannot hold"),
+        ({"shape": [-1, 2]}, "one value per row"),
+        ({"optional": "yes"}, "optional must be true or false"),
+        ({"examples": []}, "examples must be a list of at least one"),
+    ],
+)
+def test_a_column_that_its_table_cannot_hold_is_refused(change, words):
+    first, second, third = TYPED["columns"]
+    with pytest.raises(InvalidSignature, match=words):
+        parse_signature({**TYPED, "columns": [first, {**second, **change}, third]})
+
+
+def test_whole_numbers_know_no_missing_value():
+    table = {"name": "t", "datatype": "INT32", "shape": [-1, 1]}
+    with pytest.raises(InvalidSignature, match="knows no missing value"):
+        parse_signature({**TYPED, "inputs": [table], "columns": [{"name": "cells", "optional": True}]})
+
+
+def test_every_example_must_be_a_value_that_a_call_may_have():
+    first, second, third = TYPED["columns"]
+    check_examples(parse_signature(TYPED))
+    with pytest.raises(InvalidSignature, match="no whole number"):
+        check_examples(
+            parse_signature({**TYPED, "columns": [first, {**second, "examples": [3, 3.5]}, third]})
+        )
+
+
+def test_older_documents_show_the_tables_type_for_columns_that_name_none():
+    table = {"name": "t", "datatype": "FP64", "shape": [-1, 1]}
+
+    (column,) = columns_of({"inputs": [table], "columns": [{"name": "load"}]})
+
+    assert column == {"datatype": "FP64", "shape": [-1], "name": "load"}
+
+
+@pytest.mark.parametrize(
+    ("data", "taken"),
+    [([1.5, 3, 1], True), ([1.5, 2.5, 1], False), ([1.5, 3, 2], False), ([1.5, 2**40, 1], False)],
+)
+def test_the_fast_reader_takes_only_what_the_columns_allow(data, taken):
+    entry = {"name": "t", "datatype": "FP32", "shape": [1, 3], "data": data}
+    body = json.dumps({"inputs": [entry]}).encode()
+    packed = Tensor("t", "FP32", (1, 3), raw=struct.pack("<3f", *data))
+    reader = Reader(parse_signature(TYPED))
+
+    assert (reader.read(body) is not None) == taken
+    assert (reader.take([packed]) is not None) == taken
+
+
+def test_the_fast_reader_leaves_columns_with_choices_to_the_one_that_checks_them():
+    columns = [{"name": "band", "choices": [1, 3]}, {"name": "b"}, {"name": "c"}]
+    entry = {"name": "t", "datatype": "FP32", "shape": [1, 3], "data": [2, 0, 0]}
+
+    assert (
+        Reader(parse_signature({**TYPED, "columns": columns})).read(json.dumps({"inputs": [entry]}).encode())
+        is None
+    )

@@ -289,3 +289,24 @@ def test_an_image_file_becomes_a_tensor_of_one_item_and_a_black_one_too():
     )
     [tensor] = inputs.read(groups, {"in-0": str([0] * 12)})
     assert (tensor["shape"], tensor["data"]) == ([1, 2, 2, 3], [0] * 12)
+
+
+def test_a_columns_own_type_decides_what_its_control_takes_and_an_optional_one_may_be_empty():
+    signature = {
+        "inputs": [{"name": "t", "datatype": "FP32", "shape": [-1, 3]}],
+        "columns": [
+            {"name": "load"},
+            {"name": "cells", "datatype": "INT32", "optional": True},
+            {"name": "roaming", "datatype": "BOOL", "example": 1.0},
+        ],
+    }
+    groups = inputs.form_of(signature)
+    inputs.fill_from_signature(groups)
+    load, cells, roaming = groups[0].fields
+
+    assert (load.step, cells.step, roaming.range, roaming.value) == ("any", "1", "0 – 1", "1")
+    [tensor] = inputs.read(groups, {"in-0-0": "1.5", "in-0-1": "", "in-0-2": "1"})
+    assert tensor["data"] == [1.5, None, 1]
+    assert inputs.read(groups, {"in-0-0": "1.5", "in-0-1": "2.5", "in-0-2": "2"}) is None
+    assert "whole number" in cells.error
+    assert "outside" in roaming.error

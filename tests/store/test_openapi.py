@@ -171,3 +171,40 @@ def test_a_version_that_is_not_there_is_not_described(as_cy, live):  # noqa: F81
 
     assert as_cy.get("/api/v1/store/digits/openapi/?version=9.9.9").status_code == 404
     assert as_cy.get(f"/api/v1/store/digits/openapi/?version={live.number}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("data", "good"),
+    [
+        ([[1.5, 3, 1]], True),
+        ([[1.5, None, 0]], True),
+        ([[1.5, 2.5, 0]], False),
+        ([[1.5, 3, 2]], False),
+        ([[None, 3, 1]], False),
+    ],
+)
+def test_each_column_is_described_by_its_own_type(data, good):
+    signature = {
+        "inputs": [{"name": "t", "datatype": "FP64", "shape": [-1, 3]}],
+        "outputs": MIX["outputs"],
+        "columns": [
+            {"name": "load", "examples": [12.5, 80]},
+            {"name": "cells", "datatype": "INT32", "optional": True},
+            {"name": "roaming", "datatype": "BOOL"},
+        ],
+    }
+    described = document(ABOUT, signature, [])
+    body = {"inputs": [{"name": "t", "datatype": "FP64", "shape": [1, 3], "data": data}]}
+
+    assert_valid(described)
+    assert schema_of(described, "InferRequest").is_valid(body) == good
+    try:
+        check_inputs(parse_signature(signature), decode_request(json.dumps(body).encode()).inputs)
+        taken = True
+    except InvalidTensor:
+        taken = False
+    assert taken == good
+    cell = described["components"]["schemas"]["Input1"]["properties"]["data"]["oneOf"][1]["items"][
+        "prefixItems"
+    ][0]
+    assert cell["examples"] == [12.5, 80]

@@ -48,7 +48,7 @@ from apps.datasets.selectors import newest_visible_to
 from atrium.graph import FILE as GRAPH
 from atrium.graph import read_graph
 from atrium.package import STEPS
-from atrium.signature import parse_signature
+from atrium.signature import columns_of, parse_signature
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -158,7 +158,7 @@ def _state_of(version: Version, user: User) -> dict[str, Any]:
         "can_retire": retirable,
         "uses": uses_of(version)[:_USES] if retirable and version.status == Version.Status.PACKAGED else [],
         "quiet_days": QUIET_DAYS,
-        "columns": version.signature.get("columns") or [],
+        "columns": columns_of(version.signature),
         "conversion": report.get("conversion") or {},
         "quantisation": report.get("quantisation") or {},
         "golden": report.get("golden") or {},

@@ -31,6 +31,7 @@ from apps.store.reusing import reuses
 from apps.store.search import similar_to
 from apps.store.standing import badges_shown
 from apps.store.succession import earliest_day
+from atrium.signature import columns_of
 
 _CALLERS = 25
 _SHOWN = ("signed", "evaluated", "available", "fresh")
@@ -114,7 +115,7 @@ def api(request: HttpRequest, slug: str) -> HttpResponse:
         inputs = snippets.inputs_of(version.signature, selectors.cases_of(version))
         shown = f"{key}…" if key else "$ATRIUM_KEY"
         context["snippets"] = snippets.snippets(settings.ATRIUM.gateway_url, capability.slug, inputs, shown)
-        context["signature"] = version.signature
+        context |= {"signature": version.signature, "columns": columns_of(version.signature)}
         context["operations"] = operations(selectors.openapi_of(capability, version.number)[1])
     context |= {"version": version, "key_prefix": key, "gateway_url": settings.ATRIUM.gateway_url}
     return render(request, "store/api.html", context)

@@ -1,6 +1,6 @@
 """What the endpoint does with inputs that are not as they should be."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,18 +72,19 @@ def _reaction(endpoint: Endpoint, tensors: list[Any]) -> dict[str, Any]:
 
 
 def damaged(
-    table: Table, figure: Figure, loss: Loss, plain: float
+    table: Table, figure: Figure, loss: Loss, plain: float, whole: Sequence[int] = ()
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """How much the main figure loses under noise, missing values and permuted columns; nothing for texts.
 
-    Gives figures by name, and what happened to each damage, refused ones too.
+    The columns `whole` hold whole numbers, and do so under noise. Gives figures by name, and what happened to each
+    damage, refused ones too.
     """
     name = numeric_input(table)
     if name is None:
         return {}, []
     figures: dict[str, Any] = {}
     checks = []
-    for key, title, spoiled in _damages(table.inputs[name]):
+    for key, title, spoiled in _damages(table.inputs[name], whole):
         try:
             drop = loss(plain, figure({name: spoiled}))
         except Refused as refused:
@@ -98,11 +99,12 @@ def damaged(
     return figures, checks
 
 
-def _damages(values: Array) -> list[tuple[str, str, Array]]:
+def _damages(values: Array, whole: Sequence[int]) -> list[tuple[str, str, Array]]:
     """Noise of a tenth of each column's spread, a tenth of the cells missing, and the columns in another order."""
     rng = np.random.default_rng(SEED)
     noisy = values + rng.normal(0, 0.1, values.shape) * values.std(0, keepdims=True)
     noisy = np.clip(noisy, np.nanmin(values, 0), np.nanmax(values, 0)).astype(values.dtype)
+    noisy[..., list(whole)] = np.round(noisy[..., list(whole)])
     missing = values.copy()
     missing[rng.random(values.shape) < _MISSING_SHARE] = np.nan
     found = [

@@ -204,7 +204,8 @@ class Evaluation:
         endpoint.close()
         if plain is None:
             return {"robustness": checks, "importance": []}
-        figures, damages = robustness.damaged(self.table, main_figure, self.task.gain, plain)
+        whole = [at for at, column in enumerate(self.signature.columns) if column.whole]
+        figures, damages = robustness.damaged(self.table, main_figure, self.task.gain, plain, whole)
         result["figures"] |= figures
         importance = robustness.importance(self.table, self.signature, main_figure, self.task.gain, plain)
         return {"robustness": [*checks, *damages, self._alone(mine)], "importance": importance}

@@ -18,7 +18,7 @@ from atrium import jsontext
 from atrium.oip.arrays import DTYPES, Array
 from atrium.oip.messages import Request
 from atrium.oip.tensors import FLOATS, STRUCT_CODES, Tensor, flatten
-from atrium.signature import Signature, TensorSpec
+from atrium.signature import Column, Signature, TensorSpec
 
 KEYS = {"inputs", "id"}
 ENTRY = 4
@@ -37,7 +37,10 @@ class Reader:
                 self._fields = None
                 return
             columns = signature.columns if spec is table else []
-            self._fields[spec.name] = _Field(spec, [(each.minimum, each.maximum) for each in columns])
+            if any(column.choices is not None for column in columns):
+                self._fields = None
+                return
+            self._fields[spec.name] = _Field(spec, columns)
 
     def read(self, body: bytes) -> tuple[Request, dict[str, Array]] | None:
         """The request, without its tensors, and their arrays; None when it is not ordinary."""
@@ -78,7 +81,7 @@ def _same_items(fields: "dict[str, _Field]", arrays: dict[str, Array]) -> bool:
 class _Field:
     """One input: its arrays, and what is allowed in them."""
 
-    def __init__(self, spec: TensorSpec, limits: list[tuple[float | None, float | None]]) -> None:
+    def __init__(self, spec: TensorSpec, columns: Sequence[Column]) -> None:
         self.batched = spec.batched
         self._name, self._datatype = spec.name, spec.datatype
         self._shape, self._accepts = spec.shape, spec.accepts
@@ -89,6 +92,12 @@ class _Field:
         self._low = -math.inf if spec.minimum is None else spec.minimum
         self._high = math.inf if spec.maximum is None else spec.maximum
         self._bounded = (spec.minimum, spec.maximum) != (None, None)
+        narrow = [column.datatype != spec.datatype for column in columns]
+        limits = [
+            column.limits if inner else (column.minimum, column.maximum)
+            for column, inner in zip(columns, narrow, strict=True)
+        ]
+        self._whole = [at for at, column in enumerate(columns) if column.whole and narrow[at]]
         self._lows = [-math.inf if low is None else low for low, _ in limits]
         self._highs = [math.inf if high is None else high for _, high in limits]
         self._columns = any(limit != (None, None) for limit in limits)
@@ -113,7 +122,16 @@ class _Field:
         ):
             raise ValueError
         found: Array = np.frombuffer(raw, self._dtype).reshape(shape)
+        if not self._is_whole(found):
+            raise ValueError
         return found
+
+    def _is_whole(self, found: Array) -> bool:
+        """Whether the columns of whole numbers, in a table of floats, hold nothing else."""
+        if not self._whole:
+            return True
+        values = found.reshape(-1, len(self._lows))[:, self._whole]
+        return bool((values == np.floor(values)).all())
 
     def taken(self, tensor: Tensor) -> Array | None:
         """The numbers that came as bytes, when they are all allowed."""
@@ -130,7 +148,7 @@ class _Field:
             lows, highs = rows.min(axis=0).tolist(), rows.max(axis=0).tolist()
             if not (all(map(le, self._lows, lows)) and all(map(le, highs, self._highs))):
                 return None
-        return found
+        return found if self._is_whole(found) else None
 
 
 @lru_cache(maxsize=256)
