@@ -49,6 +49,7 @@ from apps.catalog.serializers import (
     RetireVersionSerializer,
     TriedSerializer,
     VersionComparisonSerializer,
+    VersionDeprecationSerializer,
     VersionSerializer,
 )
 from apps.catalog.services import composites
@@ -321,6 +322,21 @@ class VersionViewSet(
         return Response(
             TriedSerializer(try_rules(_object_of(values["rules"], "rules"), examples), many=True).data
         )
+
+    @extend_schema(request=VersionDeprecationSerializer, responses=VersionSerializer)
+    @action(detail=True, methods=["post"])
+    def deprecate(self, request: Request, pk: str = "") -> Response:
+        """Tell its callers that it will go, when, and which version to call instead; again with another day."""
+        asked = VersionDeprecationSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        told = services.deprecate_version(self.get_object(), by=self._user(), **asked.validated_data)
+        return Response(VersionSerializer(told).data)
+
+    @extend_schema(responses=VersionSerializer)
+    @deprecate.mapping.delete
+    def keep(self, request: Request, pk: str = "") -> Response:
+        """Take the deprecation back."""
+        return Response(VersionSerializer(services.keep_version(self.get_object(), by=self._user())).data)
 
     @extend_schema(request=RetireVersionSerializer, responses=VersionSerializer)
     @action(detail=True, methods=["post"])

@@ -14,6 +14,8 @@ from apps.catalog.models import Capability
 from apps.core.forms import ShortNameField
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from apps.accounts.models import User
 
 
@@ -76,6 +78,19 @@ class DeprecationForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3}),
         max_length=2000,
     )
+
+
+class VersionDeprecationForm(DeprecationForm):
+    """The same of one version, with the one that takes its place."""
+
+    successor = forms.ChoiceField(label=_("Version in its place"), required=False)
+    field_order = ["successor", "retires_on", "note"]
+
+    def __init__(self, *args: Any, successors: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offered = cast("forms.ChoiceField", self.fields["successor"])
+        offered.choices = [("", _("none named")), *((number, number) for number in successors)]
+        self.fields["note"].label = _("What callers have to do")
 
 
 class VersionForm(forms.Form):

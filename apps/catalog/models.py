@@ -98,6 +98,7 @@ class Version(models.Model):
 
     `source_manifest` is what its author handed in, `manifest` the package, both {path: {"sha256", "size"}};
     `digest` is the one digest of the package. `report` keeps what packaging measured, `failure` why it ended.
+    A deprecated version answers as before; its callers are told until when, and by which one it is succeeded.
     """
 
     class Status(models.TextChoices):
@@ -141,6 +142,10 @@ class Version(models.Model):
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     packaged_at = models.DateTimeField(null=True)
+    deprecated_at = models.DateTimeField(null=True, editable=False)
+    deprecation_note = models.TextField(blank=True, editable=False)
+    retires_on = models.DateField(_("will be retired on"), null=True, blank=True)
+    successor = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
 
     class Meta:
         verbose_name = _("version")
@@ -151,6 +156,15 @@ class Version(models.Model):
             models.CheckConstraint(
                 condition=~models.Q(status="packaged") | models.Q(digest__regex="^[0-9a-f]{64}$"),
                 name="packaged_version_has_digest",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(deprecated_at__isnull=False)
+                | models.Q(retires_on__isnull=True, successor__isnull=True, deprecation_note=""),
+                name="version_goes_once_deprecated",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(successor__isnull=True) | ~models.Q(successor=models.F("id")),
+                name="version_does_not_succeed_itself",
             ),
         ]
         indexes = [models.Index(fields=["status"], name="version_status")]

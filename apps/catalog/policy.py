@@ -79,6 +79,11 @@ def may_retire_version(actor: User | AnonymousUser, version: Version) -> Verdict
     return may_act_as(actor, version.capability.team, Role.DEVELOPER, Role.OPERATOR)
 
 
+def may_deprecate_version(actor: User | AnonymousUser, version: Version) -> Verdict:
+    """The team's developers, who build what takes its place."""
+    return may_edit_capability(actor, version.capability)
+
+
 def may_edit_parsing_rules(actor: User | AnonymousUser, version: Version) -> Verdict:
     """The team's developers, for a version that can be called."""
     if version.status != Version.Status.PACKAGED:

@@ -83,6 +83,12 @@ def packaged_versions(capability: Capability) -> QuerySet[Version]:
     return versions_of(capability).filter(status=Version.Status.PACKAGED)
 
 
+def successors_of(version: Version) -> list[str]:
+    """The numbers of the versions that callers of this one can be sent to, newest first; at most 50."""
+    others = packaged_versions(version.capability).filter(deprecated_at=None).exclude(pk=version.pk)
+    return list(others.values_list("number", flat=True)[:50])
+
+
 def latest_version(capability: Capability) -> Version | None:
     """The packaged version that was made last."""
     return packaged_versions(capability).first()
@@ -90,7 +96,7 @@ def latest_version(capability: Capability) -> Version | None:
 
 def versions_visible_to(user: User | AnonymousUser) -> QuerySet[Version]:
     """Every version that a person may know of: builders all of theirs, others only packaged ones."""
-    found = Version.objects.select_related("capability", "capability__team", "created_by")
+    found = Version.objects.select_related("capability", "capability__team", "created_by", "successor")
     if is_platform_admin(user):
         return found
     own = Q(capability__team__in=teams_of(user, *BUILDERS))

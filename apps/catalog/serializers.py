@@ -74,6 +74,12 @@ class DeprecationSerializer(Serializer[Any]):
     retires_on = serializers.DateField(required=False, allow_null=True, default=None)
 
 
+class VersionDeprecationSerializer(DeprecationSerializer):
+    """When a version goes, what to do, and the number of the version to call instead."""
+
+    successor = serializers.CharField(required=False, allow_blank=True, max_length=64, default="")
+
+
 class VersionSerializer(ModelSerializer[Version]):
     """A version as it is read."""
 
@@ -82,6 +88,9 @@ class VersionSerializer(ModelSerializer[Version]):
     )
     created_by: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         slug_field="username", read_only=True
+    )
+    successor: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        slug_field="number", read_only=True
     )
 
     class Meta:
@@ -100,6 +109,7 @@ class VersionSerializer(ModelSerializer[Version]):
             ),
             *("dataset_version_urn", "code_digest", "training_job_urn", "job_id", "parameters"),
             *("created_by", "created_at", "packaged_at"),
+            *("deprecated_at", "deprecation_note", "retires_on", "successor"),
         ]
         read_only_fields = fields
 

@@ -22,6 +22,10 @@ _pages = [
     path("catalog/<slug:slug>/versions/<str:number>/package/", versions.package, name="package"),
     path("catalog/<slug:slug>/versions/<str:number>/int8/", versions.quantise, name="quantise"),
     path("catalog/<slug:slug>/versions/<str:number>/retire/", versions.retire, name="retire"),
+    path(
+        "catalog/<slug:slug>/versions/<str:number>/deprecate/", versions.deprecate, name="deprecate_version"
+    ),
+    path("catalog/<slug:slug>/versions/<str:number>/keep/", versions.keep, name="keep_version"),
     path("catalog/<slug:slug>/versions/<str:number>/parsing/", parsing.edit, name="parsing"),
     path(
         "catalog/<slug:slug>/versions/<str:number>/parsing/preview/", parsing.preview, name="parsing_preview"

@@ -50,7 +50,7 @@ def picture(part: Part | None = None) -> dict[str, Any]:
     """The same within the caller's transaction. A part also names the `slugs` that it covers."""
     grants = Grant.objects.all() if part is None else Grant.objects.filter(key_hash__in=part.keys)
     capabilities = Capability.objects.all()
-    deployments, shares = living_deployments(), weights()
+    deployments, shares = living_deployments().select_related("version__successor"), weights()
     if part is not None:
         capabilities = capabilities.filter(pk__in=part.capabilities)
         deployments = deployments.filter(capability__in=part.capabilities)
@@ -173,20 +173,38 @@ def _end_of_life(deprecated_at: datetime, retires_on: date | None) -> dict[str, 
     return told
 
 
+def _leaving(version: Version, capability: Capability) -> dict[str, Any]:
+    """What callers of a deprecated version are told; where all of the capability goes earlier, that day."""
+    if version.deprecated_at is None:
+        return {}
+    told = _end_of_life(version.deprecated_at, version.retires_on)
+    if capability.status == Capability.Status.DEPRECATED and capability.deprecated_at:
+        whole = _end_of_life(capability.deprecated_at, capability.retires_on)
+        told |= {name: min(value, told.get(name, value)) for name, value in whole.items()}
+    successor = version.successor
+    if successor is not None and successor.status == Version.Status.PACKAGED:
+        told["successor"] = successor.number
+    return told
+
+
 def _deployment(row: Deployment) -> dict[str, Any]:
     sensitive = rules_of(row.version.signature)
-    return ({"sensitive": sensitive} if sensitive else {}) | {
-        "capability": row.capability.slug,
-        "version": row.version.number,
-        "digest": row.version.digest,
-        "kind": row.kind,
-        "metadata": metadata_of(row.version),
-        "replicas": [
-            {"id": replica.pk, "socket": replica.socket}
-            for replica in row.replica_set.all()
-            if replica.status == replica.Status.READY and replica.socket
-        ],
-    }
+    return (
+        ({"sensitive": sensitive} if sensitive else {})
+        | _leaving(row.version, row.capability)
+        | {
+            "capability": row.capability.slug,
+            "version": row.version.number,
+            "digest": row.version.digest,
+            "kind": row.kind,
+            "metadata": metadata_of(row.version),
+            "replicas": [
+                {"id": replica.pk, "socket": replica.socket}
+                for replica in row.replica_set.all()
+                if replica.status == replica.Status.READY and replica.socket
+            ],
+        }
+    )
 
 
 def metadata_of(version: Version) -> dict[str, Any]:

@@ -21,6 +21,7 @@ EVENTS = {
     "subscription.ended": _("A subscription has ended"),
     "plan.withdrawn": _("A plan is withdrawn, or another one takes its place"),
     "version.live": _("A version starts to answer"),
+    "version.deprecated": _("A version is deprecated"),
     "capability.deprecated": _("A capability is deprecated"),
 }
 
@@ -92,6 +93,23 @@ def tell_of_versions(capability_id: int, deployments: Iterable[int]) -> None:
         data = {"capability": capability.slug, "version": version.number, "digest": version.digest}
         data["changelog"] = version.changelog[:2000]
         webhooks.emit(_teams_of(capability), "version.live", f"version.live:{version.pk}", data)
+
+
+def tell_of_deprecated_version(version_id: int) -> None:
+    """Tell provider's and subscribers' webhooks that a version will go, once for each day and successor named."""
+    found = Version.objects.select_related("capability", "successor").get(pk=version_id)
+    if found.deprecated_at is None:
+        return
+    data: dict[str, Any] = {
+        "capability": found.capability.slug,
+        "version": found.number,
+        "note": found.deprecation_note,
+        "retires_on": found.retires_on.isoformat() if found.retires_on else None,
+        "successor": found.successor.number if found.successor else None,
+    }
+    moment = f"{found.deprecated_at.isoformat()}:{data['retires_on']}:{found.successor_id}"
+    key = f"version.deprecated:{found.pk}:{moment}"
+    webhooks.emit(_teams_of(found.capability), "version.deprecated", key, data)
 
 
 def tell_of_deprecation(capability_id: int) -> None:

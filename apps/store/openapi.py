@@ -36,6 +36,8 @@ class About:
     digest: str
     gateway_url: str
     deprecated: bool = False
+    succeeded: bool = False
+    """Whether another version takes its place, to which answers link."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,8 @@ def _infer(name: str, summary: str, about: About) -> dict[str, Any]:
     if about.deprecated:
         operation["deprecated"] = True
         operation["responses"]["200"]["headers"] |= {
-            each: _ref("headers", each) for each in ("Deprecation", "Sunset")
+            each: _ref("headers", each)
+            for each in ("Deprecation", "Sunset", *(("Link",) if about.succeeded else ()))
         }
     return operation
 
@@ -515,4 +518,5 @@ def _headers() -> dict[str, Any]:
         "Retry-After": {"description": _("Seconds to wait."), "schema": {"type": "integer", "minimum": 1}},
         "Deprecation": {"description": _("Since when it is deprecated (RFC 9745)."), "schema": text},
         "Sunset": {"description": _("When it ends (RFC 8594)."), "schema": text},
+        "Link": {"description": _("The version in its place (RFC 8288, successor-version)."), "schema": text},
     }

@@ -314,7 +314,8 @@ def openapi_of(capability: Capability, number: str = "") -> tuple[Version, dict[
         version=version.number,
         digest=version.digest,
         gateway_url=settings.ATRIUM.gateway_url,
-        deprecated=capability.status == Capability.Status.DEPRECATED,
+        deprecated=capability.status == Capability.Status.DEPRECATED or version.deprecated_at is not None,
+        succeeded=version.successor_id is not None,
     )
     return version, openapi.document(about, version.signature, cases_of(version))
 

@@ -73,6 +73,13 @@ def _deprecated(key: str, facts: dict[str, Any]) -> None:
     announcing.tell_of_deprecation(int(key))
 
 
+def _version_deprecated(key: str, facts: dict[str, Any]) -> None:
+    for capability in Version.objects.filter(pk=key).values_list("capability", flat=True):
+        announce_capability(capability)
+    services.tell_of_deprecated_version(int(key))
+    announcing.tell_of_deprecated_version(int(key))
+
+
 def _published(key: str, facts: dict[str, Any]) -> None:
     standing.refresh([int(key)])
     announce_capability(int(key))
@@ -99,6 +106,7 @@ HANDLERS = (
     ("catalog.capability_published", _published),
     ("catalog.capability_changed", _capability_changed),
     ("catalog.capability_deprecated", _deprecated),
+    ("catalog.version_deprecated", _version_deprecated),
     ("catalog.version_packaged", _version_changed),
     ("catalog.version_retired", _version_changed),
     ("store.plan_withdrawn", _plan_withdrawn),

@@ -23,7 +23,7 @@ from apps.gateway.models import Grant
 from apps.instances.models import Deployment
 from apps.store.figures import calls_figure, errors_figure, latency_figure, parts_figure
 from apps.store.limits import Limits
-from apps.store.models import Subscription
+from apps.store.models import Subscription, SubscriptionKey
 from apps.store.policy import may_offer
 from apps.store.replay import Replay, replay_calls, replay_hours
 
@@ -313,7 +313,7 @@ def quotas_of(subscription: Subscription) -> list[Quota]:
 
 @dataclass(frozen=True)
 class Caller:
-    """How much one team calls one version, or one version answers for all."""
+    """How much one subscription calls one version, or Try it does."""
 
     team: str
     site: str
@@ -321,10 +321,12 @@ class Caller:
     calls: int
     failed: int
     last: datetime
+    subscription: int | None = None
+    plan: str = ""
 
 
 def callers(capability: Capability, span: Span, *, tests: bool = True) -> list[Caller]:
-    """Who calls which version and how much, the most first: subscribers and Try it, from the rollups.
+    """Who calls which version and how much, the most first: subscriptions and Try it, from the rollups.
 
     Without `tests` the questions that builders ask a single deployment in Try it are left out.
     """
@@ -333,24 +335,34 @@ def callers(capability: Capability, span: Span, *, tests: bool = True) -> list[C
     grants = Grant.objects.filter(pk__in={row.grant_id for row in rows}, kind__in=shown)
     if not tests:
         grants = grants.exclude(~Q(scope=Grant.PRODUCTION), kind=Grant.Kind.TRIAL)
+    keys = SubscriptionKey.objects.filter(
+        grant__capability=capability, grant__in={row.grant_id for row in rows}
+    )
+    held = {
+        grant: (pk, plan)
+        for grant, pk, plan in keys.values_list("grant", "subscription", "subscription__plan__name")
+    }
     known = {
         pk: ((team, site) if kind == Grant.Kind.SUBSCRIPTION and team else (_("Try it"), ""), used)
         for pk, kind, team, site, used in grants.values_list(
             "pk", "kind", "team__name", "team__site__name", "last_used_at"
         )
     }
-    found: dict[tuple[str, str, str], list[Any]] = {}
+    found: dict[tuple[str, str, str, int | None, str], list[Any]] = {}
     for row in rows:
         if row.grant_id not in known:
             continue
         who, used = known[row.grant_id]
         # The rollup knows the hour; within it the key itself knows better.
         last = used if used and row.last <= used < row.last + timedelta(hours=1) else row.last
-        sums = found.setdefault((*who, row.version), [0, 0, last])
+        sums = found.setdefault((*who, row.version, *held.get(row.grant_id, (None, ""))), [0, 0, last])
         sums[0] += row.count
         sums[1] += row.failed
         sums[2] = max(sums[2], last)
-    listed = [Caller(*key, *sums) for key, sums in found.items()]
+    listed = [
+        Caller(team, site, version, calls, failed, last, subscription, plan)
+        for (team, site, version, subscription, plan), (calls, failed, last) in found.items()
+    ]
     return sorted(listed, key=lambda caller: (-caller.calls, caller.team))
 
 

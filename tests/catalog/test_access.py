@@ -65,6 +65,10 @@ TABLE = [
     ),
     Row("GET", f"{A}objects/{SHA}/", (401, 404, 404, 403, 403, 404)),
     Row("PUT", f"{A}objects/{SHA}/", (401, 422, 422, 403, 403, 422)),
+    Row("POST", f"{V}deprecate/", (302, 302, 403, 403, 404, 302)),
+    Row("POST", f"{V}keep/", (302, 302, 403, 403, 404, 302)),
+    Row("POST", A + "versions/{version}/deprecate/", (401, 200, 403, 403, 404, 200)),
+    Row("DELETE", A + "versions/{version}/deprecate/", (401, 200, 403, 403, 404, 200)),
     # These end the version, so they come last; the first who may do it does.
     Row("POST", f"{V}retire/", (302, 302, 403, 409, 404, 409)),
     Row("POST", A + "versions/{version}/retire/", (401, 409, 403, 409, 404, 409)),

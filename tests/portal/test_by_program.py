@@ -152,6 +152,8 @@ COUNTERPARTS = {
     "catalog:version_state": "GET api-version-detail",
     "catalog:package": "POST api-version-package",
     "catalog:quantise": "POST api-version-int8",
+    "catalog:deprecate_version": "POST api-version-deprecate",
+    "catalog:keep_version": "DELETE api-version-deprecate",
     "catalog:retire": "POST api-version-retire",
     "catalog:parsing": "GET api-version-parsing, PUT api-version-parsing",
     "catalog:parsing_preview": "POST api-version-parsing-preview",

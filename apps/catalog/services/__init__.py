@@ -8,6 +8,7 @@ from apps.catalog.services.capabilities import (
     withdraw_capability,
 )
 from apps.catalog.services.composites import create_composite
+from apps.catalog.services.deprecation import deprecate_version, keep_version
 from apps.catalog.services.locking import build_soon, environment_to_serve
 from apps.catalog.services.packages import collect_packages, materialise
 from apps.catalog.services.packaging import (
@@ -36,8 +37,10 @@ __all__ = [
     "create_int8_version",
     "create_version",
     "deprecate_capability",
+    "deprecate_version",
     "edit_capability",
     "environment_to_serve",
+    "keep_version",
     "materialise",
     "note_failures",
     "package_in_base",

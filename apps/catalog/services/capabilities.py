@@ -20,6 +20,7 @@ from apps.catalog.policy import (
     may_edit_capability,
     may_publish_capability,
 )
+from apps.catalog.services.deprecation import check_day
 from apps.catalog.words import signature_words
 from apps.core import audit
 from apps.core.errors import Invalid
@@ -125,11 +126,7 @@ def deprecate_capability(
     Said again of a deprecated one, it changes the day and the words, and subscribers hear of it anew.
     """
     require(may_edit_capability(by, capability))
-    if retires_on is not None and retires_on < timezone.localdate():
-        raise Invalid(
-            _("The day of retirement, %(day)s, lies in the past.") % {"day": retires_on},
-            fields={"retires_on": _("lies in the past")},
-        )
+    check_day(retires_on)
     told = {"deprecation_note": note.strip(), "retires_on": retires_on}
     if capability.status == Capability.Status.DEPRECATED:
         if all(getattr(capability, name) == value for name, value in told.items()):

@@ -15,11 +15,12 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.catalog import pictures, services
-from apps.catalog.forms import UploadForm
+from apps.catalog.forms import UploadForm, VersionDeprecationForm
 from apps.catalog.models import Capability, Version
 from apps.catalog.origins import read_origin
 from apps.catalog.policy import (
     may_add_version,
+    may_deprecate_version,
     may_edit_parsing_rules,
     may_package_version,
     may_retire_version,
@@ -29,6 +30,7 @@ from apps.catalog.selectors import (
     next_patch,
     open_file,
     rules_of,
+    successors_of,
     suggested_number,
     text_of,
 )
@@ -125,7 +127,7 @@ def _receive(request: HttpRequest, capability: Capability, values: dict[str, Any
 def version_of(request: HttpRequest, slug: str, number: str) -> Version:
     """The version of an address, for somebody who may see its workshop pages. Raises NotFound, NotAllowed."""
     capability = built(request, slug)
-    version = capability.versions.select_related("created_by").filter(number=number).first()
+    version = capability.versions.select_related("created_by", "successor").filter(number=number).first()
     if version is None:
         raise NotFound(
             _("%(name)s has no version %(number)s.") % {"name": capability.name, "number": number[:64]}
@@ -260,9 +262,20 @@ def detail(request: HttpRequest, slug: str, number: str) -> HttpResponse:
         "parsing": rules_of(version),
         "rule_failures": failures_of(version),
         "may_parse": may_edit_parsing_rules(cast("User", request.user), version),
+        "deprecation": _deprecation_form(version, cast("User", request.user)),
         "files": sorted((version.manifest or version.source_manifest).items())[:500],
     }
     return render(request, "catalog/version.html", context)
+
+
+def _deprecation_form(version: Version, user: User) -> VersionDeprecationForm | None:
+    """What a developer may tell the callers of a version, with what was told before."""
+    if version.status != Version.Status.PACKAGED or not may_deprecate_version(user, version):
+        return None
+    named = version.successor.number if version.successor else ""
+    told = {"retires_on": version.retires_on, "note": version.deprecation_note, "successor": named}
+    offered = dict.fromkeys([*([named] if named else []), *successors_of(version)])
+    return VersionDeprecationForm(initial=told, successors=list(offered))
 
 
 @login_required
@@ -309,6 +322,28 @@ def retire(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     """Take it out of use."""
     services.retire_version(version_of(request, slug, number), by=cast("User", request.user))
     messages.success(request, _("The version is retired: it cannot be deployed any more."))
+    return redirect("catalog:version", slug=slug, number=number)
+
+
+@login_required
+@require_POST
+def deprecate(request: HttpRequest, slug: str, number: str) -> HttpResponse:
+    """Tell its callers that it will go."""
+    version = version_of(request, slug, number)
+    form = VersionDeprecationForm(request.POST, successors=[request.POST.get("successor", "")])
+    if not form.is_valid():
+        raise Invalid(_("The date cannot be read. Write it as year-month-day."))
+    services.deprecate_version(version, by=cast("User", request.user), **form.cleaned_data)
+    messages.success(request, _("Its callers are told, by every answer and by a notice."))
+    return redirect("catalog:version", slug=slug, number=number)
+
+
+@login_required
+@require_POST
+def keep(request: HttpRequest, slug: str, number: str) -> HttpResponse:
+    """Take the deprecation back."""
+    services.keep_version(version_of(request, slug, number), by=cast("User", request.user))
+    messages.success(request, _("The version is no longer deprecated."))
     return redirect("catalog:version", slug=slug, number=number)
 
 

@@ -73,7 +73,7 @@ class Aim:
         self.part = part
         """Of the experiments that run."""
         version = (b"atrium-version", deployment.version.encode())
-        self.lines = lines_of([version, *capability.farewell])
+        self.lines = lines_of([version, *(deployment.farewell or capability.farewell)])
         facts = whose(grant, capability, deployment, stage) | {"status": 200, "error": ""}
         facts |= part.facts if part else {}
         self.record = orjson.dumps(facts)[1:]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import orjson
 
@@ -165,6 +166,13 @@ def _farewell(deprecated: int | None, sunset: int | None) -> tuple[tuple[bytes, 
     return tuple(headers)
 
 
+def _successor(capability: str, number: str | None) -> tuple[tuple[bytes, bytes], ...]:
+    if not number:
+        return ()
+    place = f"/v2/models/{capability}/versions/{quote(number)}"
+    return ((b"link", f'<{place}>; rel="successor-version"'.encode()),)
+
+
 def _route(raw: dict[str, Any]) -> Route:
     return Route(str(raw["deployment"]), str(raw["version"]), float(raw.get("weight", 0)))
 
@@ -182,6 +190,8 @@ class Deployment:
     metadata: dict[str, Any]
     sensitive: dict[str, Any] = field(default_factory=dict)
     """What must not stand in the log as it is: {"inputs": {tensor: rule}, "outputs": …}, see `sealing`."""
+    farewell: tuple[tuple[bytes, bytes], ...] = ()
+    """The same headers where this version alone is deprecated, with a link to the one in its place (RFC 5829)."""
 
     @classmethod
     def parse(cls, name: str, raw: dict[str, Any]) -> Deployment:
@@ -194,6 +204,8 @@ class Deployment:
             addresses=tuple(replica["socket"] for replica in raw.get("replicas") or ()),
             metadata=raw.get("metadata") or {},
             sensitive=raw.get("sensitive") or {},
+            farewell=_farewell(raw.get("deprecated"), raw.get("sunset"))
+            + _successor(raw["capability"], raw.get("successor")),
         )
 
 

@@ -152,14 +152,21 @@ class ListingViewSet(
         span = usage_report.span_of(request.query_params.get("span", ""))
         return Response(usage_report.for_capability(self._user(), capability, span).document())
 
-    @extend_schema(parameters=[OpenApiParameter("span", str)], responses=_DOCUMENT)
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("span", str),
+            OpenApiParameter("version", str, description="the callers of this version alone"),
+        ],
+        responses=_DOCUMENT,
+    )
     @action(detail=True, methods=["get"])
     def callers(self, request: Request, slug: str = "") -> Response:
-        """Who calls which version and how much; for the provider."""
+        """Which subscriptions call which version, how much, and when last; for the provider."""
         capability = self.get_object()
         require(may_offer(self._user(), capability))
         span = usage_report.span_of(request.query_params.get("span", ""))
-        return Response({"callers": [asdict(row) for row in usage_report.callers(capability, span)]})
+        rows, version = usage_report.callers(capability, span), request.query_params.get("version", "")
+        return Response({"callers": [asdict(row) for row in rows if version in ("", row.version)]})
 
     @extend_schema(responses=_DOCUMENT)
     @action(detail=True, methods=["get"])

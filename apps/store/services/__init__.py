@@ -33,6 +33,7 @@ from apps.store.services.demands import (
 from apps.store.services.following import (
     follow_capability,
     follow_team,
+    tell_of_deprecated_version,
     tell_of_deprecation,
     tell_of_publication,
     tell_of_versions,
@@ -140,6 +141,7 @@ __all__ = [
     "suspend_subscription",
     "take_bundle",
     "take_demand",
+    "tell_of_deprecated_version",
     "tell_of_deprecation",
     "tell_of_ends",
     "tell_of_publication",

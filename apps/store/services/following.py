@@ -117,6 +117,29 @@ def tell_of_deprecation(capability_id: int) -> None:
 
 
 @transaction.atomic
+def tell_of_deprecated_version(version_id: int) -> None:
+    """Tell users and followers, once for each day and successor named, that a version will go, and what to call."""
+    version = Version.objects.select_related("capability__team", "successor").get(pk=version_id)
+    capability, day = version.capability, version.retires_on
+    if version.deprecated_at is None or capability.status not in LISTED:
+        return
+    moment = f"{version.deprecated_at.isoformat()}:{day or ''}:{version.successor_id or ''}"
+    if told_before(f"version-deprecated:{version.pk}:{moment}"):
+        return
+
+    def title() -> str:
+        facts = {"name": capability.name, "number": version.number}
+        if day is None:
+            return _("%(name)s: version %(number)s is deprecated") % facts
+        facts["day"] = date_format(day, "Y-m-d")
+        return _("%(name)s: version %(number)s is deprecated and goes on %(day)s") % facts
+
+    people = [*users_of(capability), *followers_of(capability)]
+    url = reverse("store:versions", args=[capability.slug])
+    _tell(people, title, url, version.deprecation_note[:500])
+
+
+@transaction.atomic
 def tell_of_publication(capability_id: int) -> None:
     """Tell the followers of a team that it offers something new."""
     capability = Capability.objects.select_related("team").get(pk=capability_id)

@@ -147,8 +147,9 @@ def versions(request: HttpRequest, slug: str) -> HttpResponse:
     """What there is, since when, and what changed."""
     context = context_of(request, slug, "versions")
     found = Version.objects.filter(capability=context["capability"], status__in=["packaged", "retired"])
-    listed = found.order_by("-packaged_at", "-pk").select_related("created_by")
-    shown = list(listed.defer("manifest", "source_manifest", "report")[:100])
+    listed = found.order_by("-packaged_at", "-pk").select_related("created_by", "successor")
+    wide = ("manifest", "source_manifest", "report")
+    shown = list(listed.defer(*wide, *(f"successor__{name}" for name in wide))[:100])
     user = cast("User", request.user)
     origins = origins_of(shown, user=user)
     context["bundled"] = selectors.bundled_versions(user, context["capability"], shown)
@@ -180,10 +181,11 @@ def callers_csv(request: HttpRequest, slug: str) -> HttpResponse:
     require(context["may_offer"])
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(["team", "site", "version", "calls", "failed", "last"])
+    writer.writerow(["team", "site", "version", "calls", "failed", "last", "subscription", "plan"])
     span = usage_report.span_of(request.GET.get("span", ""))
     for caller in usage_report.callers(context["capability"], span):
-        writer.writerow([*astuple(caller)[:5], caller.last.isoformat()])
+        facts = astuple(caller)
+        writer.writerow([*facts[:5], caller.last.isoformat(), *facts[6:]])
     response = HttpResponse(out.getvalue(), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{slug}-callers.csv"'
     return response
