@@ -7,15 +7,15 @@ from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
+from django.http import QueryDict
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Team
+from apps.core.errors import Invalid
 from apps.store.limits import WrongLimit, parse_limits
 from apps.store.models import Demand, Plan, Review, Subscription
-from apps.store.services import OVERLAP
-
-_LIMITS = ("rate_per_s", "burst", "per_day", "per_month", "concurrent", "payload_bytes")
+from apps.store.services import LIMITS, OVERLAP, wrong_limit
 
 
 class SubscribeForm(forms.Form):
@@ -92,13 +92,13 @@ class TrustedTeamsForm(forms.Form):
 class PlanForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
     """A plan with its limits as numbers."""
 
-    rate_per_s = forms.FloatField(label=_("Calls per second"), required=False, min_value=0.001)
-    burst = forms.IntegerField(label=_("At most at once after a pause"), required=False, min_value=1)
-    per_day = forms.IntegerField(label=_("Calls per day"), required=False, min_value=1)
-    per_month = forms.IntegerField(label=_("Calls per month"), required=False, min_value=1)
-    concurrent = forms.IntegerField(label=_("Calls at the same time"), required=False, min_value=1)
+    rate_per_s = forms.FloatField(label=LIMITS["rate_per_s"], required=False, min_value=0.001)
+    burst = forms.IntegerField(label=LIMITS["burst"], required=False, min_value=1)
+    per_day = forms.IntegerField(label=LIMITS["per_day"], required=False, min_value=1)
+    per_month = forms.IntegerField(label=LIMITS["per_month"], required=False, min_value=1)
+    concurrent = forms.IntegerField(label=LIMITS["concurrent"], required=False, min_value=1)
     payload_bytes = forms.IntegerField(
-        label=_("Largest body in the call log (bytes)"),
+        label=LIMITS["payload_bytes"],
         required=False,
         min_value=1,
         help_text=_("Larger ones are kept as files beside the log."),
@@ -108,21 +108,34 @@ class PlanForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable 
         model = Plan
         fields = ["name", "description", "approval", "valid_days", "reuse", "device", "trial"]
 
+    @classmethod
+    def of(cls, plan: Plan, data: QueryDict | None) -> PlanForm:
+        """The form of a draft, with what it says now."""
+        return cls(data, initial={name: getattr(plan, name) for name in cls.Meta.fields} | plan.limits)
+
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
         limits = {
-            name: self.cleaned_data.get(name) for name in _LIMITS if self.cleaned_data.get(name) is not None
+            name: self.cleaned_data.get(name) for name in LIMITS if self.cleaned_data.get(name) is not None
         }
         try:
             parse_limits(limits)
         except WrongLimit as error:
-            self.add_error(error.name, error.text)
+            self.add_error(error.name, wrong_limit(error))
         return cleaned
+
+    def show(self, error: Invalid) -> None:
+        """Put what a service refused where the form shows it."""
+        told = {name: text for name, text in error.fields.items() if name in self.fields}
+        for name, text in told.items():
+            self.add_error(name, text)
+        if not told:
+            self.add_error(None, error.message)
 
     def cleaned_plan(self) -> dict[str, Any]:
         """What `create_plan` takes."""
         data = self.cleaned_data
-        limits = {name: data[name] for name in _LIMITS if data.get(name) is not None}
+        limits = {name: data[name] for name in LIMITS if data.get(name) is not None}
         return {name: data[name] for name in self.Meta.fields} | {"limits": limits}
 
 

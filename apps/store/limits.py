@@ -11,12 +11,17 @@ MOST = 1_000_000_000
 
 
 class WrongLimit(ValueError):
-    """A limit that cannot be used; `name` is the limit, the text says what is expected."""
+    """A limit that cannot be used: `name` is the limit, `problem` a word for what is wrong, with the facts of it.
 
-    def __init__(self, name: str, text: str) -> None:
-        super().__init__(f"{name}: {text}")
+    `unknown` has names, `whole` and `number` a value, `range` and `above` value and most, `needs` and `above` the
+    other limit. `services.wrong_limit` says it in the reader's language.
+    """
+
+    def __init__(self, name: str, problem: str, **facts: Any) -> None:
+        super().__init__(f"{name}: {problem}")
         self.name = name
-        self.text = text
+        self.problem = problem
+        self.facts = facts
 
 
 @dataclass(frozen=True)
@@ -60,20 +65,20 @@ def parse_limits(document: Mapping[str, Any]) -> Limits:
     names = [field.name for field in fields(Limits)]
     unknown = sorted(set(document) - set(names))
     if unknown:
-        raise WrongLimit(unknown[0], f"is no limit; use {', '.join(names)}")
+        raise WrongLimit(unknown[0], "unknown", names=", ".join(names))
     values = {name: _number(name, value) for name, value in document.items() if value is not None}
     limits = Limits(**values)
     if limits.burst is not None and limits.rate_per_s is None:
-        raise WrongLimit("burst", "needs rate_per_s beside it")
+        raise WrongLimit("burst", "needs", other="rate_per_s")
     if limits.per_day is not None and limits.per_month is not None and limits.per_day > limits.per_month:
-        raise WrongLimit("per_day", f"{limits.per_day} is more than the {limits.per_month} of a month")
+        raise WrongLimit("per_day", "above", value=limits.per_day, other="per_month", most=limits.per_month)
     return limits
 
 
 def _number(name: str, value: Any) -> Any:
     whole = name != "rate_per_s"
     if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
-        raise WrongLimit(name, f"{value!r} is not a {'whole ' if whole else ''}number")
+        raise WrongLimit(name, "whole" if whole else "number", value=repr(value))
     if not 0 < value <= MOST:
-        raise WrongLimit(name, f"{value} is not between 0 and {MOST}")
+        raise WrongLimit(name, "range", value=value, most=MOST)
     return value

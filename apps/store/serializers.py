@@ -40,6 +40,12 @@ class PlanSerializer(ModelSerializer[Plan]):
         read_only_fields = ["id", "status", "created_at"]
 
 
+class PlanChangeSerializer(PlanSerializer):
+    """What changes of a draft."""
+
+    capability = _slug()
+
+
 class SuccessorSerializer(Serializer[None]):
     """Which plan takes the place of a withdrawn one, and on which day its subscribers are moved, if on any."""
 

@@ -49,6 +49,7 @@ urlpatterns = [
     path("store/<slug:slug>/subscribe/", subscriptions.subscribe, name="subscribe"),
     path("store/<slug:slug>/plans/", capability.plans, name="plans"),
     path("store/<slug:slug>/plans/trusted/", capability.trust_teams, name="plans-trusted"),
+    path("store/<slug:slug>/plans/<int:pk>/edit/", capability.edit_plan, name="plan-edit"),
     path("store/<slug:slug>/plans/<int:pk>/<str:verb>/", capability.move_plan, name="plan-move"),
     path("operations/<int:pk>/test/", testing.test_page, name="test"),
     path("operations/<int:pk>/test/save/", testing.save, name="test-save"),

@@ -18,6 +18,7 @@ from apps.store.serializers import (
     FreshKeySerializer,
     KeySerializer,
     LabelSerializer,
+    PlanChangeSerializer,
     PlanSerializer,
     RotateSerializer,
     SubscribeSerializer,
@@ -67,6 +68,20 @@ class PlanViewSet(
             values.pop("capability"), values.pop("name"), by=cast("User", request.user), **values
         )
         return Response(PlanSerializer(plan).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=PlanChangeSerializer, responses=PlanSerializer)
+    def partial_update(self, request: Request, pk: str = "") -> Response:
+        """Change a draft; a published plan does not change."""
+        asked = PlanChangeSerializer(data=request.data, partial=True)
+        asked.is_valid(raise_exception=True)
+        plan = services.edit_plan(self.get_object(), by=cast("User", request.user), **asked.validated_data)
+        return Response(PlanSerializer(plan).data)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: str = "") -> Response:
+        """Throw a draft away; a published plan is withdrawn instead."""
+        services.remove_plan(self.get_object(), by=cast("User", request.user))
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses=PlanSerializer)
     @action(detail=True, methods=["post"])

@@ -42,10 +42,14 @@ from apps.store.services.following import (
 )
 from apps.store.services.keys import LONGEST_OVERLAP, MOST_KEYS, OVERLAP, issue_key, revoke_key, rotate_key
 from apps.store.services.plans import (
+    LIMITS,
     create_plan,
+    edit_plan,
     grants_at_once,
     publish_plan,
+    remove_plan,
     set_trusted_teams,
+    wrong_limit,
 )
 from apps.store.services.retirement import retire_capability
 from apps.store.services.reviews import answer_review, remove_review, write_review
@@ -83,6 +87,7 @@ from apps.store.services.trial import (
 
 __all__ = [
     "CHANGE_REQUEST",
+    "LIMITS",
     "LONGEST_OVERLAP",
     "MOST_KEYS",
     "MOST_SIDES",
@@ -104,6 +109,7 @@ __all__ = [
     "close_change",
     "close_requested",
     "create_plan",
+    "edit_plan",
     "end_batch",
     "end_copy",
     "expire_due",
@@ -123,6 +129,7 @@ __all__ = [
     "publish_plan",
     "reject_requested",
     "remove_case",
+    "remove_plan",
     "remove_review",
     "renew_subscription",
     "report_answer",
@@ -157,4 +164,5 @@ __all__ = [
     "withdraw_demand",
     "withdraw_plan",
     "write_review",
+    "wrong_limit",
 ]

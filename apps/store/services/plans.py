@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from apps.accounts.models import Role, User
 from apps.accounts.selectors import users_with
 from apps.core import audit, events
-from apps.core.errors import Invalid
+from apps.core.errors import Conflict, Invalid, NotFound
 from apps.core.policy import require
 from apps.requests import services as requests
 from apps.requests.services import Need, Rule
@@ -22,6 +23,32 @@ from apps.store.policy import may_offer
 if TYPE_CHECKING:
     from apps.accounts.models import Team
     from apps.catalog.models import Capability
+
+
+LIMITS = {
+    "rate_per_s": gettext_lazy("Calls per second"),
+    "burst": gettext_lazy("At most at once after a pause"),
+    "per_day": gettext_lazy("Calls per day"),
+    "per_month": gettext_lazy("Calls per month"),
+    "concurrent": gettext_lazy("Calls at the same time"),
+    "payload_bytes": gettext_lazy("Largest body in the call log (bytes)"),
+}
+"""What the limits of a plan are called."""
+_SAID = ("name", "limits", "approval", "trial", "description", "valid_days", "reuse", "device")
+
+
+def wrong_limit(error: WrongLimit) -> str:
+    """What is wrong with a limit, in the reader's language; the limit itself is named beside it."""
+    words = {
+        "unknown": _("is no limit; use %(names)s"),
+        "whole": _("%(value)s is not a whole number"),
+        "number": _("%(value)s is not a number"),
+        "range": _("%(value)s is not between 0 and %(most)s"),
+        "needs": _("needs “%(other)s” beside it"),
+        "above": _("%(value)s is more than the %(most)s of “%(other)s”"),
+    }[error.problem]
+    facts = error.facts
+    return words % (facts | {"other": LIMITS[facts["other"]]} if "other" in facts else facts)
 
 
 @transaction.atomic
@@ -40,50 +67,97 @@ def create_plan(
 ) -> Plan:
     """Draft a plan. Raises Invalid naming the limit that cannot be used, or the name that is taken."""
     require(may_offer(by, capability))
+    said = (name, limits, approval, trial, description, valid_days, reuse, device)
+    plan = Plan(capability=capability, created_by=by, **_checked(dict(zip(_SAID, said, strict=True))))
+    _save(plan)
+    facts = {"name": name, "limits": plan.limits, "approval": approval}
+    audit.record("store.plan.created", plan, by=by, **facts)
+    return plan
+
+
+@transaction.atomic
+def edit_plan(plan: Plan, *, by: User, **changed: Any) -> Plan:
+    """Change a draft; what is left out stays. Raises Conflict once it was published, Invalid as `create_plan` does."""
+    require(may_offer(by, plan.capability))
+    _lock_draft(plan)
+    before = {name: getattr(plan, name) for name in _SAID}
+    for name, value in _checked(before | changed).items():
+        setattr(plan, name, value)
+    now = {name: getattr(plan, name) for name in _SAID if getattr(plan, name) != before[name]}
+    if now:
+        _save(plan)
+        audit.record("store.plan.edited", plan, by=by, before={name: before[name] for name in now}, after=now)
+    return plan
+
+
+@transaction.atomic
+def remove_plan(plan: Plan, *, by: User) -> None:
+    """Throw a draft away. Raises Conflict once it was published: others rely on it, so it is withdrawn instead."""
+    require(may_offer(by, plan.capability))
+    _lock_draft(plan)
+    audit.record("store.plan.removed", plan, by=by, **{name: getattr(plan, name) for name in _SAID})
+    plan.delete()
+
+
+def _lock(plan: Plan) -> None:
+    """Hold a plan's row until the end of the transaction, as it is now. Raises NotFound for a draft that is gone."""
     try:
-        wanted = parse_limits(limits).to_json()
+        plan.refresh_from_db(from_queryset=Plan.objects.select_for_update())
+    except Plan.DoesNotExist as error:
+        raise NotFound(_("The draft “%(plan)s” was removed.") % {"plan": plan.name}) from error
+
+
+def _lock_draft(plan: Plan) -> None:
+    _lock(plan)
+    if plan.status != Plan.Status.DRAFT:
+        raise Conflict(
+            _(
+                "“%(plan)s” is no draft any more, so it does not change. Withdraw it, and name another in its place."
+            )
+            % {"plan": plan.name}
+        )
+
+
+def _checked(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What a plan may say, as it is kept. Raises Invalid naming what cannot be used."""
+    try:
+        limits = parse_limits(said["limits"]).to_json()
     except WrongLimit as error:
+        why = f"{error.name}: {wrong_limit(error)}"
         raise Invalid(
-            _("The limits cannot be used: %(why)s.") % {"why": error}, fields={"limits": str(error)}
+            _("The limits cannot be used: %(why)s.") % {"why": why}, fields={"limits": why}
         ) from error
-    if valid_days is not None and not 1 <= valid_days <= 3660:
+    days, approval = said["valid_days"], said["approval"]
+    if days is not None and not 1 <= days <= 3660:
         raise Invalid(
-            _("A subscription lasts 1 to 3660 days; %(days)s is not possible.") % {"days": valid_days},
+            _("A subscription lasts 1 to 3660 days; %(days)s is not possible.") % {"days": days},
             fields={"valid_days": _("must be 1 to 3660")},
         )
     if approval not in Plan.Approval.values:
         raise Invalid(
             _("“%(value)s” is no kind of approval.") % {"value": approval}, fields={"approval": _("unknown")}
         )
-    plan = Plan(
-        capability=capability,
-        name=name,
-        limits=wanted,
-        approval=approval,
-        trial=trial,
-        description=description,
-        valid_days=valid_days,
-        reuse=reuse and not trial,
-        device=device and not trial,
-        created_by=by,
-    )
+    elsewhere = {name: said[name] and not said["trial"] for name in ("reuse", "device")}
+    return {**said, **elsewhere, "limits": limits}
+
+
+def _save(plan: Plan) -> None:
     try:
         with transaction.atomic():
             plan.save()
     except IntegrityError as error:
         raise Invalid(
             _("“%(capability)s” has a plan called “%(name)s” already.")
-            % {"capability": capability, "name": name},
+            % {"capability": plan.capability, "name": plan.name},
             fields={"name": _("This one is taken: choose another.")},
         ) from error
-    audit.record("store.plan.created", plan, by=by, name=name, limits=wanted, approval=approval)
-    return plan
 
 
 @transaction.atomic
 def publish_plan(plan: Plan, *, by: User) -> Plan:
     """Offer a plan; from now on it is immutable. Refused when nobody could legally approve a subscription to it."""
     require(may_offer(by, plan.capability))
+    _lock(plan)  # nobody edits what is checked here
     if plan.approval != Plan.Approval.AUTO:
         why = requests.why_rule_unsatisfiable(rule_of(plan, asking=None), author=User())
         if why:

@@ -19,6 +19,7 @@ from apps.accounts.models import User
 from apps.catalog.models import Capability, Version
 from apps.catalog.selectors import get_capability
 from apps.core.errors import Invalid, NotFound
+from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.store import panels, selectors, services, snippets, usage_report
 from apps.store.checklist import checklist_of
@@ -34,6 +35,7 @@ from apps.store.succession import earliest_day
 from atrium.signature import columns_of
 
 _CALLERS = 25
+_PLANS = 25
 _SHOWN = ("signed", "evaluated", "available", "fresh")
 
 
@@ -231,18 +233,18 @@ def plans(request: HttpRequest, slug: str) -> HttpResponse:
         try:
             services.create_plan(context["capability"], by=cast("User", request.user), **form.cleaned_plan())
         except Invalid as error:
-            form.add_error(None, error.message)
+            form.show(error)
         else:
             messages.success(request, _("The plan is drafted. Publish it to offer it."))
             return redirect("store:plans", slug)
-    found = selectors.plans_of(context["capability"])
+    found = keyset(selectors.plans_of(context["capability"]), ("-pk",), request.GET.get("cursor", ""), _PLANS)
     context["offered"] = list(selectors.plans_on_offer(context["capability"]))
     context["earliest"] = earliest_day()
     standing = context["standing"]
     items = checklist_of(context["capability"], selectors.version_to_show(context["capability"]), standing)
     context |= {"items": items, "lacking": sum(not item.done for item in items)}
     trusted = TrustedTeamsForm(initial={"teams": selectors.trusted_teams(context["capability"])})
-    context |= {"form": form, "plans": found, "trusted": trusted}
+    context |= {"form": form, "page": found, "trusted": trusted}
     return render(request, "store/plans.html", context, status=422 if form.errors else 200)
 
 
@@ -258,17 +260,48 @@ def trust_teams(request: HttpRequest, slug: str) -> HttpResponse:
     return redirect("store:plans", slug)
 
 
+def _plan_of(capability: Capability, pk: int) -> Plan:
+    plan = Plan.objects.select_related("capability__team").filter(capability=capability, pk=pk).first()
+    if plan is None:
+        raise NotFound(_("There is no such plan."))
+    return plan
+
+
+@login_required
+def edit_plan(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Change a draft before anybody relies on it."""
+    context = context_of(request, slug, "plans")
+    require(context["may_offer"])
+    plan = _plan_of(context["capability"], pk)
+    if plan.status != Plan.Status.DRAFT:
+        return redirect("store:plans", slug)
+    form = PlanForm.of(plan, request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.edit_plan(plan, by=cast("User", request.user), **form.cleaned_plan())
+        except Invalid as error:
+            form.show(error)
+        else:
+            messages.success(request, _("Saved."))
+            return redirect("store:plans", slug)
+    context |= {"form": form, "plan": plan}
+    return render(request, "store/plan.html", context, status=422 if form.errors else 200)
+
+
 @require_POST
 @login_required
 def move_plan(request: HttpRequest, slug: str, pk: int, verb: str) -> HttpResponse:
-    """Publish or withdraw a plan, say which one takes its place, move its subscribers there."""
+    """Publish, withdraw or throw away a plan, say which one takes its place, move its subscribers there."""
     user = cast("User", request.user)
     capability = get_capability(slug, user=user)
-    plan = Plan.objects.select_related("capability__team").filter(capability=capability, pk=pk).first()
-    if plan is None or verb not in ("publish", "withdraw", "successor", "move"):
+    plan = _plan_of(capability, pk)
+    if verb not in ("publish", "withdraw", "remove", "successor", "move"):
         raise NotFound(_("There is no such plan."))
     if verb == "publish":
         services.publish_plan(plan, by=user)
+    elif verb == "remove":
+        services.remove_plan(plan, by=user)
+        messages.success(request, _("The draft is removed."))
     elif verb == "withdraw":
         services.withdraw_plan(plan, by=user, **_successor_in(request, capability))
     elif verb == "successor":
