@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from django.http import StreamingHttpResponse
 from django.utils import timezone
-from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext as _
 
 from apps.accounts.policy import may_administer
 from apps.core import audit
-from apps.core.errors import Invalid, NotFound
+from apps.core.errors import NotFound
 from apps.core.heartbeats import beat
 from apps.core.models import AuditEntry, Heartbeat
+from apps.core.moments import moment_of
 from apps.core.policy import require
+from apps.core.spreadsheets import line
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -43,37 +41,18 @@ def entries(asked: Mapping[str, Any]) -> QuerySet[AuditEntry]:
     for name, lookup in _LOOKUPS.items():
         if value := str(asked.get(name) or "").replace("\x00", "").strip():
             rows = rows.filter(**{lookup: value})
-    if since := _moment(asked, "since", end=False):
+    if since := moment_of(asked, "since", end=False):
         rows = rows.filter(at__gte=since)
-    if until := _moment(asked, "until", end=True):
+    if until := moment_of(asked, "until", end=True):
         rows = rows.filter(at__lt=until)
     return rows
-
-
-def _moment(asked: Mapping[str, Any], name: str, *, end: bool) -> datetime | None:
-    text = str(asked.get(name) or "").strip()
-    if not text:
-        return None
-    zone = timezone.get_current_timezone()
-    try:
-        day, moment = parse_date(text), parse_datetime(text)
-    except ValueError:
-        day = moment = None
-    if day is not None:
-        return datetime.combine(day + timedelta(days=int(end)), time.min, tzinfo=zone)
-    if moment is None:
-        raise Invalid(
-            _("“%(value)s” is no date; say 2026-11-28, or 2026-11-28T14:00:00Z.") % {"value": text[:40]},
-            fields={name: _("is no date")},
-        )
-    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
 
 def exported(rows: QuerySet[AuditEntry], form: str) -> Iterator[str]:
     """Every entry in the order in which they were written, a few thousand at a time in memory."""
     after = 0
     if form == "csv":
-        yield _line(_COLUMNS)
+        yield line(_COLUMNS)
     while True:
         part = list(rows.filter(pk__gt=after).order_by("pk")[:_AT_ONCE])
         if not part:
@@ -117,19 +96,7 @@ def _csv(entry: AuditEntry) -> str:
         facts,
         entry.digest,
     )
-    return _line(tuple(_harmless(cell) for cell in cells))
-
-
-def _harmless(cell: object) -> str:
-    """A cell that no spreadsheet takes for a formula (OWASP, CSV injection)."""
-    text = "" if cell is None else str(cell)
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
-
-
-def _line(cells: tuple[object, ...]) -> str:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerow(cells)
-    return out.getvalue()
+    return line(cells)
 
 
 def verify() -> audit.Verification:

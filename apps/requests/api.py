@@ -13,11 +13,11 @@ from rest_framework.views import APIView
 from apps.core import search
 from apps.core.api import IdempotencyMixin
 from apps.core.search import MOST_HITS
-from apps.requests import letters, services
+from apps.requests import letters, services, tickets
 from apps.requests import notifications as bells
 from apps.requests.deputies import end_deputy, name_deputy
 from apps.requests.models import Deputy, Notification, Request
-from apps.requests.selectors import deputies_visible_to, notifications_of, requests_visible_to, waiting_for
+from apps.requests.selectors import deputies_visible_to, notifications_of
 from apps.requests.serializers import (
     CommentSerializer,
     DecideSerializer,
@@ -29,15 +29,30 @@ from apps.requests.serializers import (
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
+    from django.http import StreamingHttpResponse
     from rest_framework.request import Request as ApiRequest
 
     from apps.accounts.models import User
 
 
+_FILTERS = [
+    OpenApiParameter("view", enum=[*tickets.VIEWS], description="all that one may see unless told otherwise"),
+    OpenApiParameter("kind", str),
+    OpenApiParameter("person", str, description="a part of the name of whoever asked"),
+    OpenApiParameter("team", str, description="its short name"),
+    OpenApiParameter("status", enum=[*Request.Status.values]),
+    OpenApiParameter("since", str, description="opened on this day or later; a day or a moment"),
+    OpenApiParameter("until", str, description="opened on this day or before"),
+]
+
+
 class RequestViewSet(
     IdempotencyMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Request]
 ):
-    """Requests that one may see; `?view=waiting` those that one can decide now, `?view=mine` one's own."""
+    """Requests that one may see; `?view=waiting` those that one can decide now, `?view=mine` one's own.
+
+    `kind`, `person`, `team`, `status`, `since` and `until` filter, as on the page.
+    """
 
     serializer_class = RequestSerializer
     ordering = ("-pk",)
@@ -45,21 +60,22 @@ class RequestViewSet(
     def get_queryset(self) -> QuerySet[Request]:
         if getattr(self, "swagger_fake_view", False):
             return Request.objects.none()
-        user, asked = cast("User", self.request.user), self.request.query_params
-        rows = requests_visible_to(user)
-        if asked.get("view") == "waiting":
-            rows = waiting_for(user)
-        if asked.get("view") == "mine":
-            rows = rows.filter(owner=user)
-        if asked.get("status"):
-            rows = rows.filter(status=asked["status"])
-        return rows.select_related("owner", "team").prefetch_related("steps__team", "steps__decisions__user")
+        rows = self._rows()
+        return rows.prefetch_related("steps__team", "steps__decisions__user", "steps__decisions__instead_of")
 
-    @extend_schema(
-        parameters=[OpenApiParameter("view", enum=["waiting", "mine"]), OpenApiParameter("status", str)]
-    )
+    def _rows(self) -> QuerySet[Request]:
+        asked = self.request.query_params if self.action in ("list", "export") else {}
+        return tickets.tickets_of(cast("User", self.request.user), asked.get("view", "all"), asked)
+
+    @extend_schema(parameters=_FILTERS)
     def list(self, request: ApiRequest, *args: object, **kwargs: object) -> Response:
         return super().list(request, *args, **kwargs)
+
+    @extend_schema(parameters=_FILTERS, responses={(200, "text/csv"): str})
+    @action(detail=False, methods=["get"], pagination_class=None, filter_backends=[])
+    def export(self, request: ApiRequest) -> StreamingHttpResponse:
+        """The same as CSV, all of it, streamed."""
+        return tickets.download(self._rows())
 
     @extend_schema(request=DecideSerializer, responses=RequestSerializer)
     @action(detail=True, methods=["post"])

@@ -61,6 +61,11 @@ def get(kind: str) -> Kind:
     return _kinds.get(kind) or Kind(kind, kind, _nothing, _nothing, _nothing, _anyhow)
 
 
+def choices() -> list[tuple[str, str | Promise]]:
+    """(name, label) of every kind."""
+    return sorted((kind.name, kind.label) for kind in _kinds.values())
+
+
 def known(kind: str) -> bool:
     """Whether an app has registered this kind."""
     return kind in _kinds

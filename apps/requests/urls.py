@@ -7,6 +7,7 @@ from apps.requests import deputy_views, views, webhook_views
 app_name = "requests"
 urlpatterns = [
     path("requests/", views.inbox, name="inbox"),
+    path("requests/export.csv", views.export, name="export"),
     path("requests/<int:pk>/", views.detail, name="detail"),
     path("requests/<int:pk>/decide/", views.decide, name="decide"),
     path("requests/<int:pk>/withdraw/", views.withdraw, name="withdraw"),

@@ -11,21 +11,22 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from apps.core.errors import NotFound
+from apps.accounts.models import Team
+from apps.core.errors import Invalid, NotFound
 from apps.core.paging import keyset
-from apps.requests import kinds, letters, services
+from apps.requests import kinds, letters, services, tickets
 from apps.requests import notifications as bells
 from apps.requests.models import Decision, MailChoice, Notification, Request
 from apps.requests.policy import may_decide, may_withdraw, words_of
 from apps.requests.selectors import notifications_of, requests_visible_to, waiting_count, waiting_for
 
 if TYPE_CHECKING:
-    from django.db.models import QuerySet
-    from django.http import HttpRequest, HttpResponse
+    from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
     from apps.accounts.models import User
 
 _LAST_IN_BELL = 8
+_MOST_TEAMS = 500
 
 
 def _request_of(request: HttpRequest, pk: int) -> Request:
@@ -36,35 +37,40 @@ def _request_of(request: HttpRequest, pk: int) -> Request:
     return found
 
 
-def _shelf(user: User, view: str) -> QuerySet[Request]:
-    if view == "mine":
-        return Request.objects.filter(owner=user)
-    if view == "all":
-        return requests_visible_to(user)
-    return waiting_for(user)
-
-
 @login_required
 @require_GET
 def inbox(request: HttpRequest) -> HttpResponse:
-    """What waits for me, what I asked for, and everything that I may see."""
+    """What waits for me, what I asked for, and everything that I may see; filtered by whatever is said of a ticket."""
     user = cast("User", request.user)
     view = request.GET.get("view", "waiting")
-    rows = _shelf(user, view).select_related("owner", "team")
-    state = request.GET.get("status", "")
-    if state in Request.Status.values:
-        rows = rows.filter(status=state)
+    wrong = ""
+    try:
+        rows = tickets.tickets_of(user, view, request.GET)
+    except Invalid as error:
+        rows, wrong = Request.objects.none(), error.message
     page = keyset(rows, ("-pk",), request.GET.get("cursor", ""), 30)
     for row in page.items:
         row.kind_label = kinds.get(row.kind).label  # type: ignore[attr-defined]
     context = {
         "page": page,
         "view": view,
-        "state": state,
+        "wrong": wrong,
+        "filters": {name: request.GET.get(name, "") for name in tickets.FILTERS},
+        "filtered": any(request.GET.get(name) for name in tickets.FILTERS),
         "states": Request.Status.choices,
+        "kinds": kinds.choices(),
+        "teams": Team.objects.order_by("name")[:_MOST_TEAMS],
         "waiting_count": waiting_count(user),
     }
-    return render(request, "requests/inbox.html", context)
+    return render(request, "requests/inbox.html", context, status=422 if wrong else 200)
+
+
+@login_required
+@require_GET
+def export(request: HttpRequest) -> StreamingHttpResponse:
+    """The same tickets as CSV, all pages of them."""
+    rows = tickets.tickets_of(cast("User", request.user), request.GET.get("view", "waiting"), request.GET)
+    return tickets.download(rows)
 
 
 def _history(row: Request) -> list[dict[str, Any]]:

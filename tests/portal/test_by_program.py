@@ -19,6 +19,7 @@ COUNTERPARTS = {
     "home": "GET api-request-list, GET api-notification-list",
     "search": "GET api-search",
     "requests:inbox": "GET api-request-list",
+    "requests:export": "GET api-request-export",
     "requests:detail": "GET api-request-detail, GET api-request-comments",
     "requests:decide": "POST api-request-decide",
     "requests:withdraw": "POST api-request-withdraw",

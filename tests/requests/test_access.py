@@ -21,9 +21,11 @@ API_TEAM = (401, 200, 200, 200, 404, 200)
 # visitor, developer (who asked), qa (who decides), operator, outsider, admin.
 TABLE = [
     Row("GET", "/requests/", EVERYBODY),
+    Row("GET", "/requests/export.csv", EVERYBODY),
     Row("GET", "/requests/{request}/", TEAM),
     Row("POST", "/requests/{request}/comment/", (302, 302, 302, 302, 404, 302), {"text": "When?"}),
     Row("GET", f"{A}requests/", API_EVERYBODY),
+    Row("GET", f"{A}requests/export/", API_EVERYBODY),
     Row("GET", A + "requests/{request}/", API_TEAM),
     Row("GET", A + "requests/{request}/comments/", API_TEAM),
     Row("POST", A + "requests/{request}/comments/", (401, 201, 201, 201, 404, 201), {"text": "Soon?"}),
