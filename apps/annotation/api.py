@@ -16,6 +16,7 @@ from rest_framework.response import Response
 
 from apps.annotation import (
     adding,
+    bulk,
     claims,
     live,
     notebooks,
@@ -28,7 +29,7 @@ from apps.annotation import (
     transfers,
 )
 from apps.annotation.label_types import type_named
-from apps.annotation.models import Annotation, Project, PullRule, Slot, Task
+from apps.annotation.models import Annotation, Bulk, Project, PullRule, Slot, Task
 from apps.annotation.policy import may_label, may_manage
 from apps.annotation.selectors import (
     accuracy_of,
@@ -44,9 +45,11 @@ from apps.annotation.selectors import (
     tasks_visible_to,
 )
 from apps.annotation.serializers import (
+    AcceptSerializer,
     AddedSerializer,
     AnnotationSerializer,
     AskSerializer,
+    BulkSerializer,
     HeldSerializer,
     LabelsSerializer,
     NewAnnotationSerializer,
@@ -104,6 +107,14 @@ def _number(text: str, name: str) -> int:
 
 def _filter(name: str, kind: Any = OpenApiTypes.STR) -> OpenApiParameter:
     return OpenApiParameter(name, kind, required=False)
+
+
+def _bulk(made: Bulk, done: int) -> Response:
+    """What was done at once; 202 for what goes on in the background. Raises Conflict with the reason of a failure."""
+    if made.status == Bulk.Status.FAILED:
+        raise Conflict(made.why)
+    waiting = made.status == Bulk.Status.WAITING
+    return Response(BulkSerializer(made).data, status=status.HTTP_202_ACCEPTED if waiting else done)
 
 
 class ProjectViewSet(
@@ -266,20 +277,22 @@ class ProjectViewSet(
         }
         return Response(told)
 
-    @extend_schema(
-        request=None,
-        responses={
-            200: {
-                "type": "object",
-                "properties": {"accepted": {"type": "integer"}, "flagged": {"type": "integer"}},
-            }
-        },
-    )
+    @extend_schema(request=AcceptSerializer, responses={200: BulkSerializer, 202: BulkSerializer})
     @action(detail=True, methods=["post"])
     def accept(self, request: Request, pk: str) -> Response:
-        """Accept everything that all agreed on; how many `flagged` ones are left to be looked at one by one."""
-        accepted, flagged = services.accept_agreed(self.get_object(), by=_user(request))
-        return Response({"accepted": accepted, "flagged": flagged})
+        """Accept what all agreed on; `flagged` ones are left to be looked at one by one. Many: watch `bulks`."""
+        asked = AcceptSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        values = {name: str(value) for name, value in asked.validated_data.items() if value}
+        return _bulk(bulk.start_accept(self.get_object(), values, by=_user(request)), status.HTTP_200_OK)
+
+    @extend_schema(responses=BulkSerializer(many=True), filters=False)
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def bulks(self, request: Request, pk: str) -> Response:
+        """Exports into the data set and acceptances with their progress, the newest 30."""
+        project = self.get_object()
+        require(may_manage(_user(request), project))
+        return Response(BulkSerializer(bulk.newest(project), many=True).data)
 
     @extend_schema(responses=TransferSerializer(many=True), methods=["GET"], filters=False)
     @extend_schema(request=NewTransferSerializer, responses={202: TransferSerializer}, methods=["POST"])
@@ -317,13 +330,11 @@ class ProjectViewSet(
         stream, name = transfers.open_file(project, int(transfer))
         return FileResponse(stream, as_attachment=True, filename=name)
 
-    @extend_schema(request=None, responses={201: {"type": "object"}})
+    @extend_schema(request=None, responses={201: BulkSerializer, 202: BulkSerializer})
     @action(detail=True, methods=["post"])
     def export(self, request: Request, pk: str) -> Response:
-        """Accepted labels become the data set's next version."""
-        version = services.export_labels(self.get_object(), by=_user(request))
-        told = {"dataset": version.dataset.slug, "number": version.number, "rows": version.rows}
-        return Response(told, status=status.HTTP_201_CREATED)
+        """Accepted labels become the data set's next version; many of them in the background: watch `bulks`."""
+        return _bulk(bulk.start_export(self.get_object(), by=_user(request)), status.HTTP_201_CREATED)
 
     @extend_schema(request=NotebookOfTasksSerializer, responses={201: PlacedSerializer})
     @action(detail=True, methods=["post"])

@@ -19,10 +19,10 @@ from django.utils import timezone
 
 from apps.annotation import retraining
 from apps.annotation.estimate import Estimate, weighted_share
+from apps.annotation.labelled import export_labels
 from apps.annotation.models import Project, Retraining, RetrainingDecision, RetrainingRule, Task
 from apps.annotation.policy import may_write_retraining_rule
 from apps.annotation.selectors import labelled_draws
-from apps.annotation.services import export_labels
 from apps.catalog.models import Version
 from apps.core import audit
 from apps.core.errors import Conflict, Invalid, PortalError

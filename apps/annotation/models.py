@@ -414,6 +414,60 @@ class Transfer(models.Model):
         return [(number, sentence(words, self.told)) for number, words in self.broken]
 
 
+class Bulk(models.Model):
+    """Many tasks at once (`bulk`): `done` of `total` so far; `asked` narrows an acceptance, `flagged` ones it left."""
+
+    class What(models.TextChoices):
+        EXPORT = "export", _("Labels into the data set")
+        ACCEPT = "accept", _("Accepting")
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", _("Under way")
+        DONE = "done", _("Done")
+        FAILED = "failed", _("Failed")
+
+    lifecycle = Lifecycle(waiting={"done", "failed"}, done=set(), failed=set())
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="bulks")
+    what = models.CharField(max_length=6, choices=What.choices)
+    asked = models.JSONField(default=dict)
+    status = models.CharField(max_length=7, choices=Status.choices, default=Status.WAITING)
+    total = models.PositiveIntegerField()
+    done = models.PositiveIntegerField(default=0)
+    flagged = models.PositiveIntegerField(default=0)
+    version = models.ForeignKey(
+        "datasets.DatasetVersion", null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    reason = models.TextField(blank=True)
+    told = models.JSONField(default=dict, editable=False, help_text="What its reason is made of.")
+    started_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("work on many tasks")
+        verbose_name_plural = _("work on many tasks")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "what"], condition=models.Q(status="waiting"), name="bulk_one_at_a_time"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["id"], condition=models.Q(status="waiting"), name="bulk_waiting"),
+            models.Index(fields=["project", "-id"], name="bulk_newest"),
+        ]
+
+    @property
+    def fraction(self) -> float:
+        """How far it is, from 0 to 1."""
+        return self.done / self.total if self.total else 1.0
+
+    @property
+    def why(self) -> str:
+        """Why it failed, in the reader's language."""
+        return sentence(self.reason, self.told)
+
+
 class Retraining(models.Model):
     """The recorded training of a version, run again on another data set version, up to its evaluation report."""
 

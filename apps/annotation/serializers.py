@@ -12,6 +12,7 @@ from apps.annotation.formats import FORMATS
 from apps.annotation.label_types import TYPES
 from apps.annotation.models import (
     Annotation,
+    Bulk,
     Decision,
     Project,
     PullRule,
@@ -284,6 +285,34 @@ class TransferSerializer(ModelSerializer[Transfer]):
             "started_at",
             "ended_at",
         ]
+
+
+class BulkSerializer(ModelSerializer[Bulk]):
+    reason: Any = serializers.CharField(source="why", read_only=True)
+    dataset: Any = serializers.SlugRelatedField(
+        source="project.dataset", slug_field="slug", read_only=True, help_text="the project's data set"
+    )
+    number: Any = serializers.IntegerField(
+        source="version.number", read_only=True, default=None, help_text="the version that came of an export"
+    )
+    rows: Any = serializers.IntegerField(source="version.rows", read_only=True, default=None)
+
+    class Meta:
+        model = Bulk
+        fields = [
+            "id", "what", "asked", "status", "total", "done", "flagged", "dataset", "number", "rows", "reason",
+            "started_at", "ended_at",
+        ]  # fmt: skip
+
+
+class AcceptSerializer(Serializer[Any]):
+    """Which of the labels that all agreed on are accepted; without any, all of them."""
+
+    label: Any = serializers.CharField(max_length=200, required=False, allow_blank=True)
+    rule_kind = serializers.ChoiceField(choices=PullRule.Kind.choices, required=False, allow_blank=True)
+    with_model = serializers.BooleanField(
+        required=False, default=False, help_text="Only where the model said the same."
+    )
 
 
 class NewTransferSerializer(Serializer[Any]):

@@ -1,15 +1,12 @@
-"""Writes: projects, rules, labels, review, and what comes out: a data set version."""
+"""Writes: projects, rules, labels and review."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from django.db import transaction
-from django.db.models import Exists, Max, OuterRef
+from django.db.models import Max
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -20,11 +17,9 @@ from apps.annotation.label_types.base import consensus, short
 from apps.annotation.models import Annotation, Decision, Project, PullRule, Slot, Task
 from apps.annotation.policy import may_create_project, may_label, may_manage, may_review
 from apps.annotation.selectors import setting_of
-from apps.core import audit, events, lineage, objects
+from apps.core import audit
 from apps.core.errors import Conflict, Invalid
 from apps.core.policy import require
-from apps.datasets.models import DatasetVersion
-from apps.datasets.services import create_version as create_dataset_version
 from apps.gateway.models import Outcome
 from apps.gateway.services import record_outcome
 
@@ -354,92 +349,3 @@ def ask_another(task: Task, *, by: User, comment: str = "") -> Task:
     )
     _decided(task, Decision.What.ASKED, by, comment)
     return task
-
-
-@transaction.atomic
-def accept_agreed(project: Project, *, by: User) -> tuple[int, int]:
-    """Accept everything that all agreed on and nobody flagged. How many, and how many flagged ones are left."""
-    require(may_manage(by, project))
-    flagged = Exists(Annotation.objects.filter(task=OuterRef("pk"), flagged=True))
-    agreed = Task.objects.filter(project=project, status=Task.Status.AGREED)
-    tasks = agreed.exclude(flagged).order_by("pk")[:1000]
-    accepted = len([review(task, by=by, label=task.label, value=task.value) for task in tasks])
-    return accepted, agreed.filter(flagged).count()
-
-
-@transaction.atomic
-def export_labels(project: Project, *, by: User) -> DatasetVersion:
-    """Add the accepted labels that are in no data set yet to the project's data set, as its next version.
-
-    The new rows are training rows; the held-out rows stay as they were. Raises Conflict when there are none.
-    """
-    require(may_manage(by, project))
-    tasks = list(
-        Task.objects.select_for_update()
-        .filter(project=project, status=Task.Status.ACCEPTED, dataset_version=None)
-        .order_by("pk")
-    )
-    if not tasks:
-        raise Conflict(_("There are no accepted labels that are not in a data set already."))
-    parent = project.dataset.versions.order_by("-number").first()
-    if parent is None:
-        raise Conflict(_("The data set “%(name)s” has no version to add to.") % {"name": project.dataset})
-    path, content = _extended(parent, project, tasks)
-    files = {name: entry["sha256"] for name, entry in parent.manifest.items()}
-    files[path] = objects.put([content])[0]
-    version = create_dataset_version(
-        project.dataset,
-        files=files,
-        by=by,
-        note=_("%(n)d labels of “%(project)s”") % {"n": len(tasks), "project": project.name},
-        parent=parent,
-    )
-    for task in tasks:
-        if task.rule_kind == PullRule.Kind.UPLOADED:
-            continue
-        lineage.link(f"atrium:gateway.call:{task.request_id}", version, "labelled")
-    lineage.link(project, version, "labels")
-    Task.objects.filter(pk__in=[task.pk for task in tasks]).update(dataset_version=version)
-    audit.record("annotation.labels.exported", project, by=by, rows=len(tasks), version=version.number)
-    events.publish("annotation.exported", version.pk, project=project.pk)
-    return version
-
-
-def _extended(parent: DatasetVersion, project: Project, tasks: list[Task]) -> tuple[str, bytes]:
-    """The data set's CSV with one more row for each task, in its own columns."""
-    path = next((name for name in sorted(parent.manifest) if name.endswith(".csv")), None)
-    if path is None:
-        raise Conflict(_("The data set has no CSV file to add rows to."))
-    with objects.open_object(parent.manifest[path]["sha256"]) as file:
-        text = file.read().decode("utf-8")
-    header = next(csv.reader(io.StringIO(text)))
-    if project.target not in header:
-        raise Conflict(_("The data set has no column “%(column)s”.") % {"column": project.target})
-    features = [name for name in header if name not in (project.target, "split", "id")]
-    out = io.StringIO()
-    out.write(text if text.endswith("\n") else text + "\n")
-    writer = csv.writer(out, lineterminator="\n")
-    for task in tasks:
-        row = _row(task, project, features)
-        writer.writerow([row[name] for name in header])
-    return path, out.getvalue().encode()
-
-
-def _row(task: Task, project: Project, features: list[str]) -> dict[str, Any]:
-    values = [
-        value for part in task.inputs.values() for value in (part if isinstance(part, list) else [part])
-    ]
-    if len(values) != len(features):
-        raise Conflict(
-            _("Task %(task)d has %(got)d values, the data set has %(want)d columns.")
-            % {"task": task.pk, "got": len(values), "want": len(features)}
-        )
-    named = dict(zip(features, values, strict=True))
-    return named | {project.target: _cell(task), "split": "train", "id": str(task.request_id)}
-
-
-def _cell(task: Task) -> Any:
-    """The decision as one cell: a text or a number as it is, anything else as JSON."""
-    if task.value is None:
-        return task.label
-    return task.value if isinstance(task.value, str | int) else orjson.dumps(task.value).decode()

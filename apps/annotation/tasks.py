@@ -2,6 +2,7 @@
 
 from apps.annotation import (
     announcing,
+    bulk,
     deciding,
     golden,
     pulling,
@@ -54,6 +55,18 @@ def transfer(pk: int) -> None:
 def run_transfers() -> None:
     """Take up files that a killed worker left, or whose task was lost."""
     transfers.run_waiting()
+
+
+@background.task("annotation.bulk")
+def many_at_once(pk: int) -> None:
+    """Make a data set version of labels, or accept them."""
+    bulk.run(pk)
+
+
+@background.every(5, "annotation.run_bulks")
+def run_bulks() -> None:
+    """Take up what a killed worker left."""
+    bulk.run_waiting()
 
 
 @background.every(30, "annotation.stop_decided")

@@ -33,6 +33,7 @@ urlpatterns = [
     path("annotation/<int:pk>/adjudicate/", labelling.adjudicate, name="adjudicate"),
     path("annotation/<int:pk>/quality/", projects.quality, name="quality"),
     path("annotation/<int:pk>/accept/", projects.accept, name="accept"),
+    path("annotation/<int:pk>/bulks/", projects.bulks, name="bulks"),
     path("annotation/<int:pk>/export/", projects.export, name="export"),
     path("annotation/<int:pk>/retrain/", projects.retrain, name="retrain"),
     path("annotation/retraining/<slug:slug>/", retraining_rule.rule_of, name="retraining-rule"),

@@ -11,8 +11,9 @@ from django.utils import timezone
 
 from apps.annotation.claims import claim_next, extend, release, take_back
 from apps.annotation.label_types import TYPES
+from apps.annotation.labelled import export_labels
 from apps.annotation.models import Annotation, Project, Slot, Task
-from apps.annotation.services import change_labels, export_labels, keyed, review, submit
+from apps.annotation.services import change_labels, keyed, review, submit
 from apps.core.errors import Conflict, Invalid, NotAllowed
 from apps.gateway.models import Outcome
 from tests.annotation.conftest import make_task

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from apps.annotation import pulling
+from apps.annotation.labelled import export_labels
 from apps.annotation.models import Retraining, Task
 from apps.annotation.receipts import receipts
-from apps.annotation.services import add_rule, export_labels, review
+from apps.annotation.services import add_rule, review
 from apps.compute.models import Job
 from apps.gateway.models import Outcome
 from tests.annotation.test_label import say

@@ -8,9 +8,10 @@ import pytest
 from django.utils import timezone, translation
 
 from apps.annotation import pulling, rechecks
+from apps.annotation.labelled import export_labels
 from apps.annotation.models import Draw, Recheck, Task
 from apps.annotation.receipts import receipts
-from apps.annotation.services import add_rule, export_labels, review
+from apps.annotation.services import add_rule, review
 from apps.catalog.models import Version
 from apps.core import events
 from apps.core.errors import Conflict

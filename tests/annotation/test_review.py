@@ -10,8 +10,9 @@ from django.utils import timezone
 from apps.accounts.models import Role
 from apps.annotation import announcing
 from apps.annotation.adding import add_tasks
+from apps.annotation.labelled import export_labels
 from apps.annotation.models import Decision, Task
-from apps.annotation.services import ask_another, export_labels, review
+from apps.annotation.services import ask_another, review
 from apps.core import events
 from apps.core.errors import Conflict, NotAllowed
 from apps.core.models import Event

@@ -18,6 +18,7 @@ from apps.accounts.models import Role
 from apps.accounts.policy import has_role
 from apps.accounts.selectors import teams_of
 from apps.annotation import (
+    bulk,
     golden,
     live,
     notebooks,
@@ -30,7 +31,7 @@ from apps.annotation import (
 )
 from apps.annotation.forms import LabelsForm, ProjectForm, QueueForm, RuleForm, SettingsForm
 from apps.annotation.label_types import type_named
-from apps.annotation.models import PullRule, Retraining, Task, Transfer
+from apps.annotation.models import Bulk, PullRule, Retraining, Task, Transfer
 from apps.annotation.policy import may_label, may_manage
 from apps.annotation.selectors import (
     accuracy_of,
@@ -58,8 +59,10 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
     from apps.accounts.models import Team, User
+    from apps.annotation.models import Project
 
 PAGE_SIZE = 30
+_BULKS_SHOWN = 3
 
 
 def _user(request: HttpRequest) -> User:
@@ -153,6 +156,8 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         .select_related("version", "dataset_version__dataset", "run__report", "job")
         .order_by("-pk")[:5],
         "newest": project.dataset.versions.order_by("-number").first(),
+        "rule_kinds": PullRule.Kind.choices,
+        **_bulks(project),
     }
     return render(request, "annotation/detail.html", context)
 
@@ -327,16 +332,21 @@ def quality(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_POST
 def accept(request: HttpRequest, pk: int) -> HttpResponse:
-    """Accept everything that all agreed on."""
-    accepted, flagged = services.accept_agreed(get_project(pk, user=_user(request)), by=_user(request))
-    messages.success(request, _("%(n)d labels were accepted.") % {"n": accepted})
-    if flagged:
+    """Accept what all agreed on: all of it, or what the filter leaves."""
+    made = bulk.start_accept(get_project(pk, user=_user(request)), request.POST.dict(), by=_user(request))
+    if made.status == Bulk.Status.WAITING:
+        messages.info(request, _("%(n)d labels are being accepted.") % {"n": made.total})
+    elif made.status == Bulk.Status.DONE:
+        messages.success(request, _("%(n)d labels were accepted.") % {"n": made.done})
+    else:
+        messages.error(request, made.why)
+    if made.flagged:
         left = ngettext(
             "%(n)d flagged task is left: look at it by itself.",
             "%(n)d flagged tasks are left: look at each by itself.",
-            flagged,
+            made.flagged,
         )
-        messages.warning(request, left % {"n": flagged})
+        messages.warning(request, left % {"n": made.flagged})
     return redirect("annotation:detail", pk)
 
 
@@ -344,9 +354,31 @@ def accept(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def export(request: HttpRequest, pk: int) -> HttpResponse:
     """Accepted labels become the next version of the data set."""
-    version = services.export_labels(get_project(pk, user=_user(request)), by=_user(request))
-    messages.success(request, _("%(version)s was made of the accepted labels.") % {"version": version})
+    made = bulk.start_export(get_project(pk, user=_user(request)), by=_user(request))
+    if made.status == Bulk.Status.WAITING:
+        messages.info(request, _("A data set version is being made of %(n)d labels.") % {"n": made.total})
+    elif made.status == Bulk.Status.DONE:
+        messages.success(
+            request, _("%(version)s was made of the accepted labels.") % {"version": made.version}
+        )
+    else:
+        messages.error(request, made.why)
     return redirect("annotation:detail", pk)
+
+
+@login_required
+@require_GET
+def bulks(request: HttpRequest, pk: int) -> HttpResponse:
+    """How far the work on many tasks is, as a fragment of the project's page."""
+    project = get_project(pk, user=_user(request))
+    require(may_manage(_user(request), project))
+    return render(request, "annotation/_bulks.html", {"project": project, **_bulks(project)})
+
+
+def _bulks(project: Project) -> dict[str, Any]:
+    """What is under way, and the last ones that ended."""
+    rows = bulk.newest(project)[:_BULKS_SHOWN]
+    return {"bulks": rows, "bulk_under_way": any(row.status == Bulk.Status.WAITING for row in rows)}
 
 
 @login_required
