@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from apps.experiments.models import Experiment
-from apps.instances.guard import may_take_production_traffic, most_percent
+from apps.instances.guard import may_be_given_by_hand, most_percent
 from apps.instances.models import Deployment
 from apps.instances.selectors import weights_at_sites, weights_of
 
@@ -21,14 +21,16 @@ WHOLE = 100
 
 
 def guarded(arms: Iterable[Arm]) -> Iterable[tuple[Arm, Verdict]]:
-    """Each arm with a version, and what the guard of production traffic says of it now."""
-    return ((arm, may_take_production_traffic(arm.version)) for arm in arms if arm.version is not None)
+    """Each arm with a version, and what the guard of production traffic says of giving callers to it now: an experiment
+    is a person's division, so it is for versions whose stages are passed.
+    """
+    return ((arm, may_be_given_by_hand(arm.version)) for arm in arms if arm.version is not None)
 
 
 def refusals(capability: Capability, numbers: Collection[str]) -> list[str]:
-    """What the guard has against these versions now, one sentence each: a plan may be made before they are signed."""
+    """What the guard has against these versions now, one sentence each: a plan may be made before they are released."""
     versions = capability.versions.filter(number__in=numbers)
-    return [verdict.reason for verdict in map(may_take_production_traffic, versions) if not verdict]
+    return [verdict.reason for verdict in map(may_be_given_by_hand, versions) if not verdict]
 
 
 def share_of_all(experiment: Experiment, arm: Arm) -> float:

@@ -22,7 +22,7 @@ from apps.experiments.policy import may_steer
 from apps.experiments.selectors import arms_of, experiments, taken, waiting
 from apps.experiments.slices import WHOLE, Slice
 from apps.gateway.services import announce_capability
-from apps.instances.guard import may_take_production_traffic, most_percent
+from apps.instances.guard import may_be_given_by_hand, most_percent
 from apps.instances.models import Deployment
 from apps.instances.selectors import weights_of
 from apps.instances.services import deploy_version, stop_deployment
@@ -106,7 +106,7 @@ def _check_production(experiment: Experiment) -> None:
 def _ready_arm(experiment: Experiment, arm: Arm, by: User) -> None:
     """Ask the guard for an arm's version, and see that it runs; brought up when it does not."""
     assert arm.version is not None
-    require(may_take_production_traffic(arm.version))
+    require(may_be_given_by_hand(arm.version))
     share, most = checks.share_of_all(experiment, arm), most_percent(arm.version)
     if share > most:
         raise NotAllowed(

@@ -2,8 +2,10 @@
 
 import pytest
 
+from apps.core.policy import allow, deny
 from apps.experiments.plans import ArmPlan, Asked, create_experiment
 from apps.experiments.services import start_experiment
+from apps.instances import guard
 from apps.instances.services import set_weights
 from tests.factories import make_capability, make_packaged_version, make_ready_deployment
 
@@ -35,6 +37,18 @@ def challenger(digits, ada, ole, signed):
 def running(digits, ada, ole, production, challenger):
     """Half of the callers compare both versions."""
     return start_experiment(create_experiment(digits, asked(), by=ada), by=ole)
+
+
+@pytest.fixture
+def released(signed, production, challenger, monkeypatch):
+    """Digests of versions that have gone the whole way; both have, until one is taken out."""
+    gone = {production.version.digest, challenger.version.digest}
+
+    def went(version):
+        return allow() if version.digest in gone else deny(f"{version.number} has never been released")
+
+    monkeypatch.setattr(guard, "_orders", {"way": guard.Order(free=lambda _capability: allow(), gone=went)})
+    return gone
 
 
 def asked(**changes):

@@ -4,6 +4,7 @@ import pytest
 
 from apps.core.errors import Conflict, IllegalMove, Invalid, NotAllowed
 from apps.core.models import AuditEntry
+from apps.experiments.checks import refusals
 from apps.experiments.models import Experiment
 from apps.experiments.plans import ArmPlan, change_experiment, create_experiment, delete_draft
 from apps.experiments.services import check_capability, end_experiment, pause_experiment, start_experiment
@@ -65,6 +66,29 @@ def test_an_unsigned_version_gets_no_callers(digits, ada, ole, production, chall
 
     with pytest.raises(NotAllowed, match="nobody has signed"):
         start_experiment(experiment, by=ole)
+
+
+def test_a_signed_version_that_never_passed_its_stages_gets_no_callers(
+    digits, ada, ole, production, challenger, released
+):
+    experiment = create_experiment(digits, asked(), by=ada)
+    released.discard(challenger.version.digest)
+
+    assert refusals(digits, ["1.0.0", "1.1.0"]) == ["1.1.0 has never been released"]
+    with pytest.raises(NotAllowed, match="never been released"):
+        start_experiment(experiment, by=ole)
+    assert told(digits) == []
+    released.add(challenger.version.digest)
+    assert start_experiment(experiment, by=ole).status == "running"
+
+
+def test_an_arm_that_never_passed_its_stages_falls_out_of_what_runs(running, digits, challenger, released):
+    released.discard(challenger.version.digest)
+
+    assert told(digits) == []
+    check_capability(digits.pk)
+    running.refresh_from_db()
+    assert (running.status, running.why) == ("paused", "unsigned")
 
 
 def test_a_version_whose_signature_becomes_void_falls_out_at_once(running, digits, challenger, signed):
