@@ -9,13 +9,14 @@ class GatewayConfig(AppConfig):
     def ready(self) -> None:
         from apps.catalog import examples
         from apps.core import events, menu
-        from apps.gateway import selectors, tasks
+        from apps.gateway import overloads, selectors, tasks
         from apps.gateway.services import announce, announce_capability
         from apps.gateway.testkeys import make_test_key
-        from apps.instances import routes, testkeys
+        from apps.instances import alerts, routes, testkeys
 
         routes.on_change(announce_capability)
         testkeys.register(make_test_key)
+        alerts.register(overloads.alerts_of)
         examples.register(selectors.examples)
         events.on("catalog.version_packaged", lambda _key, _facts: tasks.renew_keys())
         events.on("accounts.team_moved", lambda _key, _facts: announce())

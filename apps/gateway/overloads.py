@@ -9,19 +9,24 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from apps.accounts.models import Role
 from apps.accounts.selectors import users_with
 from apps.core import events
 from apps.gateway.models import Overload
+from apps.instances.alerts import Alert
 from apps.instances.models import Deployment
 from apps.requests.notifications import notify
 
 KIND = "overloaded"
 QUIET = timedelta(minutes=1)
+SHOWN_FOR = timedelta(days=1)
 
 
 def note(facts: Iterable[dict[str, Any]]) -> None:
@@ -77,3 +82,30 @@ def _begin(deployment: Deployment, times: list[datetime]) -> None:
         ),
         url=reverse("instances:detail", args=[deployment.pk]),
     )
+
+
+def alerts_of(deployment: Deployment) -> list[Alert]:
+    """Its last time of overload, for a day: how many calls were turned away, and whether that goes on."""
+    now = timezone.now()
+    last = (
+        Overload.objects.filter(deployment=deployment, last_at__gte=now - SHOWN_FOR)
+        .order_by("-last_at")
+        .first()
+    )
+    if last is None:
+        return []
+    words = ngettext(
+        "It turned %(count)d call away, because all its replicas were busy. More replicas take more calls.",
+        "It turned %(count)d calls away, because all its replicas were busy. More replicas take more calls.",
+        last.refused,
+    )
+    asked = {"capability": deployment.capability.slug, "outcome": "failed"}
+    return [
+        Alert(
+            words % {"count": last.refused},
+            last.last_at,
+            lasts=now - last.last_at < QUIET,
+            url=f"{reverse('calls:list')}?{urlencode(asked)}",
+            action=_("The calls"),
+        )
+    ]

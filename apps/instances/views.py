@@ -19,6 +19,7 @@ from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.core.telling import spoken
 from apps.instances import services, testkeys
+from apps.instances.alerts import alerts_of
 from apps.instances.forms import DeployForm, PlaceForm, ScaleForm, ShadowForm, WeightsForm
 from apps.instances.guard import may_be_given_by_hand, may_divide_by_hand, may_take_production_traffic
 from apps.instances.models import Deployment, Replica
@@ -116,13 +117,18 @@ def _first(version: Version) -> dict[str, Any]:
     return {"kind": "test", "labels": labels_before(version.capability)}
 
 
-def _state_of(deployment: Deployment, user: User) -> dict[str, Any]:
+def _state_of(deployment: Deployment, user: User, asked: str = "") -> dict[str, Any]:
+    """`asked` names the replica whose log is shown, else, and when that has ended, it is the newest one's."""
     replicas = list(deployment.replica_set.all())
-    newest = replicas[-1] if replicas else None
+    named = [each for each in replicas if str(each.pk) == asked]
+    read = (named or replicas)[-1] if replicas else None
     return {
         "deployment": _with_load([deployment])[0],
         "replicas": replicas,
-        "log": log_tail(newest.workload_id, LOG_LINES) if newest else "",
+        "log": log_tail(read.workload_id, LOG_LINES) if read else "",
+        "read": read,
+        "is_chosen": bool(named),
+        "alerts": alerts_of(deployment),
         "no_node": _no_node(deployment, replicas),
         "may_change": may_change(user, deployment),
         "can_start": deployment.status == Deployment.Status.STOPPED and deployment.host_id is None,
@@ -146,7 +152,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     deployment = get_deployment(pk, user=user)
     version = deployment.version
     version.capability = deployment.capability
-    context = _state_of(deployment, user) | {
+    context = _state_of(deployment, user, request.GET.get("replica", "")) | {
         "place": PlaceForm(initial={"labels": deployment.labels}),
         "scale": ScaleForm(initial={"replicas": deployment.replicas}),
         "may_call": testkeys.may_make(user, deployment),
@@ -160,7 +166,9 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 def state(request: HttpRequest, pk: int) -> HttpResponse:
     """The part of the page that changes."""
     user = cast("User", request.user)
-    return render(request, "instances/_state.html", _state_of(get_deployment(pk, user=user), user))
+    deployment = get_deployment(pk, user=user)
+    context = _state_of(deployment, user, request.GET.get("replica", ""))
+    return render(request, "instances/_state.html", context)
 
 
 @login_required

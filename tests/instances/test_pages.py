@@ -1,11 +1,15 @@
 """Operations, as operators and developers use it."""
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.compute import adapters
+from apps.compute.engines.base import Workload
 from apps.compute.engines.fake import FakeEngine
-from apps.gateway.models import Grant
+from apps.gateway.models import Grant, Overload
 from apps.instances.models import Deployment, Replica
 from apps.instances.selectors import weights_of
 from tests.factories import make_capability, make_packaged_version, make_ready_deployment
@@ -124,3 +128,60 @@ def test_a_test_deployment_gives_its_team_a_key_and_outsiders_none(client, ada, 
     client.force_login(cy)
     assert client.post(f"/operations/{deployment.pk}/key/").status_code == 404
     assert Grant.objects.count() == 1
+
+
+@pytest.fixture
+def two_replicas(ole, version):
+    """A deployment with two replicas, each of which has printed something."""
+    deployment = make_ready_deployment(version, ole)
+    engine = adapters.engine()
+    Replica.objects.create(deployment=deployment, generation=1, workload_id="runner-newer")
+    replicas = list(deployment.replica_set.order_by("pk"))
+    for replica in replicas:
+        engine.start(Workload(id=replica.workload_id, argv=["echo", f"words of {replica.pk}"]))
+    return deployment, replicas
+
+
+def test_the_log_of_each_replica_can_be_chosen_and_stays_chosen(client, ole, two_replicas):
+    deployment, (older, newer) = two_replicas
+    client.force_login(ole)
+    page = f"/operations/{deployment.pk}/"
+
+    first = client.get(page).content.decode()
+    chosen = client.get(f"{page}?replica={older.pk}").content.decode()
+    piece = client.get(f"{page}state/?replica={older.pk}").content.decode()
+    ended = client.get(f"{page}state/?replica=0").content.decode()
+
+    assert f"words of {newer.pk}" in first
+    assert f"words of {older.pk}" not in first
+    for text in (chosen, piece):
+        assert f"words of {older.pk}" in text
+        assert f"words of {newer.pk}" not in text
+        assert f'hx-get="{page}state/?replica={older.pk}" hx-trigger' in text
+    assert f"words of {newer.pk}" in ended
+    assert f'hx-get="{page}state/" hx-trigger' in ended
+
+
+def test_the_page_says_that_calls_are_turned_away_and_whether_that_goes_on(
+    client, ole, version, django_assert_max_num_queries
+):
+    deployment = make_ready_deployment(version, ole)
+    client.force_login(ole)
+    page, now = f"/operations/{deployment.pk}/state/", timezone.now()
+    assert "turned" not in client.get(page).content.decode()
+
+    for ago, refused in ((timedelta(hours=2), 7), (timedelta(seconds=5), 1200)):
+        facts = {"deployment": deployment, "capability": version.capability, "refused": refused}
+        Overload.objects.create(**facts, started_at=now - ago - timedelta(minutes=1), last_at=now - ago)
+    lasting = client.get(page).content.decode()
+    Overload.objects.filter(refused=1200).delete()
+    over = client.get(page).content.decode()
+    Overload.objects.update(last_at=now - timedelta(days=2))
+
+    assert "turned 1200 calls away" in lasting
+    assert "note-bad" in lasting
+    assert "outcome=failed" in lasting
+    assert "turned 7 calls away" in over
+    assert "note-bad" not in over
+    with django_assert_max_num_queries(9):
+        assert "turned" not in client.get(page).content.decode()
