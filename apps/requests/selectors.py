@@ -73,9 +73,12 @@ def _looked_at(step: Step, request: Request) -> list[Step]:
 
 def _held_by(user: User) -> Q:
     """The steps that somebody's roles decide."""
-    held = Q(pk__in=[])
+    teams: dict[str, list[int]] = {}
     for membership in memberships_of(user):
-        held |= Q(role=membership.role) & (Q(team_id=None) | Q(team_id=membership.team_id))
+        teams.setdefault(membership.role, []).append(membership.team_id)
+    held = Q(pk__in=[])
+    for role, ids in teams.items():
+        held |= Q(role=role) & (Q(team_id=None) | Q(team_id__in=ids))
     if user.is_superuser:
         held |= Q(role=Role.ADMIN)
     return held
