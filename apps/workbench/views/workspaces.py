@@ -96,6 +96,7 @@ def _add_usage(workspace: Workspace) -> None:
         "memory_mb": observed.memory_mb if observed else None,
         "disk_mb": observed.disk_mb if observed else None,
         "frozen": bool(observed and observed.frozen),
+        "restarts": observed.restarts if observed else 0,
         "cores": workspace.activity.get("cores") if observed else None,
         "lease_left": max(0.0, (until - timezone.now()).total_seconds()) if running and until else None,
     }
