@@ -148,7 +148,8 @@ def _signatures(release: Release, page: str) -> Blocker:
 def _stage(release: Release, page: str) -> Blocker:
     stage = active_stage(release)
     if release.status == Release.Status.PAUSED:
-        return Blocker("paused", _("The release is paused."), page)
+        cell = f'atrium.Portal().post("releases/{release.pk}/resume/", {{}})'
+        return Blocker("paused", release.reason_words or _("The release is paused."), page, cell)
     if stage is None:
         return Blocker("starting", _("The candidate is starting."), page)
     if stage.outcome == "success":

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from apps.evaluation.models import Report
     from apps.releases.models import Policy, Release
 
+STAGE_DAYS = 14
+
 
 def content_of(report: Report, policy: Policy) -> dict[str, Any]:
     """The parts, each by what identifies it: artifact, environment, code, data, suite, report, policy."""
@@ -39,6 +41,7 @@ def content_of(report: Report, policy: Policy) -> dict[str, Any]:
             **_replay_of(policy),
             **({"metric": policy.metric} if policy.metric else {}),
             **({"gates": policy.gates} if policy.gates else {}),
+            **({} if policy.stage_days == STAGE_DAYS else {"stage_days": policy.stage_days}),
             **({} if policy.capability_id else {"of": "team"}),
         },
     }

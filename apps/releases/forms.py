@@ -181,6 +181,14 @@ class PolicyForm(forms.Form):
         ),
     )
     deadline_days = forms.IntegerField(label=_("Days to sign"), min_value=1, max_value=365, initial=14)
+    stage_days = forms.IntegerField(
+        label=_("Days that a stage waits for its evidence"),
+        min_value=1,
+        max_value=365,
+        initial=14,
+        required=False,
+        help_text=_("Undecided after them the release pauses by itself, and its operators are told."),
+    )
     four_eyes = forms.BooleanField(label=_("Each signature by another person"), required=False, initial=True)
     deputies = forms.BooleanField(label=_("Deputies may sign for who is away"), required=False, initial=True)
     promote_by_gate = forms.BooleanField(
@@ -198,6 +206,9 @@ class PolicyForm(forms.Form):
 
     def clean_consent_hours(self) -> int:
         return self.cleaned_data["consent_hours"] or 72
+
+    def clean_stage_days(self) -> int:
+        return self.cleaned_data["stage_days"] or 14
 
     def clean_pin_days(self) -> int:
         return self.cleaned_data["pin_days"] or 30

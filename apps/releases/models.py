@@ -41,6 +41,9 @@ class Policy(models.Model):
     )
     deputies = models.BooleanField(_("who is away can be stood in for"), default=True)
     deadline_days = models.PositiveSmallIntegerField(_("days to sign"), default=14)
+    stage_days = models.PositiveSmallIntegerField(
+        _("days after which an undecided stage pauses the release"), default=14
+    )
     replay_calls = models.PositiveIntegerField(
         _("logged calls of each subscriber that the candidate answers before 100 %"),
         default=0,
@@ -120,6 +123,7 @@ class Release(models.Model):
     cases = models.JSONField(null=True, help_text="What the shipped cases said on the served endpoint.")
     reason = models.TextField(blank=True)
     why = models.JSONField(default=dict, blank=True)
+    held_since = models.DateTimeField(null=True, help_text="Since when something keeps it from going on.")
     opened_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     opened_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True)
@@ -203,6 +207,7 @@ class Stage(models.Model):
     outcome = models.CharField(max_length=10, blank=True)
     evidence = models.JSONField(default=dict)
     started_at = models.DateTimeField(null=True)
+    resumed_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
 
     class Meta:

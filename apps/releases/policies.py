@@ -169,6 +169,7 @@ def create_policy(
     promote_by_gate: bool = False,
     shadow_calls: int = 0,
     deadline_days: int = 14,
+    stage_days: int = 14,
     metric: dict[str, Any] | None = None,
     replay_calls: int = 0,
     consent_hours: int = 72,
@@ -184,6 +185,8 @@ def create_policy(
     problems = _problems(signers, stages) + _gate_problems(holder, gates or [])
     if not 1 <= deadline_days <= 365:
         problems.append(_("there must be 1 to 365 days to sign"))
+    if not 1 <= stage_days <= 365:
+        problems.append(_("a stage waits 1 to 365 days for its evidence"))
     problems += _metric_problems(stages, metric)
     if replay_calls:
         problems += _replay_problems(stages, replay_calls, consent_hours, pin_days)
@@ -208,6 +211,7 @@ def create_policy(
         promote_by_gate=promote_by_gate,
         shadow_calls=shadow_calls,
         deadline_days=deadline_days,
+        stage_days=stage_days,
         metric=metric or None,
         replay_calls=replay_calls,
         consent_hours=consent_hours,

@@ -45,10 +45,18 @@ class Code(StrEnum):
     GATEWAY_AWAY = "gateway_away"
     GATEWAY_BEHIND = "gateway_behind"
     HELD = "held"
+    PAUSED_UNDECIDED = "paused_undecided"
+    PAUSED_AWAY = "paused_away"
+    PAUSED_BEHIND = "paused_behind"
+    PAUSED_HELD = "paused_held"
     CHANGED = "changed"
     REJECTED = "rejected"
     WITHDRAWN = "withdrawn"
     EXPIRED = "expired"
+
+
+#: Why the portal itself paused a release.
+BY_ITSELF = (Code.PAUSED_UNDECIDED, Code.PAUSED_AWAY, Code.PAUSED_BEHIND, Code.PAUSED_HELD)
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,19 @@ _SENTENCES: dict[Code, Any] = {
     ),
     Code.GATEWAY_BEHIND: _("the gateway still answers by the shares from before this stage"),
     Code.HELD: _("It cannot go on and is tried again every few seconds: %(why)s"),
+    Code.PAUSED_UNDECIDED: _(
+        "Paused by itself: the stage of %(weight)s %% is undecided after %(days)s days. Shares stay as they are;"
+        " resume it to wait as long again, or roll it back."
+    ),
+    Code.PAUSED_AWAY: _(
+        "Paused by itself: the gateway has not answered the portal for %(minutes)s minutes. Shares stay as the gateway"
+        " knows them; resume it once it answers."
+    ),
+    Code.PAUSED_BEHIND: _(
+        "Paused by itself: for %(minutes)s minutes the gateway has answered by the shares from before this stage. See"
+        " that it hears of changes, then resume it."
+    ),
+    Code.PAUSED_HELD: _("Paused by itself: it could not go on for %(minutes)s minutes. %(why)s"),
     Code.CHANGED: _("Its content was changed after it was opened: nothing that was signed holds any more."),
     Code.REJECTED: _("Rejected"),
     Code.WITHDRAWN: _("Withdrawn"),

@@ -1,16 +1,19 @@
 """Gray release: stage by stage from a small share to everything, and back in one step.
 
 People write what they want (start, promote, pause, roll back); `proceed` looks at what is, every two seconds and
-on events. Automation pauses and rolls back by itself; it promotes only where the signed policy says so.
+on events. Automation pauses and rolls back by itself; it promotes only where the signed policy says so. What it has
+paused it goes on watching: evidence against the candidate rolls back all the same.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
@@ -46,6 +49,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 FULL = 100
 BEGUN = (Stage.Status.PASSED, Stage.Status.ACTIVE)
+WATCHED = Q(status=Release.Status.ROLLING) | Q(status=Release.Status.PAUSED, why__code__in=reasons.BY_ITSELF)
+HELD_AT_MOST = timedelta(minutes=15)
+"""Longer than a restart takes, and a clock may be behind; then people have to look."""
 
 
 @transaction.atomic
@@ -142,8 +148,8 @@ def on_deployment_settled(key: str, _facts: dict[str, Any]) -> None:
 
 
 def proceed_all() -> None:
-    """Look at every release in gray."""
-    for release in Release.objects.filter(status=Release.Status.ROLLING).order_by("pk")[:200]:
+    """Look at every release in gray, but for those that a person has paused."""
+    for release in Release.objects.filter(WATCHED).order_by("pk")[:200]:
         proceed(release)
 
 
@@ -158,8 +164,8 @@ def proceed(release: Release) -> None:
         with transaction.atomic():
             locked = (
                 Release.objects.select_for_update(skip_locked=True, of=("self",))
-                .select_related("deployment", "baseline", "capability__team", "version")
-                .filter(pk=release.pk, status=Release.Status.ROLLING)
+                .select_related("deployment", "baseline", "capability__team", "version", "policy")
+                .filter(WATCHED, pk=release.pk)
                 .first()
             )
             if locked is not None:
@@ -173,9 +179,34 @@ def proceed(release: Release) -> None:
 
 
 def _tell_held(release: Release, held: Reason | None) -> None:
-    """Keep why a release in gray does not go on, or that nothing holds it any more."""
+    """Keep why a release in gray does not go on, or that nothing holds it any more; pause it when that lasts."""
     told = reasons.fields(held) if held else {"reason": "", "why": {}}
-    Release.objects.filter(pk=release.pk, status=Release.Status.ROLLING).exclude(**told).update(**told)
+    rolling = Release.objects.filter(pk=release.pk, status=Release.Status.ROLLING)
+    rolling.exclude(**told).update(**told)
+    if held is None and (stage := active_stage(release)) is not None and stage.evidence.get("behind"):
+        held = Reason(Code.GATEWAY_BEHIND)
+    if held is None:
+        rolling.filter(held_since__isnull=False).update(held_since=None)
+        return
+    rolling.filter(held_since=None).update(held_since=timezone.now())
+    if rolling.filter(held_since__lte=timezone.now() - HELD_AT_MOST).exists():
+        _pause_held(release, held)
+
+
+def _pause_held(release: Release, held: Reason) -> None:
+    codes = {Code.GATEWAY_AWAY: Code.PAUSED_AWAY, Code.GATEWAY_BEHIND: Code.PAUSED_BEHIND}
+    about = {"minutes": HELD_AT_MOST // timedelta(minutes=1), **held.about}
+    try:
+        with transaction.atomic():
+            _pause_by_itself(locked_release(release), Reason(codes.get(held.code, Code.PAUSED_HELD), about))
+    except (StaleWrite, IllegalMove):
+        log.info("release %s was moved by somebody else", release.pk)
+
+
+def _pause_by_itself(release: Release, reason: Reason) -> None:
+    """Keep the present shares, say why, and call those who can resume it or roll it back."""
+    Release.lifecycle.move(release, Release.Status.PAUSED, by=None, held_since=None, **reasons.fields(reason))
+    _call_operators(release, lambda: f"{release.version}: {reasons.said(reason)}")
 
 
 def _ask_gateway(release: Release) -> Reason | None:
@@ -213,14 +244,14 @@ def _step(release: Release) -> None:
         _back(release, by=None, reason=Reason(Code.BACK_RETIRED))
         return
     active = active_stage(release)
-    if active is None and status == Deployment.Status.READY:
+    if active is not None:
+        _judge(release, active)
+    elif release.status == Release.Status.ROLLING and status == Deployment.Status.READY:
         failed = [case["name"] for case in release.cases or [] if not case["passed"]]
         if failed:
             _back(release, by=None, reason=Reason(Code.BACK_CASES, {"names": failed[:5]}))
         elif release.cases is not None:
             _enter_next(release, by=None)
-    elif active is not None:
-        _judge(release, active)
 
 
 def active_stage(release: Release) -> Stage | None:
@@ -263,17 +294,28 @@ def _judge(release: Release, stage: Stage) -> None:
     stage.save(update_fields=["outcome", "evidence", "load"])
     if found.why_back is not None:
         _back(release, by=None, reason=found.why_back)
-    elif found.judgement.outcome is Outcome.SUCCESS and release.policy.promote_by_gate:
+    elif release.status == Release.Status.PAUSED:
+        return
+    elif found.judgement.outcome is Outcome.UNDECIDED:
+        _pause_undecided(release, stage)
+    elif release.policy.promote_by_gate:
         after = next_weight(release)
         if after > most_percent(release) or (after == FULL and replays.waiting(release)):
             return
         leave_stage(release, stage, by=None)
-    elif found.judgement.outcome is Outcome.SUCCESS and before != Outcome.SUCCESS:
+    elif before != Outcome.SUCCESS:
         told = {"version": release.version, "weight": stage.weight}
         _call_operators(
             release,
             lambda: _("%(version)s: the stage of %(weight)d %% is a success and can be promoted") % told,
         )
+
+
+def _pause_undecided(release: Release, stage: Stage) -> None:
+    """Where it has waited for evidence as long as the policy lets it: low traffic never passes, nor is it forgotten."""
+    since, days = stage.resumed_at or stage.started_at, release.policy.stage_days
+    if since is not None and timezone.now() - since >= timedelta(days=days):
+        _pause_by_itself(release, Reason(Code.PAUSED_UNDECIDED, {"weight": stage.weight, "days": days}))
 
 
 def next_weight(release: Release) -> int:
@@ -327,17 +369,19 @@ def pause(release: Release, *, by: User) -> Release:
     """Keep the present shares; nothing is judged or promoted until it is resumed."""
     release = locked_release(release)
     require(may_steer(by, release))
-    Release.lifecycle.move(release, Release.Status.PAUSED, by=by)
+    Release.lifecycle.move(release, Release.Status.PAUSED, by=by, held_since=None)
     return release
 
 
 @transaction.atomic
 def resume(release: Release, *, by: User) -> Release:
-    """Go on where it was paused."""
+    """Go on where it was paused; who resumes it lets a stage wait for its evidence as long again."""
     release = locked_release(release)
     require(may_steer(by, release))
     require(may_take_production_traffic(release.version))
-    Release.lifecycle.move(release, Release.Status.ROLLING, by=by)
+    anew: dict[str, Any] = {"reason": "", "why": {}, "held_since": None}
+    Release.lifecycle.move(release, Release.Status.ROLLING, by=by, **anew)
+    release.stages.filter(status=Stage.Status.ACTIVE).update(resumed_at=timezone.now())
     return release
 
 

@@ -29,7 +29,7 @@ class StageSerializer(ModelSerializer[Stage]):
         model = Stage
         fields = [
             "position", "weight", "site", "worse_by", "slow_ms", "memory_mb", "server_cpu", "status", "outcome",
-            "evidence", "started_at", "ended_at",
+            "evidence", "started_at", "resumed_at", "ended_at",
         ]  # fmt: skip
 
     def get_evidence(self, stage: Stage) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class ReleaseSerializer(ModelSerializer[Release]):
         model = Release
         fields = [
             "id", "version", "report", "policy", "status", "content_digest", "request", "reason",
-            "why", "opened_at", "ended_at", "stages", "signatures", "findings", "cases",
+            "why", "held_since", "opened_at", "ended_at", "stages", "signatures", "findings", "cases",
         ]  # fmt: skip
         read_only_fields = [name for name in fields if name != "version"]
 
@@ -186,7 +186,7 @@ class PolicySerializer(ModelSerializer[Policy]):
         fields = [
             "id", "capability", "team", "number", "signers", "gates", "stages", "metric", "four_eyes", "deputies",
             "shadow_calls", "replay_calls", "consent_hours", "pin_days", "replays_stand_in", "deadline_days",
-            "promote_by_gate", "created_at",
+            "stage_days", "promote_by_gate", "created_at",
         ]  # fmt: skip
         read_only_fields = ["number", "created_at"]
 

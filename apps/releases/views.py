@@ -61,7 +61,7 @@ PAGE_SIZE = 30
 MOST_SHOWN = 200
 _POLICY_FIELDS = (
     "signers", "gates", "stages", "metric", "shadow_calls", "replay_calls", "consent_hours", "pin_days",
-    "deadline_days", "replays_stand_in", "four_eyes", "deputies", "promote_by_gate",
+    "deadline_days", "stage_days", "replays_stand_in", "four_eyes", "deputies", "promote_by_gate",
 )  # fmt: skip
 _STEERING = {
     "start": rollout.start_rollout,
