@@ -99,6 +99,19 @@ def _still_logged_in(session_key: str) -> bool:
     return Session.objects.filter(session_key=session_key, expire_date__gt=timezone.now()).exists()
 
 
+def ended_logins(workspace: Workspace) -> tuple[list[int], bool]:
+    """The owner's entries whose login is over, and whether another one stands with which they had entered, too."""
+    entries = Entry.objects.filter(origin=f"w{workspace.pk}", user_id=workspace.owner_id)
+    standing = Session.objects.filter(expire_date__gt=timezone.now()).values("session_key")
+    over = entries.exclude(redeemed_at=None).exclude(session_key__in=standing).order_by("pk")
+    return list(over.values_list("pk", flat=True)), entries.filter(session_key__in=standing).exists()
+
+
+def forget_entries(pks: list[int]) -> None:
+    """Remove entries that open nothing any more."""
+    Entry.objects.filter(pk__in=pks).delete()
+
+
 def _access_to_mlflow(user: User) -> Access | None:
     if not may_see_experiments(user):
         return None

@@ -1,4 +1,4 @@
-"""What the portal itself asks a workspace's Jupyter server, as a reader."""
+"""What the portal itself asks a workspace's Jupyter server, as a reader, and what it ends there."""
 
 from __future__ import annotations
 
@@ -8,21 +8,43 @@ import socket
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from apps.compute.engines.sockets import real_socket
 from apps.compute.services import workload_socket
 from apps.workbench import identity
-from atrium.identity import VIEWER
+from atrium.identity import EDITOR, VIEWER
 
 if TYPE_CHECKING:
     from apps.workbench.models import Workspace
 
 _ANSWERS_WITHIN_S = 2.0
 _LARGEST_ANSWER = 4 << 20
+_MOST_TERMINALS = 200
+_OK, _ENDED, _GONE = 200, 204, 404
 
 
 def ask(workspace: Workspace, path: str) -> Any:
-    """The JSON at `path`; None when the server does not give it in time. User code may have written it.
+    """The JSON at `path`; None when the server does not give it in time. User code may have written it."""
+    status, text = _request(workspace, "GET", path, role=VIEWER)
+    with suppress(ValueError):
+        return json.loads(text) if status == _OK else None
+    return None
+
+
+def end_terminals(workspace: Workspace) -> bool:
+    """End all shells, and what runs in them; False when the server does not say that it did."""
+    rows = ask(workspace, "/api/terminals")
+    if not isinstance(rows, list):
+        return False
+    names = [str(row.get("name")) for row in rows[:_MOST_TERMINALS] if isinstance(row, dict)]
+    paths = [f"/api/terminals/{quote(name, safe='')}" for name in names]
+    answers = [_request(workspace, "DELETE", path, role=EDITOR)[0] for path in paths]
+    return all(status in (_GONE, _ENDED) for status in answers)
+
+
+def _request(workspace: Workspace, method: str, path: str, *, role: str) -> tuple[int, bytes]:
+    """Status and content; status 0 when there is no answer in time.
 
     The time is for all of it: whoever sends a byte each second must not keep the portal from the other workspaces.
     """
@@ -35,12 +57,12 @@ def ask(workspace: Workspace, path: str) -> Any:
         connection.sock.settimeout(_ANSWERS_WITHIN_S)
         with real_socket(workload_socket(wid)) as name:
             connection.sock.connect(name)
-        header = identity.header_for(wid, user="portal", name="portal", role=VIEWER)
-        connection.request("GET", path, headers={identity.HEADER: header})
+        header = identity.header_for(wid, user="portal", name="portal", role=role, by="token")
+        connection.request(method, path, headers={identity.HEADER: header})
         response = connection.getresponse()
-        return json.loads(response.read(_LARGEST_ANSWER)) if response.status == 200 else None
-    except (OSError, http.client.HTTPException, ValueError):
-        return None
+        return response.status, response.read(_LARGEST_ANSWER)
+    except (OSError, http.client.HTTPException):
+        return 0, b""
     finally:
         end.cancel()
         connection.close()

@@ -20,6 +20,7 @@ from apps.core import background
 from apps.core.errors import PortalError
 from apps.requests.notifications import notify
 from apps.workbench import jupyter
+from apps.workbench.entry import ended_logins, forget_entries
 from apps.workbench.launch import DOCUMENTS, home_of
 from apps.workbench.models import Workspace
 from apps.workbench.services import RECONCILE
@@ -64,6 +65,7 @@ def tend(workspace: Workspace) -> None:
     observed = engine().observe(workspace.workload_id)
     if observed is None or observed.ended:
         return  # the reconciler says so
+    _end_shells(workspace)
     now = timezone.now()
     activity, heard = _look(workspace, observed, now)
     active_at = workspace.active_at or workspace.status_at
@@ -78,6 +80,16 @@ def tend(workspace: Workspace) -> None:
         _stop(workspace, _("It was idle for %(minutes)d minutes.") % {"minutes": workspace.idle_minutes})
     elif workspace.lease_until and not workspace.lease_warned and now >= workspace.lease_until - WARNS_BEFORE:
         _warn(workspace)
+
+
+def _end_shells(workspace: Workspace) -> None:
+    """Shells end with the last login with which their owner had entered; kernels and jobs go on.
+
+    The end of a login is not told by anybody: it is looked for, so that no kill and no broker that is away loses it.
+    """
+    over, another_stands = ended_logins(workspace)
+    if over and (another_stands or jupyter.end_terminals(workspace)):
+        forget_entries(over)
 
 
 def _look(workspace: Workspace, observed: Observed, now: datetime) -> tuple[Activity, list[datetime]]:
