@@ -143,11 +143,13 @@ def look_at(
     to: Path | None = None,
     *,
     thorough: bool = False,
+    axe_both_ways: bool = False,
     password: str = SAMPLE_PASSWORD,
 ) -> list[Findings]:
     """What is wrong with each page, narrow and dark and then wide and light.
 
-    It is loaded once. Axe looks at one of the two ways, by turns; if `thorough`, at both widths in both themes.
+    It is loaded once. Axe looks at one of the two ways, by turns, or at both (`axe_both_ways`); if `thorough`, at both
+    widths in both themes.
     """
     if to is not None:
         to.mkdir(parents=True, exist_ok=True)
@@ -160,7 +162,8 @@ def look_at(
     findings = []
     for number, path in enumerate(paths):
         page = context.new_page()
-        ways, with_axe = (ALL_WAYS, ALL_WAYS) if thorough else (WAYS, [WAYS[number % 2]])
+        ways = ALL_WAYS if thorough else WAYS
+        with_axe = ways if thorough or axe_both_ways else [WAYS[number % 2]]
         findings.append(_look_at_page(page, base_url + path, ways, with_axe, to))
         page.close()
     context.close()

@@ -38,7 +38,7 @@ def pages_of(user) -> list[str]:
     return re.findall(r'class="side-link" href="([^"]+)"', client.get("/home/").text)
 
 
-def problems(base_url: str, paths: list[str], user: str | None, *, thorough: bool = False) -> list[str]:
+def problems(base_url: str, paths: list[str], user: str | None, **how: bool) -> list[str]:
     """What is wrong, without the websocket, whose process does not run here.
 
     In a thread of its own: Playwright keeps a running loop in its thread, where Django refuses its database.
@@ -46,7 +46,7 @@ def problems(base_url: str, paths: list[str], user: str | None, *, thorough: boo
 
     def look():
         with chromium() as browser:
-            return look_at(browser, base_url, paths, user, password=PASSWORD, thorough=thorough)
+            return look_at(browser, base_url, paths, user, password=PASSWORD, **how)
 
     with ThreadPoolExecutor(1) as thread:
         found = thread.submit(look).result()
