@@ -229,6 +229,7 @@ SPECTACULAR_SETTINGS = {
         "DatasetVisibilityEnum": "apps.datasets.models.Dataset.Visibility",
         "DeploymentKindEnum": "apps.instances.models.Deployment.Kind",
         "ExperimentMeasureEnum": "apps.experiments.models.Experiment.Measure",
+        "PlanStatusEnum": "apps.store.models.Plan.Status",
         "ProjectStatusEnum": "apps.annotation.models.Project.Status",
         "RecipeVisibilityEnum": "apps.workbench.models.Recipe.Visibility",
         "RoleEnum": "apps.accounts.models.Role",

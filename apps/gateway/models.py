@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core.lifecycle import Lifecycle
 
+QUOTA_EXCEEDED = "quota-exceeded"
 STEPS = "steps"
 """Under this name a call's `logged` has the steps of a composite capability: `[{"name", "ms", "outputs"}, …]`."""
 
@@ -266,7 +267,12 @@ class Usage(models.Model):
                 fields=["grant_id", "hour", "capability_id", "deployment_id", "outcome"], name="usage_once"
             ),
         ]
-        indexes = [models.Index(fields=["capability_id", "hour"], name="usage_of_capability")]
+        indexes = [
+            models.Index(fields=["capability_id", "hour"], name="usage_of_capability"),
+            models.Index(
+                fields=["hour"], condition=models.Q(outcome=QUOTA_EXCEEDED), name="usage_over_quota"
+            ),
+        ]
 
 
 class UsageOfCapability(models.Model):

@@ -21,7 +21,7 @@ from apps.catalog.models import Capability, Version
 from apps.catalog.policy import BUILDERS
 from apps.core.errors import NotFound
 from apps.gateway.histogram import SIZE, percentile
-from apps.gateway.models import Call, CallExport, Grant, Outcome, Overload, Usage
+from apps.gateway.models import QUOTA_EXCEEDED, Call, CallExport, Grant, Outcome, Overload, Usage
 from apps.gateway.sealed import masked
 from apps.instances.models import Deployment
 
@@ -235,6 +235,13 @@ def counted_calls(grants: Iterable[int], since: datetime) -> int:
     rows = Usage.objects.filter(hour__gte=hour, grant_id__in=list(grants), outcome__in=COUNTED)
     total: int | None = rows.aggregate(total=Sum("count"))["total"]
     return int(total or 0)
+
+
+def refused_for_quota(since: datetime) -> list[int]:
+    """The keys of which calls were refused, as the quota was used up, since the hour that holds `since`."""
+    hour = since.replace(minute=0, second=0, microsecond=0)
+    rows = Usage.objects.filter(hour__gte=hour, outcome=QUOTA_EXCEEDED)
+    return list(rows.values_list("grant_id", flat=True).distinct()[:5000])
 
 
 def complaints_by_deployment(capability: Capability, since: datetime) -> list[tuple[str, int, int, int]]:

@@ -12,6 +12,7 @@ class ReleasesConfig(AppConfig):
         from apps.gateway import actions
         from apps.instances import guard
         from apps.releases import (  # noqa: F401  registers the tasks
+            announcing,
             call_actions,
             findings,
             navigation,
@@ -31,6 +32,7 @@ class ReleasesConfig(AppConfig):
         statuses.register("idle", "clock-off", "lapsed", "ended")
         statuses.register("wait", "arrows-move-horizontal", "moved")
         navigation.register()
+        announcing.register()
         evidence.register("releases", proofs.of_version)
         demands.register("releases", policies.demanded)
         storefront.register()

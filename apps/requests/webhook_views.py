@@ -51,6 +51,7 @@ def list_webhooks(request: HttpRequest) -> HttpResponse:
         else:
             context |= {"made": made, "secret": secret, "form": WebhookForm(user=user)}
     context["webhooks"] = list(webhooks.webhooks_visible_to(user).order_by("-pk")[:200])
+    context["events"] = webhooks.all_events()
     context["may_make"] = teams_of(user, *webhooks.KEEPERS).exists()
     response = render(request, "requests/webhooks.html", context, status=422 if form.errors else 200)
     if "secret" in context:

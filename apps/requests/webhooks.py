@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -13,6 +14,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from apps.accounts.models import Role, User
 from apps.accounts.policy import may_act_as
@@ -31,17 +33,89 @@ PAUSES_S = (5, 60, 300, 1800, 7200, 18_000, 36_000, 86_400)
 _LEASE = timedelta(seconds=60)
 _AT_ONCE = 20
 PING = "webhook.ping"
-_events: dict[str, str | Promise] = {}
 
 
-def register_event(name: str, label: str | Promise) -> None:
+@dataclass(frozen=True)
+class Event:
+    """What teams can be told of: its label, and the `data` of such a message as an example, every field in it."""
+
+    name: str
+    label: str | Promise
+    example: Mapping[str, Any]
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """A whole message, as it is sent."""
+        return {"type": self.name, "timestamp": "2026-11-28T08:00:00+00:00", "data": dict(self.example)}
+
+
+_events: dict[str, Event] = {}
+
+
+def register_event(name: str, label: str | Promise, example: Mapping[str, Any] | None = None) -> None:
     """Add an event that teams can choose; for an app's `ready()`."""
-    _events[name] = label
+    _events[name] = Event(name, label, example or {})
+
+
+def all_events() -> list[Event]:
+    """Every event, by name."""
+    return [_events[name] for name in sorted(_events)]
 
 
 def event_choices() -> list[tuple[str, Any]]:
     """(name, label) of every event."""
-    return sorted(_events.items())
+    return [(event.name, event.label) for event in all_events()]
+
+
+def described() -> dict[str, Any]:
+    """The messages as the `webhooks` of an OpenAPI 3.1 document."""
+    headers = [
+        {
+            "name": name,
+            "in": "header",
+            "required": True,
+            "description": str(words),
+            "schema": {"type": "string"},
+        }
+        for name, words in _HEADERS.items()
+    ]
+    return {event.name: {"post": _operation(event, headers)} for event in all_events()}
+
+
+_HEADERS = {
+    "webhook-id": gettext_lazy("Names the message; the same when it is sent again."),
+    "webhook-timestamp": gettext_lazy("When it was sent, in seconds since 1970."),
+    "webhook-signature": gettext_lazy("HMAC-SHA256 over id, timestamp and body, by Standard Webhooks."),
+}
+
+
+def _operation(event: Event, headers: list[dict[str, Any]]) -> dict[str, Any]:
+    data = {
+        "type": "object",
+        "required": [*event.example],
+        "properties": {name: {"examples": [value]} for name, value in event.example.items()},
+    }
+    schema = {
+        "type": "object",
+        "required": ["type", "timestamp", "data"],
+        "properties": {
+            "type": {"const": event.name},
+            "timestamp": {"type": "string", "format": "date-time"},
+            "data": data,
+        },
+    }
+    content = {"application/json": {"schema": schema, "example": event.message}}
+    return {
+        "operationId": f"webhook_{event.name.replace('.', '_')}",
+        "summary": str(event.label),
+        "parameters": headers,
+        "requestBody": {"required": True, "content": content},
+        "responses": {
+            "2XX": {"description": _("It is taken.")},
+            "410": {"description": _("It wants no more messages: the webhook is switched off.")},
+            "default": {"description": _("It is sent again, eight times over about two days.")},
+        },
+    }
 
 
 def may_keep(user: User, team: Team) -> Verdict:

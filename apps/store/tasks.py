@@ -30,6 +30,12 @@ def tell_of_ends() -> None:
     services.tell_of_ends()
 
 
+@background.every(300, "store.tell_of_quotas")
+def tell_of_quotas() -> None:
+    """Tell teams that the quota of a day or a month is used up."""
+    services.tell_of_quotas()
+
+
 @background.every(60, "store.move_subscribers")
 def move_subscribers() -> None:
     """Move the subscribers of withdrawn plans to the plans in their place, when the day has come."""
@@ -50,6 +56,10 @@ def _version_changed(key: str, facts: dict[str, Any]) -> None:
     standing.refresh(Version.objects.filter(pk=key).values_list("capability", flat=True))
 
 
+def _version_retired(key: str, facts: dict[str, Any]) -> None:
+    announcing.tell_of_retired_version(int(key))
+
+
 def _subscription(what: str) -> Callable[[str, dict[str, Any]], None]:
     def told(key: str, facts: dict[str, Any]) -> None:
         standing.refresh(Subscription.objects.filter(pk=key).values_list("capability", flat=True))
@@ -57,6 +67,10 @@ def _subscription(what: str) -> Callable[[str, dict[str, Any]], None]:
         announcing.tell_of_subscription(int(key), what, str(facts.get("at", "")))
 
     return told
+
+
+def _quota_exhausted(key: str, facts: dict[str, Any]) -> None:
+    announcing.tell_of_quota(int(key), facts)
 
 
 def _weights_changed(key: str, facts: dict[str, Any]) -> None:
@@ -99,7 +113,10 @@ def _deployment_changed(key: str, facts: dict[str, Any]) -> None:
     services.settle_copies(deployment=int(key))
 
 
-_SUBSCRIPTION_EVENTS = ("granted", "rejected", "changed", "suspended", "resumed", "ended")
+_SUBSCRIPTION_EVENTS = (
+    *("requested", "granted", "rejected", "changed"),
+    *("suspended", "resumed", "expiring", "ended"),
+)
 
 HANDLERS = (
     ("compute.job_finished", _job_finished),
@@ -109,7 +126,9 @@ HANDLERS = (
     ("catalog.version_deprecated", _version_deprecated),
     ("catalog.version_packaged", _version_changed),
     ("catalog.version_retired", _version_changed),
+    ("catalog.version_retired", _version_retired),
     ("store.plan_withdrawn", _plan_withdrawn),
+    ("store.subscription_quota_exhausted", _quota_exhausted),
     ("instances.weights_changed", _weights_changed),
     ("instances.deployment_ready", _deployment_changed),
     ("instances.deployment_stopping", _deployment_changed),

@@ -63,6 +63,8 @@ class Quota:
     limit: int
     start: datetime
     end: datetime
+    name: str = ""
+    """Of the limit: `per_day` or `per_month`."""
 
     @property
     def fraction(self) -> float:
@@ -294,8 +296,11 @@ def quotas_of(subscription: Subscription) -> list[Quota]:
     day = timezone.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     month = day.replace(day=1)
     spans = [
-        (_("today"), limits.per_day, day, day + timedelta(days=1)),
-        (_("this month"), limits.per_month, month, (month + timedelta(days=32)).replace(day=1)),
+        ("per_day", _("today"), limits.per_day, day, day + timedelta(days=1)),
+        (
+            *("per_month", _("this month"), limits.per_month, month),
+            (month + timedelta(days=32)).replace(day=1),
+        ),
     ]
     grants = list(subscription.keys.values_list("grant_id", flat=True))
     return [
@@ -305,8 +310,9 @@ def quotas_of(subscription: Subscription) -> list[Quota]:
             limit,
             since,
             until,
+            name,
         )
-        for title, limit, since, until in spans
+        for name, title, limit, since, until in spans
         if limit is not None
     ]
 

@@ -51,6 +51,7 @@ from apps.store.services.plans import (
     set_trusted_teams,
     wrong_limit,
 )
+from apps.store.services.quotas import tell_of_quotas
 from apps.store.services.retirement import retire_capability
 from apps.store.services.reviews import answer_review, remove_review, write_review
 from apps.store.services.subscriptions import (
@@ -152,6 +153,7 @@ __all__ = [
     "tell_of_deprecation",
     "tell_of_ends",
     "tell_of_publication",
+    "tell_of_quotas",
     "tell_of_versions",
     "tell_of_withdrawal",
     "test_grant",

@@ -207,4 +207,5 @@ def _tell_of_end(subscription: Subscription, now: datetime) -> int:
         ) % {"name": subscription.capability.name, "team": subscription.team.name, "days": whole}
 
     requests.notify(list(people.distinct()), title, url=reverse("store:subscription", args=[subscription.pk]))
+    events.publish("store.subscription_expiring", subscription.pk, at=f"{day:%Y%m%d}:{days}")
     return 1

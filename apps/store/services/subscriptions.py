@@ -74,6 +74,7 @@ def _ask(subscription: Subscription, *, by: User) -> None:
     )
     subscription.ticket = ticket
     subscription.save(update_fields=["ticket"])
+    events.publish("store.subscription_requested", subscription.pk)
 
 
 def _grant(subscription: Subscription, *, by: User | None) -> None:
