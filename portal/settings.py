@@ -236,6 +236,7 @@ SPECTACULAR_SETTINGS = {
         "RuleKindEnum": "apps.annotation.models.PullRule.Kind",
         "SiteKindEnum": "apps.accounts.models.Site.Kind",
         "SweepMethodEnum": "apps.workbench.models.Sweep.Method",
+        "TransferStatusEnum": "apps.annotation.models.Transfer.Status",
     },
 }
 
