@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 PAGE = 2000
+ASKED_AT_ONCE = 50
+"""A candidate is asked so many calls before a rule looks at the clock."""
 CONTROLS = (PullRule.Kind.RANDOM, PullRule.Kind.STRATIFIED)
 OF_COMPLAINTS = (PullRule.Kind.COMPLAINED, PullRule.Kind.CONFIDENT)
 _BACK = timedelta(days=7)
@@ -65,14 +67,15 @@ def pages(rule: PullRule, *, drawn: bool = True) -> Iterator[list[Candidate]]:
     if drawn and rule.share < 1:
         rows = rows.filter(_drawn(rule))
     last: Call | None = None
+    size = ASKED_AT_ONCE if rule.kind == PullRule.Kind.CANDIDATE else PAGE
     while True:
         after = rows if last is None else rows.filter(
             Q(at__gt=last.at) | Q(at=last.at, request_id__gt=last.request_id), at__gte=last.at
         )  # fmt: skip
-        page = list(after.order_by("at", "request_id")[:PAGE])
+        page = list(after.order_by("at", "request_id")[:size])
         if page:
             yield [Candidate(row, rule.share, sites.get(row.deployment_id or 0) or "") for row in page]
-        if len(page) < PAGE:
+        if len(page) < size:
             return
         last = page[-1]
 

@@ -139,12 +139,12 @@ class RuleForm(forms.Form):
     )  # fmt: skip
     below = forms.FloatField(
         label=_("Limit"),
-        widget=_only_for("uncertain confident", forms.NumberInput),
+        widget=_only_for("uncertain confident rare", forms.NumberInput),
         required=False,
         min_value=0.01,
         max_value=1,
         initial=0.6,
-        help_text=_("Uncertain is what lies below it, sure what reaches it."),
+        help_text=_("Uncertain and rare is what lies below it, sure what reaches it."),
     )
     share = forms.FloatField(
         label=_("Share"),
@@ -158,6 +158,19 @@ class RuleForm(forms.Form):
         widget=_only_for("stratified", forms.NumberInput),
         help_text=_("Only for the control that takes so many of each site."),
     )  # fmt: skip
+    every_s = forms.ChoiceField(
+        label=_("Looks"), required=False, initial=30,
+        choices=[
+            (30, _("every half minute")), (300, _("every five minutes")), (3600, _("every hour")),
+            (21_600, _("every six hours")), (86_400, _("every day")),
+        ],
+    )  # fmt: skip
+    event = forms.ChoiceField(
+        label=_("And at once when"), required=False, choices=[("", "–"), *PullRule.Event.choices]
+    )
+
+    def clean_every_s(self) -> int:
+        return int(self.cleaned_data["every_s"] or 30)
 
     def clean_measure(self) -> str:
         return self.cleaned_data["measure"] or PullRule.Measure.CONFIDENCE

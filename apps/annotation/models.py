@@ -84,6 +84,8 @@ class PullRule(models.Model):
         UNCERTAIN = "uncertain", _("Uncertain")
         CONFIDENT = "confident", _("Sure, but complained about")
         DISAGREEING = "disagreeing", _("Answered otherwise by the shadow version")
+        CANDIDATE = "candidate", _("Answered otherwise by a candidate that is asked")
+        RARE = "rare", _("Rare by their answer")
         OUTSIDE = "outside", _("Out of range")
         RANDOM = "random", _("Random control")
         STRATIFIED = "stratified", _("Random control, so many of each site")
@@ -94,6 +96,10 @@ class PullRule(models.Model):
         MARGIN = "margin", _("how far ahead of the next best answer")
         ENTROPY = "entropy", _("how far from even odds (entropy)")
 
+    class Event(models.TextChoices):
+        COMPLAINT = "complaint", _("A caller calls an answer wrong")
+        RELEASE = "release", _("A version gets more calls, or all")
+
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="rules")
     kind = models.CharField(_("kind"), max_length=12, choices=Kind.choices)
     measure = models.CharField(
@@ -103,6 +109,8 @@ class PullRule(models.Model):
     quota = models.PositiveIntegerField(_("calls of each site and hour"), null=True, blank=True)
     share = models.FloatField(_("share"), default=1.0)
     every_s = models.PositiveIntegerField(_("seconds between pulls"), default=30)
+    event = models.CharField(_("and at once when"), max_length=9, choices=Event.choices, blank=True)
+    woken_at = models.DateTimeField(null=True, help_text="Its event came then.")
     active = models.BooleanField(default=True)
     pulled_at = models.DateTimeField(null=True)
     error = models.TextField(

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -20,20 +20,23 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from apps.annotation.candidates import CONTROLS, OF_COMPLAINTS, Candidate, pages, whole_hour
+from apps.annotation.comparing import candidate_of, said_by, shares
 from apps.annotation.models import Draw, Merged, Project, PullRule, Slot, Task
 from apps.annotation.nearness import near_key
 from apps.annotation.queue import put_in_order
 from apps.annotation.reading import Read, Reader, Unreadable, certainty, out_of_range
 from apps.core import events
+from apps.core.errors import Unavailable
 from apps.core.telling import kept
 from apps.core.telling import say as _
 from apps.gateway.late import MOST_SPANS
 from apps.gateway.models import Call, Outcome
 from apps.gateway.selectors import calls, outcomes_of
+from apps.releases.models import Release
 from apps.requests.services import notify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
     from uuid import UUID
 
@@ -50,12 +53,15 @@ _PRIORITY = {
     PullRule.Kind.CONFIDENT: 25,
     PullRule.Kind.COMPLAINED: 20,
     PullRule.Kind.DISAGREEING: 15,
+    PullRule.Kind.CANDIDATE: 15,
+    PullRule.Kind.RARE: 10,
     PullRule.Kind.OUTSIDE: 10,
     PullRule.Kind.UNCERTAIN: 10,
     PullRule.Kind.RANDOM: 0,
     PullRule.Kind.STRATIFIED: 0,
 }
 SHOWN = 10
+RARE_BELOW = 0.05
 
 
 @dataclass(frozen=True)
@@ -96,8 +102,11 @@ def pull_due() -> None:
     due = rules.select_related("project__capability", "created_by").order_by(
         F("pulled_at").asc(nulls_first=True), "pk"
     )
-    for rule in due[:_MOST_RULES]:
-        if rule.pulled_at is not None and now - rule.pulled_at < timedelta(seconds=rule.every_s):
+    rules_due = list(due[:_MOST_RULES])
+    waits = any(rule.event == PullRule.Event.COMPLAINT for rule in rules_due)
+    complained_at = _complained_at() if waits else None
+    for rule in rules_due:
+        if not _is_due(rule, now, complained_at):
             continue
         try:
             pull(rule)
@@ -108,6 +117,27 @@ def pull_due() -> None:
             _hold(rule, error)
 
 
+def _is_due(rule: PullRule, now: datetime, complained_at: datetime | None) -> bool:
+    """Whether its time has come, or its event since the last pull."""
+    if rule.pulled_at is None or now - rule.pulled_at >= timedelta(seconds=rule.every_s):
+        return True
+    came = complained_at if rule.event == PullRule.Event.COMPLAINT else rule.woken_at
+    return bool(rule.event) and came is not None and came > rule.pulled_at
+
+
+def _complained_at() -> datetime | None:
+    """When the last complaint arrived. Those of callers come by the thousand and are published as no event."""
+    rows = Outcome.objects.filter(kind=Outcome.Kind.FEEDBACK, correct=False).order_by("-arrived_at")
+    return rows.values_list("arrived_at", flat=True).first()
+
+
+def on_release(key: str, _facts: Mapping[str, Any]) -> None:
+    """A version gets a larger share of the calls, or all: rules that wait for that are due."""
+    rules = PullRule.objects.filter(event=PullRule.Event.RELEASE, active=True)
+    versions = Release.objects.filter(pk=key).values("capability")
+    rules.filter(project__capability__in=versions).update(woken_at=timezone.now())
+
+
 def pull(rule: PullRule) -> Pulled:
     """Turn the calls since the last pull that match the rule into tasks. Repeating it makes nothing twice.
 
@@ -116,13 +146,21 @@ def pull(rule: PullRule) -> Pulled:
     until: datetime | None = timezone.now()
     if rule.kind == PullRule.Kind.STRATIFIED:
         until = max(whole_hour(), rule.pulled_at or whole_hour())
+    if rule.kind == PullRule.Kind.CANDIDATE and candidate_of(rule.project.capability) is None:
+        return Pulled(0, 0, 0)  # it goes on from where it stands once there is one
     ends, reader = time.monotonic() + _BUDGET_S, Reader(rule.project)
     made = merged = looked_at = 0
     failures: list[str] = []
+    reached = rule.pulled_at
     for page in pages(rule):
         looked_at += len(page)
-        taken, unread = _read(rule, reader, page)
+        try:
+            taken, unread = _read(rule, reader, page)
+        except Unavailable:
+            until = reached  # the gateway is away, and with it the candidate
+            break
         new, equal = _keep(rule, taken)
+        reached = page[-1].call.at
         made, merged, failures = made + new, merged + equal, failures + unread
         if time.monotonic() > ends and rule.kind != PullRule.Kind.STRATIFIED:
             # Complaints come in the order of their calls, not of their own: those are looked for again.
@@ -155,13 +193,13 @@ def _read(rule: PullRule, reader: Reader, page: list[Candidate]) -> tuple[list[T
     """The calls of a page that fit the rule, and what could not be read, in words."""
     taken: list[Taken] = []
     unread: list[str] = []
-    shadows = _shadows(rule, page) if rule.kind == PullRule.Kind.DISAGREEING else {}
+    beside = _beside(rule, reader, page)
     complaints = outcomes_of([each.call.request_id for each in page]) if rule.kind in OF_COMPLAINTS else {}
     for each in page:
         call = each.call
         try:
             read = reader.read(call)
-            reason = _reason(rule, reader, call, read, shadows)
+            reason = _reason(rule, reader, call, read, beside)
         except Unreadable as error:
             unread.append(_("call %(id)s: %(why)s") % {"id": call.request_id, "why": error.why})
             continue
@@ -169,6 +207,30 @@ def _read(rule: PullRule, reader: Reader, page: list[Candidate]) -> tuple[list[T
             said = _suggested(complaints.get(call.request_id, []), rule.project)
             taken.append(Taken(each, read, reason, said))
     return taken, unread
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """What the calls of a page are held against; only what the rule's kind asks for."""
+
+    shadows: dict[bytes, list[Call]] = field(default_factory=dict)
+    shares: dict[str, float] = field(default_factory=dict)
+    candidate: str = ""
+    said: dict[UUID, str] = field(default_factory=dict)
+
+
+def _beside(rule: PullRule, reader: Reader, page: list[Candidate]) -> _Beside:
+    if not page:
+        return _Beside()
+    if rule.kind == PullRule.Kind.DISAGREEING:
+        return _Beside(shadows=_shadows(rule, page))
+    if rule.kind == PullRule.Kind.RARE:
+        return _Beside(shares=shares(reader))
+    candidate = candidate_of(rule.project.capability) if rule.kind == PullRule.Kind.CANDIDATE else None
+    if candidate is None:
+        return _Beside()
+    said = said_by(candidate, [each.call for each in page])
+    return _Beside(candidate=candidate.version.number, said=said)
 
 
 def _shadows(rule: PullRule, page: list[Candidate]) -> dict[bytes, list[Call]]:
@@ -195,7 +257,7 @@ def _times(moments: list[datetime]) -> list[tuple[datetime, datetime]]:
     return found
 
 
-def _reason(rule: PullRule, reader: Reader, call: Call, read: Read, shadows: dict[bytes, list[Call]]) -> str:
+def _reason(rule: PullRule, reader: Reader, call: Call, read: Read, beside: _Beside) -> str:
     """Why a call is taken, in words; empty when it does not fit. Raises Unreadable."""
     if rule.kind == PullRule.Kind.OUTSIDE:
         names = ", ".join(out_of_range(read)[:5])
@@ -203,10 +265,18 @@ def _reason(rule: PullRule, reader: Reader, call: Call, read: Read, shadows: dic
     if rule.kind == PullRule.Kind.DISAGREEING:
         # A shadow's call has an id of its own; it is the one of the same bytes at the same time.
         near = [
-            each for each in shadows.get(bytes(call.request or b""), []) if abs(each.at - call.at) <= _NEAR
+            each
+            for each in beside.shadows.get(bytes(call.request or b""), [])
+            if abs(each.at - call.at) <= _NEAR
         ]
         differs = bool(near) and reader.read(near[0]).predicted != read.predicted
         return _("The shadow version answered otherwise.") if differs else ""
+    if rule.kind == PullRule.Kind.CANDIDATE:
+        said = beside.said.get(call.request_id, read.predicted)
+        told = {"version": beside.candidate, "answer": said}
+        return _("Version %(version)s answers “%(answer)s” to it.") % told if said != read.predicted else ""
+    if rule.kind == PullRule.Kind.RARE:
+        return _rare(rule, read, beside.shares)
     if rule.kind == PullRule.Kind.UNCERTAIN:
         return _uncertain(rule, call, read)
     if rule.kind == PullRule.Kind.COMPLAINED:
@@ -218,6 +288,15 @@ def _reason(rule: PullRule, reader: Reader, call: Call, read: Read, shadows: dic
     if rule.kind == PullRule.Kind.STRATIFIED:
         return _("Drawn at random among the calls of its site and hour, as a control.")
     return _("Drawn at random, as a control.")
+
+
+def _rare(rule: PullRule, read: Read, found: dict[str, float]) -> str:
+    """An answer that no call of those counted got is as rare as can be."""
+    share = found.get(read.predicted, 0.0)
+    if not found or not read.predicted or share >= (rule.below if rule.below is not None else RARE_BELOW):
+        return ""
+    told = {"answer": read.predicted, "share": round(100 * share, 2)}
+    return _("“%(answer)s” is answered to only %(share)s %% of the calls.") % told
 
 
 def _uncertain(rule: PullRule, call: Call, read: Read) -> str:

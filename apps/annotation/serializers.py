@@ -136,7 +136,7 @@ class RuleSerializer(ModelSerializer[PullRule]):
     class Meta:
         model = PullRule
         fields = [
-            "id", "kind", "measure", "below", "share", "quota", "every_s", "active", "pulled_at", "error",
+            "id", "kind", "measure", "below", "share", "quota", "every_s", "event", "active", "pulled_at", "error",
         ]  # fmt: skip
         read_only_fields = ["active", "pulled_at", "error"]
 

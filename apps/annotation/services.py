@@ -192,10 +192,12 @@ def add_rule(
     measure: str = PullRule.Measure.CONFIDENCE,
     quota: int | None = None,
     every_s: int = 30,
+    event: str = "",
 ) -> PullRule:
     """Pull calls of a kind into the project from now on, each with probability `share`.
 
-    `below` and `measure` are for uncertain calls, `quota` for a control that takes so many of each site and hour.
+    `below` and `measure` are for uncertain calls (`below` for rare answers, too: their share), `quota` for a control
+    that takes so many of each site and hour. It pulls every so many seconds, and at once when its `event` comes.
     A project has one control at a time: with two, nobody could say how likely a call was to be drawn.
     """
     require(may_manage(by, project))
@@ -203,6 +205,15 @@ def add_rule(
         raise Invalid(_("“%(kind)s” is no kind of rule.") % {"kind": kind}, fields={"kind": _("is unknown")})
     if not 0 < share <= 1:
         raise Invalid(_("The share must lie above 0 and be at most 1."), fields={"share": _("out of range")})
+    if event and event not in PullRule.Event.values:
+        raise Invalid(
+            _("“%(event)s” is no event that a rule waits for.") % {"event": event},
+            fields={"event": _("is unknown")},
+        )
+    if kind == PullRule.Kind.RARE and not (below is not None and 0 < below < 1):
+        raise Invalid(
+            _("Say below which share of the calls an answer is rare."), fields={"below": _("is missing")}
+        )
     if kind in (PullRule.Kind.UNCERTAIN, PullRule.Kind.CONFIDENT) and not (
         below is not None and 0 < below <= 1
     ):
@@ -229,6 +240,7 @@ def add_rule(
         measure=measure,
         quota=quota if kind == PullRule.Kind.STRATIFIED else None,
         every_s=max(5, every_s),
+        event=event,
         created_by=by,
     )
     audit.record("annotation.rule.added", rule, by=by, kind=kind, share=share)

@@ -1,0 +1,185 @@
+"""Rules for rare answers and for candidates, and rules that pull when something happens."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone, translation
+
+from apps.annotation import comparing, pulling
+from apps.annotation.models import PullRule, Task
+from apps.annotation.services import add_rule
+from apps.catalog.models import Version
+from apps.core import events
+from apps.core.errors import Invalid
+from apps.core.models import Event
+from apps.gateway.models import Grant
+from apps.instances.models import Deployment, TrafficWeight
+from apps.releases.models import Policy, Release
+from tests.annotation.test_pull import SIGNATURE, complain, logged  # noqa: F401 - a fixture
+from tests.factories import make_packaged_version, make_ready_deployment, make_report
+from tests.releases.test_stages import gateway  # noqa: F401 - a fixture; whatever it is asked, it answers 3
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def running(project, logged, ole):  # noqa: F811
+    """1.0.0 answers in production."""
+    deployment = make_ready_deployment(Version.objects.get(number="1.0.0"), ole)
+    TrafficWeight.objects.create(
+        capability=project.capability, deployment=deployment, weight=100, salt="s", set_by=ole
+    )
+    return deployment
+
+
+@pytest.fixture
+def candidate(project, running, ada, ole):
+    """1.1.0 is ready and answers nobody."""
+    version = make_packaged_version(project.capability, ada, "1.1.0")
+    Version.objects.filter(pk=version.pk).update(signature=SIGNATURE)
+    return make_ready_deployment(version, ole, kind="test")
+
+
+def test_rare_answers_are_taken_by_their_share(project, logged, ada, monkeypatch, compiled_messages):  # noqa: F811
+    monkeypatch.setattr(comparing, "FEWEST", 20)
+    common = [logged([float(n), 1.0], answer=3) for n in range(18)]
+    rare = logged([1.0, 9.0], answer=8)
+    rule = add_rule(project, by=ada, kind="rare", below=0.06)
+    assert pulling.pull(rule).tasks == 0  # of nineteen calls nobody can say
+
+    last = logged([2.0, 9.0], answer=3)
+    pulling.pull(rule)
+
+    task = Task.objects.get()
+    assert (task.request_id, task.rule_kind) == (rare.request_id, "rare")
+    assert task.why == "“8” is answered to only 5.0 % of the calls."
+    with translation.override("zh-hans"):
+        assert task.why == "只有 5.0 % 的调用得到“8”这一回答。"
+    assert not {call.request_id for call in [*common, last]} & {task.request_id}
+
+
+@pytest.mark.parametrize("below", [None, 0, 1])
+def test_a_rule_for_rare_answers_says_what_is_rare(project, ada, below):
+    with pytest.raises(Invalid, match="an answer is rare"):
+        add_rule(project, by=ada, kind="rare", below=below)
+
+
+def test_a_candidate_is_asked_where_no_call_is_mirrored(project, logged, candidate, gateway, ada):  # noqa: F811
+    same, other = logged([1.0, 1.0], answer=3), logged([2.0, 2.0], answer=8)
+
+    pulling.pull(add_rule(project, by=ada, kind="candidate"))
+
+    task = Task.objects.get()
+    assert (task.request_id, task.why) == (other.request_id, "Version 1.1.0 answers “3” to it.")
+    assert [path for path, _body in gateway] == ["/v2/models/digits/versions/1.1.0/infer"] * 2
+    assert same.request_id != task.request_id
+    assert not Grant.objects.filter(kind="evaluation", status="active").exists()
+
+
+def test_without_a_candidate_the_rule_stands_still_and_goes_on_from_there(
+    project, logged, running, gateway, ada, ole  # noqa: F811
+):  # fmt: skip
+    call = logged([2.0, 2.0], answer=8, at=timezone.now() - timedelta(days=2))
+    rule = add_rule(project, by=ada, kind="candidate")
+    pulling.pull(rule)
+    rule.refresh_from_db()
+    assert (rule.pulled_at, gateway) == (None, [])
+
+    version = make_packaged_version(project.capability, ada, "1.1.0")
+    Version.objects.filter(pk=version.pk).update(signature=SIGNATURE)
+    make_ready_deployment(version, ole, kind="test")
+    pulling.pull(rule)
+
+    assert Task.objects.get().request_id == call.request_id
+
+
+def test_a_gateway_that_is_away_is_waited_for(project, logged, candidate, ada, settings, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(type(settings.ATRIUM), "gateway_url", "http://127.0.0.1:9")
+    logged([2.0, 2.0], answer=8)
+    rule = add_rule(project, by=ada, kind="candidate")
+
+    pulling.pull(rule)
+
+    rule.refresh_from_db()
+    assert (rule.pulled_at, rule.held_until, rule.error) == (None, None, "")
+
+
+def test_many_calls_are_asked_fifty_at_a_time(project, logged, candidate, gateway, ada, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("apps.annotation.candidates.ASKED_AT_ONCE", 2)
+    monkeypatch.setattr(pulling, "_BUDGET_S", 0)
+    start = timezone.now() - timedelta(minutes=60)
+    for number in range(5):
+        logged([float(number), 2.0], answer=8, at=start + timedelta(minutes=number * 5))
+    rule = add_rule(project, by=ada, kind="candidate")
+
+    pulling.pull(rule)
+    assert (len(gateway), Task.objects.count()) == (2, 2)
+    for _number in range(3):
+        pulling.pull(rule)
+
+    assert Task.objects.count() == 5
+
+
+def pulled_an_hour_ago(project, by, **facts):
+    rule = add_rule(project, by=by, every_s=86_400, **facts)
+    PullRule.objects.filter(pk=rule.pk).update(pulled_at=timezone.now() - timedelta(hours=1))
+    return rule
+
+
+def test_a_rule_that_waits_for_complaints_pulls_at_once(project, logged, ada):  # noqa: F811
+    call = logged([1.0, 2.0])
+    pulled_an_hour_ago(project, ada, kind="complained", event="complaint")
+    pulled_an_hour_ago(project, ada, kind="random")
+    pulling.pull_due()
+    assert not Task.objects.exists()
+
+    complain(call)
+    pulling.pull_due()
+
+    assert Task.objects.get().rule_kind == "complained"
+
+
+@pytest.mark.parametrize("name", ["releases.rolling", "releases.released"])
+def test_a_rule_that_waits_for_a_release_pulls_at_once(project, logged, ada, name):  # noqa: F811
+    logged([1.0, 2.0])
+    rule = pulled_an_hour_ago(project, ada, kind="random", event="release")
+    pulling.pull_due()
+    assert not Task.objects.exists()
+    version = Version.objects.get()
+    release = Release.objects.create(
+        version=version, capability=version.capability, report=make_report(version, ada), opened_by=ada,
+        policy=Policy.objects.create(team=project.team, capability=version.capability, number=1),
+        content_digest="0" * 64,
+    )  # fmt: skip
+    events.publish(name, release.pk)
+    for event in Event.objects.filter(name=name):
+        assert events.deliver(event.pk)
+
+    pulling.pull_due()
+    rule.refresh_from_db()
+    before = rule.pulled_at
+    pulling.pull_due()
+
+    rule.refresh_from_db()
+    assert Task.objects.count() == 1
+    assert rule.pulled_at == before
+
+
+def test_the_form_says_how_often_and_at_which_event(project, logged, ada, client):  # noqa: F811
+    client.force_login(ada)
+    asked = {"kind": "complained", "share": "1", "every_s": "3600", "event": "complaint"}
+
+    page = client.post(f"/annotation/{project.pk}/rules/", asked, follow=True).content.decode()
+
+    rule = PullRule.objects.get()
+    assert (rule.every_s, rule.event) == (3600, "complaint")
+    assert "at once when:" in page
+    told = client.get(f"/api/v1/annotation-projects/{project.pk}/rules/").json()
+    assert told[0]["event"] == "complaint"
+    refused = client.post(
+        f"/api/v1/annotation-projects/{project.pk}/rules/", {"kind": "random", "event": "full moon"}
+    )
+    assert refused.status_code == 422
+    assert Deployment.objects.count() == 0
