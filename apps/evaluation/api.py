@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from django.db.models import QuerySet
+from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, status, viewsets
@@ -14,12 +16,13 @@ from rest_framework.response import Response
 from apps.catalog.selectors import get_capability, get_version
 from apps.core.api import IdempotencyMixin
 from apps.core.errors import Invalid
-from apps.evaluation import evidence, services
+from apps.evaluation import evidence, services, shown
 from apps.evaluation.models import Claim, Report, Run, Suite
 from apps.evaluation.selectors import (
     claims_visible_to,
     content_of,
     latest_suite,
+    page_of_rows,
     reports_visible_to,
     runs_visible_to,
     suites_visible_to,
@@ -27,6 +30,8 @@ from apps.evaluation.selectors import (
 from apps.evaluation.serializers import (
     ClaimSerializer,
     ReportSerializer,
+    RowsAskedSerializer,
+    RowsSerializer,
     RunSerializer,
     ScoreSerializer,
     SuiteSerializer,
@@ -111,6 +116,37 @@ class ReportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
     def content(self, request: Request, pk: str | None = None) -> Response:
         """The whole report as JSON."""
         return Response(content_of(self.get_object()))
+
+    @extend_schema(parameters=[RowsAskedSerializer], responses=RowsSerializer)
+    @action(detail=True, pagination_class=None)
+    def rows(self, request: Request, pk: str | None = None) -> Response:
+        """The rows behind a figure, as they were asked and answered: all, the wrong ones, those of a slice or cell."""
+        read = RowsAskedSerializer(data=request.query_params)
+        read.is_valid(raise_exception=True)
+        wanted = dict(read.validated_data)
+        after, size = wanted.pop("after"), wanted.pop("size")
+        found, following = page_of_rows(
+            content_of(self.get_object()), wanted, after="" if after is None else str(after), size=size
+        )
+        return Response({"results": found, "next": following})
+
+    @extend_schema(responses={(200, "text/html"): str})
+    @action(detail=True, url_path="report.html")
+    def as_html(self, request: Request, pk: str | None = None) -> HttpResponse:
+        """The report as one HTML file with everything inside."""
+        return self._file("html", "text/html; charset=utf-8", shown.as_html)
+
+    @extend_schema(responses={(200, "application/pdf"): bytes})
+    @action(detail=True, url_path="report.pdf")
+    def as_pdf(self, request: Request, pk: str | None = None) -> HttpResponse:
+        """The report for print."""
+        return self._file("pdf", "application/pdf", shown.as_pdf)
+
+    def _file(self, form: str, kind: str, made: Callable[[Report], str | bytes]) -> HttpResponse:
+        report = self.get_object()
+        response = HttpResponse(made(report), content_type=kind)
+        response["Content-Disposition"] = f'attachment; filename="{shown.file_name(report, form)}"'
+        return response
 
     @extend_schema(responses=ScoreSerializer)
     @action(detail=True)

@@ -17,6 +17,15 @@ def side_by_side(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{"name": name, "cells": _cells(name, [figures.get(name) for figures in found])} for name in names]
 
 
+def gates_beside(found: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """`[{"words", "cells": [a gate's result, or None]}]` for each gate that any report was judged by, in their order;
+    suites differ, so a report may not have been asked.
+    """
+    asked = [{gate["words"]: gate for gate in gates} for gates in found]
+    words = dict.fromkeys(word for gates in asked for word in gates)
+    return [{"words": word, "cells": [gates.get(word) for gates in asked]} for word in words]
+
+
 def _cells(name: str, figures: Sequence[Mapping[str, Any] | None]) -> list[dict[str, Any]]:
     cells: list[dict[str, Any]] = [
         {"value": None}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
 
 from apps.core import pdf
+from apps.evaluation.wording import differences_in_words
 
 _MOST_ROWS = 100
 
@@ -27,8 +28,12 @@ def _parts(told: Mapping[str, Any]) -> Iterator[pdf.Part]:
     facts += [str(content.get(name)) for name in ("measured_at", "started_by") if content.get(name)]
     yield pdf.Text(" · ".join(facts), muted=True)
     yield pdf.Heading(_("Gates"))
-    gates = [(gate["words"], gate["verdict"], gate["reason"]) for gate in content["gates"]]
-    yield pdf.Rows((_("Gate"), _("Result"), _("Why")), gates, widths=(4, 1.4, 5))
+    gates = [
+        (gate["words"], gate["verdict"], gate["reason"], gate["figure"].get("n") or "–")
+        for gate in content["gates"]
+    ]
+    heads = (_("Gate"), _("Result"), _("Why"), _("Rows"))
+    yield pdf.Rows(heads, gates, numeric=frozenset({3}), widths=(4, 1.4, 5, 1))
     yield pdf.Heading(_("Figures"))
     yield pdf.Rows(
         (_("Figure"), _("Value"), _("95 % interval"), _("Against production"), "n"),
@@ -40,6 +45,9 @@ def _parts(told: Mapping[str, Any]) -> Iterator[pdf.Part]:
         square = any(trace.get("type") == "heatmap" for trace in item["figure"]["data"])
         yield pdf.Figure(str(item["title"]), item["figure"], height=300 if square else 190)
     yield from _lists(measured)
+    yield from _groups(measured)
+    yield from _differences(measured)
+    yield from _wrong(measured, told["confusions"])
     yield pdf.Heading(_("Digests"))
     digests = [(_("Report digest"), report.digest), (_("Version digest"), content["version"]["digest"]),
                (_("Data set digest"), suite["dataset_digest"])]  # fmt: skip
@@ -59,10 +67,55 @@ def _lists(measured: Mapping[str, Any]) -> Iterator[pdf.Part]:
         yield pdf.Heading(_("Features of training and serving"))
         rows = [(each["name"], _passed(each), each.get("message") or "") for each in parity[:_MOST_ROWS]]
         yield pdf.Rows((_("Fixture"), _("Result"), _("Why")), rows, widths=(3, 1.4, 5))
-    if errors := measured.get("errors"):
-        yield pdf.Heading(_("Wrong answers"))
-        rows = [(row["id"], row["truth"], row["answer"]) for row in errors[:_MOST_ROWS]]
-        yield pdf.Rows((_("Row"), _("Right"), _("Answered")), rows, widths=(1, 4, 4))
+
+
+def _groups(measured: Mapping[str, Any]) -> Iterator[pdf.Part]:
+    if not (fairness := measured.get("fairness")):
+        return
+    yield pdf.Heading(_("Groups that must be served alike"))
+    heads = (
+        _("Column"), _("Worst group"), _("Its figure"), _("Gap to the best"), _("95 % interval"), _("Smallest group"),
+    )  # fmt: skip
+    rows = [(entry["column"], *_worst(entry["groups"][0]), *_gap(entry["gap"])) for entry in fairness]
+    yield pdf.Rows(heads, rows, numeric=frozenset({2, 3, 4, 5}), widths=(2, 2, 1.4, 1.6, 2.2, 1.6))
+
+
+def _worst(group: Mapping[str, Any]) -> tuple[str, str]:
+    return group["group"], f"{group['value']:.4f}"
+
+
+def _gap(gap: Mapping[str, Any]) -> tuple[str, str, int]:
+    return f"{gap['value']:.4f}", f"{gap['low']:.4f} – {gap['high']:.4f}", gap["n"]
+
+
+def _differences(measured: Mapping[str, Any]) -> Iterator[pdf.Part]:
+    if not (comparison := measured.get("comparison")):
+        return
+    yield pdf.Heading(_("Where it differs from production"))
+    yield pdf.Text(differences_in_words(comparison))
+    if apart := comparison.get("disagreements"):
+        rows = [(row["id"], row["truth"], row["answer"], row["production"]) for row in apart[:_MOST_ROWS]]
+        yield pdf.Rows((_("Row"), _("Right"), _("Candidate"), _("Production")), rows, widths=(1, 3, 3, 3))
+
+
+def _wrong(measured: Mapping[str, Any], confusions: Sequence[Mapping[str, Any]]) -> Iterator[pdf.Part]:
+    if not (errors := measured.get("errors")):
+        return
+    count = measured["wrong"] if measured.get("wrong") is not None else len(errors)
+    yield pdf.Heading(f"{_('Wrong answers')} ({count})")
+    if confusions:
+        cells = [(cell["truth"], cell["answer"], cell["count"]) for cell in confusions]
+        of_cells = (_("Right"), _("Answered"), _("Rows"))
+        yield pdf.Rows(of_cells, cells, numeric=frozenset({2}), widths=(4, 4, 1))
+    rows = [(row["id"], row["truth"], row["answer"], _how_far(row)) for row in errors[:_MOST_ROWS]]
+    last = _("Confidence") if any(row.get("confidence") is not None for row in errors) else _("Error")
+    heads = (_("Row"), _("Right"), _("Answered"), last)
+    yield pdf.Rows(heads, rows, numeric=frozenset({3}), widths=(1, 4, 4, 1.4))
+
+
+def _how_far(row: Mapping[str, Any]) -> str:
+    found = row.get("confidence") if row.get("confidence") is not None else row.get("error")
+    return "–" if found is None else f"{found:.4f}"
 
 
 def _passed(found: Mapping[str, Any]) -> str:

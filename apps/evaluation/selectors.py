@@ -257,6 +257,14 @@ def chosen_rows(
     return list(islice(fitting, size))
 
 
+def page_of_rows(
+    content: dict[str, Any], wanted: Mapping[str, str], *, after: str, size: int
+) -> tuple[list[dict[str, Any]], int | None]:
+    """So many rows as `chosen_rows` finds them after a row, and after which one the next page begins; None: no more."""
+    rows = chosen_rows(content, wanted, after=int(after) if after.isdecimal() else -1, size=size + 1)
+    return rows[:size], rows[size - 1]["row"] if len(rows) > size else None
+
+
 def _fits(row: dict[str, Any], wanted: Mapping[str, str]) -> bool:
     column, _equals, value = wanted.get("slice", "").partition("=")
     return (

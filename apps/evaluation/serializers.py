@@ -56,6 +56,22 @@ class ReportSerializer(ModelSerializer[Report]):
         fields = ["id", "run", "version", "digest", "verdict", "headline", "created_at"]
 
 
+class RowsAskedSerializer(Serializer[Any]):
+    truth = serializers.CharField(required=False, default="", allow_blank=True, max_length=200)
+    answer = serializers.CharField(required=False, default="", allow_blank=True, max_length=200)
+    slice = serializers.CharField(required=False, default="", allow_blank=True, max_length=200)
+    only = serializers.ChoiceField(["wrong", ""], required=False, default="")
+    after = serializers.IntegerField(required=False, default=None, allow_null=True, min_value=0)
+    size = serializers.IntegerField(required=False, default=50, min_value=1, max_value=500)
+
+
+class RowsSerializer(Serializer[Any]):
+    """`next` is what to ask for as `after`; null when there are no more."""
+
+    results = serializers.ListField(child=serializers.DictField())
+    next = serializers.IntegerField(allow_null=True)
+
+
 class ClaimSerializer(ModelSerializer[Claim]):
     capability: Any = serializers.SlugRelatedField(slug_field="slug", queryset=Capability.objects.all())
     by = serializers.CharField(source="by.username", read_only=True)

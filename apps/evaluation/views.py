@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.contrib.staticfiles import finders
 from django.http import FileResponse, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -19,18 +16,17 @@ from apps.core import objects
 from apps.core.errors import Invalid, NotFound
 from apps.core.paging import keyset
 from apps.core.policy import require
-from apps.evaluation import charts, services
-from apps.evaluation.comparison import side_by_side
+from apps.evaluation import services, shown
+from apps.evaluation.comparison import gates_beside, side_by_side
 from apps.evaluation.demands import demands_of, judged
 from apps.evaluation.forms import SuiteForm
 from apps.evaluation.gates import in_words
 from apps.evaluation.models import Report, Run, Suite
-from apps.evaluation.policy import decides, may_cancel, may_evaluate, may_see_evaluations, may_write_suite
-from apps.evaluation.printed import report_pdf
+from apps.evaluation.policy import may_cancel, may_evaluate, may_see_evaluations, may_write_suite
 from apps.evaluation.selectors import (
-    chosen_rows,
     content_of,
     latest_report,
+    page_of_rows,
     reports_visible_to,
     runs_visible_to,
 )
@@ -44,20 +40,6 @@ if TYPE_CHECKING:
 PAGE_SIZE = 30
 ROWS_SIZE = 50
 MOST_COMPARED = 5
-_CONFUSIONS = 12
-_UNITS = {
-    "latency_p50_ms": ("ms", 2),
-    "latency_p95_ms": ("ms", 2),
-    "latency_p99_ms": ("ms", 2),
-    "throughput": ("1/s", 0),
-    "memory_mb": ("MB", 0),
-    "cpu_ms_per_call": ("ms", 2),
-    "cold_start_s": ("s", 1),
-    "package_mb": ("MB", 2),
-    "cases_failed": ("", 0),
-    "robustness_failed": ("", 0),
-    "parity_failed": ("", 0),
-}
 
 
 def _run_of(request: HttpRequest, pk: int) -> Run:
@@ -131,26 +113,6 @@ def _report_of(request: HttpRequest, pk: int) -> Report:
     return report
 
 
-def _told(report: Report) -> dict[str, Any]:
-    """What the page and its export show of a report."""
-    content = content_of(report)
-    content = content | {"gates": in_words(content)}
-    measured = dict(content["measured"])
-    measured["errors"] = rows_in_words(measured.get("errors") or [])
-    if comparison := measured.get("comparison"):
-        apart = rows_in_words(comparison.get("disagreements") or [])
-        measured["comparison"] = comparison | {"disagreements": apart}
-    return {
-        "report": report,
-        "content": content,
-        "measured": measured,
-        "charts": charts.all_of(measured),
-        "figures": _rows(measured),
-        "confusions": _confusions(measured),
-        "decides": decides(report, report.version),
-    }
-
-
 @login_required
 @require_GET
 def show_report(request: HttpRequest, pk: int) -> HttpResponse:
@@ -158,7 +120,7 @@ def show_report(request: HttpRequest, pk: int) -> HttpResponse:
     report = _report_of(request, pk)
     asked = demands_of(report.version.capability)
     demands = [{"by": demand.by, "results": judged(report, demand)} for demand in asked]
-    return render(request, "evaluation/report.html", _told(report) | {"demands": demands})
+    return render(request, "evaluation/report.html", shown.told(report) | {"demands": demands})
 
 
 @login_required
@@ -171,6 +133,7 @@ def compare_reports(request: HttpRequest) -> HttpResponse:
     context = {
         "reports": list(zip(reports, contents, strict=True)),
         "rows": side_by_side([content["measured"]["figures"] for content in contents]),
+        "gates": gates_beside([in_words(content) for content in contents]),
         "same_rows": len({content["suite"]["dataset_digest"] for content in contents}) < 2,
         "most": MOST_COMPARED,
     }
@@ -182,12 +145,7 @@ def compare_reports(request: HttpRequest) -> HttpResponse:
 def report_html(request: HttpRequest, pk: int) -> HttpResponse:
     """The report as one file that needs nothing else: charts, styles and data inside."""
     report = _report_of(request, pk)
-    script = Path(finders.find("vendor/plotly-strict.min.js") or "").read_text(encoding="utf-8")
-    context = _told(report) | {"plotly": mark_safe(script.replace("</script", "<\\/script"))}  # noqa: S308  our own file
-    response = render(request, "evaluation/report_file.html", context)
-    name = f"report-{report.version.capability.slug}-{report.version.number}-{report.digest[:12]}.html"
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
+    return _file(HttpResponse(shown.as_html(report)), report, "html")
 
 
 @login_required
@@ -195,9 +153,11 @@ def report_html(request: HttpRequest, pk: int) -> HttpResponse:
 def report_as_pdf(request: HttpRequest, pk: int) -> HttpResponse:
     """The report for print and for files that outlive browsers."""
     report = _report_of(request, pk)
-    response = HttpResponse(report_pdf(_told(report)), content_type="application/pdf")
-    name = f"report-{report.version.capability.slug}-{report.version.number}-{report.digest[:12]}.pdf"
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return _file(HttpResponse(shown.as_pdf(report), content_type="application/pdf"), report, "pdf")
+
+
+def _file(response: HttpResponse, report: Report, form: str) -> HttpResponse:
+    response["Content-Disposition"] = f'attachment; filename="{shown.file_name(report, form)}"'
     return response
 
 
@@ -208,47 +168,16 @@ def report_rows(request: HttpRequest, pk: int) -> HttpResponse:
     report = _report_of(request, pk)
     content = content_of(report)
     wanted = {name: request.GET.get(name, "")[:200] for name in ("truth", "answer", "slice", "only")}
-    after = request.GET.get("after", "")
-    rows = chosen_rows(content, wanted, after=int(after) if after.isdecimal() else -1, size=ROWS_SIZE + 1)
+    rows, following = page_of_rows(content, wanted, after=request.GET.get("after", ""), size=ROWS_SIZE)
     context = {
         "report": report,
         "content": content,
-        "rows": rows_in_words(rows[:ROWS_SIZE]),
-        "next": rows[ROWS_SIZE - 1]["row"] if len(rows) > ROWS_SIZE else None,
+        "rows": rows_in_words(rows),
+        "next": following,
         "wanted": {name: value for name, value in wanted.items() if value},
         "slices": [item["slice"] for item in content["measured"].get("slices") or []],
     }
     return render(request, "evaluation/rows.html", context)
-
-
-def _rows(measured: dict[str, Any]) -> list[dict[str, Any]]:
-    """Overall figures, those of slices left out: quality first, then how it serves."""
-    differences = measured.get("differences") or {}
-    overall = [name for name in measured["figures"] if "/" not in name]
-    quality = [name for name in overall if name not in _UNITS]
-    return [
-        {
-            "name": name,
-            "unit": _UNITS.get(name, ("", 4))[0],
-            "digits": _UNITS.get(name, ("", 4))[1],
-            "difference": differences.get(name),
-            **measured["figures"][name],
-        }
-        for name in [*quality, *(name for name in _UNITS if name in overall)]
-        if measured["figures"][name].get("value") is not None
-    ]
-
-
-def _confusions(measured: dict[str, Any]) -> list[dict[str, Any]]:
-    """The most frequent wrong answers of a classification, to be opened row by row."""
-    labels = measured.get("labels") or []
-    cells = [
-        {"truth": labels[truth], "answer": labels[answer], "count": count}
-        for truth, row in enumerate(measured.get("confusion") or [])
-        for answer, count in enumerate(row[: len(labels)])
-        if count and truth != answer
-    ]
-    return sorted(cells, key=lambda cell: -int(cell["count"]))[:_CONFUSIONS]
 
 
 @login_required
@@ -256,9 +185,11 @@ def _confusions(measured: dict[str, Any]) -> list[dict[str, Any]]:
 def report_json(request: HttpRequest, pk: int) -> FileResponse:
     """The very bytes that the report's digest names."""
     report = _report_of(request, pk)
-    name = f"report-{report.version.capability.slug}-{report.version.number}-{report.digest[:12]}.json"
     return FileResponse(
-        objects.open_object(report.digest), content_type="application/json", as_attachment=True, filename=name
+        objects.open_object(report.digest),
+        content_type="application/json",
+        as_attachment=True,
+        filename=shown.file_name(report, "json"),
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from django.utils.translation import gettext as _
 
 
 def in_words(value: Any) -> Any:
@@ -20,3 +23,26 @@ def rows_in_words(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows of a report with their answers in words."""
     names = ("truth", "answer", "production")
     return [row | {name: in_words(row[name]) for name in names if name in row} for row in rows]
+
+
+def differences_in_words(comparison: Mapping[str, Any]) -> str:
+    """On how many rows two versions disagree, and who is right there."""
+    if test := comparison.get("mcnemar"):
+        told = {
+            "n": comparison["disagreeing"], "better": test["only_candidate_right"],
+            "worse": test["only_production_right"], "p": f"{test['p_value']:.4f}",
+        }  # fmt: skip
+        return (
+            _(
+                "The two versions disagree on %(n)s rows: only the candidate is right on %(better)s, only production on"
+                " %(worse)s (McNemar's exact test: p = %(p)s)."
+            )
+            % told
+        )
+    told = {"n": comparison["disagreeing"], "better": comparison["better"], "worse": comparison["worse"]}
+    return (
+        _(
+            "The two versions disagree on %(n)s rows: the candidate is closer on %(better)s, production on %(worse)s."
+        )
+        % told
+    )

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
+from apps.evaluation.gates import HIGHER_IS_BETTER
+
 
 class Risk(StrEnum):
     """What a signer looks at first."""
@@ -13,6 +15,20 @@ class Risk(StrEnum):
     HIGH = "high"
     MEDIUM = "medium"
     LOW = "low"
+
+
+def weighed(verdict: str, headline: Mapping[str, Any]) -> dict[str, Any]:
+    """A report as the QA inbox shows it: its `main` figure, that figure's `value` and `difference` to production, and
+    the `risk`. Reports from before there were other tasks have accuracy alone.
+    """
+    main = headline.get("main", "accuracy")
+    difference = headline.get("difference") or headline.get("accuracy_difference")
+    return {
+        "main": main,
+        "value": headline.get("value", headline.get("accuracy")),
+        "difference": difference,
+        "risk": risk_of(verdict, difference, higher_is_better=main in HIGHER_IS_BETTER),
+    }
 
 
 def risk_of(verdict: str, difference: Mapping[str, Any] | None, *, higher_is_better: bool = True) -> Risk:

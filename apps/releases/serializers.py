@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.catalog.models import Version
@@ -20,6 +21,7 @@ from apps.releases.models import (
     Signature,
     Stage,
 )
+from apps.releases.risk import weighed
 
 
 class StageSerializer(ModelSerializer[Stage]):
@@ -71,20 +73,44 @@ class ConclusionSerializer(ModelSerializer[Conclusion]):
         read_only_fields = ["evidence", "status", "asked_at", "settled_at"]
 
 
+class DifferenceSerializer(Serializer[Any]):
+    value = serializers.FloatField()
+    low = serializers.FloatField(allow_null=True)
+    high = serializers.FloatField(allow_null=True)
+
+
+class WeighedSerializer(Serializer[Any]):
+    """A report in short: `main` is the figure of which value and difference to production are."""
+
+    verdict = serializers.CharField()
+    main = serializers.CharField()
+    value = serializers.FloatField(allow_null=True)
+    difference = DifferenceSerializer(allow_null=True)
+    risk = serializers.CharField()
+
+
 class ReleaseSerializer(ModelSerializer[Release]):
     version: Any = serializers.PrimaryKeyRelatedField(queryset=Version.objects.all())
     stages = StageSerializer(many=True, read_only=True)
     signatures = SignatureSerializer(many=True, read_only=True)
     findings = FindingSerializer(many=True, read_only=True)
     reason: Any = serializers.CharField(source="reason_words", read_only=True)
+    weighed = serializers.SerializerMethodField()
 
     class Meta:
         model = Release
         fields = [
-            "id", "version", "report", "policy", "status", "content_digest", "request", "reason",
+            "id", "version", "report", "weighed", "policy", "status", "content_digest", "request", "reason",
             "why", "held_since", "opened_at", "ended_at", "stages", "signatures", "findings", "cases",
         ]  # fmt: skip
         read_only_fields = [name for name in fields if name != "version"]
+
+    @extend_schema_field(WeighedSerializer)
+    def get_weighed(self, release: Release) -> Any:
+        """What the QA inbox shows of its report: verdict, difference to production with its interval, and risk."""
+        report = release.report
+        told = {"verdict": report.verdict} | weighed(report.verdict, report.headline)
+        return WeighedSerializer(told).data
 
 
 class SigningSerializer(Serializer[Any]):

@@ -18,7 +18,6 @@ from apps.core.errors import Conflict, Invalid, NotFound
 from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.evaluation.demands import judged
-from apps.evaluation.gates import HIGHER_IS_BETTER
 from apps.instances.models import Deployment
 from apps.releases import bypass, charts, conclusions, findings, policies, replays, rollout, signing
 from apps.releases.blockers import blockers_of
@@ -39,7 +38,7 @@ from apps.releases.policy import (
     may_write_policy,
 )
 from apps.releases.preview import preview
-from apps.releases.risk import risk_of
+from apps.releases.risk import weighed
 from apps.releases.selectors import (
     bypasses_visible_to,
     conclusions_of,
@@ -89,14 +88,8 @@ def inbox(request: HttpRequest) -> HttpResponse:
 
 
 def _weighed(release: Release) -> dict[str, Any]:
-    headline = release.report.headline
-    main = headline.get("main", "accuracy")
-    difference = headline.get("difference") or headline.get("accuracy_difference")
     return {
-        "main": main,
-        "value": headline.get("value", headline.get("accuracy")),
-        "difference": difference,
-        "risk": risk_of(release.report.verdict, difference, higher_is_better=main in HIGHER_IS_BETTER),
+        **weighed(release.report.verdict, release.report.headline),
         "open": sum(finding.closed_at is None for finding in release.findings.all()),
     }
 

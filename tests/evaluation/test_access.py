@@ -35,6 +35,9 @@ TABLE = [
     Row("GET", "/api/v1/evaluations/{run}/", (401, 200, 200, 200, 404, 200)),
     Row("GET", "/api/v1/reports/", (401, 200, 200, 200, 200, 200)),
     Row("GET", "/api/v1/reports/{report}/", (401, 200, 200, 200, 404, 200)),
+    Row("GET", "/api/v1/reports/{report}/rows/?only=wrong", (401, 200, 200, 200, 404, 200)),
+    Row("GET", "/api/v1/reports/{report}/report.html/", (401, 200, 200, 200, 404, 200)),
+    Row("GET", "/api/v1/reports/{report}/report.pdf/", (401, 200, 200, 200, 404, 200)),
     Row("POST", "/api/v1/evaluations/{run}/cancel/", (401, 409, 409, 403, 404, 409)),
     Row("GET", "/api/v1/reports/{report}/content/", (401, 200, 200, 200, 404, 200)),
 ]

@@ -3,7 +3,7 @@
 import pytest
 
 from apps.evaluation.comparison import side_by_side
-from tests.factories import make_capability, make_packaged_version, make_report
+from tests.factories import make_capability, make_packaged_version, make_report, make_suite
 
 
 def figure(value, low, high):
@@ -45,3 +45,20 @@ def test_the_page_shows_the_chosen_reports_of_my_teams_alone(radio, ada, cy, cli
     assert 'name="report"' in client.get("/evaluations/").content.decode()
     client.force_login(cy)
     assert client.get(address).status_code == 404
+
+
+@pytest.mark.django_db
+def test_gates_stand_beside_each_other_and_what_was_not_asked_is_told(radio, ada, client):
+    capability = make_capability(radio, ada, "digits")
+    good = make_report(make_packaged_version(capability, ada, "1.0.0"), ada)
+    gates = [{"metric": "accuracy", "threshold": 0.9}, {"metric": "f1_macro", "threshold": 0.5}]
+    asked_more = make_suite(capability, ada, name="More", gates=gates)
+    poor = make_report(make_packaged_version(capability, ada, "1.1.0"), ada, accuracy=0.5, suite=asked_more)
+    client.force_login(ada)
+
+    page = client.get(f"/reports/compare/?report={good.pk}&report={poor.pk}").content.decode()
+
+    assert page.count("accuracy ≥ 0.9") == 1
+    assert "0.97 (meets the threshold)" in page
+    assert "0.5 (misses the threshold)" in page
+    assert page.count("not asked") == 1

@@ -11,6 +11,7 @@ from apps.core import objects
 from apps.evaluation import runs
 from apps.evaluation.models import Run
 from apps.evaluation.selectors import chosen_rows, content_of
+from apps.evaluation.wording import differences_in_words
 from atrium.evaluation import load
 from atrium.evaluation.run import Evaluation
 from tests.evaluation.served import KINDS, serving, write_rows
@@ -80,6 +81,47 @@ def test_the_report_of_each_task_shows_its_figures_and_rows(name, report_of, as_
         assert told in text
     assert "src=" not in file.split("<script>", maxsplit=1)[0]
     assert report.digest in file
+
+
+def test_the_files_have_the_sections_of_the_page(report_of, as_ada):
+    report = report_of("regression", slices=["group"], groups=["group"])
+    file = as_ada.get(f"/reports/{report.pk}/report.html").content.decode().split("<script>", maxsplit=1)[0]
+    printed = PdfReader(BytesIO(as_ada.get(f"/reports/{report.pk}/report.pdf").content))
+    text = " ".join(" ".join(page.extract_text() for page in printed.pages).split())
+    measured = content_of(report)["measured"]
+    apart = differences_in_words(measured["comparison"])
+
+    assert measured["comparison"]["disagreements"]
+    for told in (
+        "Groups that must be served alike",
+        "Where it differs from production",
+        apart,
+        "Wrong answers (",
+    ):
+        assert told in text
+        assert told in file
+    worst = measured["fairness"][0]["groups"][0]["group"]
+    assert f"<td>{worst}</td>" in file
+    assert apart in as_ada.get(f"/reports/{report.pk}/").content.decode()
+
+
+def test_programs_get_the_rows_behind_a_figure_and_the_files(report_of, as_ada):
+    report = report_of("classification")
+    address = f"/api/v1/reports/{report.pk}"
+    wrong = chosen_rows(content_of(report), {"only": "wrong"}, size=1000)
+
+    seen, after = [], ""
+    while after is not None:
+        page = as_ada.get(f"{address}/rows/?only=wrong&size=7&after={after}").json()
+        seen += [row["row"] for row in page["results"]]
+        after = page["next"]
+
+    assert seen == [row["row"] for row in wrong]
+    assert as_ada.get(f"{address}/rows/?size=501").status_code == 422
+    assert as_ada.get(f"{address}/report.pdf/").content.startswith(b"%PDF")
+    answer = as_ada.get(f"{address}/report.html/")
+    assert answer.content == as_ada.get(f"/reports/{report.pk}/report.html").content
+    assert report.digest[:12] in answer["Content-Disposition"]
 
 
 def test_a_cell_of_the_confusion_matrix_opens_exactly_its_rows(report_of):

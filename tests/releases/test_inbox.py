@@ -95,3 +95,22 @@ def test_a_program_asks_for_what_waits_for_its_person(many, ada, bo):
     assert many.pk in [row["id"] for row in signer.get("/api/v1/releases/?page_size=100").json()["results"]]
     assert signer.get(f"/api/v1/releases/{many.pk}/?waiting=true").status_code == 200
     assert author.get(address).json()["results"] == []
+
+
+@pytest.mark.django_db
+def test_programs_read_the_difference_to_production_and_the_risk(many, bo):
+    report = many.report
+    report.headline |= {"difference": {"value": 0.01, "low": 0.002, "high": 0.02, "n": 100}}
+    report.save(update_fields=["headline"])
+    client = Client()
+    client.force_login(bo)
+
+    first = client.get("/api/v1/releases/?waiting=true").json()["results"][0]
+
+    assert first["weighed"] == {
+        "verdict": "passed",
+        "main": "accuracy",
+        "value": 0.97,
+        "difference": {"value": 0.01, "low": 0.002, "high": 0.02},
+        "risk": "low",
+    }
