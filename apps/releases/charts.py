@@ -22,9 +22,7 @@ def stages(release: Release) -> dict[str, Any] | None:
 
     def rates(side: str) -> list[float]:
         found = [stage.evidence[side] for stage in judged]
-        return [
-            round(100 * (s["errors"] + s["complaints"]) / s["calls"], 3) if s["calls"] else 0 for s in found
-        ]
+        return [round(100 * _bad(seen) / seen["calls"], 3) if seen["calls"] else 0 for seen in found]
 
     mine, other = rates("candidate"), rates("baseline")
     if not any(mine + other):
@@ -39,6 +37,12 @@ def stages(release: Release) -> dict[str, Any] | None:
             "yaxis": {"title": {"text": _("bad answers, %")}, "rangemode": "tozero"},
         },
     }
+
+
+def _bad(seen: dict[str, Any]) -> int:
+    """What the stage counts as bad, each call once; evidence of an earlier portal has errors and complaints alone."""
+    bad: int | None = seen.get("bad")
+    return seen["errors"] + seen["complaints"] if bad is None else bad
 
 
 def moved(values: list[float]) -> dict[str, Any] | None:
