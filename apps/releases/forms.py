@@ -76,6 +76,7 @@ class StageRow(forms.Form):
     weight = forms.IntegerField(label=_("Share, %"), min_value=1, max_value=99)
     worse_by = PercentField(label=_("Rise, points"), min_value=0.01, max_value=50)
     slow_ms = forms.FloatField(label=_("Slow from, ms"), required=False, min_value=0.001)
+    budget = forms.BooleanField(label=_("Slow by the gates"), required=False)
     memory_mb = forms.FloatField(label=_("Most memory, MB"), required=False, min_value=1)
     server_cpu = forms.FloatField(label=_("Most busy cores"), required=False, min_value=0.001)
     metric = forms.BooleanField(label=_("Business metric"), required=False)
@@ -123,7 +124,8 @@ class PolicyForm(forms.Form):
         most=20,
         help_text=_(
             "Before a stage can pass it must be able to notice the rise of bad answers that you name, in percentage "
-            "points. An answer that is slower than you say is a bad one too. A stage at one site moves the calls of "
+            "points. An answer that is slower than you say is a bad one too; “Slow by the gates” takes the "
+            "latency that suite and policy allow, where you name none. A stage at one site moves the calls of "
             "its teams alone. Busy cores are what a server would need if all the calls came. 100 % follows by itself."
         ),
     )

@@ -17,12 +17,13 @@ from apps.releases import reasons
 class Policy(models.Model):
     """How versions of a team's capabilities are signed and released. Immutable once used: a change is the next number.
 
-    `signers` is [{"role", "count"}] in the team. `stages` is [{"weight", "worse_by", "site"?, "slow_ms"?, "memory_mb"?,
-    "server_cpu"?, "metric"?}]: the candidate's share in percent, of the calls from one site's teams when there is a
-    `site`, and the rise of bad answers (a probability) that the stage must be able to notice. An answer that took
-    longer than `slow_ms` is a bad one too; a replica above `memory_mb` fails the stage, and so does one that would
-    keep more than `server_cpu` cores busy if all the traffic came. `gates` are asked of the report beside those of its
-    suite, in the same form. Without a capability it is the default of the team's capabilities that have none of theirs.
+    `signers` is [{"role", "count"}] in the team. `stages` is [{"weight", "worse_by", "site"?, "slow_ms"?, "budget"?,
+    "memory_mb"?, "server_cpu"?, "metric"?}]: the candidate's share in percent, of the calls from one site's teams when
+    there is a `site`, and the rise of bad answers (a probability) that the stage must be able to notice. An answer that
+    took longer than `slow_ms` is a bad one too; where that is not said and `budget` is, longer than the gates of suite
+    and policy allow. A replica above `memory_mb` fails the stage, and so does one that would keep more than
+    `server_cpu` cores busy if all the traffic came. `gates` are asked of the report beside those of its suite, in the
+    same form. Without a capability it is the default of the team's capabilities that have none of theirs.
     """
 
     team = models.ForeignKey(

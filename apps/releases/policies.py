@@ -19,7 +19,7 @@ from apps.evaluation.gates import read_gates
 from apps.evaluation.selectors import task_of
 from apps.releases import business
 from apps.releases.judgement import least_replayed
-from apps.releases.models import Policy
+from apps.releases.models import Policy, Release
 from apps.releases.policy import may_write_policy
 from apps.releases.shares import Shares
 from apps.requests import services as requests
@@ -32,11 +32,12 @@ MOST_REPLAYED = 500
 MOST_FOLLOWING = 500
 DEFAULT_SIGNERS = [{"role": "qa", "count": 2}]
 DEFAULT_STAGES = [
-    {"weight": 1, "worse_by": 0.05},
-    {"weight": 5, "worse_by": 0.03},
+    {"weight": 1, "worse_by": 0.05, "budget": True},
+    {"weight": 5, "worse_by": 0.03, "budget": True},
     {"weight": 20, "worse_by": 0.02},
     {"weight": 50, "worse_by": 0.01},
 ]
+_BUDGETS = ("latency_p99_ms", "latency_p95_ms")
 PLATFORM: dict[str, Any] = {"signers": DEFAULT_SIGNERS, "stages": DEFAULT_STAGES, "four_eyes": True}
 
 
@@ -259,6 +260,18 @@ def policy_for(capability: Capability) -> Policy:
         capability=capability, number=1, team=capability.team, defaults=PLATFORM
     )
     return default
+
+
+def latency_budget(release: Release) -> float | None:
+    """From how many milliseconds on an answer is slow by what suite and policy ask of its report; None where neither
+    names a latency. The highest percentile says the most of single answers, and of two the stricter counts.
+    """
+    asked = [*release.report.run.suite.gates, *release.policy.gates]
+    for metric in _BUDGETS:
+        found = [gate["threshold"] for gate in asked if gate["metric"] == metric and not gate.get("relative")]
+        if found:
+            return float(min(found))
+    return None
 
 
 def unwritten() -> Policy:

@@ -36,6 +36,7 @@ from apps.releases.findings import most_percent
 from apps.releases.judgement import Outcome
 from apps.releases.models import Bypass, Conclusion, Release, Stage
 from apps.releases.order import in_gray
+from apps.releases.policies import latency_budget
 from apps.releases.policy import may_promote, may_steer
 from apps.releases.reasons import Code, Reason
 from apps.releases.shares import Shares, shares_of
@@ -80,15 +81,15 @@ def start_rollout(release: Release, *, by: User) -> Release:
     if baseline is not None and baseline.pk == candidate.pk:
         raise Conflict(_("This version takes all the traffic already."))
     if baseline is not None:
-        Stage.objects.bulk_create(_stages_of(release))
+        Stage.objects.bulk_create(planned_stages(release))
     Release.lifecycle.move(release, Release.Status.ROLLING, by=by, baseline=baseline, deployment=candidate)
     events.publish("releases.rolling", release.pk)
     return release
 
 
-def _stages_of(release: Release) -> list[Stage]:
+def planned_stages(release: Release) -> list[Stage]:
     """The policy's stages, with the shadow before them if it asks for one."""
-    asked = list(release.policy.stages)
+    asked, budget = list(release.policy.stages), latency_budget(release)
     if release.policy.shadow_calls:
         asked.insert(0, {"weight": 0, "worse_by": asked[0]["worse_by"] if asked else 0.05})
     return [
@@ -97,7 +98,7 @@ def _stages_of(release: Release) -> list[Stage]:
             position=position,
             weight=stage["weight"],
             worse_by=stage["worse_by"],
-            slow_ms=stage.get("slow_ms"),
+            slow_ms=stage.get("slow_ms") or (budget if stage.get("budget") else None),
             memory_mb=stage.get("memory_mb"),
             server_cpu=stage.get("server_cpu"),
             site=stage.get("site", ""),

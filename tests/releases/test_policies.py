@@ -9,7 +9,8 @@ from apps.evaluation.policy import decides
 from apps.releases.blockers import blockers_of
 from apps.releases.content import content_of
 from apps.releases.models import Policy, Release
-from apps.releases.policies import create_policy, policy_for
+from apps.releases.policies import create_policy, policy_for, unwritten
+from apps.releases.rollout import planned_stages, proceed, start_rollout
 from apps.releases.signing import may_take_production_traffic, open_release, void_changed
 from tests.evaluation.test_suites import CLASS, TABLE
 from tests.factories import (
@@ -64,8 +65,6 @@ def test_what_the_report_cannot_say_does_not_pass(version, ada, bo, gate, why):
 
 
 def test_a_policy_against_production_wants_a_report_against_what_is_there_now(signed, digits, ada, bo, ole):
-    from apps.releases.rollout import proceed, start_rollout
-
     running = make_ready_deployment(signed.version, ole)
     proceed(start_rollout(signed, by=ole))
     candidate = make_packaged_version(digits, ada, "1.1.0")
@@ -207,3 +206,38 @@ def test_the_release_shows_the_gates_it_was_opened_under(version, ada, bo, clien
 
     assert "Gates of the release policy" in page
     assert "0.97 (meets the threshold)" in page
+
+
+def slow_at(release, *gates, policy):
+    """From how many milliseconds on each stage under the policy calls an answer slow, with these gates in the suite."""
+    suite = release.report.run.suite
+    suite.gates = [{"metric": "accuracy", "threshold": 0.9}, *gates]
+    release.policy = policy
+    return [(stage.weight, stage.slow_ms) for stage in planned_stages(release)]
+
+
+def test_by_default_the_first_stages_call_slow_what_the_suite_does_not_allow(signed):
+    p95, p99 = (
+        {"metric": f"latency_{name}_ms", "threshold": most} for name, most in (("p95", 80), ("p99", 120))
+    )
+
+    assert slow_at(signed, policy=unwritten()) == [(1, None), (5, None), (20, None), (50, None)]
+    assert slow_at(signed, p95, policy=unwritten()) == [(1, 80), (5, 80), (20, None), (50, None)]
+    assert slow_at(signed, p95, p99, policy=unwritten())[0] == (1, 120)
+
+
+def test_of_two_latencies_the_stricter_counts_and_what_a_stage_says_itself_comes_first(signed):
+    stages = [
+        {"weight": 5, "worse_by": 0.05, "budget": True},
+        {"weight": 10, "worse_by": 0.05, "budget": True, "slow_ms": 7},
+        {"weight": 20, "worse_by": 0.05},
+    ]
+    p99 = {"metric": "latency_p99_ms"}
+    stricter = Policy(signers=[], stages=stages, gates=[{**p99, "threshold": 60}])
+    relative = {**p99, "threshold": 1, "relative": True}
+
+    assert slow_at(signed, {**p99, "threshold": 90}, relative, policy=stricter) == [
+        (5, 60),
+        (10, 7),
+        (20, None),
+    ]
