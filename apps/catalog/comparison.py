@@ -141,6 +141,32 @@ def _cases(sides: Sequence[Side]) -> Iterator[Row]:
     for name in _names(apart):
         label = _("largest difference of %(output)s by conversion") % {"output": name}
         yield Row(label, [differences.get(name) for differences in apart], "number")
+    yield from _int8(sides)
+
+
+def _int8(sides: Sequence[Side]) -> Iterator[Row]:
+    """What became of the int8 twin, and how far its answers lie from those of the model as served."""
+    tried = [_quantisation(side) for side in sides]
+    if not any(tried):
+        return
+    yield Row(_("Int8"), [_chosen(twin) for twin in tried])
+    yield Row(_("why"), [twin.get("reason") for twin in tried])
+    outputs = [twin.get("outputs") or {} for twin in tried]
+    for name in _names(outputs):
+        label = _("largest difference of %(output)s as int8") % {"output": name}
+        yield Row(label, [(each.get(name) or {}).get("difference") for each in outputs], "number")
+
+
+def _quantisation(side: Side) -> Mapping[str, Any]:
+    return side.report.get("quantisation") or {}
+
+
+def _chosen(twin: Mapping[str, Any]) -> str | None:
+    if not twin:
+        return None
+    if twin.get("chosen"):
+        return _("served as int8")
+    return _("offered") if twin.get("offered") else _("not offered")
 
 
 def _case(case: Mapping[str, Any] | None) -> str | None:
@@ -162,18 +188,29 @@ def _size(sides: Sequence[Side]) -> list[Row]:
             "bytes",
         ),
         _row(_("Model as served"), sides, lambda side: (side.report.get("size") or {}).get("after"), "bytes"),
+        *_where_tried(_("Model as int8"), [_quantisation(side).get("size") for side in sides], "bytes"),
     ]
+
+
+def _where_tried(label: str, values: Sequence[Any], kind: str) -> list[Row]:
+    """The row, when at least one version has something to say in it."""
+    return [Row(label, list(values), kind)] if any(value is not None for value in values) else []
 
 
 def _latency(sides: Sequence[Side]) -> list[Row]:
     def figure(when: str, which: str) -> Callable[[Side], Any]:
         return lambda side: ((side.report.get("latency") or {}).get(when) or {}).get(which)
 
+    def int8(which: str) -> list[Any]:
+        return [(_quantisation(side).get("latency") or {}).get(which) for side in sides]
+
     return [
         _row(_("as handed in, p50"), sides, figure("before", "p50_ms"), "ms"),
         _row(_("as handed in, p99"), sides, figure("before", "p99_ms"), "ms"),
         _row(_("as served, p50"), sides, figure("after", "p50_ms"), "ms"),
         _row(_("as served, p99"), sides, figure("after", "p99_ms"), "ms"),
+        *_where_tried(_("as int8, p50"), int8("p50_ms"), "ms"),
+        *_where_tried(_("as int8, p99"), int8("p99_ms"), "ms"),
     ]
 
 

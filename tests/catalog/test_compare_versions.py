@@ -145,3 +145,33 @@ def test_the_api_gives_the_same_rows(client, ada, digits):
     assert (
         client.get("/api/v1/capabilities/digits/comparison/?versions=1.0.0&versions=9.9.9").status_code == 404
     )
+
+
+def test_int8_stands_beside_what_is_served_where_it_was_tried():
+    twin = {
+        "offered": True,
+        "chosen": False,
+        "reason": "int8 holds on the 5 cases",
+        "outputs": {"probabilities": {"difference": 0.004}},
+        "size": 1200,
+        "latency": {"p50_ms": 0.02, "p99_ms": 0.05},
+    }
+    sides = [side("1.0.0", report={"quantisation": twin}), side("1.1.0")]
+
+    cases, size, latency = (rows_of(sides, name) for name in ("cases", "size", "latency"))
+
+    assert cases["Int8"] == (["offered", None], True)
+    assert cases["largest difference of probabilities as int8"][0] == [0.004, None]
+    assert size["Model as int8"] == ([1200, None], True)
+    assert (latency["as int8, p50"][0], latency["as int8, p99"][0]) == ([0.02, None], [0.05, None])
+    assert not any("int8" in title for title in rows_of([side("1.0.0"), side("1.1.0")], "size"))
+
+
+@pytest.mark.parametrize(
+    ("twin", "words"),
+    [({"chosen": True, "offered": True}, "served as int8"), ({"reason": "no int8: a tree"}, "not offered")],
+)
+def test_it_is_said_whether_int8_is_served_or_cannot_be(twin, words):
+    rows = rows_of([side("1.0.0", report={"quantisation": twin}), side("1.1.0")], "cases")
+
+    assert rows["Int8"][0] == [words, None]
