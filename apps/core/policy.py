@@ -1,4 +1,7 @@
-"""Verdicts: may a person do something, and if not, why not. Templates show the reason."""
+"""Verdicts: may a person do something, and if not, why not. Templates show the reason.
+
+A reason said with `telling.say` remembers what it is made of, so that a row can keep it (`telling.kept`).
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ def allow() -> Verdict:
 
 def deny(reason: str, *, url: str = "") -> Verdict:
     """No, with a full sentence that says why and what would help, and perhaps the page where."""
-    return Verdict(False, str(reason), url)
+    return Verdict(False, reason if isinstance(reason, str) else str(reason), url)
 
 
 def require(verdict: Verdict) -> None:

@@ -2,6 +2,8 @@
 
 import pytest
 from django.test import Client
+from django.utils import translation
+from django.utils.translation import gettext as _
 
 from apps.accounts.models import Role
 from apps.core.errors import Conflict, Invalid, NotAllowed
@@ -11,7 +13,7 @@ from apps.instances.services import deploy_version, set_weights, start_deploymen
 from apps.requests.models import Notification
 from apps.requests.services import decide
 from apps.store import services
-from apps.store.models import SiteCopy, Subscription
+from apps.store.models import Plan, SiteCopy, Subscription
 from tests.factories import make_packaged_version, make_plan, make_ready_deployment, make_user
 from tests.store.test_pages import live  # noqa: F401  a fixture
 
@@ -103,6 +105,25 @@ def test_a_signature_that_falls_ends_the_copy_and_the_provider_answers_again(cop
     assert "nobody has signed" in copy.reason
     assert copy.deployment.desired == "stopped"
     assert Grant.objects.get(pool=copy.subscription.pool).scope == "production"
+
+
+def test_why_it_ended_is_told_in_the_language_of_who_reads_it(compiled_messages, copy, olga):
+    olga.language = "zh-hans"
+    olga.save(update_fields=["language"])
+    Plan.objects.filter(pk=copy.subscription.plan_id).update(reuse=False)
+
+    services.settle_copies()  # as the worker does, in English
+
+    copy.refresh_from_db()
+    assert copy.reason == "The plan “shared” does not let others run it at their own site."
+    letter = Notification.objects.filter(user=olga).latest("pk")
+    with translation.override("zh-hans"):
+        chinese = _("The plan “%(plan)s” does not let others run it at their own site.") % {"plan": "shared"}
+        assert chinese != copy.reason
+        assert letter.body == chinese
+        assert copy.deployment.why == chinese
+    with translation.override("en"):
+        assert copy.deployment.why == copy.reason
 
 
 @pytest.mark.parametrize("what", ["cancelled", "stopped", "ended"])

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from apps.core import audit
 from apps.core.errors import Conflict, Invalid, PortalError
 from apps.core.policy import Verdict, allow, deny, require
+from apps.core.telling import kept, sentence
 from apps.core.telling import say as _
 from apps.gateway import services as gateway
 from apps.gateway.models import Grant
@@ -132,11 +133,12 @@ def end_copy(copy: SiteCopy, *, by: User | None, reason: str = "") -> None:
     for deployment in (copy.deployment, copy.successor):
         if deployment is not None:
             stop_deployment(deployment, by=None, reason=reason)
+    words, told = kept(reason, most=500)
     SiteCopy.lifecycle.move(
-        copy, SiteCopy.Status.ENDED, by=by, reason=reason[:500], ended_at=timezone.now(), successor=None
+        copy, SiteCopy.Status.ENDED, by=by, reason=words, ended_at=timezone.now(), successor=None
     )
     if by is None:
-        _tell(copy, lambda: _("%(name)s ended at %(site)s"), reason)
+        _tell(copy, lambda: _("%(name)s ended at %(site)s"), lambda: sentence(words, told))
 
 
 def _locked(pk: int) -> SiteCopy:
@@ -145,7 +147,7 @@ def _locked(pk: int) -> SiteCopy:
     return found.select_related(*related, "deployment", "successor", "asked_by").get(pk=pk)
 
 
-def _tell(copy: SiteCopy, title: Callable[[], str], body: str = "") -> None:
+def _tell(copy: SiteCopy, title: Callable[[], str], body: str | Callable[[], str] = "") -> None:
     names = {"name": copy.subscription.capability.name, "site": copy.site.name}
     url = reverse("store:subscription", args=[copy.subscription_id])
     requests.notify([copy.asked_by], lambda: title() % names, url=url, body=body)
@@ -187,7 +189,9 @@ def _holds(copy: SiteCopy) -> Verdict:
     """Whether the terms still let the copy run; with the reason when they do not."""
     subscription = copy.subscription
     if subscription.status not in Subscription.OPEN:
-        return deny(_("The subscription is: %(status)s.") % {"status": subscription.get_status_display()})
+        with translation.override("en"):  # the pattern of the status' own words
+            status = subscription.get_status_display()
+        return deny(_("The subscription is: %(status)s.") % {"status": _(status)})
     if not subscription.plan.reuse:
         return deny(
             _("The plan “%(plan)s” does not let others run it at their own site.")
