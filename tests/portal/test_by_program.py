@@ -58,6 +58,7 @@ COUNTERPARTS = {
     "accounts:audit": "GET api-audit, POST api-audit-verify",
     "accounts:export_audit": "GET api-audit-export",
     # Jobs, machines, the sandboxes' network.
+    "jobs:data": "GET api-dataset-list",
     "jobs:list": "GET api-job-list",
     "jobs:new": "POST api-job-list",
     "jobs:detail": "GET api-job-detail, GET api-job-attempts",
@@ -243,6 +244,7 @@ COUNTERPARTS = {
     "releases:list": "GET release-list",
     "releases:open": "GET release-check, POST release-list",
     "releases:policy": "GET release-policy-list, POST release-policy-list",
+    "releases:team-policy": "GET release-policy-list, POST release-policy-list",
     "releases:preview-metric": "POST release-policy-preview",
     "releases:detail": "GET release-detail, GET release-conclusions",
     "releases:conclude": (
@@ -276,6 +278,7 @@ COUNTERPARTS = {
     # Annotation.
     "annotation:list": "GET annotation-project-list",
     "annotation:feedback": "GET feedback-receipt-list",
+    "annotation:ask-again": "POST feedback-receipt-ask",
     "annotation:create": "POST annotation-project-list",
     "annotation:detail": "GET annotation-project-detail, GET annotation-project-rules",
     "annotation:add-rule": "POST annotation-project-rules",
@@ -298,6 +301,7 @@ COUNTERPARTS = {
     "annotation:quality": "GET annotation-project-quality",
     "annotation:accept": "POST annotation-project-accept",
     "annotation:export": "POST annotation-project-export",
+    "annotation:bulks": "GET annotation-project-bulks",
     "annotation:retrain": "POST annotation-project-retrain",
     "annotation:retraining-rule": "GET retraining-rule-detail, PUT retraining-rule-detail",
     "annotation:review": "GET annotation-task-detail, POST annotation-task-review, POST annotation-task-ask",
