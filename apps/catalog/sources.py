@@ -34,7 +34,8 @@ MODEL_SUFFIXES = frozenset(
     }
 )
 CODE_FILES = frozenset({"model.py", "predict.py", "__init__.py", "atrium.json"})
-_CERTAIN = MODEL_SUFFIXES - {".txt", ".json"}
+CERTAIN_SUFFIXES = MODEL_SUFFIXES - {".txt", ".json"}
+"""Nothing but a model is called so."""
 _LARGEST_MLMODEL = 1 << 20
 _FILE_KEYS = ("pickled_model", "data", "model_path", "model_data", "python_model", "code", "loader_path")
 
@@ -49,7 +50,7 @@ def check_source(manifest: Manifest) -> None:
         return
     if any(PurePosixPath(path).name in CODE_FILES for path in manifest):
         return
-    if any(PurePosixPath(path).suffix.lower() in _CERTAIN for path in manifest):
+    if any(PurePosixPath(path).suffix.lower() in CERTAIN_SUFFIXES for path in manifest):
         return
     names = ", ".join(list(manifest)[:5])
     raise Invalid(

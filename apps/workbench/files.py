@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 MOST_FILES = 2000
 MOST_BYTES = 256 << 20
+_MOST_OFFERED = 200
 _SKIPPED = frozenset(("__pycache__", "node_modules"))
 _HIDDEN_BUT_MEANT = frozenset((".gitignore", ".gitattributes"))
 
@@ -75,17 +76,54 @@ def notebooks(home: Path) -> list[Found]:
 
 def notebooks_with_handles(home: Path) -> Iterator[tuple[Found, BinaryIO]]:
     """The notebooks with open handles, at most the first 200."""
-    return islice(walk(home, (".ipynb",)), 200)
+    return islice(walk(home, (".ipynb",)), _MOST_OFFERED)
 
 
 def _ending(home: Path, *suffixes: str) -> Iterator[Found]:
-    return islice((file for file, _handle in walk(home, suffixes)), 200)
+    return islice((file for file, _handle in walk(home, suffixes)), _MOST_OFFERED)
+
+
+def models(home: Path, suffixes: tuple[str, ...], marks: Collection[str]) -> list[str]:
+    """Where models may lie, at most the first 200: files with a suffix, and folders that hold a file called as `marks`.
+
+    What lies in such a folder is part of it.
+    """
+    found: list[str] = []
+    for file, _handle in walk(home, (*suffixes, *marks)):
+        path = PurePosixPath(file.path)
+        place = str(path.parent) if path.name in marks else file.path
+        if place == "." or any(place == one or place.startswith(f"{one}/") for one in found):
+            continue
+        found = [one for one in found if not one.startswith(f"{place}/")] + [place]
+        if len(found) >= _MOST_OFFERED:
+            break
+    return found
+
+
+def at(home: Path, path: str) -> Iterator[tuple[Found, BinaryIO]]:
+    """The file at `path`, or what is below the folder there, each with its path inside it.
+
+    Raises TooMuch when there are too many files, or too many bytes.
+    """
+    place = PurePosixPath(path)
+    for file, handle in _limited((file, handle) for file, handle in walk(home) if _is_at(file.path, place)):
+        inside = PurePosixPath(file.path)
+        shown = inside.name if inside == place else str(inside.relative_to(place))
+        yield Found(shown, file.size), handle
+
+
+def _is_at(path: str, place: PurePosixPath) -> bool:
+    return bool(place.parts) and PurePosixPath(path).is_relative_to(place)
 
 
 def within_limits(home: Path) -> Iterator[tuple[Found, BinaryIO]]:
     """As `walk`. Raises TooMuch when there are too many files, or too many bytes."""
+    return _limited(walk(home))
+
+
+def _limited(found: Iterable[tuple[Found, BinaryIO]]) -> Iterator[tuple[Found, BinaryIO]]:
     files = total = 0
-    for file, handle in walk(home):
+    for file, handle in found:
         files, total = files + 1, total + file.size
         if files > MOST_FILES:
             raise TooMuch(f"{files:,} > {MOST_FILES:,}")

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.accounts.models import User
-    from apps.workbench.adapters import LoggedModel
 
 
 def _offer_teams(form: forms.Form, user: User) -> None:
@@ -226,7 +225,7 @@ class RunForm(forms.Form):
 
 
 class RegisterForm(forms.Form):
-    """Which model of a run becomes a version of which capability."""
+    """Which model, of a run or of a workspace's files, becomes a version of which capability."""
 
     model = forms.ChoiceField(label=_("Model"))
     capability = forms.CharField(
@@ -238,9 +237,9 @@ class RegisterForm(forms.Form):
         label=_("Version"), max_length=64, required=False, help_text=_("Left out: the next minor version.")
     )
 
-    def __init__(self, *args: Any, models: Sequence[LoggedModel], **facts: Any) -> None:
+    def __init__(self, *args: Any, names: Sequence[str], **facts: Any) -> None:
         super().__init__(*args, **facts)
-        cast("forms.ChoiceField", self.fields["model"]).choices = [(one.name, one.name) for one in models]
+        cast("forms.ChoiceField", self.fields["model"]).choices = [(name, name) for name in names]
 
 
 class ParameterRow(forms.Form):

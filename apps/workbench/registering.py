@@ -15,6 +15,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import PersonalToken, Team, User
+from apps.catalog import sources
 from apps.catalog.models import Capability, Version
 from apps.catalog.policy import may_add_version, may_create_capability
 from apps.catalog.selectors import suggested_number
@@ -27,10 +28,11 @@ from apps.core.policy import require
 from apps.datasets.models import DatasetVersion
 from apps.datasets.policy import may_view
 from apps.workbench.adapters import Run, Tracker
-from apps.workbench.files import TooMuch, within_limits
+from apps.workbench.files import TooMuch, at, models, within_limits
 from apps.workbench.launch import home_of
 from apps.workbench.models import Registration, Workspace
 from apps.workbench.mounted import INSIDE
+from apps.workbench.policy import may_edit_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -167,6 +169,48 @@ def register_run(
         job_id=job_id,
         workspace=workspace,
     )
+
+
+def models_in(workspace: Workspace) -> list[str]:
+    """Files and folders of a workspace that may be models, as an upload to the catalog is judged."""
+    marks = {sources.MLMODEL, "model.py", "predict.py"}
+    return models(home_of(workspace), tuple(sorted(sources.CERTAIN_SUFFIXES)), marks)
+
+
+def register_files(
+    workspace: Workspace, path: str, *, by: User, capability: str, number: str = ""
+) -> Version:
+    """Make a version of a capability of the model file or folder at `path` of a workspace, and begin to package it.
+
+    It keeps the workspace, its code as it is now, its data set versions and its environment. A number that is left
+    out becomes the next minor one. Raises NotAllowed, Invalid.
+    """
+    require(may_edit_workspace(by, workspace))
+    slug = check_name(capability, team=workspace.team, by=by)
+    try:
+        files = {file.path: objects.put(handle)[0] for file, handle in at(home_of(workspace), path)}
+    except TooMuch as error:
+        raise Invalid(
+            _("The model is larger than a workspace hands in (%(what)s).") % {"what": error}
+        ) from error
+    if not files:
+        message = _("There is no file “%(path)s” in the workspace.") % {"path": path[:200]}
+        raise Invalid(message, fields={"path": _("unknown")})
+    origin = origin_of(None, workspace, run=None, by=by)
+    with transaction.atomic():
+        found = capability_of(slug, team=workspace.team, by=by)
+        version = create_version(
+            found,
+            number.strip() or suggested_number(found),
+            files=files,
+            by=by,
+            changelog=_("From %(path)s of the workspace %(name)s.") % {"path": path, "name": workspace.name},
+            dataset_version=origin.datasets[0] if origin.datasets else None,
+            code_digest=digest_of_code(origin),
+        )
+        link(origin, version)
+    package_version(version, by=by)
+    return version
 
 
 @transaction.atomic
@@ -313,10 +357,10 @@ def link(origin: Origin, version: Version) -> None:
         return
     for dataset_version in origin.datasets:
         lineage.link(dataset_version, made_by, "trained on")
-    sources = [(origin.job, "ran"), (origin.workspace, "ran"), (origin.environment, "environment")]
+    edges = [(origin.job, "ran"), (origin.workspace, "ran"), (origin.environment, "environment")]
     if origin.code:
-        sources.append((f"atrium:code:{manifests.digest(origin.code)}", "code"))
-    for source, kind in sources:
+        edges.append((f"atrium:code:{manifests.digest(origin.code)}", "code"))
+    for source, kind in edges:
         if source and source != made_by:
             lineage.link(source, made_by, kind)
     lineage.link(made_by, version, "made")

@@ -136,6 +136,18 @@ class NotebookOfCallsSerializer(Serializer[dict[str, Any]]):
     calls = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=MOST_ROWS)
 
 
+class RegisterFilesSerializer(Serializer[dict[str, Any]]):
+    """A model among a workspace's files, and the capability that it becomes a version of."""
+
+    path = serializers.CharField(
+        max_length=1000, help_text="A file or a folder, from the workspace's top: model.onnx"
+    )
+    capability = serializers.CharField(max_length=63, help_text="A new one is made as a draft.")
+    number = serializers.CharField(
+        max_length=64, required=False, default="", help_text="Left out: the next minor version."
+    )
+
+
 class RunFileSerializer(Serializer[dict[str, Any]]):
     """A notebook or script of a workspace; all files of it are copied as they are now."""
 

@@ -14,6 +14,7 @@ urlpatterns = [
     path("workspaces/<int:pk>/", views.workspace, name="workspace"),
     path("workspaces/<int:pk>/terminal/", views.terminal, name="terminal"),
     path("workspaces/<int:pk>/run/", views.run, name="run"),
+    path("workspaces/<int:pk>/register/", views.register, name="register_files"),
     path("workspaces/<int:pk>/state/", views.state, name="state"),
     path("workspaces/<int:pk>/enter/", views.enter, name="enter"),
     path("workspaces/<int:pk>/start/", views.start, name="start"),

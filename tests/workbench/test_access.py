@@ -49,6 +49,13 @@ TABLE = [
     Row("GET", f"{W}settings/", TEAM),
     Row("POST", f"{W}settings/", (302, 200, 404, 404, 404, 403)),
     Row("GET", f"{W}run/", (302, 200, 404, 404, 404, 403)),
+    Row("GET", f"{W}register/", (302, 200, 404, 404, 404, 403)),
+    Row(
+        "POST",
+        f"{A}workspaces/{{workspace}}/register/",
+        (401, 422, 404, 404, 404, 403),
+        {"path": "no-such.onnx", "capability": "none"},
+    ),
     Row("POST", f"{W}environment/", (302, 422, 404, 404, 404, 422)),
     Row(
         "POST",

@@ -102,6 +102,12 @@ def test_from_an_empty_list_to_a_running_cell_and_a_terminal(
     opened.value.close()
     lab.get_by_text("welcome.ipynb").first.dblclick()
     lab.locator(".jp-Notebook").wait_for()
+    for tile, onward in (("Submit as job", "run"), ("Register model", "register")):
+        lab.locator(".lm-TabBar-tab", has_text="Launcher").first.click()
+        with page.expect_popup() as opened:
+            lab.locator(".jp-LauncherCard:visible", has_text=tile).click()
+        opened.value.wait_for_url(re.compile(rf"/workspaces/{number}/{onward}/\?path=welcome\.ipynb$"))
+        opened.value.close()
     assert "Traceback" not in page.content()
     assert page.frame(url=re.compile(r"/lab")).url.startswith(f"http://w{number}.portal.localhost:")
 

@@ -17,6 +17,7 @@ from rest_framework.response import Response
 
 from apps.accounts.models import Team
 from apps.catalog.selectors import get_version
+from apps.catalog.serializers import VersionSerializer
 from apps.compute.selectors import job_visible_to
 from apps.compute.serializers import JobSerializer
 from apps.core import objects
@@ -56,6 +57,7 @@ from apps.workbench.serializers import (
     PlacedSerializer,
     RecipeRunSerializer,
     RecipeSerializer,
+    RegisterFilesSerializer,
     RegistrationSerializer,
     RunFileSerializer,
     RunRecipeSerializer,
@@ -155,6 +157,18 @@ class WorkspaceViewSet(
         facts["datasets"] = mounted.versions_named(facts.get("datasets", []), user=person)
         job = run_file(workspace_for(person, int(pk)), facts.pop("path"), by=person, **facts)
         return Response(JobSerializer(job).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=RegisterFilesSerializer, responses={201: VersionSerializer})
+    @action(detail=True, methods=["post"])
+    def register(self, request: Request, pk: str = "") -> Response:
+        """Make a version of a capability of a model among its files, and package it."""
+        asked = RegisterFilesSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        facts, person = dict(asked.validated_data), cast("User", request.user)
+        made = registering.register_files(
+            workspace_for(person, int(pk)), facts.pop("path"), by=person, **facts
+        )
+        return Response(VersionSerializer(made).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=SaveEnvironmentSerializer, responses={201: EnvironmentSerializer})
     @action(detail=True, methods=["post"])

@@ -100,7 +100,7 @@ def run(request: HttpRequest, team: str, run_id: str) -> HttpResponse:
     context["moving"] = any(row.status == "waiting" for row in context["registrations"])
     if request.headers.get("HX-Request"):
         return render(request, "workbench/_registrations.html", context)
-    context["form"] = RegisterForm(models=context["models"])
+    context["form"] = RegisterForm(names=[model.name for model in context["models"]])
     return render(request, "workbench/tracked_run.html", context)
 
 
@@ -153,7 +153,7 @@ def register(request: HttpRequest, team: str, run_id: str) -> HttpResponse:
     """Make a version of a capability from a model of the run."""
     found = _team(request, team)
     facts = _of_run(Tracker(found.slug), run_id)
-    form = RegisterForm(request.POST, models=facts["models"])
+    form = RegisterForm(request.POST, names=[model.name for model in facts["models"]])
     if form.is_valid():
         asked = form.cleaned_data
         try:

@@ -19,14 +19,15 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.compute.adapters import engine
 from apps.compute.models import Job
 from apps.core import csp
-from apps.core.errors import Conflict, Invalid, NotFound
+from apps.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from apps.core.package import for_programs
 from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.core.urns import urn
-from apps.workbench import entry, files, packages, services
+from apps.workbench import entry, files, mounted, packages, registering, services
 from apps.workbench.forms import (
     CloneForm,
+    RegisterForm,
     RunForm,
     SaveForm,
     SettingsForm,
@@ -35,7 +36,6 @@ from apps.workbench.forms import (
 from apps.workbench.launch import home_of
 from apps.workbench.live.origins import ENTER, address_of
 from apps.workbench.models import Workspace
-from apps.workbench.mounted import name_of
 from apps.workbench.policy import (
     may_edit_workspace,
     may_stop_workspace,
@@ -199,7 +199,9 @@ def settings_page(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _settings_of(workspace: Workspace) -> dict[str, Any]:
     names = ("flavour", "idle_minutes", "environment", "share_terminals", "labels")
-    datasets = [name_of(version) for version in workspace.datasets.select_related("dataset").order_by("pk")]
+    datasets = [
+        mounted.name_of(version) for version in workspace.datasets.select_related("dataset").order_by("pk")
+    ]
     return {name: getattr(workspace, name) for name in names} | {"datasets": datasets}
 
 
@@ -296,6 +298,43 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
         "tab_run": True,
     }
     return render(request, "workbench/run.html", context, status=422 if form.errors else 200)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def register(request: HttpRequest, pk: int) -> HttpResponse:
+    """Make a version of a capability of a model among the workspace's files; `path` in the query is chosen at first."""
+    user = user_of(request)
+    found = workspace_for(user, pk)
+    require(may_edit_workspace(user, found))
+    names = registering.models_in(found)
+    form = RegisterForm(request.POST or None, names=names, initial={"model": _model_at(request, names)})
+    if request.method == "POST" and form.is_valid():
+        asked = form.cleaned_data
+        try:
+            version = registering.register_files(
+                found, asked["model"], by=user, capability=asked["capability"], number=asked["number"]
+            )
+        except Invalid as error:
+            wrong = next((name for name in ("capability", "number") if name in error.fields), None)
+            form.add_error(wrong, error.message)
+        except NotAllowed as error:
+            form.add_error(None, error.message)
+        else:
+            messages.success(
+                request, _("Version %(version)s is made and is packaged.") % {"version": version}
+            )
+            return redirect("catalog:version", version.capability.slug, version.number)
+    context = {**context_of(request, found), "form": form, "any": bool(names), "tab_register": True}
+    context["mounted"] = mounted.versions_in(found, user)
+    status = 422 if form.errors else 200
+    return render(request, "workbench/register.html", context, status=status)
+
+
+def _model_at(request: HttpRequest, names: list[str]) -> str:
+    """The model that the query's `path` is, or lies in."""
+    path = request.GET.get("path", "")
+    return next((name for name in names if path == name or path.startswith(f"{name}/")), "")
 
 
 def _proposed(path: str, measured: list[tuple[str, Needs]]) -> dict[str, Any]:
