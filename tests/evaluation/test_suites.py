@@ -248,3 +248,13 @@ def test_a_figure_of_an_own_scorer_is_judged_in_its_direction():
 
     assert judge(Gate("score:cost", 5, better="lower"), figures, None).verdict == "passed"
     assert judge(Gate("score:cost", 5, better="higher"), figures, None).verdict == "failed"
+
+
+def test_noise_leaves_columns_of_whole_numbers_whole():
+    values = np.array([[1.5, 0], [2.5, 100], [9.5, 300]])
+
+    noisy = next(spoiled for key, _title, spoiled in robustness._damages(values, [1]) if "noise" in key)
+
+    assert (noisy[:, 1] == np.round(noisy[:, 1])).all()
+    assert (noisy[:, 0] != np.round(noisy[:, 0])).any()
+    assert (noisy[:, 1] != values[:, 1]).any()

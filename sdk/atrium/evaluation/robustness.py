@@ -99,7 +99,7 @@ def damaged(
     return figures, checks
 
 
-def _damages(values: Array, whole: Sequence[int]) -> list[tuple[str, str, Array]]:
+def _damages(values: Array, whole: Sequence[int] = ()) -> list[tuple[str, str, Array]]:
     """Noise of a tenth of each column's spread, a tenth of the cells missing, and the columns in another order."""
     rng = np.random.default_rng(SEED)
     noisy = values + rng.normal(0, 0.1, values.shape) * values.std(0, keepdims=True)
