@@ -25,6 +25,7 @@ from apps.compute.services import (
 )
 from apps.core.errors import Conflict, Invalid, NotAllowed, Unavailable
 from apps.core.models import AuditEntry
+from tests.factories import rows_of
 
 from .conftest import submit
 
@@ -264,6 +265,7 @@ def test_reason_names_what_keeps_it_from_this_node(wanted, pattern):
 def test_page_and_api_take_labels(client, ada, radio, node):
     client.force_login(ada)
     asked = {"title": "A", "team": radio.pk, "script": "1", "environment": "base", "cpu": 1, "memory_mb": 64}
+    asked |= rows_of("params")
     answer = client.post(
         "/jobs/new/", {**asked, "timeout_s": 9, "max_attempts": 1, "labels": "zone=gpu， rack 3,"}
     )
@@ -282,6 +284,7 @@ def test_forms_say_what_may_be_asked_and_what_makes_nothing_faster(client, ada, 
     client.force_login(ada)
     page = client.get("/jobs/new/").content.decode()
     asked = {"title": "A", "team": radio.pk, "script": "1", "environment": "base", "memory_mb": 64}
+    asked |= rows_of("params")
     refused = client.post("/jobs/new/", {**asked, "cpu": 9, "timeout_s": 9, "max_attempts": 1})
 
     real = max(2, os.cpu_count())
