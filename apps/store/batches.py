@@ -69,16 +69,20 @@ def answers_of(batch: Batch, kind: str) -> str | None:
 
 
 def state_of(batch: Batch) -> dict[str, Any]:
-    """For page and API: `status` is queued, running, done, paused, refused or failed; a sentence; how far; the kinds
-    of `files` with answers that can be had.
+    """For page and API: `status` is queued, running, stopping, done, paused, refused, failed or, where no row was asked
+    before it was stopped, cancelled; a sentence; how far; the kinds of `files` with answers that can be had.
     """
     job, result = batch.job, batch.job.result or {}
     facts = {"fraction": job.progress, "rows": result.get("rows", 0), "answered": result.get("answered", 0)}
     files = [kind for kind, name in ANSWERS.items() if name in (job.outputs or {})]
     facts |= {"failed": result.get("failed", 0), "ready": bool(files), "files": files}
     if job.status not in Job.ENDED:
+        if batch.stopped_at is not None:
+            return facts | {"status": "stopping", "message": _("What was answered is being written.")}
         waiting = job.status == Job.Status.QUEUED
         return facts | {"status": "queued" if waiting else "running", "message": job.progress_message}
+    if job.status == Job.Status.CANCELLED and batch.stopped_at is not None:
+        return facts | {"status": "cancelled", "message": _("You stopped it.")}
     if job.status != Job.Status.SUCCEEDED:
         return facts | {"status": "failed", "message": job.reason_words}
     if result.get("refused"):
@@ -89,6 +93,9 @@ def state_of(batch: Batch) -> dict[str, Any]:
             "files": [],
         }
     if result.get("stopped"):
+        if batch.stopped_at is not None:
+            words = _("%(answered)d of %(rows)d rows were answered; then you stopped it.")
+            return facts | {"status": "paused", "message": words % facts}
         words = _("%(answered)d of %(rows)d rows were answered; then: %(why)s")
         return facts | {"status": "paused", "message": words % {**facts, "why": result["stopped"]}}
     return facts | {"status": "done", "message": _("%(answered)d rows were answered.") % facts}

@@ -299,6 +299,7 @@ class Batch(models.Model):
     job = models.OneToOneField("compute.Job", on_delete=models.PROTECT, related_name="+")
     grant = models.OneToOneField("gateway.Grant", on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
+    stopped_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         verbose_name = _("batch")

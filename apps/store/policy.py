@@ -12,7 +12,7 @@ from apps.catalog.models import Capability, Version
 from apps.catalog.policy import may_build, may_view_capability
 from apps.core.policy import Verdict, allow, deny
 from apps.instances.models import TrafficWeight
-from apps.store.models import Plan, Review, SiteCopy, Subscription
+from apps.store.models import Batch, Plan, Review, SiteCopy, Subscription
 
 if TYPE_CHECKING:
     from apps.accounts.models import Team, User
@@ -29,6 +29,13 @@ def may_offer(user: User, capability: Capability) -> Verdict:
 def may_try(user: User, capability: Capability) -> Verdict:
     """Whether a person may send trial calls to a capability's production version."""
     return may_view_capability(user, capability)
+
+
+def may_stop_batch(user: User, batch: Batch) -> Verdict:
+    """Whether a person may stop a file of rows: whoever sent it."""
+    if batch.user_id == user.pk:
+        return allow()
+    return deny(_("Only who sent a file can stop it."))
 
 
 def may_subscribe(user: User, plan: Plan, team: Team) -> Verdict:

@@ -362,7 +362,7 @@ def batches_of(user: User, capability: Capability) -> QuerySet[Batch]:
 
 def get_batch(pk: int, *, user: User) -> Batch:
     """A batch of this person. Raises NotFound."""
-    batch = Batch.objects.select_related("job", "capability").filter(pk=pk, user=user).first()
+    batch = Batch.objects.select_related("job", "capability", "grant").filter(pk=pk, user=user).first()
     if batch is None:
         raise NotFound(_("There is no batch %(pk)s that you may see.") % {"pk": pk})
     return batch

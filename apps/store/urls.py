@@ -25,6 +25,7 @@ urlpatterns = [
     path("store/<slug:slug>/try/", trial.try_it, name="try"),
     path("store/<slug:slug>/try/batch/", batches.batch, name="batch"),
     path("store/<slug:slug>/try/batch/template.csv", batches.batch_template, name="batch-template"),
+    path("store/<slug:slug>/try/batch/<int:pk>/stop/", batches.batch_stop, name="batch-stop"),
     path(
         "store/<slug:slug>/try/batch/<int:pk>/answers.<slug:kind>",
         batches.batch_answers,

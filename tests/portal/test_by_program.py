@@ -83,6 +83,7 @@ COUNTERPARTS = {
     "store:try": "GET api-try-try-out, POST api-try-try-out",
     "store:batch": "GET api-store-batches, POST api-store-batches",
     "store:batch-template": "GET api-store-openapi",  # its columns are the inputs described there
+    "store:batch-stop": "POST api-store-stop-batch",
     "store:batch-answers": "GET api-store-answers",
     "store:why": "POST api-try-why",
     "store:feedback": "POST api-try-feedback",

@@ -6,7 +6,8 @@ from django.test import Client
 
 from apps.compute.models import Job
 from apps.core import objects
-from apps.core.errors import Conflict, Invalid
+from apps.core.errors import Conflict, Invalid, NotAllowed
+from apps.core.models import AuditEntry
 from apps.gateway.models import Grant
 from apps.store import services
 from apps.store.batches import state_of, why_refused
@@ -39,6 +40,51 @@ def test_a_file_becomes_a_job_under_the_persons_own_trial_quota(batch, digits, c
 def test_its_key_ends_with_the_job(batch):
     finish(batch, result={"rows": 1, "answered": 1, "failed": 0})
     assert Grant.objects.get(pk=batch.grant_id).status == "revoked"
+
+
+def test_stopped_while_it_waits_it_is_over_and_the_next_may_come(batch, digits, live, cy):  # noqa: F811
+    services.stop_batch(batch, by=cy)
+
+    batch.refresh_from_db()
+    assert Job.objects.get(pk=batch.job_id).status == "cancelled"
+    assert Grant.objects.get(pk=batch.grant_id).status == "revoked"
+    assert (state_of(batch)["status"], state_of(batch)["ready"]) == ("cancelled", False)
+    assert AuditEntry.objects.filter(action="store.batch.stopped").count() == 1
+    services.start_batch(digits, live, iter([b"x\n"]), "more.csv", by=cy)
+
+
+def test_stopped_while_it_runs_its_key_ends_and_what_was_answered_is_handed_out(as_cy, batch, cy):  # noqa: F811
+    Job.objects.filter(pk=batch.job_id).update(status="running")
+    place = f"/store/digits/try/batch/{batch.pk}/stop/"
+    assert place in as_cy.get("/store/digits/try/batch/").text
+    for _click in range(2):
+        assert as_cy.post(place).status_code == 302
+
+    batch.refresh_from_db()
+    assert Grant.objects.get(pk=batch.grant_id).status == "revoked"
+    assert (batch.job.status, state_of(batch)["status"]) == ("running", "stopping")  # the job ends by itself
+    page = as_cy.get("/store/digits/try/batch/").text
+    assert "every 2s" in page
+    assert place not in page
+
+    finish(batch, result={"rows": 9, "answered": 4, "failed": 0, "stopped": "401: no such key"}, csv=b"a,7\n")
+    assert state_of(batch)["message"] == "4 of 9 rows were answered; then you stopped it."
+    assert b"".join(as_cy.get(place.replace("stop/", "answers.csv")).streaming_content) == b"a,7\n"
+
+
+def test_only_who_sent_it_stops_it_and_not_once_it_is_done(as_cy, as_ada, batch, ada, cy):  # noqa: F811
+    with pytest.raises(NotAllowed):
+        services.stop_batch(batch, by=ada)
+    place = f"/api/v1/store/digits/batches/{batch.pk}/stop/"
+    assert as_ada.post(place).status_code == 404
+    finish(batch, result={"rows": 1, "answered": 1, "failed": 0})
+    assert as_cy.post(place).status_code == 409
+    assert Batch.objects.get().stopped_at is None
+
+
+def test_a_program_stops_it_too(as_cy, batch):  # noqa: F811
+    told = as_cy.post(f"/api/v1/store/digits/batches/{batch.pk}/stop/").json()
+    assert (told["id"], told["state"]["status"]) == (batch.pk, "cancelled")
 
 
 def test_one_file_at_a_time(batch, digits, live, cy):  # noqa: F811

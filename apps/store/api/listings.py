@@ -245,6 +245,14 @@ class ListingViewSet(
         batch = services.start_batch(capability, version, file.chunks(), file.name, by=self._user())
         return Response(BatchSerializer(batch).data, status=status.HTTP_201_CREATED)
 
+    @extend_schema(request=None, responses=BatchSerializer)
+    @action(detail=True, methods=["post"], url_path=r"batches/(?P<batch>\d+)/stop", url_name="stop-batch")
+    def stop_batch(self, request: Request, slug: str = "", batch: str = "") -> Response:
+        """Ask about no more rows; what was answered can be had within seconds."""
+        found = selectors.get_batch(int(batch), user=self._user())
+        services.stop_batch(found, by=self._user())
+        return Response(BatchSerializer(selectors.get_batch(found.pk, user=self._user())).data)
+
     @extend_schema(
         parameters=[OpenApiParameter("kind", enum=[*CONTENT_TYPES], description="csv unless told otherwise")],
         responses={(200, content_type): bytes for content_type in CONTENT_TYPES.values()},

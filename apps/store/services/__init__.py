@@ -1,6 +1,6 @@
 """What happens to plans, subscriptions, keys, reviews and follows."""
 
-from apps.store.services.batches import end_batch, start_batch
+from apps.store.services.batches import end_batch, start_batch, stop_batch
 from apps.store.services.bundles import take_bundle
 from apps.store.services.cases import (
     TEST_LIMITS,
@@ -145,6 +145,7 @@ __all__ = [
     "settle_copies",
     "ship_cases",
     "start_batch",
+    "stop_batch",
     "subscribe",
     "suspend_subscription",
     "take_bundle",

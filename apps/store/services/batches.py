@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from apps.accounts.models import User
 from apps.accounts.selectors import teams_of
 from apps.compute.engines.base import DOOR
 from apps.compute.models import Job
-from apps.compute.services import submit_job
+from apps.compute.services import end_job, submit_job
 from apps.core import audit, objects
 from apps.core.errors import Conflict, Invalid
 from apps.core.policy import require
+from apps.core.telling import say as _
 from apps.gateway import services as gateway
 from apps.gateway.models import Grant
 from apps.store.models import Batch
-from apps.store.policy import may_try
+from apps.store.policy import may_stop_batch, may_try
 from apps.store.services.trial import trial_limits
 
 if TYPE_CHECKING:
@@ -83,6 +83,28 @@ def start_batch(
             grant=grant,
         )
         audit.record("store.batch.started", batch, by=by, capability=capability.slug, size=size)
+    return batch
+
+
+@transaction.atomic
+def stop_batch(batch: Batch, *, by: User) -> Batch:
+    """Ask about no more rows of a file: at once while it waits, else within seconds. What was answered can be had.
+
+    Its key ends, and a job whose key has ended writes what it has. Said twice it is said once. Raises NotAllowed for
+    another person's file, Conflict for one that is done.
+    """
+    require(may_stop_batch(by, batch))
+    job = Job.objects.select_for_update().get(pk=batch.job_id)
+    if batch.stopped_at is not None:
+        return batch
+    if job.ended:
+        raise Conflict(_("“%(file)s” is done already.") % {"file": batch.file_name})
+    batch.stopped_at = timezone.now()
+    batch.save(update_fields=["stopped_at"])
+    audit.record("store.batch.stopped", batch, by=by)
+    if job.status == Job.Status.QUEUED:
+        end_job(job, reason=_("stopped by whoever sent the file"))
+    gateway.revoke_grant(batch.grant, by=by)
     return batch
 
 

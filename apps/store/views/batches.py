@@ -8,7 +8,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.models import User
 from apps.core import objects
@@ -26,7 +26,7 @@ def _context(request: HttpRequest, slug: str) -> dict[str, Any]:
     user = cast("User", request.user)
     own = selectors.batches_of(user, context["capability"])[:_MOST_SHOWN]
     shown = [(batch, batches.state_of(batch)) for batch in own]
-    running = any(state["status"] in {"queued", "running"} for _batch, state in shown)
+    running = any(state["status"] in {"queued", "running", "stopping"} for _batch, state in shown)
     return context | {"batches": shown, "running": running}
 
 
@@ -65,6 +65,15 @@ def batch_template(request: HttpRequest, slug: str) -> HttpResponse:
     response = HttpResponse(_template(version), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{slug}-rows.csv"'
     return response
+
+
+@require_POST
+@login_required
+def batch_stop(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Ask about no more rows."""
+    user = cast("User", request.user)
+    services.stop_batch(selectors.get_batch(pk, user=user), by=user)
+    return redirect("store:batch", slug)
 
 
 @require_safe
