@@ -153,6 +153,7 @@ def test_the_page_takes_a_site_and_shows_it(start, digits, bo, client, guangdong
         **rows_of(
             "stages", {"site": "guangdong", "weight": "5", "worse_by": "5"}, {"weight": "5", "worse_by": "5"}
         ),
+        **rows_of("gates"),
         **rows_of("metric"),
         "deadline_days": "7",
     }

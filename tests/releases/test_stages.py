@@ -361,6 +361,7 @@ def test_a_policy_is_written_as_rows(start, bo, client):
             {"weight": "5", "worse_by": "2.5"},
             {"weight": "50", "worse_by": "1", "memory_mb": "900"},
         ),
+        **rows_of("gates"),
         **rows_of("metric"),
         "deadline_days": "7",
     }
