@@ -82,6 +82,7 @@ def test_at_three_times_its_rate_taken_calls_keep_their_p99_and_the_others_are_r
         refused = [each for each in crowded if each.status != 200]
 
         assert {each.status for each in alone} == {200}
+        assert refused, "nobody was turned away: the calls have all been waiting"
         assert {each.status for each in refused} <= {429, 503}
         assert all(each.retry_after >= 1 for each in refused)
         slower = p99(taken) / p99(alone)
