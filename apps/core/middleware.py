@@ -45,6 +45,8 @@ _COMPRESSED = frozenset(
 
 
 TAKEN_COOKIE = "atrium_taken"
+ANSWERED = frozenset({422, 429})
+"""Refusals that bring the form back with what was typed: it has arrived."""
 
 
 class ErrorsMiddleware:
@@ -55,7 +57,7 @@ class ErrorsMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if _is_form(request) and (response.status_code < 400 or response.status_code == 422):
+        if _is_form(request) and (response.status_code < 400 or response.status_code in ANSWERED):
             response.set_cookie(TAKEN_COOKIE, "1", max_age=60, samesite="Lax", secure=request.is_secure())
         return response
 

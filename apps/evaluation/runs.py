@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 from django.db import transaction
+from django.urls import reverse
 from django.utils import timezone, translation
 
 from apps.compute.models import Job
@@ -23,6 +24,7 @@ from apps.gateway.models import Grant
 from apps.gateway.services import create_grant, revoke_grant
 from apps.instances.models import Deployment
 from apps.instances.services import stop_deployment
+from apps.requests.services import notify
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +85,7 @@ def _when_deployed(run: Run) -> None:
         _measure(run)
     elif status in (Deployment.Status.FAILED, Deployment.Status.STOPPED):
         reason = _("The test deployment did not start: %(why)s") % {"why": run.deployment.why or status}
-        Run.lifecycle.move(run, Run.Status.FAILED, by=None, **_why(reason), ended_at=timezone.now())
+        _end_failed(run, reason)
 
 
 def _measure(run: Run) -> None:
@@ -151,7 +153,7 @@ def _when_measured(run: Run, job: Job) -> None:
         revoke_grant(grant, by=None)
     if job.status != Job.Status.SUCCEEDED:
         reason = job.reason_words or _("The job ended as %(status)s.") % {"status": job.status}
-        Run.lifecycle.move(run, Run.Status.FAILED, by=None, **_why(reason), ended_at=timezone.now())
+        _end_failed(run, reason)
         return
     report_on(run, job)
 
@@ -228,10 +230,20 @@ def _why(reason: str) -> dict[str, Any]:
     return {"reason": words, "told": told}
 
 
+def _end_failed(run: Run, reason: str) -> None:
+    """It has failed; whoever started it hears of it. Called within the transaction that holds the run."""
+    Run.lifecycle.move(run, Run.Status.FAILED, by=None, **_why(reason), ended_at=timezone.now())
+    notify(
+        [run.started_by],
+        lambda: _("The evaluation of %(version)s failed") % {"version": run.version},
+        url=reverse("evaluation:run", args=[run.pk]),
+        body=lambda: run.why,
+    )
+
+
 def _fail(run: Run, reason: str) -> None:
     try:
         with transaction.atomic():
-            fresh = Run.objects.select_for_update().get(pk=run.pk)
-            Run.lifecycle.move(fresh, Run.Status.FAILED, by=None, **_why(reason), ended_at=timezone.now())
+            _end_failed(Run.objects.select_for_update().get(pk=run.pk), reason)
     except (StaleWrite, IllegalMove):
         log.info("evaluation %s had ended already", run.pk)

@@ -11,6 +11,9 @@ from apps.gateway.services import announce_capability
 from apps.store import announcing, services, standing
 from apps.store.models import Subscription
 
+EVERYTHING = 100
+"""The share of a version that answers all calls."""
+
 
 @background.every(10, "store.expire_due")
 def expire_due() -> None:
@@ -75,7 +78,8 @@ def _quota_exhausted(key: str, facts: dict[str, Any]) -> None:
 
 def _weights_changed(key: str, facts: dict[str, Any]) -> None:
     standing.refresh([int(key)])
-    deployments = [int(pk) for pk in facts.get("after", {})]
+    after = facts.get("after", {})
+    deployments = [int(pk) for pk, weight in after.items() if weight == EVERYTHING]  # not while in gray
     services.tell_of_versions(int(key), deployments)
     announcing.tell_of_versions(int(key), deployments)
 

@@ -117,11 +117,11 @@ class Supervisor:
             self._lock.seek(0)
             holder = self._lock.read().strip() or "another process"
             raise AlreadyRunning(
-                f"Atrium already runs on {self.environment.data_dir} ({holder}) at {self.environment.web_url}; "
+                f"Atrium already runs on {self.environment.data_dir} ({holder}); "
                 "end it there, or set ATRIUM_DATA_DIR and other ports for a second instance."
             ) from None
         self._lock.truncate(0)
-        self._lock.write(f"pid {os.getpid()}\n")
+        self._lock.write(f"pid {os.getpid()} at {self.environment.web_url}\n")
         self._lock.flush()
 
     def _catch_signals(self) -> None:

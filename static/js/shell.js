@@ -122,12 +122,28 @@ function htmxErrors() {
   });
 }
 
-// A table or log that is wider than its place is scrolled by keyboard too.
+// A table or log that is wider than its place is scrolled by keyboard too; a table fades out where it goes on.
 function scrollable(root) {
   for (const box of root.querySelectorAll?.(".table-responsive, pre, .log") ?? []) {
+    if (box.matches(".table-responsive")) {
+      goesOn(box);
+      box.onscroll = () => goesOn(box);
+    }
     const spills = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
     if (!spills || box.hasAttribute("tabindex") || box.querySelector("a, button, input, select")) continue;
     box.tabIndex = 0;
+  }
+}
+
+function goesOn(box) {
+  box.toggleAttribute("data-goes-on", box.scrollWidth - box.clientWidth - box.scrollLeft > 2);
+}
+
+// Of many tabs on a phone the chosen one is in sight.
+function chosenTabs() {
+  for (const tab of document.querySelectorAll(".tabs [aria-current]")) {
+    const tabs = tab.closest(".tabs");
+    tabs.scrollLeft = tab.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - tab.offsetWidth) / 2;
   }
 }
 
@@ -184,5 +200,6 @@ drafts(words);
 bell();
 charts(document.body);
 scrollable(document.body);
+chosenTabs();
 dependents(document.body);
 addEventListener("resize", () => scrollable(document.body));

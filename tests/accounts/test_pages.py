@@ -73,6 +73,8 @@ def test_the_sixth_wrong_password_has_to_wait_even_if_the_next_is_right(client, 
     assert refused.status_code == 429
     assert int(refused["Retry-After"]) > 5
     assert "Wait" in refused.content.decode()
+    # The page was answered, so it does not say that what was typed never arrived.
+    assert "atrium_taken" in refused.cookies
 
 
 def test_the_login_page_names_sample_accounts_only_while_they_exist(client, ada):

@@ -304,6 +304,21 @@ def test_what_is_too_large_to_keep_is_told_and_the_score_stays(log, served, ada,
     assert (RuleFailure.objects.get().rule, RuleFailure.objects.get().calls) == ("", 1)
 
 
+def test_what_the_portal_asks_in_an_evaluation_says_nothing_of_the_rules(log, served, ada):
+    grant, _secret = create_grant(
+        kind="evaluation", capability=served[1].capability, team=served[1].capability.team, user=ada,
+        scope="production", limits={}, label="evaluation 1", by=ada,
+    )  # fmt: skip
+    set_parsing_rules(served[1].version, {"broken": "max(inputs)"}, by=ada)
+    log(segments.pack(facts(served) | {"grant": grant.pk}, REQUEST, ANSWER))
+    ingest_once(log.folder)
+    Digester().digest_some()
+
+    assert Call.objects.get().digested
+    assert not RuleFailure.objects.exists()
+    assert not Notification.objects.exists()
+
+
 def test_a_new_revision_of_the_rules_counts_for_what_is_digested_after_it(log, served, ada):
     log(segments.pack(facts(served), REQUEST, ANSWER))
     ingest_once(log.folder)

@@ -12,6 +12,7 @@ from apps.core.errors import NotAllowed
 from apps.requests.models import Notification
 from apps.store import services
 from apps.store.models import Follow
+from apps.store.tasks import _weights_changed
 from tests.factories import make_published_capability, make_ready_deployment, make_team, make_user
 
 
@@ -34,6 +35,25 @@ def test_subscribers_and_followers_hear_once_that_a_version_answers(digits, subs
     for user in (cy, eve):
         assert len([title for title in titles(user) if "answers now" in title]) == 1, user
     assert not [title for title in titles(bo) if "answers now" in title]
+
+
+def test_a_version_in_gray_is_no_news_until_it_answers_all_calls(digits, subscription, cy, ole):
+    before, candidate = (make_ready_deployment(digits.versions.get(), ole) for _ in range(2))
+
+    _weights_changed(str(digits.pk), {"after": {str(before.pk): 99, str(candidate.pk): 1}})
+    assert titles(cy) == []
+
+    _weights_changed(str(digits.pk), {"after": {str(candidate.pk): 100}})
+    assert len(titles(cy)) == 1
+
+
+def test_what_answered_before_the_publication_is_no_news_when_it_does_again(digits, subscription, cy, ole):
+    deployment = make_ready_deployment(digits.versions.get(), ole)
+    for status in (digits.Status.DRAFT, digits.Status.PUBLISHED):
+        digits.__class__.objects.filter(pk=digits.pk).update(status=status)
+        services.tell_of_versions(digits.pk, [deployment.pk])
+
+    assert titles(cy) == []
 
 
 def test_a_deprecation_says_when_it_ends(digits, subscription, cy, ada):

@@ -72,13 +72,14 @@ def _tell(people: Iterable[User], title: Callable[[], str], url: str, body: str 
 
 @transaction.atomic
 def tell_of_versions(capability_id: int, deployments: Iterable[int]) -> None:
-    """Tell users and followers, once for each version, that it answers production calls now."""
+    """Tell users and followers, once for each version, that it answers all the production calls now.
+
+    What answered before the capability was published is no news when it does so again.
+    """
     capability = Capability.objects.select_related("team").get(pk=capability_id)
-    if capability.status not in LISTED:
-        return
     running = Deployment.objects.filter(pk__in=list(deployments), capability=capability).values("version")
     for version in Version.objects.filter(pk__in=running):
-        if not told_before(f"version:{version.pk}"):
+        if not told_before(f"version:{version.pk}") and capability.status in LISTED:
             _tell_of_version(capability, version)
 
 
