@@ -31,7 +31,7 @@ class Digester:
         self._versions: dict[int, int] = {}
         self._rules: dict[int, tuple[int, Rules]] = {}
         self._failed: dict[int, dict[str, Failed]] = {}
-        self._own: dict[int | None, bool] = {}
+        self._own: dict[int, bool] = {}
 
     @transaction.atomic
     def digest_some(self) -> int:
@@ -110,6 +110,8 @@ class Digester:
 
     def _asked_by_the_portal(self, grant: int | None) -> bool:
         """Whether the key was made for an evaluation; asked once for each key whose call has failed."""
+        if grant is None:
+            return False
         if grant not in self._own:
             self._own[grant] = Grant.objects.filter(pk=grant, kind=Grant.Kind.EVALUATION).exists()
         return self._own[grant]

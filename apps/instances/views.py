@@ -156,7 +156,9 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "place": PlaceForm(initial={"labels": deployment.labels}),
         "scale": ScaleForm(initial={"replicas": deployment.replicas}),
         "may_call": testkeys.may_make(user, deployment),
-        "guard": may_take_production_traffic(version) if deployment.weight else may_be_given_by_hand(version),
+        "guard": may_take_production_traffic(version)
+        if getattr(deployment, "weight", 0)
+        else may_be_given_by_hand(version),
     }
     return render(request, "instances/detail.html", context)
 
