@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext_lazy as _
 
 from apps.compute.engines.sandbox import HOLDS
+from apps.core.telling import sentence
+from atrium.told import patterns_of
 
 if TYPE_CHECKING:
     from django.utils.functional import Promise
+
+    from apps.compute.engines.sandbox import Level
 
 LEVEL_LABELS: dict[str, Promise] = {
     "bubblewrap": _("bubblewrap as root, own user"),
@@ -34,3 +38,9 @@ _HOLD_LABELS: dict[str, Promise] = {
 def hold_labels() -> list[tuple[str, Promise]]:
     """Each thing that a level can hold, with its words, in the order of the table."""
     return [(name, _HOLD_LABELS[name]) for name in HOLDS]
+
+
+def why_not(level: Level) -> dict[str, str]:
+    """Why each stronger level does not work on this machine, in the reader's language."""
+    told = patterns_of(level.why_not)
+    return {name: sentence(words, told) for name, words in level.why_not.items()}

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from rest_framework import serializers
 
-from apps.compute import job_data
+from apps.compute import job_data, labels
 from apps.compute.models import AllowedHost, Attempt, EgressRecord, Job, Node
 from apps.compute.placement import LONGEST_LABEL, MOST_LABELS
 from apps.core.serializers import ModelSerializer, Serializer
@@ -174,7 +174,10 @@ class SandboxSerializer(Serializer[Any]):
     level = serializers.CharField(source="name")
     strong = serializers.BooleanField(source="is_strong")
     holds = serializers.ListField(child=serializers.CharField())
-    why_not = serializers.DictField(child=serializers.CharField())
+    why_not = serializers.SerializerMethodField()
+
+    def get_why_not(self, level: Any) -> dict[str, str]:
+        return labels.why_not(level)
 
 
 class AmountSerializer(Serializer[Any]):

@@ -20,7 +20,7 @@ from apps.compute import job_data, services
 from apps.compute.charts import reports_chart, usage_chart
 from apps.compute.engines import sandbox
 from apps.compute.forms import HostForm, ScriptForm, names_sent, picked
-from apps.compute.labels import LEVEL_LABELS, hold_labels
+from apps.compute.labels import LEVEL_LABELS, hold_labels, why_not
 from apps.compute.ledger import CPU_SHARES_PER_CORE
 from apps.compute.models import AllowedHost, Job, Node
 from apps.compute.panels import panels_for
@@ -211,6 +211,7 @@ def machine(request: HttpRequest) -> HttpResponse:
     """The sandbox, what it holds, what runs and what is left: for administrators."""
     require(may_administer(request.user))
     found = this_machine()
+    weaker = why_not(found.sandbox)
     cores = _("Processor cores")
     if not settings.ATRIUM.node_cpu:
         cores = _("Processor cores, each given out %(n)d times") % {"n": CPU_SHARES_PER_CORE}
@@ -224,7 +225,7 @@ def machine(request: HttpRequest) -> HttpResponse:
                 "name": name,
                 "label": LEVEL_LABELS[name],
                 "holds": holds,
-                "why_not": found.sandbox.why_not.get(name, ""),
+                "why_not": weaker.get(name, ""),
             }
             for name, holds in sandbox.LEVELS.items()
         ],

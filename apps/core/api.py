@@ -99,7 +99,7 @@ class KeysetPagination(BasePagination):
         except ValueError as error:
             raise Invalid(
                 _("page_size must be a whole number from 1 to %(most)d.") % {"most": LARGEST_PAGE},
-                fields={"page_size": "not a whole number"},
+                fields={"page_size": _("not a whole number")},
             ) from error
         self.request = request
         wide = bool(getattr(view, "rows_are_wide", False))

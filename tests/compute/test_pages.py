@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import translation
 
 from apps.accounts.models import User
-from apps.compute.engines.sandbox import LEVELS
+from apps.compute.engines import sandbox
 from apps.compute.models import Job
 from apps.compute.services import attempts
 from apps.core import objects
@@ -352,8 +352,29 @@ def test_the_machine_is_told_by_rest_as_on_its_page(client, root, ada, radio, fa
     assert (workload["id"], workload["job"], workload["state"]) == (job.workload_id, job.pk, "running")
     assert told["used"]["memory_mb"] == job.resources["memory_mb"]
     assert told["capacity"]["memory_mb"] > told["used"]["memory_mb"]
-    assert told["sandbox"]["level"] in LEVELS
+    assert told["sandbox"]["level"] in sandbox.LEVELS
     assert "base" in [built["name"] for built in told["environments"]]
     page = client.get(reverse("jobs:machine")).content.decode()
     assert job.workload_id in page
     assert reverse("jobs:detail", args=[job.pk]) in page
+
+
+def test_it_says_to_each_reader_why_no_stronger_fence_works(
+    compiled_messages, client, root, fake, monkeypatch
+):
+    monkeypatch.setattr("apps.compute.engines.sandbox.shutil.which", lambda program: None)
+    monkeypatch.setattr("apps.compute.engines.sandbox.os.geteuid", lambda: 0)
+    monkeypatch.setattr("apps.compute.selectors.sandbox.probe", sandbox.probe.__wrapped__)
+    client.force_login(root)
+
+    english = client.get("/api/v1/machine/").json()["sandbox"]
+    User.objects.filter(pk=root.pk).update(language="zh-hans")
+    chinese = client.get("/api/v1/machine/").json()["sandbox"]
+
+    assert (english["level"], english["strong"]) == ("rlimits", False)
+    assert english["why_not"]["bubblewrap"] == "bwrap is missing: install the package bubblewrap"
+    assert english["why_not"]["bubblewrap-rootless"] == "the portal runs as root"
+    assert chinese["why_not"]["bubblewrap"] == "缺少 bwrap：请安装软件包 bubblewrap"
+    assert chinese["why_not"]["own-uid"].endswith("：缺少 setpriv：请安装软件包 util-linux")
+    page = client.get(reverse("jobs:machine")).content.decode()
+    assert chinese["why_not"]["bubblewrap"] in page

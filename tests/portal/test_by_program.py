@@ -193,6 +193,7 @@ COUNTERPARTS = {
     "workbench:calls_notebook": "POST api-workspace-notebook-of-calls",
     "workbench:workspace": "GET api-workspace-detail, GET api-workspace-list-snapshots",
     "workbench:run": "POST api-workspace-run",
+    "workbench:register_files": "POST api-workspace-register",
     "workbench:state": "GET api-workspace-detail",
     "workbench:facts": "GET api-workspace-detail",
     "workbench:start": "POST api-workspace-start",

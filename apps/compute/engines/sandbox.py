@@ -16,6 +16,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from atrium.told import tell
+
 from . import seccomp
 
 if TYPE_CHECKING:
@@ -39,7 +41,10 @@ HOLDS = (
 
 @dataclass(frozen=True)
 class Level:
-    """One way to fence a workload, and which of `HOLDS` it keeps; `why_not`: why no stronger one."""
+    """One way to fence a workload, and which of `HOLDS` it keeps; `why_not`: why no stronger one.
+
+    Its sentences are English and know what they are made of (`atrium.told`); `labels.why_not` has the reader's.
+    """
 
     name: LevelName
     holds: frozenset[str]
@@ -169,25 +174,29 @@ def probe() -> Level:
 
 def _try_bubblewrap() -> str:
     if os.geteuid() != 0:
-        return "the portal does not run as root"
+        return tell("the portal does not run as root")
     return _missing("bwrap", "bubblewrap") or _missing("setpriv", "util-linux") or why_not("bubblewrap")
 
 
 def _try_rootless() -> str:
     if os.geteuid() == 0:
-        return "the portal runs as root"
+        return tell("the portal runs as root")
     return _missing("bwrap", "bubblewrap") or why_not("bubblewrap-rootless")
 
 
 def _try_own_uid() -> str:
     if os.geteuid() != 0:
-        return "the portal does not run as root"
+        return tell("the portal does not run as root")
     reason = _missing("setpriv", "util-linux") or why_not("own-uid")
-    return reason and f"another user cannot run {sys.executable}: {reason}"
+    if not reason:
+        return ""
+    return tell("another user cannot run %(program)s: %(why)s", program=sys.executable, why=reason)
 
 
 def _missing(program: str, package: str) -> str:
-    return "" if shutil.which(program) else f"{program} is missing: install the package {package}"
+    if shutil.which(program):
+        return ""
+    return tell("%(program)s is missing: install the package %(package)s", program=program, package=package)
 
 
 def why_not(level: LevelName, *, filtered: bool = False) -> str:
