@@ -157,7 +157,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "scale": ScaleForm(initial={"replicas": deployment.replicas}),
         "may_call": testkeys.may_make(user, deployment),
         "guard": may_take_production_traffic(version)
-        if getattr(deployment, "weight", 0)
+        if weights_of(deployment.capability).get(deployment.pk)
         else may_be_given_by_hand(version),
     }
     return render(request, "instances/detail.html", context)

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
-from portal.supervisor import preparation
+from portal.supervisor import outside, preparation
 from portal.supervisor.forkserver import ForkServerAway
 from portal.supervisor.identity import ProcessIdentity
 from portal.supervisor.postgres import ServerFailed
@@ -64,13 +64,14 @@ class Supervisor:
     # -- the life of an instance -------------------------------------------------------------------
 
     def run(self) -> None:
-        """Everything, until a signal. Raises AlreadyRunning, PortTaken or PreparationFailed."""
+        """Everything, until a signal. Raises AlreadyRunning, PortTaken, ServerFailed or PreparationFailed."""
         self.environment.make_directories()
         self._take_lock()
         self._catch_signals()
         try:
             self._adopt()
             self._refuse_taken_ports()
+            outside.check(self.environment)
             self._begin_preparation()
             while not self.ending:
                 self.step()

@@ -15,8 +15,8 @@ import redis
 import requests
 
 from portal.environment import read
-from portal.supervisor import valkey
-from portal.supervisor.postgres import Postgres, without_root
+from portal.supervisor import outside, valkey
+from portal.supervisor.postgres import Postgres, ServerFailed, without_root
 from portal.supervisor.processes import declare
 from tests.portal.test_faults import Calls, wait_for
 from tests.stack import free_ports, new_stack
@@ -30,6 +30,21 @@ def test_servers_of_others_are_not_started(tmp_path):
 
     assert "web" in told
     assert not told & {"postgres", "valkey"}
+
+
+@pytest.mark.parametrize("setting", ["DATABASE_URL", "REDIS_URL"])
+def test_one_that_nobody_reaches_is_named_with_its_place_and_without_its_password(tmp_path, setting):
+    (port,) = free_ports(1)
+    scheme = {"DATABASE_URL": "postgresql", "REDIS_URL": "redis"}[setting]
+    asked = {setting: f"{scheme}://atrium:{PASSWORD}@127.0.0.1:{port}/1"}
+
+    with pytest.raises(
+        ServerFailed, match=f"^{setting}: the server at 127.0.0.1:{port} .* correct the setting"
+    ) as told:
+        outside.check(read({"ATRIUM_DATA_DIR": str(tmp_path), **asked}), waits_s=0)
+
+    assert PASSWORD not in str(told.value)
+    assert "\n" not in str(told.value)
 
 
 class Outside:

@@ -1,0 +1,65 @@
+"""The servers of others that DATABASE_URL and REDIS_URL name: do they let the portal in?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from portal.supervisor.postgres import ServerFailed
+
+if TYPE_CHECKING:
+    from portal.environment import Environment
+
+WAITS_S = 15.0
+"""They may be started together with the portal."""
+TRY_S = 3
+
+
+def check(environment: Environment, *, waits_s: float = WAITS_S) -> None:
+    """Raises ServerFailed with one line that names the setting, where and why; a password stands in none."""
+    if not environment.embedded_database:
+        _reach("DATABASE_URL", environment.database_url, _ask_postgres, waits_s)
+    if not environment.embedded_redis:
+        _reach("REDIS_URL", environment.redis_url, _ask_redis, waits_s)
+
+
+def _reach(setting: str, url: str, ask: Callable[[str], None], waits_s: float) -> None:
+    until = time.monotonic() + waits_s
+    while True:
+        try:
+            return ask(url)
+        except (OSError, ValueError) as problem:
+            if time.monotonic() >= until:
+                parts = urlsplit(url)
+                where = f"{parts.hostname or parts.path}{f':{parts.port}' if parts.port else ''}"
+                raise ServerFailed(
+                    f"{setting}: the server at {where} does not let the portal in: {_one_line(problem)}. "
+                    "Start it, or correct the setting."
+                ) from None
+        time.sleep(0.5)
+
+
+def _one_line(problem: Exception) -> str:
+    lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
+    return (lines[0] if lines else type(problem).__name__).rstrip(".")
+
+
+def _ask_postgres(url: str) -> None:
+    import psycopg  # noqa: PLC0415  the supervisor stays small where the servers are its own
+
+    try:
+        psycopg.connect(url, connect_timeout=TRY_S).close()
+    except psycopg.Error as problem:
+        raise OSError(str(problem)) from problem
+
+
+def _ask_redis(url: str) -> None:
+    import redis  # noqa: PLC0415
+
+    try:
+        with redis.Redis.from_url(url, socket_connect_timeout=TRY_S, socket_timeout=TRY_S) as client:
+            client.ping()
+    except redis.RedisError as problem:
+        raise OSError(str(problem)) from problem
