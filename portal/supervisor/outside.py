@@ -47,7 +47,7 @@ def _one_line(problem: Exception) -> str:
 
 
 def _ask_postgres(url: str) -> None:
-    import psycopg  # noqa: PLC0415  the supervisor stays small where the servers are its own
+    import psycopg  # the supervisor stays small where the servers are its own
 
     try:
         psycopg.connect(url, connect_timeout=TRY_S).close()
@@ -56,7 +56,7 @@ def _ask_postgres(url: str) -> None:
 
 
 def _ask_redis(url: str) -> None:
-    import redis  # noqa: PLC0415
+    import redis
 
     try:
         with redis.Redis.from_url(url, socket_connect_timeout=TRY_S, socket_timeout=TRY_S) as client:

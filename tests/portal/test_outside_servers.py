@@ -15,7 +15,8 @@ import redis
 import requests
 
 from portal.environment import read
-from portal.supervisor import outside, valkey
+from portal.supervisor import valkey
+from portal.supervisor.outside import check
 from portal.supervisor.postgres import Postgres, ServerFailed, without_root
 from portal.supervisor.processes import declare
 from tests.portal.test_faults import Calls, wait_for
@@ -41,7 +42,7 @@ def test_one_that_nobody_reaches_is_named_with_its_place_and_without_its_passwor
     with pytest.raises(
         ServerFailed, match=f"^{setting}: the server at 127.0.0.1:{port} .* correct the setting"
     ) as told:
-        outside.check(read({"ATRIUM_DATA_DIR": str(tmp_path), **asked}), waits_s=0)
+        check(read({"ATRIUM_DATA_DIR": str(tmp_path), **asked}), waits_s=0)
 
     assert PASSWORD not in str(told.value)
     assert "\n" not in str(told.value)
