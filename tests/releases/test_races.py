@@ -162,7 +162,7 @@ def next_up(signed, digits, ada, bo, bea, ole):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("place", ["_stages_of", "deploy_version", "events.publish"])
+@pytest.mark.parametrize("place", ["planned_stages", "deploy_version", "events.publish"])
 def test_a_worker_killed_at_the_start_leaves_a_signed_release(next_up, ole, monkeypatch, place):
     def kill(*_args, **_facts):
         raise KILLED

@@ -29,6 +29,10 @@ EXAMPLES = {
     Code.BACK_CASES: {"names": ["a seven", "a one"]},
     Code.BACK_BY_HAND: {"who": "ole"},
     Code.HELD: {"why": "the baseline is stopped"},
+    Code.PAUSED_UNDECIDED: {"weight": 5, "days": 14},
+    Code.PAUSED_AWAY: {"minutes": 15},
+    Code.PAUSED_BEHIND: {"minutes": 15},
+    Code.PAUSED_HELD: {"minutes": 15, "why": "the baseline is stopped"},
 }
 SHOWN = {
     "missing": ("1,234", "7", "60"),
