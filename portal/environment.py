@@ -471,7 +471,8 @@ def _refuse_misspelt(env: Mapping[str, str]) -> None:
     for name in env:
         if not name.startswith("ATRIUM_") or name in known or not env[name]:
             continue
-        close = {each for each in known if each.replace("_", "") == name.replace("_", "")}
+        letters = sorted(name.replace("_", ""))  # exchanged ones are the same letters
+        close = {each for each in known if sorted(each.replace("_", "")) == letters}
         close |= set(difflib.get_close_matches(name, known, n=1, cutoff=0.95))
         if close:
             raise WrongSetting(f"{name} is no setting; write {min(close)}.")

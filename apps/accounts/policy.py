@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import Membership, Role, Site, Team
@@ -53,7 +54,7 @@ def may_act_as(user: User | AnonymousUser, team: Team, *roles: str) -> Verdict:
     """Whether a person holds one of these roles in the team, or administers the platform."""
     if is_platform_admin(user) or roles_of(user, team) & set(roles):
         return allow()
-    wanted = ", ".join(str(Role(role).label) for role in roles)
+    wanted = get_text_list([str(Role(role).label) for role in roles])
     return deny(
         _("This needs the role %(roles)s in the team %(team)s.") % {"roles": wanted, "team": team.name}
     )

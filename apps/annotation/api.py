@@ -582,7 +582,7 @@ class AnnotationViewSet(
         return Response(told, status=status.HTTP_201_CREATED)
 
 
-class ReceiptViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Outcome]):
+class ReceiptViewSet(IdempotencyMixin, mixins.ListModelMixin, viewsets.GenericViewSet[Outcome]):
     """What became of feedback: looked at, accepted, in which data, in which model, and whether it is right now."""
 
     serializer_class = ReceiptSerializer

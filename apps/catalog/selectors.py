@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from django.contrib.postgres.search import SearchQuery
 from django.db.models import Q, QuerySet
@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from apps.accounts.policy import is_platform_admin, team_ids_of
 from apps.accounts.selectors import teams_of
 from apps.catalog.comparison import Side
+from apps.catalog.contract import changes
 from apps.catalog.models import Capability, ParsingRules, RuleFailure, Version
 from apps.catalog.policy import BUILDERS, LISTED, may_build, may_view_capability
 from apps.core import naming, objects
@@ -92,6 +93,20 @@ def successors_of(version: Version) -> list[str]:
 def latest_version(capability: Capability) -> Version | None:
     """The packaged version that was made last."""
     return packaged_versions(capability).first()
+
+
+def contract_with(before: Version | None, version: Version) -> dict[str, Any]:
+    """What callers of `before` have to change for a version: the `changes`, and whether one `breaks` their calls."""
+    found = changes(before.signature, version.signature) if before is not None and before != version else []
+    return {"before": before, "changes": found, "breaks": any(change.breaks for change in found)}
+
+
+def packaged_before(version: Version) -> Version | None:
+    """The newest version that was packaged before this one was made, for a comparison with what callers know."""
+    earlier = Version.objects.filter(
+        capability=version.capability_id, pk__lt=version.pk, status=Version.Status.PACKAGED
+    )
+    return earlier.only("capability", "number", "signature", "status").order_by("-pk").first()
 
 
 def versions_visible_to(user: User | AnonymousUser) -> QuerySet[Version]:

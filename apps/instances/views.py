@@ -148,19 +148,29 @@ def _no_node(deployment: Deployment, replicas: list[Replica]) -> str:
 @require_GET
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One deployment: replicas, log, and what can be done with it."""
+    return _page(request, get_deployment(pk, user=cast("User", request.user)))
+
+
+def _page(
+    request: HttpRequest,
+    deployment: Deployment,
+    *,
+    scale: ScaleForm | None = None,
+    place: PlaceForm | None = None,
+) -> HttpResponse:
+    """The page with its forms, or with one that was refused."""
     user = cast("User", request.user)
-    deployment = get_deployment(pk, user=user)
     version = deployment.version
     version.capability = deployment.capability
     context = _state_of(deployment, user, request.GET.get("replica", "")) | {
-        "place": PlaceForm(initial={"labels": deployment.labels}),
-        "scale": ScaleForm(initial={"replicas": deployment.replicas}),
+        "place": place or PlaceForm(initial={"labels": deployment.labels}),
+        "scale": scale or ScaleForm(initial={"replicas": deployment.replicas}),
         "may_call": testkeys.may_make(user, deployment),
         "guard": may_take_production_traffic(version)
         if weights_of(deployment.capability).get(deployment.pk)
         else may_be_given_by_hand(version),
     }
-    return render(request, "instances/detail.html", context)
+    return render(request, "instances/detail.html", context, status=422 if scale or place else 200)
 
 
 @login_required
@@ -207,11 +217,12 @@ def restart(request: HttpRequest, pk: int) -> HttpResponse:
 def scale(request: HttpRequest, pk: int) -> HttpResponse:
     """Another number of replicas."""
     user = cast("User", request.user)
+    deployment = get_deployment(pk, user=user)
     form = ScaleForm(request.POST)
     if not form.is_valid():
-        most = services.MOST_REPLICAS
-        raise Invalid(_("Write a number of replicas from 1 to %(most)d.") % {"most": most})
-    services.scale_deployment(get_deployment(pk, user=user), form.cleaned_data["replicas"], by=user)
+        require(may_change(user, deployment))
+        return _page(request, deployment, scale=form)
+    services.scale_deployment(deployment, form.cleaned_data["replicas"], by=user)
     return redirect("instances:detail", pk=pk)
 
 
@@ -220,10 +231,12 @@ def scale(request: HttpRequest, pk: int) -> HttpResponse:
 def place(request: HttpRequest, pk: int) -> HttpResponse:
     """Other nodes for what starts from now on."""
     user = cast("User", request.user)
+    deployment = get_deployment(pk, user=user)
     form = PlaceForm(request.POST)
     if not form.is_valid():
-        raise Invalid(" ".join(str(each) for each in form.errors["labels"]))
-    services.place_deployment(get_deployment(pk, user=user), form.cleaned_data["labels"], by=user)
+        require(may_change(user, deployment))
+        return _page(request, deployment, place=form)
+    services.place_deployment(deployment, form.cleaned_data["labels"], by=user)
     messages.success(
         request, _("Replicas that start from now on go there; restart it to move those that run.")
     )

@@ -41,6 +41,14 @@ def releases_visible_to(user: User) -> QuerySet[Release]:
     )
 
 
+def releases_listed(user: User) -> QuerySet[Release]:
+    """The same releases with what a line of their list shows."""
+    shown = ("status", "opened_at", "content_digest", "version__number", "capability__name")
+    people = ("opened_by__username", "opened_by__first_name", "opened_by__last_name")
+    rows = Release.objects.filter(capability__team__in=teams_of(user, *_VIEWERS))
+    return rows.select_related("version", "capability", "opened_by").only(*shown, *people)
+
+
 def conclusions_of(release: Release) -> QuerySet[Conclusion]:
     """Stages of a release that two people concluded on replayed calls, or were asked to; at most a few."""
     found = Conclusion.objects.filter(stage__release=release)

@@ -12,12 +12,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.accounts.models import Site
-from apps.catalog.models import Capability
-from apps.catalog.selectors import get_capability, get_version
+from apps.catalog.models import Capability, Version
+from apps.catalog.selectors import contract_with, get_capability, get_version
 from apps.core.errors import Conflict, Invalid, NotFound
 from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.evaluation.demands import judged
+from apps.evaluation.selectors import production_of
 from apps.instances.models import Deployment
 from apps.releases import bypass, charts, conclusions, findings, policies, replays, rollout, signing
 from apps.releases.blockers import blockers_of
@@ -44,6 +45,7 @@ from apps.releases.selectors import (
     conclusions_of,
     get_team_of_policy,
     production_history,
+    releases_listed,
     releases_visible_to,
     teams_with_policies,
     versions_for_bypass,
@@ -98,7 +100,7 @@ def _weighed(release: Release) -> dict[str, Any]:
 @require_GET
 def list_releases(request: HttpRequest) -> HttpResponse:
     """All releases of my teams, newest first."""
-    rows = releases_visible_to(cast("User", request.user))
+    rows = releases_listed(cast("User", request.user))
     state = request.GET.get("status", "")
     if state in Release.Status.values:
         rows = rows.filter(status=state)
@@ -173,6 +175,12 @@ def _replays_of(release: Release) -> list[dict[str, Any]]:
     return sorted(told, key=lambda each: each["row"].status not in Replay.OPEN)
 
 
+def _known_to_callers(release: Release) -> Version | None:
+    """The version whose signature callers know: what runs now, or ran when this release began."""
+    before = release.baseline or production_of(release.capability)
+    return before.version if before is not None else None
+
+
 def _paper(user: User, release: Release) -> dict[str, object]:
     """What does not change while one looks: content, signatures, who can sign, history."""
     signable = may_sign(user, release)
@@ -187,6 +195,7 @@ def _paper(user: User, release: Release) -> dict[str, object]:
         ],
         "may_raise": may_raise_finding(user, release),
         "blockers": blockers_of(release.version),
+        "contract": contract_with(_known_to_callers(release), release.version),
         "standstill": standstill,
         "anew": [
             {"row": each, "may_ask": may_ask_anew(user, each)}

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 Callback = Callable[["Request", "User | None"], None]
 Check = Callable[["Request", "User", bool], None]
+Facts = Callable[["Request"], list[tuple[str, str]]]
 
 
 def _nothing(request: Request, by: User | None) -> None:
@@ -24,9 +25,14 @@ def _anyhow(request: Request, by: User, approve: bool) -> None:
     """A kind that may be decided on its ticket."""
 
 
+def _no_facts(request: Request) -> list[tuple[str, str]]:
+    """A kind whose title and reason say it all."""
+    return []
+
+
 @dataclass(frozen=True)
 class Kind:
-    """`label` is a lazy translation; `on_closed` hears of withdrawal and expiry."""
+    """`label` is a lazy translation; `on_closed` hears of withdrawal and expiry; `facts` are shown to who decides."""
 
     name: str
     label: str | Promise
@@ -34,6 +40,7 @@ class Kind:
     on_rejected: Callback
     on_closed: Callback
     before_decision: Check
+    facts: Facts = _no_facts
 
 
 _kinds: dict[str, Kind] = {}
@@ -46,14 +53,17 @@ def register(
     on_rejected: Callback = _nothing,
     on_closed: Callback | None = None,
     before_decision: Check = _anyhow,
+    facts: Facts = _no_facts,
 ) -> None:
     """Add a kind; for an app's `ready()`. Callbacks get `(request, by)`; `by` is None when the portal decided.
 
     `on_closed` runs when the request is withdrawn or expires; without it `on_rejected` does.
     `before_decision` gets `(request, by, approve)` and may raise: for what is decided elsewhere only,
-    or for what nobody can say yes to any more.
+    or for what nobody can say yes to any more. `facts` gives [(label, text)] of what is asked for, in the reader's
+    language.
     """
-    _kinds[kind] = Kind(kind, label, on_granted, on_rejected, on_closed or on_rejected, before_decision)
+    closed = on_closed or on_rejected
+    _kinds[kind] = Kind(kind, label, on_granted, on_rejected, closed, before_decision, facts)
 
 
 def get(kind: str) -> Kind:

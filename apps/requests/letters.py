@@ -65,7 +65,7 @@ def choose(user: User, wanted: Mapping[str, str]) -> None:
 
 def send_at_once(notifications: Iterable[Notification]) -> None:
     """A letter for each of these new rows whose reader wants one at once, and has an address."""
-    rows = [row for row in notifications if row.user.email and row.user.is_active]
+    rows = [row for row in notifications if row.user.email and row.user.is_active and not row.user.sample]
     chosen = MailChoice.objects.filter(user__in=[row.user_id for row in rows])
     when = {(choice.user_id, choice.kind): choice.when for choice in chosen} if rows else {}
     for row in rows:
@@ -92,9 +92,9 @@ def _why() -> str:
 
 def send_digests() -> int:
     """After eight in the morning of each reader: what came in the day before and is unread, in one letter."""
-    daily = MailChoice.objects.filter(when=MailChoice.When.DAILY, user__is_active=True).exclude(
-        user__email=""
-    )
+    daily = MailChoice.objects.filter(
+        when=MailChoice.When.DAILY, user__is_active=True, user__sample=False
+    ).exclude(user__email="")
     kinds: dict[int, list[str]] = {}
     for user_id, kind in daily.values_list("user_id", "kind"):
         kinds.setdefault(user_id, []).append(kind)

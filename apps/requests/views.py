@@ -111,7 +111,8 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         step.words = words_of(step)  # type: ignore[attr-defined]
     context = {
         "row": row,
-        "kind": kinds.get(row.kind),
+        "kind": (kind := kinds.get(row.kind)),
+        "facts": kind.facts(row),
         "steps": steps,
         "history": _history(row),
         "may_decide": may_decide(user, row),

@@ -10,7 +10,7 @@ class StoreConfig(AppConfig):
         from apps.catalog import uses
         from apps.core import events, menu, search, statuses
         from apps.requests import kinds
-        from apps.store import announcing, selectors, services, tasks, usage_report
+        from apps.store import announcing, asked, selectors, services, tasks, usage_report
 
         kinds.register(
             services.SUBSCRIPTION_REQUEST,
@@ -19,12 +19,14 @@ class StoreConfig(AppConfig):
             on_granted=services.grant_requested,
             on_rejected=services.reject_requested,
             on_closed=services.close_requested,
+            facts=asked.of_subscription,
         )
         kinds.register(
             services.CHANGE_REQUEST,
             _("Change of a subscription"),
             on_granted=services.grant_change,
             on_rejected=services.close_change,
+            facts=asked.of_change,
         )
         menu.register(menu.MenuItem(_("Store"), _("Store"), "store:list", "building-store", order=10))
         menu.register(menu.MenuItem(_("Store"), _("Subscriptions"), "store:subscriptions", "key", order=20))

@@ -11,7 +11,6 @@ from apps.accounts.policy import is_platform_admin, team_ids_of
 from apps.catalog.policy import BUILDERS
 from apps.core import objects
 from apps.core.errors import NotFound
-from apps.core.policy import require
 from apps.instances.models import Deployment
 from apps.instances.policy import may_view
 from apps.store.models import CaseResult, SavedCase
@@ -35,12 +34,11 @@ def saved_cases(user: User, capability: str = "") -> QuerySet[SavedCase]:
 
 
 def test_deployment(user: User, pk: int) -> Deployment:
-    """A test deployment that the person may see. Raises NotFound, NotAllowed."""
+    """A test deployment. Raises NotFound for what the person may not know of."""
     rows = Deployment.objects.select_related("capability__team", "version__capability__team", "site")
     deployment = rows.filter(pk=pk, kind=Deployment.Kind.TEST).first()
-    if deployment is None:
-        raise NotFound(_("There is no test deployment %(pk)d.") % {"pk": pk})
-    require(may_view(user, deployment))
+    if deployment is None or not may_view(user, deployment):
+        raise NotFound(_("There is no test deployment %(pk)d that you may see.") % {"pk": pk})
     return deployment
 
 

@@ -12,6 +12,9 @@ from apps.core import audit
 
 PASSWORD = "atrium-sample"  # noqa: S105  public on purpose; refused unless the portal is bound to loopback
 
+MAIL_DOMAIN = "atrium.example"
+"""Reserved for examples (RFC 2606): pages show whom to write to, and no letter is ever sent there."""
+
 
 class Person(NamedTuple):
     """A sample person with one role in one team."""
@@ -63,7 +66,12 @@ def make_people() -> dict[str, User]:
 def _make_person(each: Person, team: Team, password: str) -> None:
     first, _space, last = each.full_name.partition(" ")
     user = User.objects.create(
-        username=each.username, first_name=first, last_name=last, password=password, sample=True
+        username=each.username,
+        first_name=first,
+        last_name=last,
+        email=f"{each.username}@{MAIL_DOMAIN}",
+        password=password,
+        sample=True,
     )
     Membership.objects.create(user=user, team=team, role=each.role)
     audit.record("accounts.user.created", user, by=None, username=each.username, sample=True)

@@ -5,8 +5,9 @@ from uuid import UUID
 import pytest
 
 from apps.annotation import pulling
+from apps.annotation.labelled import export_labels
 from apps.annotation.models import Task
-from apps.annotation.services import add_rule, export_labels, review
+from apps.annotation.services import add_rule, review
 from apps.gateway.dataplane.call import new_id
 from tests.annotation.test_label import say
 from tests.annotation.test_pull import complain, logged  # noqa: F401 - a fixture

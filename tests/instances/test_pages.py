@@ -49,6 +49,18 @@ def test_a_developer_is_told_why_not_production(client, ada, version):
     assert not Deployment.objects.exists()
 
 
+def test_an_impossible_number_of_replicas_is_told_at_its_field(client, ada, version):
+    client.force_login(ada)
+    page = client.post(f"/operations/deploy/{version.pk}/", {"kind": "test", "replicas": 1}).url
+
+    answer = client.post(f"{page}scale/", {"replicas": 999})
+
+    assert answer.status_code == 422
+    assert 'value="999"' in answer.text
+    assert "invalid-feedback" in answer.text
+    assert Deployment.objects.get().replicas == 1
+
+
 def test_it_says_to_each_reader_which_label_no_node_has(compiled_messages, client, ada, version):
     client.force_login(ada)
     asked = {"kind": "test", "replicas": 1, "labels": "zone=gpu， ssd"}

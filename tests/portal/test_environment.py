@@ -142,9 +142,10 @@ def test_portals_side_by_side_keep_their_people_logged_in():
     assert names == {"atrium_session", "atrium_session_8100"}
 
 
-def test_a_misspelt_setting_is_named(tmp_path):
-    with pytest.raises(WrongSetting, match="ATRIUM_WEBPORT is no setting; write ATRIUM_WEB_PORT"):
-        read({"ATRIUM_DATA_DIR": str(tmp_path), "ATRIUM_WEBPORT": "8005"})
+@pytest.mark.parametrize("name", ["ATRIUM_WEBPORT", "ATRIUM_WEB_PROT", "ATRIUM_WEB_PORTT"])
+def test_a_misspelt_setting_is_named(tmp_path, name):
+    with pytest.raises(WrongSetting, match=f"{name} is no setting; write ATRIUM_WEB_PORT"):
+        read({"ATRIUM_DATA_DIR": str(tmp_path), name: "8005"})
 
 
 def test_an_address_that_is_none_is_told_with_an_example(tmp_path):

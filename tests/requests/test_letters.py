@@ -51,6 +51,19 @@ def test_what_waits_for_a_decision_comes_unasked_and_only_to_an_address(reader, 
     assert subjects() == []
 
 
+def test_nobody_writes_to_the_sample_people_whose_addresses_only_show_how_it_looks(reader):
+    User.objects.filter(pk=reader.pk).update(sample=True)
+    reader.refresh_from_db()
+    letters.choose(reader, {"work": "now", "store": "daily"})
+
+    notify([reader], "Job failed", url="/jobs/7/")
+    notify([reader], "A plan changed", url="/store/digits/")
+    Notification.objects.update(at=timezone.now() - timedelta(hours=20))
+
+    assert subjects() == []
+    assert letters.send_digests() == 0
+
+
 def test_the_daily_letter_holds_the_unread_of_a_day_once_after_eight_there(reader, monkeypatch):
     letters.choose(reader, {"work": "daily"})
     for title in ("Job 1 done", "Job 2 done", "read already"):

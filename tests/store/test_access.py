@@ -25,7 +25,6 @@ ASUB = A + "subscriptions/{subscription}/"
 EVERYBODY = (302, 200, 200, 200, 200, 200)
 API_EVERYBODY = (401, 200, 200, 200, 200, 200)
 PROVIDER = (302, 200, 403, 200, 403, 200)
-BUILDERS = (302, 200, 200, 200, 403, 200)
 TENSOR = {"name": "x", "datatype": "FP32", "shape": [1], "data": [1]}
 CASE = {"capability": "digits", "name": "{fresh}", "inputs": [TENSOR]}
 API_PROVIDER = (401, 200, 403, 200, 403, 200)
@@ -71,15 +70,15 @@ TABLE = [
     Row("POST", f"{S}plans/{{draft}}/publish/", (302, 302, 403, 409, 403, 409)),
     Row("POST", f"{S}plans/{{old}}/successor/", (302, 302, 403, 302, 403, 302), {"successor": "{plan}"}),
     Row("POST", f"{S}plans/{{old}}/move/", (302, 302, 403, 302, 403, 302)),
-    Row("GET", T, BUILDERS),
-    Row("POST", f"{T}save/", (302, 422, 422, 422, 403, 422)),
-    Row("POST", f"{T}run/", BUILDERS),
-    Row("POST", f"{T}ship/", (302, 409, 409, 409, 403, 409)),
-    Row("POST", f"{T}cases/{{case}}/remove/", (302, 302, 404, 404, 403, 404)),
+    Row("GET", T, (302, 200, 200, 200, 404, 200)),
+    Row("POST", f"{T}save/", (302, 422, 422, 422, 404, 422)),
+    Row("POST", f"{T}run/", (302, 200, 200, 200, 404, 200)),
+    Row("POST", f"{T}ship/", (302, 409, 409, 409, 404, 409)),
+    Row("POST", f"{T}cases/{{case}}/remove/", (302, 302, 404, 404, 404, 404)),
     Row("GET", f"{A}saved-cases/", API_EVERYBODY),
     Row("GET", A + "saved-cases/{case_too}/", (401, 200, 200, 200, 404, 200)),
     Row("POST", f"{A}saved-cases/", (401, 201, 201, 201, 403, 201), CASE),
-    Row("POST", f"{A}saved-cases/run/", (401, 200, 200, 200, 403, 200), {"deployment": "{test}"}),
+    Row("POST", f"{A}saved-cases/run/", (401, 200, 200, 200, 404, 200), {"deployment": "{test}"}),
     Row("GET", f"{A}saved-cases/results/?deployment={{test}}", (401, 200, 200, 200, 403, 200)),
     Row("POST", f"{A}saved-cases/ship/", (401, 409, 409, 409, 403, 409), {"deployment": "{test}"}),
     Row("GET", "/demands/", EVERYBODY),

@@ -235,3 +235,21 @@ def test_the_pages_offer_it(ending, standard, cy, ada, transport, digits):
     client.post("/store/digits/plans/trusted/", {"teams": [transport.pk]})
     assert services.grants_at_once(standard, transport)
     assert "Trusted teams" in client.get("/store/digits/plans/").text
+
+
+def test_who_decides_sees_what_the_plan_allows_and_what_it_would_replace(
+    client, digits, transport, ada, cy, ole
+):
+    small = make_plan(digits, ada, "small", limits={"per_day": 10})
+    large = make_plan(digits, ada, "large", approval="one", limits={"per_day": 5000}, valid_days=30)
+    asked = services.subscribe(large, transport, by=cy, use_case="x")
+    client.force_login(ole)
+
+    page = client.get(f"/requests/{asked.ticket_id}/").text
+    assert "large: 5,000 calls a day, for 30 days" in page
+    assert f"{transport.name}, {transport.site.name}" in page
+
+    services.cancel_subscription(asked, by=cy)
+    change = services.change_plan(services.subscribe(small, transport, by=cy), large, by=cy, reason="more")
+    page = client.get(f"/requests/{change.ticket_id}/").text
+    assert page.index("small: 10 calls a day") < page.index("large: 5,000 calls a day, for 30 days")

@@ -207,7 +207,7 @@ def test_the_provider_drafts_publishes_and_withdraws_a_plan(as_ada, digits):
 def test_a_burst_without_a_rate_is_marked_at_its_field(as_ada, digits):
     page = as_ada.post("/store/digits/plans/", {"name": "odd", "approval": "auto", "burst": "5"})
     assert page.status_code == 422
-    assert "needs rate_per_s" in page.text
+    assert "needs “Calls per second” beside it" in page.text
 
 
 def test_an_empty_drawing_is_not_sent(as_cy, live):

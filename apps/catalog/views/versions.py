@@ -26,9 +26,11 @@ from apps.catalog.policy import (
     may_retire_version,
 )
 from apps.catalog.selectors import (
+    contract_with,
     failures_of,
     next_patch,
     open_file,
+    packaged_before,
     rules_of,
     successors_of,
     suggested_number,
@@ -259,6 +261,7 @@ def detail(request: HttpRequest, slug: str, number: str) -> HttpResponse:
         "here": urn(version),
         "origin": _origin_of(version, cast("User", request.user)),
         "composite": _composite_of(version),
+        "contract": contract_with(packaged_before(version), version),
         "parsing": rules_of(version),
         "rule_failures": failures_of(version),
         "may_parse": may_edit_parsing_rules(cast("User", request.user), version),
