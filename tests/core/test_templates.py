@@ -1,7 +1,9 @@
-"""Templates name pages that there are: a wrong name is an error 500 only where that line of a page is shown."""
+"""Templates can be read and name pages that there are: else a page is an error 500 only where that part is shown."""
 
 import re
 
+import pytest
+from django.template.loader import get_template
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from portal.environment import ROOT
@@ -15,6 +17,16 @@ def names(resolver, prefix=()):
             yield from names(entry, (*prefix, entry.namespace) if entry.namespace else prefix)
         elif isinstance(entry, URLPattern) and entry.name:
             yield ":".join((*prefix, entry.name))
+
+
+TEMPLATES = ROOT / "templates"
+
+
+@pytest.mark.parametrize(
+    "path", sorted(TEMPLATES.rglob("*.html")), ids=lambda path: str(path.relative_to(TEMPLATES))
+)
+def test_each_template_is_read_without_a_fault(path):
+    assert get_template(str(path.relative_to(TEMPLATES)))
 
 
 def test_each_address_that_a_template_names_exists():
