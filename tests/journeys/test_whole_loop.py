@@ -162,7 +162,7 @@ def it_is_evaluated_signed_by_two_and_released_in_stages(ready, new_page, api, k
     until(
         lambda: everybody.is_enabled() or not versions_that_answer(ready, key, 20),
         seconds=180,
-        what=f"enough evidence ({ops.locator('#why-not').text_content()})",
+        what="enough evidence for everybody",
     )
     everybody.click()
     until(
