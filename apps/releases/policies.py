@@ -32,8 +32,8 @@ MOST_REPLAYED = 500
 MOST_FOLLOWING = 500
 DEFAULT_SIGNERS = [{"role": "qa", "count": 2}]
 DEFAULT_STAGES = [
-    {"weight": 1, "worse_by": 0.05, "budget": True},
-    {"weight": 5, "worse_by": 0.03, "budget": True},
+    {"weight": 1, "worse_by": 0.05},
+    {"weight": 5, "worse_by": 0.03},
     {"weight": 20, "worse_by": 0.02},
     {"weight": 50, "worse_by": 0.01},
 ]
