@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from django.contrib.auth import update_session_auth_hash
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
@@ -14,7 +13,7 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.accounts import audit_trail, invitations, services
+from apps.accounts import audit_trail, invitations, services, sessions
 from apps.accounts.models import Invitation, Membership, PersonalToken, Site, Team, User
 from apps.accounts.policy import may_administer
 from apps.accounts.selectors import people_found
@@ -97,7 +96,7 @@ class PasswordView(IdempotencyMixin, APIView):
         given, user = asked.validated_data, cast("User", request.user)
         services.change_password(user, old=given["old_password"], new=given["new_password"])
         if request.auth is None:  # a browser's session, no token
-            update_session_auth_hash(request, user)
+            sessions.keep(request, user)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from apps.accounts import throttling
 from apps.accounts.models import Membership, PersonalToken, Role, Site, Team, User
 from apps.accounts.policy import may_administer, may_archive_site, may_lead
 from apps.core import audit, events, secrets
@@ -207,10 +208,22 @@ def new_person(username: str, full_name: str, password: str, *, email: str = "")
     return person
 
 
+def prove(person: User, password: str) -> bool:
+    """Whether somebody who is logged in knows their password. Guesses wait as at the login. Raises Invalid."""
+    place = f"password of {person.pk}"  # whoever guesses has the session or a token: the address says nothing
+    if wait_s := throttling.seconds_to_wait(person.username, place):
+        raise Invalid(_("Too many failed attempts. Wait %(seconds)d s and try again.") % {"seconds": wait_s})
+    if not person.check_password(password):
+        throttling.note_failure(person.username, place)
+        return False
+    throttling.note_success(person.username, place)
+    return True
+
+
 @transaction.atomic
 def change_password(person: User, *, old: str, new: str) -> None:
     """Give oneself another password; the old one proves who asks. Other sessions end. Raises Invalid."""
-    if not person.check_password(old):
+    if not prove(person, old):
         words = _("This is not your present password. Nothing was changed.")
         raise Invalid(words, fields={"old_password": words})
     _set_password(person, new, field="new_password")

@@ -118,10 +118,14 @@ def _drawn(rule: PullRule) -> RawSQL:
     )
 
 
+_ONCE = frozenset({PullRule.Kind.STRATIFIED, PullRule.Kind.CANDIDATE})
+"""No call is looked at twice: a draw would be another one, and a candidate would be asked again."""
+
+
 def since_of(rule: PullRule) -> datetime:
     """From when on a rule looks. A control begins where the one before it ended: no call is drawn twice."""
     if rule.pulled_at is not None:
-        return rule.pulled_at if rule.kind == PullRule.Kind.STRATIFIED else rule.pulled_at - _OVERLAPPING
+        return rule.pulled_at if rule.kind in _ONCE else rule.pulled_at - _OVERLAPPING
     return _earliest(rule)
 
 

@@ -11,7 +11,7 @@ import csv
 import hashlib
 import io
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from apps.core.errors import Conflict, StaleWrite
 from apps.core.policy import require
 from apps.datasets.models import Dataset, DatasetVersion
 from apps.datasets.services import create_version
+from apps.datasets.splitting import named_part
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -72,7 +73,7 @@ def write(project: Project, progress: Progress | None = None) -> Written:
     parent = project.dataset.versions.order_by("-number").first()
     if parent is None:
         raise Conflict(_("The data set “%(name)s” has no version to add to.") % {"name": project.dataset})
-    path = next((name for name in sorted(parent.manifest) if name.endswith(".csv")), None)
+    path = _for_training(parent.manifest)
     if path is None:
         raise Conflict(_("The data set has no CSV file to add rows to."))
     files = {name: entry["sha256"] for name, entry in parent.manifest.items()}
@@ -81,6 +82,13 @@ def write(project: Project, progress: Progress | None = None) -> Written:
         out.seek(0)
         files[path] = objects.put(iter(lambda: out.read(_CHUNK), b""))[0]
     return Written(parent, files, tasks, said)
+
+
+def _for_training(manifest: Iterable[str]) -> str | None:
+    """The CSV that new rows go to: `train.csv` before others, never one that is held out by its name."""
+    parts = {name: named_part(name) for name in sorted(manifest) if name.endswith(".csv")}
+    free = [name for name, part in parts.items() if part in (None, "train")]
+    return min(free, key=lambda name: parts[name] is None, default=None)
 
 
 def _rows(

@@ -63,6 +63,11 @@ def _columns(before: Signature, after: Signature) -> Iterator[Change]:
     old, new = _named(before, "columns"), _named(after, "columns")
     if not old or not new:
         return
+    common = [name for name in old if name in new]
+    if common != [name for name in new if name in old]:
+        yield Change(_("The columns stand in another order, and rows are read by their order."), True)
+    for name in common:
+        yield from _narrowed(name, old[name], new[name])
     for name in (name for name in old if name not in new):
         yield Change(_("Rows have a column “%(name)s”, and this version knows none.") % {"name": name}, True)
     for name, spec in new.items():
@@ -73,10 +78,14 @@ def _columns(before: Signature, after: Signature) -> Iterator[Change]:
 
 
 def _tensor(name: str, old: Mapping[str, Any], new: Mapping[str, Any], *, sent: bool) -> Iterator[Change]:
-    if old.get("datatype") != new.get("datatype") or not _takes(new.get("shape"), old.get("shape")):
+    sending, taking = (old, new) if sent else (new, old)
+    if old.get("datatype") != new.get("datatype") or not _takes(taking.get("shape"), sending.get("shape")):
         told = {"name": name, "before": _shaped(old), "after": _shaped(new)}
         yield Change(_("“%(name)s” was %(before)s and is %(after)s.") % told, True)
-    elif sent and (lost := [prop for prop in _OFFERED if _said(old, prop) and not _said(new, prop)]):
+        return
+    if sent:
+        yield from _narrowed(name, old, new)
+    if sent and (lost := [prop for prop in _OFFERED if _said(old, prop) and not _said(new, prop)]):
         told = {"name": name, "lost": ", ".join(f"{prop} {_short(old[prop])}" for prop in lost)}
         yield Change(
             _(
@@ -86,6 +95,26 @@ def _tensor(name: str, old: Mapping[str, Any], new: Mapping[str, Any], *, sent: 
             % told,
             False,
         )
+
+
+def _narrowed(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+    """What may be sent today and is refused then: a tighter range, fewer choices, whole numbers only."""
+    tighter = []
+    for bound, sign in (("minimum", 1), ("maximum", -1)):
+        if _said(new, bound) and (not _said(old, bound) or sign * new[bound] > sign * old[bound]):
+            tighter.append(f"{bound} {new[bound]}")
+    if _said(new, "choices") and (not _said(old, "choices") or set(old["choices"]) - set(new["choices"])):
+        tighter.append(f"choices {_short(new['choices'])}")
+    if _whole(new) and not _whole(old) and "shape" not in old:
+        tighter.append(str(new["datatype"]))
+    tighter += [f"{prop} no" for prop in ("allow_missing", "optional") if old.get(prop) and not new.get(prop)]
+    if tighter:
+        words = _("“%(name)s” takes less than before: %(tighter)s.")
+        yield Change(words % {"name": name, "tighter": ", ".join(tighter)}, True)
+
+
+def _whole(spec: Mapping[str, Any]) -> bool:
+    return str(spec.get("datatype") or "").startswith(("INT", "UINT"))
 
 
 def _said(spec: Mapping[str, Any], prop: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, time, timedelta
+from datetime import MAXYEAR, datetime, time, timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -26,7 +26,7 @@ def moment_of(asked: Mapping[str, Any], name: str, *, end: bool) -> datetime | N
         day, moment = parse_date(text), parse_datetime(text)
     except ValueError:
         day = moment = None
-    if day is not None:
+    if day is not None and day.year < MAXYEAR:
         return datetime.combine(day + timedelta(days=int(end)), time.min, tzinfo=zone)
     if moment is None:
         raise Invalid(

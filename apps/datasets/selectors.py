@@ -52,15 +52,16 @@ def datasets_shared_with(user: User) -> QuerySet[Dataset]:
     )
 
 
-def readers_of(dataset: Dataset) -> QuerySet[User]:
-    """The people outside the team who were let into a data set by name."""
+def readers_of(dataset: Dataset, *, with_left: bool = False) -> QuerySet[User]:
+    """The people outside the team who were let into a data set by name; those who have left only when asked for."""
     named = get_users_with_perms(
         dataset,
         only_with_perms_in=[VIEW_DATASET.split(".")[1]],
         with_superusers=False,
         with_group_users=False,
     )
-    return cast("QuerySet[User]", named).filter(is_active=True).order_by("username")
+    found = cast("QuerySet[User]", named).order_by("username")
+    return found if with_left else found.filter(is_active=True)
 
 
 def datasets_of_builder(user: User) -> QuerySet[Dataset]:

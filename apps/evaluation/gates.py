@@ -134,6 +134,7 @@ def read_gates(items: Any, task: str = "", *, own_scorer: bool = False) -> tuple
     gates, problems = [], []
     for number, item in enumerate(items, 1):
         try:
+            _check_types(item)
             gate = Gate(**item)
             gate = Gate(**asdict(gate) | {"threshold": float(gate.threshold), "at_least": int(gate.at_least)})
         except (TypeError, ValueError) as error:
@@ -145,6 +146,21 @@ def read_gates(items: Any, task: str = "", *, own_scorer: bool = False) -> tuple
             for problem in _impossible(gate, task, own_scorer)
         ]
     return gates, problems + _contradictions(gates) + ([] if task else _of_several_tasks(gates))
+
+
+def _check_types(item: Any) -> None:
+    """Gates are kept as they were sent, so a number that is written as a text would be one when it is judged, too."""
+    if not isinstance(item, Mapping):
+        raise TypeError(_("a gate is an object with metric and threshold"))
+    kinds: dict[str, tuple[type, ...]] = {
+        "metric": (str,), "slice": (str,), "better": (str,), "threshold": (int, float), "at_least": (int,),
+        "relative": (bool,), "certain": (bool,),
+    }  # fmt: skip
+    for name, kind in kinds.items():
+        value = item.get(name)
+        flag = isinstance(value, bool) and bool not in kind
+        if name in item and (flag or not isinstance(value, kind)):
+            raise TypeError(_("%(name)s cannot be %(value)r") % {"name": name, "value": value})
 
 
 def _of_several_tasks(gates: Sequence[Gate]) -> list[str]:

@@ -76,7 +76,11 @@ def _groups(measured: Mapping[str, Any]) -> Iterator[pdf.Part]:
     heads = (
         _("Column"), _("Worst group"), _("Its figure"), _("Gap to the best"), _("95 % interval"), _("Smallest group"),
     )  # fmt: skip
-    rows = [(entry["column"], *_worst(entry["groups"][0]), *_gap(entry["gap"])) for entry in fairness]
+    rows = [
+        (entry["column"], *_worst(entry["groups"][0]), *_gap(entry["gap"]))
+        for entry in fairness
+        if entry["groups"]
+    ]
     yield pdf.Rows(heads, rows, numeric=frozenset({2, 3, 4, 5}), widths=(2, 2, 1.4, 1.6, 2.2, 1.6))
 
 
@@ -85,7 +89,9 @@ def _worst(group: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _gap(gap: Mapping[str, Any]) -> tuple[str, str, int]:
-    return f"{gap['value']:.4f}", f"{gap['low']:.4f} – {gap['high']:.4f}", gap["n"]
+    known = gap["low"] is not None and gap["high"] is not None
+    interval = f"{gap['low']:.4f} – {gap['high']:.4f}" if known else "–"
+    return f"{gap['value']:.4f}", interval, gap["n"]
 
 
 def _differences(measured: Mapping[str, Any]) -> Iterator[pdf.Part]:

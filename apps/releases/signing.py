@@ -11,6 +11,7 @@ from django.db.models import Count, F, Q
 from django.urls import reverse
 from django.utils import timezone
 
+from apps.accounts import services as accounts
 from apps.core import audit, events, lineage
 from apps.core.errors import Conflict, IllegalMove, Invalid, NotAllowed, StaleWrite
 from apps.core.policy import Verdict, allow, deny, require
@@ -167,7 +168,7 @@ def _locked(release: Release) -> Release:
 
 def prove(by: User, password: str) -> None:
     """Ask again who somebody is, before an act that is theirs alone. Raises Invalid for a wrong password."""
-    if not by.check_password(password):
+    if not accounts.prove(by, password):
         raise Invalid(_("The password is wrong. Nothing was signed."), fields={"password": _("is wrong")})
 
 

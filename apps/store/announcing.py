@@ -85,7 +85,12 @@ def tell_of_quota(pk: int, told: Mapping[str, Any]) -> None:
     if found is not None:
         event = "subscription.quota_exhausted"
         spent = {name: told[name] for name in ("limit", "allowed", "used", "until")}
-        _emit(found, event, f"{event}:{pk}:{told['limit']}:{told['since']}", _facts(found) | spent)
+        _emit(
+            found,
+            event,
+            f"{event}:{pk}:{told['limit']}:{told['since']}:{told['allowed']}",
+            _facts(found) | spent,
+        )
 
 
 def _facts(found: Subscription) -> dict[str, Any]:

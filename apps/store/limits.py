@@ -63,6 +63,8 @@ class Limits:
 def parse_limits(document: Mapping[str, Any]) -> Limits:
     """Read limits; raises WrongLimit with the first one that is unknown, not a number, or contradicts another."""
     names = [field.name for field in fields(Limits)]
+    if not isinstance(document, Mapping):
+        raise WrongLimit("limits", "unknown", names=", ".join(names))
     unknown = sorted(set(document) - set(names))
     if unknown:
         raise WrongLimit(unknown[0], "unknown", names=", ".join(names))

@@ -13,11 +13,13 @@ class WorkbenchConfig(AppConfig):
     verbose_name = _("Workbench")
 
     def ready(self) -> None:
+        from apps.accounts import sessions
         from apps.compute import job_data, job_environment, panels
         from apps.compute.environments import offered
         from apps.core import events
         from apps.gateway import actions
         from apps.workbench import (
+            entry,
             job_tokens,
             mounted,
             packages,
@@ -30,6 +32,7 @@ class WorkbenchConfig(AppConfig):
             tracking,
         )
 
+        sessions.register("workbench", entry.follow_session)
         job_environment.register(job_tokens.variables_of)
         job_data.register(mounted)
         events.on("compute.job_finished", job_tokens.revoke_tokens)

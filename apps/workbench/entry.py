@@ -6,9 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from django.conf import settings
+from django.contrib.auth import HASH_SESSION_KEY, get_user_model
 from django.contrib.sessions.models import Session
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 
 from apps.accounts.services import live_token
 from apps.core import secrets
@@ -17,6 +21,8 @@ from apps.workbench.policy import may_edit_workspace, may_see_experiments, may_v
 from apps.workbench.recordings import rule_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from apps.accounts.models import User
 
 TICKET_LIVES = timedelta(seconds=30)
@@ -79,7 +85,7 @@ def access_of(cookie: str, origin: str) -> Access | None:
         .filter(cookie_digest=secrets.digest(cookie), origin=origin, expires_at__gt=timezone.now())
         .first()
     )
-    if entry is None or not entry.user.is_active or not _still_logged_in(entry.session_key):
+    if entry is None or not entry.user.is_active or not _standing(entry.user, [entry.session_key]):
         return None
     if origin == MLFLOW:
         return _access_to_mlflow(entry.user)
@@ -95,16 +101,32 @@ def access_by_token(secret: str, origin: str) -> Access | None:
     return replace(access, by_token=True) if access else None
 
 
-def _still_logged_in(session_key: str) -> bool:
-    return Session.objects.filter(session_key=session_key, expire_date__gt=timezone.now()).exists()
+def _standing(user: User, session_keys: Iterable[str]) -> set[str]:
+    """The logins that stand: not over, and not ended by another password of the person."""
+    rows = Session.objects.filter(session_key__in=session_keys, expire_date__gt=timezone.now())
+    known = user.get_session_auth_hash()
+    return {
+        row.session_key
+        for row in rows
+        if constant_time_compare(str(row.get_decoded().get(HASH_SESSION_KEY, "")), known)
+    }
+
+
+def follow_session(before: str, after: str) -> None:
+    """A login goes on under another key, as when its person has changed the password: so do its entries."""
+    Entry.objects.filter(session_key=before).update(session_key=after)
 
 
 def ended_logins(workspace: Workspace) -> tuple[list[int], bool]:
     """The owner's entries whose login is over, and whether another one stands with which they had entered, too."""
-    entries = Entry.objects.filter(origin=f"w{workspace.pk}", user_id=workspace.owner_id)
-    standing = Session.objects.filter(expire_date__gt=timezone.now()).values("session_key")
-    over = entries.exclude(redeemed_at=None).exclude(session_key__in=standing).order_by("pk")
-    return list(over.values_list("pk", flat=True)), entries.filter(session_key__in=standing).exists()
+    entries = Entry.objects.filter(origin=f"w{workspace.pk}", user_id=workspace.owner_id).order_by("pk")
+    known = list(entries.values_list("pk", "session_key", "redeemed_at"))
+    if not known:
+        return [], False
+    # as it is now: a row read before may hold another password
+    owner = get_user_model().objects.get(pk=workspace.owner_id)
+    standing = _standing(owner, {key for _pk, key, _at in known})
+    return [pk for pk, key, at in known if at is not None and key not in standing], bool(standing)
 
 
 def forget_entries(pks: list[int]) -> None:
@@ -138,5 +160,10 @@ def _access_to_workspace(user: User, origin: str) -> Access | None:
 
 
 def forget_expired_entries() -> None:
-    """Remove entries that open nothing any more."""
-    Entry.objects.filter(expires_at__lt=timezone.now()).delete()
+    """Remove entries that open nothing any more. One that was used is kept as long as a login can last, since shells
+    end with it.
+    """
+    now = timezone.now()
+    longest = now - timedelta(seconds=settings.SESSION_COOKIE_AGE)
+    useless = Q(redeemed_at=None) | Q(origin=MLFLOW) | Q(expires_at__lt=longest)
+    Entry.objects.filter(useless, expires_at__lt=now).delete()

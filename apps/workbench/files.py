@@ -91,6 +91,8 @@ def models(home: Path, suffixes: tuple[str, ...], marks: Collection[str]) -> lis
     found: list[str] = []
     for file, _handle in walk(home, (*suffixes, *marks)):
         path = PurePosixPath(file.path)
+        if path.name not in marks and not path.name.endswith(suffixes):
+            continue  # its name only ends like a mark
         place = str(path.parent) if path.name in marks else file.path
         if place == "." or any(place == one or place.startswith(f"{one}/") for one in found):
             continue

@@ -17,20 +17,32 @@ WAITS_S = 15.0
 TRY_S = 3
 
 
-def check(environment: Environment, *, waits_s: float = WAITS_S) -> None:
-    """Raises ServerFailed with one line that names the setting, where and why; a password stands in none."""
+def check(
+    environment: Environment, *, waits_s: float = WAITS_S, stop: Callable[[], bool] = lambda: False
+) -> None:
+    """Raises ServerFailed with one line that names the setting, where and why; a password stands in none.
+
+    `stop` says that nobody waits any more.
+    """
     if not environment.embedded_database:
-        _reach("DATABASE_URL", environment.database_url, _ask_postgres, waits_s)
+        _reach("DATABASE_URL", environment.database_url, _ask_postgres, waits_s, stop)
     if not environment.embedded_redis:
-        _reach("REDIS_URL", environment.redis_url, _ask_redis, waits_s)
+        _reach("REDIS_URL", environment.redis_url, _ask_redis, waits_s, stop)
 
 
-def _reach(setting: str, url: str, ask: Callable[[str], None], waits_s: float) -> None:
+def _reach(
+    setting: str, url: str, ask: Callable[[str], None], waits_s: float, stop: Callable[[], bool]
+) -> None:
     until = time.monotonic() + waits_s
-    while True:
+    while not stop():
         try:
-            return ask(url)
-        except (OSError, ValueError) as problem:
+            ask(url)
+            return
+        except ValueError:
+            raise ServerFailed(
+                f"{setting} cannot be read; write %40 for an @ in the password, %25 for a %, and so on."
+            ) from None
+        except OSError as problem:
             if time.monotonic() >= until:
                 parts = urlsplit(url)
                 where = f"{parts.hostname or parts.path}{f':{parts.port}' if parts.port else ''}"
@@ -49,6 +61,10 @@ def _one_line(problem: Exception) -> str:
 def _ask_postgres(url: str) -> None:
     import psycopg  # the supervisor stays small where the servers are its own
 
+    try:
+        psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.Error as problem:
+        raise ValueError from problem
     try:
         psycopg.connect(url, connect_timeout=TRY_S).close()
     except psycopg.Error as problem:

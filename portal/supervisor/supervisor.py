@@ -71,7 +71,7 @@ class Supervisor:
         try:
             self._adopt()
             self._refuse_taken_ports()
-            outside.check(self.environment)
+            outside.check(self.environment, stop=lambda: self.ending)
             self._begin_preparation()
             while not self.ending:
                 self.step()

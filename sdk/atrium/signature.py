@@ -454,7 +454,7 @@ def _check_column_numbers(column: Column, tensor: Tensor, given: Sequence[tuple[
         place = f"input '{tensor.name}', row {row}, column '{column.name}'"
         if value < low or value > high:
             raise InvalidTensor(f"{place}: {_outside(value, low, high, column.unit)}")
-        if whole and value != math.floor(value):
+        if whole and value == value and value != math.floor(value):  # NaN is missing
             raise InvalidTensor(
                 f"{place}: {show(value)} is no whole number; send one, as {column.datatype} has it"
             )

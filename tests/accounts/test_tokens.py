@@ -108,6 +108,20 @@ def test_a_wrong_or_weak_password_changes_nothing(client, ada, old, new, field):
     assert client.get("/home/").status_code == 200
 
 
+def test_guesses_at_the_password_have_to_wait_even_if_the_next_is_right(client, ada):
+    client.force_login(ada)
+
+    def change(old):
+        told = {"old_password": old, "new_password": "long-and-new-9"}
+        return client.post("/api/v1/users/me/password/", told, "application/json")
+
+    for _guess in range(5):
+        assert "old_password" in change("a guess").json()["fields"]
+    assert "Wait" in change("pw-of-this-test").text
+    ada.refresh_from_db()
+    assert ada.check_password("pw-of-this-test")
+
+
 def test_the_page_says_at_the_field_what_is_wrong_with_a_password(client, ada):
     client.force_login(ada)
     asked = {"old_password": "a guess", "new_password": "long-and-new-9", "repeated": "long-and-new-9"}

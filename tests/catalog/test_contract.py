@@ -41,6 +41,9 @@ def test_another_input_is_named_on_both_sides():
         ({"datatype": "FP64"}, True),
         ({"shape": [-1, -1, -1]}, False),  # it takes more than before
         ({"maximum": 255}, False),
+        ({"maximum": 8}, True),
+        ({"minimum": 1}, True),
+        ({"choices": [0, 1]}, True),
     ],
 )
 def test_what_old_calls_send_must_still_be_taken(given, breaks):
@@ -58,6 +61,37 @@ def test_a_missing_or_different_answer_breaks_and_a_new_one_does_not():
     assert "does not answer it" in said(outputs=[{"name": "digit", "datatype": "BYTES", "shape": [-1]}])[0][0]
     assert said(outputs=[CLASS | {"datatype": "INT64"}])[0][1]
     assert said(outputs=[CLASS, {"name": "probabilities", "datatype": "FP32", "shape": [-1, 10]}]) == []
+
+
+def test_answers_may_become_narrower_and_not_wider():
+    wide, narrow = ({"inputs": [IMAGE], "outputs": [CLASS | {"shape": [-1, size]}]} for size in (-1, 3))
+
+    assert changes(wide, narrow) == []
+    assert [change.breaks for change in changes(narrow, wide)] == [True]
+
+
+@pytest.mark.parametrize(
+    ("columns", "broken"),
+    [
+        ([{"name": "size", "datatype": "FP32"}, {"name": "age", "datatype": "FP32"}], "another order"),
+        ([{"name": "age", "datatype": "INT32"}, {"name": "size", "datatype": "FP32"}], "INT32"),
+        (
+            [{"name": "age", "datatype": "FP32", "maximum": 99}, {"name": "size", "datatype": "FP32"}],
+            "maximum 99",
+        ),
+        ([{"name": "age", "datatype": "FP32"}, {"name": "size", "datatype": "FP32", "optional": True}], ""),
+    ],
+)
+def test_rows_that_fit_today_must_fit_then(columns, broken):
+    table = {"name": "rows", "datatype": "FP32", "shape": [-1, 2]}
+    before = {
+        "inputs": [table],
+        "columns": [{"name": "age", "datatype": "FP32"}, {"name": "size", "datatype": "FP32"}],
+    }
+
+    found = " ".join(change.words for change in changes(before, {"inputs": [table], "columns": columns}))
+    assert broken in found
+    assert bool(found) is bool(broken)
 
 
 def test_what_a_page_offers_by_is_missed_without_a_word_of_breaking():

@@ -123,3 +123,15 @@ def test_rest_does_what_the_page_does(client, faults, ada, eve):
     assert [row["username"] for row in listed] == ["fay"]
     assert client.delete("/api/v1/datasets/faults/readers/fay/").status_code == 204
     assert not may_view(fay, Dataset.objects.get(slug="faults"))
+
+
+def test_who_has_left_is_taken_off_the_list_for_good(faults, ada, eve):
+    share_dataset(faults, eve, by=ada)
+    eve.is_active = False
+    eve.save()
+
+    stop_sharing(faults, "eve", by=ada)
+
+    eve.is_active = True
+    eve.save()
+    assert not may_view(eve, faults)

@@ -129,3 +129,21 @@ def test_what_cannot_be_said_again_is_told_as_it_was(spoilt):
     kept = judge(Gate("accuracy", 0.95), figures, None).as_dict() | {"reason": "as it was"} | spoilt
 
     assert in_words({"gates": [kept], "measured": {"figures": figures}}) == [kept]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"threshold": "0.9"},
+        {"threshold": None},
+        {"at_least": "10"},
+        {"at_least": True},
+        {"metric": 5},
+        {"relative": "yes"},
+    ],
+)
+def test_gates_are_taken_in_their_own_types_alone(wrong):
+    gates, problems = read_gates([{"metric": "accuracy", "threshold": 0.9, **wrong}], "classification")
+
+    assert gates == []
+    assert next(iter(wrong)) in problems[0]

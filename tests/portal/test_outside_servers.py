@@ -48,6 +48,16 @@ def test_one_that_nobody_reaches_is_named_with_its_place_and_without_its_passwor
     assert "\n" not in str(told.value)
 
 
+def test_a_password_that_is_not_quoted_is_not_repeated_and_nobody_waits(tmp_path):
+    wrong = read({"ATRIUM_DATA_DIR": str(tmp_path), "DATABASE_URL": "postgresql://a:100%sure@127.0.0.1/db"})
+    with pytest.raises(ServerFailed, match="DATABASE_URL cannot be read; write %40") as told:
+        check(wrong, waits_s=30)
+    assert "sure" not in str(told.value)
+
+    away = read({"ATRIUM_DATA_DIR": str(tmp_path), "DATABASE_URL": "postgresql://a:b@127.0.0.1:1/db"})
+    check(away, waits_s=30, stop=lambda: True)
+
+
 class Outside:
     """A PostgreSQL and a Valkey with ports on loopback, started by hand."""
 

@@ -127,3 +127,10 @@ def test_the_providers_plans_are_paged(digits, ada, as_ada):
     assert (page.text.count("<strong>plan-"), "plan-04" in page.text) == (25, False)
     rest = as_ada.get(f"/store/digits/plans/?cursor={page.context['page'].next_cursor}")
     assert [plan.name for plan in rest.context["page"].items] == [f"plan-{n:02}" for n in range(4, -1, -1)]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("limits", [5, [], [[1]], "many"])
+def test_limits_that_are_no_limits_are_refused(digits, ada, limits):
+    with pytest.raises(Invalid):
+        services.create_plan(digits, "x", by=ada, limits=limits)

@@ -1,9 +1,11 @@
 """Shells end when their person logs out; cells do not."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from apps.workbench import entry, jupyter, tending
 from apps.workbench.models import Entry
@@ -50,6 +52,38 @@ def test_a_server_that_does_not_answer_is_asked_again(client, inside, ada, works
         tending.tend(workspace)
     assert Entry.objects.count() == 1
     tending.tend(workspace)
+    assert not Entry.objects.exists()
+
+
+def test_another_password_ends_the_other_logins_and_this_one_goes_on(client, inside, visitor, ada, workspace):
+    at_work, at_home = inside(ada), visitor()
+    home = Client()
+    home.force_login(ada)
+    at_home.enter(entry.issue_ticket(ada, at_home.host.split(".")[0], home.session.session_key))
+    shell = json.loads(at_work.post("/api/terminals").text)["name"]
+    assert at_home.get("/api/status").status == 200
+    fresh = "long-and-new-9"
+
+    asked = {"old_password": "pw-of-this-test", "new_password": fresh, "repeated": fresh}
+    assert client.post("/profile/password/", asked).status_code == 302
+    tending.tend(workspace)
+
+    assert at_work.get("/api/status").status == 200
+    assert at_home.get("/api/status").status == 403
+    assert shell in names(workspace, "terminals")
+    assert jupyter.end_terminals(workspace)
+
+
+def test_who_logs_out_long_after_entering_leaves_no_shell(client, inside, ada, workspace):
+    at_work = inside(ada)
+    at_work.post("/api/terminals")
+    Entry.objects.update(expires_at=timezone.now() - timedelta(hours=1))
+    entry.forget_expired_entries()
+
+    client.post("/logout/")
+    tending.tend(workspace)
+
+    wait_for(lambda: not names(workspace, "terminals"))
     assert not Entry.objects.exists()
 
 

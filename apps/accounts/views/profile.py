@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, cast
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -14,7 +13,7 @@ from django.utils.translation import override
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apps.accounts import services
+from apps.accounts import services, sessions
 from apps.accounts.forms import PasswordForm, ProfileForm, TokenForm, show
 from apps.accounts.models import PersonalToken
 from apps.core.errors import Invalid, NotFound
@@ -56,7 +55,7 @@ def password(request: HttpRequest) -> HttpResponse:
         except Invalid as error:
             show(form, error)
         else:
-            update_session_auth_hash(request, user)
+            sessions.keep(request, user)
             messages.success(request, _("Your password is changed. Other sessions of yours have ended."))
             return redirect("accounts:profile")
     return render(request, "accounts/password.html", {"form": form})

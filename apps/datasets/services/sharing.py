@@ -57,7 +57,7 @@ def share_dataset(dataset: Dataset, person: User, *, by: User) -> None:
 def stop_sharing(dataset: Dataset, username: str, *, by: User) -> None:
     """Take the data set from a person it was shared with. Raises NotAllowed, NotFound."""
     require(may_share(by, dataset))
-    person = readers_of(dataset).filter(username=username).first()
+    person = readers_of(dataset, with_left=True).filter(username=username).first()
     if person is None:
         raise NotFound(_("It is not shared with “%(name)s”.") % {"name": username[:150]})
     remove_perm(VIEW_DATASET, person, dataset)

@@ -95,6 +95,7 @@ def stop_batch(batch: Batch, *, by: User) -> Batch:
     """
     require(may_stop_batch(by, batch))
     job = Job.objects.select_for_update().get(pk=batch.job_id)
+    batch = Batch.objects.select_for_update(of=("self",)).select_related("grant").get(pk=batch.pk)
     if batch.stopped_at is not None:
         return batch
     if job.ended:

@@ -36,7 +36,7 @@ def tell_of_quotas() -> int:
 
 @transaction.atomic
 def _tell(subscription: Subscription, quota: Quota) -> bool:
-    if told_before(f"quota:{subscription.pk}:{quota.name}:{quota.start:%Y%m%d}"):
+    if told_before(f"quota:{subscription.pk}:{quota.name}:{quota.start:%Y%m%d}:{quota.limit}"):
         return False
 
     def title() -> str:
