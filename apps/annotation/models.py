@@ -113,6 +113,7 @@ class PullRule(models.Model):
     woken_at = models.DateTimeField(null=True, help_text="Its event came then.")
     active = models.BooleanField(default=True)
     pulled_at = models.DateTimeField(null=True)
+    tried_at = models.DateTimeField(null=True, help_text="Its turn came then, whether or not it got further.")
     error = models.TextField(
         blank=True, help_text="What it could not read, one call a line; or why it broke."
     )
@@ -552,6 +553,7 @@ class Recheck(models.Model):
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
     )
     asked_at = models.DateTimeField()
+    tried_at = models.DateTimeField(null=True, help_text="Its turn came then, with or without an answer.")
     ended_at = models.DateTimeField(null=True)
 
     class Meta:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from django.db import IntegrityError, OperationalError, transaction
-from django.db.models import F, Q
+from django.db.models import DurationField, ExpressionWrapper, F, Q, Value
 from django.utils import timezone
 
 from apps.annotation.candidates import CONTROLS, OF_COMPLAINTS, Candidate, pages, whole_hour
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
     from uuid import UUID
+
+    from django.db.models import QuerySet
 
 log = logging.getLogger(__name__)
 _BUDGET_S = 20.0
@@ -94,20 +96,17 @@ class Taken:
 
 
 def pull_due() -> None:
-    """Pull for every active rule whose time has come, who waits longest first; one that breaks stops no other."""
+    """Pull for the active rules whose time has come; one that breaks, or gets no further, stops no other.
+
+    Whose turn was longest ago comes first; what is too much for one round waits for the next.
+    """
     now = timezone.now()
     rules = PullRule.objects.filter(active=True, project__status=Project.Status.OPEN).exclude(
         held_until__gt=now
     )
-    due = rules.select_related("project__capability", "created_by").order_by(
-        F("pulled_at").asc(nulls_first=True), "pk"
-    )
-    rules_due = list(due[:_MOST_RULES])
-    waits = any(rule.event == PullRule.Event.COMPLAINT for rule in rules_due)
-    complained_at = _complained_at() if waits else None
-    for rule in rules_due:
-        if not _is_due(rule, now, complained_at):
-            continue
+    due = rules.filter(_is_due(rules, now)).order_by(F("tried_at").asc(nulls_first=True), "pk")
+    for rule in due.select_related("project__capability", "created_by")[:_MOST_RULES]:
+        PullRule.objects.filter(pk=rule.pk).update(tried_at=timezone.now())
         try:
             pull(rule)
         except OperationalError:
@@ -117,12 +116,14 @@ def pull_due() -> None:
             _hold(rule, error)
 
 
-def _is_due(rule: PullRule, now: datetime, complained_at: datetime | None) -> bool:
-    """Whether its time has come, or its event since the last pull."""
-    if rule.pulled_at is None or now - rule.pulled_at >= timedelta(seconds=rule.every_s):
-        return True
-    came = complained_at if rule.event == PullRule.Event.COMPLAINT else rule.woken_at
-    return bool(rule.event) and came is not None and came > rule.pulled_at
+def _is_due(rules: QuerySet[PullRule], now: datetime) -> Q:
+    """Whether a rule's time has come, or its event since the last pull."""
+    rest = ExpressionWrapper(F("every_s") * Value(timedelta(seconds=1)), output_field=DurationField())
+    due = Q(pulled_at=None) | Q(pulled_at__lte=now - rest)
+    due |= Q(event=PullRule.Event.RELEASE, woken_at__gt=F("pulled_at"))
+    if rules.filter(event=PullRule.Event.COMPLAINT).exists() and (came := _complained_at()):
+        due |= Q(event=PullRule.Event.COMPLAINT, pulled_at__lt=came)
+    return due
 
 
 def _complained_at() -> datetime | None:

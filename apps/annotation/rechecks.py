@@ -2,7 +2,8 @@
 
 A person asks with a button, and the portal by itself when a version goes to production. Each input is asked of a
 version once: it answers the same the next time. What waits is worked on by one worker at a time, under a lock that
-ends with its holder.
+ends with its holder. Whose turn was longest ago comes first, so that an input on which a version hangs, or a version
+that does not run, holds up no other.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from apps.annotation.models import Merged, Recheck, Task
@@ -41,6 +43,8 @@ KIND = "single"
 _AT_ONCE = 50
 _PATIENCE = timedelta(hours=1)
 _AROUND = timedelta(minutes=5)
+_SILENCES = 2
+"""So many inputs in a row without an answer, and the rest waits for the next round: the gateway may be away."""
 
 
 @transaction.atomic
@@ -68,7 +72,7 @@ def ask(task: Task, request_id: UUID, *, by: User) -> Recheck:
     elif found.status == Recheck.Status.FAILED or (
         found.status != Recheck.Status.WAITING and found.expected != task.label
     ):
-        facts = {"expected": task.label, "asked_by": by, "asked_at": timezone.now()}
+        facts = {"expected": task.label, "asked_by": by, "asked_at": timezone.now(), "tried_at": None}
         Recheck.lifecycle.move(found, Recheck.Status.WAITING, by=by, answer="", reason="", told={}, **facts)
     return found
 
@@ -109,8 +113,10 @@ def proceed_all() -> None:
         return
     with turns.only_one(turns.RECHECKS, 0) as mine:
         if mine:
-            waiting = Recheck.objects.filter(status=Recheck.Status.WAITING).order_by("version_id", "pk")
+            waiting = Recheck.objects.filter(status=Recheck.Status.WAITING)
+            waiting = waiting.order_by(F("tried_at").asc(nulls_first=True), "pk")
             rows = list(waiting.select_related("version__capability__team")[:_AT_ONCE])
+            rows.sort(key=lambda row: row.version_id)
             for _version, some in groupby(rows, key=lambda row: row.version_id):
                 _ask_version(list(some))
 
@@ -123,15 +129,28 @@ def _ask_version(rows: list[Recheck]) -> None:
     deployment = running.order_by("-pk").first()
     if deployment is None:
         for row in rows:
-            if row.asked_at < timezone.now() - _PATIENCE:
-                _end(row, Recheck.Status.FAILED, why=_("The version does not run any more."))
+            _silent(row, _("The version does not run any more."))
         return
-    try:
-        with line_to(deployment, for_="inputs asked again", by=None) as http:
-            for row in rows:
+    silences = 0
+    with line_to(deployment, for_="inputs asked again", by=None) as http:
+        for row in rows:
+            try:
                 _ask(http, row)
-    except Unavailable:
-        return  # the gateway is away: the next round asks
+                silences = 0
+            except Unavailable as why:
+                _silent(row, str(why))
+                silences += 1
+            if silences == _SILENCES:
+                return
+
+
+def _silent(row: Recheck, why: str) -> None:
+    """Nobody answered: its turn comes again after all others, unless that was so before and an hour has passed."""
+    before, now = row.tried_at, timezone.now()
+    if before is not None and row.asked_at < now - _PATIENCE:
+        _end(row, Recheck.Status.FAILED, why=why)
+    else:
+        Recheck.objects.filter(pk=row.pk).update(tried_at=now)
 
 
 def _ask(http: Http, row: Recheck) -> None:

@@ -350,6 +350,23 @@ def test_a_rule_that_breaks_stops_no_other_is_held_and_heals(project, logged, ad
     assert (broken.error, broken.held_until) == ("", None)
 
 
+def test_rules_that_get_no_further_keep_no_other_from_its_turn(project, logged, ada, monkeypatch):
+    monkeypatch.setattr(pulling, "_MOST_RULES", 2)
+    for _number in range(2):
+        add_rule(project, by=ada, kind="candidate")  # there is nobody to ask, so it stays due
+    resting = add_rule(project, by=ada, kind="complained", every_s=3600)
+    PullRule.objects.filter(pk=resting.pk).update(pulled_at=timezone.now() - timedelta(minutes=59))
+    add_rule(project, by=ada, kind="random")
+    logged([1.0, 2.0])
+
+    for _round in range(2):
+        pulling.pull_due()
+
+    assert Task.objects.get().rule_kind == "random"
+    resting.refresh_from_db()
+    assert resting.tried_at is None
+
+
 def arrives_late(call):
     """The ingester says so of what comes long after it was made."""
     late.note([(call.capability_id, call.at)])

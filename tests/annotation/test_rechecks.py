@@ -14,7 +14,7 @@ from apps.annotation.receipts import receipts
 from apps.annotation.services import add_rule, review
 from apps.catalog.models import Version
 from apps.core import events
-from apps.core.errors import Conflict
+from apps.core.errors import Conflict, Unavailable
 from apps.core.models import Event
 from apps.core.urns import urn
 from apps.datasets.models import DatasetVersion
@@ -156,6 +156,57 @@ def test_a_version_that_is_gone_is_waited_for_no_longer_than_an_hour(complaint, 
     row.refresh_from_db()
     assert (row.status, row.why) == ("failed", "The version does not run any more.")
     assert not gateway
+
+
+def test_an_input_that_takes_too_long_holds_up_no_other_and_is_given_up_after_an_hour(
+    complaint, production, gateway, ada, monkeypatch  # noqa: F811
+):  # fmt: skip
+    complaint("3", times=4)
+    task = Task.objects.get()
+    rows = [rechecks.ask(task, call.request_id, by=ada) for call in Call.objects.order_by("pk")]
+    hangs = {rows[0].request_id, rows[1].request_id}
+    answers = rechecks.ask_again
+
+    def hanging(http, call, asked_of, answered_by):
+        if call.request_id in hangs:
+            raise Unavailable("The gateway does not answer: it took too long")
+        return answers(http, call, asked_of, answered_by)
+
+    monkeypatch.setattr(rechecks, "ask_again", hanging)
+
+    def states():
+        return list(Recheck.objects.order_by("pk").values_list("status", flat=True))
+
+    rechecks.proceed_all()
+    assert states() == ["waiting"] * 4  # two in a row: the gateway may be away
+    rechecks.proceed_all()
+    assert states() == ["waiting", "waiting", "right", "right"]
+
+    Recheck.objects.update(asked_at=timezone.now() - timedelta(hours=2))
+    rechecks.proceed_all()
+    assert states() == ["failed", "failed", "right", "right"]
+    assert sum("it took too long" in entry.steps[-1] for entry in now_told()) == 2
+
+
+def test_a_version_that_does_not_run_holds_up_no_other(
+    complaint, production, gateway, project, ada, monkeypatch  # noqa: F811
+):  # fmt: skip
+    monkeypatch.setattr(rechecks, "_AT_ONCE", 2)
+    complaint("3", times=4)
+    gone = make_packaged_version(project.capability, ada, "1.2.0")
+    calls = list(Call.objects.order_by("pk"))
+    task, now = Task.objects.get(), timezone.now()
+    for version, some in ((gone, calls[:3]), (production, calls[3:])):
+        for call in some:
+            Recheck.objects.create(
+                task=task, request_id=call.request_id, version=version, expected="3", asked_at=now
+            )
+
+    for _round in range(2):
+        rechecks.proceed_all()
+
+    assert Recheck.objects.get(version=production).status == "right"
+    assert set(Recheck.objects.filter(version=gone).values_list("status", flat=True)) == {"waiting"}
 
 
 def test_without_a_label_or_a_version_in_production_there_is_nothing_to_ask(project, ada):
