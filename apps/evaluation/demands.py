@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from apps.evaluation.gates import Gate, Result, judge, read_gates, unsatisfiable
+from apps.core.telling import say as _
+from apps.evaluation.gates import Asked, Gate, Result, judge, read_gates, unsatisfiable
 from apps.evaluation.selectors import content_of, latest_suite, task_of, what_it_asks
 
 if TYPE_CHECKING:
@@ -67,3 +68,20 @@ def problems_of(capability: Capability, gates: list[dict[str, Any]]) -> list[str
         classes=any(gate.metric == "roc_auc" for gate in read),
     )
     return unsatisfiable(read, asked)
+
+
+def name(metric: str, demands: Sequence[Demand]) -> bool:
+    """Whether one of their gates is about this figure."""
+    return any(gate.get("metric") == metric for demand in demands for gate in demand.gates)
+
+
+def problems_with(asked: Asked, demands: Sequence[Demand], *, task: str, own_scorer: bool) -> list[str]:
+    """Why no report by a suite that asks this could ever pass what others ask of it beside the suite."""
+    found: list[str] = []
+    for demand in demands:
+        read, problems = read_gates(list(demand.gates), task, own_scorer=own_scorer)
+        found += [
+            _("%(who)s asks for more than this suite can show: %(why)s") % {"who": demand.by, "why": why}
+            for why in problems or unsatisfiable(read, asked)
+        ]
+    return found

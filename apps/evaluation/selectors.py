@@ -172,7 +172,17 @@ def task_of(capability: Capability) -> str:
 
     The same choice as the job's, `atrium.evaluation.tasks.choose`.
     """
-    signature = _signature_of(newest_packaged(capability))
+    return _task_of(_signature_of(newest_packaged(capability)))
+
+
+def tasks_of(capabilities: QuerySet[Capability]) -> dict[int, str]:
+    """The same of many, by their ids, with one query; those without a packaged version are left out."""
+    packaged = Version.objects.filter(capability__in=capabilities.order_by(), status=Version.Status.PACKAGED)
+    newest = packaged.order_by("capability", "-pk").distinct("capability").only("capability", "signature")
+    return {version.capability_id: _task_of(_signature_of(version)) for version in newest}
+
+
+def _task_of(signature: Signature | None) -> str:
     if signature is None:
         return ""
     kinds = {spec.kind for spec in signature.outputs}

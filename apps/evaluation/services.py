@@ -17,6 +17,7 @@ from apps.core.policy import require
 from apps.core.telling import kept
 from apps.core.telling import say as _
 from apps.datasets.policy import may_view
+from apps.evaluation import demands
 from apps.evaluation.gates import TASKS, read_gates, unsatisfiable
 from apps.evaluation.models import Run, Suite
 from apps.evaluation.policy import may_cancel, may_evaluate, may_write_suite
@@ -62,6 +63,7 @@ def create_suite(
         for column in [target, *slices, *groups]
         if column not in columns
     ]
+    demanded = demands.demands_of(capability)
     if not problems:
         asked = what_it_asks(
             capability,
@@ -69,9 +71,11 @@ def create_suite(
             target=target,
             slices=slices,
             groups=groups,
-            classes=any(gate.metric == "roc_auc" for gate in read),
+            classes=any(gate.metric == "roc_auc" for gate in read) or demands.name("roc_auc", demanded),
         )
+        its_task, own_scorer = task or task_of(capability), bool(scorer.strip())
         problems = unsatisfiable(read, asked)
+        problems += demands.problems_with(asked, demanded, task=its_task, own_scorer=own_scorer)
     if problems:
         raise Invalid("; ".join(problems), fields={"gates": "; ".join(problems)})
     type(capability).objects.select_for_update().get(pk=capability.pk)

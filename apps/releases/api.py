@@ -289,12 +289,20 @@ class PolicyViewSet(
         asked = _read(PolicySerializer, request)
         user = cast("User", request.user)
         slug, team = (asked.pop(of, {}).get("slug") for of in ("capability", "team"))
-        if not slug and not team:
+        if bool(slug) == bool(team):
             why = _("Name the capability, or the team for which it is the default.")
-            raise Invalid(why, fields={"capability": _("is missing")})
+            wrong = _("is missing") if not slug else _("name one of the two")
+            raise Invalid(why, fields={"capability": wrong})
         holder = get_capability(slug, user=user) if slug else get_team_of_policy(team, user=user)
         made = policies.create_policy(holder, by=user, **asked)
         return Response(self.get_serializer(made).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=None)
+    @action(detail=True, methods=["post"])
+    def withdraw(self, request: Request, pk: str | None = None) -> Response:
+        """Let the policy's capability follow its team's default again."""
+        withdrawn = policies.withdraw_policy(self.get_object(), by=cast("User", request.user))
+        return Response(self.get_serializer(withdrawn).data)
 
     @extend_schema(request=PreviewedSerializer, responses=MetricPreviewSerializer)
     @action(detail=False, methods=["post"])

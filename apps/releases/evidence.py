@@ -19,7 +19,7 @@ from django.db.models import Max, Sum
 from django.utils import timezone
 
 from apps.gateway.histogram import BOUNDS, SIZE, percentile
-from apps.gateway.models import Call, Grant
+from apps.gateway.models import Call, Grant, UsageOfCapability
 from apps.gateway.selectors import outcomes_of
 from apps.instances.models import Replica
 from apps.releases import business, load, means
@@ -47,6 +47,8 @@ AT_SHARE = (
 """Whether a call was answered while the candidate had one of these shares, in percent."""
 MOST_MINUTES = 30
 PACE = timedelta(minutes=10)
+USUAL = timedelta(days=7)
+LEAST_USUAL = 100
 
 
 @dataclass(frozen=True)
@@ -283,6 +285,16 @@ def _complaints(calls: Wanted) -> dict[int, tuple[int, int]]:
             calls.parameters,
         )
         return {pk: (wrong, only) for pk, wrong, only in cursor.fetchall()}
+
+
+def usual_latency(deployment: Deployment) -> float | None:
+    """Below how many milliseconds 95 % of its answers of the last days stayed; None where there are too few to say."""
+    since = timezone.now() - USUAL
+    rows = UsageOfCapability.objects.filter(
+        capability_id=deployment.capability_id, deployment_id=deployment.pk, outcome="", hour__gte=since
+    )
+    histograms = list(rows.values_list("histogram", flat=True))
+    return percentile(histograms, 0.95) if sum(map(sum, histograms)) >= LEAST_USUAL else None
 
 
 def pace(stage: Stage, deployment: int) -> tuple[int, float]:

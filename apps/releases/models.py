@@ -65,6 +65,12 @@ class Policy(models.Model):
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    withdrawn_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    withdrawn_at = models.DateTimeField(
+        null=True, help_text="From then on the capability follows its team's."
+    )
 
     class Meta:
         verbose_name = _("release policy")
@@ -124,7 +130,9 @@ class Release(models.Model):
     cases = models.JSONField(null=True, help_text="What the shipped cases said on the served endpoint.")
     reason = models.TextField(blank=True)
     why = models.JSONField(default=dict, blank=True)
-    held_since = models.DateTimeField(null=True, help_text="Since when something keeps it from going on.")
+    held = models.JSONField(
+        default=dict, blank=True, help_text="{cause: since when}: what keeps it from going on, by its code."
+    )
     opened_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     opened_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True)
@@ -148,6 +156,11 @@ class Release(models.Model):
 
     def __str__(self) -> str:
         return f"{self.version}"
+
+    @property
+    def held_since(self) -> datetime | None:
+        """Since when something keeps it from going on."""
+        return min(map(datetime.fromisoformat, self.held.values()), default=None)
 
     @property
     def reason_words(self) -> str:

@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from apps.accounts.models import Site, Team, User
 from apps.catalog.models import Capability
 from apps.core import audit
-from apps.core.errors import Invalid
+from apps.core.errors import Conflict, Invalid
 from apps.core.policy import require
 from apps.core.telling import say as _
 from apps.evaluation import demands
 from apps.evaluation.demands import Demand
 from apps.evaluation.gates import read_gates
-from apps.evaluation.selectors import task_of
+from apps.evaluation.selectors import tasks_of
 from apps.releases import business
 from apps.releases.judgement import least_replayed
 from apps.releases.models import Policy, Release
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 Holder = Capability | Team
 MOST_REPLAYED = 500
-MOST_FOLLOWING = 500
+MOST_TOLD = 20
 DEFAULT_SIGNERS = [{"role": "qa", "count": 2}]
 DEFAULT_STAGES = [
     {"weight": 1, "worse_by": 0.05},
@@ -150,11 +151,15 @@ def _gate_problems(holder: Holder, gates: list[dict[str, Any]]) -> list[str]:
         )
     if problems:
         return problems
-    return [
-        _("%(capability)s: %(why)s") % {"capability": capability.name, "why": why}
-        for capability in following(holder)[:MOST_FOLLOWING]
-        for why in read_gates(gates, task_of(capability))[1]
+    capabilities = following(holder)
+    tasks = tasks_of(capabilities)
+    unfit = {task: read_gates(gates, task)[1] for task in {"", *tasks.values()}}
+    found: list[str] = [
+        _("%(capability)s: %(why)s") % {"capability": name, "why": why}
+        for pk, name in capabilities.values_list("pk", "name")
+        for why in unfit[tasks.get(pk, "")]
     ]
+    return found[:MOST_TOLD]
 
 
 @transaction.atomic
@@ -238,7 +243,9 @@ def of_holder(holder: Holder) -> QuerySet[Policy]:
 
 def following(team: Team) -> QuerySet[Capability]:
     """The team's capabilities for which nobody wrote a policy of their own."""
-    own = Policy.objects.filter(team=team, capability__isnull=False, created_by__isnull=False)
+    own = Policy.objects.filter(
+        team=team, capability__isnull=False, created_by__isnull=False, withdrawn_at=None
+    )
     return Capability.objects.filter(team=team).exclude(pk__in=own.values("capability")).order_by("slug")
 
 
@@ -252,14 +259,45 @@ def policy_for(capability: Capability) -> Policy:
 
     The platform's is written down, by nobody, when it is first asked for: what counted then can be read later.
     """
-    own = of_holder(capability).order_by("-number")
-    found = own.exclude(created_by=None).first() or team_policy(capability.team) or own.first()
+    platforms = of_holder(capability).filter(created_by=None).order_by("-number")
+    found = own_policy(capability) or team_policy(capability.team) or platforms.first()
     if found is not None:
         return found
+    number = of_holder(capability).count() + 1
     default, _made = Policy.objects.get_or_create(
-        capability=capability, number=1, team=capability.team, defaults=PLATFORM
+        capability=capability, number=number, team=capability.team, defaults=PLATFORM
     )
     return default
+
+
+def own_policy(capability: Capability) -> Policy | None:
+    """What somebody wrote for the capability and nobody has withdrawn."""
+    written = of_holder(capability).exclude(created_by=None).filter(withdrawn_at=None)
+    return written.order_by("-number").first()
+
+
+@transaction.atomic
+def withdraw_policy(policy: Policy, *, by: User) -> Policy:
+    """Let a capability follow its team's default again, or the platform's. Open releases keep theirs.
+
+    Raises Conflict where this is not what counts for the capability now, Invalid where it could not pass the gates of
+    the team's default.
+    """
+    require(may_write_policy(by, policy.team))
+    if policy.capability is None:
+        raise Conflict(_("The default of a team is not withdrawn. Write the next one."))
+    Capability.objects.select_for_update(no_key=True).get(pk=policy.capability.pk)
+    if own_policy(policy.capability) != policy:
+        raise Conflict(_("Policy #%(number)d does not count any more.") % {"number": policy.number})
+    default = team_policy(policy.team)
+    problems = demands.problems_of(policy.capability, default.gates) if default and default.gates else []
+    if problems:
+        raise Invalid("; ".join(problems), fields={"policy": "; ".join(problems)})
+    written = of_holder(policy.capability).filter(withdrawn_at=None).exclude(created_by=None)
+    written.update(withdrawn_at=timezone.now(), withdrawn_by=by)
+    audit.record("releases.policy.withdrawn", policy, by=by, number=policy.number)
+    policy.refresh_from_db()
+    return policy
 
 
 def latency_budget(release: Release) -> float | None:

@@ -26,6 +26,7 @@ from apps.core.telling import say as _
 from apps.gateway.models import Call
 from apps.gateway.selectors import grants_of
 from apps.gateway.selectors import usage as usage_of
+from apps.instances.models import Deployment, Pin
 from apps.instances.pins import end_pins, pin_caller
 from apps.releases.again import NotAskable, ask_again, line_to
 from apps.releases.models import Release, Replay, ReplayedCall
@@ -53,21 +54,42 @@ _Call = tuple["UUID", "datetime", str]
 
 def begin(release: Release) -> None:
     """Ask every subscriber, if the policy says so; called when the last stage begins, within its transaction."""
+    if release.policy.replay_calls and release.baseline is not None:
+        _begin(release, _granted(release).values_list("pk", flat=True))
+
+
+def begin_with_pinned(release: Release) -> None:
+    """Ask those who keep an older version since they objected to a former release; called when the first stage begins.
+
+    Their calls count for no stage before they consent. Where nobody else calls, no stage would ever get its evidence.
+    """
     if not release.policy.replay_calls or release.baseline is None:
         return
-    granted = Subscription.objects.filter(
-        capability=release.capability, status=Subscription.Status.GRANTED
-    ).values_list("pk", flat=True)
-    Replay.objects.bulk_create(
-        [Replay(release=release, subscription_id=pk) for pk in granted], ignore_conflicts=True
-    )
+    pins = Pin.objects.filter(capability=release.capability, until__gt=timezone.now())
+    pinned = set(pins.values_list("caller", flat=True))
+    if pinned:
+        _begin(release, [each.pk for each in _granted(release) if each.pool in pinned])
+
+
+def _granted(release: Release) -> QuerySet[Subscription]:
+    return Subscription.objects.filter(capability=release.capability, status=Subscription.Status.GRANTED)
+
+
+def _begin(release: Release, subscriptions: Iterable[int]) -> None:
+    asked = [Replay(release=release, subscription_id=pk) for pk in subscriptions]
+    Replay.objects.bulk_create(asked, ignore_conflicts=True)
 
 
 def end(release: Release, *, by: User | None) -> None:
-    """The release went back or is void: nobody is asked any more, and nobody needs a pin."""
+    """The release went back or is void: nobody is asked any more, and nobody needs a pin to what answers again.
+
+    A pin to an older version is of an objection to a former release, and stays.
+    """
     for replay in release.replays.exclude(status=Replay.Status.ENDED).select_related("subscription"):
         if replay.status == Replay.Status.OBJECTED:
-            end_pins(release.capability, by=by, caller=replay.subscription.pool)
+            end_pins(
+                release.capability, by=by, caller=replay.subscription.pool, deployment=release.baseline_id
+            )
         Replay.lifecycle.move(replay, Replay.Status.ENDED, by=by)
 
 
@@ -232,11 +254,13 @@ def people_of(replay: Replay) -> list[User]:
 
 @transaction.atomic
 def consent(replay: Replay, *, by: User, comment: str = "") -> Replay:
-    """The subscriber agrees to the new version; an objection before is taken back. Raises NotAllowed, IllegalMove."""
+    """The subscriber agrees to the new version; an objection before, to this or a former release, is taken back.
+
+    Raises NotAllowed, IllegalMove.
+    """
     replay = _locked(replay)
     require(may_answer_replay(by, replay))
-    if replay.status == Replay.Status.OBJECTED:
-        end_pins(replay.release.capability, by=by, caller=replay.subscription.pool)
+    end_pins(replay.release.capability, by=by, caller=replay.subscription.pool)
     _answer(replay, Replay.Status.CONSENTED, by, comment)
     return replay
 
@@ -253,10 +277,20 @@ def object_to(replay: Replay, *, by: User, comment: str = "") -> Replay:
     if release.baseline is None:
         raise NotAllowed(_("Nothing ran before this version, so there is nothing to keep."))
     until = timezone.now() + timedelta(days=release.policy.pin_days)
-    pin_caller(release.capability, replay.subscription.pool, release.baseline, until=until, by=by)
+    kept_on = _pinned_to(replay) or release.baseline
+    pin_caller(release.capability, replay.subscription.pool, kept_on, until=until, by=by)
     _answer(replay, Replay.Status.OBJECTED, by, comment)
     _tell_operators(replay, by)
     return replay
+
+
+def _pinned_to(replay: Replay) -> Deployment | None:
+    """The older version that answers the subscriber since an objection to a former release, if it still runs."""
+    pins = Pin.objects.filter(
+        capability=replay.release.capability, caller=replay.subscription.pool, until__gt=timezone.now()
+    )
+    pin = pins.filter(deployment__desired=Deployment.Desired.RUNNING).select_related("deployment__version")
+    return found.deployment if (found := pin.first()) else None
 
 
 @transaction.atomic

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -32,6 +32,7 @@ from apps.instances.pins import end_pins
 from apps.instances.selectors import weights_of
 from apps.instances.services import deploy_version, set_shadow, set_weights, stop_deployment
 from apps.releases import judging, reasons, replays
+from apps.releases.evidence import usual_latency
 from apps.releases.findings import most_percent
 from apps.releases.judgement import Outcome
 from apps.releases.models import Bypass, Conclusion, Release, Stage
@@ -81,15 +82,21 @@ def start_rollout(release: Release, *, by: User) -> Release:
     if baseline is not None and baseline.pk == candidate.pk:
         raise Conflict(_("This version takes all the traffic already."))
     if baseline is not None:
-        Stage.objects.bulk_create(planned_stages(release))
+        Stage.objects.bulk_create(planned_stages(release, baseline))
     Release.lifecycle.move(release, Release.Status.ROLLING, by=by, baseline=baseline, deployment=candidate)
     events.publish("releases.rolling", release.pk)
     return release
 
 
-def planned_stages(release: Release) -> list[Stage]:
-    """The policy's stages, with the shadow before them if it asks for one."""
+def planned_stages(release: Release, baseline: Deployment | None = None) -> list[Stage]:
+    """The policy's stages, with the shadow before them if it asks for one.
+
+    Where most answers of what runs now are slower than the gates allow, nobody could tell a slow candidate by that:
+    what its callers are used to counts then.
+    """
     asked, budget = list(release.policy.stages), latency_budget(release)
+    if budget and baseline is not None and any(stage.get("budget") for stage in asked):
+        budget = max(budget, usual_latency(baseline) or 0.0)
     if release.policy.shadow_calls:
         asked.insert(0, {"weight": 0, "worse_by": asked[0]["worse_by"] if asked else 0.05})
     return [
@@ -187,11 +194,26 @@ def _tell_held(release: Release, held: Reason | None) -> None:
     if held is None and (stage := active_stage(release)) is not None and stage.evidence.get("behind"):
         held = Reason(Code.GATEWAY_BEHIND)
     if held is None:
-        rolling.filter(held_since__isnull=False).update(held_since=None)
-        return
-    rolling.filter(held_since=None).update(held_since=timezone.now())
-    if rolling.filter(held_since__lte=timezone.now() - HELD_AT_MOST).exists():
+        rolling.exclude(held={}).update(held={})
+    elif _held_too_long(release, held.code):
         _pause_held(release, held)
+
+
+@transaction.atomic
+def _held_too_long(release: Release, cause: Code) -> bool:
+    """Note since when this cause holds the release, and whether that lasts. Each has a time of its own, until a look
+    finds nothing that holds: a new cause is not blamed for how long another one lasted, nor do two in turn go unseen.
+    """
+    rolling = Release.objects.select_for_update(of=("self",)).filter(
+        pk=release.pk, status=Release.Status.ROLLING
+    )
+    found, now = rolling.first(), timezone.now()
+    if found is None:
+        return False
+    since = found.held.get(cause)
+    if since is None:
+        rolling.update(held=found.held | {str(cause): now.isoformat()})
+    return since is not None and datetime.fromisoformat(since) <= now - HELD_AT_MOST
 
 
 def _pause_held(release: Release, held: Reason) -> None:
@@ -206,7 +228,7 @@ def _pause_held(release: Release, held: Reason) -> None:
 
 def _pause_by_itself(release: Release, reason: Reason) -> None:
     """Keep the present shares, say why, and call those who can resume it or roll it back."""
-    Release.lifecycle.move(release, Release.Status.PAUSED, by=None, held_since=None, **reasons.fields(reason))
+    Release.lifecycle.move(release, Release.Status.PAUSED, by=None, held={}, **reasons.fields(reason))
     _call_operators(release, lambda: f"{release.version}: {reasons.said(reason)}")
 
 
@@ -268,6 +290,8 @@ def _enter_next(release: Release, *, by: User | None) -> None:
     Stage.lifecycle.move(stage, Stage.Status.ACTIVE, by=by, started_at=timezone.now())
     if next_weight(release) == FULL:
         replays.begin(release)
+    elif not release.stages.filter(status=Stage.Status.PASSED).exists():
+        replays.begin_with_pinned(release)
     if stage.weight:
         _divide(release, shares_of(release.stages.filter(status__in=BEGUN, weight__gt=0)))
     else:
@@ -296,7 +320,17 @@ def _judge(release: Release, stage: Stage) -> None:
     if found.why_back is not None:
         _back(release, by=None, reason=found.why_back)
     elif release.status == Release.Status.PAUSED:
-        return
+        if found.judgement.outcome is Outcome.SUCCESS and before != Outcome.SUCCESS:
+            told = {"version": release.version, "weight": stage.weight}
+            _call_operators(
+                release,
+                lambda: (
+                    _(
+                        "%(version)s: the paused stage of %(weight)d %% is a success by now; resume it to go on"
+                    )
+                    % told
+                ),
+            )
     elif found.judgement.outcome is Outcome.UNDECIDED:
         _pause_undecided(release, stage)
     elif release.policy.promote_by_gate:
@@ -370,7 +404,7 @@ def pause(release: Release, *, by: User) -> Release:
     """Keep the present shares; nothing is judged or promoted until it is resumed."""
     release = locked_release(release)
     require(may_steer(by, release))
-    Release.lifecycle.move(release, Release.Status.PAUSED, by=by, held_since=None)
+    Release.lifecycle.move(release, Release.Status.PAUSED, by=by, held={})
     return release
 
 
@@ -380,7 +414,7 @@ def resume(release: Release, *, by: User) -> Release:
     release = locked_release(release)
     require(may_steer(by, release))
     require(may_take_production_traffic(release.version))
-    anew: dict[str, Any] = {"reason": "", "why": {}, "held_since": None}
+    anew: dict[str, Any] = {"reason": "", "why": {}, "held": {}}
     Release.lifecycle.move(release, Release.Status.ROLLING, by=by, **anew)
     release.stages.filter(status=Stage.Status.ACTIVE).update(resumed_at=timezone.now())
     return release

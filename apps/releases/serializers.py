@@ -96,6 +96,7 @@ class ReleaseSerializer(ModelSerializer[Release]):
     findings = FindingSerializer(many=True, read_only=True)
     reason: Any = serializers.CharField(source="reason_words", read_only=True)
     weighed = serializers.SerializerMethodField()
+    held_since = serializers.DateTimeField(read_only=True, allow_null=True)
 
     class Meta:
         model = Release
@@ -212,9 +213,9 @@ class PolicySerializer(ModelSerializer[Policy]):
         fields = [
             "id", "capability", "team", "number", "signers", "gates", "stages", "metric", "four_eyes", "deputies",
             "shadow_calls", "replay_calls", "consent_hours", "pin_days", "replays_stand_in", "deadline_days",
-            "stage_days", "promote_by_gate", "created_at",
+            "stage_days", "promote_by_gate", "created_at", "withdrawn_at",
         ]  # fmt: skip
-        read_only_fields = ["number", "created_at"]
+        read_only_fields = ["number", "created_at", "withdrawn_at"]
 
 
 class RerunSerializer(ModelSerializer[Rerun]):

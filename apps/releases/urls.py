@@ -11,6 +11,7 @@ urlpatterns = [
     path("releases/open/<int:version_pk>/", views.open_release, name="open"),
     path("releases/policy/<slug:slug>/", views.policy, name="policy"),
     path("releases/policy/<slug:slug>/preview/", views.preview_metric, name="preview-metric"),
+    path("releases/policy/<slug:slug>/withdraw/", views.withdraw_policy, name="withdraw-policy"),
     path("releases/team-policy/<slug:slug>/", views.team_policy, name="team-policy"),
     path("releases/<int:pk>/", views.detail, name="detail"),
     path("releases/<int:pk>/conclusion/<slug:verb>/", views.conclude, name="conclude"),

@@ -301,6 +301,25 @@ def _policy_page(request: HttpRequest, holder: policies.Holder, current: Policy)
 
 @login_required
 @require_POST
+def withdraw_policy(request: HttpRequest, slug: str) -> HttpResponse:
+    """The capability follows its team's default again."""
+    user = cast("User", request.user)
+    capability = get_capability(slug, user=user)
+    require(may_see_releases(user, capability))
+    own = policies.own_policy(capability)
+    if own is None:
+        raise Conflict(_("%(capability)s has no policy of its own.") % {"capability": capability.name})
+    try:
+        policies.withdraw_policy(own, by=user)
+    except Invalid as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, _("It is withdrawn; what is shown here counts for releases from now on."))
+    return redirect("releases:policy", slug)
+
+
+@login_required
+@require_POST
 def preview_metric(request: HttpRequest, slug: str) -> HttpResponse:
     """What the metric of the form says of the last calls; a fragment for the policy's page."""
     user = cast("User", request.user)

@@ -246,6 +246,7 @@ COUNTERPARTS = {
     "releases:list": "GET release-list",
     "releases:open": "GET release-check, POST release-list",
     "releases:policy": "GET release-policy-list, POST release-policy-list",
+    "releases:withdraw-policy": "POST release-policy-withdraw",
     "releases:team-policy": "GET release-policy-list, POST release-policy-list",
     "releases:preview-metric": "POST release-policy-preview",
     "releases:detail": "GET release-detail, GET release-conclusions",

@@ -26,6 +26,8 @@ TABLE = [
     Row("GET", "/releases/policy/digits/", (302, 200, 200, 200, 404, 200)),
     Row("POST", "/releases/policy/digits/", (302, 200, 200, 200, 404, 200)),
     Row("POST", "/releases/policy/digits/preview/", (302, 200, 200, 200, 404, 200)),
+    Row("POST", "/releases/policy/digits/withdraw/", (302, 409, 409, 409, 404, 409)),
+    Row("POST", f"{P}{{policy}}/withdraw/", (401, 403, 409, 403, 404, 409)),
     Row("GET", "/releases/team-policy/radio/", (302, 200, 200, 200, 404, 200)),
     Row("POST", "/releases/team-policy/radio/", (302, 200, 200, 200, 404, 200)),
     Row("POST", f"{P}preview/", (401, 422, 422, 422, 404, 422), {"capability": "digits", "metric": 1}),

@@ -1,12 +1,12 @@
 """Automation pauses by itself: undecided for too long, or held by the gateway; people are told and go on from there."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.core.errors import Invalid
+from apps.core.errors import Conflict, Invalid
 from apps.gateway import reach
 from apps.releases import rollout
 from apps.releases.blockers import blockers_of
@@ -36,8 +36,9 @@ def let_pass(release, **time):
     if stage.resumed_at:
         begun["resumed_at"] = stage.resumed_at - earlier
     Stage.objects.filter(pk=stage.pk).update(**begun)
-    if (held := Release.objects.get(pk=release.pk).held_since) is not None:
-        Release.objects.filter(pk=release.pk).update(held_since=held - earlier)
+    held = Release.objects.get(pk=release.pk).held
+    since = {cause: (datetime.fromisoformat(at) - earlier).isoformat() for cause, at in held.items()}
+    Release.objects.filter(pk=release.pk).update(held=since)
 
 
 def status(release):
@@ -123,11 +124,50 @@ def test_a_gateway_that_stays_behind_the_stage_pauses_it(rolling, ole):
     proceed(rolling)
     assert (status(rolling), rolling.held_since is None) == (("rolling", ""), False)
 
-    Release.objects.filter(pk=rolling.pk).update(held_since=timezone.now() - timedelta(minutes=16))
+    let_pass(rolling, minutes=16)
     proceed(rolling)
 
     assert status(rolling) == ("paused", "paused_behind")
     assert weights(rolling) == (5, 95)
+
+
+def test_a_new_cause_has_a_time_of_its_own_and_two_in_turn_are_seen_all_the_same(
+    rolling, answers, monkeypatch
+):
+    answers["now"] = False
+    proceed(rolling)
+    let_pass(rolling, minutes=14)
+    answers["now"] = True
+    monkeypatch.setattr(rollout, "_step", held_back)
+    proceed(rolling)
+    let_pass(rolling, minutes=14)
+    proceed(rolling)
+    assert (status(rolling), sorted(rolling.held)) == (("rolling", "held"), ["gateway_away", "held"])
+
+    answers["now"] = False
+    proceed(rolling)
+
+    assert status(rolling) == ("paused", "paused_away")
+
+
+def held_back(release):
+    raise Conflict("Its share is taken.")
+
+
+def test_who_steers_hears_that_what_was_paused_has_its_evidence_by_now(rolling, ole):
+    let_pass(rolling, days=14)
+    proceed(rolling)
+    make_calls(rolling.deployment, good=4000, bad=0, share=1)
+    make_calls(rolling.baseline, good=4000, bad=0, share=99)
+
+    proceed_all()
+    proceed_all()
+
+    assert status(rolling) == ("paused", "paused_undecided")
+    assert (
+        told(ole)[-1] == f"{rolling.version}: the paused stage of 1 % is a success by now; resume it to go on"
+    )
+    assert sum("success by now" in title for title in told(ole)) == 1
 
 
 def test_what_the_portal_paused_still_goes_back_when_it_answers_badly(rolling):

@@ -1,15 +1,20 @@
 """What a release policy asks of a report beside its suite, and the default of a team for those that have no policy."""
 
 import pytest
+from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.catalog.models import Version
 from apps.core.errors import Conflict, Invalid, NotAllowed
+from apps.core.models import AuditEntry
 from apps.evaluation.policy import decides
+from apps.evaluation.services import create_suite
+from apps.gateway.histogram import SIZE, bucket
+from apps.gateway.models import UsageOfCapability
 from apps.releases.blockers import blockers_of
 from apps.releases.content import content_of
 from apps.releases.models import Policy, Release
-from apps.releases.policies import create_policy, policy_for, unwritten
+from apps.releases.policies import create_policy, policy_for, unwritten, withdraw_policy
 from apps.releases.rollout import planned_stages, proceed, start_rollout
 from apps.releases.signing import may_take_production_traffic, open_release, void_changed
 from tests.evaluation.test_suites import CLASS, TABLE
@@ -136,6 +141,80 @@ def test_a_teams_default_asks_for_nothing_that_one_of_its_capabilities_can_never
     assert policy(radio, bo, {"metric": "latency_p95_ms", "threshold": 100}).gates
 
 
+def test_what_a_teams_default_asks_is_checked_with_one_query_for_all_its_capabilities(
+    radio, ada, bo, django_assert_max_num_queries
+):
+    gate = {"metric": "accuracy", "threshold": 0.9}
+    for number in range(12):
+        version = make_packaged_version(make_capability(radio, ada, f"many-{number}"), ada)
+        Version.objects.filter(pk=version.pk).update(signature={"inputs": [TABLE], "outputs": [CLASS]})
+
+    with django_assert_max_num_queries(30):
+        assert policy(radio, bo, gate).number == 1
+    with pytest.raises(Invalid) as refused:
+        policy(radio, bo, {"metric": "mae", "threshold": 1})
+    assert refused.value.message.count("there is no metric “mae”") == 12
+
+
+def test_a_capability_returns_to_its_teams_default_and_may_leave_it_again(digits, radio, ada, bo, client):
+    own, default = policy(digits, bo), policy(radio, bo, STRICT)
+    with pytest.raises(NotAllowed, match="QA"):
+        withdraw_policy(own, by=ada)
+    client.force_login(bo)
+    assert "Follow the default again" in client.get("/releases/policy/digits/").content.decode()
+
+    client.post("/releases/policy/digits/withdraw/")
+
+    assert policy_for(digits) == default
+    assert AuditEntry.objects.filter(action="releases.policy.withdrawn", actor_name="bo").count() == 1
+    assert "Follow the default again" not in client.get("/releases/policy/digits/").content.decode()
+    with pytest.raises(Conflict, match="does not count any more"):
+        withdraw_policy(own, by=bo)
+    with pytest.raises(Conflict, match="not withdrawn"):
+        withdraw_policy(default, by=bo)
+    assert (policy(digits, bo).number, policy_for(digits).number) == (2, 2)
+
+
+def test_without_a_default_the_platforms_counts_again_and_open_releases_keep_theirs(
+    version, bo, ada, bea, client
+):
+    own = policy(version.capability, bo)
+    release = sign(version, ada, bo)
+    client.force_login(bo)
+
+    answered = client.post(f"/api/v1/release-policies/{own.pk}/withdraw/")
+
+    assert (answered.status_code, bool(answered.json()["withdrawn_at"])) == (200, True)
+    platforms = policy_for(version.capability)
+    assert (platforms.created_by, platforms.number, platforms.signers[0]["count"]) == (None, 2, 2)
+    assert policy_for(version.capability) == platforms
+    assert (release.policy, bool(may_take_production_traffic(version))) == (own, True)
+
+
+def test_none_returns_to_a_default_whose_gates_it_could_never_pass(version, radio, ada, bo):
+    own = policy(version.capability, bo)
+    policy(radio, bo, {"metric": "mae", "threshold": 1})
+    Version.objects.filter(pk=version.pk).update(signature={"inputs": [TABLE], "outputs": [CLASS]})
+
+    with pytest.raises(Invalid, match="there is no metric “mae”"):
+        withdraw_policy(own, by=bo)
+    assert policy_for(version.capability) == own
+
+
+def test_a_suite_that_could_not_show_what_the_policy_asks_is_refused(version, ada, bo):
+    Version.objects.filter(pk=version.pk).update(signature={"inputs": [TABLE], "outputs": [CLASS]})
+    old = make_suite(version.capability, ada, slices=["y"])
+    policy(version.capability, bo, {"metric": "accuracy", "threshold": 0.9, "slice": "y=a", "at_least": 5})
+    asked = {"name": "again", "dataset_version": old.dataset_version, "target": "y"}
+    asked |= {"gates": [{"metric": "accuracy", "threshold": 0.5}]}
+
+    with pytest.raises(
+        Invalid, match=r"Release policy #1 asks for more than this suite can show.*slice by “y”"
+    ):
+        create_suite(version.capability, by=bo, **asked)
+    assert create_suite(version.capability, by=bo, **asked, slices=["y"]).number == old.number + 1
+
+
 def rows(name, *given):
     posted = {f"{name}-TOTAL_FORMS": len(given), f"{name}-INITIAL_FORMS": 0}
     return posted | {f"{name}-{n}-{key}": value for n, row in enumerate(given) for key, value in row.items()}
@@ -176,6 +255,7 @@ def test_rest_writes_both_and_lists_both(digits, radio, bo, client):
     own = client.post(address, {"capability": "digits", **asked}, "application/json")
     default = client.post(address, {"team": "radio", **asked}, "application/json")
     neither = client.post(address, asked, "application/json")
+    both = client.post(address, {"capability": "digits", "team": "radio", **asked}, "application/json")
 
     assert (own.json()["capability"], own.json()["team"], own.json()["gates"]) == (
         "digits",
@@ -183,7 +263,7 @@ def test_rest_writes_both_and_lists_both(digits, radio, bo, client):
         [STRICT],
     )
     assert (default.json()["capability"], default.json()["number"]) == (None, 1)
-    assert neither.status_code == 422
+    assert (neither.status_code, both.status_code) == (422, 422)
     assert [row["capability"] for row in client.get(address).json()["results"]] == [None, "digits"]
 
 
@@ -244,3 +324,24 @@ def test_of_two_latencies_the_stricter_counts_and_what_a_stage_says_itself_comes
         (10, 7),
         (20, None),
     ]
+
+
+def test_slow_is_what_callers_are_not_used_to_where_what_runs_now_is_slower_than_the_gates_allow(signed, ole):
+    running = make_ready_deployment(signed.version, ole)
+    signed.report.run.suite.gates = [{"metric": "latency_p95_ms", "threshold": 80}]
+    signed.policy = Policy(signers=[], stages=[{"weight": 5, "worse_by": 0.05, "budget": True}])
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    usual = UsageOfCapability.objects.create(
+        capability_id=running.capability_id, deployment_id=running.pk, version="1.0.0", hour=hour, outcome="",
+        count=0, histogram=[0] * SIZE,
+    )  # fmt: skip
+
+    def slow_from(ms, calls):
+        histogram = [0] * SIZE
+        histogram[bucket(ms)] = calls
+        UsageOfCapability.objects.filter(pk=usual.pk).update(histogram=histogram, count=calls)
+        return planned_stages(signed, running)[0].slow_ms
+
+    assert 300 <= slow_from(300, 100) < 400
+    assert slow_from(300, 99) == 80
+    assert slow_from(20, 100) == 80

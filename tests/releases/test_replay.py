@@ -258,3 +258,38 @@ def test_encrypted_fields_need_a_version_that_protects_them(signed):
     assert not again.protects(new, old)
     new.signature = hidden
     assert again.protects(new, old)
+
+
+@pytest.fixture
+def pinned(candidate, asked, dana, digits, ada, bo, bea, ole):
+    """The subscriber objected to 1.1.0, which went on, and keeps 1.0.0; 1.2.0 has begun with its first stage of two."""
+    replays.object_to(asked, by=dana)
+    promote(candidate, by=ole)
+    Policy.objects.create(
+        team=digits.team, capability=digits, number=3, signers=[{"role": "qa", "count": 2}], replay_calls=20,
+        stages=[{"weight": 5, "worse_by": 0.05}, {"weight": 50, "worse_by": 0.05}], created_by=bo,
+    )  # fmt: skip
+    release = sign(make_packaged_version(digits, ada, "1.2.0"), ada, bo, bea)
+    make_ready_deployment(release.version, ole)
+    proceed(start_rollout(release, by=ole))
+    replays.work()
+    return Replay.objects.get(release=release)
+
+
+def test_who_keeps_an_older_version_is_asked_at_the_first_stage_and_follows_the_shares_once_they_consent(
+    pinned, dana
+):
+    assert (pinned.status, Pin.objects.get().deployment.version.number) == ("asked", "1.0.0")
+
+    replays.consent(pinned, by=dana)
+
+    assert not Pin.objects.exists()
+
+
+def test_who_objects_again_keeps_what_answers_them_and_keeps_it_when_the_release_goes_back(pinned, dana, ole):
+    replays.object_to(pinned, by=dana)
+    assert Pin.objects.get().deployment.version.number == "1.0.0"
+
+    roll_back(pinned.release, by=ole)
+
+    assert Pin.objects.get().deployment.version.number == "1.0.0"
