@@ -76,6 +76,7 @@ from apps.catalog.selectors import get_capability
 from apps.core.api import IdempotencyMixin
 from apps.core.errors import Conflict, Invalid, NotFound
 from apps.core.paging import LARGEST_PAGE
+from apps.core.parsers import JSONParser
 from apps.core.policy import require
 from apps.datasets.selectors import get_dataset
 from apps.gateway.models import Outcome
@@ -300,7 +301,7 @@ class ProjectViewSet(
         detail=True,
         methods=["get", "post"],
         pagination_class=None,
-        parser_classes=[parsers.JSONParser, parsers.MultiPartParser],
+        parser_classes=[JSONParser, parsers.MultiPartParser],
     )
     def transfers(self, request: Request, pk: str) -> Response:
         """Files in and out. A `file` with the POST is an import, none is an export; both run in the background."""

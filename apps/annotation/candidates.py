@@ -18,8 +18,8 @@ from django.utils import timezone
 
 from apps.annotation.models import Draw, Merged, PullRule, Task
 from apps.gateway import late
-from apps.gateway.models import Call, Grant, Outcome
-from apps.gateway.selectors import calls
+from apps.gateway.models import Call, Outcome
+from apps.gateway.selectors import calls, calls_of_people
 from apps.instances.models import Deployment
 
 if TYPE_CHECKING:
@@ -82,7 +82,9 @@ def pages(rule: PullRule, *, drawn: bool = True) -> Iterator[list[Candidate]]:
 
 def _rows(rule: PullRule) -> QuerySet[Call]:
     since, capability = since_of(rule), rule.project.capability
-    rows = calls(capability=capability, failed=False)
+    # What the portal asks by itself says nothing of the calls that people make.
+    looked_at = calls if rule.kind in OF_COMPLAINTS else calls_of_people
+    rows = looked_at(capability=capability, failed=False)
     again = Q()
     for begin, end in late.spans(capability.pk, since, _earliest(rule)):
         again |= Q(at__gte=begin, at__lt=end)
@@ -98,10 +100,6 @@ def _rows(rule: PullRule) -> QuerySet[Call]:
         rows = rows.filter(score__lt=limit)
     elif rule.kind == PullRule.Kind.CONFIDENT:
         rows = rows.filter(score__gte=limit)
-    if rule.kind not in OF_COMPLAINTS:
-        # What the portal asks by itself says nothing of the calls that people make.
-        asked = Grant.objects.filter(capability=capability, kind=Grant.Kind.EVALUATION).values("pk")
-        rows = rows.exclude(grant_id__in=asked)
     for model in (Draw,) if rule.kind in CONTROLS else (Task, Merged):
         seen = model._default_manager.filter(project=rule.project, request_id=OuterRef("request_id"))
         rows = rows.filter(~Exists(seen))

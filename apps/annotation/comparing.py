@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from apps.annotation.reading import Reader, Unreadable, class_said
 from apps.catalog.models import Version
 from apps.evaluation.selectors import production_of
-from apps.gateway.selectors import calls
+from apps.gateway.selectors import calls_of_people
 from apps.instances.models import Deployment
 from apps.releases.again import NotAskable, ask_again, line_to
 
@@ -29,10 +29,9 @@ FEWEST = 100
 
 
 def shares(reader: Reader) -> dict[str, float]:
-    """How large a share of a capability's newest calls each class is answered to; empty where there are too few."""
-    rows = (
-        calls(capability=reader.project.capability, failed=False).defer(None).order_by("-at", "-request_id")
-    )
+    """How large a share of what people asked last each class is answered to; empty where it was too little."""
+    rows = calls_of_people(reader.project.capability, failed=False).defer(None)
+    rows = rows.order_by("-at", "-request_id")
     found: Counter[str] = Counter()
     for call in rows[:NEWEST].iterator(chunk_size=NEWEST):
         try:

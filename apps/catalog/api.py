@@ -58,6 +58,7 @@ from apps.core import archives, objects
 from apps.core.api import IdempotencyMixin
 from apps.core.errors import Invalid, NotAllowed
 from apps.core.events import publish
+from apps.core.parsers import JSONParser
 from apps.core.policy import require
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class VersionViewSet(
     serializer_class = VersionSerializer
     lookup_value_regex = "[0-9]+"
     ordering = ("-pk",)
-    parser_classes = [parsers.JSONParser, parsers.MultiPartParser]
+    parser_classes = [JSONParser, parsers.MultiPartParser]
 
     def get_queryset(self) -> QuerySet[Version]:
         if getattr(self, "swagger_fake_view", False):

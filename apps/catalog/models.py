@@ -172,6 +172,13 @@ class Version(models.Model):
     def __str__(self) -> str:
         return f"{self.capability.slug} {self.number}"
 
+    @property
+    def heir(self) -> Version | None:
+        """The version to call instead of a deprecated one, for as long as callers can be sent to it."""
+        named = self.successor
+        stands = named is not None and named.status == self.Status.PACKAGED and named.deprecated_at is None
+        return named if stands else None
+
 
 class EnvironmentLock(models.Model):
     """A lock that uv made of a model's packages: kept, so that the same packages are resolved once."""

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.models import Role
 from apps.accounts.policy import has_role, is_platform_admin, may_act_as
-from apps.compute import job_data
+from apps.compute import job_data, repeats
 from apps.compute.engines import sandbox
 from apps.core.policy import Verdict, allow, deny
 
@@ -51,6 +51,8 @@ def may_retry_job(user: User | AnonymousUser, job: Job) -> Verdict:
         )
     if not (verdict := may_submit_job(user, job.team)):
         return verdict
+    if words := repeats.why_not(job):
+        return deny(words)
     return job_data.may_read(cast("User", user), job)
 
 

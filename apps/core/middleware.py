@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import unquote
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
@@ -11,6 +12,7 @@ from django.shortcuts import render
 
 from apps.core.errors import PortalError
 from apps.core.problems import body_of, problem_of
+from apps.core.texts import require_kept
 
 
 def wants_json(request: HttpRequest) -> bool:
@@ -65,6 +67,30 @@ class ErrorsMiddleware:
         if not isinstance(exception, PortalError):
             return None
         return answer(request, exception)
+
+
+class TextsMiddleware:
+    """Refuses an address or a form with a character that no text can be kept with, before anything reads it."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        try:
+            require_kept([request.path_info, unquote(request.META.get("QUERY_STRING", ""))])
+        except PortalError as error:
+            return answer(request, error)
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *_view: object) -> HttpResponse | None:
+        if request.method != "POST" or request.path.startswith(("/api/", "/internal/")):
+            return None
+        try:
+            for name, values in request.POST.lists():
+                require_kept([name, *(str(value) for value in values)])
+        except PortalError as error:
+            return answer(request, error)
+        return None
 
 
 def _is_form(request: HttpRequest) -> bool:

@@ -17,6 +17,7 @@ from apps.accounts.selectors import person_called
 from apps.core import archives, naming, objects
 from apps.core.api import IdempotencyMixin
 from apps.core.errors import Invalid
+from apps.core.parsers import JSONParser
 from apps.core.policy import require
 from apps.core.serializers import LineageSerializer
 from apps.datasets import services
@@ -92,7 +93,7 @@ class DatasetVersionsView(IdempotencyMixin, generics.ListAPIView[DatasetVersion]
     """The versions of a data set, newest first."""
 
     serializer_class = DatasetVersionSerializer
-    parser_classes = [parsers.JSONParser, parsers.MultiPartParser]
+    parser_classes = [JSONParser, parsers.MultiPartParser]
     ordering = ("-number",)
 
     def get_queryset(self) -> QuerySet[DatasetVersion]:

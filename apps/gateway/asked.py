@@ -27,6 +27,8 @@ OUTCOMES = ("answered", "failed", "complained")
 FEEDBACK = ("right", "wrong", "none")
 FILTERS = ("version", "outcome", "since", "site", "subscriber", "feedback", "score_from", "score_below")
 """What a list and an export can be narrowed by, beside the capability and a condition."""
+LONGEST = 200
+"""Of what a filter names, in characters."""
 
 
 def narrowed(
@@ -37,6 +39,7 @@ def narrowed(
     `since` is a span back from now; `from` and `until` are moments in ISO 8601; `site` and `subscriber` are short
     names: of the place that answered, and of the team (or the person) whose key asked. Raises Invalid.
     """
+    _require_short(asked)
     if slug := asked.get("capability"):
         named = capabilities.filter(slug=slug).values_list("pk", flat=True).first()
         rows = rows.filter(capability_id=named or 0)
@@ -56,8 +59,16 @@ def narrowed(
         rows = rows.filter(deployment_id__in=Deployment.objects.filter(site__slug=site).values("pk"))
     if caller := asked.get("subscriber"):
         whose = Q(team__slug=caller) | Q(team=None, user__username=caller)
-        rows = rows.filter(grant_id__in=Grant.objects.filter(whose).values("pk"))
+        keys = Grant.objects.filter(whose).exclude(kind=Grant.Kind.EVALUATION)  # those are the portal's own
+        rows = rows.filter(grant_id__in=keys.values("pk"))
     return _with_feedback(_with_outcome(rows, asked.get("outcome", "")), asked.get("feedback", ""))
+
+
+def _require_short(asked: Mapping[str, str]) -> None:
+    for name in ("capability", "from", "until", *FILTERS):
+        if len(asked.get(name, "")) > LONGEST:
+            words = _("%(name)s is longer than %(most)d characters, so nothing can be called so.")
+            raise Invalid(words % {"name": name, "most": LONGEST})
 
 
 def _number(name: str, text: str) -> float:

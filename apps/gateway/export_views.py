@@ -18,6 +18,7 @@ from apps.datasets.selectors import datasets_of_builder
 from apps.gateway import exporting
 from apps.gateway.asked import FILTERS
 from apps.gateway.forms import ExportForm
+from apps.gateway.scanning import MOST_CHARACTERS
 from apps.gateway.selectors import exports_visible_to
 
 if TYPE_CHECKING:
@@ -34,11 +35,11 @@ def start(request: HttpRequest, slug: str) -> HttpResponse:
     user = cast("User", request.user)
     capability = get_capability(slug, user=user)
     require(may_build(user, capability))
-    filters = {name: value[:100] for name in FILTERS if (value := request.GET.get(name, ""))}
+    filters = {name: value for name in FILTERS if (value := request.GET.get(name, ""))}
     form = ExportForm(
         datasets_of_builder(user),
         request.POST or None,
-        initial={"where": request.GET.get("where", "")[:1000]},
+        initial={"where": request.GET.get("where", "")[:MOST_CHARACTERS]},
     )
     if request.method == "POST" and form.is_valid():
         asked = filters | {"where": form.cleaned_data["where"]}

@@ -57,8 +57,12 @@ class Condition:
             raise Invalid(_("A condition has at most %(most)d characters.") % {"most": MOST_CHARACTERS})
         try:
             self._compiled = jmespath.compile(expression)
-        except JMESPathError as error:
-            told = str(error).splitlines()[0]
+        except (JMESPathError, RecursionError) as error:
+            told = (
+                _("it is nested too deeply")
+                if isinstance(error, RecursionError)
+                else str(error).splitlines()[0]
+            )
             raise Invalid(
                 _("The condition cannot be read: %(why)s") % {"why": told}, fields={"where": told}
             ) from error
@@ -67,7 +71,7 @@ class Condition:
         """Whether the condition gives something that JMESPath takes for true (any number is); an error is a no."""
         try:
             found = self._compiled.search(document)
-        except JMESPathError:
+        except (JMESPathError, RecursionError):
             return False
         return bool(found) or (isinstance(found, int | float) and not isinstance(found, bool))
 

@@ -35,6 +35,7 @@ __all__ = [
     "asked_by_hour",
     "callers_of",
     "calls",
+    "calls_of_people",
     "calls_visible_to",
     "capabilities_called",
     "complaints_by_deployment",
@@ -299,6 +300,12 @@ def calls(
         wrong = Outcome.objects.filter(correct=False).values("request_id")
         rows = rows.filter(request_id__in=wrong) if complained else rows.exclude(request_id__in=wrong)
     return rows
+
+
+def calls_of_people(capability: Capability, **asked: Any) -> QuerySet[Call]:
+    """As `calls`, without what the portal asked by itself: that says nothing of what people ask."""
+    own = Grant.objects.filter(capability=capability, kind=Grant.Kind.EVALUATION).values("pk")
+    return calls(capability=capability, **asked).exclude(grant_id__in=own)
 
 
 def calls_visible_to(user: User, *, shadow: bool | None = False) -> QuerySet[Call]:

@@ -181,9 +181,8 @@ def _leaving(version: Version, capability: Capability) -> dict[str, Any]:
     if capability.status == Capability.Status.DEPRECATED and capability.deprecated_at:
         whole = _end_of_life(capability.deprecated_at, capability.retires_on)
         told |= {name: min(value, told.get(name, value)) for name, value in whole.items()}
-    successor = version.successor
-    if successor is not None and successor.status == Version.Status.PACKAGED:
-        told["successor"] = successor.number
+    if version.heir is not None:
+        told["successor"] = version.heir.number
     return told
 
 

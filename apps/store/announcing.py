@@ -165,7 +165,7 @@ def tell_of_deprecated_version(version_id: int) -> None:
         "version": found.number,
         "note": found.deprecation_note,
         "retires_on": found.retires_on.isoformat() if found.retires_on else None,
-        "successor": found.successor.number if found.successor else None,
+        "successor": found.heir.number if found.heir else None,
     }
     moment = f"{found.deprecated_at.isoformat()}:{data['retires_on']}:{found.successor_id}"
     key = f"version.deprecated:{found.pk}:{moment}"

@@ -8,6 +8,7 @@ class StoreConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.catalog import uses
+        from apps.compute import repeats
         from apps.core import events, menu, search, statuses
         from apps.requests import kinds
         from apps.store import announcing, asked, selectors, services, tasks, usage_report
@@ -34,6 +35,7 @@ class StoreConfig(AppConfig):
         menu.register_landing("consumer", "store:list")
         search.register("store", selectors.search_hits, first=True)
         announcing.register()
+        repeats.register(services.why_not_repeated)
         uses.register(usage_report.uses_of_version)
         statuses.register("busy", "hammer", "taken")
         statuses.register("good", "circle-check", "answered")

@@ -315,7 +315,7 @@ def openapi_of(capability: Capability, number: str = "") -> tuple[Version, dict[
         digest=version.digest,
         gateway_url=settings.ATRIUM.gateway_url,
         deprecated=capability.status == Capability.Status.DEPRECATED or version.deprecated_at is not None,
-        succeeded=version.successor_id is not None,
+        succeeded=version.heir is not None,
     )
     return version, openapi.document(about, version.signature, cases_of(version))
 

@@ -60,6 +60,8 @@ def _version_changed(key: str, facts: dict[str, Any]) -> None:
 
 
 def _version_retired(key: str, facts: dict[str, Any]) -> None:
+    for capability in Version.objects.filter(pk=key).values_list("capability", flat=True):
+        announce_capability(capability)  # answers of those that it was to follow link to it no longer
     announcing.tell_of_retired_version(int(key))
 
 

@@ -351,18 +351,23 @@ def origin_of(job_id: int | None, workspace: Workspace | None, *, run: Run | Non
 
 
 def link(origin: Origin, version: Version) -> None:
-    """Write an origin into the lineage of a version: everything leads through the run, where there is one."""
+    """Write an origin into the lineage of a version: everything leads through the run or the job, where there is one.
+
+    A workspace goes on: what it held leads to the version itself, else each version would have what others were
+    made of.
+    """
     made_by = origin.run or origin.job or origin.workspace
     if not made_by:
         return
+    moment: str | Version = origin.run or origin.job or version
     for dataset_version in origin.datasets:
-        lineage.link(dataset_version, made_by, "trained on")
+        lineage.link(dataset_version, moment, "trained on")
     edges = [(origin.job, "ran"), (origin.workspace, "ran"), (origin.environment, "environment")]
     if origin.code:
         edges.append((f"atrium:code:{manifests.digest(origin.code)}", "code"))
     for source, kind in edges:
         if source and source != made_by:
-            lineage.link(source, made_by, kind)
+            lineage.link(source, moment, kind)
     lineage.link(made_by, version, "made")
 
 

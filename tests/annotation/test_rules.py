@@ -9,12 +9,14 @@ from django.utils import timezone, translation
 
 from apps.annotation import comparing, pulling
 from apps.annotation.models import PullRule, Task
+from apps.annotation.reading import Reader
 from apps.annotation.services import add_rule
 from apps.catalog.models import Version
 from apps.core import events
 from apps.core.errors import Invalid
 from apps.core.models import Event
 from apps.gateway.models import Grant
+from apps.gateway.services import create_grant
 from apps.instances.models import Deployment, TrafficWeight
 from apps.releases.models import Policy, Release
 from tests.annotation.test_pull import SIGNATURE, complain, logged  # noqa: F401 - a fixture
@@ -58,6 +60,18 @@ def test_rare_answers_are_taken_by_their_share(project, logged, ada, monkeypatch
     with translation.override("zh-hans"):
         assert task.why == "只有 5.0 % 的调用得到“8”这一回答。"
     assert not {call.request_id for call in [*common, last]} & {task.request_id}
+
+
+def test_what_the_portal_asks_by_itself_makes_no_answer_common(project, logged, ada, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(comparing, "FEWEST", 3)
+    own, _key = create_grant(kind="evaluation", capability=project.capability, by=None)
+    for answer in (3, 3, 3, 8):
+        logged([1.0, 1.0], answer=answer)
+    for _time in range(12):
+        logged([1.0, 1.0], answer=8, grant_id=own.pk)
+
+    rule = add_rule(project, by=ada, kind="rare", below=0.3)
+    assert comparing.shares(Reader(rule.project)) == {"3": 0.75, "8": 0.25}
 
 
 @pytest.mark.parametrize("below", [None, 0, 1])

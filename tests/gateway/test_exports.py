@@ -107,6 +107,9 @@ class _busy:  # noqa: N801  in place of a context manager
     [
         ({"where": "outputs.label >"}, "condition cannot be read"),
         ({"where": "a" * 1001}, "at most 1000 characters"),
+        ({"where": "(" * 1000}, "nested too deeply"),
+        ({"version": "1" * 201}, "version is longer than 200 characters"),
+        ({"subscriber": "x" * 1000}, "subscriber is longer than 200 characters"),
         ({"since": "ever"}, "use hour, day or week"),
         ({"from": "yesterday"}, "must be a moment"),
         ({"score_below": "much"}, "must be a number"),
@@ -118,6 +121,13 @@ def test_what_cannot_be_read_is_refused_before_anything_starts(logged, dataset, 
     with pytest.raises(Invalid, match=told):
         exporting.start_export(logged, dataset, asked, by=ada)
     assert not CallExport.objects.exists()
+
+
+def test_a_condition_of_many_steps_is_a_no_and_not_an_error():
+    deep: list[object] = [1]
+    for _step in range(5000):
+        deep = [deep]
+    assert not scanning.Condition("a" + "[]" * 400).holds({"a": deep})
 
 
 def test_it_takes_the_right_to_build_and_to_write_into_the_data_set(logged, dataset, ada, cy):

@@ -61,6 +61,18 @@ def test_each_filter_leaves_what_it_names(calls, client, ada, asked, found):
     assert [str(call.request_id) in page for call in calls] == [n in found for n in range(6)]
 
 
+def test_a_subscribers_calls_are_not_those_that_the_portal_asked_for_its_team(calls, served, client, ada):  # noqa: F811
+    team = served[2].team
+    own, _key = create_grant(kind="evaluation", capability=served[0], team=team, user=ada, by=None)
+    Call.objects.filter(request_id=calls[1].request_id).update(grant_id=own.pk)
+    client.force_login(ada)
+
+    listed = client.get("/api/v1/calls/", {"subscriber": team.slug}).json()["results"]
+
+    assert numbers(listed) == [0, 2]
+    assert len(client.get("/api/v1/calls/").json()["results"]) == 6
+
+
 def test_a_site_is_where_the_deployment_stands(calls, served, client, ada):  # noqa: F811
     deployment = served[1]
     deployment.site = make_site("harbour")

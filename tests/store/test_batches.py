@@ -4,7 +4,9 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from apps.accounts.models import Membership, Role, User
 from apps.compute.models import Job
+from apps.compute.services import retry_job
 from apps.core import objects
 from apps.core.errors import Conflict, Invalid, NotAllowed
 from apps.core.models import AuditEntry
@@ -85,6 +87,19 @@ def test_only_who_sent_it_stops_it_and_not_once_it_is_done(as_cy, as_ada, batch,
 def test_a_program_stops_it_too(as_cy, batch):  # noqa: F811
     told = as_cy.post(f"/api/v1/store/digits/batches/{batch.pk}/stop/").json()
     assert (told["id"], told["state"]["status"]) == (batch.pk, "cancelled")
+
+
+@pytest.mark.parametrize("ended", ["stopped", "failed"])
+def test_its_job_is_not_run_again_since_its_key_has_ended(batch, cy, ended):
+    Membership.objects.filter(user=cy).update(role=Role.DEVELOPER)
+    if ended == "stopped":
+        services.stop_batch(batch, by=cy)
+    else:
+        finish(batch, status="failed")
+
+    with pytest.raises(NotAllowed, match="Send the file again"):
+        retry_job(Job.objects.get(pk=batch.job_id), by=User.objects.get(pk=cy.pk))
+    assert Job.objects.get(pk=batch.job_id).ended
 
 
 def test_one_file_at_a_time(batch, digits, live, cy):  # noqa: F811

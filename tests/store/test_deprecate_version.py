@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from apps.catalog.models import Version
 from apps.catalog.services import deprecate_capability, deprecate_version, keep_version, retire_version
 from apps.core.errors import Conflict, Invalid, NotAllowed
 from apps.core.models import AuditEntry
@@ -13,7 +14,7 @@ from apps.gateway import snapshot
 from apps.gateway.dataplane.snapshot import Deployment
 from apps.requests import webhooks
 from apps.requests.models import Delivery, Notification
-from apps.store import announcing, selectors, services
+from apps.store import announcing, selectors, services, tasks
 from apps.store.tasks import HANDLERS
 from tests.factories import make_packaged_version, make_ready_deployment, make_usage
 
@@ -80,6 +81,38 @@ def test_a_successor_that_is_retired_is_linked_to_no_longer(old, new, ada, ole):
 
     assert b"deprecation" in farewell(leaving)
     assert b"link" not in farewell(leaving)
+
+
+def test_nobody_is_sent_to_a_version_that_goes_itself(digits, old, new, subscription, ada, ole, as_ada):
+    leaving = make_ready_deployment(old, ole)
+    deprecate_version(old, by=ada, successor="1.1.0")
+    deprecate_version(new, by=ada)
+    hear(old)
+
+    assert b"deprecation" in farewell(leaving)
+    assert b"link" not in farewell(leaving)
+    assert "Call 1.1.0 instead." not in as_ada.get(f"/catalog/digits/versions/{old.number}/").text
+    assert "call 1.1.0 instead" not in as_ada.get("/store/digits/versions/").text
+    Version.objects.filter(pk=old.pk).update(signature={"inputs": [TENSOR], "outputs": [TENSOR]})
+    call = selectors.openapi_of(digits, old.number)[1]["paths"]["/v2/models/digits/infer"]["post"]
+    assert "Link" not in call["responses"]["200"]["headers"]
+    old.refresh_from_db()
+    assert old.successor == new  # and it stands again when the other is kept
+    keep_version(new, by=ada)
+    assert b"link" in farewell(leaving)
+
+
+def test_gateways_hear_of_the_end_of_a_version_that_others_were_to_call(old, new, ada, monkeypatch):
+    told = []
+    monkeypatch.setattr(tasks, "announce_capability", told.append)
+    deprecate_version(old, by=ada, successor="1.1.0")
+    retire_version(new, by=ada)
+
+    for event, handler in HANDLERS:
+        if event == "catalog.version_retired":
+            handler(str(new.pk), {})
+
+    assert told == [old.capability_id]
 
 
 def test_taken_back_nothing_is_said_any_more(old, new, day, ada, ole):

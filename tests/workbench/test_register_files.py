@@ -82,6 +82,19 @@ def test_it_becomes_the_next_version_with_code_data_and_environment(client, work
     assert (again.number, content_of(again)) == ("1.1.0", {"best.onnx": "onnx"})
 
 
+def test_a_version_has_the_code_of_its_own_moment_and_not_that_of_others(workspace, ada):
+    def codes(version):
+        return [edge.source for edge in lineage.upstream(version) if edge.kind == "code"]
+
+    first = registering.register_files(workspace, "best.onnx", by=ada, capability="cell-load")
+    (home_of(workspace) / "train.py").write_text("print('another way')")
+    second = registering.register_files(workspace, "best.onnx", by=ada, capability="cell-load")
+
+    assert (len(codes(first)), len(codes(second))) == (1, 1)
+    assert codes(first) != codes(second)
+    assert not lineage.upstream(workspace)
+
+
 @pytest.mark.parametrize("path", ["linked.onnx", "linked", "linked/passwd", "..", ".", "", "/etc", "no.onnx"])
 def test_nothing_outside_of_the_files_is_handed_in(workspace, ada, path):
     with pytest.raises(Invalid, match="no file"):

@@ -1,6 +1,6 @@
 """What happens to plans, subscriptions, keys, reviews and follows."""
 
-from apps.store.services.batches import end_batch, start_batch, stop_batch
+from apps.store.services.batches import end_batch, start_batch, stop_batch, why_not_repeated
 from apps.store.services.bundles import take_bundle
 from apps.store.services.cases import (
     TEST_LIMITS,
@@ -164,6 +164,7 @@ __all__ = [
     "unfollow_team",
     "update_copy",
     "version_to_try",
+    "why_not_repeated",
     "withdraw_demand",
     "withdraw_plan",
     "write_review",

@@ -27,6 +27,7 @@ from apps.store.services.trial import trial_limits
 if TYPE_CHECKING:
     from apps.catalog.models import Capability, Version
 
+JOB_KIND = "batch"
 LARGEST = 1 << 30
 TIME_LIMIT_S = 3600
 
@@ -61,7 +62,7 @@ def start_batch(
             by=by,
         )
         job = submit_job(
-            "batch",
+            JOB_KIND,
             _("%(name)s: rows of %(file)s") % {"name": capability.name, "file": name[:80]},
             by=None,
             team=team,
@@ -128,6 +129,13 @@ def _bounded(content: Iterable[bytes]) -> Iterable[bytes]:
                 fields={"file": _("is too large")},
             )
         yield chunk
+
+
+def why_not_repeated(job: Job) -> str:
+    """A file's job has a key that ended with it: asked again, it would be refused at its first row."""
+    if job.kind != JOB_KIND:
+        return ""
+    return _("The key of this job ended with it. Send the file again on “Try it”.")
 
 
 def end_batch(job_id: int) -> None:
