@@ -60,6 +60,12 @@ class Project(models.Model):
     dataset = models.ForeignKey("datasets.Dataset", on_delete=models.PROTECT, related_name="+")
     target = models.CharField(_("column for the label"), max_length=100)
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.OPEN)
+    weighed = models.BigIntegerField(
+        default=0,
+        db_default=0,
+        editable=False,
+        help_text="The newest label that proposals rest on (`weighing`).",
+    )
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 

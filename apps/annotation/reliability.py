@@ -1,11 +1,14 @@
 """How far each person's labels can be trusted, and what a task's label is then, by Dawid and Skene (1979).
 
 Expectation and maximisation over a confusion matrix for each person; the matrices are smoothed by one imagined
-right answer for each label, so that few labels say little.
+right answer for each label, so that few labels say little. Where answers are no labels of a list (regions, texts),
+`trust` is the same with one number for each person.
 """
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,6 +23,7 @@ else:
 ROUNDS = 100
 _TOLERANCE = 1e-6
 _SMOOTHING = 0.5
+_SUREST = 0.99
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,61 @@ def reliability(votes: Sequence[tuple[int, str, str]], known: Mapping[int, str] 
             for item, number in at[0].items()
         },
     )
+
+
+def trust(votes: Sequence[tuple[int, str, int]], known: Mapping[int, int] | None = None) -> dict[str, float]:
+    """How likely each person is right, from (item, person, meaning), where meanings are numbered within their item.
+
+    Items with one vote say nothing, unless they are `known`, {item: meaning}; a meaning that nobody gave is no number
+    of the votes. Two of three imagined answers are right.
+    """
+    known = known or {}
+    asked = Counter(item for item, _person, _meaning in votes)
+    votes = [vote for vote in votes if asked[vote[0]] > 1 or vote[0] in known]
+    if not votes:
+        return {}
+    people = sorted({person for _item, person, _meaning in votes})
+    keys = sorted({(item, meaning) for item, _person, meaning in votes})
+    items = sorted({item for item, _meaning in keys})
+    person_at = {person: number for number, person in enumerate(people)}
+    key_at = {key: number for number, key in enumerate(keys)}
+    item_at = {item: number for number, item in enumerate(items)}
+    who = np.array([person_at[person] for _item, person, _meaning in votes])
+    which = np.array([key_at[item, meaning] for item, _person, meaning in votes])
+    of = np.array([item_at[item] for item, _meaning in keys])
+    others = np.maximum(np.bincount(of) - 1, 1)[of[which]]
+    fixed = np.array([item in known for item, _meaning in keys])
+    told = np.array([float(known.get(item) == meaning) for item, meaning in keys])
+    counted = np.bincount(which, minlength=len(keys))
+    chance = np.where(fixed, told, counted / np.bincount(of, counted)[of])
+    for _round in range(ROUNDS):
+        right = (np.bincount(who, chance[which]) + 2) / (np.bincount(who) + 3)
+        score = np.bincount(which, np.log(right[who] * others / (1 - right[who])))
+        top = np.full(len(items), -np.inf)
+        np.maximum.at(top, of, score)
+        score = np.exp(score - top[of])
+        fresh = np.where(fixed, told, score / np.bincount(of, score)[of])
+        moved, chance = np.abs(fresh - chance).max(), fresh
+        if moved < _TOLERANCE:
+            break
+    return {person: float(right[number]) for person, number in person_at.items()}
+
+
+def chances(votes: Sequence[tuple[int, float]], answers: int) -> dict[int, float]:
+    """How likely each answer that was given is right, from (answer, reliability of who gave it).
+
+    Whoever errs gives any other of the possible `answers` alike. So each vote counts by the odds of its person, those
+    of equally reliable people the same, and one no better than chance not at all.
+    """
+    weights: dict[int, float] = {}
+    for answer, right in votes:
+        sure = min(max(right, 1 / answers), _SUREST)
+        weight = math.log(sure * (answers - 1) / (1 - sure))
+        weights[answer] = weights.get(answer, 0.0) + weight
+    top = max(weights.values(), default=0.0)
+    odds = {answer: math.exp(weight - top) for answer, weight in weights.items()}
+    total = sum(odds.values()) + max(answers - len(odds), 0) * math.exp(-top)
+    return {answer: each / total for answer, each in odds.items()}
 
 
 def _certain(truth: np.ndarray, certain: Mapping[int, int]) -> np.ndarray:

@@ -202,8 +202,10 @@ class Quality:
 
 def quality_of(project: Project) -> Quality:
     """From the newest labels. Only for nominal labels; regions have their likeness in `agreement_of`."""
-    rows = list(_newest_votes(project))
-    found = reliability([(task, person, label) for task, person, label, _s in rows], known_of(project))
+    rows = list(newest_votes(project).values_list("task_id", "user__username", "label", "seconds"))
+    kind = type_named(project.kind)
+    known = {task: kind.text(value) for task, value in known_of(project).items()}
+    found = reliability([(task, person, label) for task, person, label, _s in rows], known)
     items: dict[int, dict[str, str]] = {}
     for task, person, label, _seconds in rows:
         items.setdefault(task, {})[person] = label
@@ -220,26 +222,17 @@ def quality_of(project: Project) -> Quality:
     return Quality(people, by_label(several), by_pair(list(items.values())))
 
 
-def _newest_votes(project: Project) -> QuerySet[Any, tuple[int, str, str, float]]:
-    rows = Annotation.objects.filter(task__project=project, skipped=False).order_by("-task_id")
-    return rows.values_list("task_id", "user__username", "label", "seconds")[:_MOST]
+def newest_votes(project: Project) -> QuerySet[Annotation]:
+    """What people said of the newest tasks, as many labels as estimates rest on."""
+    rows = Annotation.objects.filter(task__project=project, skipped=False)
+    return rows.order_by("-task_id")[:_MOST]
 
 
-def weighted_vote(task: Task) -> tuple[str, float] | None:
-    """The likeliest label of a task with its probability, people weighted by their reliability; None without votes."""
-    if type_named(task.project.kind).is_regions:
-        return None
-    rows = [(pk, person, label) for pk, person, label, _s in _newest_votes(task.project) if pk != task.pk]
-    mine = task.annotations.filter(skipped=False).values_list("user__username", "label")
-    votes = [*rows, *((task.pk, person, label) for person, label in mine)]
-    odds = reliability(votes, known_of(task.project)).items.get(task.pk)
-    return max(odds.items(), key=lambda entry: entry[1]) if odds else None
-
-
-def known_of(project: Project) -> dict[int, str]:
-    """{task: label} of the golden tasks: what is true there is not to be guessed from the votes."""
+def known_of(project: Project) -> dict[int, Any]:
+    """{task: value} of the golden tasks: what is true there is not to be guessed from the votes."""
     rows = Golden.objects.filter(project=project, retired_at=None, task__status=Task.Status.ACCEPTED)
-    return dict(rows.values_list("task", "task__label"))
+    found = rows.values_list("task", "task__label", "task__value")
+    return {task: label if value is None else value for task, label, value in found}
 
 
 def conflicts_of(project: Project) -> QuerySet[Task]:

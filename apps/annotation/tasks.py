@@ -11,6 +11,7 @@ from apps.annotation import (
     retraining,
     selectors,
     transfers,
+    weighing,
 )
 from apps.core import background
 
@@ -73,6 +74,12 @@ def run_bulks() -> None:
 def stop_decided() -> None:
     """Pause the queues that have reached their purpose."""
     queue.stop_decided()
+
+
+@background.every(60, "annotation.weigh")
+def weigh() -> None:
+    """Propose labels for disagreements by what is known of the people."""
+    weighing.propose_all()
 
 
 @background.every(60, "annotation.keep_golden")

@@ -11,7 +11,8 @@ from apps.annotation.claims import claim_next
 from apps.annotation.models import Project, Slot, Task
 from apps.annotation.policy import may_label
 from apps.annotation.reliability import reliability
-from apps.annotation.selectors import decision_of, weighted_vote
+from apps.annotation.selectors import decision_of
+from apps.annotation.weighing import weigh
 from apps.core.errors import Invalid
 from apps.requests.models import Notification
 from tests.annotation.conftest import make_draw, make_task
@@ -130,10 +131,10 @@ class TestQueue:
             for person in (ann, abe, bo):
                 say(project, person, "8" if person == bo and number % 2 else "3")
 
-        label, chance = weighted_vote(Task.objects.order_by("pk").last())
+        found = weigh(Task.objects.order_by("pk").last())
 
-        assert label == "3"
-        assert chance > 0.5
+        assert found.winner.value == "3"
+        assert found.winner.chance > 0.5
 
     def test_pages(self, project, tasks, ada, ann, abe, client):
         for person, label in ((ann, "3"), (abe, "8")):

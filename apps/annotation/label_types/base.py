@@ -53,6 +53,8 @@ class LabelType(ABC):
     agree_at: ClassVar[float] = 1.0
     """Two values mean the same from this likeness on."""
     is_regions: ClassVar[bool] = False
+    is_nominal: ClassVar[bool] = False
+    """Each answer is one of a list that the project knows, so how often which is taken for which can be told."""
 
     def configure(self, labels: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
         """The options as they are kept. Raises Invalid for labels or options with which nobody could answer."""

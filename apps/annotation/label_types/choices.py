@@ -35,6 +35,7 @@ class Single(LabelType):
     """Exactly one label. Value: the label."""
 
     slug, title, shows = "single", gettext_lazy("One label"), ANYTHING
+    is_nominal = True
 
     def parse(self, posted: Any) -> Any:
         return posted.get("label", "")
@@ -95,6 +96,7 @@ class Taxonomy(LabelType):
     """A path down a tree. Labels are paths like “Radio / Antenna”. Value: the path as a list."""
 
     slug, title, shows = "taxonomy", gettext_lazy("A place in a tree"), ANYTHING
+    is_nominal = True
 
     def parse(self, posted: Any) -> Any:
         return [part for part in posted.get("path", "").split(_PATH) if part]
@@ -180,6 +182,7 @@ class Rating(LabelType):
     """A whole number from 1 to `most`. Value: the number."""
 
     slug, title, shows, fewest_labels = "rating", gettext_lazy("A rating"), ANYTHING, 0
+    is_nominal = True
 
     def configure(self, labels: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
         most = options.get("most", 5)
@@ -218,6 +221,7 @@ class Pairwise(LabelType):
     """Which of two answers is better. Value: left, right or tie."""
 
     slug, title, shows, fewest_labels = "pairwise", gettext_lazy("The better of two"), ("pair",), 0
+    is_nominal = True
 
     def parse(self, posted: Any) -> Any:
         return posted.get("label", "")

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts.models import Role
 from apps.accounts.selectors import teams_of
-from apps.annotation import claims, services, suggestions
+from apps.annotation import claims, services, suggestions, weighing
 from apps.annotation.forms import split_labels
 from apps.annotation.label_types import TYPES, type_named
 from apps.annotation.models import Annotation, Project, Slot, Task
@@ -29,7 +29,6 @@ from apps.annotation.selectors import (
     left_for,
     may_take_back,
     shown,
-    weighted_vote,
 )
 from apps.catalog.models import Capability
 from apps.core.errors import Conflict, NotFound
@@ -37,6 +36,8 @@ from apps.core.policy import require
 from apps.datasets.models import Dataset
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from django.http import HttpRequest
 
     from apps.accounts.models import User
@@ -236,20 +237,34 @@ def review(request: HttpRequest, task_pk: int) -> HttpResponse:
             services.review(task, by=user, value=value, leave_out=leave_out, comment=comment)
             messages.success(request, _("Decided."))
         return redirect("annotation:adjudicate", task.project_id)
-    said = annotations_visible_to(user).filter(task=task).order_by("pk")
+    said = list(annotations_visible_to(user).filter(task=task).order_by("pk"))
+    told, weighed = as_told(task), None
+    if may_review(user, task) and task.status == Task.Status.CONFLICT:
+        weighed = weighing.weigh(task)
+        told.label = weighed.label if weighed else ""
     context = _asked(task.project, task.inputs) | {
-        "task": as_told(task),
+        "task": told,
         "annotations": said,
         "values": [(item, orjson.dumps(item.value).decode()) for item in said if item.value is not None],
         "may_review": may_review(user, task),
         "decisions": task.decisions.select_related("by").order_by("-pk")[:20],
         "disagreeing": conflicts_of(task.project).count(),
         "next_conflict": conflicts_of(task.project).filter(pk__gt=task.pk).order_by("pk").first(),
-        "weighted": weighted_vote(task)
-        if may_review(user, task) and task.status == Task.Status.CONFLICT
-        else None,
+        "weighed": weighed,
+        "sides": _sides(weighed, said),
     }
     return render(request, "annotation/review.html", context)
+
+
+def _sides(
+    weighed: weighing.Weighed | None, said: Iterable[Annotation]
+) -> list[tuple[weighing.Side, list[tuple[User, float]]]]:
+    """The answers to a disagreement, each with those who gave it and how reliable they are."""
+    people = {item.user.get_username(): item.user for item in said}
+    sides = weighed.sides if weighed else []
+    return [
+        (side, [(people[name], right) for name, right in side.people if name in people]) for side in sides
+    ]
 
 
 @login_required

@@ -1,0 +1,209 @@
+"""Where people disagree, a vote counts by how reliable its person is; where all agree, nothing is weighed."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from apps.annotation import weighing
+from apps.annotation.label_types import type_named
+from apps.annotation.models import Project, Task
+from apps.annotation.reliability import chances, reliability, trust
+from apps.annotation.services import review
+from tests.annotation.conftest import make_task
+from tests.annotation.test_label import say
+
+LABELS = 4
+ITEMS = 400
+
+
+def simulated(right, seed, labels=LABELS):
+    """(truth, votes as (item, person, answer)) of people who are right with these probabilities."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, labels, ITEMS)
+    votes = [
+        (item, person, int(true if rng.random() < share else (true + rng.integers(1, labels)) % labels))
+        for item, true in enumerate(truth)
+        for person, share in right.items()
+    ]
+    return truth, votes
+
+
+def by_number(votes):
+    """{item: the answer of more than half, or None}"""
+    said = {}
+    for item, _person, answer in votes:
+        said.setdefault(item, []).append(answer)
+    top = {item: (Counter(answers).most_common(1)[0], len(answers)) for item, answers in said.items()}
+    return {item: answer if 2 * n > of else None for item, ((answer, n), of) in top.items()}
+
+
+def by_weight(votes, people, labels=LABELS):
+    said = {}
+    for item, person, answer in votes:
+        said.setdefault(item, []).append((answer, people[person]))
+    return {
+        item: max(odds, key=odds.get) for item, odds in ((i, chances(v, labels)) for i, v in said.items())
+    }
+
+
+def accuracy(found, truth):
+    return np.mean([found[item] == true for item, true in enumerate(truth)])
+
+
+def estimates(votes):
+    """Reliability by confusion matrices, and by one number for each person."""
+    named = [(item, person, str(answer)) for item, person, answer in votes]
+    return [reliability(named).people, trust(votes)]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_weights_beat_numbers_where_people_differ(seed):
+    right = {"ann": 0.95, "abe": 0.6, "bo": 0.6, "cy": 0.55, "di": 0.9}
+    truth, votes = simulated(right, seed)
+    plain = accuracy(by_number(votes), truth)
+
+    for people in estimates(votes):
+        assert people == pytest.approx(right, abs=0.07)
+        assert accuracy(by_weight(votes, people), truth) > plain + 0.05
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_weights_say_what_numbers_say_where_people_do_not_differ(seed):
+    _truth, votes = simulated(dict.fromkeys(("ann", "abe", "bo", "cy", "di"), 0.85), seed)
+    plain = {item: answer for item, answer in by_number(votes).items() if answer is not None}
+
+    for people in estimates(votes):
+        found = by_weight(votes, people)
+        assert {item: found[item] for item in plain} == plain
+
+
+def test_a_vote_no_better_than_chance_counts_nothing_and_equal_ones_cancel():
+    assert chances([(0, 0.9), (1, 0.9)], 2) == pytest.approx({0: 0.5, 1: 0.5})
+    assert chances([(0, 0.8), (1, 0.25), (1, 0.1)], 4) == pytest.approx({0: 0.8, 1: 0.2 / 3})
+    assert chances([(0, 0.9)], 2) == pytest.approx({0: 0.9})
+    assert chances([], 2) == {}
+
+
+def test_known_answers_tell_of_people_what_their_agreement_cannot():
+    votes = [(item, person, answer) for item in range(20) for person, answer in (("ann", 0), ("abe", 1))]
+    even = trust(votes)
+    assert even["ann"] == pytest.approx(even["abe"])
+
+    known = trust(votes, dict.fromkeys(range(20), 0))
+
+    assert known["ann"] > 0.9
+    assert known["abe"] < 0.1
+    assert trust([(1, "ann", 0)]) == {}
+
+
+@pytest.mark.django_db
+class TestProposals:
+    @pytest.fixture
+    def split(self, project, ann, abe):
+        """Ann says 3 and Abe says 8; nothing is known of either."""
+        task = make_task(project, 99)
+        say(project, ann, "3")
+        say(project, abe, "8")
+        return task
+
+    @pytest.fixture
+    def learnt(self, split, project, ann, abe, bo):
+        """Twenty tasks later Abe has erred every other time; in one more, Bo errs with him."""
+        project.overlap = 3
+        project.save()
+        for number in range(20):
+            make_task(project, number)
+            for person in (ann, abe, bo):
+                say(project, person, "8" if person == abe and number % 2 else "3")
+        return split
+
+    def test_an_even_split_proposes_nothing(self, split):
+        weighing.propose_all()
+
+        split.refresh_from_db()
+        assert (split.status, split.label, split.value) == ("conflict", "", None)
+
+    def test_what_is_learnt_of_people_later_reaches_disagreements_of_before(self, learnt):
+        weighing.propose_all()
+
+        learnt.refresh_from_db()
+        assert (learnt.status, learnt.label, learnt.value) == ("conflict", "3", "3")
+        assert not Task.objects.filter(status="agreed").exclude(label="3").exists()
+
+    def test_it_is_weighed_again_only_when_somebody_disagrees_anew(self, learnt):
+        weighing.propose_all()
+        Task.objects.filter(pk=learnt.pk).update(label="8", value="8")
+
+        weighing.propose_all()
+
+        learnt.refresh_from_db()
+        assert learnt.label == "8"
+
+    def test_the_review_page_says_why(self, learnt, bo, client):
+        client.force_login(bo)
+
+        page = client.get(f"/annotation/tasks/{learnt.pk}/").content.decode()
+
+        assert "Weighed by reliability" in page
+        told = " ".join(re.sub("<[^>]*>", " ", page[page.index("weighed-title") :]).split())
+        assert re.search(r"3 proposed ann \(\d+ %\) \d\d % 8 abe \(\d\d %\) \d+ %", told), told[:300]
+        assert 'class="btn btn-primary label-choice" name="label" value="3"' in page
+
+    def test_one_good_eye_outweighs_two_bad_ones(self, project, ann, abe, bo):
+        project.overlap = 3
+        project.save()
+        pairs = [
+            ("3", "3", "3"),
+            ("3", "8", "3"),
+            ("3", "3", "8"),
+            ("8", "8", "8"),
+            ("8", "3", "8"),
+            ("8", "8", "3"),
+        ]
+        for number, said in enumerate([*pairs * 5, ("3", "8", "8")]):
+            task = make_task(project, number)
+            for person, label in zip((ann, abe, bo), said, strict=True):
+                say(project, person, label)
+        task.refresh_from_db()
+        assert task.label == "8"
+
+        weighing.propose_all()
+
+        task.refresh_from_db()
+        assert task.label == "3"
+        assert weighing.weigh(task).overrules
+
+    def test_regions_are_weighed_by_what_they_mean(self, project):
+        Project.objects.filter(pk=project.pk).update(kind="spans", labels=[{"value": "cell", "hotkey": "1"}])
+        right, wrong = ([{"start": 0, "end": end, "label": "cell"}] for end in (10, 3))
+        project = Project.objects.get()
+        errs = {"ann": (), "abe": (1, 3, 5, 7), "bo": (0,)}
+        votes = [
+            weighing.Vote(task, person, wrong if task in tasks else right)
+            for task in range(12)
+            for person, tasks in errs.items()
+        ]
+
+        trusted = weighing._trusted(project, type_named("spans"), votes)
+
+        assert trusted["ann"] > trusted["bo"] > trusted["abe"]
+        near = [{"start": 0, "end": 11, "label": "cell"}]
+        found = weighing._sides(
+            type_named("spans"),
+            [weighing.Vote(0, "ann", right), weighing.Vote(0, "bo", near), weighing.Vote(0, "abe", wrong)],
+            trusted,
+            0,
+        )
+        assert (found.winner.value, len(found.winner.people)) == (right, 2)
+
+    def test_decided_tasks_keep_their_label(self, learnt, bo):
+        review(learnt, by=bo, label="8")
+
+        weighing.propose_all()
+
+        learnt.refresh_from_db()
+        assert learnt.label == "8"
