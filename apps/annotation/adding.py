@@ -42,9 +42,11 @@ class Added:
 
 @transaction.atomic
 def add_tasks(project: Project, rows: Iterable[Any], *, by: User, keep_good: bool = False) -> Added:
-    """Make tasks of rows `{"inputs": {name: value}, "predicted"?, "confidence"?, "reason"?, "priority"?, "value"?}`.
+    """Make tasks of rows `{"inputs": {name: value}, "predicted"?, "confidence"?, "reason"?, "priority"?, "value"?,
+    "proposed"?}`.
 
-    Equal inputs are one task with a weight. A `value` of the label type is a decision: its task is accepted at once.
+    Equal inputs are one task with a weight. A `value` of the label type is a decision: its task is accepted at once;
+    one that is `proposed` is what people begin from.
     An Invalid among the rows stands for one that could not be read. Raises Invalid that names the broken rows,
     unless `keep_good`.
     """
@@ -126,7 +128,7 @@ def _checked(number: int, row: Any, project: Project) -> tuple[Any, ...]:
     label, value = _decision(row, project)
     return (
         *(number, hashlib.sha256(inputs).hexdigest(), inputs.decode(), *texts),
-        *(confidence, priority, label, value),
+        *(confidence, priority, label, value, _proposed(row, project)),
     )
 
 
@@ -138,13 +140,23 @@ def _decision(row: dict[str, Any], project: Project) -> tuple[str, str | None]:
     return short(kind.text(value)), orjson.dumps(value).decode()
 
 
+def _proposed(row: dict[str, Any], project: Project) -> str | None:
+    if row.get("proposed") is None:
+        return None
+    value = type_named(project.kind).clean(row["proposed"], setting_of(project, row["inputs"]))
+    return orjson.dumps(value).decode()
+
+
 _STAGE = """
 CREATE TEMPORARY TABLE staged (
     number integer, fingerprint varchar(64), inputs jsonb, predicted varchar(200), reason varchar(200),
-    confidence double precision, priority smallint, label varchar(200), value jsonb
+    confidence double precision, priority smallint, label varchar(200), value jsonb,
+    proposed jsonb
 ) ON COMMIT DROP
 """
-_COPY = "COPY staged (number, fingerprint, inputs, predicted, reason, confidence, priority, label, value) FROM STDIN"
+_COPY = """
+COPY staged (number, fingerprint, inputs, predicted, reason, confidence, priority, label, value, proposed) FROM STDIN
+"""
 _WEIGH = """
 UPDATE annotation_task t SET weight = t.weight + s.n
 FROM (SELECT fingerprint, count(*) AS n FROM staged GROUP BY 1) s
@@ -156,9 +168,9 @@ WITH one AS (
     FROM staged ORDER BY fingerprint, number
 ), made AS (
     INSERT INTO annotation_task (project_id, request_id, called_at, version, inputs, answer, predicted, confidence,
-        suggested, reason, told, rule_kind, probability, priority, fingerprint, weight, status, label, value,
+        suggested, proposed, reason, told, rule_kind, probability, priority, fingerprint, weight, status, label, value,
         created_at, reviewed_by_id, closed_at)
-    SELECT %(project)s, gen_random_uuid(), now(), '', inputs, '{}', predicted, confidence, '',
+    SELECT %(project)s, gen_random_uuid(), now(), '', inputs, '{}', predicted, confidence, '', proposed,
         coalesce(nullif(reason, ''), %(reason)s), CASE WHEN reason = '' THEN %(told)s::jsonb END, %(kind)s,
         1.0, priority, fingerprint, weight,
         CASE WHEN value IS NULL THEN 'open' ELSE 'accepted' END, label, value, now(),

@@ -375,6 +375,7 @@ def _place(slot: Slot, project: Project) -> dict[str, Any]:
         "predicted": "" if project.blind else task.predicted,
         "confidence": None if project.blind else task.confidence,
         "suggested": "" if project.blind else task.suggested,
+        "proposed": None if project.blind else task.proposed,
         "reason": task.why,
         "rule_kind": task.rule_kind,
         "probability": task.probability,

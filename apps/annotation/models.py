@@ -169,6 +169,10 @@ class Task(models.Model):
     predicted = models.CharField(max_length=200, blank=True)
     confidence = models.FloatField(null=True)
     suggested = models.CharField(max_length=200, blank=True, help_text="What the complaint says is right.")
+    proposed = models.JSONField(
+        null=True,
+        help_text="The model's answer as a value of the label type, to begin from; null: there is none.",
+    )
     reason = models.CharField(max_length=200)
     told = models.JSONField(null=True, help_text="What its reason is made of; null: ready-made words.")
     rule_kind = models.CharField(

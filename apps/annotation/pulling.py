@@ -21,10 +21,12 @@ from django.utils import timezone
 
 from apps.annotation.candidates import CONTROLS, OF_COMPLAINTS, Candidate, pages, whole_hour
 from apps.annotation.comparing import candidate_of, said_by, shares
+from apps.annotation.label_types import type_named
 from apps.annotation.models import Draw, Merged, Project, PullRule, Slot, Task
 from apps.annotation.nearness import near_key
 from apps.annotation.queue import put_in_order
 from apps.annotation.reading import Read, Reader, Unreadable, certainty, out_of_range
+from apps.annotation.selectors import setting_of
 from apps.core import events
 from apps.core.errors import Unavailable
 from apps.core.telling import kept
@@ -376,9 +378,14 @@ def _task(rule: PullRule, item: Taken, fingerprint: str, key: str) -> Task:
         called_at=item.call.at, version=item.call.version, inputs=item.read.inputs, answer=item.read.answer,
         predicted=item.read.predicted, confidence=item.read.confidence, suggested=item.suggested,
         reason=words[:200], told={words[:200]: told[words]} if told else None, rule_kind=rule.kind,
-        probability=item.candidate.probability,
+        probability=item.candidate.probability, proposed=_proposed(rule.project, item.read),
         priority=_PRIORITY[PullRule.Kind(rule.kind)],
     )  # fmt: skip
+
+
+def _proposed(project: Project, read: Read) -> Any:
+    setting = setting_of(project, read.inputs)
+    return type_named(project.kind).proposed(read.answer, read.signature.get("outputs", []), setting)
 
 
 def _insert(project: Project, new: list[Task]) -> None:

@@ -51,7 +51,8 @@ _MAY_SAY = f"""SELECT u.id, u.username, t.id, t.inputs::text, p.id, p.kind, p.la
 )
 _TASK = """
 SELECT s.id, s.token, s.leased_until, t.id, t.request_id::text, t.called_at, t.version, t.inputs::text, t.predicted,
-       t.confidence, t.suggested, t.reason, t.told::text, t.rule_kind, t.probability, t.priority, t.weight, t.created_at
+       t.confidence, t.suggested, t.proposed::text, t.reason, t.told::text, t.rule_kind, t.probability, t.priority,
+       t.weight, t.created_at
 FROM annotation_slot s JOIN annotation_task t ON t.id = s.task_id WHERE s.id = %(slot)s
 """
 
@@ -92,8 +93,8 @@ def claim(request: HttpRequest, digest: str, pk: str) -> HttpResponse | None:
 
 
 def _place(row: tuple[Any, ...], project: int, blind: bool) -> dict[str, Any]:
-    (slot, token, until, pk, request_id, called_at, version, inputs, predicted, confidence, suggested, reason, told,
-     kind, probability, priority, weight, created_at) = row  # fmt: skip
+    (slot, token, until, pk, request_id, called_at, version, inputs, predicted, confidence, suggested, proposed, reason,
+     told, kind, probability, priority, weight, created_at) = row  # fmt: skip
     task = {
         "id": pk,
         "project": project,
@@ -104,6 +105,7 @@ def _place(row: tuple[Any, ...], project: int, blind: bool) -> dict[str, Any]:
         "predicted": "" if blind else predicted,
         "confidence": None if blind else confidence,
         "suggested": "" if blind else suggested,
+        "proposed": None if blind or proposed is None else orjson.Fragment(proposed),
         "reason": sentence(reason, orjson.loads(told)) if told else reason,
         "rule_kind": kind,
         "probability": probability,

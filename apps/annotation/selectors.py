@@ -138,7 +138,7 @@ def as_told(task: Task) -> Task:
         told.status, told.label, told.value, told.closed_at = Task.Status.OPEN, "", None, None
         told.dataset_version = told.reviewed_by = None
     if task.project.blind and told.status == Task.Status.OPEN:
-        told.predicted, told.confidence, told.suggested = "", None, ""
+        told.predicted, told.confidence, told.suggested, told.proposed = "", None, "", None
     return told
 
 

@@ -168,6 +168,7 @@ class TaskSerializer(ModelSerializer[Task]):
             "predicted",
             "confidence",
             "suggested",
+            "proposed",
             "reason",
             "rule_kind",
             "probability",

@@ -193,4 +193,6 @@ def _item(task: Task, said: tuple[Said, ...]) -> Item:
     value = NOTHING
     if task.status in _DECIDED:
         value = task.label if task.value is None else task.value
-    return Item(task.pk, task.inputs, value, task.predicted, task.confidence, task.version, said)
+    return Item(
+        task.pk, task.inputs, value, task.predicted, task.confidence, task.version, said, task.proposed
+    )

@@ -76,7 +76,8 @@ def test_a_blind_project_hides_the_models_answer(project, tasks, api, ann):
     looked_up = api(ann).get(f"{A}tasks/{place['task']['id']}/").json()
 
     for task in (place["task"], looked_up, *listed):
-        assert (task["predicted"], task["confidence"], task["suggested"]) == ("", None, "")
+        hidden = [task[name] for name in ("predicted", "confidence", "suggested", "proposed")]
+        assert hidden == ["", None, "", None]
 
 
 def test_nothing_left_is_no_content(project, api, ann):

@@ -36,6 +36,7 @@ class Item:
     confidence: float | None = None
     version: str = ""
     said: tuple[Said, ...] = field(default=())
+    proposed: Any = None
 
     @property
     def decided(self) -> bool:

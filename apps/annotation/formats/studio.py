@@ -34,7 +34,10 @@ def _write_array(rows: Iterable[Any], out: IO[bytes]) -> int:
 
 
 class LabelStudio(Format):
-    """Tasks with `data`, `annotations` and `predictions`. What was decided is an annotation of `decision`."""
+    """Tasks with `data`, `annotations` and `predictions`. What was decided is an annotation of `decision`.
+
+    The first prediction is what people begin from; of single labels it is what the model said.
+    """
 
     slug, title, suffix = "label-studio", "Label Studio JSON", "json"
     DECISION = "decision"
@@ -61,7 +64,11 @@ class LabelStudio(Format):
                 }
                 for entry in said
             ],
-            "predictions": [],
+            "predictions": [
+                {"model_version": item.version, "result": shape.kind.to_label_studio(item.proposed, setting)}
+            ]
+            if item.proposed is not None
+            else [],
             "meta": {"predicted": item.predicted, "confidence": item.confidence, "version": item.version},
         }
 
@@ -80,13 +87,24 @@ class LabelStudio(Format):
         meta: dict[str, Any] = about if isinstance(about, dict) else {}
         row = {"inputs": data, "predicted": meta.get("predicted"), "confidence": meta.get("confidence")}
         given = task.get("annotations") if data is not task else None
+        guessed = task.get("predictions") if data is not task else None
         try:
             value = _decision(given or [], data, shape)
+            if guessed and isinstance(guessed[0], dict) and guessed[0].get("result"):
+                proposed = shape.kind.from_label_studio(guessed[0]["result"], shape.setting(data))
+                row |= _begin(proposed, row, shape)
         except Invalid as error:
             return error
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             return Invalid(_("its annotations cannot be read: %(why)s") % {"why": error})
         return row if value is NOTHING else row | {"value": value}
+
+
+def _begin(proposed: Any, row: dict[str, Any], shape: Shape) -> dict[str, Any]:
+    """A prediction as a row keeps it: a single label is what the model said, other values are to begin from."""
+    if shape.kind.slug == "single":
+        return {"predicted": row["predicted"] or proposed}
+    return {"proposed": proposed}
 
 
 def _decision(given: list[dict[str, Any]], data: dict[str, Any], shape: Shape) -> Any:

@@ -93,6 +93,15 @@ class LabelType(ABC):
         """How alike two clean values are, from 0 to 1; symmetric, and 1 for equal ones."""
         return float(one == other)
 
+    def proposed(
+        self, answer: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]], setting: Setting
+    ) -> Any:
+        """The model's answer as a value to begin from, by the outputs of its signature; None where it is no such value.
+
+        Single labels need none: their screen names the class.
+        """
+        return None
+
     @abstractmethod
     def to_label_studio(self, value: Any, setting: Setting) -> list[dict[str, Any]]:
         """The value as Label Studio's `result`."""

@@ -273,6 +273,24 @@ class Rows(LabelType):
     def labels_in(self, value: Any) -> set[str]:
         return set(value)
 
+    def proposed(
+        self, answer: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]], setting: Setting
+    ) -> Any:
+        """The class of each row, where the model named one for each."""
+        for spec in outputs:
+            said, names = answer.get(str(spec.get("name"))), spec.get("labels") or []
+            if spec.get("kind") != "class" or not isinstance(said, list):
+                continue
+            value = [
+                str(names[each]) if isinstance(each, int) and 0 <= each < len(names) else each
+                for each in said
+            ]
+            try:
+                return self.clean(value, setting)
+            except Invalid:
+                return None
+        return None
+
     def likeness(self, one: Any, other: Any) -> float:
         if len(one) != len(other) or not one:
             return float(one == other)

@@ -11,10 +11,12 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from django.utils.translation import gettext_lazy
 
 from apps.annotation.label_types.base import Example, LabelType, Setting, one_of, wrong
 from apps.annotation.label_types.choices import DIGIT, TICKET
+from apps.core.errors import Invalid
 from apps.core.later import later
 from apps.core.telling import say as _
 
@@ -126,6 +128,16 @@ def _shared(a: float, b: float, c: float, d: float) -> float:
     return max(0.0, both) / (max(b, d) - min(a, c)) if max(b, d) > min(a, c) else 0.0
 
 
+def _list_in(said: Any) -> list[Any] | None:
+    """A list of places: as itself, or as text, which is how tensors carry it."""
+    if isinstance(said, str):
+        try:
+            said = orjson.loads(said)
+        except orjson.JSONDecodeError:
+            return None
+    return said[:MOST_REGIONS] if isinstance(said, list) else None
+
+
 class Spans(Regions):
     """Stretches of a text. Value: [{start, end, label}], in characters, the end not included."""
 
@@ -138,6 +150,24 @@ class Spans(Regions):
         if end <= start:
             raise wrong(_("A stretch of text must end after it starts."))
         return {"start": start, "end": end}
+
+    def proposed(
+        self, answer: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]], setting: Setting
+    ) -> Any:
+        """The places that the model named, less those that nobody could mark here: another label, off the text."""
+        for spec in outputs:
+            if (
+                spec.get("kind") == "spans"
+                and (said := _list_in(answer.get(str(spec.get("name"))))) is not None
+            ):
+                return self.clean([place for each in said for place in self._usable(each, setting)], setting)
+        return None
+
+    def _usable(self, region: Any, setting: Setting) -> list[dict[str, Any]]:
+        try:
+            return self.clean([region], setting)
+        except Invalid:
+            return []
 
     def overlap(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
         return _shared(one["start"], one["end"], other["start"], other["end"])

@@ -68,7 +68,10 @@ def _next(request: HttpRequest, project: Project, template: str) -> HttpResponse
 
 
 def _held(project: Project, slot: Slot | None) -> dict[str, Any]:
-    more = {} if slot is None else _asked(project, slot.task.inputs) | {"task": slot.task}
+    if slot is None:
+        return {"project": project, "slot": slot}
+    proposed = None if project.blind else slot.task.proposed
+    more = _asked(project, slot.task.inputs, proposed) | {"task": slot.task}
     return {"project": project, "slot": slot} | more
 
 
@@ -79,14 +82,18 @@ def _before(request: HttpRequest, project: Project) -> int | None:
     return said.task_id if said is not None and may_take_back(said) else None
 
 
-def _asked(project: Project, inputs: dict[str, Any]) -> dict[str, Any]:
-    """What the fragments of a label type need to draw an input and ask about it."""
+def _asked(project: Project, inputs: dict[str, Any], proposed: Any = None) -> dict[str, Any]:
+    """What the fragments of a label type need to draw an input and ask about it, beginning from a value."""
+    rows = len(next(iter(inputs.values()), None) or []) if project.kind == "rows" else 0
+    labels = proposed if project.kind == "rows" and proposed and len(proposed) == rows else [""] * rows
     return {
         "project": project,
         "shown": shown(inputs, project),
         "type_template": f"annotation/types/{project.kind}.html",
         "ratings": range(1, project.options.get("most", 5) + 1),
-        "table_rows": range(len(next(iter(inputs.values()), None) or [])) if project.kind == "rows" else [],
+        "table_rows": labels,
+        "begun": orjson.dumps(proposed or []).decode(),
+        "proposed": proposed,
     }
 
 
@@ -242,7 +249,8 @@ def review(request: HttpRequest, task_pk: int) -> HttpResponse:
     if may_review(user, task) and task.status == Task.Status.CONFLICT:
         weighed = weighing.weigh(task)
         told.label = weighed.label if weighed else ""
-    context = _asked(task.project, task.inputs) | {
+    begin = weighed.winner.value if weighed and weighed.winner else None
+    context = _asked(task.project, task.inputs, begin) | {
         "task": told,
         "annotations": said,
         "values": [(item, orjson.dumps(item.value).decode()) for item in said if item.value is not None],
