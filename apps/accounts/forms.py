@@ -18,6 +18,7 @@ from apps.accounts import throttling
 from apps.accounts.models import Role, Site, Team, User
 from apps.accounts.policy import is_platform_admin
 from apps.accounts.selectors import person_called
+from apps.accounts.services import note_failed_login
 from apps.core.errors import Conflict, Invalid
 from apps.core.forms import ShortNameField
 
@@ -48,7 +49,7 @@ class LoginForm(AuthenticationForm):
 
     @property
     def _address(self) -> str:
-        return str(self.request.META.get("REMOTE_ADDR", "")) if self.request else ""
+        return throttling.address_of(self.request) if self.request else ""
 
     def clean(self) -> dict[str, Any]:
         username = str(self.cleaned_data.get("username", ""))
@@ -62,6 +63,7 @@ class LoginForm(AuthenticationForm):
             cleaned = super().clean()
         except forms.ValidationError:
             throttling.note_failure(username, self._address)
+            note_failed_login(username, address=self._address)
             raise
         throttling.note_success(username, self._address)
         return cleaned

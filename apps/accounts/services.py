@@ -208,6 +208,22 @@ def new_person(username: str, full_name: str, password: str, *, email: str = "")
     return person
 
 
+def note_login(person: User, *, way: str, address: str) -> None:
+    """Write down that somebody has come in: `way` is `password` or `single sign-on`."""
+    audit.record("accounts.user.logged_in", person, by=person, way=way, address=address)
+
+
+def note_failed_login(username: str, *, address: str) -> None:
+    """Write down that somebody tried to come in as a person of ours. Throttling bounds how many there are."""
+    if person := User.objects.filter(username=username).first():
+        audit.record("accounts.user.login_failed", person, by=None, address=address)
+
+
+def note_logout(person: User, *, address: str) -> None:
+    """Write down that somebody has left."""
+    audit.record("accounts.user.logged_out", person, by=person, address=address)
+
+
 def prove(person: User, password: str) -> bool:
     """Whether somebody who is logged in knows their password. Guesses wait as at the login. Raises Invalid."""
     place = f"password of {person.pk}"  # whoever guesses has the session or a token: the address says nothing

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core.exceptions import ImmediateHttpResponse
@@ -21,7 +21,8 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import Membership, Team, User
-from apps.accounts.services import start_in_zone
+from apps.accounts.services import note_login, start_in_zone
+from apps.accounts.throttling import address_of
 from apps.core import audit
 
 if TYPE_CHECKING:
@@ -79,6 +80,11 @@ class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Only `pre_social_login` makes people."""
         return False
+
+    def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
+        """As at every login."""
+        note_login(user, way="single sign-on", address=address_of(request))
+        return cast("HttpResponse", super().post_login(request, user, **kwargs))
 
     def respond_user_inactive(self, request: HttpRequest, user: User) -> HttpResponse:
         """Back to the door."""

@@ -8,8 +8,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+from typing import TYPE_CHECKING
 
 from django.core.cache import cache
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +22,11 @@ FREE_FAILURES_OF_ADDRESS = 30
 WINDOW_S = 900
 FIRST_PAUSE_S = 15
 LONGEST_PAUSE_S = 300
+
+
+def address_of(request: HttpRequest) -> str:
+    """From where somebody asks."""
+    return str(request.META.get("REMOTE_ADDR", ""))
 
 
 def _keys(username: str, address: str) -> dict[str, int]:

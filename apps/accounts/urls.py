@@ -1,6 +1,5 @@
 """Pages of accounts."""
 
-from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
 from apps.accounts.views import administration, invitations, profile, session, teams
@@ -33,6 +32,6 @@ _pages = [
 
 urlpatterns = [
     path("login/", session.Login.as_view(), name="login"),
-    path("logout/", LogoutView.as_view(), name="logout"),
+    path("logout/", session.Logout.as_view(), name="logout"),
     path("", include((_pages, "accounts"))),
 ]

@@ -36,20 +36,28 @@ if TYPE_CHECKING:
 
 def capabilities_visible_to(user: User | AnonymousUser) -> QuerySet[Capability]:
     """Every capability that a person may know of."""
+    return _seen_by(user, Q(status__in=LISTED))
+
+
+def listed_capabilities(user: User | AnonymousUser) -> QuerySet[Capability]:
+    """What the store shows to a person: published or deprecated, and visible to them."""
+    return _seen_by(user, Q()).filter(status__in=LISTED)
+
+
+def _seen_by(user: User | AnonymousUser, shown: Q) -> QuerySet[Capability]:
+    """What is `shown` to those for whom it is visible, and all that is of a person's own building teams.
+
+    A condition that holds for every row of a list stands there once: said again in each way to see a row it makes a
+    search for a common word twice as slow.
+    """
     found = Capability.objects.select_related("team", "team__site")
     if is_platform_admin(user):
         return found
     if not user.is_authenticated:
         return found.none()
-    seen = Q(status__in=LISTED, visibility=Capability.Visibility.ORGANISATION)
-    seen |= Q(status__in=LISTED, visibility=Capability.Visibility.TEAM, team__in=team_ids_of(user))
-    seen |= Q(team__in=team_ids_of(user, *BUILDERS))
-    return found.filter(seen)
-
-
-def listed_capabilities(user: User | AnonymousUser) -> QuerySet[Capability]:
-    """What the store shows to a person: published or deprecated, and visible to them."""
-    return capabilities_visible_to(user).filter(status__in=LISTED)
+    seen = Q(visibility=Capability.Visibility.ORGANISATION)
+    seen |= Q(visibility=Capability.Visibility.TEAM, team__in=team_ids_of(user))
+    return found.filter((shown & seen) | Q(team__in=team_ids_of(user, *BUILDERS)))
 
 
 def capabilities_built_by(user: User | AnonymousUser) -> QuerySet[Capability]:

@@ -41,6 +41,17 @@ def test_the_whole_log_and_what_fits_come_as_a_file(client, root, log):
     assert AuditEntry.objects.filter(action="core.audit.exported", actor=root).count() == 2
 
 
+def test_facts_read_as_json(client, root):
+    client.force_login(root)
+    audit.record(
+        "x.happened", "atrium:x:4", by=root, sealed=True, before=None, names=["a", "b"], said="so it is"
+    )
+
+    page = client.get("/administration/audit/").text
+    shown = ["sealed", "true", "before", "null", "[&quot;a&quot;, &quot;b&quot;]", ">so it is<"]
+    assert [words for words in shown if words not in page] == []
+
+
 def test_no_cell_begins_a_formula(client, root):
     client.force_login(root)
     audit.record("=cmd", "atrium:x:3", by=root)

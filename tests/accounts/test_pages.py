@@ -40,6 +40,22 @@ def test_who_logs_out_is_out_even_with_the_cookie_of_before(client, ada):
     assert client.get("/profile/").url == "/login/?next=/profile/"
 
 
+def test_logins_failed_ones_and_logouts_stand_in_the_audit_log(client, ada):
+    log_in(client, "wrong-as-can-be")
+    client.post("/login/", {"username": "nobody-of-ours", "password": "wrong-as-can-be"})
+    log_in(client)
+    client.post("/logout/")
+
+    told = AuditEntry.objects.filter(action__startswith="accounts.user.log").order_by("pk")
+    assert [(entry.action.rpartition(".")[2], entry.actor_name) for entry in told] == [
+        ("login_failed", "atrium"),
+        ("logged_in", "ada"),
+        ("logged_out", "ada"),
+    ]
+    assert {entry.facts["address"] for entry in told} == {"127.0.0.1"}
+    assert told[1].facts["way"] == "password"
+
+
 @pytest.mark.parametrize(("noted", "shown"), [("Asia/Shanghai", "Asia/Shanghai"), ("../etc/passwd", "UTC")])
 def test_a_new_person_reads_times_in_the_zone_of_the_browser(client, ada, noted, shown):
     client.cookies["atrium_zone"] = noted

@@ -61,6 +61,9 @@ def test_a_new_person_comes_in_with_the_roles_of_their_groups(provider, settings
     )
     assert set(dan.memberships.values_list("team__slug", "role")) == {("radio", "developer"), ("radio", "qa")}
     assert AuditEntry.objects.filter(action="accounts.user.created", actor=dan).exists()
+    assert (
+        AuditEntry.objects.get(action="accounts.user.logged_in", actor=dan).facts["way"] == "single sign-on"
+    )
 
 
 @pytest.mark.django_db

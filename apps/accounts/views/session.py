@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.views import LoginView
+from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST
 from apps.accounts import services
 from apps.accounts.forms import LANGUAGES, LoginForm
 from apps.accounts.models import User
+from apps.accounts.throttling import address_of
 
 _A_YEAR_S = 365 * 86400
 _TOO_MANY = 429
@@ -36,6 +37,7 @@ class Login(LoginView):
     def form_valid(self, form: Any) -> HttpResponse:
         is_new = form.get_user().last_login is None
         response = super().form_valid(form)
+        services.note_login(form.get_user(), way="password", address=address_of(self.request))
         if is_new:
             services.start_in_zone(form.get_user(), self.request.COOKIES)
         return response
@@ -47,6 +49,15 @@ class Login(LoginView):
         if form.wait_s:
             response["Retry-After"] = str(form.wait_s)
         return response
+
+
+class Logout(LogoutView):
+    """The way out."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.user.is_authenticated:
+            services.note_logout(request.user, address=address_of(request))
+        return super().post(request, *args, **kwargs)
 
 
 def _back(request: HttpRequest) -> HttpResponse:

@@ -61,6 +61,12 @@ def without_scheme(urn: str) -> str:
 
 
 @register.filter
+def fact(value: object) -> str:
+    """A value as it stands in JSON; words without quotes."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+@register.filter
 def sentence_case(text: str) -> str:
     """The first letter large, unless the sentence begins with a name such as `model.onnx`: names stay as they are."""
     first = str(text or "").split(" ", 1)[0]
