@@ -92,13 +92,20 @@ def state_of(batch: Batch) -> dict[str, Any]:
             "ready": False,
             "files": [],
         }
+    told = _said_of_absent(result.get("absent", []))
     if result.get("stopped"):
         if batch.stopped_at is not None:
             words = _("%(answered)d of %(rows)d rows were answered; then you stopped it.")
-            return facts | {"status": "paused", "message": words % facts}
+            return facts | {"status": "paused", "message": words % facts + told}
         words = _("%(answered)d of %(rows)d rows were answered; then: %(why)s")
-        return facts | {"status": "paused", "message": words % {**facts, "why": result["stopped"]}}
-    return facts | {"status": "done", "message": _("%(answered)d rows were answered.") % facts}
+        return facts | {"status": "paused", "message": words % {**facts, "why": result["stopped"]} + told}
+    return facts | {"status": "done", "message": _("%(answered)d rows were answered.") % facts + told}
+
+
+def _said_of_absent(columns: Sequence[str]) -> str:
+    """That the model went without optional columns, which may be a slip in the header."""
+    words = _("These columns were not in the file and taken as missing in each row: %(names)s.")
+    return " " + words % {"names": ", ".join(columns)} if columns else ""
 
 
 def template_of(signature: Mapping[str, Any], examples: Sequence[Mapping[str, Any]]) -> str:

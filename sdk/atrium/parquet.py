@@ -141,9 +141,11 @@ class ParquetAnswers:
         places = {name: at for at, name in enumerate(self._kinds)}
         numbers = block.numbers_of(list(places)) if places else None
         if numbers is None:
-            numbers = np.array([[float(row[name]) for name in places] for row in block.rows])
+            numbers = np.array([[float(row[name].strip() or "nan") for name in places] for row in block.rows])
         return {
-            name: pa.array(np.ascontiguousarray(numbers[:, places[name]])).cast(self._kinds[name])
+            name: pa.array(np.ascontiguousarray(numbers[:, places[name]]), from_pandas=True).cast(
+                self._kinds[name]
+            )
             if name in places
             else pa.array([row[name] for row in block.rows], pa.string())
             for name in names

@@ -2,8 +2,8 @@
 
 Reads params.json (signature, path) and inputs/rows, in two passes that each hold a few rows only: the first checks
 every row, so that nothing is asked of a file that does not fit; the second asks in batches and writes
-outputs/answers.csv and outputs/answers.parquet. result.json has `rows` and `answered`, and `refused` or `stopped` when
-something is wrong.
+outputs/answers.csv and outputs/answers.parquet. result.json has `rows` and `answered`, `refused` or `stopped` when
+something is wrong, and `absent`: optional columns that the file has not, so that they were missing in each row.
 """
 
 import json
@@ -33,6 +33,7 @@ MOST_FAILED_FIRST = 10 * FIRST_ROWS
 TOLD_EVERY = 20_000
 TOLD_EVERY_S = 0.3
 """How often the page is told how far the asking is: oftener than anybody looks."""
+MOST_NAMED = 20
 ENDING = (401, 403, 429)
 """After these no further call is answered: the key or its quota has ended."""
 FLOATS = {"FP16": np.float16, "FP32": np.float32, "FP64": np.float64}
@@ -51,6 +52,8 @@ class Source:
     """The datatype of each column, where they have their own."""
     optional: frozenset[str] = frozenset()
     """Columns whose cells may be empty: the value is missing."""
+    absent: frozenset[str] = frozenset()
+    """Of those, the ones that the file has not at all."""
 
     @property
     def single(self) -> bool:
@@ -71,20 +74,35 @@ class Source:
         """Whether each cell is one number."""
         return self.is_plain and self.spec["datatype"] != "BYTES"
 
+    @property
+    def given(self) -> list[str]:
+        """The columns that the file has."""
+        return [name for name in self.columns if name not in self.absent] if self.absent else self.columns
+
+    def with_absent(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """[rows, given columns] as [rows, columns]: what the file has not is missing in each row."""
+        if not self.absent:
+            return values
+        whole = np.full((len(values), len(self.columns)), np.nan)
+        whole[:, [at for at, name in enumerate(self.columns) if name not in self.absent]] = values
+        return whole
+
     def allows(self, values: NDArray[np.float64]) -> bool:
-        """Whether all of [rows, columns] are within the limits, and whole where they must be."""
-        whole = [is_whole(kind) for kind in self.kinds] or is_whole(self.spec["datatype"])
+        """Whether all of [rows, given columns] are within the limits, and whole where they must be."""
+        there = [at for at, name in enumerate(self.columns) if name not in self.absent]
+        whole = [is_whole(self.kinds[at]) for at in there] if self.kinds else is_whole(self.spec["datatype"])
         if np.any(whole) and not ((values == np.floor(values)) | ~np.array(whole)).all():
             return False
-        if not any(limit != (None, None) for limit in self.limits):
+        limits = [self.limits[at] for at in there] if self.absent else self.limits
+        if not any(limit != (None, None) for limit in limits):
             return True
-        low = np.array([-np.inf if low is None else low for low, _high in self.limits])
-        high = np.array([np.inf if high is None else high for _low, high in self.limits])
+        low = np.array([-np.inf if low is None else low for low, _high in limits])
+        high = np.array([np.inf if high is None else high for _low, high in limits])
         return bool((values.min(axis=0) >= low).all() and (values.max(axis=0) <= high).all())
 
 
 def sources_of(signature: dict[str, Any], header: list[str]) -> list[Source]:
-    """Which columns feed which input. Raises Unusable naming the columns that are missing."""
+    """Which columns feed which input. Raises Unusable naming the columns that are missing and not optional."""
     found, missing = [], []
     columns = columns_of(signature)
     for spec in signature["inputs"]:
@@ -93,13 +111,16 @@ def sources_of(signature: dict[str, Any], header: list[str]) -> list[Source]:
             wanted, limits = [spec["name"]], limits[:1]
         titles = {column.get("title"): column["name"] for column in columns if column.get("title")}
         names = {titles.get(name, name): name for name in header}
-        missing += [name for name in wanted if name not in names]
-        given = [names.get(name, name) for name in wanted]
         free = {column["name"] for column in columns if kinds and column.get("optional")}
+        absent = frozenset(name for name in wanted if name in free and name not in names)
+        if len(absent) == len(wanted):  # a file without any of them is about something else
+            absent = frozenset()
+        missing += [name for name in wanted if name not in names and name not in absent]
+        given = [names.get(name, name) for name in wanted]
         optional = frozenset(name for name, asked in zip(given, wanted, strict=True) if asked in free)
-        found.append(Source(spec, given, limits, kinds, optional))
+        found.append(Source(spec, given, limits, kinds, optional, absent))
     if missing:
-        raise Unusable("columns", missing=missing[:20], count=len(missing), found=header[:40])
+        raise Unusable("columns", missing=missing[:MOST_NAMED], count=len(missing), found=header[:40])
     return found
 
 
@@ -142,7 +163,7 @@ def item(source: Source, row: dict[str, str], number: int) -> list[Any]:
     kinds = source.kinds or [spec["datatype"]] * len(source.columns)
     return [
         math.nan
-        if name in source.optional and not row[name].strip()
+        if name in source.absent or (name in source.optional and not row[name].strip())
         else _number(kind, row[name], number, name, limit)
         for name, kind, limit in zip(source.columns, kinds, source.limits, strict=True)
     ]
@@ -204,7 +225,7 @@ def _arrays_at_once(sources: list[Source], block: Block) -> list[NDArray[Any]] |
     """The same for plain rows of numbers, lists and texts; None when one has to be looked at."""
     if not all(source.is_plain or source.is_list for source in sources):
         return None
-    columns = [name for source in sources if source.is_number for name in source.columns]
+    columns = [name for source in sources if source.is_number for name in source.given]
     numbers = block.numbers_of(columns) if columns else None
     if columns and numbers is None:
         return None
@@ -218,11 +239,11 @@ def _arrays_at_once(sources: list[Source], block: Block) -> list[NDArray[Any]] |
             continue
         values = block.lists_of(source.columns[0], _item_size(source.spec)) if source.is_list else None
         if source.is_number and numbers is not None:
-            values = numbers[:, at : at + len(source.columns)]
-            at += len(source.columns)
+            values = numbers[:, at : at + len(source.given)]
+            at += len(source.given)
         if values is None or not source.allows(values):
             return None
-        arrays.append(values.reshape(shape))
+        arrays.append(source.with_absent(values).reshape(shape))
     return arrays
 
 
@@ -284,7 +305,7 @@ class Prediction:
         self.rows = open_table(path)
         self.sources = sources_of(self.signature, self.rows.header)
         for source in self.sources:
-            for name in source.columns:
+            for name in source.given:
                 self.rows.check_kind(name, number=source.spec["datatype"] != "BYTES")
         fixed = any(list(source.spec["shape"])[:1] != [-1] for source in self.sources)
         loose = any(_item_size(source.spec) < 0 for source in self.sources)
@@ -324,7 +345,9 @@ class Prediction:
                 if told.waiting >= MOST_FAILED_FIRST:  # asking on would only use up the quota
                     stopped = str(answers["error"][0])
                     break
-        return {"rows": total, "answered": answered - failed, "failed": failed, "stopped": stopped}
+        absent = sorted({name for source in self.sources for name in source.absent})
+        told_of = {"absent": absent[:MOST_NAMED]} if absent else {}
+        return {"rows": total, "answered": answered - failed, "failed": failed, "stopped": stopped, **told_of}
 
     def _tell_how_far(self, answered: int, total: int) -> None:
         now = time.monotonic()
@@ -333,13 +356,13 @@ class Prediction:
             self._told_at = now
 
     def _kinds(self) -> dict[str, str]:
-        """Of the columns with one number in each cell, whether they are whole."""
-        numbers = [source for source in self.sources if source.is_number]
-        return {
-            name: "whole" if is_whole(source.spec["datatype"]) else "number"
-            for source in numbers
-            for name in source.columns
-        }
+        """Of the columns with one number in each cell, whether they are whole. Yes and no are told as in the file."""
+        found = {}
+        for source in self.sources:
+            kind = "whole" if is_whole(source.spec["datatype"]) else "number"
+            truths = {name for name, own in zip(source.columns, source.kinds, strict=False) if own == "BOOL"}
+            found |= {name: kind for name in source.given if source.is_number and name not in truths}
+        return found
 
     def _asked(self) -> Iterator[Told]:
         """Parts of the file with their answers, or with the refusal; the next is asked while one is written."""

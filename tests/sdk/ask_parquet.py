@@ -31,6 +31,15 @@ TABLE = {
     ],
     "columns": [{"name": "age", "minimum": 0, "maximum": 120}, {"name": "size"}],
 }
+TYPED = {
+    **TABLE,
+    "inputs": [{"name": "features", "datatype": "FP32", "shape": [-1, 3]}],
+    "columns": [
+        {"name": "age", "datatype": "FP32"},
+        {"name": "cells", "datatype": "INT32", "optional": True, "minimum": 0},
+        {"name": "roaming", "datatype": "BOOL", "optional": True},
+    ],
+}
 TEXT = {**TABLE, "inputs": [{"name": "text", "datatype": "BYTES", "shape": [-1]}], "columns": []}
 IMAGE = {**TABLE, "inputs": [{"name": "image", "datatype": "FP32", "shape": [-1, 2, 2]}], "columns": []}
 MANY = {**TABLE, "columns": [], "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 64]}]}
@@ -45,7 +54,9 @@ class Model:
 
     def infer(self, tensors: list[Any]) -> Answer:
         array = to_array(tensors[0])
-        self.first = array.tolist() if self.first is None else self.first
+        if self.first is None:
+            missing = array != array if array.dtype.kind == "f" else np.zeros(array.shape, bool)
+            self.first = np.where(missing, None, array.astype(object)).tolist()
         self.largest = max(self.largest, len(array))
         shares = np.array([[0.25, 0.75]] * len(array))
         return Answer(
@@ -94,6 +105,8 @@ CASES: dict[str, tuple[dict[str, Any], pa.Table | bytes]] = {
     "cut": (TABLE, b"PAR1...."),
     "from csv": (TABLE, b"id,age,size\nx,30,1.5\ny,40,2\n"),
     "from csv with quotes": (TABLE, b'id,age,size\n"x, y",30,1.5\n'),
+    "absent": (TYPED, pairs(age=[30.0, 40.0], id=["x", "y"])),
+    "empty cells": (TYPED, b"age,cells,roaming\n30,,true\n40,3,false\n"),
     "many": (MANY, pairs(**{f"x_{at}": np.zeros(6_000, np.float32) for at in range(64)})),
 }  # fmt: skip
 

@@ -203,3 +203,47 @@ def test_cells_are_read_by_the_type_of_their_column_and_optional_ones_may_be_emp
     assert source.allows(np.array([[1.5, 3, 1]]))
     assert not source.allows(np.array([[1.5, 2.5, 1]]))
     assert not source.allows(np.array([[1.5, 3, 2]]))
+
+
+SOME = {
+    **TABLE,
+    "inputs": [{"name": "features", "datatype": "FP32", "shape": [-1, 3]}],
+    "columns": [
+        {"name": "age", "datatype": "FP32", "minimum": 0, "maximum": 120},
+        {"name": "visits", "datatype": "INT32", "optional": True, "maximum": 9},
+        {"name": "size", "datatype": "FP32", "optional": True},
+    ],
+}
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+def test_an_optional_column_may_be_absent_from_the_file(run, quoted):
+    model = Model()
+    content = "size,age\n1.5,30\n2,40\n"
+    result, rows = run(SOME, content.replace("30", '"30"') if quoted else content, model)
+
+    asked = to_array(model.asked[0][0])
+    assert asked[:, [0, 2]].tolist() == [[30.0, 1.5], [40.0, 2.0]]
+    assert np.isnan(asked[:, 1]).all()
+    assert (result["absent"], result["answered"]) == (["visits"], 2)
+    assert list(rows[0])[:3] == ["size", "age", "answer"]
+
+
+def test_the_limits_of_the_columns_that_are_there_hold(run):
+    with pytest.raises(Unusable) as refused:
+        run(SOME, "size,age\n1.5,130\n")
+    assert refused.value.facts["column"] == "age"
+
+
+@pytest.mark.parametrize("header", ["visits,size", "weight"])
+def test_a_column_that_is_needed_is_missed(run, header):
+    with pytest.raises(Unusable) as refused:
+        run(SOME, f"{header}\n1,2\n")
+    assert refused.value.facts["missing"] == ["age"]
+
+
+def test_of_a_table_that_may_miss_everything_something_must_be_there(run):
+    free = [{**column, "optional": True} for column in SOME["columns"]]
+    with pytest.raises(Unusable) as refused:
+        run({**SOME, "columns": free}, "weight\n1\n")
+    assert refused.value.facts["missing"] == ["age", "visits", "size"]

@@ -59,6 +59,17 @@ def test_cells_of_many_kinds_are_understood(told, name, asked):
     assert told[name]["asked"] == asked
 
 
+def test_an_optional_column_may_be_absent_or_empty_and_is_so_in_the_answers_too(told):
+    absent, empty = told["absent"], told["empty cells"]
+    assert (absent["absent"], absent["asked"]) == (
+        ["cells", "roaming"],
+        [[30.0, None, None], [40.0, None, None]],
+    )
+    assert list(absent["kinds"])[:2] == ["age", "id"]
+    assert (empty["asked"], "absent" in empty) == ([[30.0, None, 1.0], [40.0, 3.0, 0.0]], False)
+    assert [(row["cells"], row["roaming"]) for row in empty["rows"]] == [(None, "true"), (3.0, "false")]
+
+
 @pytest.mark.parametrize(
     ("name", "facts"),
     [

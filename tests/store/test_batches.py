@@ -203,3 +203,15 @@ def test_the_api_takes_a_file(as_cy, live):  # noqa: F811
     assert b"".join(as_cy.get(answers).streaming_content) == b"a"
     assert b"".join(as_cy.get(answers, {"kind": "parquet"}).streaming_content) == b"PAR1"
     assert as_cy.get(answers, {"kind": "xls"}).status_code == 404
+
+
+def test_optional_columns_that_the_file_had_not_are_named(as_cy, batch):  # noqa: F811
+    finish(
+        batch, result={"rows": 2, "answered": 2, "failed": 0, "stopped": "", "absent": ["visits"]}, csv=b"x"
+    )
+    batch.job.refresh_from_db()
+    words = (
+        "2 rows were answered. These columns were not in the file and taken as missing in each row: visits."
+    )
+    assert state_of(batch)["message"] == words
+    assert words in as_cy.get("/store/digits/try/batch/").text
