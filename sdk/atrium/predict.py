@@ -357,7 +357,7 @@ class Prediction:
 
     def _kinds(self) -> dict[str, str]:
         """Of the columns with one number in each cell, whether they are whole. Yes and no are told as in the file."""
-        found = {}
+        found: dict[str, str] = {}
         for source in self.sources:
             kind = "whole" if is_whole(source.spec["datatype"]) else "number"
             truths = {name for name, own in zip(source.columns, source.kinds, strict=False) if own == "BOOL"}
