@@ -9,7 +9,8 @@ class AccountsConfig(AppConfig):
     def ready(self) -> None:
         from apps.accounts import tasks  # noqa: F401  registers the daily verification
         from apps.accounts.finding import find_teams
-        from apps.core import menu, search
+        from apps.accounts.selectors import people_named
+        from apps.core import menu, naming, search
 
         admins = frozenset({"admin"})
         section = _("Administration")
@@ -27,5 +28,6 @@ class AccountsConfig(AppConfig):
         menu.register(
             menu.MenuItem(section, _("Audit log"), "accounts:audit", "list-check", admins, order=990)
         )
+        naming.register("accounts.user", _("person"), people_named)
         menu.register_landing("admin", "accounts:administration")
         search.register("teams", find_teams)

@@ -12,6 +12,8 @@ from apps.accounts.policy import is_platform_admin, team_ids_of
 from apps.core.errors import Invalid
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from django.contrib.auth.models import AnonymousUser
 
 
@@ -39,6 +41,12 @@ def person_called(username: str) -> User:
         words = _("There is no person “%(name)s”. Check the spelling, or add the person first.")
         raise Invalid(words % {"name": username[:150]}, fields={"username": _("is nobody here")})
     return person
+
+
+def people_named(pks: Collection[int], user: User | AnonymousUser) -> dict[int, tuple[str, str]]:
+    """What people are called in lineage that a person may see; they have no page."""
+    rows = User.objects.filter(pk__in=pks) if user.is_authenticated else User.objects.none()
+    return {row.pk: (row.get_full_name() or row.get_username(), "") for row in rows}
 
 
 def people_found(query: str) -> QuerySet[User]:

@@ -181,12 +181,15 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscripta
 
     class Meta:
         model = Project
-        fields = ["name", "question", "guideline", "blind", "near"]
+        fields = ["name", "question", "guideline", "blind", "near", "pseudonymous"]
         widgets = {"guideline": forms.Textarea(attrs={"rows": 6})}
         help_texts = {
             "question": _("What the annotator is asked."),
             "guideline": _("Shown beside every task from now on; labels that were given stay."),
             "near": _("For calls that are pulled from now on."),
+            "pseudonymous": _(
+                "Data set versions made from now on name who labelled by a pseudonym of this project."
+            ),
         }
 
 

@@ -17,9 +17,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 from django.db import transaction
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
-from apps.annotation.models import Project, PullRule, Task
+from apps.annotation.models import Annotation, Project, PullRule, Task
 from apps.annotation.policy import may_manage
 from apps.core import audit, events, lineage, objects
 from apps.core.errors import Conflict, StaleWrite
@@ -152,14 +153,42 @@ def keep(project: Project, written: Written, *, by: User) -> DatasetVersion:
         note=_("%(n)d labels of “%(project)s”") % {"n": len(written.tasks), "project": project.name},
         parent=written.parent,
     )
+    _link_makers(project, version, written.tasks)
     if _mark(project, version, written.tasks) != written.said:
         raise StaleWrite(_("A label was decided anew meanwhile."))
-    lineage.link(project, version, "labels")
     audit.record(
         "annotation.labels.exported", project, by=by, rows=len(written.tasks), version=version.number
     )
     events.publish("annotation.exported", version.pk, project=project.pk)
     return version
+
+
+def _link_makers(project: Project, version: DatasetVersion, keys: list[int]) -> None:
+    """The lineage of the project, its rules and its people; before that of the calls, behind which it would be lost."""
+    lineage.link(project, version, "labels")
+    kinds: set[str] = set()
+    labelled: set[int] = set()
+    decided: set[int] = set()
+    for at in range(0, len(keys), PAGE):
+        some = keys[at : at + PAGE]
+        for kind, reviewer in (
+            Task.objects.filter(pk__in=some).values_list("rule_kind", "reviewed_by").distinct()
+        ):
+            kinds.add(kind)
+            decided |= {reviewer} - {None}
+        said = Annotation.objects.filter(task__in=some, skipped=False)
+        labelled.update(said.values_list("user", flat=True).distinct())
+    lineage.link_all(project.rules.filter(kind__in=kinds).order_by("pk"), version, "chose")
+    lineage.link_all([_person(project, pk) for pk in sorted(labelled)], version, "labelled")
+    lineage.link_all([_person(project, pk) for pk in sorted(decided)], version, "decided")
+
+
+def _person(project: Project, pk: int) -> str:
+    """A person's URN; where the project keeps names out, a pseudonym that is the same in all of its versions."""
+    if not project.pseudonymous:
+        return f"atrium:accounts.user:{pk}"
+    digest = salted_hmac("annotation.pseudonym", f"{project.pk}:{pk}", algorithm="sha256").digest()
+    return f"atrium:annotation.pseudonym:{int.from_bytes(digest[:4])}"
 
 
 def _mark(project: Project, version: DatasetVersion, keys: list[int]) -> str:

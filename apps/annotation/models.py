@@ -50,6 +50,9 @@ class Project(models.Model):
     overlap = models.PositiveSmallIntegerField(_("people per task"), default=2)
     blind = models.BooleanField(_("hide the model's answer"), default=False)
     near = models.BooleanField(_("put almost equal inputs into one task"), default=False)
+    pseudonymous = models.BooleanField(
+        _("keep people's names out of data sets"), default=False, db_default=False
+    )
     order = models.CharField(_("order"), max_length=12, choices=Order.choices, default=Order.PRIORITY)
     per_person = models.PositiveIntegerField(_("tasks per person at most"), null=True, blank=True)
     golden_every = models.PositiveSmallIntegerField(

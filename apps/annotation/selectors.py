@@ -24,6 +24,7 @@ from django.db.models import (
     Sum,
 )
 from django.db.models.functions import Coalesce
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import Role
@@ -51,6 +52,8 @@ from apps.core.errors import NotFound
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from django.contrib.auth.models import AnonymousUser
+
     from apps.accounts.models import User
 
 _MOST = 5000
@@ -71,6 +74,27 @@ def projects_visible_to(user: User) -> QuerySet[Project]:
 def _projects(user: User) -> QuerySet[Project]:
     rows = Project.objects.filter(team__in=teams_of(user, *MEMBERS))
     return rows.select_related("capability", "team", "dataset")
+
+
+def projects_named(user: User) -> QuerySet[Project]:
+    """Projects of the person's teams, for lineage that leads to them."""
+    return _projects(user)
+
+
+def rules_named(pks: Collection[int], user: User | AnonymousUser) -> dict[int, tuple[str, str]]:
+    """What the pull rules are called that a person may see, and where they are changed."""
+    if not user.is_authenticated:
+        return {}
+    rows = PullRule.objects.filter(pk__in=pks, project__team__in=teams_of(user, *MEMBERS))
+    return {
+        rule.pk: (rule.get_kind_display(), reverse("annotation:detail", args=[rule.project_id]))
+        for rule in rows
+    }
+
+
+def pseudonyms_named(pks: Collection[int], _user: User | AnonymousUser) -> dict[int, tuple[str, str]]:
+    """People whose project keeps their names out of data sets."""
+    return {pk: (f"{pk:08x}", "") for pk in pks}
 
 
 def get_project(pk: int, *, user: User, counted: bool = True) -> Project:

@@ -60,6 +60,7 @@ class ProjectSerializer(ModelSerializer[Project]):
             "overlap",
             "blind",
             "near",
+            "pseudonymous",
             "order",
             "per_person",
             "golden_every",
@@ -72,7 +73,15 @@ class ProjectSerializer(ModelSerializer[Project]):
             "accepted",
             "created_at",
         ]
-        read_only_fields = ["status", "order", "per_person", "golden_every", "gate", "created_at"]
+        read_only_fields = [
+            "status",
+            "pseudonymous",
+            "order",
+            "per_person",
+            "golden_every",
+            "gate",
+            "created_at",
+        ]
 
     def to_representation(self, instance: Project) -> dict[str, Any]:
         return super().to_representation(instance) | {"labels": instance.labels}
@@ -83,7 +92,7 @@ class ProjectChangeSerializer(ModelSerializer[Project]):
 
     class Meta:
         model = Project
-        fields = ["name", "question", "guideline", "blind", "near"]
+        fields = ["name", "question", "guideline", "blind", "near", "pseudonymous"]
 
 
 class LabelsSerializer(Serializer[Any]):

@@ -157,9 +157,9 @@ def change_labels(
 
 @transaction.atomic
 def change_project(project: Project, *, by: User, **changes: Any) -> Project:
-    """Change what may change while people label: texts, blind, near. Raises Invalid for the rest."""
+    """Change what may change while people label: texts, blind, near, pseudonymous. Raises Invalid for the rest."""
     require(may_manage(by, project))
-    fixed = sorted(set(changes) - {"name", "question", "guideline", "blind", "near"})
+    fixed = sorted(set(changes) - {"name", "question", "guideline", "blind", "near", "pseudonymous"})
     if fixed:
         raise Invalid(
             _("%(names)s cannot change once a project is open; make another project for it.")

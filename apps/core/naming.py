@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MOST_EDGES = 50
 _KINDS = {
+    "chose": gettext_lazy("chose calls for"),
+    "decided": gettext_lazy("decided labels of"),
     "evaluated": gettext_lazy("evaluated in"),
     "evaluated on": gettext_lazy("evaluated on"),
     "evidence": gettext_lazy("evidence for"),
