@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import stat
 import threading
 import time
 from contextlib import suppress
@@ -15,6 +16,7 @@ from apps.compute.engines.sockets import real_socket
 from apps.compute.services import workload_socket
 from apps.workbench import identity
 from atrium.identity import EDITOR, VIEWER
+from atrium.keeper import COUNT
 
 if TYPE_CHECKING:
     from apps.workbench.models import Workspace
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 _ANSWERS_WITHIN_S = 2.0
 _LARGEST_ANSWER = 4 << 20
 _ENDS_WITHIN_S = 5.0
+_MOST_RESTARTS = 999
 _OK, _ENDED, _GONE = 200, 204, 404
 
 
@@ -31,6 +34,15 @@ def ask(workspace: Workspace, path: str) -> Any:
     with suppress(ValueError):
         return json.loads(text) if status == _OK else None
     return None
+
+
+def restarts_under_kernels(workspace: Workspace) -> int:
+    """How often the server was killed and started again while its kernels went on; its keeper counts in bytes."""
+    try:
+        facts = workload_socket(workspace.workload_id).with_name(COUNT).lstat()
+    except OSError:
+        return 0
+    return min(facts.st_size, _MOST_RESTARTS) if stat.S_ISREG(facts.st_mode) else 0
 
 
 def end_terminals(workspace: Workspace) -> bool:

@@ -25,6 +25,8 @@ _UNWANTED = ("@jupyterlab/apputils-extension:announcements", "@jupyter/collabora
 _HISTORY_KEPT_S = 86_400
 DOCUMENTS = ".jupyter/documents.db"
 """Where the server keeps the changes of open documents, below the home."""
+_RUNTIME = "/tmp/jupyter"  # noqa: S108 - a file system of the sandbox's own
+_KEEPER = ("python", "-I", "-S", f"{SDK}/atrium/keeper.py")
 _SOCKET_PING_MS = 30_000
 _OUTPUT_BYTES_PER_S = 50e6
 
@@ -106,7 +108,13 @@ def _server_config() -> dict[str, Any]:
         "ZMQChannelsWebsocketConnection": {"iopub_data_rate_limit": _OUTPUT_BYTES_PER_S},
         "FileContentsManager": {"delete_to_trash": False},
         # A document stays in the server when the last browser leaves: cells that still run write into it.
-        "YDocExtension": {"document_cleanup_delay": None},
+        "YDocExtension": {
+            "document_cleanup_delay": None,
+            "ystore_class": "atrium.lasting.DocumentStore",
+        },
+        # Kernels outlive a killed server, and the next one knows which notebook each belongs to.
+        "AsyncMappingKernelManager": {"kernel_manager_class": "atrium.lasting.LastingKernelManager"},
+        "SessionManager": {"database_filepath": f"{_RUNTIME}/sessions.db"},
         "BaseFileIdManager": {"db_path": f"{WORK}/.jupyter/files.db"},
         "SQLiteYStore": {"db_path": f"{WORK}/{DOCUMENTS}", "squash_after_inactivity_of": _HISTORY_KEPT_S},
         **_lab_config(),
@@ -129,7 +137,7 @@ def workload_of(workspace: Workspace, token: str) -> Workload:
     data = mounted.mounts_of(workspace, workspace.owner) if workspace.owner_id else ()
     return _server(
         workspace.workload_id,
-        ["python", "-m", "jupyterlab"],
+        [*_KEEPER, "jupyterlab"],
         workspace.size,
         workspace.environment,
         [Mount(home_of(workspace), WORK, readonly=False), Mount(folder_of(workspace) / "etc", CONFIG), *data],
@@ -140,7 +148,7 @@ def workload_of(workspace: Workspace, token: str) -> Workload:
 def spare_workload(workload_id: str, folder: Path, size: Size, environment: str) -> Workload:
     """A server that loads its code and waits for `START` in its configuration's folder."""
     mounts = [Mount(folder / "home", WORK, readonly=False), Mount(folder / "etc", CONFIG)]
-    return _server(workload_id, ["python", "-m", "atrium.spare"], size, environment, mounts, {})
+    return _server(workload_id, [*_KEEPER, "atrium.spare"], size, environment, mounts, {})
 
 
 def _server(
@@ -200,7 +208,7 @@ def _author_of(workspace: Workspace) -> dict[str, str]:
 def _jupyter_environment() -> dict[str, str]:
     return {
         "JUPYTER_CONFIG_PATH": CONFIG,
-        "JUPYTER_RUNTIME_DIR": "/tmp/jupyter",  # noqa: S108 - a file system of the sandbox's own
+        "JUPYTER_RUNTIME_DIR": _RUNTIME,
         "JUPYTERLAB_WORKSPACES_DIR": f"{WORK}/.jupyter/lab/workspaces",
         "JUPYTERLAB_SETTINGS_DIR": f"{WORK}/.jupyter/lab/user-settings",
     }

@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from atrium import overlay
+from atrium import lasting, overlay
 from atrium.identity import EDITOR, VIEWER
 
 SHARING = frozenset(
@@ -71,3 +71,8 @@ def _load_jupyter_server_extension(server: Any) -> None:
     _begin_repository(home)
     _offer_own_packages(server, home / ".local")
     server.web_app.settings["page_config_hook"] = page_for
+    server.web_app.settings["atrium_return"] = lasting.attach(server)
+
+
+async def _start_jupyter_server_extension(server: Any) -> None:
+    await server.web_app.settings["atrium_return"].take_up_cells()

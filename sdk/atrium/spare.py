@@ -30,6 +30,7 @@ MODULES = (
     "nbconvert.exporters",
     "atrium.jupyter_auth",
     "atrium.jupyter_pages",
+    "atrium.lasting",
 )
 
 

@@ -55,6 +55,17 @@ def test_killed_supervisor_takes_its_workload_with_it_and_is_noticed(local_engin
     wait_for(lambda: not running_with("sleep\x0061.25"))
 
 
+def test_a_stop_reaches_the_command_and_not_what_lost_its_parent(local_engine):
+    command = "(sleep 300 & sleep 300 &); trap 'echo told; exit 0' TERM; echo up; while :; do sleep 0.1; done"
+    local_engine.start(Workload("w1", ["sh", "-c", command]))
+    wait_for(lambda: local_engine.log("w1")[0])
+
+    local_engine.stop("w1", grace_s=5)
+
+    assert wait_ended(local_engine, "w1").state == "stopped"
+    assert local_engine.log("w1")[0] == b"up\ntold\n"
+
+
 @pytest.fixture
 def early() -> str:
     """An id that no other run of the tests has: what carries its mark is looked for on the whole machine."""

@@ -21,6 +21,7 @@ from tests.workbench.test_lab_in_the_frame import (  # noqa: F401  fixtures
     portal,
     reconciler,
 )
+from tests.workbench.test_server_killed import server_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -114,3 +115,31 @@ def test_a_cell_goes_on_after_the_browser_has_crashed(
         lab.locator(".jp-OutputArea-output").get_by_text("42").wait_for()
         assert lab.locator(".jp-OutputArea-output").get_by_text("after").is_visible()
         context.close()
+
+
+def test_the_open_page_goes_on_with_its_cell_after_the_server_was_killed(
+    running,
+    portal,  # noqa: F811
+    cookies_of_ada,  # noqa: F811
+    monkeypatch,
+):
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright runs a loop in this thread
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS)
+        page, lab = open_notebook(browser.new_context(base_url=portal), cookies_of_ada, running)
+        lab.get_by_text("Python 3 | Idle").wait_for()
+        lab.locator(".jp-Notebook .cm-content").first.click()
+        page.keyboard.press("Shift+Enter")
+        lab.locator(".jp-OutputArea-output").get_by_text("before").wait_for()
+        server = server_of(running)
+
+        os.kill(server, signal.SIGKILL)
+        wait_for(lambda: server_of(running) not in (None, server), 20)
+        (home_of(running) / "go").touch()
+
+        lab.locator(".jp-OutputArea-output").get_by_text("42").wait_for()
+        assert lab.locator(".jp-OutputArea-output").get_by_text("after").is_visible()
+        assert lab.locator(".jp-Dialog").count() == 0
+        page.locator("#facts").get_by_text("Kernels and cells went on").wait_for()
+        assert page.locator("iframe#ide").bounding_box()["y"] < 400  # the notice leaves the Lab its place
+        browser.close()

@@ -1,4 +1,4 @@
-"""The Jupyter server is killed while a cell runs: it comes back by itself, and what was there is there."""
+"""The Jupyter server is killed while cells run: it comes back by itself, and they have gone on."""
 
 import json
 import os
@@ -8,11 +8,23 @@ from pathlib import Path
 import pytest
 
 from apps.compute.adapters import engine
+from apps.workbench import jupyter
 from apps.workbench.launch import home_of
 from apps.workbench.reconcile import answers
 from tests.workbench.conftest import wait_for
 
-CELL = "import time; print('before', flush=True); time.sleep(600)"
+CELL = """import pathlib, time
+def wait_for(name):
+    while not pathlib.Path(name).exists():
+        time.sleep(0.02)
+known = 41
+print("before", flush=True)
+wait_for("killed")
+print("while no server ran", flush=True)
+wait_for("back")
+print("after", flush=True)
+known + 1"""
+NEXT = "print('next', known)"
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -33,64 +45,82 @@ def server_of(workspace):
     return None
 
 
-def put(guest, path, body):
+def send(guest, method, path, body=None):
     as_json = {"X-XSRFToken": guest.cookies["_xsrf"], "Content-Type": "application/json"}
-    answer = guest.request("PUT", path, body=json.dumps(body), headers=as_json)
-    assert answer.status in (200, 201), answer.text
-    return json.loads(answer.text)
+    answer = guest.request(method, path, body=body and json.dumps(body), headers=as_json)
+    assert answer.status in (200, 201, 202, 204), answer.text
+    return json.loads(answer.text) if answer.text else None
 
 
-def printed(workspace, name):
-    """What the file on the disk holds of the cell's output."""
+def outputs(workspace, name):
+    """What the file on the disk holds of the cells' outputs: what was printed, and values."""
     try:
-        [cell] = json.loads((home_of(workspace) / name).read_text())["cells"]
+        cells = json.loads((home_of(workspace) / name).read_text())["cells"]
     except ValueError:  # it is being written just now
-        return ""
-    return "".join("".join(one.get("text", [])) for one in cell["outputs"])
+        return None
+    each = [output for cell in cells for output in cell["outputs"]]
+    return "".join("".join(one.get("text", [])) for one in each), [
+        "".join(one["data"]["text/plain"]) for one in each if one["output_type"] == "execute_result"
+    ]
 
 
-def begin_cell(guest, kernel, name):
-    """What the Lab does: share the notebook, and ask the server to run its cell."""
-    cell = {"cell_type": "code", "id": "c1", "metadata": {}, "outputs": [], "execution_count": None}
-    notebook = {"cells": [{**cell, "source": CELL}], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
-    put(guest, f"/api/contents/{name}", {"type": "notebook", "format": "json", "content": notebook})
-    shared = put(guest, f"/api/collaboration/session/{name}", {"format": "json", "type": "notebook"})
+def begin_cells(guest, name, *cells):
+    """What the Lab does: a kernel for the notebook, the notebook shared, and the server asked to run its cells."""
+    rows = [
+        {"cell_type": "code", "id": f"c{number}", "metadata": {}, "outputs": [], "execution_count": None}
+        | {"source": source}
+        for number, source in enumerate(cells)
+    ]
+    notebook = {"cells": rows, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    send(guest, "PUT", f"/api/contents/{name}", {"type": "notebook", "format": "json", "content": notebook})
+    session = {"path": name, "name": name, "type": "notebook", "kernel": {"name": "python3"}}
+    session = send(guest, "POST", "/api/sessions", session)
+    shared = send(guest, "PUT", f"/api/collaboration/session/{name}", {"format": "json", "type": "notebook"})
     room = f"json:notebook:{shared['fileId']}"
     with guest.socket(f"/api/collaboration/room/{room}?sessionId={shared['sessionId']}") as document:
         document.send(bytes([0, 0, 1, 0]))  # "what do you have?", see the Yjs sync protocol
         document.recv(timeout=20)
-        asked = {"code": CELL, "metadata": {"document_id": room, "cell_id": "c1"}}
-        assert guest.post(f"/api/kernels/{kernel}/execute", json.dumps(asked)).status == 202
+        for number, source in enumerate(cells):
+            asked = {"code": source, "metadata": {"document_id": room, "cell_id": f"c{number}"}}
+            row = send(guest, "POST", f"/api/kernels/{session['kernel']['id']}/execute", asked)
+    return session, row["request_url"]
 
 
-def test_files_and_outputs_outlive_a_killed_server_and_the_page_tells_of_it(client, inside, ada, workspace):
-    guest = inside(ada)
-    kernel = json.loads(guest.post("/api/kernels").text)["id"]
-    begin_cell(guest, kernel, "killed.ipynb")
-    wait_for(lambda: printed(workspace, "killed.ipynb") == "before\n", 30)
-    often = engine().observe(workspace.workload_id).restarts
+def test_cells_and_kernels_outlive_a_killed_server_and_the_page_tells_of_it(client, inside, ada, workspace):
+    guest, home = inside(ada), home_of(workspace)
+    session, last_request = begin_cells(guest, "killed.ipynb", CELL, NEXT)
+    wait_for(lambda: outputs(workspace, "killed.ipynb") == ("before\n", []), 30)
     client.force_login(ada)
     facts = f"/workspaces/{workspace.pk}/facts/"
-    if not often:
-        assert "was started again" not in client.get(facts).content.decode()
+    often = jupyter.restarts_under_kernels(workspace)
+    assert ("was started again" in client.get(facts).content.decode()) == bool(often)
+    began, server = engine().observe(workspace.workload_id).started_at, server_of(workspace)
 
-    os.kill(server_of(workspace), signal.SIGKILL)
+    os.kill(server, signal.SIGKILL)
+    (home / "killed").touch()
 
-    wait_for(lambda: engine().observe(workspace.workload_id).restarts == often + 1, 20)
-    wait_for(lambda: answers(workspace), 90)
-    # The same way in goes on, the notebook has what was printed, and nothing pretends that the cell still runs.
-    again = json.loads(guest.get("/api/contents/killed.ipynb").text)["content"]["cells"][0]
-    assert "".join(again["source"]) == CELL
-    assert "".join(again["outputs"][0]["text"]) == "before\n"
-    assert json.loads(guest.get("/api/kernels").text) == []
-    fresh = json.loads(guest.post("/api/kernels").text)["id"]
-    assert (
-        guest.request(
-            "DELETE", f"/api/kernels/{fresh}", headers={"X-XSRFToken": guest.cookies["_xsrf"]}
-        ).status
-        == 204
-    )
+    wait_for(lambda: server_of(workspace) not in (None, server), 20)
+    wait_for(lambda: answers(workspace), 60)
+    # The same way in goes on, and so does the kernel, under its name and as the notebook's.
+    [kernel] = send(guest, "GET", "/api/kernels")
+    assert (kernel["id"], kernel["execution_state"]) == (session["kernel"]["id"], "busy")
+    [still] = send(guest, "GET", "/api/sessions")
+    assert (still["id"], still["path"]) == (session["id"], "killed.ipynb")
+    printed = "before\nwhile no server ran\n"
+    wait_for(lambda: outputs(workspace, "killed.ipynb") == (printed, []), 30)
+    assert send(guest, "GET", last_request)["pending"]  # the page that waits for it may go on asking
+
+    (home / "back").touch()
+
+    printed += "after\nnext 41\n"
+    wait_for(lambda: outputs(workspace, "killed.ipynb") == (printed, ["42"]), 30)
+    wait_for(lambda: send(guest, "GET", "/api/kernels")[0]["execution_state"] == "idle")
     workspace.refresh_from_db()
     assert workspace.status == "running"
+    assert engine().observe(workspace.workload_id).started_at == began
+    assert jupyter.restarts_under_kernels(workspace) == often + 1
     told = client.get(facts).content.decode()
     assert "Its server ended unexpectedly and was started again" in told
+    assert "Kernels and cells went on meanwhile" in told
+    send(guest, "DELETE", f"/api/sessions/{session['id']}")
+    assert send(guest, "GET", "/api/kernels") == []

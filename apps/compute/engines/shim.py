@@ -111,6 +111,11 @@ def newest_pid() -> bytes:
     return _read("/proc/loadavg").rpartition(b" ")[2]
 
 
+def _children(pid: int) -> list[int]:
+    """The processes directly below `pid`, which has one thread; the oldest first."""
+    return [int(child) for child in _read(f"/proc/{pid}/task/{pid}/children").split()]
+
+
 def tree(root: int) -> list[int]:
     """Process `root` and all below it."""
     found, todo = [], [root]
@@ -519,8 +524,9 @@ class Shim:
         """The command's own process: below bubblewrap and its reaper, or the child itself."""
         if not self.launch["fenced"]:
             return self.child
-        inner = tree(self.child)[1:]
-        below = tree(inner[0])[1:] if inner else []
+        reaper = _children(self.child)
+        # What lost its parent inside is the reaper's, too, behind the command that it has started first.
+        below = _children(reaper[0]) if reaper else []
         return below[0] if below else self.child
 
     def why(self, code: int, number: int) -> Told:

@@ -53,6 +53,7 @@ _NO_PAGE = [
 _TERMINALS = re.compile(r"/terminals/websocket/\w+/?$")
 _READS = ("GET", "HEAD", "OPTIONS")
 _KNOWN_AT_MOST = 10_000
+_RETURNS_WITHIN_S, _LOOKS_EVERY_S = 20.0, 0.3
 
 
 def origin_of(host: str) -> str | None:
@@ -158,15 +159,42 @@ class Workspaces:
         elif access.role != EDITOR and scope["method"] not in _READS:
             await proxy.answer(send, 403, _("You may only read in this workspace."))
         else:
+            await self._forward(scope, receive, send, origin, access)
+
+    async def _forward(
+        self, scope: Scope, receive: Receive, send: Send, origin: str, access: Access | None
+    ) -> None:
+        """Pass a request on. What only reads waits for a server that was killed and comes back in seconds.
+
+        The Lab takes a single failure of the question what became of a cell for the end of the cell.
+        """
+        answered, until = False, asyncio.get_running_loop().time() + _RETURNS_WITHIN_S
+        waits = scope["method"] in ("GET", "HEAD") and not proxy.has_body(scope)
+
+        async def send_on(message: Message) -> None:
+            nonlocal answered
+            answered = True
+            await send(message)
+
+        while access is not None and access.running:
             session = self._upstreams.session(workload_socket(access.workload_id))
             try:
                 headers = _upstream_headers(scope, access)
-                asked = without_token(scope)
-                await proxy.forward_http(asked, receive, send, session, headers, change=_harmless)
+                await proxy.forward_http(
+                    without_token(scope), receive, send_on, session, headers, change=_harmless
+                )
             except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError):
-                await _not_running(send, f"/workspaces/{origin[1:]}/")
+                if answered:
+                    return  # it was cut short; uvicorn closes the connection
+                if not waits or asyncio.get_running_loop().time() > until:
+                    break
+                await asyncio.sleep(_LOOKS_EVERY_S)
+                access = await self._doorkeeper.access_of(scope, origin)
             except (aiohttp.ClientError, ConnectionResetError):
-                return  # the answer was cut short, or nobody waits for it; uvicorn closes the connection
+                return  # the same, or nobody waits for it
+            else:
+                return
+        await _not_running(send, f"/workspaces/{origin[1:]}/")
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send, origin: str) -> None:
         access = await self._doorkeeper.access_of(scope, origin)

@@ -24,7 +24,7 @@ from apps.core.package import for_programs
 from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.core.urns import urn
-from apps.workbench import entry, files, mounted, packages, registering, services
+from apps.workbench import entry, files, jupyter, mounted, packages, registering, services
 from apps.workbench.forms import (
     CloneForm,
     RegisterForm,
@@ -97,6 +97,7 @@ def _add_usage(workspace: Workspace) -> None:
         "disk_mb": observed.disk_mb if observed else None,
         "frozen": bool(observed and observed.frozen),
         "restarts": observed.restarts if observed else 0,
+        "kept_restarts": jupyter.restarts_under_kernels(workspace) if observed else 0,
         "cores": workspace.activity.get("cores") if observed else None,
         "lease_left": max(0.0, (until - timezone.now()).total_seconds()) if running and until else None,
     }

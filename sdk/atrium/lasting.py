@@ -1,0 +1,404 @@
+"""Kernels that outlive the Jupyter server which started them, and the cells that run in them.
+
+A record beside each kernel's connection file says which process it is, what was asked of it, and what the cell that
+runs has put out. A server that starts again after a kill finds the process by it, listens on under the same id, and
+writes into the notebook what the cell puts out from there on; cells that still waited are run as before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_client.asynchronous import AsyncKernelClient
+from jupyter_client.provisioning import LocalProvisioner
+from jupyter_server.services.kernels.kernelmanager import ServerKernelManager
+from jupyter_server_nbmodel import extension as nbmodel
+from jupyter_server_nbmodel.execution_stack import ExecutionStack
+from jupyter_server_ydoc.stores import SQLiteYStore
+from traitlets import Type
+from traitlets.config import Application
+
+from atrium.unheard import AGAIN, SWITCH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jupyter_server.serverapp import ServerApp
+
+_MOST_OUTPUT_BYTES = 32 << 20
+_LOOKS_EVERY_S = 1.0
+_ASKS_FOR_THE_REST_AFTER_S = 10.0
+
+
+def _folder() -> Path:
+    return Path(os.environ.get("JUPYTER_RUNTIME_DIR", "/tmp/jupyter")) / "lasting"  # noqa: S108
+
+
+def _began(pid: int) -> str:
+    """When a process began, by which it is told from another one with its number; empty when it is gone."""
+    try:
+        fields = (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        )
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+class Record:
+    """What is known of one kernel beyond this process. `requests` stand in the order in which they run."""
+
+    def __init__(self, kernel_id: str) -> None:
+        self.kernel_id = kernel_id
+        self.path = _folder() / f"{kernel_id}.json"
+        self.outputs = _folder() / f"{kernel_id}.outputs"
+
+    def read(self) -> dict[str, Any]:
+        """All of it; empty where there is none."""
+        try:
+            found: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found
+
+    def write(self, **facts: Any) -> None:
+        """Change a part of it, in one step."""
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        part = self.path.with_suffix(".part")
+        part.write_text(json.dumps(self.read() | facts), encoding="utf-8")
+        part.replace(self.path)
+
+    def living(self) -> dict[str, Any]:
+        """The record of a kernel whose process lives; else empty."""
+        found = self.read()
+        return found if found and _began(found["pid"]) == found["began"] else {}
+
+    def forget(self) -> None:
+        """The kernel is gone."""
+        for path in (self.path, self.outputs):
+            path.unlink(missing_ok=True)
+
+    def asked(self, uid: str, code: str, metadata: dict[str, Any] | None) -> None:
+        """A cell waits for the kernel."""
+        known = self.read()
+        if known:
+            self.write(requests=[*known.get("requests", []), [uid, code, metadata]])
+
+    def begins(self, code: str) -> None:
+        """The cell with this code is about to run; those before it were dropped."""
+        requests = self.read().get("requests", [])
+        while requests and requests[0][1] != code:
+            requests = requests[1:]
+        self.outputs.unlink(missing_ok=True)
+        self.write(requests=requests, running=None)
+
+    def ended(self, *, well: bool) -> None:
+        """The cell has ended; an error also takes what waited behind it."""
+        self.outputs.unlink(missing_ok=True)
+        if known := self.read():
+            self.write(requests=known.get("requests", [])[1:] if well else [], running=None)
+
+    def note(self, message: dict[str, Any]) -> None:
+        """Keep a message of the cell that runs."""
+        kind = message["header"]["msg_type"]
+        kept = {"header": {"msg_type": kind, "msg_id": message["header"]["msg_id"]}, "msg_type": kind}
+        kept |= {"content": message["content"], "metadata": message.get("metadata", {})}
+        with suppress(OSError), self.outputs.open("a", encoding="utf-8") as file:
+            if file.tell() < _MOST_OUTPUT_BYTES:
+                file.write(json.dumps(kept, default=str) + "\n")
+
+    def noted(self) -> list[dict[str, Any]]:
+        """The messages of the cell that runs; a last line that a kill has cut is left out."""
+        try:
+            lines = self.outputs.read_text(encoding="utf-8").split("\n")
+        except OSError:
+            return []
+        return [json.loads(line) for line in lines[:-1]]
+
+
+class Found:
+    """A process that another one has started, as far as a provisioner uses `subprocess.Popen`."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, pid: int, began: str) -> None:
+        self.pid, self.began = pid, began
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Its exit code, which nobody but its parent learns: 1 once it is gone."""
+        if self.returncode is None and _began(self.pid) != self.began:
+            self.returncode = 1
+        return self.returncode
+
+    def wait(self) -> int:
+        """Called once `poll` has said that it is gone."""
+        return self.returncode or 0
+
+    def send_signal(self, number: int) -> None:
+        """As Popen's."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """As Popen's."""
+        self.send_signal(9)
+
+    def terminate(self) -> None:
+        """As Popen's."""
+        self.send_signal(15)
+
+
+class LastingProvisioner(LocalProvisioner):
+    """Starts a kernel that does not watch its parent, or finds the one that an earlier server had started."""
+
+    def _found(self) -> dict[str, Any]:
+        return Record(self.kernel_id).living() if self.process is None else {}
+
+    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
+        """See KernelProvisionerBase.pre_launch."""
+        if not self._found():
+            return await super().pre_launch(**kwargs)
+        self.parent.load_connection_file()
+        self.connection_info = self.parent.get_connection_info()
+        self.ports_cached = True  # a restart keeps them
+        return {**kwargs, "cmd": []}
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
+        """See KernelProvisionerBase.launch_kernel."""
+        if found := self._found():
+            self.process = Found(found["pid"], found["began"])
+            self.pid = self.pgid = found["pid"]
+            self.cwd = found["cwd"]
+            return self.connection_info
+        info = await super().launch_kernel(["env", "JPY_PARENT_PID=1", f"{SWITCH}=1", *cmd], **kwargs)
+        record = Record(self.kernel_id)
+        record.forget()
+        record.write(
+            pid=self.pid,
+            began=_began(self.pid),
+            kernel_name=self.parent.kernel_name,
+            cwd=str(self.cwd),
+            session=kwargs.get("env", {}).get("JPY_SESSION_NAME"),
+        )
+        return info
+
+    async def cleanup(self, restart: bool = False) -> None:
+        """See KernelProvisionerBase.cleanup."""
+        if not restart:
+            Record(self.kernel_id).forget()
+        await super().cleanup(restart=restart)
+
+
+class LastingClient(AsyncKernelClient):
+    """Runs cells so that another server can go on with them, and goes on with the one that an earlier server ran."""
+
+    @property
+    def record(self) -> Record:
+        """Of the kernel that this client talks to."""
+        return Record(self.parent.kernel_id)
+
+    def _unfinished(self) -> str:
+        """The message of an earlier server's cell that is not known to have ended; asked for once."""
+        found: str = getattr(self.parent, "unfinished", "")
+        return found
+
+    async def wait_for_ready(self, timeout: float | None = None) -> None:
+        """A kernel that is in a cell answers when the cell ends: then it is enough to hear it."""
+        if not self._unfinished():
+            await super().wait_for_ready(timeout=timeout)
+
+    def execute(self, *args: Any, **kwargs: Any) -> str:
+        """See KernelClient.execute."""
+        message: str = super().execute(*args, **kwargs)
+        self.record.write(running=message)
+        return message
+
+    async def execute_interactive(
+        self, code: str, *args: Any, output_hook: Callable[[dict[str, Any]], None], **kwargs: Any
+    ) -> dict[str, Any]:
+        """See KernelClient.execute_interactive."""
+        if unfinished := self._unfinished():
+            self.parent.unfinished = ""
+            reply = await self._go_on(unfinished, output_hook)
+        else:
+            self.record.begins(code)
+            hook = partial(self._note, output_hook)
+            reply = await super().execute_interactive(code, *args, output_hook=hook, **kwargs)
+        self.record.ended(well=reply["content"]["status"] == "ok")
+        return reply
+
+    def _note(self, output_hook: Callable[[dict[str, Any]], None], message: dict[str, Any]) -> None:
+        self.record.note(message)
+        output_hook(message)
+
+    async def _go_on(self, unfinished: str, output_hook: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        """Put out again what the cell had put out, then all that follows, until the kernel says that it has ended.
+
+        The reply went to the server that is gone; what it says follows from the outputs.
+        """
+        seen = self.record.noted()
+        known = {message["header"]["msg_id"] for message in seen}
+        for message in seen:
+            output_hook(message)
+        self.iopub_channel.socket.subscribe(AGAIN)
+        last = {unfinished, self.kernel_info()}  # answered behind the cell, should its end have been missed
+        while await self.parent.is_alive():
+            if not await self.iopub_channel.socket.poll(1000 * _LOOKS_EVERY_S):
+                continue
+            message = await self.iopub_channel.get_msg(timeout=0)
+            parent, kind = message["parent_header"].get("msg_id"), message["header"]["msg_type"]
+            if kind == "status" and parent in last and message["content"]["execution_state"] == "idle":
+                return {"content": _reply(seen)}
+            if parent == unfinished and message["header"]["msg_id"] not in known:
+                seen.append(message)
+                self._note(output_hook, message)
+        return {"content": {"status": "error", "execution_count": None}}
+
+
+def _reply(messages: list[dict[str, Any]]) -> dict[str, Any]:
+    counts = [message["content"].get("execution_count") for message in messages]
+    failed = any(message["header"]["msg_type"] == "error" for message in messages)
+    count = next((count for count in counts if count is not None), None)
+    return {"status": "error" if failed else "ok", "execution_count": count}
+
+
+class LastingKernelManager(ServerKernelManager):
+    """A kernel that does not end with the server. Kernel specifications may name a provisioner of their own."""
+
+    client_factory = Type(default_value=LastingClient, klass=AsyncKernelClient)
+    kernel_id: str
+    provisioner: Any
+    unfinished = ""
+    """The message that asked for the cell in which an earlier server has left it."""
+
+    async def _async_pre_start_kernel(self, **kwargs: Any) -> Any:
+        if self.provisioner is None and "kernel_provisioner" not in (self.kernel_spec.metadata or {}):
+            self.kernel_id = self.kernel_id or kwargs["kernel_id"]
+            self.provisioner = LastingProvisioner(
+                kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self
+            )
+        return await super()._async_pre_start_kernel(**kwargs)
+
+
+class LastingStack(ExecutionStack):
+    """The cells that the server was asked to run; pages know them by ids, which also stay good."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._waiting: dict[str, str] = {}
+        self._now: dict[str, str] = {}
+
+    def expect(self, kernel_id: str, uids: list[str]) -> None:
+        """These were asked for at the server before and are about to be taken up."""
+        self._waiting |= dict.fromkeys(uids, kernel_id)
+
+    def take_up(self, kernel_id: str, uid: str, code: str, metadata: dict[str, Any] | None) -> None:
+        """Run, or go on with, what was asked for under the id `uid`."""
+        self._now[uid] = self.put(kernel_id, code, metadata)
+        self._waiting.pop(uid, None)
+
+    def put(self, kernel_id: str, snippet: str, metadata: Any = None, remote_server: Any = None) -> str:
+        """See ExecutionStack.put."""
+        uid: str = super().put(kernel_id, snippet, metadata, remote_server=remote_server)
+        if remote_server is None:
+            Record(kernel_id).asked(uid, snippet, metadata)
+        return uid
+
+    def get(self, kernel_id: str, uid: str) -> Any:
+        """See ExecutionStack.get."""
+        if uid in self._waiting:
+            about = {"request_id": uid, "kernel_id": kernel_id, "request_status": "queued"}
+            return about | {"pending": True, "outputs": "[]"}
+        return super().get(kernel_id, self._now.get(uid, uid))
+
+    async def interrupt(self, kernel_id: str, request_id: str | None = None) -> None:
+        """See ExecutionStack.interrupt."""
+        await super().interrupt(kernel_id, self._now.get(request_id, request_id) if request_id else None)
+
+
+class DocumentStore(SQLiteYStore):
+    """The store of shared documents, with the server's settings also where a room is opened without a browser."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("config", Application.instance().config)
+        super().__init__(*args, **kwargs)
+
+
+class Return:
+    """What a server that starts finds of the one before it."""
+
+    def __init__(self, server: ServerApp) -> None:
+        self.server = server
+        self.requests: dict[str, list[Any]] = {}
+        nbmodel.ExecutionStack = self._stack
+        self.stack: LastingStack | None = None
+
+    def _stack(self, *args: Any, **kwargs: Any) -> LastingStack:
+        self.stack = LastingStack(*args, **kwargs)
+        for kernel_id, requests in self.requests.items():
+            self.stack.expect(kernel_id, [uid for uid, _code, _metadata in requests])
+        return self.stack
+
+    async def find_kernels(self) -> None:
+        """Take over each kernel that lives, under its id, before anybody is answered."""
+        for path in sorted(_folder().glob("*.json")):
+            record = Record(path.stem)
+            known = record.living()
+            try:
+                if known:
+                    await self._find(record, known)
+                else:
+                    record.forget()
+            except Exception as error:
+                self.server.log.warning("kernel %s cannot be taken over: %s", path.stem, error)
+
+    async def _find(self, record: Record, known: dict[str, Any]) -> None:
+        manager = self.server.kernel_manager
+        environment = {**os.environ, **({"JPY_SESSION_NAME": known["session"]} if known["session"] else {})}
+        await manager.start_kernel(
+            kernel_id=record.kernel_id, kernel_name=known["kernel_name"], cwd=known["cwd"], env=environment
+        )
+        kernel = manager.get_kernel(record.kernel_id)
+        if requests := known.get("requests"):
+            kernel.execution_state = "busy"
+            kernel.unfinished = known.get("running") or ""
+            self.requests[record.kernel_id] = requests
+            record.write(requests=[])
+        if not kernel.unfinished:
+            self._hear(kernel)
+
+    def _hear(self, kernel: Any) -> None:
+        """Ask for what the kernel has said meanwhile, on the line that watches it."""
+        stream = getattr(kernel, "_activity_stream", None)
+        if stream is not None and not stream.closed():
+            stream.socket.subscribe(AGAIN)
+
+    async def take_up_cells(self) -> None:
+        """Go on with the cells: open the notebooks in which they stand, and let the server run them."""
+        documents = next(
+            iter(self.server.extension_manager.extension_apps.get("jupyter_server_ydoc", ())), None
+        )
+        for kernel_id, requests in self.requests.items():
+            for uid, code, metadata in requests:
+                if documents is not None and metadata and metadata.get("document_id"):
+                    try:
+                        await documents.get_document(room_id=metadata["document_id"], copy=False, create=True)
+                    except Exception as error:
+                        self.server.log.warning("the notebook of a cell does not open: %s", error)
+                if self.stack is not None:
+                    self.stack.take_up(kernel_id, uid, code, metadata)
+            kernel = self.server.kernel_manager.get_kernel(kernel_id)
+            self.server.io_loop.call_later(_ASKS_FOR_THE_REST_AFTER_S, self._hear, kernel)
+
+
+def attach(server: ServerApp) -> Return:
+    """Take over what an earlier server left; called before the extensions whose parts it replaces are loaded."""
+    back = Return(server)
+    server.io_loop.run_sync(back.find_kernels)
+    return back

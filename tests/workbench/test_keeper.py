@@ -1,0 +1,64 @@
+"""What starts a workspace's Jupyter server again; any program stands for the server here."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from atrium import keeper
+from tests.workbench.conftest import wait_for
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """Runs a shell script under a keeper; gives the exit code and how often it was started again."""
+
+    def run(script):
+        made = keeper.Keeper(["sh", "-c", script, "server", str(tmp_path)], str(tmp_path))
+        code = made.keep()
+        count = tmp_path / keeper.COUNT
+        return code, count.stat().st_size if count.exists() else 0
+
+    return run
+
+
+def test_a_killed_server_is_started_again_until_it_ends_by_itself(kept, monkeypatch):
+    monkeypatch.setattr(keeper, "FAILS_WITHIN_S", 0.0)
+
+    assert kept('test -e "$1/2" && exit 3; test -e "$1/1" && touch "$1/2"; touch "$1/1"; kill -9 $$') == (
+        3,
+        2,
+    )
+
+
+def test_a_server_that_is_killed_at_once_is_left_to_the_supervisor(kept):
+    assert kept("kill -9 $$") == (128 + signal.SIGKILL, 0)
+
+
+def test_a_server_that_ends_by_itself_ends_the_workload(kept, monkeypatch):
+    monkeypatch.setattr(keeper, "FAILS_WITHIN_S", 0.0)
+
+    assert kept("exit 1") == (1, 0)
+
+
+def test_a_stop_is_passed_on_and_nothing_is_started_after_it(tmp_path):
+    (tmp_path / "served.py").write_text(
+        "import os, signal, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), 9))\n"
+        "open('ready', 'w').close()\n"
+        "time.sleep(60)\n"
+    )
+    python = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    python |= {"PYTHONPATH": str(tmp_path), "ATRIUM_RUN": str(tmp_path)}
+    above = subprocess.Popen(
+        [sys.executable, "-I", "-S", keeper.__file__, "served"], env=python, cwd=tmp_path
+    )
+    wait_for((tmp_path / "ready").exists)
+
+    above.terminate()
+
+    assert above.wait(10) == 128 + signal.SIGKILL
+    assert not (tmp_path / keeper.COUNT).exists()
