@@ -540,7 +540,8 @@ class Retraining(models.Model):
 class Recheck(models.Model):
     """The input of a call that people labelled, asked again of a version in production (`rechecks`).
 
-    `expected` is the label that its `answer` was held against. `asked_by` is empty where the portal asked by itself.
+    `expected` is the label, in words, that its `answer` was held against. `asked_by` is empty where the portal asked by
+    itself.
     """
 
     class Status(models.TextChoices):
@@ -558,6 +559,9 @@ class Recheck(models.Model):
     version = models.ForeignKey("catalog.Version", on_delete=models.PROTECT, related_name="+")
     status = models.CharField(max_length=7, choices=Status.choices, default=Status.WAITING)
     expected = models.CharField(max_length=200)
+    expected_value = models.JSONField(
+        null=True, help_text="The label as a value; null: `expected` is all of it."
+    )
     answer = models.CharField(max_length=200, blank=True)
     answer_id = models.UUIDField(null=True)
     reason = models.TextField(blank=True)
@@ -576,6 +580,12 @@ class Recheck(models.Model):
             models.UniqueConstraint(fields=["task", "request_id", "version"], name="asked_again_once")
         ]
         indexes = [models.Index(fields=["id"], condition=models.Q(status="waiting"), name="recheck_waiting")]
+
+    @property
+    def outdated(self) -> bool:
+        """Whether its task was decided anew since it was asked."""
+        value = self.task.value if self.expected_value is not None else self.expected_value
+        return (self.expected, self.expected_value) != (self.task.label, value)
 
     @property
     def why(self) -> str:

@@ -78,9 +78,17 @@ class Reader:
 def class_said(outputs: Sequence[dict[str, Any]], version: Version) -> str:
     """The class that an answer to a single item names, by the signature of its version; empty where it has none."""
     try:
-        return _predicted(_items(list(outputs), version.signature.get("outputs", [])), version.signature)
-    except (Unreadable, AttributeError, IndexError, KeyError, TypeError):
+        return _predicted(answer_said(outputs, version), version.signature)
+    except (AttributeError, IndexError, KeyError, TypeError):
         return ""
+
+
+def answer_said(outputs: Sequence[dict[str, Any]], version: Version) -> dict[str, Any]:
+    """An answer to a single item by tensor name; empty where it cannot be read."""
+    try:
+        return _items(list(outputs), version.signature.get("outputs", []))
+    except (Unreadable, AttributeError, IndexError, KeyError, TypeError):
+        return {}
 
 
 def certainty(read: Read, measure: str) -> float:

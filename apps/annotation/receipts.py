@@ -116,7 +116,7 @@ def _known(tasks: dict[UUID, list[Task]]) -> _Known:
     running = {pk: _running(capability) for pk, capability in capabilities.items()}
     asked = Recheck.objects.filter(
         task__in=[task.pk for task in every], request_id__in=list(tasks), version__number__in=running.values()
-    ).select_related("version")
+    ).select_related("version", "task")
     return _Known(
         running,
         versions_that_learnt(list(capabilities), list(data)) if data else {},
@@ -175,10 +175,10 @@ def _asking(chain: _Chain, request_id: UUID, known: _Known) -> None:
     """What the version in production answers to the very same input."""
     task, steps = chain.task, chain.steps
     running = known.running[task.project.capability_id]
-    if not running or task.project.kind != rechecks.KIND:
+    if not running or task.project.kind not in rechecks.KINDS:
         return
     row = known.again.get((task.pk, request_id, running))
-    if row is None or (row.expected != task.label and row.status != Recheck.Status.WAITING):
+    if row is None or (row.outdated and row.status != Recheck.Status.WAITING):
         chain.may_ask = True
         return
     told = {"version": running, "answer": row.answer}

@@ -16,8 +16,11 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from apps.annotation.label_types import type_named
+from apps.annotation.label_types.base import short
 from apps.annotation.models import Merged, Recheck, Task
-from apps.annotation.reading import class_said
+from apps.annotation.reading import answer_said, class_said
+from apps.annotation.selectors import setting_of
 from apps.catalog.models import Version
 from apps.core import audit, turns
 from apps.core.errors import Conflict, Unavailable
@@ -31,18 +34,19 @@ from apps.releases.again import NotAskable, ask_again, line_to
 from apps.releases.models import Release
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from uuid import UUID
 
     from apps.accounts.models import User
     from atrium.http import Http
 
 MOST_BY_ITSELF = 500
-KIND = "single"
-"""The label type whose labels are what a model answers; whether other answers are right, people say."""
+KINDS = ("single", "spans", "rows")
+"""The label types whose values a model can answer; whether other answers are right, people say."""
 _AT_ONCE = 50
 _PATIENCE = timedelta(hours=1)
 _AROUND = timedelta(minutes=5)
+_LONGEST_ANSWER = 200
 _SILENCES = 2
 """So many inputs in a row without an answer, and the rest waits for the next round: the gateway may be away."""
 
@@ -54,10 +58,8 @@ def ask(task: Task, request_id: UUID, *, by: User) -> Recheck:
     Raises Conflict where there is nothing to hold the answer against, or nobody to ask.
     """
     task = Task.objects.select_for_update(of=("self",)).select_related("project__capability").get(pk=task.pk)
-    if task.status != Task.Status.ACCEPTED or task.project.kind != KIND:
-        raise Conflict(
-            _("No class has been accepted for this call yet, so no answer can be held against it.")
-        )
+    if task.status != Task.Status.ACCEPTED or task.project.kind not in KINDS:
+        raise Conflict(_("No label has been accepted for this call that an answer could be held against."))
     deployment = production_of(task.project.capability)
     if deployment is None:
         raise Conflict(_("No version of “%(name)s” is in production.") % {"name": task.project.capability})
@@ -65,16 +67,18 @@ def ask(task: Task, request_id: UUID, *, by: User) -> Recheck:
         task=task,
         request_id=request_id,
         version=deployment.version,
-        defaults={"expected": task.label, "asked_by": by, "asked_at": timezone.now()},
+        defaults=_expected(task) | {"asked_by": by, "asked_at": timezone.now()},
     )
     if made:
         audit.record("annotation.recheck.waiting", found, by=by, call=str(request_id))
-    elif found.status == Recheck.Status.FAILED or (
-        found.status != Recheck.Status.WAITING and found.expected != task.label
-    ):
-        facts = {"expected": task.label, "asked_by": by, "asked_at": timezone.now(), "tried_at": None}
+    elif found.status == Recheck.Status.FAILED or (found.status != Recheck.Status.WAITING and found.outdated):
+        facts = _expected(task) | {"asked_by": by, "asked_at": timezone.now(), "tried_at": None}
         Recheck.lifecycle.move(found, Recheck.Status.WAITING, by=by, answer="", reason="", told={}, **facts)
     return found
+
+
+def _expected(task: Task) -> dict[str, Any]:
+    return {"expected": task.label, "expected_value": task.value}
 
 
 def on_released(key: str, _facts: Mapping[str, Any]) -> None:
@@ -89,19 +93,26 @@ def ask_all(version: Version) -> None:
     wrong = Outcome.objects.filter(kind=Outcome.Kind.FEEDBACK, correct=False).values("request_id")
     tasks = Task.objects.filter(
         project__capability=version.capability_id,
-        project__kind=KIND,
+        project__kind__in=KINDS,
         status=Task.Status.ACCEPTED,
         dataset_version__isnull=False,
     )
-    own = tasks.filter(request_id__in=wrong).order_by("-pk").values_list("pk", "request_id", "label")
+    own = tasks.filter(request_id__in=wrong).order_by("-pk").values_list("pk", "request_id", "label", "value")
     merged = Merged.objects.filter(task__in=tasks, request_id__in=wrong).order_by("-pk")
-    others = merged.values_list("task_id", "request_id", "task__label")
+    others = merged.values_list("task_id", "request_id", "task__label", "task__value")
     found = [*own[:MOST_BY_ITSELF], *others[:MOST_BY_ITSELF]][:MOST_BY_ITSELF]
     now = timezone.now()
     Recheck.objects.bulk_create(
         [
-            Recheck(task_id=task, request_id=call, version=version, expected=label, asked_at=now)
-            for task, call, label in found
+            Recheck(
+                task_id=task,
+                request_id=call,
+                version=version,
+                expected=label,
+                expected_value=value,
+                asked_at=now,
+            )
+            for task, call, label, value in found
         ],
         ignore_conflicts=True,
     )
@@ -115,7 +126,7 @@ def proceed_all() -> None:
         if mine:
             waiting = Recheck.objects.filter(status=Recheck.Status.WAITING)
             waiting = waiting.order_by(F("tried_at").asc(nulls_first=True), "pk")
-            rows = list(waiting.select_related("version__capability__team")[:_AT_ONCE])
+            rows = list(waiting.select_related("version__capability__team", "task__project")[:_AT_ONCE])
             rows.sort(key=lambda row: row.version_id)
             for _version, some in groupby(rows, key=lambda row: row.version_id):
                 _ask_version(list(some))
@@ -165,12 +176,32 @@ def _ask(http: Http, row: Recheck) -> None:
         _end(row, Recheck.Status.FAILED, why=why.args[0])
         return
     row.answer_id = said.answer_id
-    answer = class_said(said.outputs, row.version)[:200]
-    if said.failure or not answer:
-        _end(row, Recheck.Status.FAILED, why=said.failure or _("Its answer names no class."))
+    found = None if said.failure else _held(said.outputs, row)
+    if found is None:
+        _end(row, Recheck.Status.FAILED, why=said.failure or _none(row))
     else:
-        row.answer = answer
-        _end(row, Recheck.Status.RIGHT if answer == row.expected else Recheck.Status.WRONG)
+        row.answer, right = found
+        _end(row, Recheck.Status.RIGHT if right else Recheck.Status.WRONG)
+
+
+def _held(outputs: Sequence[dict[str, Any]], row: Recheck) -> tuple[str, bool] | None:
+    """The answer in words and whether it means what the label means; None where it is no value of the label type."""
+    project = row.task.project
+    kind = type_named(project.kind)
+    if kind.slug == "single":
+        said = class_said(outputs, row.version)[:_LONGEST_ANSWER]
+        return (said, said == row.expected) if said else None
+    answer, specs = answer_said(outputs, row.version), row.version.signature.get("outputs", [])
+    value = kind.proposed(answer, specs, setting_of(project, row.task.inputs))
+    if value is None:
+        return None
+    return short(kind.text(value)), kind.likeness(value, row.expected_value) >= kind.agree_at
+
+
+def _none(row: Recheck) -> str:
+    if row.task.project.kind == "single":
+        return _("Its answer names no class.")
+    return _("Its answer is none that could be held against the label.")
 
 
 def call_of(request_id: UUID) -> Call | None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
+from uuid import uuid4
 
+import orjson
 import pytest
 from django.utils import timezone, translation
 
 from apps.annotation import pulling, rechecks
 from apps.annotation.labelled import export_labels
-from apps.annotation.models import Draw, Recheck, Task
+from apps.annotation.models import Draw, Project, Recheck, Task
 from apps.annotation.receipts import receipts
 from apps.annotation.services import add_rule, review
 from apps.catalog.models import Version
@@ -22,6 +25,7 @@ from apps.datasets.services import create_version
 from apps.gateway.models import Call, Grant, Outcome
 from apps.gateway.services import create_grant
 from apps.instances.models import Deployment, TrafficWeight
+from apps.releases.again import Answered
 from apps.releases.models import Policy, Release
 from apps.store.models import Plan, Subscription
 from tests.annotation.conftest import make_task
@@ -211,11 +215,71 @@ def test_a_version_that_does_not_run_holds_up_no_other(
 
 def test_without_a_label_or_a_version_in_production_there_is_nothing_to_ask(project, ada):
     task = make_task(project, 1)
-    with pytest.raises(Conflict, match="No class has been accepted"):
+    with pytest.raises(Conflict, match="No label has been accepted"):
         rechecks.ask(task, task.request_id, by=ada)
     Task.objects.update(status="accepted", label="3")
     with pytest.raises(Conflict, match="in production"):
         rechecks.ask(task, task.request_id, by=ada)
+
+
+CELL = {"start": 5, "end": 9, "label": "cell"}
+
+
+@pytest.mark.parametrize(
+    ("said", "state", "words"),
+    [
+        (json.dumps([CELL]), "right_now", "says “1 × cell”: right now"),
+        (json.dumps([{**CELL, "end": 10}]), "right_now", "says “1 × cell”: right now"),
+        (json.dumps([{**CELL, "start": 0}]), "wrong_now", "says “1 × cell”: not right yet"),
+        ("[]", "wrong_now", "says “–”: not right yet"),
+        ("no places", "accepted", "none that could be held against the label"),
+    ],
+)
+def test_places_in_a_text_are_held_against_the_label(
+    project, production, logged, gateway, ada, ann, abe, bo, monkeypatch, said, state, words  # noqa: F811
+):  # fmt: skip
+    signature = {
+        "inputs": [{"name": "text", "datatype": "BYTES", "shape": [-1], "kind": "text"}],
+        "outputs": [{"name": "spans", "datatype": "BYTES", "shape": [-1], "kind": "spans"}],
+    }
+    Version.objects.update(signature=signature)
+    Project.objects.update(
+        kind="spans", show="text", labels=[{"value": "cell", "title": "cell", "hotkey": "1"}]
+    )
+    project.refresh_from_db()
+    text = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["Cell 4711 lost power"]}
+    old = {"name": "spans", "shape": [1], "datatype": "BYTES", "data": ["[]"]}
+    call = logged([], request=orjson.dumps({"inputs": [text]}), response=orjson.dumps({"outputs": [old]}))
+    complain(call)
+    pulling.pull(add_rule(project, by=ada, kind="complained"))
+    for person in (ann, abe):
+        say(project, person, [CELL])
+    review(Task.objects.get(), by=bo, value=[CELL])
+    new = {**old, "data": [said]}
+    monkeypatch.setattr(rechecks, "ask_again", lambda *_asked: Answered(None, uuid4(), outputs=[new]))
+
+    rechecks.ask(Task.objects.get(), call.request_id, by=ada)
+    rechecks.proceed_all()
+
+    entry = now_told()[0]
+    assert entry.state == state
+    assert words in entry.steps[-1]
+
+
+def test_places_that_are_decided_anew_with_the_same_words_are_asked_again(
+    complaint, production, gateway, ada  # noqa: F811
+):  # fmt: skip
+    complaint("3")
+    task, call = Task.objects.get(), Call.objects.get().request_id
+    row = rechecks.ask(task, call, by=ada)
+    Recheck.objects.update(status="wrong", expected="1 × cell", expected_value=[CELL])
+    Task.objects.update(label="1 × cell", value=[CELL])
+    row = Recheck.objects.select_related("task").get(pk=row.pk)
+    assert not row.outdated
+
+    Task.objects.update(value=[{**CELL, "end": 12}])
+
+    assert Recheck.objects.get(pk=row.pk).outdated
 
 
 def test_a_version_trained_on_later_data_has_learnt_the_label(complaint, production, project, ada):
