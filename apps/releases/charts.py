@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from apps.core.models import AuditEntry
+    from apps.releases.course import Point
     from apps.releases.history import Share
-    from apps.releases.models import Release
+    from apps.releases.models import Stage
 
 
-def stages(release: Release) -> dict[str, Any] | None:
+def stages(all_stages: Iterable[Stage]) -> dict[str, Any] | None:
     """Bad answers in percent at each stage, candidate beside what ran before; None while there is none."""
-    judged = [stage for stage in release.stages.all() if stage.evidence.get("candidate")]
+    judged = [stage for stage in all_stages if stage.evidence.get("candidate")]
     if not judged:
         return None
     names = [_("%(weight)d %% stage") % {"weight": stage.weight} for stage in judged]
@@ -35,6 +39,33 @@ def stages(release: Release) -> dict[str, Any] | None:
         "layout": {
             "barmode": "group",
             "yaxis": {"title": {"text": _("bad answers, %")}, "rangemode": "tozero"},
+        },
+    }
+
+
+def comparison(mine: Sequence[Point], other: Sequence[Point]) -> dict[str, Any]:
+    """The stage under way: bad answers so far, in percent of all so far, above the 95th percentile of each span of
+    time; candidate beside what ran before.
+    """
+    data = []
+    for side, points in ((_("candidate"), mine), (_("before"), other)):
+        told = {"side": side}
+        calls, bad = accumulate(point.calls for point in points), accumulate(point.bad for point in points)
+        so_far = [round(100 * wrong / n, 3) if n else None for wrong, n in zip(bad, calls, strict=True)]
+        p95 = [None if point.p95_ms is None else round(point.p95_ms, 2) for point in points]
+        line = {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "x": [f"{timezone.localtime(point.at):%Y-%m-%d %H:%M}" for point in points],
+        }
+        data.append({**line, "name": _("%(side)s, bad so far, %%") % told, "y": so_far})
+        data.append({**line, "name": _("%(side)s, p95 in ms") % told, "y": p95, "yaxis": "y2"})
+    return {
+        "data": data if mine or other else [],
+        "layout": {
+            "xaxis": {"anchor": "y2", "title": {"text": _("time")}},
+            "yaxis": {"domain": [0.56, 1], "title": {"text": _("bad, %")}, "rangemode": "tozero"},
+            "yaxis2": {"domain": [0, 0.44], "title": {"text": _("p95, ms")}, "rangemode": "tozero"},
         },
     }
 

@@ -348,9 +348,17 @@ def _judge(release: Release, stage: Stage) -> None:
 
 def _pause_undecided(release: Release, stage: Stage) -> None:
     """Where it has waited for evidence as long as the policy lets it: low traffic never passes, nor is it forgotten."""
-    since, days = stage.resumed_at or stage.started_at, release.policy.stage_days
-    if since is not None and timezone.now() - since >= timedelta(days=days):
+    at, days = pauses_at(release, stage), release.policy.stage_days
+    if at is not None and timezone.now() >= at:
         _pause_by_itself(release, Reason(Code.PAUSED_UNDECIDED, {"weight": stage.weight, "days": days}))
+
+
+def pauses_at(release: Release, stage: Stage) -> datetime | None:
+    """When a stage under way that is still undecided pauses its release; None where it does not."""
+    since = stage.resumed_at or stage.started_at
+    if since is None or stage.status != Stage.Status.ACTIVE or release.status != Release.Status.ROLLING:
+        return None
+    return None if stage.outcome == Outcome.SUCCESS else since + timedelta(days=release.policy.stage_days)
 
 
 def next_weight(release: Release) -> int:

@@ -11,7 +11,6 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from apps.accounts.models import Site
 from apps.catalog.models import Capability, Version
 from apps.catalog.selectors import contract_with, get_capability, get_version
 from apps.core.errors import Conflict, Invalid, NotFound
@@ -20,22 +19,19 @@ from apps.core.policy import require
 from apps.evaluation.demands import judged
 from apps.evaluation.selectors import production_of
 from apps.instances.models import Deployment
-from apps.releases import bypass, charts, conclusions, findings, policies, replays, rollout, signing
+from apps.releases import bypass, conclusions, findings, live, policies, rollout, signing
 from apps.releases.blockers import blockers_of
 from apps.releases.content import content_of, present_digest
 from apps.releases.dossier import export_dossier
-from apps.releases.findings import most_percent
 from apps.releases.forms import BypassForm, ConclusionForm, PolicyForm, SignForm
-from apps.releases.models import Conclusion, Policy, Release, Replay, Stage
+from apps.releases.models import Conclusion, Policy, Release
 from apps.releases.policy import (
     may_agree_to_bypass,
     may_ask_anew,
     may_close_finding,
-    may_promote,
     may_raise_finding,
     may_see_releases,
     may_sign,
-    may_steer,
     may_write_policy,
 )
 from apps.releases.preview import preview
@@ -130,49 +126,10 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One release: evidence, signatures, stages, buttons. htmx asks for the live part alone."""
     user = cast("User", request.user)
     release = _release_of(request, pk)
-    active = rollout.active_stage(release)
-    context = {
-        "release": release,
-        "active": active,
-        "stages": _stages_of(release),
-        "figure": charts.stages(release),
-        "may_promote": may_promote(
-            user,
-            release,
-            active,
-            limit=most_percent(release),
-            after=rollout.next_weight(release),
-            unanswered=replays.waiting(release),
-        ),
-        "replays": _replays_of(release),
-        "may_steer": may_steer(user, release),
-        "final_step": active is not None and not release.stages.filter(status="pending").exists(),
-    }
+    context = live.shown(release, user=user)
     if request.headers.get("HX-Request"):
-        return render(request, "releases/_live.html", context)
+        return render(request, "releases/_live.html", context | {"told": live.told(context)})
     return render(request, "releases/detail.html", context | _paper(user, release))
-
-
-def _stages_of(release: Release) -> list[Stage]:
-    """The stages, each with the name of its site."""
-    stages = list(release.stages.all())
-    names = dict(Site.objects.filter(slug__in=[stage.site for stage in stages]).values_list("slug", "name"))
-    for stage in stages:
-        stage.site_name = names.get(stage.site, stage.site)  # type: ignore[attr-defined]
-    return stages
-
-
-def _replays_of(release: Release) -> list[dict[str, Any]]:
-    """What each subscriber's calls showed and what the subscriber says, the open ones first."""
-    rows = list(
-        release.replays.select_related("subscription__team", "answered_by").order_by("pk")[:MOST_SHOWN]
-    )
-    counts = replays.counted(rows)
-    told = [
-        {"row": row, "counts": counts.get(row.pk, {}), "total": sum(counts.get(row.pk, {}).values())}
-        for row in rows
-    ]
-    return sorted(told, key=lambda each: each["row"].status not in Replay.OPEN)
 
 
 def _known_to_callers(release: Release) -> Version | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
 from django.db import transaction
@@ -103,10 +102,7 @@ def send_digests() -> int:
 
 
 def _digest(user: User, kinds: list[str]) -> bool:
-    try:
-        zone = ZoneInfo(user.time_zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        zone = ZoneInfo("UTC")
+    zone = user.zone
     now = timezone.now().astimezone(zone)
     until = datetime.combine(now.date(), _DIGEST_AT, tzinfo=zone)
     if now < until:

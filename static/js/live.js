@@ -1,8 +1,8 @@
 // Websockets of the live process, which serves another port of the portal's host name.
 
 /** Open `path` (such as "/ws/jobs/5/") and call `onMessage(data)` for each JSON message.
- *  Reconnects with growing pauses; `onOpen` runs at each connection. Returns {send, close}. */
-export function connect(path, onMessage, onOpen = () => {}) {
+ *  Reconnects with growing pauses; `onOpen` runs at each connection, `onLost` when one ends. Returns {send, close}. */
+export function connect(path, onMessage, onOpen = () => {}, onLost = () => {}) {
   const origin = document.querySelector('meta[name="atrium-live"]')?.content;
   let socket = null;
   let pause = 1000;
@@ -12,6 +12,7 @@ export function connect(path, onMessage, onOpen = () => {}) {
     socket.addEventListener("open", () => { pause = 1000; onOpen(); });
     socket.addEventListener("message", (event) => onMessage(JSON.parse(event.data)));
     socket.addEventListener("close", (event) => {
+      onLost();
       // 4401, 4403, 4404: the portal said no; asking again would not help.
       if (closed || (event.code >= 4400 && event.code < 4500)) return;
       setTimeout(open, pause);

@@ -10,10 +10,12 @@ from django.db import connections
 from django.test import Client
 
 from apps.compute import services
+from apps.releases.models import Policy, Release
 from apps.workbench.models import Environment
 from portal.asgi import portal
 from portal.routing import websocket_urlpatterns
 from tests.access import PEOPLE
+from tests.factories import make_capability, make_packaged_version, make_report
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -21,6 +23,7 @@ IN, NOT_LOGGED_IN, NOT_FOUND = "in", 4401, 4404
 TABLE = {
     "ws/notifications/": (NOT_LOGGED_IN, IN, IN, IN, IN, IN),
     "ws/jobs/<int:pk>/": (NOT_LOGGED_IN, IN, IN, IN, NOT_FOUND, IN),
+    "ws/releases/<int:pk>/": (NOT_LOGGED_IN, IN, IN, IN, NOT_FOUND, IN),
     "ws/environments/<int:pk>/": (NOT_LOGGED_IN, IN, NOT_FOUND, NOT_FOUND, NOT_FOUND, IN),
 }
 
@@ -37,6 +40,12 @@ def job(radio, ada, monkeypatch):
     monkeypatch.setattr("apps.core.background.enqueue", lambda *args, **facts: True)
     job = services.submit_job("script", "A job", by=ada, team=radio, argv=["run"])
     Environment.objects.create(pk=job.pk, name="words", team=radio, created_by=ada, job_id=job.pk)
+    version = make_packaged_version(make_capability(radio, ada), ada)
+    Release.objects.create(
+        pk=job.pk, version=version, capability=version.capability, report=make_report(version, ada),
+        policy=Policy.objects.create(team=radio, capability=version.capability, number=1), content_digest="0" * 64,
+        opened_by=ada,
+    )  # fmt: skip
     return job
 
 

@@ -21,6 +21,6 @@ def test_slow_answers_and_those_without_a_number_are_bad_in_the_chart_too(rollin
     evidence = {"candidate": seen, "baseline": before}
     Stage.objects.filter(pk=active_stage(rolling).pk).update(evidence=evidence)
 
-    candidate, baseline = charts.stages(rolling)["data"]
+    candidate, baseline = charts.stages(rolling.stages.all())["data"]
 
     assert (candidate["y"], baseline["y"]) == ([percent], [0.0])
