@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 TASKS, LABEL, DECIDED = "task.added", "annotation.created", "task.decided"
+_TASK = {"id": 731, "task": 52, "project": 4}
+EXAMPLES: dict[str, dict[str, Any]] = {
+    TASKS: {"project": 4, "name": "Digits that were not sure", "tasks": 25, "by": "uncertain"},
+    LABEL: _TASK | {"label": "7", "value": "7", "skipped": False, "user": "annotator"},
+    DECIDED: _TASK | {"decision": "accepted", "label": "7", "value": "7", "by": "qa"},
+}
 _KEPT = timedelta(days=3)
 _AT_ONCE = 500
 _AGAIN = 200
@@ -28,9 +34,9 @@ _AGAIN = 200
 
 def register() -> None:
     """Offer the events; called once when the app is ready."""
-    webhooks.register_event(TASKS, _("New annotation tasks"))
-    webhooks.register_event(LABEL, _("Somebody labelled a task"))
-    webhooks.register_event(DECIDED, _("A reviewer decided on a task"))
+    webhooks.register_event(TASKS, _("New annotation tasks"), EXAMPLES[TASKS])
+    webhooks.register_event(LABEL, _("Somebody labelled a task"), EXAMPLES[LABEL])
+    webhooks.register_event(DECIDED, _("A reviewer decided on a task"), EXAMPLES[DECIDED])
     events.on("annotation.tasks_added", tell_of_tasks)
 
 

@@ -10,11 +10,18 @@ from apps.datasets.models import DatasetVersion
 from apps.requests import webhooks
 
 VERSION = "dataset.version"
+EXAMPLE = {
+    "dataset": "fault-tickets",
+    "number": 3,
+    "rows": 12_000,
+    "digest": "9f86d0…",
+    "note": "The tickets of November.",
+}
 
 
 def register() -> None:
     """Offer the event; called once when the app is ready."""
-    webhooks.register_event(VERSION, _("A data set has a new version"))
+    webhooks.register_event(VERSION, _("A data set has a new version"), EXAMPLE)
 
 
 def tell_of_version(key: str, facts: dict[str, Any]) -> None:

@@ -52,9 +52,9 @@ class Event:
 _events: dict[str, Event] = {}
 
 
-def register_event(name: str, label: str | Promise, example: Mapping[str, Any] | None = None) -> None:
-    """Add an event that teams can choose; for an app's `ready()`."""
-    _events[name] = Event(name, label, example or {})
+def register_event(name: str, label: str | Promise, example: Mapping[str, Any]) -> None:
+    """Add an event that teams can choose, with the `data` of one; for an app's `ready()`."""
+    _events[name] = Event(name, label, example)
 
 
 def all_events() -> list[Event]:

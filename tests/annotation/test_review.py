@@ -16,6 +16,7 @@ from apps.annotation.services import ask_another, review
 from apps.core import events
 from apps.core.errors import Conflict, NotAllowed
 from apps.core.models import Event
+from apps.datasets import announcing as datasets
 from apps.requests.models import Delivery, Webhook
 from apps.requests.webhooks import create_webhook
 from tests.annotation.test_label import say
@@ -112,6 +113,12 @@ def test_webhooks_hear_of_tasks_labels_decisions_and_data_set_versions_once(proj
     ]
     label = Delivery.objects.filter(event="annotation.created").first().payload["data"]
     assert (label["task"], label["label"], label["user"]) == (task.pk, "3", "ann")
+    examples = announcing.EXAMPLES | {datasets.VERSION: datasets.EXAMPLE}
+    for message in Delivery.objects.all():
+        example = examples[message.event]
+        assert {name: type(value) for name, value in message.payload["data"].items()} == {
+            name: type(value) for name, value in example.items()
+        }
 
 
 def test_peers_and_what_was_decided_stay_hidden_from_who_has_not_answered(

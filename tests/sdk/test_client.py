@@ -11,7 +11,7 @@ import pytest
 
 from atrium import errors
 from atrium.cli import main
-from atrium.client import AsyncClient, Client
+from atrium.client import AsyncClient, Client, deprecation
 from atrium.http import Http
 
 
@@ -114,8 +114,57 @@ def test_a_server_that_is_not_there_is_named():
         client.infer({"image": [1]})
 
 
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [
+        ({}, ""),
+        ({"atrium-version": "1.0.0"}, ""),
+        (
+            {"deprecation": "@1798675200", "atrium-version": "1.0.0"},
+            "digits 1.0.0 is deprecated since 2026-12-31",
+        ),
+        ({"sunset": "Sun, 31 Jan 2027 00:00:00 GMT"}, "digits is deprecated and goes on 2027-01-31"),
+        (
+            {
+                "deprecation": "@1798675200",
+                "sunset": "Sun, 31 Jan 2027 00:00:00 GMT",
+                "link": '</v2/models/digits/versions/1.1.0>; rel="successor-version"',
+                "atrium-version": "1.0.0",
+            },
+            "digits 1.0.0 is deprecated since 2026-12-31 and goes on 2027-01-31; call version 1.1.0 instead",
+        ),
+        ({"deprecation": "true", "sunset": "soon", "link": "<x>"}, "digits is deprecated"),
+        ({"deprecation": "@" + "9" * 30}, "digits is deprecated"),
+    ],
+)
+def test_what_the_headers_tell_of_the_end(headers, told):
+    assert deprecation.told_by(headers, "digits") == told
+
+
+def test_that_what_answers_is_deprecated_is_said_once(scripted):
+    body = json.dumps({"model_name": "digits", "outputs": []}).encode()
+    going = {"Deprecation": "@1798675200", "Atrium-Version": "1.0.0"}
+    scripted.steps = [
+        (body, going),
+        (body, going),
+        (body, going | {"Sunset": "Sun, 31 Jan 2027 00:00:00 GMT"}),
+    ]
+    caller = Client("digits", url=f"http://127.0.0.1:{scripted.server_port}", key="atk_x")
+    caller._metadata = {"inputs": []}
+
+    with pytest.warns(FutureWarning) as said:
+        answers = [caller.infer({}) for _call in range(3)]
+
+    assert len(answers) == 3
+    assert [str(each.message) for each in said] == [
+        "digits 1.0.0 is deprecated since 2026-12-31",
+        "digits 1.0.0 is deprecated since 2026-12-31 and goes on 2027-01-31",
+    ]
+    assert {each.filename for each in said} == {__file__}
+
+
 class Scripted(BaseHTTPRequestHandler):
-    """Answers with the next step: a status, None to cut the connection, or "half" to cut it within the answer."""
+    """Answers with the next step: a status, a body with headers, None to cut the connection, "half" to cut it later."""
 
     protocol_version = "HTTP/1.1"
 
@@ -134,6 +183,15 @@ class Scripted(BaseHTTPRequestHandler):
             self.wfile.write(b"x" * 500)
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        if isinstance(step, tuple):
+            body, headers = step
+            self.send_response(200)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
             return
         body = json.dumps({"error": "later"} if step >= 400 else {"ok": True}).encode()
         self.send_response(step)

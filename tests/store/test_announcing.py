@@ -166,4 +166,5 @@ def test_each_event_stands_on_the_page_and_in_the_openapi_document(client, ada, 
         assert f"<code>{event.name}</code>" in page
         message = described[event.name]["post"]["requestBody"]["content"]["application/json"]
         assert message["example"]["type"] == event.name
+        assert event.example
         assert message["schema"]["properties"]["data"]["required"] == [*event.example]

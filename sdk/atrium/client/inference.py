@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from numbers import Real
@@ -9,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from atrium import errors, settings
+from atrium.client import deprecation
 from atrium.http import Answer, Http
 from atrium.oip import (
     JSON_LENGTH_HEADER,
@@ -47,7 +49,8 @@ class Client:
     """Calls one capability; safe to share between threads.
 
     Address and key come from the arguments, else from ATRIUM_GATEWAY_URL and ATRIUM_KEY, else from what
-    `atrium login` kept. Raises the classes of `atrium.errors`.
+    `atrium login` kept. Raises the classes of `atrium.errors`. That what answers is deprecated is said once, as a
+    FutureWarning with the day of its end and the version to call instead.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Client:
         if version is not None:
             self._path += f"/versions/{quote(version, safe='')}"
         self._metadata: dict[str, Any] | None = None
+        self._warned: set[str] = set()
 
     def metadata(self) -> dict[str, Any]:
         """Names, datatypes and shapes of inputs and outputs; asked for once."""
@@ -119,7 +123,11 @@ class Client:
         headers = {"Content-Type": "application/json" if length is None else "application/octet-stream"}
         if length is not None:
             headers[JSON_LENGTH_HEADER] = str(length)
-        return _prediction(self._http.request("POST", f"{self._path}/infer", body, headers))
+        answer = self._http.request("POST", f"{self._path}/infer", body, headers)
+        if (told := deprecation.told_by(answer.headers, self.capability)) and told not in self._warned:
+            self._warned.add(told)
+            warnings.warn(told, FutureWarning, stacklevel=2)
+        return _prediction(answer)
 
     def feedback(
         self, request_id: str, *, correct: bool | None = None, expected: Any = None, comment: str = ""
