@@ -40,7 +40,7 @@ def course_of(release: Release, stage: Stage) -> tuple[list[Point], list[Point]]
         cursor.execute(
             "SELECT deployment_id, floor(extract(epoch FROM minute - %s) / %s)::int AS span,"  # noqa: S608
             f" sum(calls)::bigint, sum(bad)::bigint, ARRAY[{added}] FROM releases_stageminute"
-            " WHERE stage_id = %s GROUP BY 1, 2 ORDER BY 2",
+            " WHERE stage_id = %s AND calls > 0 GROUP BY 1, 2 ORDER BY 2",
             [began, minutes * 60, stage.pk],
         )
         for pk, span, calls, bad, histogram in cursor.fetchall():

@@ -22,7 +22,7 @@ from apps.gateway.histogram import BOUNDS, SIZE, percentile
 from apps.gateway.models import Call, Grant, UsageOfCapability
 from apps.gateway.selectors import outcomes_of
 from apps.instances.models import Replica
-from apps.releases import business, load, means
+from apps.releases import business, effort, load, means
 from apps.releases.differences import Compared
 from apps.releases.judgement import Counts
 from apps.releases.models import Release, Stage, StageMinute
@@ -46,6 +46,8 @@ AT_SHARE = (
 )
 """Whether a call was answered while the candidate had one of these shares, in percent."""
 MOST_MINUTES = 30
+ROWS_OF = 40
+"""As many calls of a minute say how many rows a call has."""
 PACE = timedelta(minutes=10)
 USUAL = timedelta(days=7)
 LEAST_USUAL = 100
@@ -85,7 +87,12 @@ def observe(stage: Stage, candidate: Deployment, before: Deployment | None) -> d
     replicas: dict[int, list[Replica]] = {key: [] for key in keys}
     for replica in Replica.objects.filter(deployment_id__in=keys).order_by("pk"):
         replicas[replica.deployment_id].append(replica)
-    stage.load = {str(key): load.noted(stage.load.get(str(key), {}), _servers(replicas[key])) for key in keys}
+    before_now = stage.load
+    stage.load = {str(key): load.noted(before_now.get(str(key), {}), _servers(replicas[key])) for key in keys}
+    if stage.costlier_by:
+        for key in keys:
+            used = stage.load[str(key)]["cpu_s"] - before_now.get(str(key), {}).get("cpu_s", 0.0)
+            _note_processor(stage, key, used)
     return {
         key: replace(
             _observed(replicas[key], sums.get(key), complaints.get(key, (0, 0))),
@@ -101,6 +108,56 @@ def _servers(replicas: list[Replica]) -> list[load.Server]:
         for replica in replicas
         if replica.observed_at is not None
     ]
+
+
+def _note_processor(stage: Stage, deployment: int, used: float) -> None:
+    """Add processor seconds to the present minute; its calls may not be in the log yet."""
+    if used <= 0:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO releases_stageminute (stage_id, deployment_id, minute, calls, errors, slow, bad, histogram,"
+            " metric_sum, metric_squares, cpu_s) VALUES (%s, %s, date_trunc('minute', now(), 'UTC'), 0, 0, 0, 0, %s,"
+            " 0, 0, %s) ON CONFLICT (stage_id, deployment_id, minute)"
+            " DO UPDATE SET cpu_s = releases_stageminute.cpu_s + excluded.cpu_s",
+            [stage.pk, deployment, [0] * SIZE, used],
+        )
+
+
+def efforts(stage: Stage, candidate: int, baseline: int) -> list[tuple[effort.Side, effort.Side]]:
+    """What a row cost each side, minute by minute, once the log of a minute is there; empty where the servers also
+    answer callers who are none of the stage's.
+    """
+    grants, _only = whose(stage)
+    if grants:
+        return []
+    ripe = timezone.now() - LATE
+    rows = stage.minutes.filter(minute__lt=ripe.replace(second=0, microsecond=0), cpu_s__gte=effort.BUSY_S)
+    calls = wanted(stage, candidate, [candidate, baseline])
+    for row in rows.filter(rows=None, calls__gte=effort.LEAST_CALLS).order_by("minute", "pk")[:MOST_MINUTES]:
+        row.rows = _rows_of_a_call(row, calls)
+        row.save(update_fields=["rows"])
+    minutes: dict[datetime, dict[int, effort.Side]] = {}
+    for row in rows.filter(rows__gt=0).order_by("minute").defer("histogram"):
+        minutes.setdefault(row.minute, {})[row.deployment_id] = effort.Side(row.cpu_s, row.calls, row.rows)
+    return [
+        (each[candidate], each[baseline])
+        for each in minutes.values()
+        if candidate in each and baseline in each
+    ]
+
+
+def _rows_of_a_call(row: StageMinute, calls: Wanted) -> float:
+    """The mean over some calls of the minute; 0 where the log does not keep what was sent."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT request FROM gateway_call c WHERE {THEIRS} AND NOT c.shadow"  # noqa: S608  our own words
+            " AND c.at >= %(minute)s AND c.at < %(minute)s + interval '1 minute' LIMIT %(most)s",
+            calls.parameters | {"keys": [row.deployment_id], "minute": row.minute, "most": ROWS_OF},
+        )
+        found = [effort.rows_in(bytes(request) if request else b"") for (request,) in cursor.fetchall()]
+    known = [rows for rows in found if rows is not None]
+    return sum(known) / len(known) if known and len(known) == len(found) else 0.0
 
 
 def whose(stage: Stage) -> tuple[list[int], bool]:

@@ -79,6 +79,7 @@ class StageRow(forms.Form):
     budget = forms.BooleanField(label=_("Slow by the gates"), required=False)
     memory_mb = forms.FloatField(label=_("Most memory, MB"), required=False, min_value=1)
     server_cpu = forms.FloatField(label=_("Most busy cores"), required=False, min_value=0.001)
+    costlier_by = PercentField(label=_("Costlier rows, %"), required=False, min_value=5, max_value=1000)
     metric = forms.BooleanField(label=_("Business metric"), required=False)
 
 
@@ -126,7 +127,9 @@ class PolicyForm(forms.Form):
             "Before a stage can pass it must be able to notice the rise of bad answers that you name, in percentage "
             "points. An answer that is slower than you say is a bad one too; “Slow by the gates” takes the "
             "latency that suite and policy allow, where you name none. A stage at one site moves the calls of "
-            "its teams alone. Busy cores are what a server would need if all the calls came. 100 % follows by itself."
+            "its teams alone. Busy cores are what a server would need if all the calls came. “Costlier rows” is by "
+            "how much more processor time a row may take than with what runs beside it, where both are busy enough "
+            "to tell. 100 % follows by itself."
         ),
     )
     metric = RowsField(

@@ -1,12 +1,12 @@
-"""What the evidence of a stage says, from all of its criteria: bad answers, memory, load, business metric."""
+"""What the evidence of a stage says, from all of its criteria: bad answers, memory, load, effort, business metric."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from apps.releases import business, load, means
-from apps.releases.evidence import Observed, measure, observe, pace, stays_behind
+from apps.releases import business, effort, load, means
+from apps.releases.evidence import Observed, efforts, measure, observe, pace, stays_behind
 from apps.releases.judgement import Judgement, Outcome, both, hours_left, judge_bad_answers, judge_shadow
 from apps.releases.reasons import Code, Reason
 
@@ -34,7 +34,12 @@ def judge_stage(release: Release, stage: Stage) -> Found:
     other = seen[release.baseline.pk] if release.baseline else Observed()
     judgement = _judgement(release, stage, mine, other)
     told = _told(release, stage, judgement, mine, other)
-    for name, criterion in (("load", _loaded(stage, mine, other)), ("metric", _measured(release, stage))):
+    criteria = {
+        "load": _loaded(stage, mine, other),
+        "effort": _compared(release, stage),
+        "metric": _measured(release, stage),
+    }
+    for name, criterion in criteria.items():
         if criterion is not None:
             told[name], judgement = criterion[0], both(judgement, criterion[1])
             told |= {"missing": judgement.missing, "why": judgement.reason.stored()}
@@ -53,6 +58,25 @@ def _loaded(stage: Stage, mine: Observed, other: Observed) -> tuple[dict[str, An
     cores = load.projected(mine.cores, mine.calls, mine.calls + other.calls)
     judged = load.judge_load(cores, stage.server_cpu)
     told = {"cores": mine.cores, "before": other.cores, "projected": cores, "most": stage.server_cpu}
+    return told | {"outcome": str(judged.outcome)}, judged
+
+
+def _compared(release: Release, stage: Stage) -> tuple[dict[str, Any], Judgement] | None:
+    """What a row costs in processor time beside the other version; None where no minute could be compared."""
+    if not stage.costlier_by or release.deployment is None or release.baseline is None:
+        return None
+    minutes = efforts(stage, release.deployment.pk, release.baseline.pk)
+    found = effort.compare(minutes, stage.costlier_by)
+    if found is None:
+        return None
+    judged = effort.judge(found, stage.costlier_by)
+    told = {
+        "ratio": round(found.ratio, 4),
+        "most_times": 1 + stage.costlier_by,
+        "minutes": found.minutes,
+        "needed": effort.minutes_needed(stage.costlier_by),
+        "e_value": round(found.evidence, 4),
+    }
     return told | {"outcome": str(judged.outcome)}, judged
 
 
@@ -90,11 +114,14 @@ def _judgement(release: Release, stage: Stage, mine: Observed, other: Observed) 
 def _why_back(stage: Stage, judgement: Judgement, mine: Observed, other: Observed) -> Reason:
     about: dict[str, Any] = {"weight": stage.weight}
     servers, metric = stage.evidence.get("load") or {}, stage.evidence.get("metric") or {}
+    rows = stage.evidence.get("effort") or {}
     if servers.get("outcome") == Outcome.FAILURE:
         return Reason(Code.BACK_LOAD, about | {"cores": servers["projected"], "most": stage.server_cpu})
     if judgement.reason.code is Code.MEMORY:
         used = {"memory_mb": mine.memory_mb, "most_mb": stage.memory_mb}
         return Reason(Code.BACK_MEMORY, about | used)
+    if rows.get("outcome") == Outcome.FAILURE:
+        return Reason(Code.BACK_EFFORT, about | {key: rows[key] for key in ("ratio", "most_times")})
     if metric.get("outcome") == Outcome.FAILURE:
         named = ("name", "candidate", "baseline")
         return Reason(Code.BACK_METRIC, about | {key: metric[key] for key in named})

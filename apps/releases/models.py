@@ -18,11 +18,12 @@ class Policy(models.Model):
     """How versions of a team's capabilities are signed and released. Immutable once used: a change is the next number.
 
     `signers` is [{"role", "count"}] in the team. `stages` is [{"weight", "worse_by", "site"?, "slow_ms"?, "budget"?,
-    "memory_mb"?, "server_cpu"?, "metric"?}]: the candidate's share in percent, of the calls from one site's teams when
-    there is a `site`, and the rise of bad answers (a probability) that the stage must be able to notice. An answer that
-    took longer than `slow_ms` is a bad one too; where that is not said and `budget` is, longer than the gates of suite
-    and policy allow. A replica above `memory_mb` fails the stage, and so does one that would keep more than
-    `server_cpu` cores busy if all the traffic came. `gates` are asked of the report beside those of its suite, in the
+    "memory_mb"?, "server_cpu"?, "costlier_by"?, "metric"?}]: the candidate's share in percent, of the calls from one
+    site's teams when there is a `site`, and the rise of bad answers (a probability) that the stage must be able to
+    notice. An answer that took longer than `slow_ms` is a bad one too; where that is not said and `budget` is, longer
+    than the gates of suite and policy allow. A replica above `memory_mb` fails the stage, and so does one that would
+    keep more than `server_cpu` cores busy if all the traffic came, or whose rows cost more processor time than what
+    runs beside it by the fraction `costlier_by`. `gates` are asked of the report beside those of its suite, in the
     same form. Without a capability it is the default of the team's capabilities that have none of theirs.
     """
 
@@ -212,6 +213,7 @@ class Stage(models.Model):
     slow_ms = models.FloatField(null=True)
     memory_mb = models.FloatField(null=True)
     server_cpu = models.FloatField(null=True)
+    costlier_by = models.FloatField(null=True)
     site = models.CharField(max_length=50, blank=True)
     load = models.JSONField(default=dict, help_text="What servers were busy with, see `load`.")
     metric = models.JSONField(null=True)
@@ -241,7 +243,8 @@ class StageMinute(models.Model):
 
     `bad` are server errors and slow answers; what callers complained of is counted on its own, since it comes
     later. `metric_*` are the number, sum and sum of squares of the business metric, scaled to 0..1; they are
-    filled once, when feedback had its time, and then stay.
+    filled once, when feedback had its time, and then stay. `cpu_s` is what the replicas used in it, and `rows` the mean
+    rows of a call, 0 where that is not known; both only at a stage that asks for them.
     """
 
     stage = models.ForeignKey(Stage, on_delete=models.CASCADE, related_name="minutes")
@@ -255,6 +258,8 @@ class StageMinute(models.Model):
     metric_n = models.PositiveIntegerField(null=True)
     metric_sum = models.FloatField(default=0)
     metric_squares = models.FloatField(default=0)
+    cpu_s = models.FloatField(default=0)
+    rows = models.FloatField(null=True)
 
     class Meta:
         verbose_name = _("minute of a stage")

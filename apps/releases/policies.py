@@ -35,7 +35,7 @@ DEFAULT_SIGNERS = [{"role": "qa", "count": 2}]
 DEFAULT_STAGES = [
     {"weight": 1, "worse_by": 0.05},
     {"weight": 5, "worse_by": 0.03},
-    {"weight": 20, "worse_by": 0.02},
+    {"weight": 20, "worse_by": 0.02, "costlier_by": 0.5},
     {"weight": 50, "worse_by": 0.01},
 ]
 _BUDGETS = ("latency_p99_ms", "latency_p95_ms")
@@ -96,6 +96,12 @@ def _share_problems(stages: Any) -> list[str]:
         )
     if any(stage.get("server_cpu") is not None and float(stage["server_cpu"]) <= 0 for stage in stages):
         problems.append(_("server_cpu is how many cores of a server may be busy: above 0"))
+    if any(stage.get("costlier_by") and stage.get("site") for stage in stages):
+        problems.append(
+            _("processor time per row is compared at a stage for all sites: servers answer all of them")
+        )
+    if any(not 0.05 <= float(stage.get("costlier_by") or 0.05) <= 10 for stage in stages):
+        problems.append(_("costlier_by is by which part a row may cost more processor time: 0.05 to 10"))
     return problems
 
 

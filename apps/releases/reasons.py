@@ -31,12 +31,16 @@ class Code(StrEnum):
     LOAD_UNKNOWN = "load_unknown"
     LOAD_HIGH = "load_high"
     LOAD_FINE = "load_fine"
+    EFFORT_HIGH = "effort_high"
+    EFFORT_MISSING = "effort_missing"
+    EFFORT_FINE = "effort_fine"
     METRIC_WORSE = "metric_worse"
     METRIC_MISSING = "metric_missing"
     METRIC_FINE = "metric_fine"
     BACK_WORSE = "back_worse"
     BACK_MEMORY = "back_memory"
     BACK_LOAD = "back_load"
+    BACK_EFFORT = "back_effort"
     BACK_METRIC = "back_metric"
     BACK_FAILED = "back_failed"
     BACK_CASES = "back_cases"
@@ -87,6 +91,15 @@ _SENTENCES: dict[Code, Any] = {
         "a server would keep %(cores)s cores busy with all the traffic, the stage allows %(most)s"
     ),
     Code.LOAD_FINE: _("a server would keep %(cores)s cores busy with all the traffic"),
+    Code.EFFORT_HIGH: _(
+        "a row costs %(ratio)s times the processor time, the stage allows %(most_times)s times"
+    ),
+    Code.EFFORT_MISSING: ngettext_lazy(
+        "%(minutes)s more busy minute to compare the processor time of a row",
+        "%(minutes)s more busy minutes to compare the processor time of a row",
+        "n",
+    ),
+    Code.EFFORT_FINE: _("a row costs %(ratio)s times the processor time"),
     Code.METRIC_WORSE: _("“%(name)s” is worse"),
     Code.METRIC_MISSING: ngettext_lazy(
         "%(missing)s more call of the candidate with “%(name)s”",
@@ -104,6 +117,10 @@ _SENTENCES: dict[Code, Any] = {
     Code.BACK_LOAD: _(
         "Stage of %(weight)s %%: with all the traffic a server would keep %(cores)s cores busy, the stage "
         "allows %(most)s."
+    ),
+    Code.BACK_EFFORT: _(
+        "Stage of %(weight)s %%: a row costs %(ratio)s times the processor time of what runs beside it, the stage"
+        " allows %(most_times)s times."
     ),
     Code.BACK_METRIC: _("Stage of %(weight)s %%: “%(name)s” is worse (%(candidate)s against %(baseline)s)."),
     Code.BACK_FAILED: _("The candidate failed: %(why)s"),
@@ -147,6 +164,8 @@ def _short(value: float) -> str:
 
 _FORMS: dict[str, Callable[[Any], str]] = {
     "missing": _fixed(0),
+    "ratio": _fixed(2),
+    "most_times": _short,
     "worse_by": _fixed(1, times=100),
     "cores": _fixed(2),
     "most": _short,
@@ -188,6 +207,8 @@ def words(stored: Mapping[str, Any] | None, otherwise: str = "") -> str:
         for name, value in about.items()
     }
     try:
-        return str(_SENTENCES[Code(stored["code"])] % (shown | {"n": about.get("missing", 0)}))
+        return str(
+            _SENTENCES[Code(stored["code"])] % (shown | {"n": about.get("missing", about.get("minutes", 0))})
+        )
     except (KeyError, ValueError):
         return otherwise or str(stored.get("code", ""))

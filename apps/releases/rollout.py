@@ -108,6 +108,7 @@ def planned_stages(release: Release, baseline: Deployment | None = None) -> list
             slow_ms=stage.get("slow_ms") or (budget if stage.get("budget") else None),
             memory_mb=stage.get("memory_mb"),
             server_cpu=stage.get("server_cpu"),
+            costlier_by=stage.get("costlier_by"),
             site=stage.get("site", ""),
             metric=release.policy.metric if stage.get("metric") else None,
         )

@@ -30,7 +30,8 @@ class StageSerializer(ModelSerializer[Stage]):
     class Meta:
         model = Stage
         fields = [
-            "position", "weight", "site", "worse_by", "slow_ms", "memory_mb", "server_cpu", "status", "outcome",
+            "position", "weight", "site", "worse_by", "slow_ms", "memory_mb", "server_cpu", "costlier_by",
+            "status", "outcome",
             "evidence", "started_at", "resumed_at", "ended_at",
         ]  # fmt: skip
 

@@ -24,6 +24,10 @@ EXAMPLES = {
     Code.BACK_WORSE: {"weight": 5, "bad": 20, "calls": 40, "bad_before": 1, "calls_before": 4001},
     Code.BACK_MEMORY: {"weight": 5, "memory_mb": 900.4, "most_mb": 500.0},
     Code.BACK_LOAD: {"weight": 5, "cores": 2.5, "most": 2.0},
+    Code.EFFORT_HIGH: {"ratio": 2.104, "most_times": 1.5},
+    Code.EFFORT_MISSING: {"minutes": 7},
+    Code.EFFORT_FINE: {"ratio": 1.013},
+    Code.BACK_EFFORT: {"weight": 20, "ratio": 2.104, "most_times": 1.5},
     Code.BACK_METRIC: {"weight": 5, "name": "handled", "candidate": 0.6, "baseline": 1.0},
     Code.BACK_FAILED: {"why": "exit code 3"},
     Code.BACK_CASES: {"names": ["a seven", "a one"]},
@@ -36,6 +40,7 @@ EXAMPLES = {
 }
 SHOWN = {
     "missing": ("1,234", "7", "60"),
+    "ratio": ("2.10", "1.01"),
     "worse_by": ("5.0", "20.0"),
     "cores": ("2.50", "0.75"),
     "most": ("2",),
