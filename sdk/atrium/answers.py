@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -103,14 +104,15 @@ class CsvAnswers:
                 row | {name: values[at] for name, values in told.items()} for at, row in enumerate(block.rows)
             )
             return
-        columns = [_texts(told[name]) if name in told else [""] * len(block) for name in self._names]
-        if not any(mark in text for text in map("".join, columns) for mark in ',"\r\n'):
-            rows = map(",".join, zip(lines, *columns, strict=True))
+        columns = [told.get(name, [""] * len(block)) for name in self._names]
+        plain = _without_marks(columns)
+        if plain is not None:
+            rows = map(",".join, zip(lines, *plain, strict=True))
             self._file.flush()  # past the text layer, which is slow with megabytes
             self._file.buffer.write(("\r\n".join(rows) + "\r\n").encode())
             return
         more = io.StringIO(newline="")
-        csv.writer(more).writerows(zip(*columns, strict=True))
+        csv.writer(more).writerows(zip(*map(_texts, columns), strict=True))
         more.seek(0)
         self._file.write("".join([f"{line},{end}" for line, end in zip(lines, more, strict=True)]))
 
@@ -118,11 +120,34 @@ class CsvAnswers:
         self._file.close()
 
 
+def _without_marks(columns: Sequence[Sequence[Any] | NDArray[Any]]) -> list[list[str]] | None:
+    """Columns as they stand in a file, those of numbers side by side as one; None where a text needs quotes."""
+    found: list[list[str]] = []
+    for numbers, some in groupby(columns, key=_kind_of_numbers):
+        if numbers:
+            found.append(_lines(list(some), numbers))
+            continue
+        texts = [_texts(each) for each in some]
+        if any(mark in text for text in map("".join, texts) for mark in ',"\r\n'):
+            return None
+        found += texts
+    return found
+
+
+def _lines(columns: Sequence[Any], kind: str) -> list[str]:
+    side_by_side = np.column_stack([np.asarray(column, kind) for column in columns])
+    return jsontext.number_lines(np.ascontiguousarray(side_by_side))
+
+
+def _kind_of_numbers(values: Sequence[Any] | NDArray[Any]) -> str:
+    """Of finite numbers the kind that is written out, of anything else nothing."""
+    if not isinstance(values, np.ndarray) or values.dtype.kind != "f" or not np.isfinite(values).all():
+        return ""
+    return "float32" if values.dtype.itemsize <= 4 else "float64"
+
+
 def _texts(values: Sequence[Any] | NDArray[Any]) -> list[str]:
     """Values as they stand in a cell; a number as the shortest text that reads back as the same number."""
-    if isinstance(values, np.ndarray):
-        if values.dtype.kind == "f" and np.isfinite(values).all():
-            wide = values.astype(np.float32) if values.dtype.itemsize < 4 else values
-            return jsontext.numbers(np.ascontiguousarray(wide))
-        values = values.tolist()
-    return list(map(str, values))
+    if kind := _kind_of_numbers(values):
+        return _lines([values], kind)
+    return list(map(str, values.tolist() if isinstance(values, np.ndarray) else values))

@@ -140,10 +140,11 @@ class ParquetAnswers:
             return {name: block.batch.column(name) for name in names}
         places = {name: at for at, name in enumerate(self._kinds)}
         numbers = block.numbers_of(list(places)) if places else None
+        holes = numbers is None
         if numbers is None:
             numbers = np.array([[float(row[name].strip() or "nan") for name in places] for row in block.rows])
         return {
-            name: pa.array(np.ascontiguousarray(numbers[:, places[name]]), from_pandas=True).cast(
+            name: pa.array(np.ascontiguousarray(numbers[:, places[name]]), from_pandas=holes).cast(
                 self._kinds[name]
             )
             if name in places

@@ -6,9 +6,11 @@ import math
 import numpy as np
 import pytest
 
+from atrium.answers import CsvAnswers
 from atrium.evaluation.endpoint import Answer, Refused
 from atrium.oip.arrays import to_array
 from atrium.predict import Prediction, Unusable, item, sources_of
+from atrium.rows import open_table
 
 TABLE = {
     "inputs": [{"name": "features", "datatype": "FP32", "shape": [-1, 2]}],
@@ -247,3 +249,28 @@ def test_of_a_table_that_may_miss_everything_something_must_be_there(run):
     with pytest.raises(Unusable) as refused:
         run({**SOME, "columns": free}, "weight\n1\n")
     assert refused.value.facts["missing"] == ["age", "visits", "size"]
+
+
+@pytest.mark.parametrize("word", ["seven", "seven, or one", 'said "seven"'])
+def test_answers_of_all_kinds_stand_in_the_file_as_they_are(tmp_path, word):
+    (tmp_path / "rows.csv").write_text("id\nx\ny\n")
+    (block,) = open_table(tmp_path / "rows.csv").blocks()
+    shares = np.array([[0.1, 0.9], [0.25, 0.75]], np.float32)
+    told = {
+        "answer": [word, "one"],
+        "confidence": shares.max(axis=1),
+        "p_0": shares[:, 0],
+        "wide": np.array([12345.678901234, 0.1]),
+        "half": np.array([0.5, 2.0], np.float16),
+        "hole": np.array([np.nan, 1.0]),
+        "count": np.array([3, 4]),
+    }
+    sink = CsvAnswers(tmp_path / "answers.csv", ["id"])
+    sink.begin(told)
+    sink.add(block, told)
+    sink.close()
+
+    with (tmp_path / "answers.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0].values()) == ["x", word, "0.9", "0.1", "12345.678901234", "0.5", "nan", "3", ""]
+    assert list(rows[1].values()) == ["y", "one", "0.75", "0.25", "0.1", "2.0", "1.0", "4", ""]
