@@ -41,22 +41,37 @@ def agreement(votes: Sequence[Sequence[str]]) -> Agreement:
     several = [labels for labels in votes if len(labels) > 1]
     if not several:
         return Agreement(None, None, None, None, 0)
-    values = sorted({label for labels in several for label in labels})
-    counts = np.array([[Counter(labels)[value] for value in values] for labels in several])
+    return _of(_counts(several), _drawn(len(several)))
+
+
+def _of(counts: np.ndarray, drawn: np.ndarray) -> Agreement:
     alpha = _alpha(counts)
-    rng = np.random.default_rng(20260101)
-    spread = [_alpha(counts[rng.integers(0, len(counts), len(counts))]) for _ in range(RESAMPLINGS)]
-    known = [value for value in spread if value is not None]
-    low, high = np.percentile(known, [2.5, 97.5]) if alpha is not None and known else (None, None)
-    return Agreement(alpha, _float(low), _float(high), _raw(counts), len(several))
+    known = _spread(counts, drawn)
+    low, high = np.percentile(known, [2.5, 97.5]) if alpha is not None and len(known) else (None, None)
+    return Agreement(alpha, _float(low), _float(high), _raw(counts), len(counts))
+
+
+def _counts(several: Sequence[Sequence[str]]) -> np.ndarray:
+    """How often each label was given to each item."""
+    column = {label: number for number, label in enumerate(sorted({x for labels in several for x in labels}))}
+    counts = np.zeros((len(several), len(column)), dtype=int)
+    rows = np.repeat(np.arange(len(several)), [len(labels) for labels in several])
+    columns = np.array([column[label] for labels in several for label in labels])
+    np.add.at(counts, (rows, columns), 1)
+    return counts
 
 
 def by_label(votes: Sequence[Sequence[str]]) -> dict[str, Agreement]:
     """Agreement on each label against all others; most disagreement first."""
-    labels = sorted({label for item in votes if len(item) > 1 for label in item})
+    several = [labels for labels in votes if len(labels) > 1]
+    if not several:
+        return {}
+    labels = sorted({label for item in several for label in item})
+    counts, drawn = _counts(several), _drawn(len(several))
+    people = counts.sum(1)
     found = {
-        label: agreement([["yes" if v == label else "no" for v in item] for item in votes])
-        for label in labels
+        label: _of(np.stack([counts[:, at], people - counts[:, at]], 1), drawn)
+        for at, label in enumerate(labels)
     }
     return dict(sorted(found.items(), key=lambda entry: entry[1].raw or 0))
 
@@ -78,6 +93,29 @@ def likeness(votes: Sequence[Sequence[Any]], alike: Callable[[Any, Any], float])
         return Agreement(None, None, None, None, 0)
     means = [np.mean([alike(a, b) for a, b in combinations(values, 2)]) for values in several]
     return Agreement(None, None, None, float(np.mean(means)), len(several))
+
+
+def _drawn(items: int) -> np.ndarray:
+    """How often each item is in each of the drawings, the same for as many items."""
+    rng = np.random.default_rng(20260101)
+    drawings = (np.bincount(rng.integers(0, items, items), minlength=items) for _ in range(RESAMPLINGS))
+    return np.stack(list(drawings)).astype(float)
+
+
+def _spread(counts: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Alpha of items drawn anew, where it is defined: all drawings at once, as sums of what each item adds.
+
+    Alpha is 1 - (n - 1) (n - o) / (n² - Σ n_k²) with n values, n_k of each label, and o the pairs of one label within
+    items, each by one less than its item's values.
+    """
+    people = counts.sum(1)
+    of_label, alike = drawn @ counts, drawn @ ((counts * (counts - 1)).sum(1) / (people - 1))
+    values = drawn @ people
+    apart = values**2 - (of_label**2).sum(1)
+    defined = (of_label > 0).sum(1) > 1
+    return np.asarray(
+        1 - (values[defined] - 1) * (values[defined] - alike[defined]) / apart[defined], dtype=float
+    )
 
 
 def _alpha(counts: np.ndarray) -> float | None:

@@ -28,9 +28,9 @@ from apps.annotation import (
     services,
     transfers,
 )
-from apps.annotation.label_types import type_named
 from apps.annotation.models import Annotation, Bulk, Project, PullRule, Slot, Task
 from apps.annotation.policy import may_label, may_manage
+from apps.annotation.quality import quality_of
 from apps.annotation.selectors import (
     accuracy_of,
     agreement_of,
@@ -41,7 +41,6 @@ from apps.annotation.selectors import (
     in_status,
     near_audit_of,
     projects_visible_to,
-    quality_of,
     tasks_visible_to,
 )
 from apps.annotation.serializers import (
@@ -260,15 +259,11 @@ class ProjectViewSet(
         require(may_manage(_user(request), project))
         found, decision = agreement_of(project), decision_of(project)
         right, alike = accuracy_of(project), near_audit_of(project)
-        more = None if type_named(project.kind).is_regions else quality_of(project)
+        more = quality_of(project)
         told = {
-            "people": more.people if more else [],
-            "labels": [
-                {"label": label, **asdict(item)} for label, item in (more.labels if more else {}).items()
-            ],
-            "pairs": [
-                {"people": list(pair), **asdict(item)} for pair, item in (more.pairs if more else {}).items()
-            ],
+            "people": more.people,
+            "labels": [{"label": label, **asdict(item)} for label, item in more.labels.items()],
+            "pairs": [{"people": list(pair), **asdict(item)} for pair, item in more.pairs.items()],
             "agreement": {"value": found.alpha, "low": found.low, "high": found.high, "n": found.items},
             "raw_agreement": found.raw,
             "accuracy": None if right is None else asdict(right),

@@ -43,18 +43,21 @@ def reliability(votes: Sequence[tuple[int, str, str]], known: Mapping[int, str] 
         return Reliability({}, {})
     items, people, labels = (sorted({vote[part] for vote in votes}) for part in range(3))
     at = [{name: number for number, name in enumerate(names)} for names in (items, people, labels)]
-    told = np.zeros((len(people), len(items), len(labels)))
-    for vote in votes:
-        told[at[1][vote[1]], at[0][vote[0]], at[2][vote[2]]] = 1
+    item, who, said = (np.array([at[part][vote[part]] for vote in votes]) for part in range(3))
+    told = np.zeros((len(items), len(labels)))
+    np.add.at(told, (item, said), 1)
     certain = {
         at[0][item]: at[2][label] for item, label in (known or {}).items() if item in at[0] and label in at[2]
     }
-    truth = _certain(told.sum(0) / told.sum((0, 2))[:, None], certain)
+    truth = _certain(told / told.sum(1)[:, None], certain)
     for _round in range(ROUNDS):
-        confusion = np.einsum("il,pik->plk", truth, told) + _SMOOTHING * np.eye(len(labels)) + 1e-3
+        confusion = np.zeros((len(people), len(labels), len(labels)))
+        np.add.at(confusion, (who, said), truth[item])
+        confusion = confusion.transpose(0, 2, 1) + _SMOOTHING * np.eye(len(labels)) + 1e-3
         confusion /= confusion.sum(2, keepdims=True)
         prior = truth.mean(0) + 1e-9
-        weight = np.log(prior) + np.einsum("pik,plk->il", told, np.log(confusion))
+        weight = np.tile(np.log(prior), (len(items), 1))
+        np.add.at(weight, item, np.log(confusion).transpose(0, 2, 1)[who, said])
         fresh = np.exp(weight - weight.max(1, keepdims=True))
         fresh = _certain(fresh / fresh.sum(1, keepdims=True), certain)
         moved, truth = np.abs(fresh - truth).max(), fresh

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from copy import copy
-from dataclasses import dataclass
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection
@@ -29,7 +27,7 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.models import Role
 from apps.accounts.selectors import teams_of
-from apps.annotation.agreement import Agreement, agreement, by_label, by_pair, likeness
+from apps.annotation.agreement import Agreement, agreement, likeness
 from apps.annotation.candidates import CONTROLS
 from apps.annotation.estimate import Estimate, accuracy, share
 from apps.annotation.label_types import Setting, type_named
@@ -45,7 +43,6 @@ from apps.annotation.models import (
     Task,
 )
 from apps.annotation.policy import MEMBERS, RULE_READERS, may_manage
-from apps.annotation.reliability import reliability
 from apps.annotation.sequential import Decision, decide
 from apps.core.errors import NotFound
 
@@ -58,6 +55,8 @@ if TYPE_CHECKING:
 
 _MOST = 5000
 FEWEST = 30
+MOST_LABELS = 100
+"""Answers of more kinds than these are no labels of which agreement could be told one by one."""
 MOST_LEFT = 1000
 _MOST_DECIDING = 20_000
 
@@ -204,46 +203,16 @@ def left_for(user: User, project: Project) -> int:
 
 
 def agreement_of(project: Project) -> Agreement:
-    """Agreement over the newest tasks: alpha of labels; of regions how alike two people's are, on average."""
+    """Agreement over the newest tasks: alpha of labels; of regions, and of texts of many kinds, how alike they are."""
     votes: dict[int, list[Any]] = {}
     rows = Annotation.objects.filter(task__project=project, skipped=False).order_by("-task_id")
     for task_id, label, value in rows.values_list("task_id", "label", "value")[: _MOST * 3]:
         votes.setdefault(task_id, []).append(label if value is None else value)
     kind = type_named(project.kind)
-    if kind.is_regions:
+    texts = [[kind.text(value) for value in values] for values in votes.values()]
+    if kind.is_regions or len({text for said in texts for text in said}) > MOST_LABELS:
         return likeness(list(votes.values()), kind.likeness)
-    return agreement([[kind.text(value) for value in values] for values in votes.values()])
-
-
-@dataclass(frozen=True)
-class Quality:
-    """Who can be trusted how far, which labels and which pairs of people disagree."""
-
-    people: list[dict[str, Any]]
-    labels: dict[str, Agreement]
-    pairs: dict[tuple[str, str], Agreement]
-
-
-def quality_of(project: Project) -> Quality:
-    """From the newest labels. Only for nominal labels; regions have their likeness in `agreement_of`."""
-    rows = list(newest_votes(project).values_list("task_id", "user__username", "label", "seconds"))
-    kind = type_named(project.kind)
-    known = {task: kind.text(value) for task, value in known_of(project).items()}
-    found = reliability([(task, person, label) for task, person, label, _s in rows], known)
-    items: dict[int, dict[str, str]] = {}
-    for task, person, label, _seconds in rows:
-        items.setdefault(task, {})[person] = label
-    people = [
-        {
-            "name": person,
-            "labels": sum(row[1] == person for row in rows),
-            "reliability": right,
-            "seconds": median(row[3] for row in rows if row[1] == person),
-        }
-        for person, right in sorted(found.people.items(), key=lambda entry: entry[1])
-    ]
-    several = [list(item.values()) for item in items.values()]
-    return Quality(people, by_label(several), by_pair(list(items.values())))
+    return agreement(texts)
 
 
 def newest_votes(project: Project) -> QuerySet[Annotation]:

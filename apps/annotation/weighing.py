@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from apps.annotation.label_types import type_named
 from apps.annotation.label_types.base import short
 from apps.annotation.models import Annotation, Project, Task
-from apps.annotation.reliability import chances, reliability, trust
-from apps.annotation.selectors import known_of, newest_votes
+from apps.annotation.quality import Vote, meaning, trusted_in
+from apps.annotation.reliability import chances
+from apps.annotation.selectors import newest_votes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,15 +26,6 @@ MOST = 500
 _EVEN = 1e-6
 _NEW = 0.5
 """How far somebody is trusted of whom nothing is known; all alike, so it matters only beside others."""
-
-
-@dataclass(frozen=True)
-class Vote:
-    """What one person said of a task."""
-
-    task: int
-    person: str
-    value: Any
 
 
 @dataclass(frozen=True)
@@ -103,7 +95,7 @@ def _weigh(project: Project, votes: list[Vote]) -> dict[int, Weighed]:
         for task, person, label, value in rows
         if task not in here
     ]
-    trusted = _trusted(project, kind, [*votes, *others])
+    trusted = trusted_in(project, kind, [*votes, *others])
     by_task: dict[int, list[Vote]] = {}
     for vote in votes:
         by_task.setdefault(vote.task, []).append(vote)
@@ -111,34 +103,10 @@ def _weigh(project: Project, votes: list[Vote]) -> dict[int, Weighed]:
     return {task: _sides(kind, said, trusted, labels) for task, said in by_task.items()}
 
 
-def _trusted(project: Project, kind: LabelType, votes: list[Vote]) -> dict[str, float]:
-    if kind.is_nominal:
-        said = [(vote.task, vote.person, kind.text(vote.value)) for vote in votes]
-        return reliability(said, {task: kind.text(value) for task, value in known_of(project).items()}).people
-    meanings: dict[int, list[Any]] = {}
-    known: dict[int, int] = {}
-    for task, value in known_of(project).items():
-        meanings[task], known[task] = [value], 0
-    numbered = [
-        (vote.task, vote.person, _meaning(kind, vote.value, meanings.setdefault(vote.task, [])))
-        for vote in votes
-    ]
-    return trust(numbered, known)
-
-
-def _meaning(kind: LabelType, value: Any, met: list[Any]) -> int:
-    """The number of the value among those met that mean the same, itself a new one otherwise."""
-    for number, other in enumerate(met):
-        if kind.likeness(value, other) >= kind.agree_at:
-            return number
-    met.append(value)
-    return len(met) - 1
-
-
 def _sides(kind: LabelType, votes: list[Vote], trusted: dict[str, float], labels: int) -> Weighed:
     met: list[Any] = []
     numbered = [
-        (_meaning(kind, vote.value, met), vote.person, trusted.get(vote.person, _NEW)) for vote in votes
+        (meaning(kind, vote.value, met), vote.person, trusted.get(vote.person, _NEW)) for vote in votes
     ]
     found = chances([(number, right) for number, _person, right in numbered], max(labels, len(met), 2))
     sides = [

@@ -1,8 +1,9 @@
 """Agreement by known numbers."""
 
+import numpy as np
 import pytest
 
-from apps.annotation.agreement import agreement, majority
+from apps.annotation.agreement import RESAMPLINGS, agreement, by_label, majority
 from apps.annotation.models import Task
 from apps.annotation.selectors import near_audit_of
 from tests.annotation.conftest import make_task
@@ -19,6 +20,28 @@ def test_alpha_of_a_published_example():
     units = ["aaa", "bbcb", "cccc", "cccc", "bbbb", "abcd", "dddd", "aaba", "bbbb", "eee", "aa", "c"]
 
     assert agreement([list(unit) for unit in units]).alpha == pytest.approx(0.743, abs=0.001)
+
+
+def test_the_interval_is_that_of_items_drawn_anew_one_after_the_other():
+    rng = np.random.default_rng(5)
+    truth = rng.choice(list("abc"), 60)
+    votes = [[str(t if rng.random() < 0.8 else "a") for _person in range(rng.integers(2, 4))] for t in truth]
+    again = np.random.default_rng(20260101)
+    one_by_one = [
+        agreement([votes[at] for at in again.integers(0, 60, 60)]).alpha for _ in range(RESAMPLINGS)
+    ]
+
+    found = agreement(votes)
+
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(one_by_one, [2.5, 97.5])))
+
+
+def test_agreement_on_a_label_is_that_of_it_against_the_others():
+    votes = [["a", "a"], ["a", "b"], ["c", "c", "b"], ["a"], ["b", "b"]]
+
+    found = by_label(votes)["b"]
+
+    assert found == agreement([["yes" if label == "b" else "no" for label in said] for said in votes])
 
 
 def test_one_label_everywhere_leaves_alpha_undefined():

@@ -11,7 +11,9 @@ import pytest
 from apps.annotation import weighing
 from apps.annotation.label_types import type_named
 from apps.annotation.models import Project, Task
+from apps.annotation.quality import Vote, quality_of, trusted_in
 from apps.annotation.reliability import chances, reliability, trust
+from apps.annotation.selectors import agreement_of
 from apps.annotation.services import review
 from tests.annotation.conftest import make_task
 from tests.annotation.test_label import say
@@ -183,18 +185,18 @@ class TestProposals:
         project = Project.objects.get()
         errs = {"ann": (), "abe": (1, 3, 5, 7), "bo": (0,)}
         votes = [
-            weighing.Vote(task, person, wrong if task in tasks else right)
+            Vote(task, person, wrong if task in tasks else right)
             for task in range(12)
             for person, tasks in errs.items()
         ]
 
-        trusted = weighing._trusted(project, type_named("spans"), votes)
+        trusted = trusted_in(project, type_named("spans"), votes)
 
         assert trusted["ann"] > trusted["bo"] > trusted["abe"]
         near = [{"start": 0, "end": 11, "label": "cell"}]
         found = weighing._sides(
             type_named("spans"),
-            [weighing.Vote(0, "ann", right), weighing.Vote(0, "bo", near), weighing.Vote(0, "abe", wrong)],
+            [Vote(0, "ann", right), Vote(0, "bo", near), Vote(0, "abe", wrong)],
             trusted,
             0,
         )
@@ -207,3 +209,22 @@ class TestProposals:
 
         learnt.refresh_from_db()
         assert learnt.label == "8"
+
+
+@pytest.mark.django_db
+def test_answers_of_many_kinds_cost_no_more_and_show_who_is_reliable(project, ann, abe):
+    """Of 300 texts there were 300 x 300 confusions for each person, and 400 drawings for each text."""
+    Project.objects.filter(pk=project.pk).update(kind="text", show="text", labels=[])
+    project = Project.objects.get()
+    for number in range(150):
+        make_task(project, number)
+    for number in range(150):
+        for person in (ann, abe):
+            say(project, person, f"Fault {number if number % 3 else person.username}")
+
+    found = quality_of(project)
+
+    assert {person["name"] for person in found.people} == {"ann", "abe"}
+    assert (found.labels, found.pairs) == ({}, {})
+    shown = agreement_of(project)
+    assert (shown.alpha, shown.items, shown.raw) == (None, 150, pytest.approx(2 / 3))

@@ -33,6 +33,7 @@ from apps.annotation.forms import LabelsForm, ProjectForm, QueueForm, RuleForm, 
 from apps.annotation.label_types import type_named
 from apps.annotation.models import Bulk, PullRule, Retraining, Task, Transfer
 from apps.annotation.policy import may_label, may_manage
+from apps.annotation.quality import quality_of
 from apps.annotation.selectors import (
     accuracy_of,
     agreement_of,
@@ -45,7 +46,6 @@ from apps.annotation.selectors import (
     left_for,
     near_audit_of,
     projects_visible_to,
-    quality_of,
     tasks_visible_to,
 )
 from apps.catalog.models import Capability
@@ -312,14 +312,13 @@ def quality(request: HttpRequest, pk: int) -> HttpResponse:
     project = get_project(pk, user=_user(request))
     require(may_manage(_user(request), project))
     disagreeing = conflicts_of(project).order_by("-pk")
-    found, results = None, golden.results_of(project)
-    if not type_named(project.kind).is_regions:
-        found = quality_of(project)
-        for person in found.people:
-            person["golden"] = results.get(person["name"])
+    found, results, agreement = quality_of(project), golden.results_of(project), agreement_of(project)
+    for person in found.people:
+        person["golden"] = results.get(person["name"])
     context = {
         "project": project,
-        "agreement": agreement_of(project),
+        "agreement": agreement,
+        "by_likeness": bool(agreement.items and not found.labels),
         "found": found,
         "disagreeing": disagreeing[:PAGE_SIZE],
         "near_audit": near_audit_of(project),
