@@ -57,7 +57,8 @@ class Session {
     this.search = new SearchAddon();
     this.terminal.loadAddon(this.fit);
     this.terminal.loadAddon(this.search);
-    this.terminal.loadAddon(new WebLinksAddon());
+    // The addon's own way opens an empty tab: the portal's page around this one leaves it no hold of it.
+    this.terminal.loadAddon(new WebLinksAddon((_event, address) => window.open(address, "_blank", "noopener,noreferrer")));
     this.terminal.open(this.screen);
     this.terminal.onData((data) => this.send(["stdin", data]));
     this.terminal.onResize(({ rows, cols }) => this.send(["set_size", rows, cols]));
@@ -208,7 +209,11 @@ document.getElementById("new")?.addEventListener("submit", async (event) => {
 
 document.getElementById("search").addEventListener("submit", (event) => {
   event.preventDefault();
-  active?.search.findPrevious(document.getElementById("find").value);
+  const text = document.getElementById("find").value;
+  if (!active || !text) return;
+  if (!active.search.findPrevious(text)) tell(words.unfound.replace("{text}", () => text));
+  else if ("unfound" in banner.dataset) tell("");
+  banner.toggleAttribute("data-unfound", banner.textContent === words.unfound.replace("{text}", () => text));
 });
 
 new ResizeObserver(() => active?.resize()).observe(screens);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import uvicorn
@@ -18,14 +19,19 @@ from django.db import connections
 from portal.routing import websocket_urlpatterns
 
 
-class Live:
-    """Serves the portal's websockets to pages of `origin`, on one port for as long as the test lasts."""
+def websockets_for(origin: str) -> Callable[[], ASGIApplication]:
+    """Makes the portal's websockets for pages of `origin`."""
+    routed = AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
+    return lambda: ProtocolTypeRouter({"websocket": OriginValidator(routed, [origin])})
 
-    def __init__(self, origin: str) -> None:
-        routed = AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
-        self._application: ASGIApplication = ProtocolTypeRouter(
-            {"websocket": OriginValidator(routed, [origin])}
-        )
+
+class Live:
+    """Serves an application, made anew for each start, on one port for as long as the test lasts."""
+
+    def __init__(
+        self, make: Callable[[], ASGIApplication], close: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        self._make, self._close = make, close
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self._server: uvicorn.Server | None = None
@@ -34,7 +40,7 @@ class Live:
     def start(self) -> None:
         """Serve from now on."""
         config = uvicorn.Config(
-            self._application, host="127.0.0.1", port=self.port, lifespan="off", log_level="warning"
+            self._make(), host="127.0.0.1", port=self.port, lifespan="off", log_level="warning"
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, args=[self._server], daemon=True)
@@ -52,12 +58,13 @@ class Live:
         assert not self._thread.is_alive(), "the websockets do not end"
         self._server = self._thread = None
 
-    @staticmethod
-    def _run(server: uvicorn.Server) -> None:
+    def _run(self, server: uvicorn.Server) -> None:
         async def serve() -> None:
             try:
                 await server.serve()
             finally:
+                if self._close is not None:
+                    await self._close()
                 # The thread of the consumers' queries would keep the test's database open.
                 with suppress(asyncio.CancelledError):
                     await database_sync_to_async(connections.close_all)()

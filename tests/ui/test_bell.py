@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from apps.requests import kinds, services
 from apps.requests.models import Notification
 from apps.requests.services import Need, Rule
-from tests.ui.live import Live
+from tests.ui.live import Live, websockets_for
 from tests.ui.looking import chromium, log_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -22,7 +22,7 @@ COMES_WITHIN_MS = 20_000
 
 @pytest.fixture
 def live(live_server, settings):
-    served = Live(live_server.url)
+    served = Live(websockets_for(live_server.url))
     settings.ATRIUM = replace(settings.ATRIUM, live_port=served.port)
     served.start()
     yield served
