@@ -11,6 +11,7 @@ from apps.accounts.models import Role, Team
 from apps.accounts.selectors import teams_of
 from apps.catalog import cards
 from apps.catalog.models import Capability
+from apps.compute.forms import DataField
 from apps.core.forms import ShortNameField
 
 if TYPE_CHECKING:
@@ -107,14 +108,11 @@ class VersionForm(forms.Form):
 class UploadForm(VersionForm):
     """The same for an upload, with where the model came from."""
 
-    dataset_version = forms.CharField(
+    dataset_version = DataField(
+        single=True,
         label=_("Data set version"),
         required=False,
-        max_length=80,
-        widget=forms.TextInput(
-            attrs={"list": "dataset-versions", "placeholder": "digits/3", "class": "mono"}
-        ),
-        help_text=_("What it was trained on, as name/number. Its rows are compared on, too."),
+        help_text=_("What it was trained on. Its rows are compared on, too."),
     )
     code_digest = forms.CharField(
         label=_("Code version"),
@@ -139,6 +137,13 @@ class UploadForm(VersionForm):
         max_length=64_000,
         help_text=_("What it was trained with, as a JSON object."),
     )
+
+    def __init__(self, *args: Any, user: User, **facts: Any) -> None:
+        super().__init__(*args, **facts)
+        cast("DataField", self.fields["dataset_version"]).offer(user)
+
+    def clean_dataset_version(self) -> str:
+        return next(iter(self.cleaned_data["dataset_version"]), "")
 
 
 class CompositeForm(VersionForm):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django import forms
 from django.core.validators import MaxValueValidator
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from apps.compute import job_data
@@ -85,11 +86,13 @@ class DataPicker(forms.Widget):
 
     template_name = "components/picker.html"
     use_fieldset = True
+    address = "jobs:data"
+    search = _("Search data set versions")
     user: User
 
-    def __init__(self, *, single: bool = False) -> None:
+    def __init__(self, *, single: bool = False, optional: bool = False) -> None:
         super().__init__()
-        self.single = single
+        self.single, self.optional = single, optional
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> list[str]:
         return names_sent(data, name)
@@ -102,28 +105,52 @@ class DataPicker(forms.Widget):
 
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
         context = super().get_context(name, None, attrs)
-        return context | picked(self.user, name, value or [], single=self.single)
+        context |= {"search_url": reverse(self.address), "search": self.search}
+        return context | self.listed(name, value or [])
+
+    def listed(self, field: str, names: Sequence[str]) -> dict[str, Any]:
+        """The list at first; the search brings another one."""
+        return picked(self.user, field, names, single=self.single, optional=self.optional)
 
 
 def names_sent(data: Any, field: str) -> list[str]:
     """The names that a picker sent, without what no name has."""
     sent = data.getlist(field) if hasattr(data, "getlist") else data.get(field, ())
-    return [str(name).replace("\0", "") for name in sent]
+    sent = [sent] if isinstance(sent, str) else sent
+    return [name for each in sent if (name := str(each).replace("\0", ""))]
 
 
-def picked(user: User, field: str, names: Sequence[str], *, words: str = "", single: bool) -> dict[str, Any]:
-    """What the list of a picker shows: what is chosen, then what else the words find."""
-    chosen = job_data.called(names[: job_data.MOST], user=user)
+def picked(
+    user: User, field: str, names: Sequence[str], *, words: str = "", single: bool, optional: bool = False
+) -> dict[str, Any]:
+    """What the list of a picker of data shows."""
+    return choices(
+        field,
+        job_data.called(names[: job_data.MOST], user=user),
+        lambda most: job_data.offered_to(user, words, most=most),
+        words=words,
+        single=single,
+        optional=optional,
+    ) | {"empty": _("There is no data set that you may read yet.")}
+
+
+def choices(
+    field: str,
+    chosen: Sequence[job_data.Offer],
+    find: Callable[[int], list[job_data.Offer]],
+    *,
+    words: str,
+    single: bool,
+    optional: bool,
+) -> dict[str, Any]:
+    """What the list of a picker shows: what is chosen, then what else is found, of which `find` gives so many."""
     most = MOST_FOUND if words.strip() else MOST_NEWEST
     taken = {offer.name for offer in chosen}
-    found = [
-        each
-        for each in job_data.offered_to(user, words, most=most + 1 + len(taken))
-        if each.name not in taken
-    ]
+    found = [each for each in find(most + 1 + len(taken)) if each.name not in taken]
     return {
         "field": field,
         "single": single,
+        "optional": optional,
         "words": words,
         "offers": [(offer, True) for offer in chosen] + [(offer, False) for offer in found[:most]],
         "nothing": not found,
@@ -137,7 +164,8 @@ class DataField(forms.Field):
     widget: DataPicker
 
     def __init__(self, *, single: bool = False, **facts: Any) -> None:
-        super().__init__(widget=DataPicker(single=single), **facts)
+        optional = single and not facts.get("required", True)
+        super().__init__(widget=DataPicker(single=single, optional=optional), **facts)
         self.single = single
 
     def offer(self, user: User) -> None:

@@ -108,9 +108,10 @@ def data(request: HttpRequest) -> HttpResponse:
     """The list of a form's picker of data: what is chosen stays, then what the words find."""
     asked = request.GET
     field = asked.get("field", "")[:100]
-    words, single = asked.get("words", "")[:100].replace("\0", ""), asked.get("single") == "1"
-    chosen = names_sent(asked, field)
-    context = picked(cast("User", request.user), field, chosen, words=words, single=single)
+    words = asked.get("words", "")[:100].replace("\0", "")
+    single, optional = asked.get("single") == "1", asked.get("optional") == "1"
+    names = names_sent(asked, field)
+    context = picked(cast("User", request.user), field, names, words=words, single=single, optional=optional)
     return render(request, "components/_picked.html", context)
 
 

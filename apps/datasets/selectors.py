@@ -99,12 +99,6 @@ def latest_version(dataset: Dataset) -> DatasetVersion | None:
     return versions_of(dataset).first()
 
 
-def newest_visible_to(user: User | AnonymousUser, *, most: int = 200) -> list[DatasetVersion]:
-    """The versions that a form offers to a person: the newest first."""
-    found = DatasetVersion.objects.filter(dataset__in=datasets_visible_to(user)).select_related("dataset")
-    return list(found.order_by("-pk")[:most])
-
-
 def version_by_name(name: str, *, user: User | AnonymousUser) -> DatasetVersion:
     """The version written as <data set>/<number> or <data set>/<tag>; an @ does for the slash.
 

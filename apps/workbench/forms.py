@@ -13,13 +13,16 @@ from apps.compute.environments.offered import offered_to
 from apps.compute.forms import (
     AttemptsField,
     DataField,
+    DataPicker,
     LabelsField,
     ParamsField,
     PriorityField,
     SilentField,
     by_name,
+    choices,
     tell_limits,
 )
+from apps.compute.job_data import Offer
 from apps.compute.selectors import most_to_ask
 from apps.core.errors import Invalid
 from apps.core.forms import ShortNameField
@@ -34,6 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.accounts.models import User
+    from apps.catalog.models import Version
+
+_LONGEST_KEY = 18
 
 
 def _offer_teams(form: forms.Form, user: User) -> None:
@@ -81,6 +87,52 @@ class DatasetVersionsField(DataField):
         if not self.single:
             return found
         return found[0] if found else None
+
+
+class ModelPicker(DataPicker):
+    """The same for versions of capabilities, by their keys."""
+
+    address = "workbench:models_to_refine"
+    search = _("Search models")
+
+    def listed(self, field: str, names: Sequence[str]) -> dict[str, Any]:
+        return models_picked(self.user, field, names)
+
+
+def models_picked(user: User, field: str, names: Sequence[str], words: str = "") -> dict[str, Any]:
+    """What the list of a picker of models shows."""
+    wanted = [int(name) for name in names[:1] if name.isdecimal() and len(name) < _LONGEST_KEY]
+    chosen = versions_to_refine(user).filter(pk__in=wanted)
+    return choices(
+        field,
+        [_offer_of(version) for version in chosen],
+        lambda most: [_offer_of(version) for version in versions_to_refine(user, words)[:most]],
+        words=words,
+        single=True,
+        optional=False,
+    ) | {"empty": _("You build no capability that has a version yet.")}
+
+
+def _offer_of(version: Version) -> Offer:
+    return Offer(str(version.pk), f"{version.capability.slug} {version.number}", version.capability.name)
+
+
+class ModelField(forms.Field):
+    """A version that a model is refined from, found by searching."""
+
+    widget: ModelPicker
+
+    def __init__(self, *, user: User, **facts: Any) -> None:
+        super().__init__(widget=ModelPicker(single=True), **facts)
+        self.widget.user = user
+
+    def clean(self, value: Any) -> Version:
+        name = next(iter(super().clean(value)), "")
+        found = name.isdecimal() and len(name) < _LONGEST_KEY
+        version = versions_to_refine(self.widget.user).filter(pk=int(name)).first() if found else None
+        if version is None:
+            raise forms.ValidationError(_("Choose one of the models that are found."))
+        return version
 
 
 class MountedDatasetsField(DatasetVersionsField):
@@ -325,9 +377,7 @@ class RunRecipeForm(forms.Form):
         for parameter in self.parameters:
             self.fields[f"param_{parameter.name}"] = _field_of(parameter)
         if version.refines:
-            self.fields["base"] = forms.ModelChoiceField(
-                label=_("Model to refine"), queryset=versions_to_refine(user)
-            )
+            self.fields["base"] = ModelField(label=_("Model to refine"), user=user)
         self.fields["capability"] = forms.CharField(
             label=_("Register as"),
             max_length=63,

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from apps.accounts.models import Team, User
 
 
+_MOST_WORDS = 5
+
+
 def workspaces_visible_to(user: User) -> QuerySet[Workspace]:
     """A person's own workspaces and those of the teams in which they develop, own ones first by name."""
     visible = Q(team__in=teams_of(user, Role.DEVELOPER))
@@ -111,10 +114,17 @@ def recipe_runs_visible_to(user: User | AnonymousUser, recipe: Recipe) -> QueryS
     )
 
 
-def versions_to_refine(user: User) -> QuerySet[Version]:
-    """Versions of the capabilities that a person builds, newest first."""
+def versions_to_refine(user: User, words: str = "") -> QuerySet[Version]:
+    """Versions of the capabilities that a person builds; with `words`, of those that are called or numbered so.
+
+    The newest first, or by name where words are given.
+    """
     rows = versions_visible_to(user).filter(capability__team__in=teams_of(user, Role.DEVELOPER))
-    return rows.exclude(status=Version.Status.RETIRED).order_by("capability__slug", "-pk")
+    rows = rows.exclude(status=Version.Status.RETIRED).select_related("capability")
+    for word in words.split()[:_MOST_WORDS]:
+        called = Q(capability__slug__icontains=word) | Q(capability__name__icontains=word)
+        rows = rows.filter(called | Q(number__startswith=word.lstrip("vV") or word))
+    return rows.order_by("capability__slug", "-pk") if words.split() else rows.order_by("-pk")
 
 
 def sweeps_visible_to(user: User | AnonymousUser) -> QuerySet[Sweep]:

@@ -53,6 +53,7 @@ urlpatterns = [
     path("sweeps/<int:pk>/", sweeps.sweep, name="sweep"),
     path("sweeps/<int:pk>/cancel/", sweeps.cancel_sweep, name="cancel_sweep"),
     path("recipes/", recipes.recipe_list, name="recipes"),
+    path("models-to-refine/", recipes.models_to_refine, name="models_to_refine"),
     path("recipes/from-job/<int:pk>/", recipes.publish, name="publish_recipe"),
     path("recipes/<slug:slug>/", recipes.recipe, name="recipe"),
     path("experiments/", experiments.experiments, name="experiments"),

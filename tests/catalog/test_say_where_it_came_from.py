@@ -108,3 +108,19 @@ def test_rest_takes_the_same_words(page, pixels, trained):
 
     assert (wrong.status_code, list(wrong.json()["fields"])) == (422, ["code_digest"])
     assert right.json()["training_job_urn"] == urn(trained)
+
+
+def test_the_upload_form_searches_data_set_versions_and_one_may_be_none(page, pixels):
+    form = page.get("/catalog/digits/upload/").content.decode()
+    assert 'hx-get="/jobs/data/?field=dataset_version&amp;single=1&amp;optional=1"' in form
+    assert 'name="dataset_version" value="pixels/1">' in form
+    assert 'name="dataset_version" value="" checked>' in form
+
+    chosen = page.get(
+        "/jobs/data/?field=dataset_version&single=1&optional=1&dataset_version=pixels/1&words=none"
+    )
+    assert 'value="pixels/1" checked>' in chosen.content.decode()
+    assert 'value="" checked' not in chosen.content.decode()
+
+    assert send(page, dataset_version="").status_code == 201
+    assert Version.objects.get().dataset_version_urn == ""

@@ -144,6 +144,7 @@ TABLE = [
     Row("GET", "/recipes/", DEVELOPERS),
     Row("GET", "/recipes/from-job/{job}/", (302, 200, 403, 403, 404, 200)),
     Row("GET", "/recipes/boosting/", TEAM),
+    Row("GET", "/models-to-refine/?field=base", EVERYBODY),
     Row("GET", f"{A}recipes/", API_EVERYBODY),
     Row(
         "POST",

@@ -231,7 +231,7 @@ def test_a_picker_searches_and_keeps_what_is_chosen(client, version, ada, radio,
     assert offered(client.get(f"{here}mast")) == {"towers/3": True, "masts/1": False}
     assert offered(client.get(f"{here}towers v12")) == {"towers/3": True, "towers/12": False}
     assert len(offered(client.get(f"{here}towers"))) == 1 + 20
-    assert offered(client.get(f"{here}nothing%27%00")) == {"towers/3": True}
+    assert offered(client.get(f"{here}nothing%27")) == {"towers/3": True}
     assert 'type="radio"' in client.get(f"{here}mast&single=1").content.decode()
 
     client.force_login(make_user("zoe", team=transport, role="developer"))

@@ -258,3 +258,34 @@ def test_parameters_are_taken_by_kind_and_defaults_fill_the_rest():
     for wrong in ([{"name": "1x"}], [{"name": "x", "kind": "date"}], [{"name": "x", "size": 1}], "no list"):
         with pytest.raises(Invalid):
             parameters_of(wrong)
+
+
+def test_the_model_to_refine_is_searched_for_and_stays_chosen_when_the_form_is_refused(
+    client, radio, ada, transport, eve
+):
+    lines = make_capability(radio, ada, "lines")
+    versions = [make_version(lines, ada, f"1.{minor}.0") for minor in range(7)]
+    other = make_version(make_capability(transport, eve, "trains"), eve)
+    files = {"tune.py": objects.put([b"print(1)"])[0]}
+    recipes.publish_recipe("tuning", recipes.of_files(files, "tune.py"), team=radio, by=ada, refines=True)
+    client.force_login(ada)
+
+    def offered(answer):
+        boxes = re.findall(r'type="radio"[^>]* value="([^"]+)"( checked)?>', answer.content.decode())
+        return {int(key): bool(chosen) for key, chosen in boxes}
+
+    first, newest = versions[0], [version.pk for version in reversed(versions)]
+    assert list(offered(client.get("/recipes/tuning/"))) == newest[:5]
+    here = "/models-to-refine/?field=base&words="
+    assert offered(client.get(f"{here}lines 1.0&base={versions[3].pk}")) == {
+        versions[3].pk: True,
+        first.pk: False,
+    }
+    assert offered(client.get(f"{here}trains&base={other.pk}")) == {}
+    assert offered(client.get(f"{here}%27&base=x")) == {}
+    refused = client.post("/recipes/tuning/", {"team": radio.pk, "base": first.pk, "cpu": "none"})
+    assert (refused.status_code, offered(refused)[first.pk]) == (422, True)
+    sent = {"team": radio.pk, "cpu": 1, "memory_mb": 512, "minutes": 5}
+    assert client.post("/recipes/tuning/", sent | {"base": other.pk}).status_code == 422
+    assert client.post("/recipes/tuning/", sent | {"base": first.pk}).status_code == 302
+    assert RecipeRun.objects.get().base == first

@@ -48,7 +48,6 @@ from apps.core.policy import require
 from apps.core.telling import in_words
 from apps.core.urns import urn
 from apps.datasets.forms import uploads_of
-from apps.datasets.selectors import newest_visible_to
 from atrium.graph import FILE as GRAPH
 from atrium.graph import read_graph
 from atrium.package import STEPS
@@ -84,7 +83,9 @@ def upload(request: HttpRequest, slug: str) -> HttpResponse:
     user = cast("User", request.user)
     require(may_add_version(user, capability))
     form = UploadForm(
-        request.POST if request.method == "POST" else None, initial={"number": suggested_number(capability)}
+        request.POST if request.method == "POST" else None,
+        user=user,
+        initial={"number": suggested_number(capability)},
     )
     if request.method == "POST" and form.is_valid():
         try:
@@ -99,7 +100,7 @@ def upload(request: HttpRequest, slug: str) -> HttpResponse:
     elif request.method == "POST" and _by_script(request):
         fields = {name: " ".join(str(text) for text in texts) for name, texts in form.errors.items()}
         return JsonResponse({"message": " ".join(fields.values()), "fields": fields}, status=422)
-    context = {"form": form, "capability": capability, "offered": newest_visible_to(user)}
+    context = {"form": form, "capability": capability}
     return render(request, "catalog/upload.html", context)
 
 

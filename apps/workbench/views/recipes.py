@@ -11,13 +11,14 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
+from apps.compute.forms import names_sent
 from apps.compute.selectors import job_visible_to
 from apps.core.errors import Invalid, NotAllowed
 from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.workbench import recipes
 from apps.workbench.blueprints import Blueprint
-from apps.workbench.forms import PublishForm, RunRecipeForm
+from apps.workbench.forms import PublishForm, RunRecipeForm, models_picked
 from apps.workbench.models import Recipe, RecipeVersion
 from apps.workbench.policy import may_publish_recipe, may_run_recipe, may_see_experiments
 from apps.workbench.selectors import recipe_for, recipe_runs_visible_to, recipes_visible_to
@@ -65,6 +66,16 @@ def recipe(request: HttpRequest, slug: str) -> HttpResponse:
         "page": keyset(runs, ("-pk",), request.GET.get("cursor", ""), 20),
     }
     return render(request, "workbench/recipe.html", context, status=422 if form.errors else 200)
+
+
+@login_required
+@require_GET
+def models_to_refine(request: HttpRequest) -> HttpResponse:
+    """The list of the form's picker of models: what is chosen stays, then what the words find."""
+    asked = request.GET
+    field, words = asked.get("field", "")[:100], asked.get("words", "")[:100]
+    context = models_picked(user_of(request), field, names_sent(asked, field), words)
+    return render(request, "components/_picked.html", context)
 
 
 def _initial(found: Recipe, chosen: RecipeVersion) -> tuple[dict[str, Any], Any]:
