@@ -152,7 +152,7 @@ class TestProposals:
 
         assert "Weighed by reliability" in page
         told = " ".join(re.sub("<[^>]*>", " ", page[page.index("weighed-title") :]).split())
-        assert re.search(r"3 proposed ann \(\d+ %\) \d\d % 8 abe \(\d\d %\) \d+ %", told), told[:300]
+        assert re.search(r"3 proposed \d\d % ann \(\d+ %\) 8 \d+ % abe \(\d+ %\)", told), told[:300]
         assert 'class="btn btn-primary label-choice" name="label" value="3"' in page
 
     def test_one_good_eye_outweighs_two_bad_ones(self, project, ann, abe, bo):
