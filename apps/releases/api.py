@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.response import Response
@@ -22,12 +22,13 @@ from apps.gateway.selectors import get_call
 from apps.releases import bypass, conclusions, findings, history, policies, replays, reruns, rollout, signing
 from apps.releases.blockers import blockers_of
 from apps.releases.dossier import export_dossier
-from apps.releases.models import Bypass, Policy, Release, Replay, Rerun
+from apps.releases.models import Bypass, Finding, Policy, Release, Replay, Rerun
 from apps.releases.policy import may_see_releases
 from apps.releases.preview import preview
 from apps.releases.selectors import (
     bypasses_visible_to,
     conclusions_of,
+    findings_visible_to,
     get_team_of_policy,
     policies_visible_to,
     releases_visible_to,
@@ -41,6 +42,7 @@ from apps.releases.serializers import (
     ConclusionSerializer,
     ConditionalSigningSerializer,
     FindingSerializer,
+    FoundSerializer,
     MetricPreviewSerializer,
     MomentSerializer,
     PasswordSerializer,
@@ -229,6 +231,23 @@ def _read(serializer: Any, request: Request) -> dict[str, Any]:
     read.is_valid(raise_exception=True)
     found: dict[str, Any] = read.validated_data
     return found
+
+
+@extend_schema_view(
+    list=extend_schema(
+        parameters=[OpenApiParameter("state", str, enum=["open", "closed"], description="Those alone")]
+    )
+)
+class FindingViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Finding]):
+    """What signers found, over all releases; raised and closed at their release."""
+
+    serializer_class = FoundSerializer
+    ordering = ("-pk",)
+
+    def get_queryset(self) -> QuerySet[Finding]:
+        return findings_visible_to(
+            cast("User", self.request.user), self.request.query_params.get("state", "")
+        )
 
 
 class BypassViewSet(

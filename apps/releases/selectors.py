@@ -15,7 +15,7 @@ from apps.core.errors import NotFound
 from apps.core.models import AuditEntry
 from apps.core.urns import urn
 from apps.gateway.selectors import calls, grants_of
-from apps.releases.models import Bypass, Conclusion, Policy, Release, Replay, Rerun
+from apps.releases.models import Bypass, Conclusion, Finding, Policy, Release, Replay, Rerun
 from apps.requests.selectors import waiting_for
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from apps.gateway.models import Call
 
 _VIEWERS = (Role.DEVELOPER, Role.QA, Role.OPERATOR)
+_NAMES = ("username", "first_name", "last_name")
 
 
 def releases_visible_to(user: User) -> QuerySet[Release]:
@@ -53,6 +54,24 @@ def conclusions_of(release: Release) -> QuerySet[Conclusion]:
     """Stages of a release that two people concluded on replayed calls, or were asked to; at most a few."""
     found = Conclusion.objects.filter(stage__release=release)
     return found.select_related("stage", "asked_by", "settled_by").order_by("pk")[:100]
+
+
+def findings_visible_to(user: User, state: str = "") -> QuerySet[Finding]:
+    """What signers of the person's teams found, of all releases; `state` leaves the `open` or the `closed` alone."""
+    found = Finding.objects.filter(release__capability__team__in=teams_of(user, *_VIEWERS))
+    if state in ("open", "closed"):
+        found = found.filter(closed_at__isnull=state == "open")
+    of_release = (
+        "status",
+        "version__number",
+        "capability__slug",
+        "capability__name",
+        "capability__team__name",
+    )
+    people = (f"{who}__{name}" for who in ("raised_by", "closed_by") for name in _NAMES)
+    shown = ("text", "most_percent", "raised_at", "closed_at", "resolution")
+    related = found.select_related("release__version", "release__capability__team", "raised_by", "closed_by")
+    return related.only(*shown, *(f"release__{name}" for name in of_release), *people)
 
 
 def bypasses_visible_to(user: User) -> QuerySet[Bypass]:

@@ -60,6 +60,23 @@ class FindingSerializer(ModelSerializer[Finding]):
         read_only_fields = ["raised_at", "closed_at", "resolution"]
 
 
+class FoundSerializer(FindingSerializer):
+    """A finding where those of many releases stand together."""
+
+    release: Any = serializers.IntegerField(source="release_id", read_only=True)
+    release_status = serializers.CharField(source="release.status", read_only=True)
+    capability = serializers.CharField(source="release.capability.slug", read_only=True)
+    version = serializers.CharField(source="release.version.number", read_only=True)
+    closed_by = serializers.CharField(source="closed_by.username", default=None, read_only=True)
+
+    class Meta(FindingSerializer.Meta):
+        fields = [
+            "id", "release", "release_status", "capability", "version", "text", "most_percent", "raised_by",
+            "raised_at", "closed_by", "closed_at", "resolution",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
 class ConclusionSerializer(ModelSerializer[Conclusion]):
     stage = serializers.IntegerField(source="stage.weight", read_only=True)
     password = serializers.CharField(write_only=True, trim_whitespace=False)

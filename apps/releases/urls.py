@@ -15,6 +15,7 @@ urlpatterns = [
     path("releases/team-policy/<slug:slug>/", views.team_policy, name="team-policy"),
     path("releases/<int:pk>/", views.detail, name="detail"),
     path("releases/<int:pk>/conclusion/<slug:verb>/", views.conclude, name="conclude"),
+    path("releases/findings/", views.list_findings, name="findings"),
     path("releases/emergency/", views.emergency, name="emergency"),
     path("releases/emergency/<int:pk>/<slug:verb>/", views.settle_bypass, name="settle-bypass"),
     path("releases/history/<slug:slug>/", past_views.production_history, name="history"),

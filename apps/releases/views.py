@@ -39,6 +39,7 @@ from apps.releases.risk import weighed
 from apps.releases.selectors import (
     bypasses_visible_to,
     conclusions_of,
+    findings_visible_to,
     get_team_of_policy,
     production_history,
     releases_listed,
@@ -290,6 +291,17 @@ def preview_metric(request: HttpRequest, slug: str) -> HttpResponse:
         except Invalid as error:
             context["error"] = error.message
     return render(request, "releases/_preview.html", context)
+
+
+@login_required
+@require_GET
+def list_findings(request: HttpRequest) -> HttpResponse:
+    """What signers found, over all releases of my teams: the open ones, oldest first, unless asked otherwise."""
+    user, state = cast("User", request.user), request.GET.get("state", "open")
+    order = ("pk",) if state == "open" else ("-pk",)
+    page = keyset(findings_visible_to(user, state), order, request.GET.get("cursor", ""), PAGE_SIZE)
+    states = [("open", _("Open")), ("closed", _("Closed")), ("any", _("Any"))]
+    return render(request, "releases/findings.html", {"page": page, "state": state, "states": states})
 
 
 @login_required

@@ -262,6 +262,7 @@ COUNTERPARTS = {
     "releases:replay": "GET replay-detail, GET replay-calls",
     "releases:answer-replay": "POST replay-consent, POST replay-object-, POST replay-ask-again",
     "releases:dossier": "POST release-dossier",
+    "releases:findings": "GET finding-list",
     "releases:raise-finding": "POST release-findings",
     "releases:close-finding": "POST release-close-finding",
     "releases:sign": "POST release-sign, POST release-reject",

@@ -75,3 +75,35 @@ def test_a_finding_is_closed_with_words_by_qa_and_once(rolling, ada, bo, ole):
     close_finding(finding, by=bo, resolution="done")
     with pytest.raises(Conflict):
         close_finding(finding, by=bo, resolution="again")
+
+
+def test_findings_of_all_releases_stand_together_until_they_are_closed(
+    rolling, signed, bo, cy, client, django_assert_max_num_queries
+):
+    old = raise_finding(signed, by=bo, text="slow at night", most_percent=20)
+    new = raise_finding(rolling, by=bo, text="<b>the worst site</b> is not measured", most_percent=5)
+    closed = raise_finding(rolling, by=bo, text="no case for a blank page", most_percent=50)
+    close_finding(closed, by=bo, resolution="there is one now")
+    client.force_login(bo)
+
+    page = client.get("/releases/findings/").content.decode()
+    assert page.index("slow at night") < page.index("&lt;b&gt;the worst site")
+    assert f"/releases/{rolling.pk}/#findings" in page
+    assert "blank page" not in page
+    assert "there is one now" in client.get("/releases/findings/?state=closed").content.decode()
+
+    def listed(query=""):
+        return [row["id"] for row in client.get(f"/api/v1/findings/{query}").json()["results"]]
+
+    assert (listed(), listed("?state=open"), listed("?state=closed")) == (
+        [closed.pk, new.pk, old.pk], [new.pk, old.pk], [closed.pk],
+    )  # fmt: skip
+    told = client.get(f"/api/v1/findings/{closed.pk}/").json()
+    assert (told["version"], told["release_status"], told["closed_by"]) == ("1.1.0", "rolling", "bo")
+    for number in range(20):
+        raise_finding(signed, by=bo, text=f"another {number}", most_percent=20)
+    with django_assert_max_num_queries(12):
+        client.get("/releases/findings/")
+    client.force_login(cy)
+    assert listed() == []
+    assert "Nothing is open" in client.get("/releases/findings/").content.decode()
