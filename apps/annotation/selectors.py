@@ -228,6 +228,13 @@ def known_of(project: Project) -> dict[int, Any]:
     return {task: label if value is None else value for task, label, value in found}
 
 
+def projects_that_disagree() -> QuerySet[Project]:
+    """All projects with disagreements that nobody has decided, by the tallies: no task is looked at."""
+    return (
+        Project.objects.annotate(waiting=_tallied(Task.Status.CONFLICT)).filter(waiting__gt=0).order_by("pk")
+    )
+
+
 def conflicts_of(project: Project) -> QuerySet[Task]:
     """The tasks on which people disagree and nobody has decided."""
     return Task.objects.filter(project=project, status=Task.Status.CONFLICT)

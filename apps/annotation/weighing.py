@@ -15,7 +15,7 @@ from apps.annotation.label_types.base import short
 from apps.annotation.models import Annotation, Project, Task
 from apps.annotation.quality import Vote, meaning, trusted_in
 from apps.annotation.reliability import chances
-from apps.annotation.selectors import newest_votes
+from apps.annotation.selectors import newest_votes, projects_that_disagree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,8 +60,7 @@ def weigh(task: Task) -> Weighed | None:
 
 def propose_all() -> None:
     """Let the labels of disagreements follow what is known of the people. Harmless at any time."""
-    rows = Project.objects.filter(tasks__status=Task.Status.CONFLICT).order_by("pk").distinct()
-    for project in rows:
+    for project in projects_that_disagree():
         _propose(project)
 
 

@@ -145,6 +145,12 @@ class TestProposals:
         learnt.refresh_from_db()
         assert learnt.label == "8"
 
+    def test_a_round_costs_the_same_however_many_tasks_there_are(self, learnt, django_assert_num_queries):
+        weighing.propose_all()
+
+        with django_assert_num_queries(3):
+            weighing.propose_all()
+
     def test_the_review_page_says_why(self, learnt, bo, client):
         client.force_login(bo)
 
