@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 _EMPTY_LIMITS: dict[str, Any] = {}
 UNDER_WAY = (Run.Status.DEPLOYING, Run.Status.MEASURING)
+JOB_KIND = "evaluation"
 _ARGV = ["python", "-m", "atrium.evaluation"]
 _TIME_LIMIT_S = 1800
 
@@ -44,6 +45,13 @@ def on_job_finished(key: str, _facts: dict[str, Any]) -> None:
     """A job ended: perhaps an evaluation's."""
     for run in Run.objects.filter(job_id=key, status=Run.Status.MEASURING):
         proceed(run)
+
+
+def why_not_repeated(job: Job) -> str:
+    """An evaluation ends with its job, and so do the job's keys: what it measured again would belong to none."""
+    if job.kind != JOB_KIND:
+        return ""
+    return _("The evaluation of this job has ended with it. Begin a new evaluation of the version.")
 
 
 def proceed_all() -> None:
@@ -110,7 +118,7 @@ def _measure(run: Run) -> None:
             "path": f"/v2/models/{version.capability.slug}/versions/{deployment.version.number}/infer",
         }
     job = submit_job(
-        "evaluation",
+        JOB_KIND,
         _("Evaluation of %(version)s") % {"version": version},
         by=run.started_by,
         team=version.capability.team,

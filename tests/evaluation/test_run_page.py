@@ -37,6 +37,17 @@ def test_while_it_measures_its_job_is_one_click_away(client, run, ada):
         assert f'href="/jobs/{run.job_id}/"' in page.text
 
 
+def test_its_job_is_not_run_again_since_its_keys_have_ended(client, run, ada):
+    Job.objects.filter(pk=run.job_id).update(status=Job.Status.FAILED)
+    client.force_login(ada)
+
+    answer = client.post(f"/api/v1/jobs/{run.job_id}/retry/")
+
+    assert (answer.status_code, "Begin a new evaluation" in answer.json()["detail"]) == (403, True)
+    assert Job.objects.get(pk=run.job_id).status == "failed"
+    assert "/retry/" not in client.get(f"/jobs/{run.job_id}/").text
+
+
 def test_whoever_started_it_hears_why_it_failed(client, run, ada):
     Job.objects.filter(pk=run.job_id).update(status=Job.Status.FAILED, reason="The rows have no column y.")
 
