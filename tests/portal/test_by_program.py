@@ -222,6 +222,7 @@ COUNTERPARTS = {
     "workbench:new_sweep": "POST api-sweep-list",
     "workbench:sweep": "GET api-sweep-detail, GET api-sweep-trials",
     "workbench:cancel_sweep": "POST api-sweep-cancel",
+    "workbench:models_to_refine": "GET api-version-list",
     "workbench:recipes": "GET api-recipe-list",
     "workbench:publish_recipe": "POST api-recipe-list",
     "workbench:recipe": "GET api-recipe-detail, GET api-recipe-runs, POST api-recipe-run",
