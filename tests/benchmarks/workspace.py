@@ -5,14 +5,18 @@ import os
 import socket
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import requests
 from playwright.sync_api import sync_playwright
+from websockets.sync.client import connect
 
 from atrium.identity import HEADER, sign
+from portal.environment import ROOT
 from portal.supervisor.system import browser as chromium_path
 from tests.benchmarks import Left, Result
 from tests.stack import CHROMIUM_FLAGS, Stack, log_in, new_stack
@@ -20,6 +24,9 @@ from tests.stack import CHROMIUM_FLAGS, Stack, log_in, new_stack
 ROUNDS = 3
 REQUESTS = 300
 STREAMED_MB = 256
+IDLE, SOCKETS_EACH = 50, 4
+"""So many workspaces are open in browsers that nobody touches, each with the sockets of a Lab with one notebook."""
+SETTLES_S = 10
 WITHIN_S = 300.0
 
 
@@ -197,6 +204,37 @@ def _proxy(stack: Stack, dev):
     proxied = STREAMED_MB / (time.perf_counter() - began)
     told = f"{proxied:.0f} MB/s, direct {alone:.0f} MB/s; 200 MB/s is enough too"
     yield Result("ide_proxy.stream_vs_direct", proxied / alone, "", ">= 0.5", told)
+    yield _idle(stack, dev, number)
+
+
+def _idle(stack: Stack, dev, number: int) -> Result:
+    """What open pages hold of the live process; one server stands behind all of the workspaces, for want of memory."""
+    numbers = [_made(dev, f"idle {each}") for each in range(IDLE)]
+    rows = f"Workspace.objects.filter(pk__in={numbers}).update(status='running', server='w{number}')"
+    code = f"from apps.workbench.models import Workspace; assert {rows} == {IDLE}"
+    command = [sys.executable, "manage.py", "shell", "-v", "0", "-c", code]
+    subprocess.run(command, env=stack.child_variables(), check=True, cwd=ROOT)
+    live = stack.process("live")
+    if live is None:
+        raise Left("the live process has no number")
+    before = _memory_mb(live.pid)
+    headers = {"Authorization": f"token {dev.headers['Authorization'].partition(' ')[2]}"}
+    with ExitStack() as opened:
+        for each in [each for each in numbers for _ in range(SOCKETS_EACH)]:
+            host = f"w{each}.{stack.environment.live_url.partition('://')[2]}"
+            line = socket.create_connection(("127.0.0.1", stack.environment.live_port))
+            address = f"ws://{host}/api/events/subscribe"
+            opened.enter_context(connect(address, sock=line, additional_headers=headers))
+        time.sleep(SETTLES_S)
+        after = _memory_mb(live.pid)
+    told = f"{IDLE * SOCKETS_EACH} sockets; the live process held {before:.0f} MB before"
+    return Result("ide_proxy.idle_workspaces_mb", after - before, "MB", "<= 150", told)
+
+
+def _memory_mb(pid: int) -> float:
+    """What a process holds, shared pages counted in part."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().split("\n")
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
 def _read(answer, size: int = 0) -> None:
