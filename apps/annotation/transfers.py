@@ -161,20 +161,22 @@ def _read(found: Transfer) -> None:
 
 
 def items_of(project: Project) -> Iterator[Item]:
-    """A project's tasks in their order, a thousand in memory at a time."""
+    """A project's tasks in their order, a thousand in memory at a time; rows as plain values, a quarter of the work."""
+    names = ("pk", "inputs", "predicted", "confidence", "version", "proposed", "status", "label", "value")
+    rows = Task.objects.filter(project=project).exclude(status=Task.Status.REJECTED).order_by("pk")
     last = 0
     while True:
-        page = list(
-            Task.objects.filter(project=project, pk__gt=last)
-            .exclude(status=Task.Status.REJECTED)
-            .order_by("pk")[:_PAGE]
-        )
-        said = _said([task.pk for task in page])
-        for task in page:
-            yield _item(task, tuple(said.get(task.pk, ())))
+        page = list(rows.filter(pk__gt=last).values_list(*names)[:_PAGE])
+        said = _said([task[0] for task in page])
+        for pk, inputs, predicted, confidence, version, proposed, status, label, decided in page:
+            value = NOTHING
+            if status in _DECIDED:
+                value = label if decided is None else decided
+            heard = tuple(said.get(pk, ()))
+            yield Item(pk, inputs, value, predicted, confidence, version, heard, proposed)
         if len(page) < _PAGE:
             return
-        last = page[-1].pk
+        last = page[-1][0]
 
 
 def _said(tasks: list[int]) -> dict[int, list[Said]]:
@@ -187,12 +189,3 @@ def _said(tasks: list[int]) -> dict[int, list[Said]]:
             Said(pk, person, label if value is None else value, skipped, seconds)
         )
     return found
-
-
-def _item(task: Task, said: tuple[Said, ...]) -> Item:
-    value = NOTHING
-    if task.status in _DECIDED:
-        value = task.label if task.value is None else task.value
-    return Item(
-        task.pk, task.inputs, value, task.predicted, task.confidence, task.version, said, task.proposed
-    )
