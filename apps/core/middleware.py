@@ -9,10 +9,11 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 
-from apps.core.errors import PortalError
+from apps.core.errors import NotFound, PortalError
 from apps.core.problems import body_of, problem_of
-from apps.core.texts import require_kept
+from apps.core.texts import require_kept, unkept
 
 
 def wants_json(request: HttpRequest) -> bool:
@@ -77,7 +78,11 @@ class TextsMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         try:
-            require_kept([request.path_info, unquote(request.META.get("QUERY_STRING", ""))])
+            if named := unkept(request.path_info):
+                raise NotFound(
+                    _("Nothing has an address with the character %(code)s in it.") % {"code": named}
+                )
+            require_kept([unquote(request.META.get("QUERY_STRING", ""))])
         except PortalError as error:
             return answer(request, error)
         return self.get_response(request)

@@ -53,7 +53,7 @@ def test_a_question_that_was_proposed_follows_the_capability(cats, ada, form_of)
     assert filled["question"] == "What is named in this text?"
 
 
-@pytest.mark.parametrize("chosen", ["", "x", "-1", "99999999999999999999", "\x00"])
+@pytest.mark.parametrize("chosen", ["", "x", "-1", "99999999999999999999"])
 def test_a_capability_that_is_none_fills_nothing(chosen, form_of, db):
     assert "labels" not in form_of(capability=chosen).initial
 
