@@ -89,7 +89,7 @@ def names(radio, ada, bo, ole, monkeypatch):
         services.open_request("test", radio, "Let me", by=by, rule=rule, url="/", team=radio)
         for by in (ada, ada, ole, ole)
     ]
-    webhooks.register_event("test.event", "A test")
+    webhooks.register_event("test.event", "A test", {"n": 1})
     hook, _secret = webhooks.create_webhook(radio, "https://example.org/hook", ["test.event"], by=ada)
     webhooks.ping(hook, by=ada)
     now = timezone.now()
