@@ -8,7 +8,7 @@ import pytest
 from asgiref.testing import ApplicationCommunicator
 from channels.db import database_sync_to_async
 from channels.routing import URLRouter
-from django.db import connections
+from django.db import OperationalError, connections
 from django.utils import timezone
 from playwright.sync_api import expect
 
@@ -22,7 +22,7 @@ from apps.releases.routing import websocket_urlpatterns
 from apps.releases.selectors import releases_visible_to
 from tests.compute.test_live_log import Socket
 from tests.factories import make_calls
-from tests.ui.live import Live
+from tests.ui.live import Live, websockets_for
 from tests.ui.looking import chromium, log_in
 
 COMES_WITHIN_MS = 20_000
@@ -62,6 +62,19 @@ def test_the_course_of_a_long_stage_is_drawn_with_as_many_points_as_of_a_short_o
     assert {round(point.p95_ms, 1) for point in mine} == {0.9}
     figure = live.charts.comparison(mine, other)
     assert (figure["data"][0]["y"][-1], len(figure["data"][1]["y"])) == (50.0, POINTS)
+
+
+@pytest.mark.django_db
+def test_the_course_is_added_up_once_for_each_count_whoever_looks(rolling, django_assert_num_queries):
+    call(rolling, good=20)
+    stage = active_stage(rolling)
+    first = course_of(rolling, stage)
+
+    with django_assert_num_queries(0):
+        assert course_of(rolling, stage) == first
+    call(rolling, good=5)
+    mine, _other = course_of(rolling, active_stage(rolling))
+    assert sum(point.calls for point in mine) == 25
 
 
 @pytest.mark.django_db
@@ -139,9 +152,23 @@ async def test_who_leaves_the_team_hears_no_more(rolling, ole):
     assert (await ApplicationCommunicator.receive_output(socket, 5))["code"] == 4404
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_close_connections")
+async def test_a_look_that_fails_ends_the_socket_so_that_the_page_asks_by_itself(rolling, ole, monkeypatch):
+    socket = await opened(ole, rolling)
+    await socket.receive_json_from(timeout=5)
+
+    def away(*_args, **_facts):
+        raise OperationalError("the server is away")
+
+    monkeypatch.setattr(live, "shown", away)
+
+    assert (await ApplicationCommunicator.receive_output(socket, 5))["code"] == 1011
+
+
 @pytest.fixture
 def served(live_server, settings):
-    served = Live(live_server.url)
+    served = Live(websockets_for(live_server.url))
     settings.ATRIUM = replace(settings.ATRIUM, live_port=served.port)
     served.start()
     yield served
