@@ -64,11 +64,22 @@ def replay(request: HttpRequest, pk: int) -> HttpResponse:
         ],
         "figure": charts.moved([float(value or 0) for value in moved]),
         "may_answer": may_answer_replay(user, found),
+        **_versions(found),
     }
     response = render(request, "releases/replay.html", context)
     if request.headers.get("HX-Request"):
         response["HX-Refresh"] = "true"
     return response
+
+
+def _versions(found: Replay) -> dict[str, str]:
+    """`old`: what an objection keeps; `between`: what answers part of the calls until everybody has the new version,
+    where that is another one than answers them now.
+    """
+    release, pinned = found.release, replays.pinned_to(found)
+    baseline = release.baseline.version.number if release.baseline else ""
+    old = pinned.version.number if pinned else baseline
+    return {"old": old, "between": baseline if old != baseline and release.ended_at is None else ""}
 
 
 def _figures(counts: dict[str, int]) -> dict[str, Any]:

@@ -277,15 +277,15 @@ def object_to(replay: Replay, *, by: User, comment: str = "") -> Replay:
     if release.baseline is None:
         raise NotAllowed(_("Nothing ran before this version, so there is nothing to keep."))
     until = timezone.now() + timedelta(days=release.policy.pin_days)
-    kept_on = _pinned_to(replay) or release.baseline
+    kept_on = pinned_to(replay) or release.baseline
     pin_caller(release.capability, replay.subscription.pool, kept_on, until=until, by=by)
     _answer(replay, Replay.Status.OBJECTED, by, comment)
     _tell_operators(replay, by)
     return replay
 
 
-def _pinned_to(replay: Replay) -> Deployment | None:
-    """The older version that answers the subscriber since an objection to a former release, if it still runs."""
+def pinned_to(replay: Replay) -> Deployment | None:
+    """What answers the subscriber since an objection, to this or a former release, if it still runs."""
     pins = Pin.objects.filter(
         capability=replay.release.capability, caller=replay.subscription.pool, until__gt=timezone.now()
     )

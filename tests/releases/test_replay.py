@@ -277,18 +277,26 @@ def pinned(candidate, asked, dana, digits, ada, bo, bea, ole):
 
 
 def test_who_keeps_an_older_version_is_asked_at_the_first_stage_and_follows_the_shares_once_they_consent(
-    pinned, dana
+    pinned, dana, client
 ):
     assert (pinned.status, Pin.objects.get().deployment.version.number) == ("asked", "1.0.0")
+    client.force_login(dana)
+    asked = client.get(f"/releases/replays/{pinned.pk}/").content.decode()
+    assert "Your calls no longer stay with 1.0.0: 1.1.0 answers part of them, at first most" in asked
+    assert "Your calls stay with 1.0.0 for 30 days" in asked
 
     replays.consent(pinned, by=dana)
 
     assert not Pin.objects.exists()
 
 
-def test_who_objects_again_keeps_what_answers_them_and_keeps_it_when_the_release_goes_back(pinned, dana, ole):
+def test_who_objects_again_keeps_what_answers_them_and_keeps_it_when_the_release_goes_back(
+    pinned, dana, ole, client
+):
     replays.object_to(pinned, by=dana)
     assert Pin.objects.get().deployment.version.number == "1.0.0"
+    client.force_login(dana)
+    assert "stay with 1.0.0 until" in client.get(f"/releases/replays/{pinned.pk}/").content.decode()
 
     roll_back(pinned.release, by=ole)
 
