@@ -125,8 +125,8 @@ def _note_processor(stage: Stage, deployment: int, used: float) -> None:
 
 
 def efforts(stage: Stage, candidate: int, baseline: int) -> list[tuple[effort.Side, effort.Side]]:
-    """What a row cost each side, minute by minute, once the log of a minute is there; empty where the servers also
-    answer callers who are none of the stage's.
+    """What a row cost each side, minute by minute, once the log of a minute is there. Minutes in which a server also
+    answered calls that are none of the stage's say nothing: replays, callers who are pinned, test calls.
     """
     grants, _only = whose(stage)
     if grants:
@@ -135,16 +135,31 @@ def efforts(stage: Stage, candidate: int, baseline: int) -> list[tuple[effort.Si
     rows = stage.minutes.filter(minute__lt=ripe.replace(second=0, microsecond=0), cpu_s__gte=effort.BUSY_S)
     calls = wanted(stage, candidate, [candidate, baseline])
     for row in rows.filter(rows=None, calls__gte=effort.LEAST_CALLS).order_by("minute", "pk")[:MOST_MINUTES]:
-        row.rows = _rows_of_a_call(row, calls)
+        row.rows = 0.0 if _answers_others(row, calls) else _rows_of_a_call(row, calls)
         row.save(update_fields=["rows"])
     minutes: dict[datetime, dict[int, effort.Side]] = {}
-    for row in rows.filter(rows__gt=0).order_by("minute").defer("histogram"):
-        minutes.setdefault(row.minute, {})[row.deployment_id] = effort.Side(row.cpu_s, row.calls, row.rows)
+    known = rows.filter(rows__gt=0).order_by("minute")
+    for minute, pk, cpu_s, answered, each in known.values_list(
+        "minute", "deployment_id", "cpu_s", "calls", "rows"
+    ):
+        minutes.setdefault(minute, {})[pk] = effort.Side(cpu_s, answered, each)
     return [
-        (each[candidate], each[baseline])
-        for each in minutes.values()
-        if candidate in each and baseline in each
+        (sides[candidate], sides[baseline])
+        for sides in minutes.values()
+        if candidate in sides and baseline in sides
     ]
+
+
+def _answers_others(row: StageMinute, calls: Wanted) -> bool:
+    """Whether the deployment answered a call in the minute that is none of the stage's: it took processor time, too."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM gateway_call c WHERE c.deployment_id = %(deployment)s"  # noqa: S608  our own words
+            " AND c.at >= %(minute)s AND c.at < %(minute)s + interval '1 minute'"
+            f" AND ({THEIRS}) IS NOT TRUE)",
+            calls.parameters | {"deployment": row.deployment_id, "minute": row.minute},
+        )
+        return bool(cursor.fetchone()[0])
 
 
 def _rows_of_a_call(row: StageMinute, calls: Wanted) -> float:

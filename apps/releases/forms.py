@@ -128,8 +128,8 @@ class PolicyForm(forms.Form):
             "points. An answer that is slower than you say is a bad one too; “Slow by the gates” takes the "
             "latency that suite and policy allow, where you name none. A stage at one site moves the calls of "
             "its teams alone. Busy cores are what a server would need if all the calls came. “Costlier rows” is by "
-            "how much more processor time a row may take than with what runs beside it, where both are busy enough "
-            "to tell. 100 % follows by itself."
+            "how much more processor time a row may take than with what runs beside it; ask for it where answering "
+            "keeps servers much busier than they are when idle. 100 % follows by itself."
         ),
     )
     metric = RowsField(

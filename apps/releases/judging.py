@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from django.core.cache import caches
+from django.utils import timezone
+
 from apps.releases import business, effort, load, means
 from apps.releases.evidence import Observed, efforts, measure, observe, pace, stays_behind
 from apps.releases.judgement import Judgement, Outcome, both, hours_left, judge_bad_answers, judge_shadow
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from apps.releases.models import Release, Stage
 
 FULL = 100
+MINUTE_S = 60
 
 
 @dataclass(frozen=True)
@@ -40,9 +44,13 @@ def judge_stage(release: Release, stage: Stage) -> Found:
         "metric": _measured(release, stage),
     }
     for name, criterion in criteria.items():
-        if criterion is not None:
-            told[name], judgement = criterion[0], both(judgement, criterion[1])
-            told |= {"missing": judgement.missing, "why": judgement.reason.stored()}
+        if criterion is None:
+            continue
+        told[name], judged = criterion
+        if name == "effort" and judged.outcome is Outcome.UNDECIDED:
+            continue  # too few busy minutes are shown and hold nothing up
+        judgement = both(judgement, judged)
+        told |= {"missing": judgement.missing, "why": judgement.reason.stored()}
     told["taken_over"] = bool(mine.calls or (stage.weight and other.calls))
     if stage.weight and not told["taken_over"] and stays_behind(stage, release.deployment.pk, list(seen)):
         told |= {"behind": True, "why": Reason(Code.GATEWAY_BEHIND).stored()}
@@ -65,8 +73,7 @@ def _compared(release: Release, stage: Stage) -> tuple[dict[str, Any], Judgement
     """What a row costs in processor time beside the other version; None where no minute could be compared."""
     if not stage.costlier_by or release.deployment is None or release.baseline is None:
         return None
-    minutes = efforts(stage, release.deployment.pk, release.baseline.pk)
-    found = effort.compare(minutes, stage.costlier_by)
+    found = _effort(stage, stage.costlier_by, release.deployment.pk, release.baseline.pk)
     if found is None:
         return None
     judged = effort.judge(found, stage.costlier_by)
@@ -78,6 +85,19 @@ def _compared(release: Release, stage: Stage) -> tuple[dict[str, Any], Judgement
         "e_value": round(found.evidence, 4),
     }
     return told | {"outcome": str(judged.outcome)}, judged
+
+
+def _effort(stage: Stage, allowed: float, candidate: int, baseline: int) -> effort.Effort | None:
+    """Compared once a minute, as no more comes than the next minute."""
+    key, remembered = f"releases-effort-{stage.pk}-{timezone.now():%d%H%M}", caches["process"]
+    kept: tuple[effort.Effort | None] | None = remembered.get(key)
+    if kept is not None:
+        return kept[0]
+    minutes = efforts(stage, candidate, baseline)
+    found = effort.compare(minutes, allowed)
+    if minutes:
+        remembered.set(key, (found,), MINUTE_S)
+    return found
 
 
 def _measured(release: Release, stage: Stage) -> tuple[dict[str, Any], Judgement] | None:

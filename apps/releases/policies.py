@@ -35,7 +35,7 @@ DEFAULT_SIGNERS = [{"role": "qa", "count": 2}]
 DEFAULT_STAGES = [
     {"weight": 1, "worse_by": 0.05},
     {"weight": 5, "worse_by": 0.03},
-    {"weight": 20, "worse_by": 0.02, "costlier_by": 0.5},
+    {"weight": 20, "worse_by": 0.02},
     {"weight": 50, "worse_by": 0.01},
 ]
 _BUDGETS = ("latency_p99_ms", "latency_p95_ms")

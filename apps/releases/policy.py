@@ -78,7 +78,7 @@ def may_promote(
     if release.status != Release.Status.ROLLING or stage is None:
         return deny(_("There is no stage under way."))
     if stage.outcome != "success":
-        missing, effort = stage.evidence.get("missing"), stage.evidence.get("effort") or {}
+        missing = stage.evidence.get("missing")
         if stage.outcome == "failure":
             return deny(_("The evidence of this stage speaks against the candidate."))
         return deny(
@@ -86,9 +86,6 @@ def may_promote(
             if missing
             else _("The load of its servers is being measured; that takes a minute.")
             if (stage.evidence.get("load") or {}).get("outcome") == "undecided"
-            else _("The processor time of a row is being compared: %(missing)d more busy minutes.")
-            % {"missing": effort["needed"] - effort["minutes"]}
-            if effort.get("outcome") == "undecided"
             else _("The stage has not been judged yet.")
         )
     return _may_go_on(limit, after, unanswered) and may_steer(actor, release)
@@ -136,8 +133,6 @@ def _may_conclude(
         return deny(_("The evidence of this stage speaks against the candidate."))
     if (stage.evidence.get("load") or {"outcome": "success"})["outcome"] != "success":
         return deny(_("The load of its servers is being measured; that takes a minute."))
-    if (stage.evidence.get("effort") or {"outcome": "success"})["outcome"] != "success":
-        return deny(_("The processor time of a row needs real calls."))
     if (stage.evidence.get("metric") or {"outcome": "success"})["outcome"] != "success":
         return deny(_("The business metric of this stage needs real calls; replayed ones get no feedback."))
     missing = rule_out(replayed, worse_by=stage.worse_by).missing
