@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -38,6 +39,14 @@ DEFAULT_STAGES = [
     {"weight": 20, "worse_by": 0.02},
     {"weight": 50, "worse_by": 0.01},
 ]
+_NUMBER_OR_NONE = (int, float, NoneType)
+_STAGE: dict[str, tuple[type, ...]] = {
+    "weight": (int,), "worse_by": (int, float), "site": (str,), "budget": (bool,), "metric": (bool,),
+    "slow_ms": _NUMBER_OR_NONE, "memory_mb": _NUMBER_OR_NONE, "server_cpu": _NUMBER_OR_NONE,
+    "costlier_by": _NUMBER_OR_NONE,
+}  # fmt: skip
+_SIGNER: dict[str, tuple[type, ...]] = {"role": (str,), "count": (int,)}
+_LARGEST = 1e9
 _BUDGETS = ("latency_p99_ms", "latency_p95_ms")
 PLATFORM: dict[str, Any] = {"signers": DEFAULT_SIGNERS, "stages": DEFAULT_STAGES, "four_eyes": True}
 
@@ -55,11 +64,48 @@ def rule_of(
     return requests.Rule(steps=needs, exclude_user_ids=excluded, four_eyes=four_eyes, deputies=deputies)
 
 
+def _type_problems(signers: Any, stages: Any) -> list[str]:
+    """They are kept as they were sent: a number that is written as a text would be one when a stage is judged, too."""
+    if not isinstance(signers, list) or not isinstance(stages, list):
+        return [_("signers and stages are lists of objects")]
+    told = [
+        (_("signer %(number)d: %(why)s"), signers, _SIGNER),
+        (_("stage %(number)d: %(why)s"), stages, _STAGE),
+    ]
+    return [
+        words % {"number": number, "why": why}
+        for words, items, kinds in told
+        for number, item in enumerate(items, start=1)
+        for why in _wrong(item, kinds)
+    ]
+
+
+def _wrong(item: Any, kinds: dict[str, tuple[type, ...]]) -> list[str]:
+    if not isinstance(item, dict):
+        return [_("%(value)r is no object") % {"value": item}]
+    return [
+        _("%(name)s cannot be %(value)r") % {"name": name, "value": item[name]}
+        for name, kind in kinds.items()
+        if name in item and not _fits(item[name], kind)
+    ]
+
+
+def _fits(value: Any, kind: tuple[type, ...]) -> bool:
+    if isinstance(value, bool):
+        return bool in kind
+    if isinstance(value, int | float) and not -_LARGEST < value < _LARGEST:
+        return False
+    return isinstance(value, kind)
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise Invalid("; ".join(problems), fields={"policy": "; ".join(problems)})
+
+
 def _problems(signers: Any, stages: Any) -> list[str]:
     problems: list[str] = []
-    if not signers or not all(
-        isinstance(s, dict) and s.get("role") and int(s.get("count", 1)) >= 1 for s in signers
-    ):
+    if not signers or not all(signer.get("role") and signer.get("count", 1) >= 1 for signer in signers):
         problems.append(_("name at least one role that signs, each with a count of 1 or more"))
     problems += _share_problems(stages)
     if any(not 0 < float(stage.get("worse_by", 0)) <= 0.5 for stage in stages):
@@ -194,6 +240,7 @@ def create_policy(
     """
     team = team_of(holder)
     require(may_write_policy(by, team))
+    _refuse(_type_problems(signers, stages))
     problems = _problems(signers, stages) + _gate_problems(holder, gates or [])
     if not 1 <= deadline_days <= 365:
         problems.append(_("there must be 1 to 365 days to sign"))
@@ -204,8 +251,7 @@ def create_policy(
         problems += _replay_problems(stages, replay_calls, consent_hours, pin_days)
     if replays_stand_in:
         problems += _stand_in_problems(stages, replay_calls)
-    if problems:
-        raise Invalid("; ".join(problems), fields={"policy": "; ".join(problems)})
+    _refuse(problems)
     # Somebody outside the signers is taken as the author; opening a release asks again about the real one.
     why = requests.why_rule_unsatisfiable(rule_of(signers, team.pk, four_eyes, []), author=User())
     if why:
@@ -297,8 +343,7 @@ def withdraw_policy(policy: Policy, *, by: User) -> Policy:
         raise Conflict(_("Policy #%(number)d does not count any more.") % {"number": policy.number})
     default = team_policy(policy.team)
     problems = demands.problems_of(policy.capability, default.gates) if default and default.gates else []
-    if problems:
-        raise Invalid("; ".join(problems), fields={"policy": "; ".join(problems)})
+    _refuse(problems)
     written = of_holder(policy.capability).filter(withdrawn_at=None).exclude(created_by=None)
     written.update(withdrawn_at=timezone.now(), withdrawn_by=by)
     audit.record("releases.policy.withdrawn", policy, by=by, number=policy.number)

@@ -53,6 +53,41 @@ def test_a_report_that_passes_its_suite_opens_nothing_while_the_policy_asks_for_
 
 
 @pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"stages": [1]}, "stage 1: 1 is no object"),
+        ({"stages": {"weight": 5}}, "signers and stages are lists"),
+        (
+            {"stages": [{"weight": 5, "worse_by": 0.05, "costlier_by": "x"}]},
+            "stage 1: costlier_by cannot be 'x'",
+        ),
+        ({"stages": [{"weight": 5, "worse_by": "0.05"}]}, "worse_by cannot be '0.05'"),
+        ({"stages": [{"weight": True, "worse_by": 0.05}]}, "weight cannot be True"),
+        ({"stages": [{"weight": 5, "worse_by": 0.05, "slow_ms": 10**400}]}, "slow_ms cannot be 1000"),
+        ({"stages": [{"weight": 5, "worse_by": 0.05, "site": None}]}, "site cannot be None"),
+        ({"stages": [{"weight": 5, "worse_by": 0.05, "metric": 1}]}, "metric cannot be 1"),
+        ({"signers": [{"role": "qa", "count": "x"}]}, "signer 1: count cannot be 'x'"),
+        ({"signers": ["qa"]}, "signer 1: 'qa' is no object"),
+    ],
+)
+def test_what_is_no_policy_at_all_is_refused_in_words(version, bo, client, asked, why):
+    client.force_login(bo)
+    body = {"capability": version.capability.slug} | ASKED | asked
+
+    said = client.post("/api/v1/release-policies/", body, content_type="application/json")
+
+    assert said.status_code == 422
+    assert why in said.json()["detail"]
+    assert not Policy.objects.exclude(created_by=None).exists()
+
+
+def test_a_number_that_a_stage_leaves_empty_is_as_if_it_were_not_there(version, bo):
+    stage = {"weight": 5, "worse_by": 0.05, "slow_ms": None, "memory_mb": None, "costlier_by": None}
+
+    assert policy(version.capability, bo, stages=[stage]).stages == [stage]
+
+
+@pytest.mark.parametrize(
     ("gate", "why"),
     [
         ({"metric": "accuracy", "threshold": 0.9, "at_least": 1000}, "100 rows, at least 1000 are needed"),
