@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections import deque
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from jupyter_client.asynchronous import AsyncKernelClient
 from jupyter_client.provisioning import LocalProvisioner
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jupyter_server.serverapp import ServerApp
+
+Cell = tuple[str, str, dict[str, Any] | None]
+"""The id under which it was asked for, its code, and where it stands."""
 
 _MOST_OUTPUT_BYTES = 32 << 20
 _LOOKS_EVERY_S = 1.0
@@ -50,58 +55,90 @@ def _began(pid: int) -> str:
     return "" if fields[0] in "ZX" else fields[19]
 
 
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write(path: Path, facts: dict[str, Any]) -> bool:
+    """Replace a file in one step; False where nothing can be written, as in a folder that is full or frozen."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        part.write_text(json.dumps(facts), encoding="utf-8")
+        part.replace(path)
+    except OSError:
+        return False
+    return True
+
+
 class Record:
-    """What is known of one kernel beyond this process. `requests` stand in the order in which they run."""
+    """What is known of one kernel beyond this process: the process, and beside it what was asked of it.
+
+    `requests` stand in the order in which they run; `running` is the message of the first of them once it was sent.
+    """
 
     def __init__(self, kernel_id: str) -> None:
         self.kernel_id = kernel_id
         self.path = _folder() / f"{kernel_id}.json"
+        self.cells = _folder() / f"{kernel_id}.cells"
         self.outputs = _folder() / f"{kernel_id}.outputs"
 
     def read(self) -> dict[str, Any]:
         """All of it; empty where there is none."""
-        try:
-            found: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return found
+        kernel = _read(self.path)
+        return _read(self.cells) | kernel if kernel else {}
 
     def write(self, **facts: Any) -> None:
-        """Change a part of it, in one step."""
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        part = self.path.with_suffix(".part")
-        part.write_text(json.dumps(self.read() | facts), encoding="utf-8")
-        part.replace(self.path)
+        """The kernel has started. Where this cannot be written, it is a kernel that the next server does not know."""
+        _write(self.path, facts)
 
     def living(self) -> dict[str, Any]:
         """The record of a kernel whose process lives; else empty."""
         found = self.read()
-        return found if found and _began(found["pid"]) == found["began"] else {}
+        return found if found.get("began") and _began(found.get("pid", 0)) == found["began"] else {}
 
     def forget(self) -> None:
         """The kernel is gone."""
-        for path in (self.path, self.outputs):
+        for path in (self.path, self.cells, self.outputs):
             path.unlink(missing_ok=True)
+
+    def _requests(self) -> list[Any]:
+        requests: list[Any] = _read(self.cells).get("requests", [])
+        return requests
+
+    def keep(self, **facts: Any) -> None:
+        """Change what is known of the cells.
+
+        Where this cannot be written they are forgotten: they run, but no server takes up what may have run already.
+        """
+        if self.path.exists() and not _write(self.cells, _read(self.cells) | facts):
+            self.cells.unlink(missing_ok=True)
 
     def asked(self, uid: str, code: str, metadata: dict[str, Any] | None) -> None:
         """A cell waits for the kernel."""
-        known = self.read()
-        if known:
-            self.write(requests=[*known.get("requests", []), [uid, code, metadata]])
+        self.keep(requests=[*self._requests(), [uid, code, metadata]])
 
     def begins(self, code: str) -> None:
         """The cell with this code is about to run; those before it were dropped."""
-        requests = self.read().get("requests", [])
+        requests = self._requests()
         while requests and requests[0][1] != code:
             requests = requests[1:]
         self.outputs.unlink(missing_ok=True)
-        self.write(requests=requests, running=None)
+        self.keep(requests=requests, running=None)
+
+    def runs(self, message: str) -> None:
+        """The cell that begins was sent to the kernel as this message."""
+        if self._requests():
+            self.keep(running=message)
 
     def ended(self, *, well: bool) -> None:
         """The cell has ended; an error also takes what waited behind it."""
         self.outputs.unlink(missing_ok=True)
-        if known := self.read():
-            self.write(requests=known.get("requests", [])[1:] if well else [], running=None)
+        self.keep(requests=self._requests()[1:] if well else [], running=None)
 
     def note(self, message: dict[str, Any]) -> None:
         """Keep a message of the cell that runs."""
@@ -113,12 +150,16 @@ class Record:
                 file.write(json.dumps(kept, default=str) + "\n")
 
     def noted(self) -> list[dict[str, Any]]:
-        """The messages of the cell that runs; a last line that a kill has cut is left out."""
+        """The messages of the cell that runs; what a kill or a full disk has cut is left out."""
         try:
-            lines = self.outputs.read_text(encoding="utf-8").split("\n")
+            lines = self.outputs.read_text(encoding="utf-8", errors="replace").split("\n")
         except OSError:
             return []
-        return [json.loads(line) for line in lines[:-1]]
+        found = []
+        for line in lines[:-1]:
+            with suppress(ValueError):
+                found.append(json.loads(line))
+        return found
 
 
 class Found:
@@ -216,15 +257,15 @@ class LastingClient(AsyncKernelClient):
     def execute(self, *args: Any, **kwargs: Any) -> str:
         """See KernelClient.execute."""
         message: str = super().execute(*args, **kwargs)
-        self.record.write(running=message)
+        self.record.runs(message)
         return message
 
     async def execute_interactive(
         self, code: str, *args: Any, output_hook: Callable[[dict[str, Any]], None], **kwargs: Any
     ) -> dict[str, Any]:
         """See KernelClient.execute_interactive."""
-        if unfinished := self._unfinished():
-            self.parent.unfinished = ""
+        unfinished, self.parent.unfinished = self._unfinished(), ""
+        if unfinished and code == self.parent.unfinished_code:
             reply = await self._go_on(unfinished, output_hook)
         else:
             self.record.begins(code)
@@ -276,6 +317,7 @@ class LastingKernelManager(ServerKernelManager):
     provisioner: Any
     unfinished = ""
     """The message that asked for the cell in which an earlier server has left it."""
+    unfinished_code = ""
 
     async def _async_pre_start_kernel(self, **kwargs: Any) -> Any:
         if self.provisioner is None and "kernel_provisioner" not in (self.kernel_spec.metadata or {}):
@@ -291,28 +333,37 @@ class LastingStack(ExecutionStack):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._waiting: dict[str, str] = {}
+        self._waiting: dict[str, deque[Cell]] = {}
         self._now: dict[str, str] = {}
 
-    def expect(self, kernel_id: str, uids: list[str]) -> None:
-        """These were asked for at the server before and are about to be taken up."""
-        self._waiting |= dict.fromkeys(uids, kernel_id)
+    def expect(self, kernel_id: str, cells: list[Cell]) -> None:
+        """These were asked for at the server before and are about to be taken up, in this order."""
+        self._waiting[kernel_id] = deque(cells)
 
-    def take_up(self, kernel_id: str, uid: str, code: str, metadata: dict[str, Any] | None) -> None:
-        """Run, or go on with, what was asked for under the id `uid`."""
-        self._now[uid] = self.put(kernel_id, code, metadata)
-        self._waiting.pop(uid, None)
+    def first(self, kernel_id: str) -> Cell | None:
+        """The cell that is to be taken up next."""
+        cells = self._waiting.get(kernel_id)
+        return cells[0] if cells else None
+
+    def take_up(self, kernel_id: str) -> None:
+        """Run, or go on with, the first cell."""
+        uid, code, metadata = self._waiting[kernel_id].popleft()
+        self._now[uid] = super().put(kernel_id, code, metadata)
 
     def put(self, kernel_id: str, snippet: str, metadata: Any = None, remote_server: Any = None) -> str:
-        """See ExecutionStack.put."""
-        uid: str = super().put(kernel_id, snippet, metadata, remote_server=remote_server)
+        """See ExecutionStack.put. What is asked for before the earlier cells are taken up waits behind them."""
+        if remote_server is None and self.first(kernel_id):
+            uid = str(uuid4())
+            self._waiting[kernel_id].append((uid, snippet, metadata))
+        else:
+            uid = super().put(kernel_id, snippet, metadata, remote_server=remote_server)
         if remote_server is None:
             Record(kernel_id).asked(uid, snippet, metadata)
         return uid
 
     def get(self, kernel_id: str, uid: str) -> Any:
         """See ExecutionStack.get."""
-        if uid in self._waiting:
+        if any(uid == cell[0] for cell in self._waiting.get(kernel_id, ())):
             about = {"request_id": uid, "kernel_id": kernel_id, "request_status": "queued"}
             return about | {"pending": True, "outputs": "[]"}
         return super().get(kernel_id, self._now.get(uid, uid))
@@ -335,23 +386,22 @@ class Return:
 
     def __init__(self, server: ServerApp) -> None:
         self.server = server
-        self.requests: dict[str, list[Any]] = {}
+        self.requests: dict[str, list[Cell]] = {}
         nbmodel.ExecutionStack = self._stack
         self.stack: LastingStack | None = None
 
     def _stack(self, *args: Any, **kwargs: Any) -> LastingStack:
         self.stack = LastingStack(*args, **kwargs)
         for kernel_id, requests in self.requests.items():
-            self.stack.expect(kernel_id, [uid for uid, _code, _metadata in requests])
+            self.stack.expect(kernel_id, requests)
         return self.stack
 
     async def find_kernels(self) -> None:
         """Take over each kernel that lives, under its id, before anybody is answered."""
         for path in sorted(_folder().glob("*.json")):
             record = Record(path.stem)
-            known = record.living()
             try:
-                if known:
+                if known := record.living():
                     await self._find(record, known)
                 else:
                     record.forget()
@@ -361,40 +411,45 @@ class Return:
     async def _find(self, record: Record, known: dict[str, Any]) -> None:
         manager = self.server.kernel_manager
         environment = {**os.environ, **({"JPY_SESSION_NAME": known["session"]} if known["session"] else {})}
+        requests = [(uid, code, metadata) for uid, code, metadata in known.get("requests", [])]
         await manager.start_kernel(
             kernel_id=record.kernel_id, kernel_name=known["kernel_name"], cwd=known["cwd"], env=environment
         )
         kernel = manager.get_kernel(record.kernel_id)
-        if requests := known.get("requests"):
+        if requests:
             kernel.execution_state = "busy"
-            kernel.unfinished = known.get("running") or ""
+            kernel.unfinished, kernel.unfinished_code = known.get("running") or "", requests[0][1]
             self.requests[record.kernel_id] = requests
-            record.write(requests=[])
         if not kernel.unfinished:
-            self._hear(kernel)
+            self._hear(record.kernel_id)
 
-    def _hear(self, kernel: Any) -> None:
+    def _hear(self, kernel_id: str) -> None:
         """Ask for what the kernel has said meanwhile, on the line that watches it."""
+        manager = self.server.kernel_manager
+        kernel = manager.get_kernel(kernel_id) if kernel_id in manager else None
         stream = getattr(kernel, "_activity_stream", None)
         if stream is not None and not stream.closed():
             stream.socket.subscribe(AGAIN)
 
     async def take_up_cells(self) -> None:
         """Go on with the cells: open the notebooks in which they stand, and let the server run them."""
-        documents = next(
-            iter(self.server.extension_manager.extension_apps.get("jupyter_server_ydoc", ())), None
-        )
-        for kernel_id, requests in self.requests.items():
-            for uid, code, metadata in requests:
-                if documents is not None and metadata and metadata.get("document_id"):
-                    try:
-                        await documents.get_document(room_id=metadata["document_id"], copy=False, create=True)
-                    except Exception as error:
-                        self.server.log.warning("the notebook of a cell does not open: %s", error)
-                if self.stack is not None:
-                    self.stack.take_up(kernel_id, uid, code, metadata)
-            kernel = self.server.kernel_manager.get_kernel(kernel_id)
-            self.server.io_loop.call_later(_ASKS_FOR_THE_REST_AFTER_S, self._hear, kernel)
+        for kernel_id in self.requests:
+            self.server.io_loop.call_later(_ASKS_FOR_THE_REST_AFTER_S, self._hear, kernel_id)
+            while self.stack is not None and (cell := self.stack.first(kernel_id)):
+                try:
+                    await self._open(cell)
+                except Exception as error:
+                    self.server.log.warning("the notebook of a cell does not open: %s", error)
+                try:
+                    self.stack.take_up(kernel_id)
+                except Exception as error:
+                    self.server.log.warning("a cell of kernel %s is not taken up: %s", kernel_id, error)
+
+    async def _open(self, cell: Cell) -> None:
+        documents = self.server.extension_manager.extension_apps.get("jupyter_server_ydoc")
+        _uid, _code, metadata = cell
+        if documents and metadata and metadata.get("document_id"):
+            await next(iter(documents)).get_document(room_id=metadata["document_id"], copy=False, create=True)
 
 
 def attach(server: ServerApp) -> Return:

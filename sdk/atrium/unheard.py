@@ -77,7 +77,7 @@ class _Kept:
         return len(self.rows)
 
     def add(self, row: tuple[Any, ...]) -> None:
-        size = sum(len(part) for part in row[0])
+        size = sum(memoryview(part).nbytes for part in row[0])
         self.rows.append((time.monotonic(), size, row))
         self.bytes += size
         while self.bytes > self.most and len(self.rows) > 1:

@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -62,3 +64,45 @@ def test_a_stop_is_passed_on_and_nothing_is_started_after_it(tmp_path):
 
     assert above.wait(10) == 128 + signal.SIGKILL
     assert not (tmp_path / keeper.COUNT).exists()
+
+
+def test_a_stop_in_the_pause_before_the_next_server_starts_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(keeper, "FAILS_WITHIN_S", 0.0)
+    made = keeper.Keeper(
+        ["sh", "-c", 'echo >> "$1"; kill -9 $$', "server", str(tmp_path / "starts")], str(tmp_path)
+    )
+    pause = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _s: made.end(signal.SIGTERM, None))
+    monkeypatch.setattr(keeper, "time", pause)
+
+    assert made.keep() == 128 + signal.SIGKILL
+    assert (tmp_path / "starts").read_text() == "\n"
+
+
+def test_a_stop_while_the_server_is_being_started_reaches_it(tmp_path, monkeypatch):
+    made = keeper.Keeper(["sleep", "5"], str(tmp_path))
+    spawn = os.posix_spawnp
+
+    def stopped_meanwhile(*args):
+        made.end(signal.SIGTERM, None)
+        return spawn(*args)
+
+    monkeypatch.setattr(os, "posix_spawnp", stopped_meanwhile)
+
+    assert made.keep() == 128 + signal.SIGTERM
+
+
+def test_a_stop_just_after_the_server_has_ended_is_no_error(tmp_path):
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    made = keeper.Keeper([], str(tmp_path))
+    made.server = gone.pid
+
+    made.end(signal.SIGTERM, None)
+
+    assert made.ending
+
+
+def test_the_count_begins_anew_with_the_sandbox(kept, tmp_path):
+    (tmp_path / keeper.COUNT).write_text("...")
+
+    assert kept("exit 0") == (0, 0)

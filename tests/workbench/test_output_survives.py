@@ -21,7 +21,7 @@ from tests.workbench.test_lab_in_the_frame import (  # noqa: F401  fixtures
     portal,
     reconciler,
 )
-from tests.workbench.test_server_killed import server_of
+from tests.workbench.test_server_killed import kill_server, server_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -131,9 +131,8 @@ def test_the_open_page_goes_on_with_its_cell_after_the_server_was_killed(
         lab.locator(".jp-Notebook .cm-content").first.click()
         page.keyboard.press("Shift+Enter")
         lab.locator(".jp-OutputArea-output").get_by_text("before").wait_for()
-        server = server_of(running)
 
-        os.kill(server, signal.SIGKILL)
+        server = kill_server(running)
         wait_for(lambda: server_of(running) not in (None, server), 20)
         (home_of(running) / "go").touch()
 

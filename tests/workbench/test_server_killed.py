@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from apps.compute.adapters import engine
 from apps.workbench import jupyter
 from apps.workbench.launch import home_of
 from apps.workbench.reconcile import answers
+from atrium.keeper import FAILS_WITHIN_S
 from tests.workbench.conftest import wait_for
 
 CELL = """import pathlib, time
@@ -45,11 +47,27 @@ def server_of(workspace):
     return None
 
 
+def kill_server(workspace):
+    """kill -9 for the server once it is so old that its keeper starts it again; gives its number."""
+    server = server_of(workspace)
+    ticks = int(Path(f"/proc/{server}/stat").read_text().rpartition(")")[2].split()[19])
+    old_enough = ticks / os.sysconf("SC_CLK_TCK") + FAILS_WITHIN_S + 0.1
+    wait_for(lambda: time.clock_gettime(time.CLOCK_BOOTTIME) > old_enough)
+    os.kill(server, signal.SIGKILL)
+    return server
+
+
 def send(guest, method, path, body=None):
     as_json = {"X-XSRFToken": guest.cookies["_xsrf"], "Content-Type": "application/json"}
     answer = guest.request(method, path, body=body and json.dumps(body), headers=as_json)
     assert answer.status in (200, 201, 202, 204), answer.text
     return json.loads(answer.text) if answer.text else None
+
+
+def ended(guest, request):
+    """What came of a cell that the server was asked to run; None while it runs."""
+    row = send(guest, "GET", request["request_url"])
+    return None if row["pending"] else row
 
 
 def outputs(workspace, name):
@@ -94,9 +112,9 @@ def test_cells_and_kernels_outlive_a_killed_server_and_the_page_tells_of_it(clie
     facts = f"/workspaces/{workspace.pk}/facts/"
     often = jupyter.restarts_under_kernels(workspace)
     assert ("was started again" in client.get(facts).content.decode()) == bool(often)
-    began, server = engine().observe(workspace.workload_id).started_at, server_of(workspace)
+    began = engine().observe(workspace.workload_id).started_at
 
-    os.kill(server, signal.SIGKILL)
+    server = kill_server(workspace)
     (home / "killed").touch()
 
     wait_for(lambda: server_of(workspace) not in (None, server), 20)
@@ -124,3 +142,24 @@ def test_cells_and_kernels_outlive_a_killed_server_and_the_page_tells_of_it(clie
     assert "Kernels and cells went on meanwhile" in told
     send(guest, "DELETE", f"/api/sessions/{session['id']}")
     assert send(guest, "GET", "/api/kernels") == []
+
+
+FREEZE = """import os, resource
+usual = resource.prlimit(os.getppid(), resource.RLIMIT_FSIZE)
+print(resource.prlimit(os.getppid(), resource.RLIMIT_FSIZE, (0, usual[1])) == usual)"""
+THAW = "print(resource.prlimit(os.getppid(), resource.RLIMIT_FSIZE, usual) == (0, usual[1]))"
+
+
+def test_cells_run_where_the_server_can_write_nothing(inside, ada):
+    guest = inside(ada)
+    kernel = send(guest, "POST", "/api/kernels", {"name": "python3"})["id"]
+
+    asked = [
+        send(guest, "POST", f"/api/kernels/{kernel}/execute", {"code": code, "metadata": {}})
+        for code in (FREEZE, "print(41 + 1)", THAW)
+    ]
+    done = [wait_for(lambda row=row: ended(guest, row)) for row in asked]
+
+    printed = [[output["text"] for output in json.loads(row["outputs"])] for row in done]
+    assert printed == [["True\n"], ["42\n"], ["True\n"]]
+    send(guest, "DELETE", f"/api/kernels/{kernel}")

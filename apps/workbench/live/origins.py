@@ -183,7 +183,7 @@ class Workspaces:
                 await proxy.forward_http(
                     without_token(scope), receive, send_on, session, headers, change=_harmless
                 )
-            except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError):
+            except aiohttp.ClientConnectionError:
                 if answered:
                     return  # it was cut short; uvicorn closes the connection
                 if not waits or asyncio.get_running_loop().time() > until:

@@ -1,0 +1,173 @@
+"""What one server leaves for the next, without either: the code of the sandbox in its own Python."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import atrium
+from apps.compute import environments
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs code where `atrium.lasting` stands, with records in a folder of the test; gives what it prints as JSON."""
+    python = environments.build("base", say=lambda words: None) / "bin" / "python"
+    known = {"PYTHONPATH": str(Path(atrium.__file__).parents[1]), "JUPYTER_RUNTIME_DIR": str(tmp_path)}
+
+    def make(code):
+        done = subprocess.run(
+            [python, "-c", code], env={**os.environ, **known}, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return make
+
+
+FROZEN = """
+import json, os, resource
+from atrium.lasting import Record, _began
+
+record = Record("k")
+record.write(pid=os.getpid(), began=_began(os.getpid()))
+record.asked("1", "first", None)
+record.asked("2", "second", None)
+record.begins("first")
+record.runs("message")
+before = record.read()
+_soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+record.note({"header": {"msg_type": "stream", "msg_id": "m"}, "content": {"text": "unwritten"}})
+record.ended(well=True)
+record.begins("second")
+record.runs("another")
+frozen = record.living()
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+record.ended(well=True)
+record.asked("3", "third", None)
+print(json.dumps([before, frozen, record.read()]))
+"""
+
+
+def test_where_nothing_can_be_written_cells_run_and_none_is_taken_up_twice(run):
+    before, frozen, thawed = run(FROZEN)
+
+    assert ([uid for uid, *_ in before["requests"]], before["running"]) == (["1", "2"], "message")
+    assert frozen["pid"]  # the kernel is still found
+    assert "requests" not in frozen
+    assert ([uid for uid, *_ in thawed["requests"]], thawed["running"]) == (["3"], None)
+
+
+CUT = """
+import json
+from atrium.lasting import Record, _folder
+
+_folder().mkdir()
+record = Record("k")
+record.outputs.write_text('{"a": 1}\\n{"b": {"c": 2}\\n{"d": 3}\\n{"e"')
+print(json.dumps(record.noted()))
+"""
+
+
+def test_lines_that_a_full_disk_has_cut_are_left_out(run):
+    assert run(CUT) == [{"a": 1}, {"d": 3}]
+
+
+SERVER = """
+import asyncio, json, logging, os
+from types import SimpleNamespace
+from jupyter_server_nbmodel import execution_stack
+from atrium import lasting
+from atrium.lasting import Record, Return, _began, _folder
+
+class Kernels(dict):
+    async def start_kernel(self, kernel_id, **kwargs):
+        self[kernel_id] = SimpleNamespace(unfinished="", client=lambda: SimpleNamespace(wait_for_ready=ready))
+
+    def get_kernel(self, kernel_id):
+        return self[kernel_id]
+
+async def ready():
+    pass
+
+ran, heard = [], []
+
+async def worker(kernel_id, client, documents, queue, *_):
+    while True:
+        _uid, code, _metadata = await queue.get()
+        ran.append([kernel_id, code])
+        queue.task_done()
+
+execution_stack.kernel_worker = worker
+server = SimpleNamespace(
+    kernel_manager=Kernels(),
+    extension_manager=SimpleNamespace(extension_apps={}),
+    io_loop=SimpleNamespace(call_later=lambda _seconds, _call, kernel_id: heard.append(kernel_id)),
+    log=logging.getLogger("server"),
+)
+back = Return(server)
+
+def left(kernel_id, *cells, **facts):
+    record = Record(kernel_id)
+    known = {"pid": os.getpid(), "began": _began(os.getpid())}
+    record.write(**known, kernel_name="python3", cwd="/", session=None, **facts)
+    for number, code in enumerate(cells):
+        record.asked(f"{kernel_id}{number}", code, None)
+    return record
+"""
+
+ASKED_EARLY = """
+async def main():
+    record = left("k", "runs", "waits")
+    record.begins("runs")
+    record.runs("message")
+    await back.find_kernels()
+    stack = back._stack(server.kernel_manager, None)
+    new = stack.put("k", "new")
+    early = stack.get("k", new)["pending"]
+    recorded = [code for _uid, code, _metadata in record.read()["requests"]]
+    await back.take_up_cells()
+    await asyncio.sleep(0.05)
+    kernel = server.kernel_manager["k"]
+    print(json.dumps([early, recorded, ran, stack.get("k", new)["pending"], kernel.unfinished_code]))
+
+asyncio.run(main())
+"""
+
+
+def test_a_cell_that_is_asked_for_before_the_earlier_ones_are_taken_up_runs_behind_them(run):
+    in_order = ["runs", "waits", "new"]
+
+    assert run(SERVER + ASKED_EARLY) == [True, in_order, [["k", code] for code in in_order], True, "runs"]
+
+
+ODD = """
+_folder().mkdir()
+for name, text in {"a": "{}", "b": '{"began": ""}', "c": "[1]", "d": '{"began": "1"}', "e": "{"}.items():
+    (_folder() / f"{name}.json").write_text(text)
+left("f", "code", 7)
+left("y", "of a kernel that is gone").begins("nothing")
+left("z", "code")
+Record("f").keep(requests=[["too", "short"]])
+
+async def main():
+    Record("nobody").begins("code")
+    await back.find_kernels()
+    stack = back._stack(server.kernel_manager, None)
+    found = sorted(server.kernel_manager)
+    stack.expect("y", [("y0", "never", None)])
+    back.requests = {"y": [], **back.requests}
+    del server.kernel_manager["y"]
+    await back.take_up_cells()
+    await asyncio.sleep(0.05)
+    print(json.dumps([found, ran, heard, Record("nobody").path.exists()]))
+
+asyncio.run(main())
+"""
+
+
+def test_one_odd_record_and_one_kernel_that_is_gone_leave_the_others_alone(run):
+    assert run(SERVER + ODD) == [["y", "z"], [["z", "code"]], ["y", "z"], False]
