@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
@@ -94,9 +95,10 @@ class PasswordView(IdempotencyMixin, APIView):
         asked = PasswordChangeSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         given, user = asked.validated_data, cast("User", request.user)
-        services.change_password(user, old=given["old_password"], new=given["new_password"])
-        if request.auth is None:  # a browser's session, no token
-            sessions.keep(request, user)
+        with transaction.atomic():
+            services.change_password(user, old=given["old_password"], new=given["new_password"])
+            if request.auth is None:  # a browser's session, no token
+                sessions.keep(request, user)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

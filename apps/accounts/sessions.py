@@ -22,9 +22,13 @@ def register(name: str, following: Following) -> None:
 
 
 def keep(request: HttpRequest, user: User) -> None:
-    """Keep this session of a person with a new password; the others end."""
+    """Keep this session of a person with a new password; the others end.
+
+    Call it in the transaction that changes the password: whoever looks meanwhile would take it for one that has ended.
+    """
     before = request.session.session_key
     update_session_auth_hash(request, user)
+    request.session.save()
     after = request.session.session_key
     if before and after and before != after:
         for following in _following.values():

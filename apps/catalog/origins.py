@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from apps.compute.selectors import job_visible_to
 from apps.core.errors import Invalid, NotFound
+from apps.core.texts import require_kept, texts_in
 from apps.core.urns import urn
 from apps.datasets.selectors import version_by_name
 
@@ -94,6 +95,7 @@ def _parameters(given: Any) -> dict[str, Any]:
             raise Invalid(_("The parameters are no JSON: %(why)s.") % {"why": error}) from error
     if not isinstance(given, dict):
         raise Invalid(_('The parameters must be a JSON object, such as {"trees": 50}.'))
+    require_kept(texts_in(given))
     if len(json.dumps(given)) > LARGEST_PARAMETERS:
         raise Invalid(_("The parameters are longer than %(most)d characters.") % {"most": LARGEST_PARAMETERS})
     return given

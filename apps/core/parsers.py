@@ -15,6 +15,10 @@ _ESCAPED = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 """How JSON writes what no text can be kept with; the same after a backslash of its own is looked at for nothing."""
 
 
+_OF_ONE_BYTE = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
+"""Encodings in which an escape is found among the bytes."""
+
+
 class JSONParser(parsers.JSONParser):
     """Refuses a document with a character that no text can be kept with, wherever it stands in it."""
 
@@ -23,6 +27,7 @@ class JSONParser(parsers.JSONParser):
     ) -> Any:
         raw = stream.read()
         document = super().parse(BytesIO(raw), media_type, parser_context)
-        if _ESCAPED.search(raw):
+        encoding = str((parser_context or {}).get("encoding", "utf-8")).lower()
+        if encoding not in _OF_ONE_BYTE or _ESCAPED.search(raw):
             require_kept(texts_in(document))
         return document

@@ -103,6 +103,8 @@ def access_by_token(secret: str, origin: str) -> Access | None:
 
 def _standing(user: User, session_keys: Iterable[str]) -> set[str]:
     """The logins that stand: not over, and not ended by another password of the person."""
+    if not user.is_active:
+        return set()
     rows = Session.objects.filter(session_key__in=session_keys, expire_date__gt=timezone.now())
     known = user.get_session_auth_hash()
     return {

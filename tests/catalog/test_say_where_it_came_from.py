@@ -75,6 +75,7 @@ def test_the_upload_form_keeps_data_code_job_and_parameters_and_both_pages_link(
         ({"training_job": "999999"}, "no job 999999 that you may see"),
         ({"parameters": "{trees: 50}"}, "The parameters are no JSON"),
         ({"parameters": "[50]"}, "must be a JSON object"),
+        ({"parameters": '{"trees": "\\u0000"}'}, "no text can be kept with"),
     ],
 )
 def test_what_is_said_wrong_is_told_beside_its_field_and_nothing_is_kept(page, pixels, said, told):

@@ -201,7 +201,9 @@ def test_one_that_fails_with_what_callers_send_goes_back_by_itself_from_its_stag
     expect(ops.get_by_role("button", name="Next stage")).to_be_disabled()
     row = f"/api/v1{release}"
 
-    callers = range(30)
+    callers = range(
+        200
+    )  # each keeps its side: that none of them is among the 5 % happens once in 30,000 runs
     until(lambda: len(send(ready, key, digit_call(7), callers)) == 2, seconds=60, what="both answer")
     assert api.get(row).json()["stages"][0]["evidence"].get("candidate", {}).get("bad", 0) == 0
 

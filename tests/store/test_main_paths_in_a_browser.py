@@ -90,7 +90,9 @@ def test_from_the_search_to_a_key_in_chinese(browse, free, cy, compiled_messages
         page.get_by_role("button", name="简体中文").locator("visible=true").click()
         expect(page.locator("html")).to_have_attribute("lang", "zh-hans")
         said.append(page.locator("h1").inner_text())
+        page.wait_for_load_state("load")  # from then on keys are listened to
         page.keyboard.press("/")
+        expect(page.locator("#find")).to_be_focused()
         page.keyboard.type("Digits")
         page.keyboard.press("Enter")
         page.wait_for_url("**/search/**")

@@ -65,3 +65,10 @@ def test_a_whole_pair_and_a_backslash_are_texts_as_any(as_ada, digits):
     assert answer.status_code == 200
     digits.refresh_from_db()
     assert digits.summary == "😀 and \\u0000"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8"])
+def test_in_whatever_encoding_the_document_is(as_ada, radio, encoding):
+    body = r'{"team": "radio", "title": "t\u0000", "script": "print()"}'
+    answer = as_ada.post("/api/v1/jobs/", body, content_type=f"application/json; charset={encoding}")
+    assert (answer.status_code, "U+0000" in answer.text) == (422, True)

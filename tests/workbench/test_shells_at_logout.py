@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from apps.accounts.services import set_active
 from apps.workbench import entry, jupyter, tending
 from apps.workbench.models import Entry
 from tests.workbench.conftest import wait_for
@@ -93,3 +94,11 @@ def test_who_never_left_keeps_the_terminals(inside, ada, workspace):
     tending.tend(workspace)
     assert shell in names(workspace, "terminals")
     assert jupyter.end_terminals(workspace)
+
+
+def test_shells_of_somebody_who_is_shut_out_end(inside, root, ada, workspace):
+    inside(ada).post("/api/terminals")
+    set_active(ada, False, by=root)
+    tending.tend(workspace)
+
+    wait_for(lambda: not names(workspace, "terminals"))

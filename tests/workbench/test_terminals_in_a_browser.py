@@ -215,7 +215,7 @@ def test_a_team_mate_sees_what_the_owner_shares_and_types_into_nothing(opened, p
 
 @contextmanager
 def recorded(workspace, user):
-    """A recording of two words with a long pause between them."""
+    """A recording of two words with long pauses between them, a dozen seconds of it when they are cut short."""
     now = timezone.now()
     row = Recording.objects.create(
         workspace=workspace,
@@ -228,7 +228,7 @@ def recorded(workspace, user):
     clock = [0.0]
     writer = CastWriter(recordings.path_of(row), "1", clock=lambda: clock[0])
     writer.resize(80, 24)
-    for clock[0], text in ((0.1, "first\r\n"), (60.0, "second\r\n")):
+    for clock[0], text in ((0.1, "first\r\n"), *((10.0 * n, ".") for n in range(1, 6)), (60.0, "second\r\n")):
         writer.output(text)
     writer.close()
     try:
@@ -245,7 +245,7 @@ def test_a_recording_is_played_paused_and_gone_through(page_of, ada, workspace):
         expect(screen).to_contain_text("first")
         page.get_by_role("button", name="Pause").click()
         expect(screen).not_to_contain_text("second")
-        expect(clock).to_contain_text("/ 0:02")
+        expect(clock).to_contain_text("/ 0:12")
         page.get_by_label("Place in the recording").press("End")
         expect(screen).to_contain_text("second")
         page.get_by_label("Cut pauses short").uncheck()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import override
@@ -51,11 +52,12 @@ def password(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
         try:
-            services.change_password(user, old=given["old_password"], new=given["new_password"])
+            with transaction.atomic():
+                services.change_password(user, old=given["old_password"], new=given["new_password"])
+                sessions.keep(request, user)
         except Invalid as error:
             show(form, error)
         else:
-            sessions.keep(request, user)
             messages.success(request, _("Your password is changed. Other sessions of yours have ended."))
             return redirect("accounts:profile")
     return render(request, "accounts/password.html", {"form": form})
