@@ -46,7 +46,7 @@ def add_tasks(project: Project, rows: Iterable[Any], *, by: User, keep_good: boo
     "proposed"?}`.
 
     Equal inputs are one task with a weight. A `value` of the label type is a decision: its task is accepted at once;
-    one that is `proposed` is what people begin from.
+    one that is `proposed` is what people begin from, and left out where it is none.
     An Invalid among the rows stands for one that could not be read. Raises Invalid that names the broken rows,
     unless `keep_good`.
     """
@@ -143,7 +143,10 @@ def _decision(row: dict[str, Any], project: Project) -> tuple[str, str | None]:
 def _proposed(row: dict[str, Any], project: Project) -> str | None:
     if row.get("proposed") is None:
         return None
-    value = type_named(project.kind).clean(row["proposed"], setting_of(project, row["inputs"]))
+    try:
+        value = type_named(project.kind).clean(row["proposed"], setting_of(project, row["inputs"]))
+    except Invalid:
+        return None
     return orjson.dumps(value).decode()
 
 

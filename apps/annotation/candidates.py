@@ -47,8 +47,11 @@ class Candidate:
     site: str
 
 
-def pages(rule: PullRule, *, drawn: bool = True) -> Iterator[list[Candidate]]:
-    """The calls since the last pull that may become tasks; all that fit with `drawn=False`, whatever the share."""
+def pages(rule: PullRule, *, drawn: bool = True, before: datetime | None = None) -> Iterator[list[Candidate]]:
+    """The calls since the last pull that may become tasks; all that fit with `drawn=False`, whatever the share.
+
+    With `before` only what was made, or came late, before that moment.
+    """
     sites = dict(
         Deployment.objects.filter(capability=rule.project.capability).values_list("pk", "site__slug")
     )
@@ -63,7 +66,7 @@ def pages(rule: PullRule, *, drawn: bool = True) -> Iterator[list[Candidate]]:
                 for row in rows.order_by("at", "request_id")
             ]
         return
-    rows = _rows(rule)
+    rows = _rows(rule, before)
     if drawn and rule.share < 1:
         rows = rows.filter(_drawn(rule))
     last: Call | None = None
@@ -80,13 +83,15 @@ def pages(rule: PullRule, *, drawn: bool = True) -> Iterator[list[Candidate]]:
         last = page[-1]
 
 
-def _rows(rule: PullRule) -> QuerySet[Call]:
+def _rows(rule: PullRule, before: datetime | None) -> QuerySet[Call]:
     since, capability = since_of(rule), rule.project.capability
     # What the portal asks by itself says nothing of the calls that people make.
     looked_at = calls if rule.kind in OF_COMPLAINTS else calls_of_people
     rows = looked_at(capability=capability, failed=False)
+    if before is not None:
+        rows = rows.filter(at__lt=before)
     again = Q()
-    for begin, end in late.spans(capability.pk, since, _earliest(rule)):
+    for begin, end in late.spans(capability.pk, since, _earliest(rule), before):
         again |= Q(at__gte=begin, at__lt=end)
     if rule.kind in OF_COMPLAINTS:
         # A complaint may come days after its call: what counts is when it came.
@@ -136,9 +141,14 @@ def _earliest(rule: PullRule) -> datetime:
     return since
 
 
+def settled() -> datetime:
+    """Calls of before this have all arrived, or are noted as late: how far a rule looks that asks each call once."""
+    return timezone.now() - _OVERLAPPING
+
+
 def whole_hour() -> datetime:
     """The end of the last hour whose calls have all arrived: how far a rule by site and hour looks."""
-    return _hour(timezone.now() - _OVERLAPPING)
+    return _hour(settled())
 
 
 def _of_each_site(rule: PullRule) -> list[tuple[UUID, datetime, float]]:

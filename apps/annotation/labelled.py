@@ -179,8 +179,9 @@ def _link_makers(project: Project, version: DatasetVersion, keys: list[int]) -> 
         said = Annotation.objects.filter(task__in=some, skipped=False)
         labelled.update(said.values_list("user", flat=True).distinct())
     lineage.link_all(project.rules.filter(kind__in=kinds).order_by("pk"), version, "chose")
-    lineage.link_all([_person(project, pk) for pk in sorted(labelled)], version, "labelled")
-    lineage.link_all([_person(project, pk) for pk in sorted(decided)], version, "decided")
+    # In the order of what is written: the order of the people would tell who is behind a pseudonym.
+    lineage.link_all(sorted(_person(project, pk) for pk in labelled), version, "labelled")
+    lineage.link_all(sorted(_person(project, pk) for pk in decided), version, "decided")
 
 
 def _person(project: Project, pk: int) -> str:

@@ -67,7 +67,12 @@ class Project(models.Model):
         default=0,
         db_default=0,
         editable=False,
-        help_text="The newest label that proposals rest on (`weighing`).",
+        help_text="The sum of the numbers of the labels in disagreements that proposals rest on (`weighing`).",
+    )
+    trusted = models.JSONField(
+        null=True,
+        editable=False,
+        help_text="How often each person is right, by name, and of how many answers; null: nothing is learnt yet.",
     )
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)

@@ -19,7 +19,7 @@ from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import DurationField, ExpressionWrapper, F, Q, Value
 from django.utils import timezone
 
-from apps.annotation.candidates import CONTROLS, OF_COMPLAINTS, Candidate, pages, whole_hour
+from apps.annotation.candidates import CONTROLS, OF_COMPLAINTS, Candidate, pages, settled, whole_hour
 from apps.annotation.comparing import candidate_of, said_by, shares
 from apps.annotation.label_types import type_named
 from apps.annotation.models import Draw, Merged, Project, PullRule, Slot, Task
@@ -121,7 +121,8 @@ def pull_due() -> None:
 def _is_due(rules: QuerySet[PullRule], now: datetime) -> Q:
     """Whether a rule's time has come, or its event since the last pull."""
     rest = ExpressionWrapper(F("every_s") * Value(timedelta(seconds=1)), output_field=DurationField())
-    due = Q(pulled_at=None) | Q(pulled_at__lte=now - rest)
+    asks = Q(kind=PullRule.Kind.CANDIDATE)  # what it looks at ends a while ago
+    due = Q(pulled_at=None) | ~asks & Q(pulled_at__lte=now - rest) | asks & Q(pulled_at__lte=settled() - rest)
     due |= Q(event=PullRule.Event.RELEASE, woken_at__gt=F("pulled_at"))
     if rules.filter(event=PullRule.Event.COMPLAINT).exists() and (came := _complained_at()):
         due |= Q(event=PullRule.Event.COMPLAINT, pulled_at__lt=came)
@@ -149,13 +150,16 @@ def pull(rule: PullRule) -> Pulled:
     until: datetime | None = timezone.now()
     if rule.kind == PullRule.Kind.STRATIFIED:
         until = max(whole_hour(), rule.pulled_at or whole_hour())
-    if rule.kind == PullRule.Kind.CANDIDATE and candidate_of(rule.project.capability) is None:
-        return Pulled(0, 0, 0)  # it goes on from where it stands once there is one
+    before: datetime | None = None
+    if rule.kind == PullRule.Kind.CANDIDATE:
+        if candidate_of(rule.project.capability) is None:
+            return Pulled(0, 0, 0)  # it goes on from where it stands once there is one
+        until = before = max(settled(), rule.pulled_at or settled())
     ends, reader = time.monotonic() + _BUDGET_S, Reader(rule.project)
     made = merged = looked_at = 0
     failures: list[str] = []
     reached = rule.pulled_at
-    for page in pages(rule):
+    for page in pages(rule, before=before):
         looked_at += len(page)
         try:
             taken, unread = _read(rule, reader, page)

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any
 from apps.annotation.agreement import Agreement, by_label, by_pair
 from apps.annotation.label_types import type_named
 from apps.annotation.reliability import reliability, trust
-from apps.annotation.selectors import MOST_LABELS, known_of, newest_votes
+from apps.annotation.selectors import is_many, known_of, newest_votes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.annotation.label_types import LabelType
     from apps.annotation.models import Project
+
+
+_MOST_COMPARED = 1000
+"""Regions are held against others of their task, which takes its time: so many tell enough of people."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,7 @@ class Quality:
 
 def quality_of(project: Project) -> Quality:
     """From the newest labels."""
-    kind = type_named(project.kind)
-    rows = newest_votes(project).values_list("task_id", "user__username", "label", "value", "seconds")
-    votes = [
-        Vote(task, person, label if value is None else value, seconds)
-        for task, person, label, value, seconds in rows
-    ]
+    kind, votes = type_named(project.kind), votes_of(project)
     items: dict[int, dict[str, str]] = {}
     for vote in votes:
         items.setdefault(vote.task, {})[vote.person] = kind.text(vote.value)
@@ -59,13 +58,22 @@ def quality_of(project: Project) -> Quality:
         for person, right in sorted(trusted.items(), key=lambda entry: entry[1])
     ]
     several = [list(item.values()) for item in items.values()]
-    if kind.is_regions or len({text for said in several for text in said}) > MOST_LABELS:
+    if kind.is_regions or is_many(kind, several):
         return Quality(people, {}, {})
     return Quality(people, by_label(several), by_pair(list(items.values())))
 
 
+def votes_of(project: Project) -> list[Vote]:
+    """The newest labels, those of the newest tasks first."""
+    rows = newest_votes(project).values_list("task_id", "user__username", "label", "value", "seconds")
+    return [
+        Vote(task, person, label if value is None else value, seconds)
+        for task, person, label, value, seconds in rows
+    ]
+
+
 def trusted_in(project: Project, kind: LabelType, votes: Sequence[Vote]) -> dict[str, float]:
-    """How likely each person is right, from votes and from what is known of golden tasks."""
+    """How likely each person is right, from votes, the newest first, and from what is known of golden tasks."""
     if kind.is_nominal:
         said = [(vote.task, vote.person, kind.text(vote.value)) for vote in votes]
         return reliability(said, {task: kind.text(value) for task, value in known_of(project).items()}).people
@@ -75,7 +83,7 @@ def trusted_in(project: Project, kind: LabelType, votes: Sequence[Vote]) -> dict
         meanings[task], known[task] = [value], 0
     numbered = [
         (vote.task, vote.person, meaning(kind, vote.value, meanings.setdefault(vote.task, [])))
-        for vote in votes
+        for vote in (votes[:_MOST_COMPARED] if kind.is_regions else votes)
     ]
     return trust(numbered, known)
 

@@ -149,7 +149,7 @@ def _ask_version(rows: list[Recheck]) -> None:
                 _ask(http, row)
                 silences = 0
             except Unavailable as why:
-                _silent(row, str(why))
+                _silent(row, why.message)
                 silences += 1
             if silences == _SILENCES:
                 return

@@ -1,8 +1,9 @@
 """How far each person's labels can be trusted, and what a task's label is then, by Dawid and Skene (1979).
 
-Expectation and maximisation over a confusion matrix for each person; the matrices are smoothed by one imagined
-right answer for each label, so that few labels say little. Where answers are no labels of a list (regions, texts),
-`trust` is the same with one number for each person.
+Expectation and maximisation over a confusion matrix for each person. The matrices are smoothed by imagined answers,
+nearly all of them right, half a one for each label on average, so that few labels say little. They are as frequent as
+the labels are: else they would pull what people disagree on towards the frequent label. Where answers are no labels of
+a list (regions, texts), `trust` is the same with one number for each person.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ else:
 ROUNDS = 100
 _TOLERANCE = 1e-6
 _SMOOTHING = 0.5
+_SMOOTHING_OFF = 1e-3
 _SUREST = 0.99
 
 
@@ -50,12 +52,13 @@ def reliability(votes: Sequence[tuple[int, str, str]], known: Mapping[int, str] 
         at[0][item]: at[2][label] for item, label in (known or {}).items() if item in at[0] and label in at[2]
     }
     truth = _certain(told / told.sum(1)[:, None], certain)
+    imagined = len(labels) * (_SMOOTHING * np.eye(len(labels)) + _SMOOTHING_OFF)
     for _round in range(ROUNDS):
+        prior = truth.mean(0) + 1e-9
         confusion = np.zeros((len(people), len(labels), len(labels)))
         np.add.at(confusion, (who, said), truth[item])
-        confusion = confusion.transpose(0, 2, 1) + _SMOOTHING * np.eye(len(labels)) + 1e-3
+        confusion = confusion.transpose(0, 2, 1) + prior[:, None] * imagined
         confusion /= confusion.sum(2, keepdims=True)
-        prior = truth.mean(0) + 1e-9
         weight = np.tile(np.log(prior), (len(items), 1))
         np.add.at(weight, item, np.log(confusion).transpose(0, 2, 1)[who, said])
         fresh = np.exp(weight - weight.max(1, keepdims=True))

@@ -47,16 +47,16 @@ from apps.annotation.sequential import Decision, decide
 from apps.core.errors import NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from django.contrib.auth.models import AnonymousUser
 
     from apps.accounts.models import User
+    from apps.annotation.label_types import LabelType
 
 _MOST = 5000
 FEWEST = 30
 MOST_LABELS = 100
-"""Answers of more kinds than these are no labels of which agreement could be told one by one."""
 MOST_LEFT = 1000
 _MOST_DECIDING = 20_000
 
@@ -210,9 +210,14 @@ def agreement_of(project: Project) -> Agreement:
         votes.setdefault(task_id, []).append(label if value is None else value)
     kind = type_named(project.kind)
     texts = [[kind.text(value) for value in values] for values in votes.values()]
-    if kind.is_regions or len({text for said in texts for text in said}) > MOST_LABELS:
+    if kind.is_regions or is_many(kind, texts):
         return likeness(list(votes.values()), kind.likeness)
     return agreement(texts)
+
+
+def is_many(kind: LabelType, texts: Iterable[Iterable[str]]) -> bool:
+    """Whether answers of no list are of more kinds than agreement could be told of one by one."""
+    return not kind.is_nominal and len({text for said in texts for text in said}) > MOST_LABELS
 
 
 def newest_votes(project: Project) -> QuerySet[Annotation]:

@@ -2,7 +2,8 @@
 
 While a disagreement waits for a reviewer, its label is a proposal: that of more than half when the last vote comes
 (`services.settle_on`), and from the next round here on the likeliest one, anew whenever a later disagreement tells
-more about the people. It decides nothing; what all agree on is never weighed.
+more about the people. What a round learns of them is kept in the project; a page reads it. It decides nothing; what
+all agree on is never weighed.
 """
 
 from __future__ import annotations
@@ -10,20 +11,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from django.db.models import Sum
+
 from apps.annotation.label_types import type_named
 from apps.annotation.label_types.base import short
 from apps.annotation.models import Annotation, Project, Task
-from apps.annotation.quality import Vote, meaning, trusted_in
+from apps.annotation.quality import Vote, meaning, trusted_in, votes_of
 from apps.annotation.reliability import chances
-from apps.annotation.selectors import newest_votes, projects_that_disagree
+from apps.annotation.selectors import conflicts_of, projects_that_disagree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.annotation.label_types import LabelType
 
-MOST = 500
-_EVEN = 1e-6
+PAGE = 500
+_EVEN = 0.05
+"""By less than this no answer is likelier than another: what is known of people is not that exact."""
 _NEW = 0.5
 """How far somebody is trusted of whom nothing is known; all alike, so it matters only beside others."""
 
@@ -52,10 +56,15 @@ class Weighed:
         """The winner as a task's label."""
         return short(self.winner.said) if self.winner else ""
 
+    @property
+    def value(self) -> Any:
+        """The winner as a task's value; None without one."""
+        return self.winner.value if self.winner else None
+
 
 def weigh(task: Task) -> Weighed | None:
-    """The answers of a task by weight; None without votes."""
-    return _weigh(task.project, _votes([task])).get(task.pk)
+    """The answers of a task by weight; None without votes, and until a round has learnt of the people."""
+    return _weigh(task.project, [task.pk]).get(task.pk) if task.project.trusted else None
 
 
 def propose_all() -> None:
@@ -65,41 +74,38 @@ def propose_all() -> None:
 
 
 def _propose(project: Project) -> None:
-    newest = Task.objects.filter(project=project, status=Task.Status.CONFLICT).order_by("-pk")
-    tasks = {task.pk: task for task in newest[:MOST]}
-    said = Annotation.objects.filter(task__in=tasks).order_by("-pk").values_list("pk", flat=True).first()
-    if said is None or said <= project.weighed:
+    # Numbers are given before they are seen: the newest one would tell nothing of those that come behind it.
+    waiting = Annotation.objects.filter(task__in=conflicts_of(project))
+    said = waiting.aggregate(total=Sum("pk"))["total"]
+    if said is None or said == project.weighed:
         return
-    for pk, found in _weigh(project, _votes(list(tasks.values()))).items():
-        value = found.winner.value if found.winner else None
-        if (tasks[pk].label, tasks[pk].value) != (found.label, value):
-            waiting = Task.objects.filter(pk=pk, status=Task.Status.CONFLICT)
-            waiting.update(label=found.label, value=value)
-    Project.objects.filter(pk=project.pk, weighed__lt=said).update(weighed=said)
+    kind, votes = type_named(project.kind), votes_of(project)
+    answers = len({kind.text(vote.value) for vote in votes}) if kind.is_nominal else 0
+    project.trusted = {"people": trusted_in(project, kind, votes), "answers": answers}
+    Project.objects.filter(pk=project.pk).update(trusted=project.trusted)
+    tasks = conflicts_of(project).order_by("-pk")
+    page = list(tasks[:PAGE])
+    while page:
+        _propose_to(project, page)
+        page = list(tasks.filter(pk__lt=page[-1].pk)[:PAGE])
+    Project.objects.filter(pk=project.pk).update(weighed=said)
 
 
-def _votes(tasks: Sequence[Task]) -> list[Vote]:
-    rows = Annotation.objects.filter(task__in=[task.pk for task in tasks], skipped=False).order_by("pk")
-    return [
-        Vote(task, person, label if value is None else value)
-        for task, person, label, value in rows.values_list("task_id", "user__username", "label", "value")
-    ]
+def _propose_to(project: Project, tasks: Sequence[Task]) -> None:
+    found = _weigh(project, [task.pk for task in tasks])
+    for task in tasks:
+        now = found.get(task.pk)
+        if now is not None and (task.label, task.value) != (now.label, now.value):
+            conflicts_of(project).filter(pk=task.pk).update(label=now.label, value=now.value)
 
 
-def _weigh(project: Project, votes: list[Vote]) -> dict[int, Weighed]:
-    kind, here = type_named(project.kind), {vote.task for vote in votes}
-    rows = newest_votes(project).values_list("task_id", "user__username", "label", "value")
-    others = [
-        Vote(task, person, label if value is None else value)
-        for task, person, label, value in rows
-        if task not in here
-    ]
-    trusted = trusted_in(project, kind, [*votes, *others])
-    by_task: dict[int, list[Vote]] = {}
-    for vote in votes:
-        by_task.setdefault(vote.task, []).append(vote)
-    labels = len({kind.text(vote.value) for vote in [*votes, *others]}) if kind.is_nominal else 0
-    return {task: _sides(kind, said, trusted, labels) for task, said in by_task.items()}
+def _weigh(project: Project, tasks: Sequence[int]) -> dict[int, Weighed]:
+    kind, trusted = type_named(project.kind), project.trusted or {"people": {}, "answers": 0}
+    rows = Annotation.objects.filter(task__in=tasks, skipped=False).order_by("pk")
+    votes: dict[int, list[Vote]] = {}
+    for task, person, label, value in rows.values_list("task_id", "user__username", "label", "value"):
+        votes.setdefault(task, []).append(Vote(task, person, label if value is None else value))
+    return {task: _sides(kind, said, trusted["people"], trusted["answers"]) for task, said in votes.items()}
 
 
 def _sides(kind: LabelType, votes: list[Vote], trusted: dict[str, float], labels: int) -> Weighed:

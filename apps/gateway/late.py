@@ -40,9 +40,16 @@ def note(moments: Iterable[tuple[int | None, datetime]]) -> None:
             )
 
 
-def spans(capability_id: int, since: datetime, earliest: datetime) -> list[tuple[datetime, datetime]]:
-    """From when until when the log has got more calls since a moment, from `earliest` on; neighbours are one span."""
+def spans(
+    capability_id: int, since: datetime, earliest: datetime, before: datetime | None = None
+) -> list[tuple[datetime, datetime]]:
+    """From when until when the log has got more calls since a moment, and `before` another one; from `earliest` on.
+
+    Neighbours are one span.
+    """
     rows = LateMinute.objects.filter(capability_id=capability_id, noted_at__gte=since, minute__gte=earliest)
+    if before is not None:
+        rows = rows.filter(noted_at__lt=before)
     found: list[tuple[datetime, datetime]] = []
     for minute in rows.order_by("minute").values_list("minute", flat=True):
         if found and (minute <= found[-1][1] or len(found) == MOST_SPANS):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from apps.accounts.models import Role
 from apps.annotation import pulling
 from apps.annotation.labelled import export_labels
-from apps.annotation.models import Project, Task
+from apps.annotation.models import Annotation, Project, Task
 from apps.annotation.services import add_rule, change_project, review
 from apps.core import lineage
+from apps.core.models import LineageEdge
+from apps.core.urns import urn
 from tests.annotation.test_label import say
 from tests.annotation.test_pull import logged  # noqa: F401 - a fixture
+from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -107,3 +111,19 @@ def test_who_steers_the_project_says_so_in_its_settings(project, ada, ann, clien
     assert not Project.objects.get().pseudonymous
     client.force_login(ann)
     assert client.post(f"/annotation/{project.pk}/settings/", fields).status_code == 403
+
+
+def test_the_order_tells_nobody_behind_a_pseudonym(project, radio, ada, tasks):
+    people = [make_user(f"person{number}", team=radio, role=Role.ANNOTATOR) for number in range(6)]
+    Project.objects.update(pseudonymous=True)
+    Annotation.objects.bulk_create(
+        Annotation(task=tasks[0], user=person, label="3", value="3", seconds=1.0) for person in people
+    )
+    Task.objects.filter(pk=tasks[0].pk).update(status="accepted", label="3", value="3", reviewed_by=ada)
+
+    version = export_labels(Project.objects.get(), by=ada)
+
+    written = LineageEdge.objects.filter(target=urn(version), kind="labelled").order_by("pk")
+    names = [edge.source for edge in written if "pseudonym" in edge.source]
+    assert len(names) == 6
+    assert names == sorted(names)

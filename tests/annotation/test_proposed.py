@@ -18,7 +18,6 @@ from apps.annotation.label_types.base import Setting
 from apps.annotation.models import Project, Task
 from apps.annotation.services import add_rule, create_project
 from apps.catalog.models import Version
-from apps.core.errors import Invalid
 from tests.annotation.test_label import say
 from tests.annotation.test_pull import logged  # noqa: F401 - a fixture
 
@@ -137,8 +136,38 @@ class TestScreens:
         places = [page.index(f'value="{label}"') for label in ("place", "cell")]
         assert page.count(" selected>") == 2
         assert page.index(" selected>") > places[0]
-        with pytest.raises(Invalid, match="row 1"):
-            adding.add_tasks(project, [row | {"proposed": ["place"]}], by=ada)
+
+    @pytest.mark.parametrize(
+        ("kind", "value", "begun_with"),
+        [
+            ("multi", ["place"], 'name="choice" value="place" data-hotkey="2" checked>'),
+            ("text", "<Cell> 4711", ">&lt;Cell&gt; 4711</textarea>"),
+            ("taxonomy", ["place"], None),
+            ("rating", 4, None),
+        ],
+    )
+    def test_what_is_told_to_begin_from_the_answer_does(
+        self, tickets, ada, ann, client, kind, value, begun_with
+    ):
+        Project.objects.filter(pk=tickets.pk).update(kind=kind)
+        project = Project.objects.get(pk=tickets.pk)
+        adding.add_tasks(project, [{"inputs": {"text": TICKET}, "proposed": value}], by=ada)
+        client.force_login(ann)
+
+        page = client.get(f"/annotation/{project.pk}/label/").content.decode()
+
+        assert TYPES[kind].begins_from_value == bool(begun_with)
+        assert ("It begins with the model" in page) == bool(begun_with)
+        assert begun_with is None or begun_with in page
+        assert page.count(" checked>") == (kind == "multi")
+
+    def test_a_proposal_that_is_none_is_left_out(self, tickets, ada):
+        row = {"inputs": {"text": TICKET}, "proposed": [PLACE | {"end": 900}], "value": [CELL]}
+
+        adding.add_tasks(tickets, [row], by=ada)
+
+        task = Task.objects.get()
+        assert (task.proposed, task.value) == (None, [CELL])
 
     def test_a_review_begins_with_what_is_likeliest(self, tickets, ada, ann, abe, bo, client):
         Project.objects.filter(pk=tickets.pk).update(overlap=3)
@@ -175,14 +204,31 @@ def test_label_studios_predictions_go_out_and_come_in():
 
 def test_a_predicted_class_is_what_the_model_said():
     result = TYPES["single"].to_label_studio("3", Setting(("3", "8")))
-    told = [
-        {"data": {"x": [1]}, "predictions": [{"result": result}]},
-        {"data": {"x": [2]}, "predictions": [{"result": [{}]}]},
-    ]
+    told = [{"data": {"x": [1]}, "predictions": [{"result": result}]}]
 
-    good, bad = FORMATS["label-studio"].read(
+    (row,) = FORMATS["label-studio"].read(
         io.BytesIO(json.dumps(told).encode()), Shape(TYPES["single"], ("3", "8"), {})
     )
 
-    assert good["predicted"] == "3"
-    assert isinstance(bad, Invalid)
+    assert row["predicted"] == "3"
+    assert "proposed" not in row
+
+
+@pytest.mark.parametrize("kind", ["single", "multi", "spans", "rating"])
+@pytest.mark.parametrize(
+    "predictions",
+    [[{"result": [{}]}], [{"result": [{"type": "labels", "value": {}}]}], [{"result": 3}], {"a": 1}, [7]],
+)
+def test_a_prediction_that_cannot_be_read_spoils_no_row(kind, predictions):
+    setting = TYPES[kind].example.setting
+    value = TYPES[kind].clean(TYPES[kind].example.good[0], setting)
+    decided = [{"result": TYPES[kind].to_label_studio(value, setting)}]
+    told = [{"data": setting.inputs, "annotations": decided, "predictions": predictions}]
+
+    (row,) = FORMATS["label-studio"].read(
+        io.BytesIO(json.dumps(told).encode()), Shape(TYPES[kind], setting.labels, setting.options)
+    )
+
+    assert TYPES[kind].clean(row["value"], setting) == value
+    assert not row.get("proposed")
+    assert row["predicted"] is None

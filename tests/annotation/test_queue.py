@@ -12,7 +12,7 @@ from apps.annotation.models import Project, Slot, Task
 from apps.annotation.policy import may_label
 from apps.annotation.reliability import reliability
 from apps.annotation.selectors import decision_of
-from apps.annotation.weighing import weigh
+from apps.annotation.weighing import propose_all, weigh
 from apps.core.errors import Invalid
 from apps.requests.models import Notification
 from tests.annotation.conftest import make_draw, make_task
@@ -131,6 +131,7 @@ class TestQueue:
             for person in (ann, abe, bo):
                 say(project, person, "8" if person == bo and number % 2 else "3")
 
+        propose_all()
         found = weigh(Task.objects.order_by("pk").last())
 
         assert found.winner.value == "3"

@@ -19,6 +19,7 @@ from apps.catalog.models import Version
 from apps.core import events
 from apps.core.errors import Conflict, Unavailable
 from apps.core.models import Event
+from apps.core.telling import say as _
 from apps.core.urns import urn
 from apps.datasets.models import DatasetVersion
 from apps.datasets.services import create_version
@@ -163,7 +164,7 @@ def test_a_version_that_is_gone_is_waited_for_no_longer_than_an_hour(complaint, 
 
 
 def test_an_input_that_takes_too_long_holds_up_no_other_and_is_given_up_after_an_hour(
-    complaint, production, gateway, ada, monkeypatch  # noqa: F811
+    complaint, production, gateway, ada, monkeypatch, compiled_messages  # noqa: F811
 ):  # fmt: skip
     complaint("3", times=4)
     task = Task.objects.get()
@@ -173,7 +174,7 @@ def test_an_input_that_takes_too_long_holds_up_no_other_and_is_given_up_after_an
 
     def hanging(http, call, asked_of, answered_by):
         if call.request_id in hangs:
-            raise Unavailable("The gateway does not answer: it took too long")
+            raise Unavailable(_("The gateway does not answer: %(why)s") % {"why": "it took too long"})
         return answers(http, call, asked_of, answered_by)
 
     monkeypatch.setattr(rechecks, "ask_again", hanging)
@@ -187,9 +188,14 @@ def test_an_input_that_takes_too_long_holds_up_no_other_and_is_given_up_after_an
     assert states() == ["waiting", "waiting", "right", "right"]
 
     Recheck.objects.update(asked_at=timezone.now() - timedelta(hours=2))
-    rechecks.proceed_all()
+    with translation.override("zh-hans"):  # whatever the language of the process
+        rechecks.proceed_all()
     assert states() == ["failed", "failed", "right", "right"]
-    assert sum("it took too long" in entry.steps[-1] for entry in now_told()) == 2
+    assert sum("answer: it took too long" in entry.steps[-1] for entry in now_told()) == 2
+    with translation.override("zh-hans"):
+        told = [entry.steps[-1] for entry in now_told()]
+    assert sum("it took too long" in step for step in told) == 2
+    assert not any("does not answer" in step for step in told)
 
 
 def test_a_version_that_does_not_run_holds_up_no_other(

@@ -15,6 +15,7 @@ from apps.catalog.models import Version
 from apps.core import events
 from apps.core.errors import Invalid
 from apps.core.models import Event
+from apps.gateway import late
 from apps.gateway.models import Grant
 from apps.gateway.services import create_grant
 from apps.instances.models import Deployment, TrafficWeight
@@ -81,7 +82,8 @@ def test_a_rule_for_rare_answers_says_what_is_rare(project, ada, below):
 
 
 def test_a_candidate_is_asked_where_no_call_is_mirrored(project, logged, candidate, gateway, ada):  # noqa: F811
-    same, other = logged([1.0, 1.0], answer=3), logged([2.0, 2.0], answer=8)
+    before = timezone.now() - timedelta(minutes=5)
+    same, other = logged([1.0, 1.0], answer=3, at=before), logged([2.0, 2.0], answer=8, at=before)
 
     pulling.pull(add_rule(project, by=ada, kind="candidate"))
 
@@ -111,13 +113,58 @@ def test_without_a_candidate_the_rule_stands_still_and_goes_on_from_there(
 
 def test_a_gateway_that_is_away_is_waited_for(project, logged, candidate, ada, settings, monkeypatch):  # noqa: F811
     monkeypatch.setattr(type(settings.ATRIUM), "gateway_url", "http://127.0.0.1:9")
-    logged([2.0, 2.0], answer=8)
+    logged([2.0, 2.0], answer=8, at=timezone.now() - timedelta(minutes=5))
     rule = add_rule(project, by=ada, kind="candidate")
 
     pulling.pull(rule)
 
     rule.refresh_from_db()
     assert (rule.pulled_at, rule.held_until, rule.error) == (None, None, "")
+
+
+def test_a_call_that_is_logged_after_a_pull_is_asked_once(
+    project, logged, candidate, gateway, ada, monkeypatch  # noqa: F811
+):  # fmt: skip
+    start = timezone.now().replace(second=30, microsecond=0)
+    rule = add_rule(project, by=ada, kind="candidate")
+
+    def pull_after(seconds):
+        moment = start + timedelta(seconds=seconds)
+        with monkeypatch.context() as patched:
+            patched.setattr(timezone, "now", lambda: moment)
+            due = PullRule.objects.filter(pulling._is_due(PullRule.objects.all(), moment))
+            for found in due.select_related("project"):
+                pulling.pull(found)
+        return len(gateway)
+
+    logged([1.0, 2.0], answer=8, at=start - timedelta(minutes=10))
+    assert pull_after(0) == 1
+    logged([2.0, 2.0], answer=8, at=start - timedelta(seconds=20))  # made before the pull, logged after it
+    assert [pull_after(seconds) for seconds in (5, 40, 80)] == [1, 1, 1]
+    assert [pull_after(seconds) for seconds in (120, 160, 200, 240)] == [2, 2, 2, 2]
+
+    rule.refresh_from_db()
+    assert rule.pulled_at == start + timedelta(seconds=240) - timedelta(minutes=2)
+    assert Task.objects.count() == 2
+
+
+def test_a_call_of_a_gateway_that_was_cut_off_is_asked_once(
+    project, logged, candidate, gateway, ada, monkeypatch  # noqa: F811
+):  # fmt: skip
+    start = timezone.now()
+    rule = add_rule(project, by=ada, kind="candidate")
+
+    def pull_after(minutes):
+        with monkeypatch.context() as patched:
+            patched.setattr(timezone, "now", lambda: start + timedelta(minutes=minutes))
+            pulling.pull(rule)
+        return len(gateway)
+
+    assert pull_after(0) == 0
+    call = logged([1.0, 2.0], answer=3, at=start - timedelta(hours=1))
+    late.note([(call.capability_id, call.at)])
+
+    assert [pull_after(minutes) for minutes in (1, 3, 4, 6)] == [0, 1, 1, 1]
 
 
 def test_many_calls_are_asked_fifty_at_a_time(project, logged, candidate, gateway, ada, monkeypatch):  # noqa: F811

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from collections import Counter
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 from apps.annotation import weighing
 from apps.annotation.label_types import type_named
 from apps.annotation.models import Project, Task
-from apps.annotation.quality import Vote, quality_of, trusted_in
+from apps.annotation.quality import Vote, meaning, quality_of, trusted_in
 from apps.annotation.reliability import chances, reliability, trust
 from apps.annotation.selectors import agreement_of
 from apps.annotation.services import review
@@ -83,6 +85,37 @@ def test_weights_say_what_numbers_say_where_people_do_not_differ(seed):
         assert {item: found[item] for item in plain} == plain
 
 
+@pytest.mark.parametrize("who", [("ann",), ("ann", "abe")])
+def test_of_two_people_nobody_is_right_because_a_label_is_frequent(who):
+    """950 both normal, 25 both a fault; 25 times one says normal and the other one a fault."""
+    votes = []
+    for item in range(1000):
+        both = ("normal", "normal") if item < 950 else ("fault", "fault")
+        said = both if item < 975 else ("normal", "fault")
+        flipped = item >= 975 and who[item % len(who)] == "abe"
+        votes += [(item, "ann", said[flipped]), (item, "abe", said[not flipped])]
+
+    found = reliability(votes)
+
+    odds = chances([(0, found.people["ann"]), (1, found.people["abe"])], 2)
+    assert abs(odds[0] - odds[1]) < weighing._EVEN / 2
+    assert found.people["ann"] == pytest.approx(0.9875, abs=0.005)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_reliability_is_found_where_labels_are_unequally_frequent(seed):
+    right = {"ann": 0.95, "abe": 0.8, "bo": 0.6}
+    rng = np.random.default_rng(seed)
+    truth = rng.choice(LABELS, 2 * ITEMS, p=[0.7, 0.2, 0.07, 0.03])
+    votes = [
+        (item, person, str(true if rng.random() < share else (true + rng.integers(1, LABELS)) % LABELS))
+        for item, true in enumerate(truth)
+        for person, share in right.items()
+    ]
+
+    assert reliability(votes).people == pytest.approx(right, abs=0.05)
+
+
 def test_a_vote_no_better_than_chance_counts_nothing_and_equal_ones_cancel():
     assert chances([(0, 0.9), (1, 0.9)], 2) == pytest.approx({0: 0.5, 1: 0.5})
     assert chances([(0, 0.8), (1, 0.25), (1, 0.1)], 4) == pytest.approx({0: 0.8, 1: 0.2 / 3})
@@ -148,10 +181,49 @@ class TestProposals:
     def test_a_round_costs_the_same_however_many_tasks_there_are(self, learnt, django_assert_num_queries):
         weighing.propose_all()
 
-        with django_assert_num_queries(3):
+        with django_assert_num_queries(2):
             weighing.propose_all()
 
+    def test_a_label_that_is_seen_after_a_later_one_is_weighed_too(self, learnt):
+        # its disagreement has the earliest labels, and is not seen yet
+        Task.objects.filter(pk=learnt.pk).update(status="open")
+        weighing.propose_all()
+        assert Task.objects.get(pk=learnt.pk).label == ""
+
+        Task.objects.filter(pk=learnt.pk).update(status="conflict")
+        weighing.propose_all()
+
+        assert Task.objects.get(pk=learnt.pk).label == "3"
+
+    def test_all_that_wait_are_weighed(self, learnt, monkeypatch):
+        """The oldest one, behind ten that came later."""
+        monkeypatch.setattr(weighing, "PAGE", 3)
+
+        weighing.propose_all()
+
+        assert set(Task.objects.filter(status="conflict").values_list("label", flat=True)) == {"3"}
+        assert Task.objects.filter(status="conflict").count() == 11
+
+    def test_a_page_computes_nothing_anew(self, learnt, bo, client, monkeypatch):
+        weighing.propose_all()
+        monkeypatch.setattr(weighing, "trusted_in", None)
+        client.force_login(bo)
+
+        page = client.get(f"/annotation/tasks/{learnt.pk}/").content.decode()
+
+        assert "Weighed by reliability" in page
+
+    def test_a_page_says_what_most_say_until_anything_is_learnt_of_people(self, learnt, bo, client):
+        Task.objects.filter(pk=learnt.pk).update(label="8", value="8")
+        client.force_login(bo)
+
+        page = client.get(f"/annotation/tasks/{learnt.pk}/").content.decode()
+
+        assert "Weighed by reliability" not in page
+        assert 'class="btn btn-primary label-choice" name="label" value="8"' in page
+
     def test_the_review_page_says_why(self, learnt, bo, client):
+        weighing.propose_all()
         client.force_login(bo)
 
         page = client.get(f"/annotation/tasks/{learnt.pk}/").content.decode()
@@ -183,6 +255,7 @@ class TestProposals:
 
         task.refresh_from_db()
         assert task.label == "3"
+        task.project.refresh_from_db()
         assert weighing.weigh(task).overrules
 
     def test_regions_are_weighed_by_what_they_mean(self, project):
@@ -234,3 +307,37 @@ def test_answers_of_many_kinds_cost_no_more_and_show_who_is_reliable(project, an
     assert (found.labels, found.pairs) == ({}, {})
     shown = agreement_of(project)
     assert (shown.alpha, shown.items, shown.raw) == (None, 150, pytest.approx(2 / 3))
+
+
+@pytest.mark.django_db
+def test_labels_of_a_long_list_keep_their_agreement(project, ann, abe):
+    names = [str(number) for number in range(120)]
+    labels = [{"value": name, "title": name, "hotkey": ""} for name in names]
+    Project.objects.filter(pk=project.pk).update(labels=labels)
+    project = Project.objects.get()
+    for number in range(120):
+        make_task(project, number)
+    for name in names:
+        for person in (ann, abe):
+            say(project, person, name)
+
+    assert agreement_of(project).alpha == pytest.approx(1)
+    assert len(quality_of(project).labels) == 120
+
+
+def test_outlines_of_many_people_are_told_apart_in_time():
+    """300 votes of five outlines each: a raster for each pair and edge took a minute."""
+    kind, met = type_named("polygons"), []
+    circle = [(math.cos(part / 20), math.sin(part / 20)) for part in range(126)]
+    started = time.process_time()
+    for number in range(300):
+        at = [0.1 + 0.2 * place for place in range(5)]
+        size = 0.05 if number % 2 else 0.09
+        value = [
+            {"label": "loop", "points": [[x + size * a, 0.5 + size * b] for a, b in circle]}
+            for x in (each + number / 1e5 for each in at)
+        ]
+        meaning(kind, value, met)
+
+    assert len(met) == 2
+    assert time.process_time() - started < 10

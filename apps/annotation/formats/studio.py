@@ -36,7 +36,8 @@ def _write_array(rows: Iterable[Any], out: IO[bytes]) -> int:
 class LabelStudio(Format):
     """Tasks with `data`, `annotations` and `predictions`. What was decided is an annotation of `decision`.
 
-    The first prediction is what people begin from; of single labels it is what the model said.
+    The first prediction is what people begin from; of single labels it is what the model said. One that cannot be read
+    is left out.
     """
 
     slug, title, suffix = "label-studio", "Label Studio JSON", "json"
@@ -87,24 +88,30 @@ class LabelStudio(Format):
         meta: dict[str, Any] = about if isinstance(about, dict) else {}
         row = {"inputs": data, "predicted": meta.get("predicted"), "confidence": meta.get("confidence")}
         given = task.get("annotations") if data is not task else None
-        guessed = task.get("predictions") if data is not task else None
         try:
             value = _decision(given or [], data, shape)
-            if guessed and isinstance(guessed[0], dict) and guessed[0].get("result"):
-                proposed = shape.kind.from_label_studio(guessed[0]["result"], shape.setting(data))
-                row |= _begin(proposed, row, shape)
         except Invalid as error:
             return error
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             return Invalid(_("its annotations cannot be read: %(why)s") % {"why": error})
+        if data is not task:
+            row |= _begin(task.get("predictions"), row, shape)
         return row if value is NOTHING else row | {"value": value}
 
 
-def _begin(proposed: Any, row: dict[str, Any], shape: Shape) -> dict[str, Any]:
-    """A prediction as a row keeps it: a single label is what the model said, other values are to begin from."""
-    if shape.kind.slug == "single":
-        return {"predicted": row["predicted"] or proposed}
-    return {"proposed": proposed}
+def _begin(predictions: Any, row: dict[str, Any], shape: Shape) -> dict[str, Any]:
+    """The first prediction as a row keeps it: a single label is what the model said, other values are to begin from."""
+    first = predictions[0] if isinstance(predictions, list) and predictions else None
+    if not isinstance(first, dict) or not first.get("result"):
+        return {}
+    setting = shape.setting(row["inputs"])
+    try:
+        said = shape.kind.from_label_studio(first["result"], setting)
+        if shape.kind.slug == "single":
+            return {"predicted": row["predicted"] or said} if isinstance(said, str) else {}
+        return {"proposed": shape.kind.clean(said, setting)}
+    except (Invalid, AttributeError, KeyError, TypeError, ValueError):
+        return {}
 
 
 def _decision(given: list[dict[str, Any]], data: dict[str, Any], shape: Shape) -> Any:

@@ -53,6 +53,8 @@ class LabelType(ABC):
     agree_at: ClassVar[float] = 1.0
     """Two values mean the same from this likeness on."""
     is_regions: ClassVar[bool] = False
+    begins_from_value: ClassVar[bool] = False
+    """The screen begins from a value that is proposed, so that whoever agrees has nothing to do."""
     is_nominal: ClassVar[bool] = False
     """Each answer is one of a list that the project knows, so how often which is taken for which can be told."""
 

@@ -64,6 +64,7 @@ class Multi(LabelType):
     """Any number of labels, none included. Value: the labels in the project's order."""
 
     slug, title, shows = "multi", gettext_lazy("Several labels"), ANYTHING
+    begins_from_value = True
 
     def parse(self, posted: Any) -> Any:
         return posted.getlist("choice")
@@ -142,6 +143,7 @@ class Text(LabelType):
     """Free text. Value: the text, without spaces around it."""
 
     slug, title, shows, fewest_labels = "text", gettext_lazy("Free text"), ANYTHING, 0
+    begins_from_value = True
 
     def parse(self, posted: Any) -> Any:
         return posted.get("text", "")
@@ -257,6 +259,7 @@ class Rows(LabelType):
     """One label for each row of a table. Value: a list as long as the table."""
 
     slug, title, shows = "rows", gettext_lazy("A label for each row"), ("table",)
+    begins_from_value = True
 
     def parse(self, posted: Any) -> Any:
         return posted.getlist("row")

@@ -94,6 +94,7 @@ def _asked(project: Project, inputs: dict[str, Any], proposed: Any = None) -> di
         "table_rows": labels,
         "begun": orjson.dumps(proposed or []).decode(),
         "proposed": proposed,
+        "begins_from_value": proposed is not None and type_named(project.kind).begins_from_value,
     }
 
 
@@ -245,11 +246,11 @@ def review(request: HttpRequest, task_pk: int) -> HttpResponse:
             messages.success(request, _("Decided."))
         return redirect("annotation:adjudicate", task.project_id)
     said = list(annotations_visible_to(user).filter(task=task).order_by("pk"))
-    told, weighed = as_told(task), None
+    told, weighed, begin = as_told(task), None, None
     if may_review(user, task) and task.status == Task.Status.CONFLICT:
         weighed = weighing.weigh(task)
-        told.label = weighed.label if weighed else ""
-    begin = weighed.winner.value if weighed and weighed.winner else None
+        told.label = weighed.label if weighed else task.label
+        begin = weighed.value if weighed else task.value
     context = _asked(task.project, task.inputs, begin) | {
         "task": told,
         "annotations": said,
