@@ -33,7 +33,7 @@ ASKED_AT_ONCE = 50
 CONTROLS = (PullRule.Kind.RANDOM, PullRule.Kind.STRATIFIED)
 OF_COMPLAINTS = (PullRule.Kind.COMPLAINED, PullRule.Kind.CONFIDENT)
 _BACK = timedelta(days=7)
-_OVERLAPPING = timedelta(minutes=2)
+OVERLAPPING = timedelta(minutes=2)
 _HOUR = timedelta(hours=1)
 _A_MOMENT = timedelta(microseconds=1)
 
@@ -128,7 +128,7 @@ _ONCE = frozenset({PullRule.Kind.STRATIFIED, PullRule.Kind.CANDIDATE})
 def since_of(rule: PullRule) -> datetime:
     """From when on a rule looks. A control begins where the one before it ended: no call is drawn twice."""
     if rule.pulled_at is not None:
-        return rule.pulled_at if rule.kind in _ONCE else rule.pulled_at - _OVERLAPPING
+        return rule.pulled_at if rule.kind in _ONCE else rule.pulled_at - OVERLAPPING
     return _earliest(rule)
 
 
@@ -143,7 +143,7 @@ def _earliest(rule: PullRule) -> datetime:
 
 def settled() -> datetime:
     """Calls of before this have all arrived, or are noted as late: how far a rule looks that asks each call once."""
-    return timezone.now() - _OVERLAPPING
+    return timezone.now() - OVERLAPPING
 
 
 def whole_hour() -> datetime:
@@ -157,7 +157,7 @@ def _of_each_site(rule: PullRule) -> list[tuple[UUID, datetime, float]]:
     An hour that has got late calls is drawn again: by the order of their hashes those of before are taken as before.
     """
     since, earliest = _first_whole_hour(since_of(rule)), _first_whole_hour(_earliest(rule))
-    spans = late.spans(rule.project.capability_id, since - _OVERLAPPING, earliest)
+    spans = late.spans(rule.project.capability_id, since - OVERLAPPING, earliest)
     told: dict[str, Any] = {
         "capability": rule.project.capability_id,
         "since": since,

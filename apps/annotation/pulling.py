@@ -19,7 +19,15 @@ from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import DurationField, ExpressionWrapper, F, Q, Value
 from django.utils import timezone
 
-from apps.annotation.candidates import CONTROLS, OF_COMPLAINTS, Candidate, pages, settled, whole_hour
+from apps.annotation.candidates import (
+    CONTROLS,
+    OF_COMPLAINTS,
+    OVERLAPPING,
+    Candidate,
+    pages,
+    settled,
+    whole_hour,
+)
 from apps.annotation.comparing import candidate_of, said_by, shares
 from apps.annotation.label_types import type_named
 from apps.annotation.models import Draw, Merged, Project, PullRule, Slot, Task
@@ -27,7 +35,7 @@ from apps.annotation.nearness import near_key
 from apps.annotation.queue import put_in_order
 from apps.annotation.reading import Read, Reader, Unreadable, certainty, out_of_range
 from apps.annotation.selectors import setting_of
-from apps.core import events
+from apps.core import events, turns
 from apps.core.errors import Unavailable
 from apps.core.telling import kept
 from apps.core.telling import say as _
@@ -107,15 +115,23 @@ def pull_due() -> None:
         held_until__gt=now
     )
     due = rules.filter(_is_due(rules, now)).order_by(F("tried_at").asc(nulls_first=True), "pk")
-    for rule in due.select_related("project__capability", "created_by")[:_MOST_RULES]:
-        PullRule.objects.filter(pk=rule.pk).update(tried_at=timezone.now())
-        try:
-            pull(rule)
-        except OperationalError:
-            raise  # the database is away: for all of them
-        except Exception as error:  # whatever a rule meets is its own affair
-            log.exception("pull rule %d broke", rule.pk)
-            _hold(rule, error)
+    for pk in list(due.values_list("pk", flat=True)[:_MOST_RULES]):
+        with turns.only_one(turns.PULL, pk) as mine:
+            # Another round may be at it, or have just been.
+            rule = due.select_related("project__capability", "created_by").filter(pk=pk).first()
+            if mine and rule is not None:
+                _take_turn(rule)
+
+
+def _take_turn(rule: PullRule) -> None:
+    PullRule.objects.filter(pk=rule.pk).update(tried_at=timezone.now())
+    try:
+        pull(rule)
+    except OperationalError:
+        raise  # the database is away: for all of them
+    except Exception as error:  # whatever a rule meets is its own affair
+        log.exception("pull rule %d broke", rule.pk)
+        _hold(rule, error)
 
 
 def _is_due(rules: QuerySet[PullRule], now: datetime) -> Q:
@@ -123,9 +139,11 @@ def _is_due(rules: QuerySet[PullRule], now: datetime) -> Q:
     rest = ExpressionWrapper(F("every_s") * Value(timedelta(seconds=1)), output_field=DurationField())
     asks = Q(kind=PullRule.Kind.CANDIDATE)  # what it looks at ends a while ago
     due = Q(pulled_at=None) | ~asks & Q(pulled_at__lte=now - rest) | asks & Q(pulled_at__lte=settled() - rest)
-    due |= Q(event=PullRule.Event.RELEASE, woken_at__gt=F("pulled_at"))
+    woken = ~asks & Q(woken_at__gt=F("pulled_at")) | asks & Q(woken_at__gt=F("pulled_at") + OVERLAPPING)
+    due |= Q(event=PullRule.Event.RELEASE) & woken
     if rules.filter(event=PullRule.Event.COMPLAINT).exists() and (came := _complained_at()):
-        due |= Q(event=PullRule.Event.COMPLAINT, pulled_at__lt=came)
+        told = ~asks & Q(pulled_at__lt=came) | asks & Q(pulled_at__lt=came - OVERLAPPING)
+        due |= Q(event=PullRule.Event.COMPLAINT) & told
     return due
 
 

@@ -63,7 +63,7 @@ class Weighed:
 
 
 def weigh(task: Task) -> Weighed | None:
-    """The answers of a task by weight; None without votes, and until a round has learnt of the people."""
+    """The answers of a task by weight; None without votes, and until a round has learnt of one of its people."""
     return _weigh(task.project, [task.pk]).get(task.pk) if task.project.trusted else None
 
 
@@ -105,7 +105,12 @@ def _weigh(project: Project, tasks: Sequence[int]) -> dict[int, Weighed]:
     votes: dict[int, list[Vote]] = {}
     for task, person, label, value in rows.values_list("task_id", "user__username", "label", "value"):
         votes.setdefault(task, []).append(Vote(task, person, label if value is None else value))
-    return {task: _sides(kind, said, trusted["people"], trusted["answers"]) for task, said in votes.items()}
+    known = trusted["people"]
+    return {
+        task: _sides(kind, said, known, trusted["answers"])
+        for task, said in votes.items()
+        if any(vote.person in known for vote in said)  # else what most of them said stays
+    }
 
 
 def _sides(kind: LabelType, votes: list[Vote], trusted: dict[str, float], labels: int) -> Weighed:

@@ -7,6 +7,7 @@ writes into the notebook what the cell puts out from there on; cells that still 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections import deque
@@ -38,6 +39,8 @@ Cell = tuple[str, str, dict[str, Any] | None]
 _MOST_OUTPUT_BYTES = 32 << 20
 _LOOKS_EVERY_S = 1.0
 _ASKS_FOR_THE_REST_AFTER_S = 10.0
+_OPENS_WITHIN_S = 60.0
+"""A store of documents that was damaged may never open one; the cells behind it are to run all the same."""
 
 
 def _folder() -> Path:
@@ -434,16 +437,16 @@ class Return:
     async def take_up_cells(self) -> None:
         """Go on with the cells: open the notebooks in which they stand, and let the server run them."""
         for kernel_id in self.requests:
-            self.server.io_loop.call_later(_ASKS_FOR_THE_REST_AFTER_S, self._hear, kernel_id)
             while self.stack is not None and (cell := self.stack.first(kernel_id)):
                 try:
-                    await self._open(cell)
+                    await asyncio.wait_for(self._open(cell), _OPENS_WITHIN_S)
                 except Exception as error:
-                    self.server.log.warning("the notebook of a cell does not open: %s", error)
+                    self.server.log.warning("the notebook of a cell does not open: %r", error)
                 try:
                     self.stack.take_up(kernel_id)
                 except Exception as error:
                     self.server.log.warning("a cell of kernel %s is not taken up: %s", kernel_id, error)
+            self.server.io_loop.call_later(_ASKS_FOR_THE_REST_AFTER_S, self._hear, kernel_id)
 
     async def _open(self, cell: Cell) -> None:
         documents = self.server.extension_manager.extension_apps.get("jupyter_server_ydoc")

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import orjson
 import pytest
+from django.db import connection
 from django.utils import timezone, translation
 
 from apps.accounts.models import Site
@@ -15,6 +16,7 @@ from apps.annotation import candidates, pulling
 from apps.annotation.models import Draw, Merged, PullRule, Slot, Task
 from apps.annotation.services import add_rule, change_project, switch_rule
 from apps.catalog.models import Version
+from apps.core import turns
 from apps.core.errors import Conflict
 from apps.gateway import late, partitions
 from apps.gateway.digest import Digester
@@ -365,6 +367,36 @@ def test_rules_that_get_no_further_keep_no_other_from_its_turn(project, logged, 
     assert Task.objects.get().rule_kind == "random"
     resting.refresh_from_db()
     assert resting.tried_at is None
+
+
+def test_two_rounds_are_not_at_the_same_rule(project, logged, ada):
+    rule = add_rule(project, by=ada, kind="random")
+    logged([1.0, 2.0])
+    elsewhere = connection.copy()
+    try:
+        with elsewhere.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s, %s)", [turns.PULL, rule.pk])
+        pulling.pull_due()
+        assert not Task.objects.exists()
+    finally:
+        elsewhere.close()
+
+    pulling.pull_due()
+    assert Task.objects.count() == 1
+
+
+def test_an_event_wakes_a_rule_that_asks_once_it_can_see_the_calls_of_then(project, ada):
+    rule = add_rule(project, by=ada, kind="candidate", event="release", every_s=86_400)
+    now = timezone.now()
+
+    def is_due(pulled, woken):
+        PullRule.objects.filter(pk=rule.pk).update(pulled_at=pulled, woken_at=woken)
+        rules = PullRule.objects.all()
+        return rules.filter(pulling._is_due(rules, now)).exists()
+
+    seen_until = now - candidates.OVERLAPPING
+    assert is_due(seen_until - timedelta(seconds=1), now)
+    assert not is_due(seen_until, now - timedelta(seconds=1))
 
 
 def arrives_late(call):

@@ -162,6 +162,16 @@ class TestProposals:
         split.refresh_from_db()
         assert (split.status, split.label, split.value) == ("conflict", "", None)
 
+    def test_what_most_say_stays_where_nothing_is_known_of_any_of_them(self, split, monkeypatch):
+        monkeypatch.setattr(weighing, "votes_of", lambda _project: [])  # the newest labels are of others
+        Task.objects.filter(pk=split.pk).update(label="3", value="3")
+
+        weighing.propose_all()
+
+        split.refresh_from_db()
+        assert (split.label, split.value) == ("3", "3")
+        assert weighing.weigh(split) is None
+
     def test_what_is_learnt_of_people_later_reaches_disagreements_of_before(self, learnt):
         weighing.propose_all()
 

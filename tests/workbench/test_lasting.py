@@ -171,3 +171,25 @@ asyncio.run(main())
 
 def test_one_odd_record_and_one_kernel_that_is_gone_leave_the_others_alone(run):
     assert run(SERVER + ODD) == [["y", "z"], [["z", "code"]], ["y", "z"], False]
+
+
+HANGS = """
+from atrium import lasting
+
+async def main():
+    left("k", "code")
+    left("l", "behind it")
+    await back.find_kernels()
+    back._stack(server.kernel_manager, None)
+    lasting._OPENS_WITHIN_S = 0.05
+    back._open = lambda cell: asyncio.Event().wait()
+    await back.take_up_cells()
+    await asyncio.sleep(0.05)
+    print(json.dumps([ran, heard]))
+
+asyncio.run(main())
+"""
+
+
+def test_a_document_that_never_opens_holds_up_no_cell(run):
+    assert run(SERVER + HANGS) == [[["k", "code"], ["l", "behind it"]], ["k", "l"]]
