@@ -91,8 +91,12 @@ def label(page: Page, project: int, answers: list[list[str]]) -> None:
 
 def decide(page: Page, project: int, keys: list[str]) -> None:
     """Decide the one disagreement that waits."""
-    page.goto(f"/annotation/{project}/adjudicate/")
-    expect(page.get_by_role("heading", name="Weighed by reliability")).to_be_visible()
+
+    def is_weighed() -> bool:
+        page.goto(f"/annotation/{project}/adjudicate/")
+        return page.get_by_role("heading", name="Weighed by reliability").is_visible()
+
+    until(is_weighed, seconds=150, what="the round of each minute that weighs the votes")
     for key in keys:
         page.keyboard.press(key)
     expect(page.get_by_text("There is no disagreement left to decide.")).to_be_visible()
