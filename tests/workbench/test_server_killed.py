@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from apps.compute.adapters import engine
+from apps.compute.engines.shim import tree
 from apps.workbench import jupyter
 from apps.workbench.launch import home_of
 from apps.workbench.reconcile import answers
@@ -32,18 +33,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def server_of(workspace):
     """The process of the Jupyter server, as it is seen from outside of the sandbox."""
-    below = {engine().observe(workspace.workload_id).pid}
-    for number in sorted(int(process.name) for process in Path("/proc").glob("[0-9]*")):
-        process = Path("/proc", str(number))
+    for number in tree(engine().observe(workspace.workload_id).pid):
         try:
-            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-            words = (process / "cmdline").read_bytes().split(b"\0")
+            words = Path(f"/proc/{number}/cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if number in below or parent in below:
-            below.add(number)
-            if words[1:3] == [b"-m", b"jupyterlab"] and b"python" in words[0]:
-                return number
+        if words[1:3] == [b"-m", b"jupyterlab"] and b"python" in words[0]:
+            return number
     return None
 
 
