@@ -5,6 +5,10 @@ calls of like size, let r be the candidate's processor time per row over the oth
 `1 + allowed` times as much, y = min(r / (1 + allowed), 2) / 2 has an expectation of at most 1/2. A bettor who stakes on
 more owns a test martingale, W = prod(1 + s (y - 1/2)), which passes 1/alpha with a chance of at most alpha, under
 continuous looking (as in `means`). The wealth is an average over two stakes.
+
+What a server does without calls is not subtracted. It weighs more on the side with the smaller share, so an equal
+candidate looks costlier where servers do much beside answering; the bound on false alarms does not cover that, and no
+stage compares unless its policy asks for it.
 """
 
 from __future__ import annotations
