@@ -47,7 +47,7 @@ class Lifecycle:
         if to not in self.moves.get(seen, set()):
             raise IllegalMove(
                 _("%(name)s %(pk)s is %(seen)s; it cannot become %(to)s.")
-                % {"name": name, "pk": obj.pk, "seen": seen, "to": to},
+                % {"name": name, "pk": obj.pk, "seen": _words(obj, seen), "to": _words(obj, to)},
                 status=seen,
             )
         changed = type(obj)._base_manager.filter(pk=obj.pk, status=seen).update(status=to, **fields)
@@ -60,3 +60,9 @@ class Lifecycle:
         for field, value in fields.items():
             setattr(obj, field, value)
         audit.record(f"{obj._meta.label_lower}.{to}", obj, by=by, before=seen)
+
+
+def _words(obj: models.Model, status: str) -> str:
+    """A status as people read it; as it is kept where the model gives it no words."""
+    words = dict(obj._meta.get_field("status").flatchoices)  # type: ignore[union-attr]
+    return str(words.get(status, status)).lower()

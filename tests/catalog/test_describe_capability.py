@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from apps.catalog.models import Capability
 from apps.catalog.selectors import capabilities_visible_to, listed_capabilities, matching
@@ -76,8 +76,10 @@ def test_an_impossible_short_name_is_refused(radio, ada, slug):
         create_capability(slug, team=radio, by=ada)
 
 
-def test_a_draft_cannot_be_deprecated(digits, ada):
-    with pytest.raises(IllegalMove):
+def test_a_draft_cannot_be_deprecated(digits, ada, compiled_messages):
+    with pytest.raises(IllegalMove, match="is draft; it cannot become deprecated"):
+        deprecate_capability(digits, by=ada)
+    with translation.override("zh-hans"), pytest.raises(IllegalMove, match="为“草稿”，不能变为“即将下线”"):
         deprecate_capability(digits, by=ada)
 
 

@@ -93,6 +93,7 @@ def test_nobody_is_sent_to_a_version_that_goes_itself(digits, old, new, subscrip
     assert b"link" not in farewell(leaving)
     assert "Call 1.1.0 instead." not in as_ada.get(f"/catalog/digits/versions/{old.number}/").text
     assert "call 1.1.0 instead" not in as_ada.get("/store/digits/versions/").text
+    assert as_ada.get(f"/api/v1/versions/{old.pk}/").json()["successor"] is None
     Version.objects.filter(pk=old.pk).update(signature={"inputs": [TENSOR], "outputs": [TENSOR]})
     call = selectors.openapi_of(digits, old.number)[1]["paths"]["/v2/models/digits/infer"]["post"]
     assert "Link" not in call["responses"]["200"]["headers"]
