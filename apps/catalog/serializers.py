@@ -90,7 +90,10 @@ class VersionSerializer(ModelSerializer[Version]):
         slug_field="username", read_only=True
     )
     successor: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
-        source="heir", slug_field="number", read_only=True, help_text="for as long as callers can be sent to it"
+        source="heir",
+        slug_field="number",
+        read_only=True,
+        help_text="for as long as callers can be sent to it",
     )
 
     class Meta:
