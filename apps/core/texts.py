@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from django.utils.translation import gettext as _
 
 from apps.core.errors import Invalid
+
+_UNKEPT = re.compile("[\\0\ud800-\udfff]")
 
 
 def unkept(text: str) -> str:
@@ -45,3 +50,17 @@ def texts_in(document: Any) -> Iterable[str]:
             left += item.values()
         elif isinstance(item, list):
             left += item
+
+
+def keepable(document: Any) -> Any:
+    """A JSON document as a row can keep it: with U+FFFD for each character, and a word for each number, that it cannot.
+
+    For what code that runs here leaves behind, which nobody can be asked to send again. Raises RecursionError.
+    """
+    if isinstance(document, str):
+        return _UNKEPT.sub("\ufffd", document)
+    if isinstance(document, float) and not math.isfinite(document):
+        return json.dumps(document)
+    if isinstance(document, dict):
+        return {keepable(name): keepable(value) for name, value in document.items()}
+    return [keepable(item) for item in document] if isinstance(document, list) else document

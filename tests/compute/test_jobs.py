@@ -85,6 +85,44 @@ def test_failure_says_why(ada, radio, engine, argv, facts, reason):
     assert job.reason.startswith(reason)
 
 
+WHAT_NO_ROW_KEEPS = {
+    "a NUL in its result": (
+        r"""json.dump({"a\0": ["b\0"]}, open("result.json", "w"))""",
+        {"a\ufffd": ["b\ufffd"]},
+    ),
+    "half of a pair": (r"""json.dump({"a": "\ud83d"}, open("result.json", "w"))""", {"a": "\ufffd"}),
+    "a loss of NaN": (
+        """json.dump({"loss": [float("nan"), float("-inf"), 0.5]}, open("result.json", "w"))""",
+        {"loss": ["NaN", "-Infinity", 0.5]},
+    ),
+    "a number without end": ("""open("result.json", "w").write("[1e999]")""", ["Infinity"]),
+    "its progress": (r"""json.dump({"message": "a\0"}, open("progress.json", "w"))""", None),
+    "a file's name": (r"""os.mkdir("outputs"); open(b"outputs/\xff", "w").close()""", None),
+}
+
+
+@pytest.mark.parametrize("what", WHAT_NO_ROW_KEEPS)
+def test_a_job_that_leaves_what_no_row_can_keep_ends_like_any_other(ada, radio, engine, what):
+    code, result = WHAT_NO_ROW_KEEPS[what]
+    job = run(submit(radio, ada, "python3", "-c", f"import json, os; {code}"))
+
+    assert (job.status, job.result, job.reason) == ("succeeded", result, "")
+
+
+def test_a_job_that_fails_with_words_that_no_row_can_keep_says_the_rest(ada, radio, engine):
+    job = run(submit(radio, ada, "sh", "-c", r"printf 'no \000 key\n'; exit 1"))
+
+    assert (job.status, job.reason) == ("failed", "exit code 1: no \ufffd key")
+
+
+def test_a_result_that_is_nested_too_deeply_is_no_json(ada, radio, engine):
+    code = "open('result.json', 'w').write('[' * 100_000 + ']' * 100_000)"
+    job = run(submit(radio, ada, "python3", "-c", code))
+
+    assert job.status == "failed"
+    assert job.reason.startswith("result.json is no JSON")
+
+
 def test_a_failed_job_keeps_its_notebook_as_far_as_it_came_and_nothing_half_written(ada, radio, engine):
     code = "mkdir -p outputs; echo {} > outputs/own.ipynb; echo x > outputs/half.bin; exit 1"
     job = run(submit(radio, ada, "sh", "-c", code))

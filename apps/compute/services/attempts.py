@@ -30,6 +30,7 @@ from apps.compute.services.told import told_by
 from apps.core import background, objects, secrets
 from apps.core.errors import Conflict, PortalError
 from apps.core.telling import in_english, told
+from apps.core.texts import keepable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -282,8 +283,8 @@ def _lose(job: Job, observed: Observed | None, why: Told | str, facts: dict[str,
 
 def _end(job: Job, status: str, observed: Observed | None, *, reason: Told | str, **facts: Any) -> None:
     """Write the end of the attempt, and of the job unless it is queued again; then clear the workload away."""
-    words = reason if isinstance(reason, str) else in_english(reason)
-    pattern = {} if isinstance(reason, str) else reason
+    words = keepable(reason if isinstance(reason, str) else in_english(reason))
+    pattern = {} if isinstance(reason, str) else keepable(reason)
     if pattern:
         facts["result"] = _with_told(facts.get("result"), words, pattern)
     stored_log = _store_log(job) if observed else ""
@@ -295,8 +296,8 @@ def _end(job: Job, status: str, observed: Observed | None, *, reason: Told | str
             Job.lifecycle.move(job, status, by=None, reason=words, **facts)
             Attempt.objects.filter(workload_id=job.workload_id).update(
                 finished_at=now,
-                reason=observed.reason if observed else words,
-                told=(observed.told or {}) if observed else pattern,
+                reason=keepable(observed.reason) if observed else words,
+                told=keepable(observed.told or {}) if observed else pattern,
                 exit_code=observed.exit_code if observed else None,
                 peak_memory_mb=observed.peak_memory_mb if observed else 0,
                 cpu_s=observed.cpu_s if observed else 0,
@@ -336,8 +337,8 @@ def _store_log(job: Job) -> str:
 def _result(job: Job) -> Any:
     raw = engine().read(job.workload_id, "result.json")
     try:
-        return json.loads(raw) if raw is not None else None
-    except ValueError as error:
+        return keepable(json.loads(raw)) if raw is not None else None
+    except (ValueError, RecursionError) as error:
         raise PortalError(_("result.json is no JSON: %(error)s") % {"error": error}) from error
 
 
@@ -357,7 +358,7 @@ def _collect(job: Job, under: str) -> dict[str, Any]:
                 % {"most": MOST_OUTPUTS, "folder": under}
             )
         sha256, size = objects.put(handle)
-        found[path] = {"sha256": sha256, "size": size}
+        found[keepable(path)] = {"sha256": sha256, "size": size}
     return found
 
 

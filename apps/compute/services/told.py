@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from apps.compute.adapters import engine
+from apps.core.texts import keepable
 
 if TYPE_CHECKING:
     from apps.compute.models import Job
@@ -17,7 +18,7 @@ MOST_REPORTED_BYTES = 4 << 20
 
 def told_by(job: Job) -> dict[str, Any]:
     """The fields of the job that its code has something new for."""
-    return {**_progress(job), **_reports(job)}
+    return {name: keepable(value) for name, value in (_progress(job) | _reports(job)).items()}
 
 
 def _progress(job: Job) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def _progress(job: Job) -> dict[str, Any]:
             "progress": min(1.0, max(0.0, float(fraction))) if fraction is not None else job.progress,
             "progress_message": str(told.get("message", job.progress_message))[:300],
         }
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return {}  # half-written, or the code writes something else there
 
 
@@ -40,7 +41,7 @@ def _reports(job: Job) -> dict[str, Any]:
     for line in raw.splitlines() if raw else ():
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue  # half-written
         if isinstance(row, dict) and isinstance(row.get("step"), int):
             rows.append(
