@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 from django.utils.translation import gettext as _
 
 from apps.evaluation.gates import HIGHER_IS_BETTER
+from atrium.evaluation import DATASET
 
 
 def confusion(measured: dict[str, Any]) -> dict[str, Any] | None:
@@ -198,12 +200,26 @@ def latency(measured: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def slices(measured: dict[str, Any]) -> dict[str, Any] | None:
-    """The main figure with its interval in each slice, the worst first."""
+    """The main figure with its interval in each slice, the worst first; data sets have a figure of their own."""
+    several = measured.get("datasets")
+    return _of_slices(measured, lambda name: not (several and name.startswith(f"{DATASET}=")))
+
+
+def datasets(measured: dict[str, Any]) -> dict[str, Any] | None:
+    """The same of each data set, where a suite has several."""
+    return (
+        _of_slices(measured, lambda name: name.startswith(f"{DATASET}="))
+        if measured.get("datasets")
+        else None
+    )
+
+
+def _of_slices(measured: dict[str, Any], chosen: Callable[[str], bool]) -> dict[str, Any] | None:
     main = measured.get("main", "accuracy")
     told = [
         {"name": item["slice"], **item["figures"][main]}
         for item in measured.get("slices") or []
-        if item["figures"].get(main, {}).get("value") is not None
+        if chosen(item["slice"]) and item["figures"].get(main, {}).get("value") is not None
     ]
     told.sort(key=lambda entry: entry["value"], reverse=main not in HIGHER_IS_BETTER)
     return _with_intervals(told, main)
@@ -271,6 +287,7 @@ def all_of(measured: dict[str, Any]) -> list[dict[str, Any]]:
         (_("Residuals"), residuals(measured), 300, ""),
         (_("Error by step"), by_step(measured), 300, _("How the error grows with the distance.")),
         (_("Found and right by label"), by_label(measured), 300, _("A place counts when both its ends are right.")),
+        (_("By data set"), datasets(measured), 300, intervals),
         (_("By slice"), slices(measured), 300, intervals),
         *((_("Groups of %(column)s") % {"column": entry["column"]}, fairness(entry), 300, intervals)
           for entry in measured.get("fairness") or []),

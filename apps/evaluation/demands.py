@@ -61,7 +61,7 @@ def problems_of(capability: Capability, gates: list[dict[str, Any]]) -> list[str
         return problems
     asked = what_it_asks(
         capability,
-        suite.dataset_version,
+        suite.data,
         target=suite.target,
         slices=suite.slices,
         groups=suite.groups,

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from apps.catalog.models import Capability
+from apps.compute.forms import DataField
+from apps.core.errors import PortalError
 from apps.core.rows import RowsField, SuggestingInput
 from apps.datasets.models import DatasetVersion
+from apps.datasets.selectors import version_by_name
 from apps.evaluation.gates import METRICS
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
 
 FIRST_GATES = [
     {"metric": "accuracy", "threshold": 0.9, "at_least": 100},
@@ -59,6 +65,13 @@ class SuiteForm(forms.Form):
         queryset=DatasetVersion.objects.none(),
         help_text=_("Rows whose column “split” says “test”, a file test.csv, or all rows."),
     )
+    further_data = DataField(
+        label=_("Further data set versions"),
+        required=False,
+        help_text=_(
+            "Their rows are asked, too, and told apart: a gate only in “dataset=NAME@NUMBER” holds for one of them."
+        ),
+    )
     target = forms.CharField(label=_("Column with the right answer"), max_length=100)
     slices = forms.CharField(
         label=_("Columns to slice by"),
@@ -97,13 +110,21 @@ class SuiteForm(forms.Form):
         ),
     )
 
-    def __init__(self, capability: Capability, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, capability: Capability, *args: Any, user: User, **kwargs: Any) -> None:
         kwargs.setdefault("initial", {}).setdefault("gates", json.loads(json.dumps(FIRST_GATES)))
         super().__init__(*args, **kwargs)
         versions = DatasetVersion.objects.filter(dataset__team=capability.team).select_related("dataset")
         field = self.fields["dataset_version"]
         assert isinstance(field, forms.ModelChoiceField)
         field.queryset = versions.order_by("dataset__slug", "-number")
+        self.user = user
+        cast("DataField", self.fields["further_data"]).offer(user)
+
+    def clean_further_data(self) -> list[DatasetVersion]:
+        try:
+            return [version_by_name(name, user=self.user) for name in self.cleaned_data["further_data"]]
+        except PortalError as error:
+            raise forms.ValidationError(error.message) from error
 
     def clean_slices(self) -> list[str]:
         return _names(self.cleaned_data["slices"])

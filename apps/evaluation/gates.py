@@ -203,14 +203,9 @@ def _impossible(gate: Gate, task: str, own_scorer: bool) -> list[str]:
 def _never_measured(gate: Gate) -> str | None:
     """Why no evaluation gives this figure, or never from so many rows; it would be undecided for ever."""
     told = {"metric": gate.metric}
-    if gate.relative and (gate.slice or gate.metric not in _QUALITY):
-        return (
-            _(
-                "production is compared in figures of quality over all rows; leave out the slice, or compare"
-                " %(metric)s with a fixed threshold"
-            )
-            % told
-        )
+    if gate.relative and gate.metric not in _QUALITY:
+        words = _("production is compared in figures of quality; compare %(metric)s with a fixed threshold")
+        return words % told
     if gate.metric == "fairness_gap":
         return None if gate.slice else _("fairness_gap is of a column with groups; name it as the slice")
     if gate.slice and gate.metric not in _QUALITY and (gate.metric in METRICS or gate.metric.startswith(OWN)):

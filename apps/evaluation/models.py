@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -9,17 +11,25 @@ from django.utils.translation import gettext_lazy as _
 from apps.core.lifecycle import Lifecycle
 from apps.core.telling import sentence
 
+if TYPE_CHECKING:
+    from apps.datasets.models import DatasetVersion
+
 
 class Suite(models.Model):
     """What a version of a capability is asked: on which rows, for which slices, with which gates.
 
     Immutable once a run has used it: a change is the next number. `gates` is a list as `gates.read_gates` takes.
+    The rows of several data set versions are told apart by the slice `dataset`; `SuiteData` holds those after the
+    first.
     """
 
     capability = models.ForeignKey("catalog.Capability", on_delete=models.PROTECT, related_name="+")
     number = models.PositiveIntegerField(_("number"))
     name = models.CharField(_("name"), max_length=100)
     dataset_version = models.ForeignKey("datasets.DatasetVersion", on_delete=models.PROTECT, related_name="+")
+    data_digest = models.CharField(
+        max_length=64, blank=True, help_text="Of all its data set versions, where there are several."
+    )
     target = models.CharField(_("column with the right answer"), max_length=100)
     slices = models.JSONField(_("columns to slice by"), default=list, blank=True)
     task = models.CharField(
@@ -38,6 +48,29 @@ class Suite(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} #{self.number}"
+
+    @property
+    def data(self) -> list[DatasetVersion]:
+        """All data set versions whose rows it asks, in its order."""
+        return [self.dataset_version, *(each.dataset_version for each in self.further_data.all())]
+
+
+class SuiteData(models.Model):
+    """One more data set version of a suite: its rows are asked beside those of the first, and told apart."""
+
+    suite = models.ForeignKey(Suite, on_delete=models.PROTECT, related_name="further_data")
+    dataset_version = models.ForeignKey("datasets.DatasetVersion", on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        verbose_name = _("further data of a suite")
+        verbose_name_plural = _("further data of suites")
+        ordering = ["pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["suite", "dataset_version"], name="data_of_a_suite_once")
+        ]
+
+    def __str__(self) -> str:
+        return str(self.dataset_version)
 
 
 class Run(models.Model):

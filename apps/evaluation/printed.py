@@ -41,6 +41,7 @@ def _parts(told: Mapping[str, Any]) -> Iterator[pdf.Part]:
         numeric=frozenset({1, 2, 3, 4}),
         widths=(3, 1.6, 2.4, 2.2, 1),
     )
+    yield from _by_dataset(told["by_dataset"])
     for item in told["charts"]:
         square = any(trace.get("type") == "heatmap" for trace in item["figure"]["data"])
         yield pdf.Figure(str(item["title"]), item["figure"], height=300 if square else 190)
@@ -49,9 +50,26 @@ def _parts(told: Mapping[str, Any]) -> Iterator[pdf.Part]:
     yield from _differences(measured)
     yield from _wrong(measured, told["confusions"])
     yield pdf.Heading(_("Digests"))
+    several = [(each["name"], each["digest"]) for each in suite.get("datasets") or []]
     digests = [(_("Report digest"), report.digest), (_("Version digest"), content["version"]["digest"]),
-               (_("Data set digest"), suite["dataset_digest"])]  # fmt: skip
+               *(several or [(_("Data set digest"), suite["dataset_digest"])])]  # fmt: skip
     yield pdf.Rows(("", "SHA-256"), digests, widths=(2, 6))
+
+
+def _by_dataset(told: Mapping[str, Any] | None) -> Iterator[pdf.Part]:
+    """A line for each data set and figure, so that many data sets are no wider than few."""
+    if told is None:
+        return
+    yield pdf.Heading(_("By data set"))
+    names = [column["name"] or _("All rows") for column in told["columns"]]
+    rows = [
+        (names[place], *_figure(cell | {"name": row["name"], "digits": 4, "unit": ""}))
+        for place in range(len(names))
+        for row in told["rows"]
+        for cell in [row["cells"][place]]
+    ]
+    heads = (_("Data set"), _("Figure"), _("Value"), _("95 % interval"), _("Against production"), "n")
+    yield pdf.Rows(heads, rows, numeric=frozenset({2, 3, 4, 5}), widths=(2.4, 2.4, 1.4, 2.2, 1.8, 1))
 
 
 def _lists(measured: Mapping[str, Any]) -> Iterator[pdf.Part]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from django.db import transaction
@@ -19,12 +19,15 @@ from apps.core.telling import say as _
 from apps.evaluation import usage
 from apps.evaluation.gates import Gate, judge_all
 from apps.evaluation.models import Report, Run
-from apps.evaluation.selectors import cases_of, fixtures_of, production_of
+from apps.evaluation.selectors import cases_of, fixtures_of, names_of, production_of
 from apps.gateway.models import Grant
 from apps.gateway.services import create_grant, revoke_grant
 from apps.instances.models import Deployment
 from apps.instances.services import stop_deployment
 from apps.requests.services import notify
+
+if TYPE_CHECKING:
+    from apps.datasets.models import DatasetVersion
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +101,7 @@ def _when_deployed(run: Run) -> None:
 
 def _measure(run: Run) -> None:
     suite, version = run.suite, run.version
+    data = suite.data
     sides = {"candidate": run.deployment}
     production = production_of(version.capability)  # it may be another one than when the evaluation began
     if production is not None and production.status == Deployment.Status.READY:
@@ -123,7 +127,7 @@ def _measure(run: Run) -> None:
         by=run.started_by,
         team=version.capability.team,
         argv=_ARGV,
-        inputs={f"data/{path}": entry["sha256"] for path, entry in suite.dataset_version.manifest.items()},
+        inputs=_files_of(data),
         params={
             "signature": version.signature,
             "target": suite.target,
@@ -131,6 +135,7 @@ def _measure(run: Run) -> None:
             "groups": suite.groups,
             "task": suite.task,
             "scorer": suite.scorer,
+            **({"datasets": names_of(data)} if len(data) > 1 else {}),
             "cases": cases_of(version),
             "fixtures": fixtures_of(version),
             **addresses,
@@ -141,7 +146,8 @@ def _measure(run: Run) -> None:
         subject=run,
         max_attempts=2,
     )
-    lineage.link(suite.dataset_version, run, "evaluated on")
+    for each in data:
+        lineage.link(each, run, "evaluated on")
     lineage.link(version, run, "evaluated")
     used = usage.of(run.deployment)
     Run.lifecycle.move(
@@ -152,6 +158,15 @@ def _measure(run: Run) -> None:
         production=production,
         cpu_s_before=used.cpu_s if used else None,
     )
+
+
+def _files_of(data: list[DatasetVersion]) -> dict[str, str]:
+    """Where the job finds the files of a suite's data: those of several in a folder each, by their place."""
+    return {
+        f"data/{place}/{path}" if len(data) > 1 else f"data/{path}": entry["sha256"]
+        for place, version in enumerate(data)
+        for path, entry in version.manifest.items()
+    }
 
 
 def _when_measured(run: Run, job: Job) -> None:
@@ -195,6 +210,7 @@ def report_on(run: Run, job: Job) -> Report:
             "scorer": run.suite.scorer,
             "dataset": lineage.urn(run.suite.dataset_version),
             "dataset_digest": run.suite.dataset_version.digest,
+            **_further(run.suite.data),
             "author": run.suite.created_by.username,
         },
         "production": production if production and differences else None,
@@ -216,6 +232,13 @@ def report_on(run: Run, job: Job) -> Report:
     audit.record("evaluation.report.made", report, by=None, verdict=str(verdict), digest=digest)
     events.publish("evaluation.reported", report.pk)
     return report
+
+
+def _further(data: list[DatasetVersion]) -> dict[str, Any]:
+    """What a report says of the data set versions of a suite that has several."""
+    named = zip(names_of(data), data, strict=True)
+    every = [{"name": name, "dataset": lineage.urn(each), "digest": each.digest} for name, each in named]
+    return {"datasets": every} if len(every) > 1 else {}
 
 
 def _headline(measured: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from apps.core.errors import Invalid
 from apps.evaluation.gates import Asked
 from apps.evaluation.models import Claim, Report, Run, Suite
 from apps.instances.models import Deployment, TrafficWeight
+from atrium.evaluation import DATASET
 from atrium.signature import InvalidSignature, Signature, parse_signature
 
 if TYPE_CHECKING:
@@ -42,9 +43,19 @@ _VIEWERS = (Role.DEVELOPER, Role.QA, Role.OPERATOR)
 def suites_visible_to(user: User) -> QuerySet[Suite]:
     """Suites of the person's teams, with what a list shows."""
     teams = teams_of(user, *_VIEWERS)
-    return Suite.objects.filter(capability__team__in=teams).select_related(
-        "capability", "dataset_version__dataset"
+    return with_data(Suite.objects.filter(capability__team__in=teams).select_related("capability"))
+
+
+def with_data(suites: QuerySet[Suite]) -> QuerySet[Suite]:
+    """The same with the names of all their data set versions."""
+    return suites.select_related("dataset_version__dataset").prefetch_related(
+        "further_data__dataset_version__dataset"
     )
+
+
+def names_of(data: Sequence[DatasetVersion]) -> list[str]:
+    """How a suite's slices and its gates name data set versions: `tickets@3`."""
+    return [f"{each.dataset.slug}@{each.number}" for each in data]
 
 
 def runs_visible_to(user: User) -> QuerySet[Run]:
@@ -121,7 +132,7 @@ def _list_in(version: Version, path: str) -> list[dict[str, Any]]:
 
 def what_it_asks(
     capability: Capability,
-    data: DatasetVersion,
+    data: Sequence[DatasetVersion],
     *,
     target: str,
     slices: Sequence[str],
@@ -133,7 +144,9 @@ def what_it_asks(
     `classes`: whether the right answers are to be counted, too; there may be many.
     """
     columns = list(dict.fromkeys([*slices, *groups]))
-    rows, counts = held_out(data, list(dict.fromkeys([*columns, *([target] if classes else [])])))
+    rows, counts = all_held_out(data, list(dict.fromkeys([*columns, *([target] if classes else [])])))
+    if len(data) > 1:
+        columns.append(DATASET)
     version = newest_packaged(capability)
     signature = _signature_of(version)
     return Asked(
@@ -194,6 +207,22 @@ def _signature_of(version: Version | None) -> Signature | None:
         return parse_signature(version.signature) if version is not None else None
     except InvalidSignature:
         return None
+
+
+def all_held_out(
+    data: Sequence[DatasetVersion], columns: Sequence[str]
+) -> tuple[int | None, dict[str, dict[str, int]]]:
+    """`held_out` of several together. `DATASET` counts the rows of each, by its name; None rows if one is unknown."""
+    total: int | None = 0
+    counts: dict[str, dict[str, int]] = {column: {} for column in (*columns, DATASET)}
+    for name, version in zip(names_of(data), data, strict=True):
+        rows, local = held_out(version, columns)
+        total = None if total is None or rows is None else total + rows
+        counts[DATASET][name] = rows or 0
+        for column, values in local.items():
+            for value, count in values.items():
+                counts[column][value] = counts[column].get(value, 0) + count
+    return total, counts
 
 
 def held_out(data: DatasetVersion, columns: Sequence[str]) -> tuple[int | None, dict[str, dict[str, int]]]:

@@ -9,12 +9,25 @@ from rest_framework import serializers
 from apps.catalog.models import Capability, Version
 from apps.core.serializers import ModelSerializer, Serializer
 from apps.datasets.models import DatasetVersion
-from apps.evaluation.models import Claim, Report, Run, Suite
+from apps.evaluation.models import Claim, Report, Run, Suite, SuiteData
+
+
+class FurtherField(serializers.PrimaryKeyRelatedField[DatasetVersion]):
+    """A data set version by its number, read from a row of `SuiteData`."""
+
+    def to_representation(self, value: Any) -> Any:
+        return value.dataset_version_id if isinstance(value, SuiteData) else super().to_representation(value)
 
 
 class SuiteSerializer(ModelSerializer[Suite]):
     capability: Any = serializers.SlugRelatedField(slug_field="slug", queryset=Capability.objects.all())
     dataset_version: Any = serializers.PrimaryKeyRelatedField(queryset=DatasetVersion.objects.all())
+    further_data: Any = FurtherField(
+        many=True,
+        required=False,
+        queryset=DatasetVersion.objects.all(),
+        help_text="More data set versions, whose rows are asked and told apart as the slice `dataset=NAME@NUMBER`.",
+    )
     gates = serializers.JSONField()
     slices = serializers.ListField(child=serializers.CharField(), required=False)
     groups = serializers.ListField(child=serializers.CharField(), required=False)
@@ -27,6 +40,7 @@ class SuiteSerializer(ModelSerializer[Suite]):
             "number",
             "name",
             "dataset_version",
+            "further_data",
             "target",
             "slices",
             "groups",

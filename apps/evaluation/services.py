@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
@@ -19,16 +20,21 @@ from apps.core.telling import say as _
 from apps.datasets.policy import may_view
 from apps.evaluation import demands
 from apps.evaluation.gates import TASKS, read_gates, unsatisfiable
-from apps.evaluation.models import Run, Suite
+from apps.evaluation.models import Run, Suite, SuiteData
 from apps.evaluation.policy import may_cancel, may_evaluate, may_write_suite
-from apps.evaluation.selectors import production_of, task_of, what_it_asks
+from apps.evaluation.selectors import names_of, production_of, task_of, what_it_asks
 from apps.instances.models import Deployment
 from apps.instances.services import deploy_version
+from atrium.evaluation import DATASET
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from apps.accounts.models import User
     from apps.catalog.models import Capability
     from apps.datasets.models import DatasetVersion
+
+MOST_DATA = 10
 
 
 @transaction.atomic
@@ -44,30 +50,30 @@ def create_suite(
     groups: list[str] | None = None,
     task: str = "",
     scorer: str = "",
+    further_data: Sequence[DatasetVersion] = (),
 ) -> Suite:
     """Make the capability's next suite. Raises Invalid naming each gate that cannot be met and each column missing.
 
-    NotAllowed too for a data set that its author may not read: reports show rows of it.
+    The rows of `further_data` are asked beside those of `dataset_version`, with the same columns. NotAllowed too for
+    a data set that its author may not read: reports show rows of it.
     """
     require(may_write_suite(by, capability))
-    require(may_view(by, dataset_version.dataset))
+    data = [dataset_version, *further_data]
+    for each in data:
+        require(may_view(by, each.dataset))
     slices, groups = slices or [], groups or []
-    problems = _scorer_problems(scorer) + _task_problems(task)
+    problems = _data_problems(data, [*slices, *groups])
+    problems += _scorer_problems(scorer) + _task_problems(task)
     read, found = read_gates(gates, task or task_of(capability), own_scorer=bool(scorer.strip()))
     problems += found
     if not gates:
         problems.append(_("a suite without gates decides nothing; give at least one"))
-    columns = {column["name"] for column in dataset_version.schema.get("columns", [])}
-    problems += [
-        _("the data set has no column “%(column)s”") % {"column": column}
-        for column in [target, *slices, *groups]
-        if column not in columns
-    ]
+    problems += _column_problems(data, [target, *slices, *groups])
     demanded = demands.demands_of(capability)
     if not problems:
         asked = what_it_asks(
             capability,
-            dataset_version,
+            data,
             target=target,
             slices=slices,
             groups=groups,
@@ -85,6 +91,7 @@ def create_suite(
         number=last + 1,
         name=name,
         dataset_version=dataset_version,
+        data_digest=_digest_of(data) if further_data else "",
         target=target,
         slices=slices,
         groups=groups,
@@ -93,8 +100,44 @@ def create_suite(
         gates=gates,
         created_by=by,
     )
+    SuiteData.objects.bulk_create(SuiteData(suite=suite, dataset_version=each) for each in further_data)
     audit.record("evaluation.suite.created", suite, by=by, number=suite.number)
     return suite
+
+
+def _digest_of(data: Sequence[DatasetVersion]) -> str:
+    """SHA-256 in hex over the digests of several data set versions, a line each, in the suite's order."""
+    return hashlib.sha256("\n".join(each.digest for each in data).encode()).hexdigest()
+
+
+def _data_problems(data: Sequence[DatasetVersion], columns: Sequence[str]) -> list[str]:
+    """What keeps the rows of several data sets from being told apart."""
+    problems: list[str] = []
+    if len(data) > MOST_DATA:
+        told = {"n": len(data), "most": MOST_DATA}
+        problems.append(_("%(n)d data set versions are too many; a suite has %(most)d at most") % told)
+    if len({each.pk for each in data}) < len(data):
+        problems.append(_("a data set version stands in a suite once"))
+    if len(data) > 1 and DATASET in columns:
+        problems.append(
+            _(
+                "“%(column)s” tells the rows of several data sets apart, so it is no column to slice or group by"
+            )
+            % {"column": DATASET}
+        )
+    return problems
+
+
+def _column_problems(data: Sequence[DatasetVersion], wanted: Sequence[str]) -> list[str]:
+    """Columns that are asked for and that a data set does not have."""
+    problems: list[str] = []
+    for name, each in zip(names_of(data), data, strict=True):
+        columns = {column["name"] for column in each.schema.get("columns", [])}
+        words = _("the data set has no column “%(column)s”")
+        if len(data) > 1:
+            words = _("the data set %(data)s has no column “%(column)s”")
+        problems += [words % {"data": name, "column": column} for column in wanted if column not in columns]
+    return problems
 
 
 def _task_problems(task: str) -> list[str]:

@@ -15,8 +15,11 @@ from apps.evaluation.policy import decides
 from apps.evaluation.printed import report_pdf
 from apps.evaluation.selectors import content_of
 from apps.evaluation.wording import differences_in_words, rows_in_words
+from atrium.evaluation import DATASET
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from apps.evaluation.models import Report
 
 _CONFUSIONS = 12
@@ -40,9 +43,9 @@ def told(report: Report) -> dict[str, Any]:
     content = content_of(report)
     content = content | {"gates": in_words(content)}
     measured = dict(content["measured"])
-    measured["errors"] = rows_in_words(measured.get("errors") or [])
+    measured["errors"] = _placed(rows_in_words(measured.get("errors") or []))
     if comparison := measured.get("comparison"):
-        apart = rows_in_words(comparison.get("disagreements") or [])
+        apart = _placed(rows_in_words(comparison.get("disagreements") or []))
         measured["comparison"] = comparison | {"disagreements": apart}
         measured["differences_in_words"] = differences_in_words(comparison)
     return {
@@ -51,9 +54,52 @@ def told(report: Report) -> dict[str, Any]:
         "measured": measured,
         "charts": charts.all_of(measured),
         "figures": _figures(measured),
+        "by_dataset": by_dataset(measured),
         "confusions": _confusions(measured),
         "decides": decides(report, report.version),
     }
+
+
+def _placed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows called by their data set, too, where there are several: each numbers its own."""
+    return [row | {"id": f"{row[DATASET]} · {row['id']}"} if DATASET in row else row for row in rows]
+
+
+def data_digests(content: Mapping[str, Any]) -> list[str]:
+    """The digests of the data set versions whose rows were asked, in the suite's order."""
+    suite = content["suite"]
+    return [each["digest"] for each in suite.get("datasets") or [{"digest": suite["dataset_digest"]}]]
+
+
+def by_dataset(measured: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The figures of quality of each data set beside those of all; None where a suite has one.
+
+    `{"columns": [{"name", "n", "disagreeing"}], "rows": [{"name", "cells": [figure with its "difference"]}]}`
+    """
+    names = measured.get("datasets")
+    if not names:
+        return None
+    differences, comparison = measured.get("differences") or {}, measured.get("comparison") or {}
+    of_each = {item["slice"]: item for item in measured["slices"]}
+    found = [of_each[f"{DATASET}={name}"] for name in names]
+    columns = [
+        {"name": name, "n": item["n"], "disagreeing": each.get("disagreeing")}
+        for name, item in zip(names, found, strict=True)
+        for each in [(comparison.get("datasets") or {}).get(name, {})]
+    ]
+    whole = {"name": "", "n": measured["rows"], "disagreeing": comparison.get("disagreeing")}
+    rows = [
+        {
+            "name": figure,
+            "cells": [
+                item["figures"][figure] | {"difference": differences.get(f"{item['slice']}/{figure}")}
+                for item in found
+            ]
+            + [measured["figures"][figure] | {"difference": differences.get(figure)}],
+        }
+        for figure in found[0]["figures"]
+    ]
+    return {"columns": [*columns, whole], "rows": rows, "compared": bool(comparison)}
 
 
 def as_html(report: Report) -> str:

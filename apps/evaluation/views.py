@@ -29,6 +29,7 @@ from apps.evaluation.selectors import (
     page_of_rows,
     reports_visible_to,
     runs_visible_to,
+    with_data,
 )
 from apps.evaluation.wording import rows_in_words
 
@@ -66,9 +67,8 @@ def start(request: HttpRequest, version_pk: int) -> HttpResponse:
     user = cast("User", request.user)
     version = get_version(version_pk, user=user)
     require(may_see_evaluations(user, version.capability))
-    suites = list(Suite.objects.filter(capability=version.capability).order_by("-number").select_related(
-        "dataset_version__dataset", "created_by"
-    )[:20])  # fmt: skip
+    rows = with_data(Suite.objects.filter(capability=version.capability)).select_related("created_by")
+    suites = list(rows.order_by("-number")[:20])
     if request.method == "POST":
         suite = next((suite for suite in suites if str(suite.pk) == request.POST.get("suite")), None)
         if suite is None:
@@ -134,7 +134,7 @@ def compare_reports(request: HttpRequest) -> HttpResponse:
         "reports": list(zip(reports, contents, strict=True)),
         "rows": side_by_side([content["measured"]["figures"] for content in contents]),
         "gates": gates_beside([in_words(content) for content in contents]),
-        "same_rows": len({content["suite"]["dataset_digest"] for content in contents}) < 2,
+        "same_rows": len({tuple(shown.data_digests(content)) for content in contents}) < 2,
         "most": MOST_COMPARED,
     }
     return render(request, "evaluation/compare.html", context)
@@ -176,6 +176,7 @@ def report_rows(request: HttpRequest, pk: int) -> HttpResponse:
         "next": following,
         "wanted": {name: value for name, value in wanted.items() if value},
         "slices": [item["slice"] for item in content["measured"].get("slices") or []],
+        "several": bool(content["measured"].get("datasets")),
     }
     return render(request, "evaluation/rows.html", context)
 
@@ -200,7 +201,7 @@ def suites(request: HttpRequest, slug: str) -> HttpResponse:
     user = cast("User", request.user)
     capability = get_capability(slug, user=user)
     require(may_see_evaluations(user, capability))
-    form = SuiteForm(capability, request.POST or None, initial=_initial(capability))
+    form = SuiteForm(capability, request.POST or None, initial=_initial(capability), user=user)
     if request.method == "POST" and form.is_valid():
         try:
             suite = services.create_suite(capability, by=user, **form.cleaned_data)
@@ -212,9 +213,7 @@ def suites(request: HttpRequest, slug: str) -> HttpResponse:
                 _("Suite #%(number)d is the one that is used from now on.") % {"number": suite.number},
             )
             return redirect("evaluation:suites", slug)
-    rows = Suite.objects.filter(capability=capability).select_related(
-        "dataset_version__dataset", "created_by"
-    )
+    rows = with_data(Suite.objects.filter(capability=capability)).select_related("created_by")
     context = {
         "capability": capability,
         "form": form,
@@ -225,12 +224,13 @@ def suites(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _initial(capability: Any) -> dict[str, Any]:
-    last = Suite.objects.filter(capability=capability).order_by("-number").first()
+    last = with_data(Suite.objects.filter(capability=capability)).order_by("-number").first()
     if last is None:
         return {}
     return {
         "name": last.name,
         "dataset_version": last.dataset_version_id,
+        "further_data": [f"{each.dataset.slug}/{each.number}" for each in last.data[1:]],
         "target": last.target,
         "slices": ", ".join(last.slices),
         "groups": ", ".join(last.groups),

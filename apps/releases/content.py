@@ -27,7 +27,7 @@ def content_of(report: Report, policy: Policy) -> dict[str, Any]:
             "target": suite.target,
             "slices": suite.slices,
             **{name: getattr(suite, name) for name in ("task", "groups", "scorer") if getattr(suite, name)},
-            "data": suite.dataset_version.digest,
+            "data": suite.data_digest or suite.dataset_version.digest,
         },
         "report": {"digest": report.digest, "verdict": report.verdict, "about": report.run.version_digest},
         "policy": {

@@ -51,6 +51,7 @@ _CONTENT_FIELDS = (
     *(f"report__version__{name}" for name in ("digest", "manifest", "code_digest", "source_digest")),
     "report__version__dataset_version_urn",
     *(f"{_SUITE}{name}" for name in ("number", "gates", "target", "slices", "task", "groups", "scorer")),
+    f"{_SUITE}data_digest",
     f"{_SUITE}dataset_version__digest",
     "report__digest",
     "report__verdict",

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import atrium
-from atrium.evaluation import fairness, load, parity, resampling, robustness, scoring
+from atrium.evaluation import DATASET, fairness, load, parity, resampling, robustness, scoring
 from atrium.evaluation.endpoint import Endpoint, Refused, ask_in_order
-from atrium.evaluation.table import Table, read_table
+from atrium.evaluation.table import Table, read_table, read_tables
 from atrium.evaluation.tasks import Answers, Task, choose
 from atrium.evaluation.tasks.classification import mcnemar
 from atrium.oip import Tensor, read_json
@@ -45,11 +45,12 @@ class Evaluation:
         self.params, self.folder = params, folder
         self.signature: Signature = parse_signature(params["signature"])
         groups = params.get("groups", [])
-        self.table: Table = read_table(
-            folder / "inputs" / "data",
-            self.signature,
-            target=params["target"],
-            slices=list(dict.fromkeys([*params.get("slices", []), *groups])),
+        self.datasets: list[str] = params.get("datasets", [])
+        data, slices = folder / "inputs" / "data", list(dict.fromkeys([*params.get("slices", []), *groups]))
+        self.table: Table = (
+            read_tables(data, self.datasets, self.signature, target=params["target"], slices=slices)
+            if self.datasets
+            else read_table(data, self.signature, target=params["target"], slices=slices)
         )
         self.groups = groups
         self.task: Task[Any] = choose(self.signature, params.get("task", ""))(
@@ -118,13 +119,10 @@ class Evaluation:
     def _quality(self, mine: Answers) -> dict[str, Any]:
         found = self._figures(mine, self.all_rows) | self._scored(mine)
         slices = []
-        for column, values in self.table.slices.items():
-            for value in sorted(set(values.tolist())):
-                rows = np.flatnonzero(values == value)
-                local = self._figures(mine.take(rows), rows)
-                name = f"{column}={value}"
-                slices.append({"slice": name, "n": len(rows), "figures": local})
-                found |= {f"{name}/{metric}": figure for metric, figure in local.items()}
+        for name, rows in self._slices():
+            local = self._figures(mine.take(rows), rows)
+            slices.append({"slice": name, "n": len(rows), "figures": local})
+            found |= {f"{name}/{metric}": figure for metric, figure in local.items()}
         groups = [
             fairness.by_group(self.task, mine, column, self.table.slices[column]) for column in self.groups
         ]
@@ -132,11 +130,20 @@ class Evaluation:
         return {
             "figures": found,
             "slices": slices,
+            **({"datasets": self.datasets} if self.datasets else {}),
             "fairness": groups,
             "wrong": int((self.task.errors(mine) > 0).sum()),
             "errors": [self._row(int(row), mine) for row in self.task.wrong(mine)[:_SHOWN_ROWS]],
             **self.task.detail(mine),
         }
+
+    def _slices(self) -> Iterator[tuple[str, Array]]:
+        """Each slice as `column=value` with its rows; data sets, where there are several, stand first."""
+        for column, values in self.table.slices.items():
+            for value in (
+                self.datasets if column == DATASET and self.datasets else sorted(set(values.tolist()))
+            ):
+                yield f"{column}={value}", np.flatnonzero(values == value)
 
     def _scored(self, mine: Answers) -> dict[str, Any]:
         """Figures of the suite's own scorer, called `score:<name>`."""
@@ -156,27 +163,43 @@ class Evaluation:
                 for name, values in self.table.inputs.items()}  # fmt: skip
 
     def _row(self, row: int, mine: Answers) -> dict[str, Any]:
-        return {"row": row, "id": self.table.ids[row], **self.task.row(mine, row)}
+        source = {DATASET: self.table.slices[DATASET][row]} if self.datasets else {}
+        return {"row": row, "id": self.table.ids[row], **source, **self.task.row(mine, row)}
 
     def _comparison(self, mine: Answers, other: Answers) -> dict[str, Any]:
-        differences = resampling.estimate(
-            len(self.table),
-            resampling.difference(
-                self.task.statistic(mine, self.all_rows), self.task.statistic(other, self.all_rows)
-            ),
-        )
+        differences = self._differences(mine, other, self.all_rows)
+        for name, rows in self._slices():
+            local = self._differences(mine.take(rows), other.take(rows), rows)
+            differences |= {f"{name}/{metric}": figure for metric, figure in local.items()}
         left, right = self.task.errors(mine), self.task.errors(other)
-        apart = np.flatnonzero(~self.task.same(mine, other))
+        same = self.task.same(mine, other)
+        apart = np.flatnonzero(~same)
         apart = apart[np.argsort(-np.abs(left - right)[apart], kind="stable")]
         told = [
             self._row(int(row), mine) | {"production": self.task.row(other, int(row))["answer"]}
             for row in apart[:_SHOWN_ROWS]
         ]
-        comparison: dict[str, Any] = {"disagreements": told, "disagreeing": len(apart)}
-        comparison |= {"better": int((left < right).sum()), "worse": int((left > right).sum())}
-        if self.task.higher_is_better:
-            comparison["mcnemar"] = mcnemar(left == 0, right == 0)
+        comparison = {"disagreements": told} | self._apart(left, right, same)
+        if self.datasets:
+            sources = self.table.slices[DATASET]
+            comparison["datasets"] = {
+                name: self._apart(left[sources == name], right[sources == name], same[sources == name])
+                for name in self.datasets
+            }
         return {"differences": differences, "comparison": comparison}
+
+    def _differences(self, mine: Answers, other: Answers, rows: Array) -> dict[str, Any]:
+        """Candidate minus production on these rows, whose answers are given alone."""
+        statistic = resampling.difference(self.task.statistic(mine, rows), self.task.statistic(other, rows))
+        return resampling.estimate(len(rows), statistic)
+
+    def _apart(self, left: Array, right: Array, same: Array) -> dict[str, Any]:
+        """On how many rows two versions disagree, and which is better there, by each one's errors."""
+        found: dict[str, Any] = {"disagreeing": int((~same).sum())}
+        found |= {"better": int((left < right).sum()), "worse": int((left > right).sum())}
+        if self.task.higher_is_better:
+            found["mcnemar"] = mcnemar(left == 0, right == 0)
+        return found
 
     def _load(self, result: dict[str, Any]) -> dict[str, Any]:
         requests = [
