@@ -6,6 +6,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from apps.requests.models import Request
+from apps.store import services
 from apps.store.models import Change, Plan, Subscription
 from apps.store.templatetags.store import limit_words
 
@@ -21,6 +22,7 @@ def of_subscription(request: Request) -> list[tuple[str, str]]:
         (_("Capability"), subscription.plan.capability.name),
         (_("For"), f"{team.name}, {team.site.name}"),
         (_("Plan"), _allows(subscription.plan)),
+        *_meanwhile(request, subscription.plan),
     ]
 
 
@@ -36,7 +38,14 @@ def of_change(request: Request) -> list[tuple[str, str]]:
         (_("For"), f"{team.name}, {team.site.name}"),
         (_("Now"), _allows(change.subscription.plan)),
         (_("Asked for"), _allows(change.plan)),
+        *_meanwhile(request, change.plan),
     ]
+
+
+def _meanwhile(request: Request, plan: Plan) -> list[tuple[str, str]]:
+    """Why nobody can say yes any more to a request that is open, before anybody tries to."""
+    why = services.why_off_offer(plan) if request.status == Request.Status.OPEN else ""
+    return [(_("Meanwhile"), why)] if why else []
 
 
 def _allows(plan: Plan) -> str:

@@ -21,7 +21,6 @@ from apps.core.paging import keyset
 from apps.core.search import Hit
 from apps.gateway.models import Grant
 from apps.instances.models import Deployment, TrafficWeight
-from apps.requests.models import Step
 from apps.store import openapi
 from apps.store.cases import shipped_cases
 from apps.store.models import (
@@ -93,7 +92,7 @@ def subscriptions_visible_to(user: User | AnonymousUser) -> QuerySet[Subscriptio
     """Those of a person's teams, and those of what their teams provide. An administrator: all."""
     found = Subscription.objects.select_related(
         "plan__succession", "capability__team", "team__site", "requested_by", "ticket"
-    )
+    ).prefetch_related("ticket__steps__decisions")
     if is_platform_admin(user):
         return found
     return found.filter(Q(team__in=teams_of(user)) | Q(capability__team__in=teams_of(user, *PROVIDERS)))
@@ -105,6 +104,7 @@ def get_subscription(pk: int, *, user: User) -> Subscription:
         Subscription.objects.select_related(
             "plan__succession__successor", "capability__team", "team__site", "requested_by", "ticket"
         )
+        .prefetch_related("ticket__steps__decisions")
         .filter(pk=pk)
         .first()
     )
@@ -182,9 +182,9 @@ def get_copy(capability: Capability, pk: int, *, user: User) -> SiteCopy:
 
 def agreed(subscription: Subscription) -> tuple[int, int]:
     """Of how many approvals that a waiting subscription needs how many are given: (given, needed)."""
-    if subscription.status != Subscription.Status.PENDING or subscription.ticket_id is None:
+    if subscription.status != Subscription.Status.PENDING or subscription.ticket is None:
         return 0, 0
-    steps = list(Step.objects.filter(request=subscription.ticket_id).prefetch_related("decisions"))
+    steps = subscription.ticket.steps.all()
     given = sum(sum(d.approve for d in step.decisions.all()) for step in steps)
     return given, sum(step.count for step in steps)
 

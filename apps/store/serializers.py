@@ -11,9 +11,9 @@ from rest_framework import serializers
 from apps.accounts.models import Team
 from apps.catalog.models import Capability
 from apps.core.serializers import ModelSerializer, NamedField, Serializer
+from apps.store import selectors
 from apps.store.batches import state_of
 from apps.store.models import Batch, Plan, Review, SiteCopy, Standing, Subscription, SubscriptionKey
-from apps.store.selectors import contacts_of
 from apps.store.services import LONGEST_OVERLAP, OVERLAP
 
 HOUR = timedelta(hours=1)
@@ -70,14 +70,23 @@ class SubscriptionSerializer(ModelSerializer[Subscription]):
     requested_by = _slug("username")
     successor = serializers.IntegerField(source="plan.succession.successor_id", default=None, read_only=True)
     moves_on = serializers.DateField(source="plan.succession.moves_on", default=None, read_only=True)
+    approvals_given = serializers.SerializerMethodField()
+    approvals_needed = serializers.SerializerMethodField(help_text="0 where it waits for nobody")
 
     class Meta:
         model = Subscription
         fields = [
             "id", "capability", "plan", "plan_name", "successor", "moves_on", "team", "requested_by", "use_case",
-            "status", "status_reason", "ticket", "created_at", "granted_at", "expires_at", "ended_at",
+            "status", "status_reason", "approvals_given", "approvals_needed",
+            "ticket", "created_at", "granted_at", "expires_at", "ended_at",
         ]  # fmt: skip
         read_only_fields = fields
+
+    def get_approvals_given(self, subscription: Subscription) -> int:
+        return selectors.agreed(subscription)[0]
+
+    def get_approvals_needed(self, subscription: Subscription) -> int:
+        return selectors.agreed(subscription)[1]
 
 
 class SubscribeSerializer(Serializer[None]):
@@ -225,7 +234,7 @@ class ListedSerializer(ListingSerializer):
     def get_contacts(self, capability: Capability) -> list[dict[str, str]]:
         return [
             {"name": user.get_full_name() or user.get_username(), "email": user.email}
-            for user in contacts_of(capability)
+            for user in selectors.contacts_of(capability)
         ]
 
 

@@ -12,7 +12,7 @@ from apps.catalog.services import deprecate_capability
 from apps.core.errors import Conflict
 from apps.core.models import AuditEntry
 from apps.gateway.models import Grant
-from apps.requests.models import Decision, Request
+from apps.requests.models import Decision, Notification, Request
 from apps.requests.services import decide, expire_due
 from apps.store import services
 from apps.store.models import Subscription
@@ -82,6 +82,27 @@ def test_a_plan_that_was_withdrawn_meanwhile_is_granted_to_nobody(waiting, stand
     decide(waiting.ticket, False, "Ask for “free”.", by=ole)
     waiting.refresh_from_db()
     assert (waiting.status, waiting.status_reason) == ("rejected", "Ask for “free”.")
+
+
+def test_who_waits_for_a_withdrawn_plan_and_who_decides_are_told_what_is_left_to_do(
+    waiting, standard, ada, ole, cy
+):
+    services.withdraw_plan(standard, by=ada)
+    services.tell_of_withdrawal(standard.pk)
+
+    title, body = Notification.objects.filter(user=cy).values_list("title", "body").get()
+    assert title == "Digits: the plan “standard” was withdrawn"
+    assert body == "Nobody can grant what Transport asked for any more. Cancel it and ask for another plan."
+    client = Client()
+    client.force_login(cy)
+    page = client.get(f"/subscriptions/{waiting.pk}/").text
+    assert "nobody can grant this any more. Cancel it" in page
+    assert "keys stay as they are" not in page
+    client.force_login(ole)
+    assert (
+        "Refuse the request and name the plan to ask for."
+        in client.get(f"/requests/{waiting.ticket_id}/").text
+    )
 
 
 def test_a_capability_that_was_deprecated_meanwhile_takes_no_subscriber(waiting, digits, ada, ole):

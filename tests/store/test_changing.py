@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.accounts.models import Role
@@ -194,6 +196,29 @@ def test_half_granted_is_shown(digits, ada, ole, transport, cy):
     client = Client()
     client.force_login(cy)
     assert "1 of 2 approvals" in client.get(f"/subscriptions/{subscription.pk}/").text
+    assert "Half granted: 1 of 2" in client.get("/subscriptions/").text
+    told = client.get(f"/api/v1/subscriptions/{subscription.pk}/").json()
+    assert (told["status"], told["approvals_given"], told["approvals_needed"]) == ("pending", 1, 2)
+
+
+def test_what_waits_and_how_far_it_is_costs_no_question_more_for_many(
+    digits, ada, ole, transport, cy, django_assert_num_queries
+):
+    client = Client()
+    client.force_login(cy)
+
+    def wait_for(name):
+        plan = make_plan(digits, ada, name, approval="four_eyes")
+        decide(services.subscribe(plan, transport, by=cy, use_case="Everything").ticket, True, by=ada)
+
+    wait_for("first")
+    for path in ("/subscriptions/", "/api/v1/subscriptions/"):
+        client.get(path)
+        with CaptureQueriesContext(connection) as few:
+            client.get(path)
+        wait_for(f"then {path}")
+        with django_assert_num_queries(len(few)):
+            assert client.get(path).status_code == 200
 
 
 def test_a_key_is_bound_to_addresses(subscription, cy):

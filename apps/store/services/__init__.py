@@ -65,6 +65,7 @@ from apps.store.services.subscriptions import (
     resume_subscription,
     subscribe,
     suspend_subscription,
+    why_off_offer,
 )
 from apps.store.services.succession import (
     move_due,
@@ -165,6 +166,7 @@ __all__ = [
     "update_copy",
     "version_to_try",
     "why_not_repeated",
+    "why_off_offer",
     "withdraw_demand",
     "withdraw_plan",
     "write_review",

@@ -103,16 +103,22 @@ def check_still_on_offer(ticket: Request, by: User, approve: bool) -> None:
 
 def require_on_offer(plan: Plan) -> None:
     """Raise Conflict, with what to do, when nobody can take this plan any more."""
+    if why := why_off_offer(plan):
+        raise Conflict(why)
+
+
+def why_off_offer(plan: Plan) -> str:
+    """Why nobody can take this plan any more, told to who decides on a request for it; empty while it is on offer."""
     if plan.status != Plan.Status.PUBLISHED:
-        raise Conflict(
-            _("The plan “%(plan)s” was withdrawn meanwhile. Refuse the request and name the plan to ask for.")
-            % {"plan": plan.name}
-        )
+        return _(
+            "The plan “%(plan)s” was withdrawn meanwhile. Refuse the request and name the plan to ask for."
+        ) % {"plan": plan.name}
     if plan.capability.status != Capability.Status.PUBLISHED:
-        raise Conflict(
-            _("“%(name)s” is %(status)s by now, so nobody can subscribe to it. Refuse the request.")
-            % {"name": plan.capability.name, "status": plan.capability.get_status_display().lower()}
-        )
+        return _("“%(name)s” is %(status)s by now, so nobody can subscribe to it. Refuse the request.") % {
+            "name": plan.capability.name,
+            "status": plan.capability.get_status_display().lower(),
+        }
+    return ""
 
 
 def reject_requested(ticket: Request, by: User | None) -> None:

@@ -214,13 +214,13 @@ def _end_after(end: datetime | None, plan: Plan) -> datetime | None:
 
 @transaction.atomic
 def tell_of_withdrawal(plan_id: int) -> None:
-    """Tell who holds a withdrawn plan, once for each time that its successor is named, what becomes of it."""
+    """Tell who holds a withdrawn plan, or waits for it, what becomes of it; once for each time a successor is named."""
     plan = Plan.objects.select_related("succession__successor").get(pk=plan_id)
     named: Succession | None = getattr(plan, "succession", None)
     if told_before(f"withdrawn:{plan.pk}:{named.named_at.isoformat() if named else ''}"):
         return
-    held = Subscription.objects.filter(plan=plan, status__in=Subscription.HELD)
-    for subscription in held.select_related("capability", "team").order_by("pk").iterator(_AT_A_TIME):
+    concerned = Subscription.objects.filter(plan=plan, status__in=Subscription.OPEN)
+    for subscription in concerned.select_related("capability", "team").order_by("pk").iterator(_AT_A_TIME):
         _tell(subscription, plan, named)
 
 
@@ -234,6 +234,11 @@ def _tell(subscription: Subscription, plan: Plan, named: Succession | None) -> N
         return words % (facts | {"successor": named.successor.name})
 
     def body() -> str:
+        if subscription.status == Subscription.Status.PENDING:
+            return (
+                _("Nobody can grant what %(team)s asked for any more. Cancel it and ask for another plan.")
+                % facts
+            )
         if named is None:
             return _("The subscription of %(team)s and its keys stay as they are.") % facts
         if named.moves_on is None:

@@ -12,7 +12,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from apps.store.limits import Limits, parse_limits
-from apps.store.models import Plan
+from apps.store.models import Plan, Subscription
+from apps.store.selectors import agreed
 from apps.store.standing import DATA_TYPES
 
 register = template.Library()
@@ -20,6 +21,12 @@ register = template.Library()
 
 def _n(value: float) -> str:
     return str(formats.number_format(value, None if value % 1 else 0, use_l10n=True, force_grouping=True))
+
+
+@register.filter
+def approvals(subscription: Subscription) -> tuple[int, int]:
+    """Of how many approvals that a waiting subscription needs how many are given: (given, needed)."""
+    return agreed(subscription)
 
 
 @register.filter
