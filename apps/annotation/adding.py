@@ -33,10 +33,14 @@ MANY = 1000
 
 @dataclass
 class Added:
-    """New tasks, rows that equal a task already there, and what is wrong with the others, by row number from 1."""
+    """New tasks, rows that equal a task already there, and what is wrong with the others, by row number from 1.
+
+    `unproposed` of the good rows came without what they proposed, since it is no value of the label type.
+    """
 
     tasks: int = 0
     merged: int = 0
+    unproposed: int = 0
     broken: list[tuple[int, str]] = field(default_factory=list)
 
 
@@ -46,7 +50,8 @@ def add_tasks(project: Project, rows: Iterable[Any], *, by: User, keep_good: boo
     "proposed"?}`.
 
     Equal inputs are one task with a weight. A `value` of the label type is a decision: its task is accepted at once;
-    one that is `proposed` is what people begin from, and left out where it is none.
+    one that is `proposed` is what people begin from, and left out and counted where it is none (an Invalid: it could
+    not be read).
     An Invalid among the rows stands for one that could not be read. Raises Invalid that names the broken rows,
     unless `keep_good`.
     """
@@ -57,9 +62,13 @@ def add_tasks(project: Project, rows: Iterable[Any], *, by: User, keep_good: boo
         with cursor.copy(_COPY) as copy:
             for number, row in enumerate(rows, 1):
                 try:
-                    copy.write_row(_checked(number, row, project))
+                    checked = _checked(number, row, project)
                 except Invalid as error:
                     added.broken.append((number, error.message))
+                    continue
+                copy.write_row(checked)
+                if checked[-1] is None and row.get("proposed") is not None:
+                    added.unproposed += 1
         if added.broken and not keep_good:
             raise Invalid(broken_text(added.broken), fields={f"row {n}": t for n, t in added.broken[:NAMED]})
         cursor.execute(_WEIGH, {"project": project.pk})
@@ -90,6 +99,7 @@ def add_tasks(project: Project, rows: Iterable[Any], *, by: User, keep_good: boo
         tasks=added.tasks,
         merged=added.merged,
         broken=len(added.broken),
+        unproposed=added.unproposed,
     )
     return added
 
@@ -141,10 +151,11 @@ def _decision(row: dict[str, Any], project: Project) -> tuple[str, str | None]:
 
 
 def _proposed(row: dict[str, Any], project: Project) -> str | None:
-    if row.get("proposed") is None:
+    said = row.get("proposed")
+    if said is None or isinstance(said, Invalid):
         return None
     try:
-        value = type_named(project.kind).clean(row["proposed"], setting_of(project, row["inputs"]))
+        value = type_named(project.kind).clean(said, setting_of(project, row["inputs"]))
     except Invalid:
         return None
     return orjson.dumps(value).decode()

@@ -440,7 +440,12 @@ class TaskViewSet(
         values = asked.validated_data
         project = get_project(values["project"], user=_user(request), counted=False)
         added = adding.add_tasks(project, values["rows"], by=_user(request), keep_good=values["keep_good"])
-        told = {"tasks": added.tasks, "merged": added.merged, "broken": _broken(added)}
+        told = {
+            "tasks": added.tasks,
+            "merged": added.merged,
+            "unproposed": added.unproposed,
+            "broken": _broken(added),
+        }
         return Response(told, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=TaskReviewSerializer, responses=TaskSerializer)

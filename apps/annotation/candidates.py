@@ -35,7 +35,7 @@ OF_COMPLAINTS = (PullRule.Kind.COMPLAINED, PullRule.Kind.CONFIDENT)
 _BACK = timedelta(days=7)
 OVERLAPPING = timedelta(minutes=2)
 _HOUR = timedelta(hours=1)
-_A_MOMENT = timedelta(microseconds=1)
+A_MOMENT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,10 @@ class Candidate:
 def pages(rule: PullRule, *, drawn: bool = True, before: datetime | None = None) -> Iterator[list[Candidate]]:
     """The calls since the last pull that may become tasks; all that fit with `drawn=False`, whatever the share.
 
-    With `before` only what was made, or came late, before that moment.
+    With `before` only what was made, or came late, before that moment. A rule for candidates gets what came late
+    minute by minute (`late_minutes`), not from here.
     """
-    sites = dict(
-        Deployment.objects.filter(capability=rule.project.capability).values_list("pk", "site__slug")
-    )
+    sites = _sites(rule)
     if rule.kind == PullRule.Kind.STRATIFIED:
         found = _of_each_site(rule)
         for at in range(0, len(found), PAGE):
@@ -66,7 +65,32 @@ def pages(rule: PullRule, *, drawn: bool = True, before: datetime | None = None)
                 for row in rows.order_by("at", "request_id")
             ]
         return
-    rows = _rows(rule, before)
+    yield from _paged(rule, _rows(rule, before), sites, drawn=drawn)
+
+
+def late_minutes(rule: PullRule, before: datetime) -> Iterator[tuple[datetime, Iterator[list[Candidate]]]]:
+    """What came late to minutes that a rule for candidates has been through: when that was noted, and the calls.
+
+    In the order of the notes, so that whoever stops goes on from there (`heard_at`); a note from `before` on, and one
+    of a minute that is still ahead, is left for later.
+    """
+    since, sites = since_of(rule), _sites(rule)
+    capability, heard = rule.project.capability, rule.heard_at or since
+    while notes := late.minutes(capability.pk, heard, _earliest(rule), before, until=since):
+        for begin, end, noted in notes:
+            rows = calls_of_people(capability=capability, failed=False).filter(digested=True)
+            yield noted, _paged(rule, _unseen(rule, rows.filter(at__gte=begin, at__lt=end)), sites)
+            heard = noted + A_MOMENT
+
+
+def _sites(rule: PullRule) -> dict[int, str | None]:
+    rows = Deployment.objects.filter(capability=rule.project.capability)
+    return dict(rows.values_list("pk", "site__slug"))
+
+
+def _paged(
+    rule: PullRule, rows: QuerySet[Call], sites: dict[int, str | None], *, drawn: bool = True
+) -> Iterator[list[Candidate]]:
     if drawn and rule.share < 1:
         rows = rows.filter(_drawn(rule))
     last: Call | None = None
@@ -91,8 +115,13 @@ def _rows(rule: PullRule, before: datetime | None) -> QuerySet[Call]:
     if before is not None:
         rows = rows.filter(at__lt=before)
     again = Q()
-    for begin, end in late.spans(capability.pk, since, _earliest(rule), before):
-        again |= Q(at__gte=begin, at__lt=end)
+    if rule.kind != PullRule.Kind.CANDIDATE:
+        for begin, end in late.spans(capability.pk, since, _earliest(rule)):
+            again |= Q(at__gte=begin, at__lt=end)
+    elif before is not None:
+        # What was noted since then comes with its whole minute the next time: nothing of it is asked now.
+        for begin, end in late.spans(capability.pk, before, since):
+            rows = rows.exclude(at__gte=begin, at__lt=end)
     if rule.kind in OF_COMPLAINTS:
         # A complaint may come days after its call: what counts is when it came.
         wrong = Outcome.objects.filter(kind=Outcome.Kind.FEEDBACK, correct=False)
@@ -105,6 +134,11 @@ def _rows(rule: PullRule, before: datetime | None) -> QuerySet[Call]:
         rows = rows.filter(score__lt=limit)
     elif rule.kind == PullRule.Kind.CONFIDENT:
         rows = rows.filter(score__gte=limit)
+    return _unseen(rule, rows)
+
+
+def _unseen(rule: PullRule, rows: QuerySet[Call]) -> QuerySet[Call]:
+    """Those that are no task of the project yet, or no draw."""
     for model in (Draw,) if rule.kind in CONTROLS else (Task, Merged):
         seen = model._default_manager.filter(project=rule.project, request_id=OuterRef("request_id"))
         rows = rows.filter(~Exists(seen))
@@ -142,8 +176,11 @@ def _earliest(rule: PullRule) -> datetime:
 
 
 def settled() -> datetime:
-    """Calls of before this have all arrived, or are noted as late: how far a rule looks that asks each call once."""
-    return timezone.now() - OVERLAPPING
+    """Calls of before this have all arrived, or are noted as late: how far a rule looks that asks each call once.
+
+    A whole minute, as notes are of whole minutes: else one that came late to a half would bring the other half again.
+    """
+    return (timezone.now() - OVERLAPPING).replace(second=0, microsecond=0)
 
 
 def whole_hour() -> datetime:
@@ -163,7 +200,7 @@ def _of_each_site(rule: PullRule) -> list[tuple[UUID, datetime, float]]:
         "since": since,
         "until": whole_hour(),
         "begins": [_hour(begin) for begin, _end in spans],
-        "ends": [_hour(end - _A_MOMENT) + _HOUR for _begin, end in spans],
+        "ends": [_hour(end - A_MOMENT) + _HOUR for _begin, end in spans],
         "quota": rule.quota or 1,
         "rule": rule.pk or 0,
         "project": rule.project.pk,

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 from django.db import transaction
+from django.db.models import Q
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
@@ -166,19 +167,23 @@ def keep(project: Project, written: Written, *, by: User) -> DatasetVersion:
 def _link_makers(project: Project, version: DatasetVersion, keys: list[int]) -> None:
     """The lineage of the project, its rules and its people; before that of the calls, behind which it would be lost."""
     lineage.link(project, version, "labels")
-    kinds: set[str] = set()
+    chose: set[int] = set()
+    kinds: set[str] = set()  # of tasks that do not know their rule
     labelled: set[int] = set()
     decided: set[int] = set()
     for at in range(0, len(keys), PAGE):
         some = keys[at : at + PAGE]
-        for kind, reviewer in (
-            Task.objects.filter(pk__in=some).values_list("rule_kind", "reviewed_by").distinct()
-        ):
-            kinds.add(kind)
+        tasks = Task.objects.filter(pk__in=some)
+        for rule, kind, reviewer in tasks.values_list("rule", "rule_kind", "reviewed_by").distinct():
+            if rule is None:
+                kinds.add(kind)
+            else:
+                chose.add(rule)
             decided |= {reviewer} - {None}
         said = Annotation.objects.filter(task__in=some, skipped=False)
         labelled.update(said.values_list("user", flat=True).distinct())
-    lineage.link_all(project.rules.filter(kind__in=kinds).order_by("pk"), version, "chose")
+    rules = project.rules.filter(Q(pk__in=chose) | Q(kind__in=kinds))
+    lineage.link_all(rules.order_by("pk"), version, "chose")
     # In the order of what is written: the order of the people would tell who is behind a pseudonym.
     lineage.link_all(sorted(_person(project, pk) for pk in labelled), version, "labelled")
     lineage.link_all(sorted(_person(project, pk) for pk in decided), version, "decided")

@@ -127,6 +127,10 @@ class PullRule(models.Model):
     woken_at = models.DateTimeField(null=True, help_text="Its event came then.")
     active = models.BooleanField(default=True)
     pulled_at = models.DateTimeField(null=True)
+    heard_at = models.DateTimeField(
+        null=True,
+        help_text="Late calls that were noted before this have been looked at (candidates); null: pulled_at.",
+    )
     tried_at = models.DateTimeField(null=True, help_text="Its turn came then, whether or not it got further.")
     error = models.TextField(
         blank=True, help_text="What it could not read, one call a line; or why it broke."
@@ -185,6 +189,14 @@ class Task(models.Model):
     told = models.JSONField(null=True, help_text="What its reason is made of; null: ready-made words.")
     rule_kind = models.CharField(
         max_length=12, choices=PullRule.Kind.choices, default=PullRule.Kind.COMPLAINED
+    )
+    rule = models.ForeignKey(
+        PullRule,
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        db_index=False,
+        help_text="The one that gave its call; null: uploaded, or of before this was kept.",
     )
     probability = models.FloatField(default=1.0)
     priority = models.SmallIntegerField(default=0)
@@ -415,6 +427,11 @@ class Transfer(models.Model):
     rows = models.PositiveIntegerField(default=0)
     merged = models.PositiveIntegerField(default=0)
     broken = models.JSONField(default=list, help_text="[[row number, why], …], at most a thousand")
+    unproposed = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        help_text="How many rows came without what was proposed: no value of the label type.",
+    )
     reason = models.TextField(blank=True)
     told = models.JSONField(
         default=dict,

@@ -20,10 +20,12 @@ from django.db.models import DurationField, ExpressionWrapper, F, Q, Value
 from django.utils import timezone
 
 from apps.annotation.candidates import (
+    A_MOMENT,
     CONTROLS,
     OF_COMPLAINTS,
     OVERLAPPING,
     Candidate,
+    late_minutes,
     pages,
     settled,
     whole_hour,
@@ -165,34 +167,74 @@ def pull(rule: PullRule) -> Pulled:
 
     A pull ends after `_BUDGET_S` seconds; the next one goes on where it stopped.
     """
+    if rule.kind == PullRule.Kind.CANDIDATE:
+        return _ask(rule)
     until: datetime | None = timezone.now()
     if rule.kind == PullRule.Kind.STRATIFIED:
         until = max(whole_hour(), rule.pulled_at or whole_hour())
-    before: datetime | None = None
-    if rule.kind == PullRule.Kind.CANDIDATE:
-        if candidate_of(rule.project.capability) is None:
-            return Pulled(0, 0, 0)  # it goes on from where it stands once there is one
-        until = before = max(settled(), rule.pulled_at or settled())
-    ends, reader = time.monotonic() + _BUDGET_S, Reader(rule.project)
-    made = merged = looked_at = 0
-    failures: list[str] = []
-    reached = rule.pulled_at
-    for page in pages(rule, before=before):
-        looked_at += len(page)
-        try:
-            taken, unread = _read(rule, reader, page)
-        except Unavailable:
-            until = reached  # the gateway is away, and with it the candidate
-            break
-        new, equal = _keep(rule, taken)
-        reached = page[-1].call.at
-        made, merged, failures = made + new, merged + equal, failures + unread
+    ends, reader, done = time.monotonic() + _BUDGET_S, Reader(rule.project), _Counted()
+    for page in pages(rule):
+        _take(rule, reader, page, done)
         if time.monotonic() > ends and rule.kind != PullRule.Kind.STRATIFIED:
             # Complaints come in the order of their calls, not of their own: those are looked for again.
             until = rule.pulled_at if rule.kind in OF_COMPLAINTS else page[-1].call.at
             break
-    _conclude(rule, until, looked_at, failures)
-    return Pulled(made, merged, len(failures))
+    _conclude(rule, until, done)
+    return Pulled(done.made, done.merged, len(done.failures))
+
+
+@dataclass
+class _Counted:
+    """What a pull has done so far."""
+
+    made: int = 0
+    merged: int = 0
+    looked_at: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+def _ask(rule: PullRule) -> Pulled:
+    """Ask the candidate the calls that came late, then those since the last pull: each once.
+
+    It goes on from where it stopped, in what came late by the notes of it, and never back. Without a candidate it
+    stands still until there is one.
+    """
+    if candidate_of(rule.project.capability) is None:
+        return Pulled(0, 0, 0)
+    before = max(settled(), rule.pulled_at or settled())
+    ends, done = time.monotonic() + _BUDGET_S, _Counted()
+    heard, until = rule.heard_at, rule.pulled_at
+    reader = Reader(rule.project)
+    try:
+        for noted, minute in late_minutes(rule, before):
+            for page in minute:
+                _take(rule, reader, page, done)
+            heard = noted + A_MOMENT
+            if time.monotonic() > ends:
+                break
+        else:
+            heard = before
+            for number, page in enumerate(pages(rule, before=before)):
+                if number:
+                    until = page[0].call.at  # whatever lies before it has been asked
+                    if time.monotonic() > ends:
+                        break
+                _take(rule, reader, page, done)
+            else:
+                until = before
+    except Unavailable:
+        log.info("pull rule %d waits for the gateway, and with it for the candidate", rule.pk)
+    rule.heard_at = heard
+    _conclude(rule, until, done)
+    return Pulled(done.made, done.merged, len(done.failures))
+
+
+def _take(rule: PullRule, reader: Reader, page: list[Candidate], done: _Counted) -> None:
+    done.looked_at += len(page)
+    taken, unread = _read(rule, reader, page)
+    new, equal = _keep(rule, taken)
+    done.made, done.merged = done.made + new, done.merged + equal
+    done.failures += unread
 
 
 @dataclass(frozen=True)
@@ -399,7 +441,7 @@ def _task(rule: PullRule, item: Taken, fingerprint: str, key: str) -> Task:
         project=rule.project, fingerprint=fingerprint, near_key=key, request_id=item.call.request_id,
         called_at=item.call.at, version=item.call.version, inputs=item.read.inputs, answer=item.read.answer,
         predicted=item.read.predicted, confidence=item.read.confidence, suggested=item.suggested,
-        reason=words[:200], told={words[:200]: told[words]} if told else None, rule_kind=rule.kind,
+        reason=words[:200], told={words[:200]: told[words]} if told else None, rule_kind=rule.kind, rule=rule,
         probability=item.candidate.probability, proposed=_proposed(rule.project, item.read),
         priority=_PRIORITY[PullRule.Kind(rule.kind)],
     )  # fmt: skip
@@ -465,9 +507,10 @@ def _suggested(outcomes: list[Outcome], project: Project) -> str:
     return str(expected) if str(expected) in known else ""
 
 
-def _conclude(rule: PullRule, until: datetime | None, looked_at: int, failures: list[str]) -> None:
+def _conclude(rule: PullRule, until: datetime | None, done: _Counted) -> None:
     """Write down how far a rule has come, and what it could not read; a pull that met no call changes no mind."""
-    if looked_at:
+    if done.looked_at:
+        failures = done.failures
         if failures and not rule.error:
             notify(
                 [rule.created_by],
@@ -477,7 +520,7 @@ def _conclude(rule: PullRule, until: datetime | None, looked_at: int, failures: 
             )
         rule.error, rule.told = _lines(failures[:_MOST_LINES])
     rule.pulled_at, rule.held_until = until, None
-    rule.save(update_fields=["pulled_at", "held_until", "error", "told"])
+    rule.save(update_fields=["pulled_at", "heard_at", "held_until", "error", "told"])
 
 
 def _hold(rule: PullRule, error: Exception) -> None:

@@ -206,6 +206,9 @@ class NewTasksSerializer(Serializer[Any]):
 class AddedSerializer(Serializer[Any]):
     tasks = serializers.IntegerField()
     merged = serializers.IntegerField()
+    unproposed = serializers.IntegerField(
+        help_text="Rows that came without what they proposed: it is no value of the label type."
+    )
     broken = serializers.ListField(child=serializers.JSONField())
 
 
@@ -290,6 +293,7 @@ class TransferSerializer(ModelSerializer[Transfer]):
             "status",
             "rows",
             "merged",
+            "unproposed",
             "broken",
             "reason",
             "started_at",

@@ -155,8 +155,8 @@ def _read(found: Transfer) -> None:
         broken.append((number, words))
         told |= made_of
     Transfer.lifecycle.move(
-        found, Transfer.Status.DONE, by=None, rows=added.tasks, merged=added.merged, broken=broken, told=told,
-        ended_at=timezone.now(),
+        found, Transfer.Status.DONE, by=None, rows=added.tasks, merged=added.merged, broken=broken,
+        unproposed=added.unproposed, told=told, ended_at=timezone.now(),
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ all agree on is never weighed.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from apps.annotation.models import Annotation, Project, Task
 from apps.annotation.quality import Vote, meaning, trusted_in, votes_of
 from apps.annotation.reliability import chances
 from apps.annotation.selectors import conflicts_of, projects_that_disagree
+from apps.core import turns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from apps.annotation.label_types import LabelType
 
 PAGE = 500
+_BUDGET_S = 20.0
 _EVEN = 0.05
 """By less than this no answer is likelier than another: what is known of people is not that exact."""
 _NEW = 0.5
@@ -70,25 +73,46 @@ def weigh(task: Task) -> Weighed | None:
 def propose_all() -> None:
     """Let the labels of disagreements follow what is known of the people. Harmless at any time."""
     for project in projects_that_disagree():
-        _propose(project)
+        if _said_of(project) not in (None, project.weighed):
+            with turns.only_one(turns.WEIGH, project.pk) as mine:
+                if mine:
+                    _propose(Project.objects.get(pk=project.pk))
+
+
+def _said_of(project: Project) -> int | None:
+    """What changes with every label of a disagreement; None without any.
+
+    Numbers are given before they are seen: the newest one would tell nothing of those that come behind it.
+    """
+    waiting = Annotation.objects.filter(task__in=conflicts_of(project))
+    said = waiting.aggregate(total=Sum("pk"))["total"]
+    return None if said is None else int(said)
 
 
 def _propose(project: Project) -> None:
-    # Numbers are given before they are seen: the newest one would tell nothing of those that come behind it.
-    waiting = Annotation.objects.filter(task__in=conflicts_of(project))
-    said = waiting.aggregate(total=Sum("pk"))["total"]
-    if said is None or said == project.weighed:
-        return
+    """One round: it ends after `_BUDGET_S` seconds, and the next one goes on below the last disagreement."""
+    ends, said = time.monotonic() + _BUDGET_S, _said_of(project)
+    if said in (None, project.weighed):
+        return  # another round has just been at it
     kind, votes = type_named(project.kind), votes_of(project)
     answers = len({kind.text(vote.value) for vote in votes}) if kind.is_nominal else 0
-    project.trusted = {"people": trusted_in(project, kind, votes), "answers": answers}
+    # A pass that was cut short is ended first, else new labels would keep it from the oldest for ever.
+    pending = (project.trusted or {}).get("pending") or {"below": None, "said": said}
+    project.trusted = {
+        "people": trusted_in(project, kind, votes),
+        "answers": answers,
+        "pending": pending,
+    }
     Project.objects.filter(pk=project.pk).update(trusted=project.trusted)
-    tasks = conflicts_of(project).order_by("-pk")
-    page = list(tasks[:PAGE])
-    while page:
+    tasks = conflicts_of(project).only("pk", "label", "value").order_by("-pk")
+    while page := list((tasks.filter(pk__lt=pending["below"]) if pending["below"] else tasks)[:PAGE]):
         _propose_to(project, page)
-        page = list(tasks.filter(pk__lt=page[-1].pk)[:PAGE])
-    Project.objects.filter(pk=project.pk).update(weighed=said)
+        pending["below"] = page[-1].pk
+        if time.monotonic() > ends:
+            Project.objects.filter(pk=project.pk).update(trusted=project.trusted)
+            return
+    del project.trusted["pending"]
+    Project.objects.filter(pk=project.pk).update(trusted=project.trusted, weighed=pending["said"])
 
 
 def _propose_to(project: Project, tasks: Sequence[Task]) -> None:

@@ -17,6 +17,7 @@ LATE = timedelta(minutes=1)
 """Whoever reads the log looks back further than this anyway."""
 KEPT = timedelta(days=30)
 MOST_SPANS = 100
+MOST_MINUTES = 1000
 _MINUTE = timedelta(minutes=1)
 
 
@@ -40,16 +41,27 @@ def note(moments: Iterable[tuple[int | None, datetime]]) -> None:
             )
 
 
-def spans(
-    capability_id: int, since: datetime, earliest: datetime, before: datetime | None = None
-) -> list[tuple[datetime, datetime]]:
-    """From when until when the log has got more calls since a moment, and `before` another one; from `earliest` on.
+def minutes(
+    capability_id: int, since: datetime, earliest: datetime, before: datetime, *, until: datetime
+) -> list[tuple[datetime, datetime, datetime]]:
+    """The first minutes that have got more calls since a moment and `before` another one, in the order of the notes.
 
-    Neighbours are one span.
+    Each as (begin, end, when it was noted), of those from `earliest` on that begin before `until`.
     """
+    rows = LateMinute.objects.filter(
+        capability_id=capability_id,
+        noted_at__gte=since,
+        noted_at__lt=before,
+        minute__gte=earliest,
+        minute__lt=until,
+    )
+    found = rows.order_by("noted_at", "minute").values_list("minute", "noted_at")[:MOST_MINUTES]
+    return [(minute, minute + _MINUTE, noted) for minute, noted in found]
+
+
+def spans(capability_id: int, since: datetime, earliest: datetime) -> list[tuple[datetime, datetime]]:
+    """From when until when the log has got more calls since a moment, from `earliest` on; neighbours are one span."""
     rows = LateMinute.objects.filter(capability_id=capability_id, noted_at__gte=since, minute__gte=earliest)
-    if before is not None:
-        rows = rows.filter(noted_at__lt=before)
     found: list[tuple[datetime, datetime]] = []
     for minute in rows.order_by("minute").values_list("minute", flat=True):
         if found and (minute <= found[-1][1] or len(found) == MOST_SPANS):

@@ -59,6 +59,26 @@ def test_project_rules_and_people_stand_in_its_lineage(labelled, project, ann, a
     )
 
 
+def test_of_two_rules_of_one_kind_the_one_that_gave_the_calls_stands_there(labelled, project, ada):
+    other = add_rule(project, by=ada, kind="complained", share=0.5)
+    rule = project.rules.get(kind="random")
+    version = labelled(1.0)
+    assert f"annotation.pullrule:{other.pk}" not in dict(makers(version))
+
+    Task.objects.update(rule=project.rules.filter(kind="complained").first(), rule_kind="complained")
+    Task.objects.update(dataset_version=None)
+    known = export_labels(Project.objects.get(), by=ada)
+    Task.objects.update(rule=None, dataset_version=None)  # of before tasks knew their rule
+    unknown = export_labels(Project.objects.get(), by=ada)
+
+    def chose(version):
+        return [what for what, kind in makers(version) if kind == "chose"]
+
+    assert chose(version) == [f"annotation.pullrule:{rule.pk}"]
+    assert chose(known) == [f"annotation.pullrule:{project.rules.filter(kind='complained').first().pk}"]
+    assert len(chose(unknown)) == 2
+
+
 def test_the_page_names_them_before_the_calls(labelled, project, ada, client):
     version = labelled()
     client.force_login(ada)

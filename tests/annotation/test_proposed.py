@@ -10,7 +10,7 @@ import re
 import orjson
 import pytest
 
-from apps.annotation import adding, pulling
+from apps.annotation import adding, pulling, transfers
 from apps.annotation.formats import FORMATS, Item
 from apps.annotation.formats.base import Shape
 from apps.annotation.label_types import TYPES
@@ -18,6 +18,7 @@ from apps.annotation.label_types.base import Setting
 from apps.annotation.models import Project, Task
 from apps.annotation.services import add_rule, create_project
 from apps.catalog.models import Version
+from apps.core.errors import Invalid
 from tests.annotation.test_label import say
 from tests.annotation.test_pull import logged  # noqa: F401 - a fixture
 
@@ -169,6 +170,41 @@ class TestScreens:
         task = Task.objects.get()
         assert (task.proposed, task.value) == (None, [CELL])
 
+    def test_proposals_that_are_none_are_counted_and_told(self, tickets, ada, client):
+        client.force_login(ada)
+        rows = [
+            {"inputs": {"text": f"{TICKET} {number}"}, "proposed": said}
+            for number, said in enumerate([[CELL], [PLACE | {"end": 900}], "x", None])
+        ]
+
+        added = client.post(
+            "/api/v1/tasks/", {"project": tickets.pk, "rows": rows}, content_type="application/json"
+        ).json()
+
+        assert (added["tasks"], added["unproposed"], added["broken"]) == (4, 2, [])
+        assert Task.objects.filter(proposed__isnull=True).count() == 3
+
+    def test_the_page_of_a_file_says_how_many_came_without(self, tickets, ada, client, compiled_messages):
+        told = [
+            {
+                "data": {"text": f"{TICKET} {n}"},
+                "predictions": [{"result": [{"type": "labels", "value": {}}]}],
+            }
+            for n in range(2)
+        ]
+        made = transfers.start_import(tickets, "label-studio", io.BytesIO(json.dumps(told).encode()), by=ada)
+        transfers.run(made.pk)
+        client.force_login(ada)
+
+        made.refresh_from_db()
+        page = client.get(f"/annotation/{tickets.pk}/transfers/").content.decode()
+        type(ada).objects.update(language="zh-hans")
+        chinese = client.get(f"/annotation/{tickets.pk}/transfers/")
+
+        assert (made.status, made.rows, made.unproposed) == ("done", 2, 2)
+        assert "2 rows came without their proposals" in page
+        assert "2 行没有带上建议的答案" in chinese.content.decode()
+
     def test_a_review_begins_with_what_is_likeliest(self, tickets, ada, ann, abe, bo, client):
         Project.objects.filter(pk=tickets.pk).update(overlap=3)
         project = Project.objects.get(pk=tickets.pk)
@@ -230,5 +266,6 @@ def test_a_prediction_that_cannot_be_read_spoils_no_row(kind, predictions):
     )
 
     assert TYPES[kind].clean(row["value"], setting) == value
-    assert not row.get("proposed")
+    said = row.get("proposed")
+    assert isinstance(said, Invalid) if "result" in str(predictions) and said else not said
     assert row["predicted"] is None

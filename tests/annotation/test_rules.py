@@ -16,7 +16,7 @@ from apps.core import events
 from apps.core.errors import Invalid
 from apps.core.models import Event
 from apps.gateway import late
-from apps.gateway.models import Grant
+from apps.gateway.models import Grant, LateMinute
 from apps.gateway.services import create_grant
 from apps.instances.models import Deployment, TrafficWeight
 from apps.releases.models import Policy, Release
@@ -141,10 +141,10 @@ def test_a_call_that_is_logged_after_a_pull_is_asked_once(
     assert pull_after(0) == 1
     logged([2.0, 2.0], answer=8, at=start - timedelta(seconds=20))  # made before the pull, logged after it
     assert [pull_after(seconds) for seconds in (5, 40, 80)] == [1, 1, 1]
-    assert [pull_after(seconds) for seconds in (120, 160, 200, 240)] == [2, 2, 2, 2]
+    assert [pull_after(seconds) for seconds in (120, 150, 200, 240)] == [1, 2, 2, 2]
 
     rule.refresh_from_db()
-    assert rule.pulled_at == start + timedelta(seconds=240) - timedelta(minutes=2)
+    assert rule.pulled_at == start.replace(second=0) + timedelta(minutes=2)
     assert Task.objects.count() == 2
 
 
@@ -165,6 +165,69 @@ def test_a_call_of_a_gateway_that_was_cut_off_is_asked_once(
     late.note([(call.capability_id, call.at)])
 
     assert [pull_after(minutes) for minutes in (1, 3, 4, 6)] == [0, 1, 1, 1]
+
+
+@pytest.fixture
+def at(monkeypatch):
+    """Sets the clocks of portal and database to so many seconds after a full minute."""
+    start = timezone.now().replace(second=0, microsecond=0) - timedelta(minutes=30)
+
+    def set_to(seconds):
+        monkeypatch.setattr(timezone, "now", lambda: start + timedelta(seconds=seconds))
+        return start + timedelta(seconds=seconds)
+
+    return set_to
+
+
+def arrives(call, at):
+    """It is in the log, and noted, only now."""
+    late.note([(call.capability_id, call.at)])
+    LateMinute.objects.filter(minute=call.at.replace(second=0)).update(noted_at=at)
+
+
+@pytest.mark.parametrize("made", [1, 29, 59])
+@pytest.mark.parametrize("delay", [65, 90, 118])
+def test_a_call_that_comes_a_minute_or_two_late_has_its_minute_asked_once(
+    project, logged, candidate, gateway, ada, at, made, delay  # noqa: F811
+):  # fmt: skip
+    at(0)
+    rule = add_rule(project, by=ada, kind="candidate")
+    logged([1.0, 1.0], answer=3, at=at(30))
+    call = None
+    for seconds in range(120, 600, 10):
+        moment = at(seconds)
+        if call is None and seconds >= made + delay:
+            call = logged([2.0, 2.0], answer=3, at=at(made))
+            arrives(call, at(made + delay))
+            at(seconds)
+        pulling.pull(rule)
+        rule.refresh_from_db()
+        assert rule.pulled_at <= moment - timedelta(minutes=2)
+
+    assert len(gateway) == 2
+
+
+def test_late_calls_that_outlast_a_pull_put_a_rule_back_nowhere(
+    project, logged, candidate, gateway, ada, at, monkeypatch  # noqa: F811
+):  # fmt: skip
+    monkeypatch.setattr(pulling, "_BUDGET_S", 0)
+    rule = add_rule(project, by=ada, kind="candidate")
+    at(0)
+    pulling.pull(rule)
+    for number in range(4):
+        call = logged([float(number), 1.0], answer=3, at=at(-600 + 60 * number))
+        arrives(call, at(10 - number))
+    reached = []
+    logged([9.0, 9.0], answer=3, at=at(30))
+    for seconds in (300, 305, 310, 315, 320, 325, 330, 335, 340):
+        at(seconds)
+        pulling.pull(rule)
+        rule.refresh_from_db()
+        reached.append((rule.pulled_at, len(gateway)))
+
+    assert [asked for _moment, asked in reached] == [1, 2, 3, 4, 5, 5, 5, 5, 5]
+    assert [moment for moment, _asked in reached] == sorted(moment for moment, _asked in reached)
+    assert reached[-1][0] == at(180)
 
 
 def test_many_calls_are_asked_fifty_at_a_time(project, logged, candidate, gateway, ada, monkeypatch):  # noqa: F811

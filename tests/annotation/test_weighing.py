@@ -6,6 +6,7 @@ import math
 import re
 import time
 from collections import Counter
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -213,6 +214,29 @@ class TestProposals:
 
         assert set(Task.objects.filter(status="conflict").values_list("label", flat=True)) == {"3"}
         assert Task.objects.filter(status="conflict").count() == 11
+
+    def test_a_round_that_runs_out_of_time_goes_on_where_it_stopped(self, learnt, monkeypatch):
+        monkeypatch.setattr(weighing, "PAGE", 3)
+        monkeypatch.setattr(weighing, "_BUDGET_S", 0)
+        weighing.propose_all()
+        Task.objects.filter(pk__in=Task.objects.order_by("-pk")[:6]).update(label="", value=None)
+
+        for _round in range(3):
+            weighing.propose_all()
+
+        learnt.refresh_from_db()
+        assert learnt.label == "3"
+        assert Task.objects.filter(label="").exists()  # what was weighed is not weighed again
+        project = Project.objects.get()
+        assert project.weighed is None or "pending" in project.trusted
+        weighing.propose_all()
+        project.refresh_from_db()
+        assert (project.weighed is not None, "pending" in project.trusted) == (True, False)
+
+    def test_no_two_rounds_are_at_one_project(self, learnt, monkeypatch):
+        monkeypatch.setattr(weighing.turns, "only_one", lambda _kind, _pk: nullcontext(False))
+        weighing.propose_all()
+        assert Task.objects.get(pk=learnt.pk).label == ""
 
     def test_a_page_computes_nothing_anew(self, learnt, bo, client, monkeypatch):
         weighing.propose_all()

@@ -107,11 +107,13 @@ def _begin(predictions: Any, row: dict[str, Any], shape: Shape) -> dict[str, Any
     setting = shape.setting(row["inputs"])
     try:
         said = shape.kind.from_label_studio(first["result"], setting)
-        if shape.kind.slug == "single":
-            return {"predicted": row["predicted"] or said} if isinstance(said, str) else {}
+        if shape.kind.slug == "single" and isinstance(said, str):
+            return {"predicted": row["predicted"] or said}
         return {"proposed": shape.kind.clean(said, setting)}
-    except (Invalid, AttributeError, KeyError, TypeError, ValueError):
-        return {}
+    except Invalid as error:
+        return {"proposed": error}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        return {"proposed": Invalid(_("its prediction cannot be read: %(why)s") % {"why": error})}
 
 
 def _decision(given: list[dict[str, Any]], data: dict[str, Any], shape: Shape) -> Any:
