@@ -12,6 +12,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """What is chosen before a button is pressed: a field `name` with its `label` and its values."""
+
+    name: str
+    label: str
+    values: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Action:
     """A button under a call that posts to `url`; `hint` says in a sentence what will happen.
 
@@ -22,6 +31,7 @@ class Action:
     url: str
     icon: str
     hint: str = ""
+    choice: Choice | None = None
 
 
 @dataclass(frozen=True)

@@ -392,7 +392,7 @@ class RerunViewSet(
     mixins.RetrieveModelMixin,
     viewsets.GenericViewSet[Rerun],
 ):
-    """Logged calls, run again on exactly the version that answered them."""
+    """Logged calls, run again on exactly the version that answered them, or on another `version` of the capability."""
 
     serializer_class = RerunSerializer
     ordering = ("-pk",)
@@ -402,5 +402,6 @@ class RerunViewSet(
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         user, asked = cast("User", request.user), _read(RerunSerializer, request)
-        rerun = reruns.run_again(get_call(asked["request_id"], user=user), by=user)
+        on = asked.get("version", {}).get("number", "")
+        rerun = reruns.run_again(get_call(asked["request_id"], user=user), on=on, by=user)
         return Response(self.get_serializer(rerun).data, status=status.HTTP_201_CREATED)

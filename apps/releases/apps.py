@@ -37,6 +37,7 @@ class ReleasesConfig(AppConfig):
         demands.register("releases", policies.demanded)
         storefront.register()
         actions.register("run-again", call_actions.run_again)
+        actions.register("run-on-another", call_actions.run_on_another)
         guard.register("sign-off", signing.may_take_production_traffic)
         guard.register_limit(findings.most_percent_of)
         guard.register_order("releases", guard.Order(order.may_divide_by_hand, order.has_gone_the_whole_way))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -12,6 +13,9 @@ from django.utils.translation import gettext_lazy as _
 from apps.core.lifecycle import Lifecycle
 from apps.core.telling import sentence
 from apps.releases import reasons
+
+if TYPE_CHECKING:
+    from apps.catalog.models import Version
 
 
 class Policy(models.Model):
@@ -481,7 +485,10 @@ class ReplayedCall(models.Model):
 
 
 class Rerun(models.Model):
-    """One logged call, asked again of exactly the version that answered it. `outcome` is of `differences.Compared`."""
+    """One logged call, asked again of the version that answered it, or of another one of the capability.
+
+    `outcome` is of `differences.Compared`.
+    """
 
     class Status(models.TextChoices):
         WAITING = "waiting", _("Under way")
@@ -493,6 +500,13 @@ class Rerun(models.Model):
     request_id = models.UUIDField()
     at = models.DateTimeField()
     version = models.ForeignKey("catalog.Version", on_delete=models.PROTECT, related_name="+")
+    answered_by = models.ForeignKey(
+        "catalog.Version",
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="The version that answered then, where another one is asked; null: `version` itself.",
+    )
     deployment = models.ForeignKey("instances.Deployment", on_delete=models.PROTECT, related_name="+")
     own_deployment = models.BooleanField(help_text="Brought up for this, and ended with it.")
     asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -513,6 +527,11 @@ class Rerun(models.Model):
             models.Index(fields=["id"], condition=models.Q(status="waiting"), name="rerun_waiting"),
             models.Index(fields=["request_id"], name="rerun_of_call"),
         ]
+
+    @property
+    def then(self) -> Version:
+        """The version that answered the logged call."""
+        return self.answered_by or self.version
 
     @property
     def why(self) -> str:

@@ -62,9 +62,9 @@ def production_history(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @require_POST
 def run_again(request: HttpRequest, request_id: UUID) -> HttpResponse:
-    """Ask the version that answered a call the same again."""
+    """Ask the version that answered a call the same again, or the one that was chosen."""
     user = cast("User", request.user)
-    rerun = reruns.run_again(get_call(request_id, user=user), by=user)
+    rerun = reruns.run_again(get_call(request_id, user=user), on=request.POST.get("version", ""), by=user)
     return redirect("releases:rerun", rerun.pk)
 
 
@@ -76,7 +76,6 @@ def rerun(request: HttpRequest, pk: int) -> HttpResponse:
     found = reruns_visible_to(user).filter(pk=pk).first()
     if found is None:
         raise NotFound(_("There is no rerun %(pk)d that you may see.") % {"pk": pk})
-    before, after = answers_of(found.request_id, found.answer_id)
-    context = {"rerun": found, "before": before, "after": after}
+    context = {"rerun": found, "answers": answers_of(found.request_id, found.answer_id)}
     template = "releases/_rerun.html" if request.headers.get("HX-Request") else "releases/rerun.html"
     return render(request, template, context)

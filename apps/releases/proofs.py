@@ -45,7 +45,9 @@ def of_version(version: Version) -> Iterator[tuple[str, Proof]]:
         }
         yield "infra.canary", Proof(words, passed.ended_at, f"/releases/{passed.release_id}/")
     yield from _rolled_back(version)
-    again = Rerun.objects.filter(version=version, outcome="same").order_by("-ended_at").first()
+    again = (
+        Rerun.objects.filter(version=version, answered_by=None, outcome="same").order_by("-ended_at").first()
+    )
     if again is not None and again.ended_at:
         words = _("A logged call was run again and gave the same answer.")
         yield "infra.debuggable", Proof(words, again.ended_at, f"/releases/reruns/{again.pk}/")

@@ -1,4 +1,4 @@
-"""A logged call, run again on exactly the version that answered it; that version is brought up for it if need be."""
+"""A logged call, run again on the version that answered it or on another one, which is brought up for it if need be."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from apps.releases.models import Rerun
 from apps.releases.policy import may_run_again
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
     from apps.accounts.models import User
 
 CLAIM = timedelta(seconds=60)
@@ -30,12 +32,14 @@ MOST_AT_ONCE = 5
 
 
 @transaction.atomic
-def run_again(call: Call, *, by: User) -> Rerun:
-    """Ask the very version that answered a logged call the same again. Whoever calls may see the call.
+def run_again(call: Call, *, on: str = "", by: User) -> Rerun:
+    """Ask the same again: the very version that answered a logged call, or the one that has the number `on`.
 
-    Raises NotFound when the version is gone, NotAllowed, Conflict when too many run already.
+    Whoever calls may see the call. Raises NotFound when a version is gone, NotAllowed, Conflict when too many run
+    already.
     """
-    version = version_of(call)
+    then = version_of(call)
+    version = _numbered(then, on) if on else then
     require(may_run_again(by, version))
     waiting = Rerun.objects.filter(version__capability=version.capability, status=Rerun.Status.WAITING)
     if waiting.count() >= MOST_AT_ONCE:
@@ -51,12 +55,32 @@ def run_again(call: Call, *, by: User) -> Rerun:
         request_id=call.request_id,
         at=call.at,
         version=version,
+        answered_by=None if version == then else then,
         deployment=there or deploy_version(version, kind=Deployment.Kind.TEST, by=by),
         own_deployment=there is None,
         asked_by=by,
     )
-    audit.record("releases.call.run_again", version, by=by, call=str(call.request_id))
+    audit.record(
+        "releases.call.run_again", version, by=by, call=str(call.request_id), answered_by=then.number
+    )
     return rerun
+
+
+def _numbered(then: Version, number: str) -> Version:
+    found = Version.objects.filter(capability=then.capability_id, number=number)
+    version = found.select_related("capability__team").first()
+    if version is None:
+        raise NotFound(
+            _("%(capability)s has no version “%(number)s”.")
+            % {"capability": then.capability, "number": number[:64]}
+        )
+    return version
+
+
+def others_to_ask(version: Version) -> QuerySet[Version]:
+    """The versions besides this one that its calls can be run again on, the newest first."""
+    packaged = Version.objects.filter(capability=version.capability_id, status=Version.Status.PACKAGED)
+    return packaged.exclude(pk=version.pk).order_by("-pk")
 
 
 def version_of(call: Call) -> Version:
@@ -79,7 +103,9 @@ def proceed_all() -> None:
     due = list(waiting.values_list("pk", flat=True)[:20])
     if not due:
         return
-    known = Rerun.objects.select_related("version__capability", "deployment__capability__team", "asked_by")
+    known = Rerun.objects.select_related(
+        "version__capability", "answered_by", "deployment__capability__team", "asked_by"
+    )
     for rerun in known.filter(pk__in=due).order_by("pk"):
         if Rerun.objects.filter(free, pk=rerun.pk).update(claimed_until=now + CLAIM):
             try:
@@ -103,7 +129,7 @@ def _ask(rerun: Rerun) -> None:
         return
     try:
         with line_to(rerun.deployment, for_=f"run again {rerun.pk}", by=rerun.asked_by) as http:
-            said = ask_again(http, call, rerun.version, rerun.version)
+            said = ask_again(http, call, rerun.version, rerun.then)
     except NotAskable as why:
         _end(rerun, Rerun.Status.FAILED, why.args[0])
         return

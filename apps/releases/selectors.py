@@ -127,7 +127,7 @@ def get_team_of_policy(slug: str, *, user: User) -> Team:
 def reruns_visible_to(user: User) -> QuerySet[Rerun]:
     """Calls of the person's teams' capabilities that were run again."""
     found = Rerun.objects.filter(version__capability__team__in=teams_of(user, *_VIEWERS))
-    return found.select_related("version__capability", "deployment", "asked_by")
+    return found.select_related("version__capability", "answered_by", "deployment", "asked_by")
 
 
 def versions_for_bypass(user: User) -> QuerySet[Version]:

@@ -245,16 +245,22 @@ class PolicySerializer(ModelSerializer[Policy]):
 class RerunSerializer(ModelSerializer[Rerun]):
     message: Any = serializers.CharField(source="why", read_only=True)
     capability = serializers.CharField(source="version.capability.slug", read_only=True)
-    version = serializers.CharField(source="version.number", read_only=True)
+    version = serializers.CharField(
+        source="version.number",
+        required=False,
+        max_length=64,
+        help_text="the one that is asked; by default the one that answered",
+    )
+    answered_by = serializers.CharField(source="then.number", read_only=True)
     asked_by = serializers.CharField(source="asked_by.username", read_only=True)
 
     class Meta:
         model = Rerun
         fields = [
-            "id", "request_id", "capability", "version", "status", "outcome", "largest", "answer_id", "message",
-            "asked_by", "asked_at", "ended_at",
+            "id", "request_id", "capability", "version", "answered_by", "status", "outcome", "largest", "answer_id",
+            "message", "asked_by", "asked_at", "ended_at",
         ]  # fmt: skip
-        read_only_fields = [name for name in fields if name != "request_id"]
+        read_only_fields = [name for name in fields if name not in ("request_id", "version")]
 
 
 class PastSerializer(Serializer[Any]):

@@ -36,10 +36,25 @@ def pairs(rows: Sequence[ReplayedCall]) -> list[Pair]:
     return [Pair(row, _answer(kept.get(row.request_id)), _answer(kept.get(row.answer_id))) for row in rows]
 
 
-def answers_of(request_id: UUID, answer_id: UUID | None) -> tuple[str, str]:
-    """The two answers of one call that was asked twice."""
+@dataclass(frozen=True)
+class Answers:
+    """Two answers to one call side by side, [(output, then, now)]; `now_known` once the log has the second one."""
+
+    rows: list[tuple[str, str, str]]
+    now_known: bool
+
+    @property
+    def differ(self) -> set[str]:
+        """The outputs that are not the same."""
+        return {name for name, then, now in self.rows if self.now_known and then != now}
+
+
+def answers_of(request_id: UUID, answer_id: UUID | None) -> Answers:
+    """The two answers of one call that was asked twice, output by output."""
     kept = _calls([key for key in (request_id, answer_id) if key])
-    return _answer(kept.get(request_id)), _answer(kept.get(answer_id))
+    then, now = _outputs(kept.get(request_id)), _outputs(kept.get(answer_id))
+    names = dict.fromkeys([*then, *now])
+    return Answers([(name, then.get(name, ""), now.get(name, "")) for name in names], answer_id in kept)
 
 
 def _calls(keys: Iterable[UUID]) -> dict[UUID | None, Call]:
@@ -47,16 +62,23 @@ def _calls(keys: Iterable[UUID]) -> dict[UUID | None, Call]:
 
 
 def _answer(call: Call | None) -> str:
-    if call is None:
-        return ""
-    document = masked(documents_of(call, MOST_BYTES)["response"])
+    return _short(" · ".join(f"{name}: {value}" for name, value in _outputs(call).items()))
+
+
+def _outputs(call: Call | None) -> dict[str, str]:
+    """{output: its value in short}, empty where nothing is kept."""
+    document = masked(documents_of(call, MOST_BYTES)["response"]) if call else None
     outputs = document.get("outputs") if isinstance(document, dict) else None
     if not isinstance(outputs, list):
-        return ""
-    words = [
-        f"{each.get('name', '')}: {_value(each.get('data'))}" for each in outputs if isinstance(each, dict)
-    ]
-    text = " · ".join(words)
+        return {}
+    return {
+        str(each.get("name", "")): _short(_value(each.get("data")))
+        for each in outputs
+        if isinstance(each, dict)
+    }
+
+
+def _short(text: str) -> str:
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
 

@@ -1,5 +1,6 @@
 """Which version answered whom in the past, and a logged call run again on exactly that version."""
 
+import re
 from datetime import timedelta
 from uuid import UUID
 
@@ -8,18 +9,21 @@ import pytest
 from django.utils import timezone, translation
 
 from apps.core.errors import Conflict, NotAllowed
+from apps.core.models import AuditEntry
 from apps.gateway import partitions
 from apps.gateway.dataplane.call import new_id
 from apps.gateway.dataplane.routing import by_weight, point_of
 from apps.gateway.dataplane.snapshot import Capability
-from apps.gateway.models import Call, Retention
+from apps.gateway.models import Call, Grant, Retention
 from apps.gateway.retention import kept_until
 from apps.gateway.snapshot import picture
 from apps.instances.models import Deployment
 from apps.instances.pins import end_pins, pin_caller
 from apps.releases.history import at_moment
 from apps.releases.models import Rerun
+from apps.releases.proofs import of_version
 from apps.releases.reruns import proceed_all, run_again
+from tests.factories import make_capability, make_packaged_version
 
 pytest_plugins = ["tests.releases.test_stages"]
 pytestmark = pytest.mark.django_db
@@ -93,6 +97,60 @@ def test_a_version_that_does_not_run_any_more_is_brought_up_and_ended(call, ada,
 
     rerun.refresh_from_db()
     assert (rerun.status, rerun.deployment.desired) == ("answered", "stopped")
+
+
+def test_a_call_is_run_again_on_another_version(call, rolling, ada, gateway, client):
+    rerun = run_again(call, on="1.1.0", by=ada)
+    proceed_all()
+
+    rerun.refresh_from_db()
+    assert (rerun.status, rerun.outcome, rerun.deployment_id) == ("answered", "same", rolling.deployment_id)
+    assert (rerun.version.number, rerun.then.number) == ("1.1.0", "1.0.0")
+    assert [path for path, _body in gateway] == ["/v2/models/digits/versions/1.1.0/infer"]
+    assert Grant.objects.get(kind="evaluation").scope == f"deployment:{rolling.deployment_id}"
+    entry = AuditEntry.objects.get(action="releases.call.run_again")
+    assert entry.facts == {"call": str(call.request_id), "answered_by": "1.0.0"}
+    # that another version says the same does not prove that this one can be debugged
+    assert "infra.debuggable" not in dict(of_version(rerun.version))
+
+    client.force_login(ada)
+    page = client.get(f"/releases/reruns/{rerun.pk}/").content.decode()
+    assert "Version 1.1.0 gives the same answer as 1.0.0 did." in page
+    assert "Then: 1.0.0" in page
+    assert "Now: 1.1.0" in page
+
+
+def test_both_answers_stand_side_by_side(call, ada, gateway, client):
+    rerun = run_again(call, on="1.1.0", by=ada)
+    proceed_all()
+    outputs = [{"name": "class", "datatype": "INT64", "shape": [1], "data": [8]}]
+    now = orjson.dumps({"outputs": outputs})
+    answer = UUID(new_id())
+    Rerun.objects.filter(pk=rerun.pk).update(answer_id=answer, outcome="other")
+    call.request_id, call.response = answer, now
+    call.save(force_insert=True)
+    client.force_login(ada)
+
+    page = client.get(f"/releases/reruns/{rerun.pk}/").content.decode()
+
+    assert "Version 1.1.0 answers otherwise than 1.0.0 did." in page
+    row = re.sub(r"<[^>]*>", " ", page[page.index('<th scope="row">class') :])
+    assert row.split()[:4] == ["class", "differs", "3", "8"]
+
+
+def test_the_page_of_a_call_offers_the_other_versions(call, ada, client, digits, radio):
+    make_packaged_version(make_capability(radio, ada, "other"), ada, "9.9.9")
+    client.force_login(ada)
+    page = client.get(f"/calls/{call.request_id}/").content.decode()
+    assert '<select class="form-select w-auto" name="version" aria-label="Another version">' in page
+    assert "<option>1.1.0</option></select>" in page
+
+    client.post(f"/releases/again/{call.request_id}/", {"version": "1.1.0"})
+    told = client.post("/api/v1/reruns/", {"request_id": str(call.request_id), "version": "1.1.0"}).json()
+    unknown = client.post("/api/v1/reruns/", {"request_id": str(call.request_id), "version": "9.9.9"})
+
+    assert [rerun.version.number for rerun in Rerun.objects.all()] == ["1.1.0", "1.1.0"]
+    assert (told["version"], told["answered_by"], unknown.status_code) == ("1.1.0", "1.0.0", 404)
 
 
 def test_what_the_log_does_not_keep_is_said(call, ada, gateway, compiled_messages):
