@@ -112,8 +112,9 @@ def _server_config() -> dict[str, Any]:
             "document_cleanup_delay": None,
             "ystore_class": "atrium.lasting.DocumentStore",
         },
-        # Kernels outlive a killed server, and the next one knows which notebook each belongs to.
+        # Kernels and shells outlive a killed server, and the next one knows which notebook each kernel belongs to.
         "AsyncMappingKernelManager": {"kernel_manager_class": "atrium.lasting.LastingKernelManager"},
+        "TerminalsExtensionApp": {"terminal_manager_class": "atrium.terminals.LastingTerminals"},
         "SessionManager": {"database_filepath": f"{_RUNTIME}/sessions.db"},
         "BaseFileIdManager": {"db_path": f"{WORK}/.jupyter/files.db"},
         "SQLiteYStore": {"db_path": f"{WORK}/{DOCUMENTS}", "squash_after_inactivity_of": _HISTORY_KEPT_S},

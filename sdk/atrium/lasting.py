@@ -11,7 +11,9 @@ import asyncio
 import json
 import os
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,13 +28,12 @@ from jupyter_server_ydoc.stores import SQLiteYStore
 from traitlets import Type
 from traitlets.config import Application
 
-from atrium.unheard import AGAIN, SWITCH
+from atrium.unheard import AGAIN, QUESTION, SWITCH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from jupyter_server.serverapp import ServerApp
 
+Hook = Callable[[dict[str, Any]], None]
 Cell = tuple[str, str, dict[str, Any] | None]
 """The id under which it was asked for, its code, and where it stands."""
 
@@ -41,13 +42,16 @@ _LOOKS_EVERY_S = 1.0
 _ASKS_FOR_THE_REST_AFTER_S = 10.0
 _OPENS_WITHIN_S = 60.0
 """A store of documents that was damaged may never open one; the cells behind it are to run all the same."""
+_ANSWERED = "atrium_answered"
+"""Noted among a cell's messages when its question was answered; what was answered is not kept."""
 
 
-def _folder() -> Path:
+def runtime_folder() -> Path:
+    """Where a server leaves what the next one needs; gone with the sandbox."""
     return Path(os.environ.get("JUPYTER_RUNTIME_DIR", "/tmp/jupyter")) / "lasting"  # noqa: S108
 
 
-def _began(pid: int) -> str:
+def began_at(pid: int) -> str:
     """When a process began, by which it is told from another one with its number; empty when it is gone."""
     try:
         fields = (
@@ -86,9 +90,9 @@ class Record:
 
     def __init__(self, kernel_id: str) -> None:
         self.kernel_id = kernel_id
-        self.path = _folder() / f"{kernel_id}.json"
-        self.cells = _folder() / f"{kernel_id}.cells"
-        self.outputs = _folder() / f"{kernel_id}.outputs"
+        self.path = runtime_folder() / f"{kernel_id}.json"
+        self.cells = runtime_folder() / f"{kernel_id}.cells"
+        self.outputs = runtime_folder() / f"{kernel_id}.outputs"
 
     def read(self) -> dict[str, Any]:
         """All of it; empty where there is none."""
@@ -102,7 +106,7 @@ class Record:
     def living(self) -> dict[str, Any]:
         """The record of a kernel whose process lives; else empty."""
         found = self.read()
-        return found if found.get("began") and _began(found.get("pid", 0)) == found["began"] else {}
+        return found if found.get("began") and began_at(found.get("pid", 0)) == found["began"] else {}
 
     def forget(self) -> None:
         """The kernel is gone."""
@@ -152,6 +156,10 @@ class Record:
             if file.tell() < _MOST_OUTPUT_BYTES:
                 file.write(json.dumps(kept, default=str) + "\n")
 
+    def answered(self) -> None:
+        """What the cell that runs has asked last was answered."""
+        self.note({"header": {"msg_type": _ANSWERED, "msg_id": str(uuid4())}, "content": {}})
+
     def noted(self) -> list[dict[str, Any]]:
         """The messages of the cell that runs; what a kill or a full disk has cut is left out."""
         try:
@@ -176,7 +184,7 @@ class Found:
 
     def poll(self) -> int | None:
         """Its exit code, which nobody but its parent learns: 1 once it is gone."""
-        if self.returncode is None and _began(self.pid) != self.began:
+        if self.returncode is None and began_at(self.pid) != self.began:
             self.returncode = 1
         return self.returncode
 
@@ -225,7 +233,7 @@ class LastingProvisioner(LocalProvisioner):
         record.forget()
         record.write(
             pid=self.pid,
-            began=_began(self.pid),
+            began=began_at(self.pid),
             kernel_name=self.parent.kernel_name,
             cwd=str(self.cwd),
             session=kwargs.get("env", {}).get("JPY_SESSION_NAME"),
@@ -263,33 +271,47 @@ class LastingClient(AsyncKernelClient):
         self.record.runs(message)
         return message
 
+    def input(self, string: str) -> None:
+        """See KernelClient.input. A kernel takes an answer from whoever gives it."""
+        self.record.answered()
+        super().input(string)
+
     async def execute_interactive(
-        self, code: str, *args: Any, output_hook: Callable[[dict[str, Any]], None], **kwargs: Any
+        self,
+        code: str,
+        *args: Any,
+        output_hook: Hook,
+        stdin_hook: Hook | None = None,
+        **kwargs: Any,
     ) -> dict[str, Any]:
         """See KernelClient.execute_interactive."""
         unfinished, self.parent.unfinished = self._unfinished(), ""
         if unfinished and code == self.parent.unfinished_code:
-            reply = await self._go_on(unfinished, output_hook)
+            reply = await self._go_on(unfinished, output_hook, stdin_hook)
         else:
             self.record.begins(code)
             hook = partial(self._note, output_hook)
-            reply = await super().execute_interactive(code, *args, output_hook=hook, **kwargs)
+            reply = await super().execute_interactive(
+                code, *args, output_hook=hook, stdin_hook=stdin_hook, **kwargs
+            )
         self.record.ended(well=reply["content"]["status"] == "ok")
         return reply
 
-    def _note(self, output_hook: Callable[[dict[str, Any]], None], message: dict[str, Any]) -> None:
+    def _note(self, output_hook: Hook, message: dict[str, Any]) -> None:
         self.record.note(message)
         output_hook(message)
 
-    async def _go_on(self, unfinished: str, output_hook: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    async def _go_on(self, unfinished: str, output_hook: Hook, stdin_hook: Hook | None) -> dict[str, Any]:
         """Put out again what the cell had put out, then all that follows, until the kernel says that it has ended.
 
-        The reply went to the server that is gone; what it says follows from the outputs.
+        The reply went to the server that is gone, as its questions do; both follow from the outputs.
         """
         seen = self.record.noted()
         known = {message["header"]["msg_id"] for message in seen}
         for message in seen:
             output_hook(message)
+        if stdin_hook and (question := _unanswered(seen)):
+            stdin_hook(_asked(question))
         self.iopub_channel.socket.subscribe(AGAIN)
         last = {unfinished, self.kernel_info()}  # answered behind the cell, should its end have been missed
         while await self.parent.is_alive():
@@ -302,7 +324,23 @@ class LastingClient(AsyncKernelClient):
             if parent == unfinished and message["header"]["msg_id"] not in known:
                 seen.append(message)
                 self._note(output_hook, message)
+                if stdin_hook and kind == QUESTION:
+                    stdin_hook(_asked(message))
         return {"content": {"status": "error", "execution_count": None}}
+
+
+def _unanswered(messages: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The question that the cell which said this waits for."""
+    for message in reversed(messages):
+        if message["header"]["msg_type"] in (QUESTION, _ANSWERED, "error"):
+            return message if message["header"]["msg_type"] == QUESTION else None
+    return None
+
+
+def _asked(question: dict[str, Any]) -> dict[str, Any]:
+    """A question as it stands on the line of questions."""
+    header = {**question["header"], "msg_type": "input_request", "date": datetime.now(UTC).isoformat()}
+    return {"header": header, "content": question["content"]}
 
 
 def _reply(messages: list[dict[str, Any]]) -> dict[str, Any]:
@@ -401,7 +439,7 @@ class Return:
 
     async def find_kernels(self) -> None:
         """Take over each kernel that lives, under its id, before anybody is answered."""
-        for path in sorted(_folder().glob("*.json")):
+        for path in sorted(runtime_folder().glob("*.json")):
             record = Record(path.stem)
             try:
                 if known := record.living():

@@ -35,4 +35,6 @@ def load_ipython_extension(shell: Any) -> None:
     shell.register_magic_function(atrium, "line", "atrium")
     shell.register_magic_function(release, "line", "release")
     if os.environ.pop("ATRIUM_KERNEL_LASTS", ""):
-        importlib.import_module("atrium.unheard").keep(getattr(shell.kernel, "iopub_thread", None))
+        unheard = importlib.import_module("atrium.unheard")
+        unheard.keep(getattr(shell.kernel, "iopub_thread", None))
+        unheard.tell_questions(shell.kernel)

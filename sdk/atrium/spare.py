@@ -31,6 +31,7 @@ MODULES = (
     "atrium.jupyter_auth",
     "atrium.jupyter_pages",
     "atrium.lasting",
+    "atrium.terminals",
 )
 
 

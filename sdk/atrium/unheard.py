@@ -13,6 +13,8 @@ from typing import Any
 
 AGAIN = b"atrium.lasting"
 """No message has this topic: to subscribe to it is to ask for what was kept."""
+QUESTION = "atrium_question"
+"""What `input()` asks, said on the line of outputs; no browser knows this kind of message, nor does it need to."""
 SWITCH = "ATRIUM_KERNEL_LASTS"
 _MOST_BYTES = 32 << 20
 _LATELY_S, _LATELY_BYTES = 3.0, 8 << 20
@@ -101,3 +103,17 @@ def keep(thread: Any) -> None:
     unheard = Unheard(thread)
     thread._really_send = unheard.say
     thread.io_loop.add_callback(lambda: stream.on_recv(unheard.heard))
+
+
+def tell_questions(kernel: Any) -> None:
+    """Say what `input()` asks to all who hear; the line of questions leads only to the server that ran the cell."""
+    ask = getattr(kernel, "_input_request", None)
+    if ask is None:
+        return
+
+    def asked(prompt: str, ident: Any, parent: Any, password: bool = False) -> Any:
+        content = {"prompt": str(prompt), "password": bool(password)}
+        kernel.session.send(kernel.iopub_socket, QUESTION, content, parent=parent, ident=QUESTION.encode())
+        return ask(prompt, ident, parent, password=password)
+
+    kernel._input_request = asked

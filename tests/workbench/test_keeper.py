@@ -36,8 +36,39 @@ def test_a_killed_server_is_started_again_until_it_ends_by_itself(kept, monkeypa
     )
 
 
-def test_a_server_that_is_killed_at_once_is_left_to_the_supervisor(kept):
-    assert kept("kill -9 $$") == (128 + signal.SIGKILL, 0)
+def test_a_server_that_is_killed_at_once_again_and_again_is_left_to_the_supervisor(kept, monkeypatch):
+    monkeypatch.setattr(keeper, "AGAIN_AFTER_S", (0.0, 0.01, 0.02))
+
+    assert kept("kill -9 $$") == (128 + signal.SIGKILL, 3)
+
+
+LEAVES = """import json, os, socket, sys
+told = json.loads(os.environ["ATRIUM_KEEPER"])
+line = socket.socket(fileno=told["line"])
+if not told["left"]:
+    for name in ("kept", "forgotten"):
+        reading, writing = os.pipe()
+        os.write(writing, name.encode())
+        socket.send_fds(line, [name.encode()], [reading])
+    line.send(b"forgotten")
+    os.kill(os.getpid(), 9)
+print(*[(name, os.read(handle, 9).decode()) for name, handle in told["left"].items()], file=open(sys.argv[1], "w"))
+"""
+
+
+def test_what_a_killed_server_has_left_is_handed_to_the_next(tmp_path):
+    argv = [sys.executable, "-c", LEAVES, str(tmp_path / "found")]
+
+    assert keeper.Keeper(argv, str(tmp_path)).keep() == 0
+
+    assert (tmp_path / "found").read_text() == "('kept', 'kept')\n"
+
+
+def test_an_orphan_that_holds_the_line_does_not_hold_up_the_end(kept):
+    began = time.monotonic()
+
+    assert kept("sleep 20 & exit 3") == (3, 0)
+    assert time.monotonic() - began < 10
 
 
 def test_a_server_that_ends_by_itself_ends_the_workload(kept, monkeypatch):

@@ -29,10 +29,10 @@ def run(tmp_path):
 
 FROZEN = """
 import json, os, resource
-from atrium.lasting import Record, _began
+from atrium.lasting import Record, began_at
 
 record = Record("k")
-record.write(pid=os.getpid(), began=_began(os.getpid()))
+record.write(pid=os.getpid(), began=began_at(os.getpid()))
 record.asked("1", "first", None)
 record.asked("2", "second", None)
 record.begins("first")
@@ -63,9 +63,9 @@ def test_where_nothing_can_be_written_cells_run_and_none_is_taken_up_twice(run):
 
 CUT = """
 import json
-from atrium.lasting import Record, _folder
+from atrium.lasting import Record, runtime_folder
 
-_folder().mkdir()
+runtime_folder().mkdir()
 record = Record("k")
 record.outputs.write_text('{"a": 1}\\n{"b": {"c": 2}\\n{"d": 3}\\n{"e"')
 print(json.dumps(record.noted()))
@@ -81,7 +81,7 @@ import asyncio, json, logging, os
 from types import SimpleNamespace
 from jupyter_server_nbmodel import execution_stack
 from atrium import lasting
-from atrium.lasting import Record, Return, _began, _folder
+from atrium.lasting import Record, Return, began_at, runtime_folder
 
 class Kernels(dict):
     async def start_kernel(self, kernel_id, **kwargs):
@@ -112,7 +112,7 @@ back = Return(server)
 
 def left(kernel_id, *cells, **facts):
     record = Record(kernel_id)
-    known = {"pid": os.getpid(), "began": _began(os.getpid())}
+    known = {"pid": os.getpid(), "began": began_at(os.getpid())}
     record.write(**known, kernel_name="python3", cwd="/", session=None, **facts)
     for number, code in enumerate(cells):
         record.asked(f"{kernel_id}{number}", code, None)
@@ -145,9 +145,9 @@ def test_a_cell_that_is_asked_for_before_the_earlier_ones_are_taken_up_runs_behi
 
 
 ODD = """
-_folder().mkdir()
+runtime_folder().mkdir()
 for name, text in {"a": "{}", "b": '{"began": ""}', "c": "[1]", "d": '{"began": "1"}', "e": "{"}.items():
-    (_folder() / f"{name}.json").write_text(text)
+    (runtime_folder() / f"{name}.json").write_text(text)
 left("f", "code", 7)
 left("y", "of a kernel that is gone").begins("nothing")
 left("z", "code")
