@@ -300,7 +300,9 @@ def all_of(measured: dict[str, Any]) -> list[dict[str, Any]]:
         (_("Up to saturation"), saturation(measured), 300,
          _("More callers at once until throughput rises by less than a tenth.")),
         (_("What the answers rest on"), importance(measured), 360,
-         _("Permutation importance on the evaluated rows.")),
+         _("The words that most texts have, each left out of all of them.")
+         if measured.get("importance_of") == "tokens"
+         else _("Permutation importance on the evaluated rows.")),
     ]  # fmt: skip
     return [
         {"title": title, "figure": figure, "height": height, "caption": caption}

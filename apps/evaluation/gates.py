@@ -40,12 +40,17 @@ METRICS_BY_TASK = {task: _HIGHER_BY_TASK[task] | _LOWER_BY_TASK[task] for task i
 _SERVING_LOWER = frozenset(
     {"latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "memory_mb", "cpu_ms_per_call", "cold_start_s",
      "cases_failed", "robustness_noise_drop", "robustness_missing_drop", "robustness_permuted_drop",
+     "robustness_typos_drop", "robustness_words_drop", "robustness_case_drop",
      "package_mb", "fairness_gap", "robustness_failed", "parity_failed"}
 )  # fmt: skip
 HIGHER_IS_BETTER = frozenset[str]().union(*_HIGHER_BY_TASK.values()) | {"throughput"}
 LOWER_IS_BETTER = frozenset[str]().union(*_LOWER_BY_TASK.values()) | _SERVING_LOWER
 METRICS = HIGHER_IS_BETTER | LOWER_IS_BETTER
-_DROPS = frozenset({"robustness_noise_drop", "robustness_missing_drop", "robustness_permuted_drop"})
+_DROPS_OF_NUMBERS = frozenset(
+    {"robustness_noise_drop", "robustness_missing_drop", "robustness_permuted_drop"}
+)
+_DROPS_OF_TEXTS = frozenset({"robustness_typos_drop", "robustness_words_drop", "robustness_case_drop"})
+_DROPS = _DROPS_OF_NUMBERS | _DROPS_OF_TEXTS
 _ONE_FIGURE = frozenset({"memory_mb", "package_mb", "cold_start_s"})
 _QUALITY = frozenset[str]().union(*METRICS_BY_TASK.values())
 OWN = "score:"
@@ -186,6 +191,9 @@ def _impossible(gate: Gate, task: str, own_scorer: bool) -> list[str]:
     if gate.better:
         words = _("%(metric)s has its direction; “better” is for figures of the suite's own scorer")
         return [words % {"metric": gate.metric}]
+    if gate.metric == "robustness_words_drop" and task == "text_spans":
+        words = _("%(metric)s is not measured of places in a text: a place that is left out cannot be found")
+        return [words % {"metric": gate.metric}]
     known = METRICS - _QUALITY | METRICS_BY_TASK.get(task, METRICS)
     if gate.metric not in known:
         words = _("there is no metric “%(metric)s”; choose one of %(known)s")
@@ -270,8 +278,10 @@ def _lacks_a_version(gate: Gate, asked: Asked) -> str:
             _("%(gate)s: there are %(n)d classes, and roc_auc is of two; take balanced_accuracy or log_loss")
             % told
         )
-    if gate.metric in _DROPS and asked.columns == 0:
+    if gate.metric in _DROPS_OF_NUMBERS and asked.columns == 0:
         return _("%(gate)s: version %(version)s takes texts, and only numbers are spoiled in this way") % told
+    if gate.metric in _DROPS_OF_TEXTS and asked.columns:
+        return _("%(gate)s: version %(version)s takes numbers, and only texts are spoiled in this way") % told
     if gate.metric == "robustness_permuted_drop" and asked.columns == 1:
         return _("%(gate)s: version %(version)s takes one number, so there is no other order") % told
     if gate.metric == "parity_failed" and asked.fixtures is not None and gate.at_least > asked.fixtures:

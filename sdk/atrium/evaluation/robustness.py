@@ -1,5 +1,7 @@
 """What the endpoint does with inputs that are not as they should be."""
 
+import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,12 +17,26 @@ Figure = Callable[[dict[str, Array]], float]
 Loss = Callable[[float, float], float]
 SEED = 20260101
 _MISSING_SHARE = 0.1
+_DROPPED_SHARE = 0.1
+_LETTERS_A_TYPO = 20
 _MOST_COLUMNS = 100
+_MOST_TOKENS = 40
+_CHARACTERS = "\u3040-\u30ff\u3400-\u9fff"
+_WORD = rf"[^\W{_CHARACTERS}]+"
+_TOKEN = re.compile(rf"[{_CHARACTERS}]|{_WORD}(?:[-.]{_WORD})*")
+"""A word, also with hyphens and dots inside, as names of devices have; where a script has no spaces, a character."""
 
 
 def numeric_input(table: Table) -> str | None:
     """The first input of numbers."""
     return next((name for name, values in table.inputs.items() if values.dtype.kind == "f"), None)
+
+
+def text_input(table: Table) -> str | None:
+    """The first input of texts, where there are no numbers."""
+    if numeric_input(table) is not None:
+        return None
+    return next((name for name, values in table.inputs.items() if values.dtype == object), None)
 
 
 def _first_cell(number: float) -> Callable[[Array], Array]:
@@ -72,19 +88,29 @@ def _reaction(endpoint: Endpoint, tensors: list[Any]) -> dict[str, Any]:
 
 
 def damaged(
-    table: Table, figure: Figure, loss: Loss, plain: float, whole: Sequence[int] = ()
+    table: Table,
+    figure: Figure,
+    loss: Loss,
+    plain: float,
+    whole: Sequence[int] = (),
+    *,
+    in_place: bool = False,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """How much the main figure loses under noise, missing values and permuted columns; nothing for texts.
+    """How much the main figure loses under noise, missing values and permuted columns; texts: typos, dropped words
+    and capitals.
 
-    The columns `whole` hold whole numbers, and do so under noise. Gives figures by name, and what happened to each
-    damage, refused ones too.
+    The columns `whole` hold whole numbers, and do so under noise. `in_place`: the right answers are places in the
+    texts, so no word may be taken out. Gives figures by name, and what happened to each damage, refused ones too.
     """
-    name = numeric_input(table)
-    if name is None:
+    if name := numeric_input(table):
+        damages = _damages(table.inputs[name], whole)
+    elif name := text_input(table):
+        damages = _damages_of_texts(table.inputs[name], in_place=in_place)
+    else:
         return {}, []
     figures: dict[str, Any] = {}
     checks = []
-    for key, title, spoiled in _damages(table.inputs[name], whole):
+    for key, title, spoiled in damages:
         try:
             drop = loss(plain, figure({name: spoiled}))
         except Refused as refused:
@@ -116,6 +142,84 @@ def _damages(values: Array, whole: Sequence[int] = ()) -> list[tuple[str, str, A
         turned = np.roll(flat, 1, axis=1).reshape(values.shape)
         found.append(("robustness_permuted_drop", "columns in another order", turned))
     return found
+
+
+def _damages_of_texts(values: Array, *, in_place: bool = False) -> list[tuple[str, str, Array]]:
+    """A swap of neighbouring letters for every twenty, a tenth of the words left out, and capitals only."""
+    rng = np.random.default_rng(SEED)
+    found = [("robustness_typos_drop", "typos", _each(values, lambda text: _mistyped(text, rng)))]
+    if not in_place:
+        thinned = _each(values, lambda text: _without(text, _some_of(len(_TOKEN.findall(text)), rng)))
+        found.append(("robustness_words_drop", "dropped words", thinned))
+    found.append(("robustness_case_drop", "upper case", _each(values, _upper)))
+    return found
+
+
+def _each(values: Array, change: Callable[[str], str]) -> Array:
+    flat = [change(str(value)) for value in values.ravel().tolist()]
+    return np.array(flat, dtype=object).reshape(values.shape)
+
+
+def _mistyped(text: str, rng: np.random.Generator) -> str:
+    """The same text with neighbouring letters swapped here and there; it stays as long as it was."""
+    letters = list(text)
+    places = [
+        at
+        for at in range(len(letters) - 1)
+        if letters[at].isalnum() and letters[at + 1].isalnum() and letters[at] != letters[at + 1]
+    ]
+    wanted = min(len(places), max(1, len(letters) // _LETTERS_A_TYPO))
+    for at in rng.choice(places, wanted, replace=False) if wanted else ():
+        letters[at], letters[at + 1] = letters[at + 1], letters[at]
+    return "".join(letters)
+
+
+def _some_of(tokens: int, rng: np.random.Generator) -> set[int]:
+    """The places of the tokens that are left out: a tenth of them, one at least, and never the only one."""
+    if tokens < 2:
+        return set()
+    return set(rng.choice(tokens, max(1, round(tokens * _DROPPED_SHARE)), replace=False).tolist())
+
+
+def _without(text: str, places: set[int]) -> str:
+    """The text without the tokens at these places."""
+    kept, end = [], 0
+    for place, token in enumerate(_TOKEN.finditer(text)):
+        if place in places:
+            kept.append(text[end : token.start()])
+            end = token.end()
+    return "".join([*kept, text[end:]])
+
+
+def _upper(text: str) -> str:
+    """Capitals, letter for letter: where a capital is longer than its letter, as of ß, the letter stays."""
+    return "".join(letter.upper() if len(letter.upper()) == 1 else letter for letter in text)
+
+
+def importance_of_tokens(table: Table, figure: Figure, loss: Loss, plain: float) -> list[dict[str, Any]]:
+    """What the main figure loses when a word is left out of all texts; the words that most texts have are tried.
+
+    Capitals do not matter. `n` is the number of texts that have the word.
+    """
+    name = text_input(table)
+    if name is None:
+        return []
+    values = table.inputs[name]
+    texts = [[token.lower() for token in _TOKEN.findall(str(text))] for text in values.ravel().tolist()]
+    common = Counter(token for tokens in texts for token in dict.fromkeys(tokens)).most_common(_MOST_TOKENS)
+    found = []
+    for token, count in common:
+        thinned = [
+            _without(str(text), {at for at, each in enumerate(tokens) if each == token})
+            for text, tokens in zip(values.ravel().tolist(), texts, strict=True)
+        ]
+        try:
+            drop = loss(plain, figure({name: np.array(thinned, dtype=object).reshape(values.shape)}))
+        except Refused:
+            continue  # a text of this word alone is empty without it, and may be refused
+        if np.isfinite(drop):
+            found.append({"input": token, "drop": drop, "n": count})
+    return sorted(found, key=lambda item: -item["drop"])
 
 
 def importance(

@@ -15,6 +15,7 @@ from atrium.evaluation.endpoint import Endpoint, Refused, ask_in_order
 from atrium.evaluation.table import Table, read_table, read_tables
 from atrium.evaluation.tasks import Answers, Task, choose
 from atrium.evaluation.tasks.classification import mcnemar
+from atrium.evaluation.tasks.spans import TextSpans
 from atrium.oip import Tensor, read_json
 from atrium.oip.arrays import to_array
 from atrium.pace import Pace
@@ -228,10 +229,19 @@ class Evaluation:
         if plain is None:
             return {"robustness": checks, "importance": []}
         whole = [at for at, column in enumerate(self.signature.columns) if column.whole]
-        figures, damages = robustness.damaged(self.table, main_figure, self.task.gain, plain, whole)
+        in_place = isinstance(self.task, TextSpans)
+        figures, damages = robustness.damaged(
+            self.table, main_figure, self.task.gain, plain, whole, in_place=in_place
+        )
         result["figures"] |= figures
-        importance = robustness.importance(self.table, self.signature, main_figure, self.task.gain, plain)
-        return {"robustness": [*checks, *damages, self._alone(mine)], "importance": importance}
+        found = {"robustness": [*checks, *damages, self._alone(mine)]}
+        if robustness.text_input(self.table) is None:
+            importance = robustness.importance(self.table, self.signature, main_figure, self.task.gain, plain)
+            return found | {"importance": importance}
+        if in_place:  # a word that is left out cannot be found, and says nothing of what others rest on
+            return found | {"importance": []}
+        tokens = robustness.importance_of_tokens(self.table, main_figure, self.task.gain, plain)
+        return found | {"importance": tokens, "importance_of": "tokens"}
 
     def _alone(self, mine: Answers) -> dict[str, Any]:
         """Whether a row gets the same answer alone as among others."""

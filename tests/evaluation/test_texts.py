@@ -1,0 +1,156 @@
+"""What a version that takes texts does with typos, dropped words and capitals, and which words it rests on."""
+
+import numpy as np
+import pytest
+
+from apps.evaluation import gates
+from apps.evaluation.charts import all_of
+from apps.evaluation.gates import Asked, Gate, read_gates, unsatisfiable
+from atrium.evaluation import load, robustness
+from atrium.evaluation.run import Evaluation
+from atrium.evaluation.table import Table
+from tests.evaluation.served import KINDS, serving, write_rows
+
+SIGNATURE = {
+    "inputs": [{"name": "text", "datatype": "BYTES", "shape": [-1], "kind": "text"}],
+    "outputs": [
+        {"name": "class", "datatype": "BYTES", "shape": [-1], "kind": "class", "labels": ["fibre", "power"]}
+    ],
+}
+TEXTS = [
+    f"{part} {fault} at GD-{number}, please look"
+    for number in range(60)
+    for part, fault in (("fibre", "cut"), ("battery", "empty"))
+]
+
+
+@pytest.fixture(autouse=True)
+def short_load(monkeypatch):
+    monkeypatch.setattr(load, "CALLS", 20)
+    monkeypatch.setattr(load.saturation, "__kwdefaults__", {"levels": (1,), "seconds": 0.1})
+
+
+def measured(folder, **patience):
+    """Of a version that goes by the word “fibre” alone; `lower`: in whatever letters."""
+
+    def answer(inputs):
+        texts = [str(text) for text in inputs["text"].ravel()]
+        seen = [text.lower() if patience.get("lower") else text for text in texts]
+        return {"class": np.array(["fibre" if "fibre" in text else "power" for text in seen], dtype=object)}
+
+    write_rows(
+        folder, [{"text": text, "y": "fibre" if text.startswith("fibre") else "power"} for text in TEXTS]
+    )
+    with serving(candidate=answer) as address:
+        candidate = {"address": address, "path": "/candidate", "key": "k"}
+        return Evaluation(
+            {"signature": SIGNATURE, "target": "y", "cases": [], "candidate": candidate}, folder
+        ).measure()
+
+
+def test_texts_are_damaged_as_people_damage_them_and_what_is_lost_is_told(tmp_path):
+    found = measured(tmp_path)
+
+    drops = {
+        name: found["figures"][f"robustness_{name}_drop"]["value"] for name in ("typos", "words", "case")
+    }
+    assert drops["case"] == 0.5  # no capital letter is “fibre”
+    assert 0 < drops["typos"] < 0.5
+    assert 0 < drops["words"] < 0.5
+    told = {check["check"]: check["told"] for check in found["robustness"]}
+    assert told["upper case"] == "the main figure gets worse by 0.5"
+    assert {"empty text", "typos", "dropped words"} <= told.keys()
+
+
+def test_a_version_that_reads_capitals_loses_nothing_by_them(tmp_path):
+    assert measured(tmp_path, lower=True)["figures"]["robustness_case_drop"]["value"] == 0
+
+
+def test_the_word_that_a_version_goes_by_matters_and_no_other(tmp_path):
+    found = measured(tmp_path)
+
+    first, *others = found["importance"]
+    assert (first["input"], first["drop"], first["n"]) == ("fibre", 0.5, 60)
+    assert {"please", "look", "cut", "battery"} <= {other["input"] for other in others}
+    assert {other["drop"] for other in others} == {0}
+    captions = {item["title"]: str(item["caption"]) for item in all_of(found)}
+    assert captions["What the answers rest on"].startswith("The words that most texts have")
+
+
+def test_places_in_texts_stay_where_they_are_under_damage(tmp_path):
+    kind = KINDS["text_spans"]()
+    write_rows(tmp_path, kind.rows)
+    with serving(candidate=kind.good) as address:
+        candidate = {"address": address, "path": "/candidate", "key": "k"}
+        asked = {"signature": kind.signature, "target": "y", "cases": [], "candidate": candidate}
+        found = Evaluation(asked, tmp_path).measure()
+
+    assert found["figures"]["robustness_case_drop"]["value"] == 0  # the names are capitals already
+    assert found["figures"]["robustness_typos_drop"]["value"] > 0
+    assert "robustness_words_drop" not in found["figures"]
+    assert found["importance"] == []
+
+
+def text(damage, *texts, **how):
+    damages = robustness._damages_of_texts(np.array(texts, dtype=object), **how)
+    return next(values.tolist() for key, _title, values in damages if damage in key)
+
+
+def test_a_typo_moves_letters_and_adds_none():
+    (mistyped,) = text("typos", "光纤中断 at GD-123: no light")
+
+    assert sorted(mistyped) == sorted("光纤中断 at GD-123: no light")
+    assert mistyped != "光纤中断 at GD-123: no light"
+
+
+@pytest.mark.parametrize("alone", ["", "fibre", "…", "断"])
+def test_a_text_of_one_word_keeps_it(alone):
+    assert text("words", alone) == [alone]
+
+
+def test_a_script_without_spaces_loses_characters():
+    (thinned,) = text("words", "光纤中断需要维修人员")
+
+    assert len(thinned) == 9
+
+
+def test_capitals_never_make_a_text_longer():
+    assert text("case", "straße ﬁbre") == ["STRAßE ﬁBRE"]
+
+
+def test_tokens_are_few_and_those_that_most_texts_have():
+    texts = np.array([f"always n{number} m{number % 50}" for number in range(300)], dtype=object)
+    table = Table({"text": texts}, texts, {}, [])
+
+    found = robustness.importance_of_tokens(table, lambda changed: 1.0, lambda plain, figure: 0.0, 1.0)
+
+    assert len(found) == robustness._MOST_TOKENS
+    assert found[0]["input"] == "always"
+
+
+def test_the_limits_of_gates_hold_for_texts_too():
+    damaged = robustness._damages_of_texts(np.array(["a b"], dtype=object))
+
+    assert len(robustness._SPOILED_TEXTS) + len(damaged) + 1 == gates.ROBUSTNESS_CHECKS
+
+
+@pytest.mark.parametrize(
+    ("metric", "columns", "told"),
+    [
+        ("robustness_typos_drop", 4, "takes numbers, and only texts"),
+        ("robustness_noise_drop", 0, "takes texts, and only numbers"),
+    ],
+)
+def test_a_damage_that_the_inputs_cannot_have_is_refused(metric, columns, told):
+    asked = Asked(rows=100, counts={}, version="1.0.0", columns=columns)
+
+    (problem,) = unsatisfiable([Gate(metric, 0.1)], asked)
+    assert told in problem
+    assert unsatisfiable([Gate("robustness_case_drop", 0.1, at_least=100)], Asked(100, {}, columns=0)) == []
+
+
+def test_dropped_words_are_no_gate_of_places_in_a_text():
+    gate = {"metric": "robustness_words_drop", "threshold": 0.1}
+
+    assert "is not measured of places in a text" in read_gates([gate], "text_spans")[1][0]
+    assert read_gates([gate], "classification")[1] == []
