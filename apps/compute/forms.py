@@ -140,8 +140,8 @@ def choices(
     find: Callable[[int], list[job_data.Offer]],
     *,
     words: str,
-    single: bool,
-    optional: bool,
+    single: bool = False,
+    optional: bool = False,
 ) -> dict[str, Any]:
     """What the list of a picker shows: what is chosen, then what else is found, of which `find` gives so many."""
     most = MOST_FOUND if words.strip() else MOST_NEWEST

@@ -31,6 +31,7 @@ from apps.releases.selectors import (
     findings_visible_to,
     get_team_of_policy,
     policies_visible_to,
+    releases_told,
     releases_visible_to,
     replays_visible_to,
     reruns_visible_to,
@@ -79,7 +80,8 @@ class ReleaseViewSet(
 
     def get_queryset(self) -> QuerySet[Release]:
         user = cast("User", self.request.user)
-        found = releases_visible_to(user).prefetch_related(
+        found = releases_told(user) if self.action == "list" else releases_visible_to(user)
+        found = found.prefetch_related(
             "stages", "signatures__user", "signatures__instead_of", "findings__raised_by"
         )
         if self.action == "list" and self.request.query_params.get("waiting") == "true":

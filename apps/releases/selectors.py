@@ -50,6 +50,13 @@ def releases_listed(user: User) -> QuerySet[Release]:
     return rows.select_related("version", "capability", "opened_by").only(*shown, *people)
 
 
+def releases_told(user: User) -> QuerySet[Release]:
+    """The same releases with what REST tells of each in a list: of their neighbours the report's short form alone."""
+    own = [field.name for field in Release._meta.concrete_fields]
+    rows = Release.objects.filter(capability__team__in=teams_of(user, *_VIEWERS)).select_related("report")
+    return rows.only(*own, "report__verdict", "report__headline")
+
+
 def conclusions_of(release: Release) -> QuerySet[Conclusion]:
     """Stages of a release that two people concluded on replayed calls, or were asked to; at most a few."""
     found = Conclusion.objects.filter(stage__release=release)

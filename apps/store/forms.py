@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, time, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.db.models import QuerySet
@@ -12,10 +12,19 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Team
+from apps.compute.forms import DataPicker, choices
+from apps.compute.job_data import Offer
 from apps.core.errors import Invalid
 from apps.store.limits import WrongLimit, parse_limits
 from apps.store.models import Demand, Plan, Review, Subscription
+from apps.store.selectors import teams_called, teams_found
 from apps.store.services import LIMITS, OVERLAP, wrong_limit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MOST_TRUSTED = 200
+"""So many teams a capability's owner trusts at most; for more of them an approval that is automatic is the thing."""
 
 
 class SubscribeForm(forms.Form):
@@ -77,16 +86,44 @@ class SuccessorForm(forms.Form):
         self.fields["successor"].queryset = plans  # type: ignore[attr-defined]
 
 
+class TeamPicker(DataPicker):
+    """A search for teams, by their short names."""
+
+    address = "store:teams"
+    search = _("Search teams")
+
+    def listed(self, field: str, names: Sequence[str]) -> dict[str, Any]:
+        return teams_picked(field, names)
+
+
+def teams_picked(field: str, names: Sequence[str], words: str = "") -> dict[str, Any]:
+    """What the list of a picker of teams shows."""
+    return choices(
+        field,
+        [_offer_of(team) for team in teams_called(names[:MOST_TRUSTED])],
+        lambda most: [_offer_of(team) for team in teams_found(words, most=most)],
+        words=words,
+    ) | {"empty": _("There is no other team yet."), "unknown": _("No other team is called so.")}
+
+
+def _offer_of(team: Team) -> Offer:
+    return Offer(team.slug, team.name, team.site.name)
+
+
 class TrustedTeamsForm(forms.Form):
     """Which teams subscribe without asking."""
 
-    teams = forms.ModelMultipleChoiceField(
-        Team.objects.none(), label=_("Teams"), required=False, widget=forms.CheckboxSelectMultiple
-    )
+    teams = forms.Field(label=_("Teams"), required=False, widget=TeamPicker)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["teams"].queryset = Team.objects.order_by("name")  # type: ignore[attr-defined]
+    def clean_teams(self) -> list[Team]:
+        """The teams that were chosen. May raise ValidationError."""
+        names = dict.fromkeys(self.cleaned_data["teams"] or ())
+        if len(names) > MOST_TRUSTED:
+            raise forms.ValidationError(_("Choose at most %(most)d.") % {"most": MOST_TRUSTED})
+        found = teams_called(list(names))
+        if lost := names.keys() - {team.slug for team in found}:
+            raise forms.ValidationError(_("There is no team “%(team)s”.") % {"team": min(lost)[:60]})
+        return found
 
 
 class PlanForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time

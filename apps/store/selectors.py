@@ -195,6 +195,19 @@ def trusted_teams(capability: Capability) -> list[Team]:
     return list(Team.objects.filter(pk__in=ids).order_by("name"))
 
 
+def teams_called(slugs: Iterable[str]) -> list[Team]:
+    """The teams of these short names with their sites, by name; names that no team has are passed over."""
+    return list(Team.objects.filter(slug__in=list(slugs)).select_related("site").order_by("name"))
+
+
+def teams_found(words: str, *, most: int) -> list[Team]:
+    """At most so many living teams whose name or short name has the words in it; the newest first."""
+    found = Team.objects.filter(archived_at=None).select_related("site")
+    for word in words.split()[:10]:
+        found = found.filter(Q(name__icontains=word) | Q(slug__icontains=word))
+    return list(found.order_by("-pk")[:most])
+
+
 def own_subscriptions(user: User, capability: Capability) -> list[Subscription]:
     """The living subscriptions of a person's teams to one capability."""
     found = Subscription.objects.filter(

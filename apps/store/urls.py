@@ -21,6 +21,7 @@ urlpatterns = [
     path("store/", browse.list_capabilities, name="list"),
     path("store/-/look/", browse.look, name="look"),
     path("store/-/preparation/", browse.preparation, name="preparation"),
+    path("store/-/teams/", capability.teams, name="teams"),
     path("store/<slug:slug>/", capability.overview, name="capability"),
     path("store/<slug:slug>/try/", trial.try_it, name="try"),
     path("store/<slug:slug>/try/batch/", batches.batch, name="batch"),

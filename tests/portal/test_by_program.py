@@ -104,6 +104,7 @@ COUNTERPARTS = {
     "store:subscribe": "GET api-plan-list, POST api-subscription-list",
     "store:plans": "GET api-plan-list, POST api-plan-list",
     "store:plans-trusted": "PUT api-store-trusted-teams",
+    "store:teams": "GET api-team-list",
     "store:plan-edit": "PATCH api-plan-detail, DELETE api-plan-detail",
     "store:plan-move": (
         "POST api-plan-publish, POST api-plan-withdraw, POST api-plan-successor, POST api-plan-move"

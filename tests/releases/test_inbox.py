@@ -98,6 +98,20 @@ def test_a_program_asks_for_what_waits_for_its_person(many, ada, bo):
 
 
 @pytest.mark.django_db
+def test_a_list_tells_of_a_release_what_its_own_address_tells_in_few_queries(
+    many, bo, django_assert_max_num_queries
+):
+    client = Client()
+    client.force_login(bo)
+    client.get("/api/v1/releases/")
+    with django_assert_max_num_queries(10):
+        rows = client.get("/api/v1/releases/?page_size=100").json()["results"]
+
+    [listed] = [row for row in rows if row["id"] == many.pk]
+    assert listed == client.get(f"/api/v1/releases/{many.pk}/").json()
+
+
+@pytest.mark.django_db
 def test_programs_read_the_difference_to_production_and_the_risk(many, bo):
     report = many.report
     report.headline |= {"difference": {"value": 0.01, "low": 0.002, "high": 0.02, "n": 100}}

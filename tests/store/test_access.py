@@ -38,6 +38,7 @@ TABLE = [
     Row("GET", "/store/", EVERYBODY),
     Row("POST", "/store/-/look/", (302, 303, 303, 303, 303, 303), {"look": "table"}),
     Row("GET", "/store/-/preparation/", EVERYBODY),
+    Row("GET", "/store/-/teams/?field=teams&words=radio", EVERYBODY),
     Row("GET", S, EVERYBODY),
     Row("GET", "/store/inner/", (302, 200, 200, 200, 404, 200)),
     Row("GET", f"{S}try/", EVERYBODY),

@@ -13,7 +13,7 @@ from apps.core.errors import Conflict, Invalid, NotAllowed
 from apps.core.models import AuditEntry
 from apps.requests.models import Notification, Request
 from apps.requests.services import decide
-from apps.store import services
+from apps.store import selectors, services
 from apps.store.models import Change, Subscription
 from apps.store.selectors import agreed
 from tests.factories import make_plan, make_team, make_user
@@ -257,9 +257,32 @@ def test_the_pages_offer_it(ending, standard, cy, ada, transport, digits):
     client.post(f"/subscriptions/{ending.pk}/change/", {"plan": standard.pk, "comment": "More"})
     assert "is waiting for a decision" in client.get(f"/subscriptions/{ending.pk}/").text
     client.force_login(ada)
-    client.post("/store/digits/plans/trusted/", {"teams": [transport.pk]})
+    client.post("/store/digits/plans/trusted/", {"teams": [transport.slug]})
     assert services.grants_at_once(standard, transport)
     assert "Trusted teams" in client.get("/store/digits/plans/").text
+
+
+def test_teams_to_trust_are_searched_for_and_what_is_chosen_stays(client, ada, transport, digits):
+    for number in range(30):
+        make_team(f"depot-{number}")
+    client.force_login(ada)
+    page = client.get("/store/digits/plans/").text
+    assert page.count('type="checkbox" class="form-check-input" name="teams"') == 5  # not all there are
+    asked = {"field": "teams", "words": "depot 1", "teams": transport.slug}
+    found = client.get("/store/-/teams/", asked).text
+    assert f'value="{transport.slug}" checked' in found
+    assert 'value="depot-17"' in found
+    assert 'value="depot-27"' not in found
+    assert (
+        "No other team is called so." in client.get("/store/-/teams/", {"field": "teams", "words": "x9"}).text
+    )
+    client.post("/store/digits/plans/trusted/", {"teams": ["depot-17", transport.slug]})
+    assert [team.slug for team in selectors.trusted_teams(digits)] == [transport.slug, "depot-17"]
+    answer = client.post("/store/digits/plans/trusted/", {"teams": ["depot-17", "nobody"]}, follow=True)
+    assert "There is no team “nobody”." in answer.text
+    assert len(selectors.trusted_teams(digits)) == 2
+    client.post("/store/digits/plans/trusted/", {})
+    assert selectors.trusted_teams(digits) == []
 
 
 def test_who_decides_sees_what_the_plan_allows_and_what_it_would_replace(

@@ -18,12 +18,13 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.accounts.models import User
 from apps.catalog.models import Capability, Version
 from apps.catalog.selectors import get_capability
+from apps.compute.forms import names_sent
 from apps.core.errors import Invalid, NotFound
 from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.store import panels, selectors, services, snippets, usage_report
 from apps.store.checklist import checklist_of
-from apps.store.forms import PlanForm, SuccessorForm, TrustedTeamsForm
+from apps.store.forms import PlanForm, SuccessorForm, TrustedTeamsForm, teams_picked
 from apps.store.models import Plan, Subscription
 from apps.store.openapi import operations
 from apps.store.origins import origins_of
@@ -241,11 +242,23 @@ def plans(request: HttpRequest, slug: str) -> HttpResponse:
     context["offered"] = list(selectors.plans_on_offer(context["capability"]))
     context["earliest"] = earliest_day()
     standing = context["standing"]
-    items = checklist_of(context["capability"], selectors.version_to_show(context["capability"]), standing)
+    shown = context["answering"] or selectors.version_to_show(context["capability"])
+    items = checklist_of(context["capability"], shown, standing)
     context |= {"items": items, "lacking": sum(not item.done for item in items)}
-    trusted = TrustedTeamsForm(initial={"teams": selectors.trusted_teams(context["capability"])})
+    trusted = TrustedTeamsForm(
+        initial={"teams": [team.slug for team in selectors.trusted_teams(context["capability"])]}
+    )
     context |= {"form": form, "page": found, "trusted": trusted}
     return render(request, "store/plans.html", context, status=422 if form.errors else 200)
+
+
+@require_safe
+@login_required
+def teams(request: HttpRequest) -> HttpResponse:
+    """The list of a form's picker of teams: what is chosen stays, then what the words find."""
+    asked = request.GET
+    field, words = asked.get("field", "")[:100], asked.get("words", "")[:100]
+    return render(request, "components/_picked.html", teams_picked(field, names_sent(asked, field), words))
 
 
 @require_POST
@@ -257,6 +270,8 @@ def trust_teams(request: HttpRequest, slug: str) -> HttpResponse:
     if form.is_valid():
         services.set_trusted_teams(get_capability(slug, user=user), form.cleaned_data["teams"], by=user)
         messages.success(request, _("Saved."))
+    else:
+        messages.error(request, " ".join(str(each) for each in form.errors["teams"]))
     return redirect("store:plans", slug)
 
 
