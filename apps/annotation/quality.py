@@ -9,17 +9,13 @@ from typing import TYPE_CHECKING, Any
 from apps.annotation.agreement import Agreement, by_label, by_pair
 from apps.annotation.label_types import type_named
 from apps.annotation.reliability import reliability, trust
-from apps.annotation.selectors import is_many, known_of, newest_votes
+from apps.annotation.selectors import MOST_COMPARED, is_many, known_of, newest_votes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.annotation.label_types import LabelType
     from apps.annotation.models import Project
-
-
-_MOST_COMPARED = 1000
-"""Regions are held against others of their task, which takes its time: so many tell enough of people."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +79,7 @@ def trusted_in(project: Project, kind: LabelType, votes: Sequence[Vote]) -> dict
         meanings[task], known[task] = [value], 0
     numbered = [
         (vote.task, vote.person, meaning(kind, vote.value, meanings.setdefault(vote.task, [])))
-        for vote in (votes[:_MOST_COMPARED] if kind.is_regions else votes)
+        for vote in (votes[:MOST_COMPARED] if kind.is_regions else votes)
     ]
     return trust(numbered, known)
 

@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from apps.annotation.label_types import LabelType
 
 _MOST = 5000
+MOST_COMPARED = 1000
+"""Regions are held against others of their task, which takes its time: so many votes tell enough of people."""
 FEWEST = 30
 MOST_LABELS = 100
 MOST_LEFT = 1000
@@ -205,10 +207,11 @@ def left_for(user: User, project: Project) -> int:
 def agreement_of(project: Project) -> Agreement:
     """Agreement over the newest tasks: alpha of labels; of regions, and of texts of many kinds, how alike they are."""
     votes: dict[int, list[Any]] = {}
-    rows = Annotation.objects.filter(task__project=project, skipped=False).order_by("-task_id")
-    for task_id, label, value in rows.values_list("task_id", "label", "value")[: _MOST * 3]:
-        votes.setdefault(task_id, []).append(label if value is None else value)
     kind = type_named(project.kind)
+    rows = Annotation.objects.filter(task__project=project, skipped=False).order_by("-task_id")
+    most = MOST_COMPARED if kind.is_regions else _MOST * 3
+    for task_id, label, value in rows.values_list("task_id", "label", "value")[:most]:
+        votes.setdefault(task_id, []).append(label if value is None else value)
     texts = [[kind.text(value) for value in values] for values in votes.values()]
     if kind.is_regions or is_many(kind, texts):
         return likeness(list(votes.values()), kind.likeness)

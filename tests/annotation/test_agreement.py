@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from apps.annotation import selectors
 from apps.annotation.agreement import RESAMPLINGS, agreement, by_label, majority
-from apps.annotation.models import Task
+from apps.annotation.models import Annotation, Project, Task
 from apps.annotation.selectors import near_audit_of
 from tests.annotation.conftest import make_task
 
@@ -82,3 +83,19 @@ def test_the_audited_share_says_whether_almost_equal_inputs_deserve_one_task(pro
     assert 0.6 < found.low < found.value < found.high < 1
     assert "Almost equal, same label" in page
     assert "n = 19" in page
+
+
+@pytest.mark.django_db
+def test_regions_are_held_against_each_other_for_the_newest_votes_alone(project, ann, abe, monkeypatch):
+    Project.objects.filter(pk=project.pk).update(kind="spans", labels=[{"value": "cell", "hotkey": "1"}])
+    monkeypatch.setattr(selectors, "MOST_COMPARED", 4)
+    for number in range(5):
+        task = make_task(project, number)
+        ends = (9, 9) if number > 2 else (9, 3)
+        for person, end in zip((ann, abe), ends, strict=True):
+            said = [{"start": 0, "end": end, "label": "cell"}]
+            Annotation.objects.create(task=task, user=person, value=said)
+
+    found = selectors.agreement_of(Project.objects.get())
+
+    assert (found.items, found.raw) == (2, 1.0)

@@ -353,6 +353,6 @@ def _raster(outline: _Outline) -> np.ndarray:
     bx, by = np.roll(ax, -1), np.roll(ay, -1)
     edge, row = np.nonzero((ay[:, None] > at) != (by[:, None] > at))
     crossing = (bx - ax)[edge] * (at[row] - ay[edge]) / (by - ay)[edge] + ax[edge]
-    turns = np.zeros((_RASTER, _RASTER + 1), dtype=int)
+    turns = np.zeros((_RASTER, _RASTER + 1), dtype=np.uint8)  # it may run over: only odd or even counts
     np.add.at(turns, (row, np.searchsorted(at, crossing)), 1)
-    return np.asarray(turns[:, ::-1].cumsum(1)[:, -2::-1] % 2 == 1)
+    return np.asarray((turns[:, ::-1].cumsum(1, dtype=np.uint8)[:, -2::-1] & 1).view(bool))
