@@ -107,22 +107,22 @@ class CsvAnswers:
         columns = [told.get(name, [""] * len(block)) for name in self._names]
         plain = _without_marks(columns)
         if plain is not None:
-            rows = map(",".join, zip(lines, *plain, strict=True))
+            rows = map(b",".join, zip(lines, *plain, strict=True))
             self._file.flush()  # past the text layer, which is slow with megabytes
-            self._file.buffer.write(("\r\n".join(rows) + "\r\n").encode())
+            self._file.buffer.write(b"\r\n".join([*rows, b""]))
             return
         more = io.StringIO(newline="")
         csv.writer(more).writerows(zip(*map(_texts, columns), strict=True))
         more.seek(0)
-        self._file.write("".join([f"{line},{end}" for line, end in zip(lines, more, strict=True)]))
+        self._file.write("".join([f"{line.decode()},{end}" for line, end in zip(lines, more, strict=True)]))
 
     def close(self) -> None:
         self._file.close()
 
 
-def _without_marks(columns: Sequence[Sequence[Any] | NDArray[Any]]) -> list[list[str]] | None:
+def _without_marks(columns: Sequence[Sequence[Any] | NDArray[Any]]) -> list[list[bytes]] | None:
     """Columns as they stand in a file, those of numbers side by side as one; None where a text needs quotes."""
-    found: list[list[str]] = []
+    found: list[list[bytes]] = []
     for numbers, some in groupby(columns, key=_kind_of_numbers):
         if numbers:
             found.append(_lines(list(some), numbers))
@@ -130,11 +130,11 @@ def _without_marks(columns: Sequence[Sequence[Any] | NDArray[Any]]) -> list[list
         texts = [_texts(each) for each in some]
         if any(mark in text for text in map("".join, texts) for mark in ',"\r\n'):
             return None
-        found += texts
+        found += [list(map(str.encode, each)) for each in texts]
     return found
 
 
-def _lines(columns: Sequence[Any], kind: str) -> list[str]:
+def _lines(columns: Sequence[Any], kind: str) -> list[bytes]:
     side_by_side = np.column_stack([np.asarray(column, kind) for column in columns])
     return jsontext.number_lines(np.ascontiguousarray(side_by_side))
 
@@ -149,5 +149,5 @@ def _kind_of_numbers(values: Sequence[Any] | NDArray[Any]) -> str:
 def _texts(values: Sequence[Any] | NDArray[Any]) -> list[str]:
     """Values as they stand in a cell; a number as the shortest text that reads back as the same number."""
     if kind := _kind_of_numbers(values):
-        return _lines([values], kind)
+        return [line.decode() for line in _lines([values], kind)]
     return list(map(str, values.tolist() if isinstance(values, np.ndarray) else values))

@@ -23,20 +23,20 @@ def _dumps_slow(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def _number_lines_slow(values: Any) -> list[str]:
-    return [",".join(map(str, row)) for row in values]
+def _number_lines_slow(values: Any) -> list[bytes]:
+    return [",".join(map(str, row)).encode() for row in values]
 
 
 loads: Callable[[bytes | str], Any] = _loads_slow
 dumps: Callable[[Any], bytes] = _dumps_slow
-number_lines: Callable[[Any], list[str]] = _number_lines_slow
+number_lines: Callable[[Any], list[bytes]] = _number_lines_slow
 """Each row of an array of finite numbers with commas between them, each as short as it reads back the same."""
 try:
     import orjson
 
-    def _number_lines(values: Any) -> list[str]:
-        text = orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY).decode()
-        return text[2:-2].split("],[") if values.size else [""] * len(values)
+    def _number_lines(values: Any) -> list[bytes]:
+        text = orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)
+        return text[2:-2].split(b"],[") if values.size else [b""] * len(values)
 
     loads = orjson.loads
     dumps = orjson.dumps

@@ -11,9 +11,8 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,13 +22,14 @@ from numpy.typing import NDArray
 
 from atrium import work
 from atrium.answers import Answers, Columns
-from atrium.evaluation.endpoint import Endpoint, Refused
+from atrium.evaluation.endpoint import Endpoint, Refused, in_order
 from atrium.oip.arrays import from_array
 from atrium.pace import FIRST_ROWS, Pace
 from atrium.rows import Block, Unusable, open_table
 from atrium.signature import columns_of, limits_of
 
 MOST_FAILED_FIRST = 10 * FIRST_ROWS
+AT_ONCE = 2
 TOLD_EVERY = 20_000
 TOLD_EVERY_S = 0.3
 """How often the page is told how far the asking is: oftener than anybody looks."""
@@ -300,8 +300,9 @@ def _plain(value: Any) -> Any:
 class Prediction:
     """One file, asked in calls of many rows: few at first, then as many as the model answers quickly."""
 
-    def __init__(self, params: dict[str, Any], path: Path, endpoint: Endpoint) -> None:
-        self.signature, self.endpoint = params["signature"], endpoint
+    def __init__(self, params: dict[str, Any], path: Path, connect: Callable[[], Endpoint]) -> None:
+        self.signature, self.connect = params["signature"], connect
+        self._at_once = int(params.get("at_once", AT_ONCE))
         self.rows = open_table(path)
         self.sources = sources_of(self.signature, self.rows.header)
         for source in self.sources:
@@ -365,43 +366,40 @@ class Prediction:
         return found
 
     def _asked(self) -> Iterator[Told]:
-        """Parts of the file with their answers, or with the refusal; the next is asked while one is written."""
-        with ThreadPoolExecutor(1) as asking:
-            coming: Future[list[Told]] | None = None
-            for block in self.rows.blocks():
-                at = 0
-                while at < len(block):
-                    # The size of the next call follows from how long the one before the last took.
-                    part = block.part(at, at + self._pace.rows)
-                    at += len(part)
-                    before, coming = coming, asking.submit(self._tell, part)
-                    if before is not None:
-                        yield from before.result()
-            if coming is not None:
-                yield from coming.result()
+        """Parts of the file with their answers, or with the refusal; the next are asked while one is written."""
+        for told in in_order(self.connect, self._tell, self._parts(), at_once=self._at_once):
+            yield from told
 
-    def _tell(self, part: Block) -> list[Told]:
+    def _parts(self) -> Iterator[Block]:
+        for block in self.rows.blocks():
+            at = 0
+            while at < len(block):
+                part = block.part(at, at + self._pace.rows)
+                at += len(part)
+                yield part
+
+    def _tell(self, endpoint: Endpoint, part: Block) -> list[Told]:
         """The part with its answers; where a large one is refused, one bad row is not to cost the others theirs."""
         if self._ended:
             return []
         try:
-            return [(part, self._answers(part), None)]
+            return [(part, self._answers(endpoint, part), None)]
         except Refused as error:
-            self._ended = error.status in ENDING
+            self._ended = self._ended or error.status in ENDING
             if len(part) <= FIRST_ROWS or self._ended:
                 return [(part, _said(part, error), error)]
         self._pace.stay_at(FIRST_ROWS)
         pieces = [part.part(at, at + FIRST_ROWS) for at in range(0, len(part), FIRST_ROWS)]
-        return [told for piece in pieces for told in self._tell(piece)]
+        return [told for piece in pieces for told in self._tell(endpoint, piece)]
 
-    def _answers(self, block: Block) -> Columns:
+    def _answers(self, endpoint: Endpoint, block: Block) -> Columns:
         specs = [source.spec for source in self.sources]
         tensors = [
             from_array(spec["name"], array, spec["datatype"])
             for spec, array in zip(specs, arrays_of(self.sources, block), strict=True)
         ]
-        answer = self.endpoint.infer(tensors)
-        self._pace.took(answer.seconds)
+        answer = endpoint.infer(tensors)
+        self._pace.took(len(block), answer.seconds)
         return answers_of(self.signature, answer.outputs, len(block))
 
 
@@ -411,15 +409,14 @@ def _said(block: Block, error: Refused) -> Columns:
 
 def main() -> int:
     params = work.params()
-    endpoint = Endpoint(os.environ["ATRIUM_GATEWAY_URL"], params["path"], os.environ.pop("ATRIUM_KEY"))
+    address, key = os.environ["ATRIUM_GATEWAY_URL"], os.environ.pop("ATRIUM_KEY")
     try:
-        prediction = Prediction(params, work.inputs() / "rows", endpoint)
+        prediction = Prediction(
+            params, work.inputs() / "rows", lambda: Endpoint(address, params["path"], key)
+        )
         result = prediction.ask(prediction.check(), work.outputs())
     except Unusable as error:
         result = {"rows": 0, "answered": 0, "refused": error.facts}
-    finally:
-        with suppress(OSError):
-            endpoint.close()
     work.result(result)
     print(json.dumps(result, ensure_ascii=False))
     return 0

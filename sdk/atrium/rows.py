@@ -19,6 +19,8 @@ LONGEST_CELL = 1_000_000
 BLOCK_ROWS = 4096
 BLOCK_BYTES = 4 << 20
 """Of a CSV file whose rows are plain."""
+LOOKED_AT_BYTES = 1 << 18
+"""Of those at a time, so that what is found of them stays near the processor."""
 KEPT_BYTES = 16 << 20
 """The rows of a file up to this size stay in memory for the second reading."""
 _DELIMITERS = ",;\t"
@@ -48,7 +50,7 @@ class Block:
         raise NotImplementedError
 
     @property
-    def with_commas(self) -> list[str] | None:
+    def with_commas(self) -> list[bytes] | None:
         """The rows as lines of CSV with commas, where they stand so in the file."""
         return None
 
@@ -116,23 +118,27 @@ class CsvBlock(Block):
     read: list[dict[str, str]]
     found: dict[tuple[str, ...], NDArray[np.float64] | None] = field(default_factory=dict)
     """Columns that have been read as numbers."""
+    within: "CsvBlock | None" = None
+    """The plain block that this one is a part of, from the row `start` on."""
+    start: int = 0
 
     @cached_property
-    def lines(self) -> list[str]:
+    def lines(self) -> list[bytes]:
         """The rows of a plain block as they stand in the file."""
-        text = (self.data or b"").decode()
-        end = "\r\n" if "\r" in text else "\n"
-        lines = text.removesuffix(end).split(end)
-        return lines if len(lines) == len(self) else text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+        if self.within is not None:
+            return self.within.lines[self.start : self.start + len(self)]
+        lines = (self.data or b"").split(b"\n", len(self))
+        return [line.removesuffix(b"\r") for line in lines[: len(self)]]
 
     @cached_property
     def rows(self) -> list[dict[str, str]]:
         if self.data is None:
             return self.read
-        return [dict(zip(self.header, line.split(self.delimiter), strict=True)) for line in self.lines]
+        cells = (line.decode().split(self.delimiter) for line in self.lines)
+        return [dict(zip(self.header, row, strict=True)) for row in cells]
 
     @property
-    def with_commas(self) -> list[str] | None:
+    def with_commas(self) -> list[bytes] | None:
         return self.lines if self.data is not None and self.delimiter == "," else None
 
     def part(self, start: int, end: int) -> "CsvBlock":
@@ -140,9 +146,8 @@ class CsvBlock(Block):
         numbers, read = self.numbers[start:end], self.read[start:end]
         if self.data is None:
             return CsvBlock(self.header, self.delimiter, numbers, None, read, found)
-        part = CsvBlock(self.header, self.delimiter, numbers, b"", read, found)
-        part.lines = self.lines[start:end]
-        return part
+        whole, at = (self, start) if self.within is None else (self.within, self.start + start)
+        return CsvBlock(self.header, self.delimiter, numbers, b"", read, found, whole, at)
 
     def numbers_of(self, columns: Sequence[str]) -> NDArray[np.float64] | None:
         names = tuple(columns)
@@ -154,7 +159,7 @@ class CsvBlock(Block):
         if self.data is None:
             return None
         places = [self.header.index(name) for name in columns]
-        data = self.data or "\n".join(self.lines).encode()
+        data = self.data or b"\n".join(self.lines)
         try:
             found = read_numbers(data, self.delimiter, places)
         except (ValueError, OverflowError):
@@ -175,7 +180,7 @@ def read_numbers(data: bytes, delimiter: str, places: list[int]) -> NDArray[np.f
         return np.array([[float(row[place]) for place in places] for row in rows])
     names = [f"f{place}" for place in places]
     table = arrow.read_csv(
-        io.BytesIO(data),
+        pa.BufferReader(data),
         arrow.ReadOptions(autogenerate_column_names=True, block_size=1 << 20),
         arrow.ParseOptions(delimiter=delimiter, quote_char=False, ignore_empty_lines=False),
         arrow.ConvertOptions(
@@ -241,7 +246,8 @@ class Rows:
                 file.seek(at)
                 yield from self._one_by_one(csv.reader(self._text(file), delimiter=self.delimiter), number)
                 return
-            data.decode()  # letters that are none are told before anything else
+            if not data.isascii():
+                data.decode()  # letters that are none are told before anything else
             yield CsvBlock(self.header, self.delimiter, range(number + 1, number + 1 + count), data, [])
             number, at = number + count, file.tell()
 
@@ -249,12 +255,25 @@ class Rows:
         """How many rows there are where each line is one, with as many cells as the header; else None."""
         if b'"' in data:
             return None
-        values = np.frombuffer(data if data.endswith(b"\n") else data + b"\n", np.uint8)
-        if b"\r" in data and (values[np.flatnonzero(values == ord("\r")) + 1] != ord("\n")).any():
+        data = data if data.endswith(b"\n") else data + b"\n"
+        has_returns = b"\r" in data
+        rows = at = 0
+        while at < len(data):
+            end = data.find(b"\n", min(at + LOOKED_AT_BYTES, len(data) - 1)) + 1
+            count = self._plain_lines(np.frombuffer(data, np.uint8, end - at, at), has_returns=has_returns)
+            if count is None:
+                return None
+            rows, at = rows + count, end
+        return rows
+
+    def _plain_lines(self, values: NDArray[np.uint8], *, has_returns: bool) -> int | None:
+        """The same for some lines without quotes; the last one has its end."""
+        is_end = values == ord("\n")
+        if has_returns and ((values[:-1] == ord("\r")) & ~is_end[1:]).any():
             return None
-        ends = np.flatnonzero(values == ord("\n"))
+        ends = np.flatnonzero(is_end)
         starts = np.concatenate(([0], ends[:-1] + 1))
-        widths = ends - starts - (b"\r" in data)
+        widths = ends - starts - has_returns
         if widths.min() <= 0 or widths.max() > LONGEST_CELL:
             return None
         marks = len(self.header) - 1
@@ -262,11 +281,8 @@ class Rows:
         if len(cuts) != marks * len(ends):
             return None
         by_row = cuts.reshape(len(ends), marks)
-        return (
-            len(ends)
-            if not marks or bool(((by_row[:, 0] >= starts) & (by_row[:, -1] < ends)).all())
-            else None
-        )
+        inside = not marks or ((by_row[:, 0] >= starts) & (by_row[:, -1] < ends)).all()
+        return len(ends) if inside else None
 
     def _one_by_one(self, reader: Iterator[list[str]], number: int) -> Iterator[CsvBlock]:
         """`number` rows stand before what the reader gives."""

@@ -31,10 +31,8 @@ told = {"signature": params["signature"], "target": "label", "candidate": side}
 
 def csv_job() -> None:
     """The whole of the job's work: check every row, ask, write the answers."""
-    endpoint = Endpoint(address, path, key)
-    prediction = Prediction(params, folder / "rows.csv", endpoint)
+    prediction = Prediction(params, folder / "rows.csv", lambda: Endpoint(address, path, key))
     result = prediction.ask(prediction.check(), folder)
-    endpoint.close()
     assert result["answered"] == len(rows), result
 
 

@@ -49,6 +49,16 @@ def test_a_quota_is_exact_over_two_processes(gateway, runner, valkey):
     assert (found.count(200), found.count(429)) == (150, 70)
 
 
+def test_a_part_of_a_pool_counts_in_its_day_and_has_its_own_rate(gateway, runner, valkey):
+    hands = grant(pool="trial", limits={"per_day": 12, "rate_per_s": 0.01, "burst": 3})
+    rows = grant(pool="trial/rows", limits={"per_day": 12}, grant=8)
+    keys = {KEY: hands, "rows": rows}
+    serving = gateway(picture(keys=keys, sockets={"1.0.0": [runner()]}), processes=1, valkey_url=url(valkey))
+
+    assert statuses(serving, 5, threads=1) == [200, 200, 200, 429, 429]
+    assert statuses(serving, 11, key="rows", threads=1) == [200] * 9 + [429] * 2
+
+
 def test_a_quota_is_exact_though_a_process_was_killed_with_a_lease(gateway, runner, valkey):
     keys = {KEY: grant(limits={"per_day": 2000})}
     serving = gateway(picture(keys=keys, sockets={"1.0.0": [runner()]}), processes=2, valkey_url=url(valkey))

@@ -63,6 +63,9 @@ class Model:
             {"class": np.ones(len(array), dtype=np.int64), "probabilities": shares}, 0.001, "1.0", "r"
         )
 
+    def close(self) -> None:
+        pass
+
 
 def wrong_letters() -> pa.Table:
     column = pa.Array.from_buffers(
@@ -115,7 +118,7 @@ def ask(signature: dict[str, Any], source: Path, folder: Path) -> dict[str, Any]
     model = Model()
     os.environ["ATRIUM_WORK"] = str(folder)
     try:
-        prediction = Prediction({"signature": signature}, source, model)
+        prediction = Prediction({"signature": signature, "at_once": 1}, source, lambda: model)
         told = prediction.ask(prediction.check(), folder)
     except Unusable as error:
         return error.facts

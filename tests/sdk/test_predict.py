@@ -9,6 +9,7 @@ import pytest
 from atrium.answers import CsvAnswers
 from atrium.evaluation.endpoint import Answer, Refused
 from atrium.oip.arrays import to_array
+from atrium.pace import Pace
 from atrium.predict import Prediction, Unusable, item, sources_of
 from atrium.rows import open_table
 
@@ -33,8 +34,8 @@ IMAGE = {
 class Model:
     """Answers 1 for every row, and refuses from its `calls`-th call on."""
 
-    def __init__(self, calls: int = 1000, status: int = 429) -> None:
-        self.left, self.status, self.asked = calls, status, []
+    def __init__(self, calls: int = 1000, status: int = 429, seconds: float = 0.1) -> None:
+        self.left, self.status, self.seconds, self.asked = calls, status, seconds, []
 
     def infer(self, tensors):
         if not self.left:
@@ -43,17 +44,24 @@ class Model:
         self.asked.append(tensors)
         rows = tensors[0].shape[0]
         outputs = {"class": np.ones(rows, dtype=np.int64), "probabilities": np.array([[0.25, 0.75]] * rows)}
-        return Answer(outputs, 0.001, "1.0", "r")
+        return Answer(outputs, self.seconds, "1.0", "r")
+
+    def close(self):
+        pass
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.setenv("ATRIUM_WORK", str(tmp_path))
 
-    def go(signature: dict, content: bytes | str, model: Model | None = None) -> tuple[dict, list[dict]]:
+    def go(
+        signature: dict, content: bytes | str, model: Model | None = None, at_once: int = 1
+    ) -> tuple[dict, list[dict]]:
         source, out = tmp_path / "rows.csv", tmp_path / "answers.csv"
         source.write_bytes(content.encode() if isinstance(content, str) else content)
-        prediction = Prediction({"signature": signature}, source, model or Model())
+        told = {"signature": signature, "at_once": at_once}
+        asked = model or Model()
+        prediction = Prediction(told, source, lambda: asked)
         result = prediction.ask(prediction.check(), tmp_path)
         with out.open(encoding="utf-8", newline="") as file:
             return result, list(csv.DictReader(file))
@@ -150,6 +158,31 @@ def test_calls_grow_while_the_model_is_quick_and_a_bad_row_costs_only_its_neighb
     assert (result["answered"], result["failed"]) == (2000 - 128, 128)
     assert [bool(row["error"]) for row in rows].count(True) == 128
     assert rows[1000]["error"]
+
+
+def test_a_quick_model_gets_large_calls_soon(run):
+    model = Model(seconds=0.002)
+    result, rows = run(TABLE, "age,size\n" + "1,2\n" * 10_000, model, at_once=2)
+
+    assert sorted(each[0].shape[0] for each in model.asked) == [128, 1680, 4096, 4096]
+    assert (result["answered"], len(rows)) == (10_000, 10_000)
+
+
+def test_the_size_of_a_call_follows_from_the_largest_that_was_quick_and_from_one_that_was_slow():
+    pace = Pace(2)
+    pace.took(128, 0.1)
+    assert pace.rows == 512
+    pace.took(512, 0.1)
+    pace.took(128, 0.1)  # it was under way beside a larger one
+    assert pace.rows == 2048
+    pace.took(2048, 6.0)
+    assert pace.rows == 512
+
+
+def test_rows_stand_in_the_file_as_they_came_whatever_ends_their_lines(run):
+    content = "age,size\r\n1,2.50\n3,4e0\r\n5,06"
+    _, rows = run(TABLE, content)
+    assert [row["size"] for row in rows] == ["2.50", "4e0", "06"]
 
 
 def test_plain_rows_are_read_at_once_and_say_the_same_as_rows_with_quotes(run):

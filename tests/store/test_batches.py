@@ -13,6 +13,7 @@ from apps.core.models import AuditEntry
 from apps.gateway.models import Grant
 from apps.store import services
 from apps.store.batches import state_of, why_refused
+from apps.store.limits import Limits
 from apps.store.models import Batch
 from tests.store.test_pages import as_ada, as_cy, live  # noqa: F401  fixtures
 
@@ -33,10 +34,21 @@ def finish(batch: Batch, *, status: str = "succeeded", result: dict | None = Non
 
 
 def test_a_file_becomes_a_job_under_the_persons_own_trial_quota(batch, digits, cy):
-    assert batch.grant.pool == services.trial_grant(cy, digits)[0].pool
+    trial = services.trial_grant(cy, digits)[0]
+    assert batch.grant.pool == f"{trial.pool}/rows"
+    assert batch.grant.limits == {"per_day": trial.limits["per_day"], "concurrent": 2}
+    assert batch.job.params["at_once"] == 2
     assert batch.job.params["path"] == "/v2/models/digits/infer"
     assert batch.job.team == cy.memberships.get().team
     assert state_of(batch)["status"] == "queued"
+
+
+def test_where_a_trial_may_make_one_call_at_a_time_so_does_its_file(digits, live, cy, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(
+        services.batches, "trial_limits", lambda _: Limits(rate_per_s=1, burst=1, concurrent=1)
+    )
+    batch = services.start_batch(digits, live, iter([b"x\n"]), "rows.csv", by=cy)
+    assert (batch.job.params["at_once"], batch.grant.limits) == (1, {"concurrent": 1})
 
 
 def test_its_key_ends_with_the_job(batch):

@@ -96,7 +96,10 @@ class Limiter:
         return any(quota.degraded for pool in self._pools.values() for quota in pool.quotas)
 
     def pool(self, grant: Grant) -> Pool:
-        """The limits of this grant; made anew when the plan has changed."""
+        """The limits of this grant; made anew when the plan has changed.
+
+        Pool `a/b` counts in the days and months of pool `a`, and has its own rate and calls at once.
+        """
         pool = self._pools.get(grant.pool)
         if pool is not None and pool.limits is not grant.limits and pool.limits == grant.limits:
             pool.limits = grant.limits  # told apart by identity from now on
@@ -116,7 +119,7 @@ class Limiter:
             others.append(Rate(name, limits.rate_per_s, burst, valkey, count))
         for period, units in (("day", limits.per_day), ("month", limits.per_month)):
             if units is not None:
-                others.append(Quota(name, period, units, valkey, self._ledger, me, count))
+                others.append(Quota(name.partition("/")[0], period, units, valkey, self._ledger, me, count))
         concurrent = None
         if limits.concurrent is not None:
             concurrent = Concurrent(name, limits.concurrent, valkey, me, count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from apps.gateway import services as gateway
 from apps.gateway.models import Grant
 from apps.store.models import Batch
 from apps.store.policy import may_stop_batch, may_try
-from apps.store.services.trial import trial_limits
+from apps.store.services.trial import trial_limits, trial_pool
 
 if TYPE_CHECKING:
     from apps.catalog.models import Capability, Version
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 JOB_KIND = "batch"
 LARGEST = 1 << 30
 TIME_LIMIT_S = 3600
+AT_ONCE = 2
+"""Calls that a job has under way, where the plan allows as many: the model need not wait while answers are written."""
 
 
 def start_batch(
@@ -37,6 +40,8 @@ def start_batch(
 ) -> Batch:
     """Store a file as it streams in, and queue the job that asks about its rows under the person's trial quota.
 
+    Its calls count in the person's day and month. The rate is for hands, not for a job that paces itself; the person's
+    own calls at the same time stay free.
     Raises Invalid for an empty or too large file, Conflict while another batch of the same person runs.
     """
     require(may_try(by, capability))
@@ -47,6 +52,8 @@ def start_batch(
     team = teams_of(by).filter(memberships__user=by).order_by("pk").first()
     if team is None:
         raise Invalid(_("You are in no team, so nobody could run a job for you. Ask an administrator."))
+    limits = trial_limits(capability)
+    at_once = min(AT_ONCE, limits.concurrent or AT_ONCE)
     with transaction.atomic():
         User.objects.select_for_update().get(pk=by.pk)
         _require_none_running(by)
@@ -55,8 +62,8 @@ def start_batch(
             capability=capability,
             team=capability.team,
             user=by,
-            pool=f"trial:{by.pk}:{capability.pk}",
-            limits=trial_limits(capability).to_json(),
+            pool=f"{trial_pool(by, capability)}/rows",
+            limits=replace(limits, rate_per_s=None, burst=None, concurrent=at_once).to_json(),
             expires_at=timezone.now() + timedelta(seconds=TIME_LIMIT_S + 600),
             label="Batch",
             by=by,
@@ -68,7 +75,11 @@ def start_batch(
             team=team,
             argv=["python", "-m", "atrium.predict"],
             inputs={"rows": sha256},
-            params={"signature": version.signature, "path": f"/v2/models/{capability.slug}/infer"},
+            params={
+                "signature": version.signature,
+                "path": f"/v2/models/{capability.slug}/infer",
+                "at_once": at_once,
+            },
             env={"ATRIUM_KEY": secret, "ATRIUM_GATEWAY_URL": DOOR},
             network="forwarder",
             timeout_s=TIME_LIMIT_S,

@@ -44,6 +44,11 @@ def trial_limits(capability: Capability) -> Limits:
     return plan.allowed if plan else TRIAL_LIMITS
 
 
+def trial_pool(user: User, capability: Capability) -> str:
+    """Where one person's trials of a capability are counted together."""
+    return f"trial:{user.pk}:{capability.pk}"
+
+
 @transaction.atomic
 def trial_grant(
     user: User, capability: Capability, deployment: Deployment | None = None
@@ -66,7 +71,7 @@ def trial_grant(
         capability=capability,
         team=capability.team,
         user=user,
-        pool=f"trial:{user.pk}:{capability.pk}",
+        pool=trial_pool(user, capability),
         limits=limits,
         label="Try it",
         scope=scope,

@@ -6,10 +6,10 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
@@ -18,6 +18,9 @@ from atrium.oip.arrays import to_array
 
 MANY_VALUES = 4096
 LOGGED = "Atrium-Values"
+
+Asked = TypeVar("Asked")
+Told = TypeVar("Told")
 
 
 class Refused(Exception):
@@ -116,34 +119,44 @@ class Endpoint:
             self._connection = None
 
 
-def ask_in_order(
-    connect: Callable[[], Endpoint], requests: Iterable[list[Tensor]], *, at_once: int = 2
-) -> Iterator[Answer]:
-    """The answers in the order of the requests, while the model already has the next: it need not wait for us.
+def in_order(
+    connect: Callable[[], Endpoint],
+    ask: Callable[[Endpoint, Asked], Told],
+    asked: Iterable[Asked],
+    *,
+    at_once: int = 2,
+) -> Iterator[Told]:
+    """What `ask` makes of each, in their order, while the model already has the next: it need not wait for us.
 
-    A request is made when there is room for it, so that its size may follow from the answers before. Raises Refused.
+    The first is done before another is made; each later one is made when there is room for it. So what is asked may
+    follow from what was told before. Whoever takes no more leaves the rest unasked.
     """
     free: SimpleQueue[Endpoint] = SimpleQueue()
     for _ in range(at_once):
         free.put(connect())
 
-    def ask(tensors: list[Tensor]) -> Answer:
+    def tell(what: Asked) -> Told:
         endpoint = free.get()
         try:
-            return endpoint.infer(tensors)
+            return ask(endpoint, what)
         finally:
             free.put(endpoint)
 
-    waiting: deque[Future[Answer]] = deque()
+    waiting: deque[Future[Told]] = deque()
+    pool = ThreadPoolExecutor(at_once)
+    first = True
     try:
-        with ThreadPoolExecutor(at_once) as pool:
-            for tensors in requests:
-                waiting.append(pool.submit(ask, tensors))
-                if len(waiting) == at_once:
-                    yield waiting.popleft().result()
-            while waiting:
+        for what in asked:
+            waiting.append(pool.submit(tell, what))
+            if first:
+                first = False
+                wait(waiting)
+            if len(waiting) > at_once:
                 yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
     finally:
+        pool.shutdown(cancel_futures=True)
         for _ in range(at_once):
             free.get().close()
 

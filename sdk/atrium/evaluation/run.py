@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import atrium
 from atrium.evaluation import DATASET, fairness, load, parity, resampling, robustness, scoring
-from atrium.evaluation.endpoint import Endpoint, Refused, ask_in_order
+from atrium.evaluation.endpoint import Answer, Endpoint, Refused, in_order
 from atrium.evaluation.table import Table, read_table, read_tables
 from atrium.evaluation.tasks import Answers, Task, choose
 from atrium.evaluation.tasks.classification import mcnemar
@@ -106,10 +106,14 @@ class Evaluation:
                 yield self.table.tensors(slice(start, end), self.signature, changed)
                 start = end
 
-        found = []
-        for answer in ask_in_order(side.connect, requests(), at_once=1 if alone else 2):
+        def ask(endpoint: Endpoint, tensors: list[Tensor]) -> Answer:
+            answer = endpoint.infer(tensors)
             if not alone:
-                pace.took(answer.seconds)
+                pace.took(tensors[0].shape[0], answer.seconds)
+            return answer
+
+        found = []
+        for answer in in_order(side.connect, ask, requests(), at_once=1 if alone else 2):
             found.append(answer.outputs)
             self.calls += 1
         return found
