@@ -260,6 +260,8 @@ def importance(measured: dict[str, Any]) -> dict[str, Any] | None:
     if not found:
         return None
     found = found[::-1]
+    metric = measured.get("importance_by") or measured.get("main", "accuracy")
+    words = _("%(metric)s lost") if metric in HIGHER_IS_BETTER else _("how much %(metric)s rises")
     return {
         "data": [
             {
@@ -271,7 +273,7 @@ def importance(measured: dict[str, Any]) -> dict[str, Any] | None:
             }
         ],
         "layout": {
-            "xaxis": {"title": {"text": _("%(metric)s lost") % {"metric": measured.get("main", "accuracy")}}},
+            "xaxis": {"title": {"text": words % {"metric": metric}}},
             "yaxis": {"type": "category", "automargin": True},
         },
     }
@@ -300,7 +302,7 @@ def all_of(measured: dict[str, Any]) -> list[dict[str, Any]]:
         (_("Up to saturation"), saturation(measured), 300,
          _("More callers at once until throughput rises by less than a tenth.")),
         (_("What the answers rest on"), importance(measured), 360,
-         _("The words that most texts have, each left out of all of them.")
+         _("The words that go with the answers most, each left out of all texts.")
          if measured.get("importance_of") == "tokens"
          else _("Permutation importance on the evaluated rows.")),
     ]  # fmt: skip

@@ -71,10 +71,11 @@ def test_the_word_that_a_version_goes_by_matters_and_no_other(tmp_path):
 
     first, *others = found["importance"]
     assert (first["input"], first["drop"], first["n"]) == ("fibre", 0.5, 60)
-    assert {"please", "look", "cut", "battery"} <= {other["input"] for other in others}
+    assert {"empty", "cut", "battery"} <= {other["input"] for other in others}
     assert {other["drop"] for other in others} == {0}
+    assert found["importance_by"] == "accuracy"
     captions = {item["title"]: str(item["caption"]) for item in all_of(found)}
-    assert captions["What the answers rest on"].startswith("The words that most texts have")
+    assert captions["What the answers rest on"].startswith("The words that go with the answers")
 
 
 def test_places_in_texts_stay_where_they_are_under_damage(tmp_path):
@@ -118,14 +119,51 @@ def test_capitals_never_make_a_text_longer():
     assert text("case", "straße ﬁbre") == ["STRAßE ﬁBRE"]
 
 
-def test_tokens_are_few_and_those_that_most_texts_have():
-    texts = np.array([f"always n{number} m{number % 50}" for number in range(300)], dtype=object)
+def test_with_probabilities_a_word_counts_that_turns_no_answer(tmp_path):
+    """Each of three words is enough for the answer, and each makes it surer."""
+
+    def answer(inputs):
+        marks = [
+            sum(word in str(text) for word in ("fibre", "cut", "light")) for text in inputs["text"].ravel()
+        ]
+        sure = np.array([(0.5, 0.7, 0.8, 0.9)[count] if count else 0.1 for count in marks])
+        labels = np.where(sure > 0.5, "fibre", "power").astype(object)
+        return {"class": labels, "probabilities": np.stack([sure, 1 - sure], 1)}
+
+    spread = {"name": "probabilities", "datatype": "FP64", "shape": [-1, 2], "kind": "probabilities"}
+    signature = SIGNATURE | {"outputs": [*SIGNATURE["outputs"], spread]}
+    texts = [f"fibre cut, no light {number}" for number in range(20)] + ["the battery is empty"] * 20
+    write_rows(
+        tmp_path, [{"text": text, "y": "fibre" if text.startswith("fibre") else "power"} for text in texts]
+    )
+    with serving(candidate=answer) as address:
+        candidate = {"address": address, "path": "/candidate", "key": "k"}
+        asked = {"signature": signature, "target": "y", "cases": [], "candidate": candidate}
+        found = Evaluation(asked, tmp_path).measure()
+
+    drops = {item["input"]: item["drop"] for item in found["importance"]}
+    assert found["importance_by"] == "log_loss"
+    assert drops["fibre"] == drops["cut"] == drops["light"] == pytest.approx(np.log(0.9 / 0.8) / 2)
+    assert drops["battery"] == 0
+    (chart,) = [item for item in all_of(found) if item["title"] == "What the answers rest on"]
+    assert chart["figure"]["layout"]["xaxis"]["title"]["text"] == "how much log_loss rises"
+
+
+def test_tokens_are_few_and_those_that_go_with_the_answers():
+    texts = np.array(
+        [f"always n{number} m{number % 50} k{number % 2}" for number in range(300)], dtype=object
+    )
     table = Table({"text": texts}, texts, {}, [])
 
-    found = robustness.importance_of_tokens(table, lambda changed: 1.0, lambda plain, figure: 0.0, 1.0)
+    def tried(answers):
+        found = robustness.importance_of_tokens(table, answers, lambda changed: 1.0, lambda *_: 0.0, 1.0)
+        assert len(found) == robustness._MOST_TOKENS
+        return [item["input"] for item in found]
 
-    assert len(found) == robustness._MOST_TOKENS
-    assert found[0]["input"] == "always"
+    by_answers = tried([str(number % 2) for number in range(300)])
+    assert set(by_answers[:2]) == {"k0", "k1"}
+    assert "always" not in by_answers
+    assert tried([str(number) for number in range(300)])[0] == "always"
 
 
 def test_the_limits_of_gates_hold_for_texts_too():

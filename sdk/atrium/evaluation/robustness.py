@@ -21,6 +21,7 @@ _DROPPED_SHARE = 0.1
 _LETTERS_A_TYPO = 20
 _MOST_COLUMNS = 100
 _MOST_TOKENS = 40
+_MOST_ANSWERS = 50
 _CHARACTERS = "\u3040-\u30ff\u3400-\u9fff"
 _WORD = rf"[^\W{_CHARACTERS}]+"
 _TOKEN = re.compile(rf"[{_CHARACTERS}]|{_WORD}(?:[-.]{_WORD})*")
@@ -196,8 +197,10 @@ def _upper(text: str) -> str:
     return "".join(letter.upper() if len(letter.upper()) == 1 else letter for letter in text)
 
 
-def importance_of_tokens(table: Table, figure: Figure, loss: Loss, plain: float) -> list[dict[str, Any]]:
-    """What the main figure loses when a word is left out of all texts; the words that most texts have are tried.
+def importance_of_tokens(
+    table: Table, answers: Sequence[str], figure: Figure, loss: Loss, plain: float
+) -> list[dict[str, Any]]:
+    """What a figure loses when a word is left out of all texts; tried are those that go with what is answered.
 
     Capitals do not matter. `n` is the number of texts that have the word.
     """
@@ -206,9 +209,8 @@ def importance_of_tokens(table: Table, figure: Figure, loss: Loss, plain: float)
         return []
     values = table.inputs[name]
     texts = [[token.lower() for token in _TOKEN.findall(str(text))] for text in values.ravel().tolist()]
-    common = Counter(token for tokens in texts for token in dict.fromkeys(tokens)).most_common(_MOST_TOKENS)
     found = []
-    for token, count in common:
+    for token, count in _tokens_to_try(texts, answers):
         thinned = [
             _without(str(text), {at for at, each in enumerate(tokens) if each == token})
             for text, tokens in zip(values.ravel().tolist(), texts, strict=True)
@@ -220,6 +222,31 @@ def importance_of_tokens(table: Table, figure: Figure, loss: Loss, plain: float)
         if np.isfinite(drop):
             found.append({"input": token, "drop": drop, "n": count})
     return sorted(found, key=lambda item: -item["drop"])
+
+
+def _tokens_to_try(texts: Sequence[Sequence[str]], answers: Sequence[str]) -> list[tuple[str, int]]:
+    """The tokens whose texts are answered least like all texts, with how many texts have each.
+
+    By Pearson's chi-square of the answers to the texts with the token against those to all; where nearly every text
+    has an answer of its own, by how many texts have it.
+    """
+    of_tokens: dict[str, Counter[str]] = {}
+    for tokens, answer in zip(texts, answers, strict=True):
+        for token in dict.fromkeys(tokens):
+            of_tokens.setdefault(token, Counter())[answer] += 1
+    counts = {token: found.total() for token, found in of_tokens.items()}
+    every = Counter(answers)
+    if len(every) > _MOST_ANSWERS:
+        return sorted(counts.items(), key=lambda item: -item[1])[:_MOST_TOKENS]
+
+    def apart(token: str) -> float:
+        n, seen = counts[token], of_tokens[token]
+        expected = {answer: n * count / len(texts) for answer, count in every.items()}
+        return sum((seen[answer] - wanted) ** 2 / wanted for answer, wanted in expected.items())
+
+    return [
+        (token, counts[token]) for token in sorted(of_tokens, key=lambda token: -apart(token))[:_MOST_TOKENS]
+    ]
 
 
 def importance(

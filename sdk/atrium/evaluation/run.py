@@ -244,8 +244,26 @@ class Evaluation:
             return found | {"importance": importance}
         if in_place:  # a word that is left out cannot be found, and says nothing of what others rest on
             return found | {"importance": []}
-        tokens = robustness.importance_of_tokens(self.table, main_figure, self.task.gain, plain)
-        return found | {"importance": tokens, "importance_of": "tokens"}
+        return found | self._tokens(result["figures"], mine)
+
+    def _tokens(self, figures: dict[str, Any], mine: Answers) -> dict[str, Any]:
+        """The words that the answers rest on. Texts say a thing more than once, so one word seldom turns an answer:
+        where there are probabilities, what is lost is told by how sure the right answer is (`log_loss`).
+        """
+        metric = "log_loss" if figures.get("log_loss", {}).get("value") is not None else self.task.main
+        ones = np.ones((1, len(self.table)))
+
+        def figure(changed: dict[str, Array]) -> float:
+            answers = self._ask(self.candidate, changed)
+            return float(self.task.statistic(answers, self.all_rows)(ones)[metric][0])
+
+        def loss(plain: float, changed: float) -> float:
+            return self.task.gain(plain, changed) if metric == self.task.main else changed - plain
+
+        said = [str(self.task.row(mine, row)["answer"]) for row in range(len(self.table))]
+        plain = float(figures[metric]["value"])
+        tokens = robustness.importance_of_tokens(self.table, said, figure, loss, plain)
+        return {"importance": tokens, "importance_of": "tokens", "importance_by": metric}
 
     def _alone(self, mine: Answers) -> dict[str, Any]:
         """Whether a row gets the same answer alone as among others."""
