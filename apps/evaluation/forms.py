@@ -60,9 +60,9 @@ class SuiteForm(forms.Form):
     """What a version is asked, and what it must reach."""
 
     name = forms.CharField(label=_("Name"), max_length=100, initial=_("Acceptance"))
-    dataset_version = forms.ModelChoiceField(
+    dataset_version = DataField(
+        single=True,
         label=_("Data set version"),
-        queryset=DatasetVersion.objects.none(),
         help_text=_("Rows whose column “split” says “test”, a file test.csv, or all rows."),
     )
     further_data = DataField(
@@ -113,16 +113,19 @@ class SuiteForm(forms.Form):
     def __init__(self, capability: Capability, *args: Any, user: User, **kwargs: Any) -> None:
         kwargs.setdefault("initial", {}).setdefault("gates", json.loads(json.dumps(FIRST_GATES)))
         super().__init__(*args, **kwargs)
-        versions = DatasetVersion.objects.filter(dataset__team=capability.team).select_related("dataset")
-        field = self.fields["dataset_version"]
-        assert isinstance(field, forms.ModelChoiceField)
-        field.queryset = versions.order_by("dataset__slug", "-number")
         self.user = user
-        cast("DataField", self.fields["further_data"]).offer(user)
+        for name in ("dataset_version", "further_data"):
+            cast("DataField", self.fields[name]).offer(user)
+
+    def clean_dataset_version(self) -> DatasetVersion:
+        return self._versions("dataset_version")[0]
 
     def clean_further_data(self) -> list[DatasetVersion]:
+        return self._versions("further_data")
+
+    def _versions(self, field: str) -> list[DatasetVersion]:
         try:
-            return [version_by_name(name, user=self.user) for name in self.cleaned_data["further_data"]]
+            return [version_by_name(name, user=self.user) for name in self.cleaned_data[field]]
         except PortalError as error:
             raise forms.ValidationError(error.message) from error
 

@@ -227,10 +227,11 @@ def _initial(capability: Any) -> dict[str, Any]:
     last = with_data(Suite.objects.filter(capability=capability)).order_by("-number").first()
     if last is None:
         return {}
+    names = [f"{each.dataset.slug}/{each.number}" for each in last.data]
     return {
         "name": last.name,
-        "dataset_version": last.dataset_version_id,
-        "further_data": [f"{each.dataset.slug}/{each.number}" for each in last.data[1:]],
+        "dataset_version": names[:1],
+        "further_data": names[1:],
         "target": last.target,
         "slices": ", ".join(last.slices),
         "groups": ", ".join(last.groups),

@@ -272,7 +272,8 @@ def test_further_data_is_chosen_on_the_page_and_by_rest(digits, bo, north, south
     gate = {"metric": "accuracy", "threshold": "0.9", "slice": "dataset=south@1"}
     asked = {"name": "Both", "dataset_version": north.pk, "target": "y"}
 
-    page = client.post(SUITES, asked | {"further_data": ["south/1"]} | rows_of("gates", gate))
+    names = {"dataset_version": "north/1", "further_data": ["south/1"]}
+    page = client.post(SUITES, asked | names | rows_of("gates", gate))
     rest = client.post(
         "/api/v1/suites/",
         asked | {"capability": "digits", "gates": [gate | {"threshold": 0.9}], "further_data": [south.pk]},
@@ -286,6 +287,7 @@ def test_further_data_is_chosen_on_the_page_and_by_rest(digits, bo, north, south
     ] * 2
     shown = client.get(SUITES).content.decode()
     assert "north v1, south v1" in shown
+    assert 'value="north/1" checked' in shown
     assert 'value="south/1" checked' in shown
 
 

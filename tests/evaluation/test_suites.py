@@ -30,7 +30,9 @@ def digits(radio, ada):
 @pytest.fixture
 def data(radio, ada):
     rows = "x,y,site,split\n" + "1,2,gd,train\n" * 50 + "1,2,gd,test\n" * 30 + "1,2,hn,test\n" * 5
-    return create_version(make_dataset(radio, ada), files=put_files({"rows.csv": rows.encode()}), by=ada)
+    return create_version(
+        make_dataset(radio, ada, "faults"), files=put_files({"rows.csv": rows.encode()}), by=ada
+    )
 
 
 def suite(capability, by, data, *gates, **fields):
@@ -167,7 +169,7 @@ def test_the_limits_of_gates_are_those_of_the_job():
 
 def test_gates_are_rows_of_the_page(digits, bo, data, client):
     client.force_login(bo)
-    asked = {"name": "Acceptance", "dataset_version": data.pk, "target": "y", "slices": "site"}
+    asked = {"name": "Acceptance", "dataset_version": "faults/1", "target": "y", "slices": "site"}
     gates = [
         {"metric": "accuracy", "threshold": "0.9", "slice": "site=gd"},
         {"metric": "throughput", "threshold": "x"},
@@ -180,7 +182,35 @@ def test_gates_are_rows_of_the_page(digits, bo, data, client):
     assert "Row 2, Threshold: Enter a number." in refused.content.decode()
     assert made.status_code == 302
     assert Suite.objects.get().gates == [{"metric": "accuracy", "threshold": 0.9, "slice": "site=gd"}]
-    assert 'value="site=gd"' in client.get(SUITES).content.decode()
+    shown = client.get(SUITES).content.decode()
+    assert 'value="site=gd"' in shown
+    assert 'value="faults/1" checked' in shown
+
+
+@pytest.mark.parametrize("name", ["", "theirs/1", "faults/2", "nothing"])
+def test_a_data_set_version_that_cannot_be_chosen_is_told_at_its_field(
+    digits, bo, data, transport, root, client, name
+):
+    create_version(make_dataset(transport, root, "theirs"), files=put_files({"r.csv": b"x,y\n"}), by=root)
+    client.force_login(bo)
+    asked = {"name": "Acceptance", "dataset_version": name, "target": "y"}
+
+    refused = client.post(SUITES, asked | rows_of("gates", {"metric": "accuracy", "threshold": "0.9"}))
+
+    assert refused.status_code == 422
+    assert list(refused.context["form"].errors) == ["dataset_version"]
+    assert not Suite.objects.exists()
+
+
+def test_the_page_of_suites_lists_few_data_set_versions_however_many_there_are(digits, bo, ada, data, client):
+    client.force_login(bo)
+    for number in range(12):
+        rows = put_files({"rows.csv": f"x,y\n1,{number}\n".encode()})
+        create_version(data.dataset, files=rows, by=ada)
+
+    shown = client.get(SUITES).content.decode()
+
+    assert 0 < shown.count('name="dataset_version" value="faults/') < 13
 
 
 def test_who_builds_a_version_does_not_say_what_it_must_reach(digits, ada, data, client):
@@ -190,7 +220,7 @@ def test_who_builds_a_version_does_not_say_what_it_must_reach(digits, ada, data,
 
     client.force_login(ada)
     asked = {"name": "Lax", "dataset_version": data.pk, "target": "y"}
-    page = client.post(SUITES, asked | rows_of("gates", gate))
+    page = client.post(SUITES, asked | {"dataset_version": "faults/1"} | rows_of("gates", gate))
     told = client.post(
         "/api/v1/suites/", asked | {"capability": "digits", "gates": [gate]}, "application/json"
     )
@@ -220,7 +250,7 @@ def test_gates_of_two_tasks_are_refused_also_where_no_task_is_named(digits, bo, 
     told = client.post(
         "/api/v1/suites/", asked | {"capability": "digits", "gates": gates}, "application/json"
     )
-    page = client.post(SUITES, asked | rows_of("gates", *gates))
+    page = client.post(SUITES, asked | {"dataset_version": "faults/1"} | rows_of("gates", *gates))
 
     words = "accuracy ≥ 0.9: is a figure of classification, and the gates before it are of forecasting"
     assert (told.status_code, words in told.json()["detail"]) == (422, True)
