@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,14 +11,11 @@ from functools import partial
 from typing import Any
 
 from channels.db import database_sync_to_async
-from channels.generic.websocket import AsyncJsonWebsocketConsumer
-from django.utils import translation
 
 from apps.accounts.models import User
 from apps.compute.models import Job
 from apps.compute.selectors import job_log, jobs_visible_to
-from apps.core.errors import NotFound
-from apps.core.problems import NOT_LOGGED_IN, close_code
+from apps.core.following import FollowingConsumer
 
 LOG_EVERY_S = 0.1
 STATE_EVERY_S = 0.5
@@ -40,53 +36,25 @@ class Followed:
     """What follows a place in the log (None: its beginning), and the place after it."""
 
 
-class LogConsumer(AsyncJsonWebsocketConsumer):
+class LogConsumer(FollowingConsumer):
     """A live log from its first line, and a word when the state changes; a subclass says what is followed.
 
-    Sends `{"attempt": n}` before a series' output, also at each connection, `{"log": text}`, `{"state": {…}}`.
-    Who may see it is asked anew at every look at the row.
+    Sends `{"attempt": n}` before a series' output, also at each connection, `{"log": text}`, and
+    `{"state": {…}, "ended": …}`.
     """
 
     def followed(self, viewer: User, pk: int) -> Followed | None:
         """What `viewer` may follow under that key; None when nothing."""
         raise NotImplementedError
 
-    async def connect(self) -> None:
-        self.user_id = self.scope["user"].pk if self.scope["user"].is_authenticated else None
-        self.pk = self.scope["url_route"]["kwargs"]["pk"]
-        self.follower: asyncio.Task[None] | None = None
-        await self.accept()
-        if self.user_id is None:
-            await self.close(code=NOT_LOGGED_IN)
-        elif await self._look() is None:
-            await self.close(code=close_code(NotFound))
-        else:
-            self.follower = asyncio.create_task(self._send_everything())
-
-    async def disconnect(self, code: int) -> None:
-        if self.follower is not None:
-            self.follower.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self.follower
-
-    @database_sync_to_async
-    def _look(self) -> Followed | None:
-        viewer = User.objects.filter(pk=self.user_id or 0, is_active=True).first()
-        if viewer is None:
-            return None
-        with translation.override(viewer.language):
-            return self.followed(viewer, self.pk)
-
-    async def _send_everything(self) -> None:
-        series, place = None, None
+    async def follow(self, seen: Followed) -> None:
+        """See FollowingConsumer.follow."""
+        series, place, told = None, None, None
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        looked, seen, told = 0.0, None, None
+        looked = time.monotonic()
         while True:
-            if seen is None or time.monotonic() - looked >= seen.look_again_s:
-                seen, looked = await self._look(), time.monotonic()
-                if seen is None:
-                    await self.close(code=close_code(NotFound))
-                    return
+            if time.monotonic() - looked >= seen.look_again_s:
+                seen, looked = await self.look(), time.monotonic()
             if seen.series != series:
                 series, place = seen.series, None
                 decoder.reset()
@@ -97,7 +65,7 @@ class LogConsumer(AsyncJsonWebsocketConsumer):
                 continue
             if seen.state != told:
                 told = seen.state
-                await self.send_json({"state": told})
+                await self.send_json({"state": told, "ended": seen.ended})
             await asyncio.sleep(STATE_EVERY_S if seen.ended else LOG_EVERY_S)
 
 

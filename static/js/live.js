@@ -9,8 +9,11 @@ export function connect(path, onMessage, onOpen = () => {}, onLost = () => {}) {
   let closed = !origin;
   const open = () => {
     socket = new WebSocket(origin + path);
-    socket.addEventListener("open", () => { pause = 1000; onOpen(); });
-    socket.addEventListener("message", (event) => onMessage(JSON.parse(event.data)));
+    socket.addEventListener("open", () => onOpen());
+    socket.addEventListener("message", (event) => {
+      pause = 1000; // one that opens and says nothing is no better than none
+      onMessage(JSON.parse(event.data));
+    });
     socket.addEventListener("close", (event) => {
       onLost();
       // 4401, 4403, 4404: the portal said no; asking again would not help.

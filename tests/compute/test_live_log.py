@@ -7,9 +7,10 @@ from asgiref.testing import ApplicationCommunicator
 from channels.db import database_sync_to_async
 from channels.routing import URLRouter
 from django.contrib.auth.models import AnonymousUser
-from django.db import connections
+from django.db import OperationalError, connections
 
 from apps.accounts.models import Membership
+from apps.compute import consumers
 from apps.compute.routing import websocket_urlpatterns
 from apps.compute.services import attempts
 
@@ -106,3 +107,30 @@ async def test_who_leaves_the_team_stops_seeing_the_log(ada, radio, fake):
 
     closed = await socket.receive_output(timeout=5)
     assert (closed["type"], closed["code"]) == ("websocket.close", 4404)
+
+
+async def test_a_look_that_fails_closes_the_socket_so_that_the_page_comes_again(
+    ada, radio, fake, monkeypatch
+):
+    job = await database_sync_to_async(submit)(radio, ada, "run")
+    socket = await opened(ada, job)
+    await socket.receive_json_from(timeout=5)
+
+    monkeypatch.setattr(consumers, "jobs_visible_to", away)
+
+    assert await socket.receive_output(timeout=5) == {"type": "websocket.close", "code": 1011}
+
+
+async def test_a_socket_whose_first_look_fails_does_not_open(ada, radio, fake, monkeypatch):
+    job = await database_sync_to_async(submit)(radio, ada, "run")
+    monkeypatch.setattr(consumers, "jobs_visible_to", away)
+    scope = {"type": "websocket", "path": f"/ws/jobs/{job.pk}/", "headers": [], "user": ada}
+    socket = Socket(URLRouter(websocket_urlpatterns), scope)
+
+    await socket.send_input({"type": "websocket.connect"})
+
+    assert (await socket.receive_output(timeout=5))["type"] == "websocket.close"
+
+
+def away(*_args):
+    raise OperationalError("the server is away")
