@@ -183,6 +183,11 @@ class Attempt(models.Model):
         constraints = [models.UniqueConstraint(fields=["job", "number"], name="attempt_once")]
 
     @property
+    def ran_out_of_memory(self) -> bool:
+        """Whether it ended by that; the sandbox's words, which are kept in English, say so."""
+        return self.reason.startswith("out of memory")
+
+    @property
     def reason_words(self) -> str:
         """Why it ended, in the active language."""
         return sentence(self.reason, {self.reason: self.told})

@@ -203,9 +203,18 @@ def advice_on(job: Job) -> str:
 
 
 def usage_of(job: Job) -> list[list[float]]:
-    """What the newest attempt used over time: [seconds, MB, processor seconds] each."""
-    found = Attempt.objects.filter(job=job, number=job.attempt).values_list("usage", flat=True).first()
-    return list(found or [])
+    """What the newest attempt used over time: [seconds, MB, processor seconds] each.
+
+    One that ran out of memory ends with the peak that was measured when it was killed, which is between two looks.
+    """
+    found = Attempt.objects.filter(job=job, number=job.attempt).first()
+    if found is None:
+        return []
+    samples: list[list[float]] = found.usage
+    if found.finished_at is None or not found.ran_out_of_memory:
+        return samples
+    seconds = (found.finished_at - found.started_at).total_seconds()
+    return [*samples, [round(seconds, 1), found.peak_memory_mb, round(found.cpu_s, 2)]]
 
 
 def job_log(

@@ -14,6 +14,7 @@ const colours = /\x1b\[[0-9;?]*[A-Za-z]/g;
 let lines = [];
 let open = "";
 let leftOut = false;
+let silence = ""; // what stands for a log without a line, once the socket has said that there is none
 
 // A carriage return starts the line anew, the way a terminal shows progress bars.
 const shown = (line) => line.replace(/\r$/, "").split("\r").pop().replace(colours, "");
@@ -45,7 +46,7 @@ function draw() {
     log.replaceChildren(...hits.slice(-2000).map(mark));
     found.textContent = `${hits.length} ${log.dataset.found}`;
   } else {
-    log.textContent = [...first, ...all].join("\n");
+    log.textContent = [...first, ...all].join("\n") || silence;
     found.textContent = "";
   }
   if (follow.checked) log.scrollTop = log.scrollHeight;
@@ -102,7 +103,11 @@ connect(log.dataset.socket, (message) => {
     plan();
   }
   if ("log" in message) append(message.log);
-  if ("state" in message) refresh(message.state);
+  if ("state" in message) {
+    silence = message.ended ? log.dataset.silent : log.dataset.silentYet;
+    plan();
+    refresh(message.state);
+  }
 });
 
 find.addEventListener("input", plan);

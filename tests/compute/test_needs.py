@@ -1,8 +1,10 @@
 """What runs needed is kept, charted, and proposed for the next one."""
 
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+from django.utils import timezone
 
 from apps.compute import needs
 from apps.compute.models import Attempt, Job
@@ -66,6 +68,26 @@ def test_the_job_page_shows_memory_and_cores_over_time(client, ended, ada, cy):
     assert "Memory and processors over time" in page
     client.force_login(cy)
     assert client.get(f"/jobs/{job.pk}/usage/").status_code == 404
+
+
+def test_the_memory_of_a_job_that_ran_out_of_it_ends_with_the_peak_that_was_measured(client, ended, ada):
+    job = ended(300)
+    start = timezone.now()
+    Attempt.objects.filter(job=job).update(
+        usage=[[0, 100, 0]],
+        started_at=start,
+        finished_at=start + timedelta(seconds=2.5),
+        peak_memory_mb=1200.5,
+        cpu_s=1.5,
+        reason="out of memory at 1,024 MB",
+    )
+    client.force_login(ada)
+
+    told = client.get(f"/api/v1/jobs/{job.pk}/usage/").json()
+
+    assert told["samples"] == [[0, 100, 0], [2.5, 1200.5, 1.5]]
+    Attempt.objects.filter(job=job).update(reason="exit code 1")  # then the peak was anywhere on the way
+    assert client.get(f"/api/v1/jobs/{job.pk}/usage/").json()["samples"] == [[0, 100, 0]]
 
 
 def test_a_notebook_that_is_none_is_refused(client, ada, radio, outside):
