@@ -419,6 +419,13 @@ class Replay(models.Model):
     )
     answered_at = models.DateTimeField(null=True)
     comment = models.TextField(_("comment"), blank=True)
+    kept = models.ForeignKey(
+        "instances.Deployment",
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="What an objection keeps, or kept.",
+    )
     asked_anew_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
     )

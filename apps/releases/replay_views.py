@@ -72,14 +72,19 @@ def replay(request: HttpRequest, pk: int) -> HttpResponse:
     return response
 
 
-def _versions(found: Replay) -> dict[str, str]:
-    """`old`: what an objection keeps; `between`: what answers part of the calls until everybody has the new version,
-    where that is another one than answers them now.
+def _versions(found: Replay) -> dict[str, Any]:
+    """`old`: what an objection keeps, or kept; `over`: it does so no more. `between`: what answers part of the calls
+    until everybody has the new version, where that is another one than answers them now.
     """
     release, pinned = found.release, replays.pinned_to(found)
     baseline = release.baseline.version.number if release.baseline else ""
-    old = pinned.version.number if pinned else baseline
-    return {"old": old, "between": baseline if old != baseline and release.ended_at is None else ""}
+    now = pinned.version.number if pinned else baseline
+    kept = found.kept if found.status == Replay.Status.OBJECTED else None
+    return {
+        "old": kept.version.number if kept else now,
+        "over": kept is not None and pinned != kept,
+        "between": baseline if now != baseline and release.ended_at is None else "",
+    }
 
 
 def _figures(counts: dict[str, int]) -> dict[str, Any]:

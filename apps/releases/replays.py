@@ -279,7 +279,7 @@ def object_to(replay: Replay, *, by: User, comment: str = "") -> Replay:
     until = timezone.now() + timedelta(days=release.policy.pin_days)
     kept_on = pinned_to(replay) or release.baseline
     pin_caller(release.capability, replay.subscription.pool, kept_on, until=until, by=by)
-    _answer(replay, Replay.Status.OBJECTED, by, comment)
+    _answer(replay, Replay.Status.OBJECTED, by, comment, keeps=kept_on)
     _tell_operators(replay, by)
     return replay
 
@@ -319,10 +319,9 @@ def ask_anew(replay: Replay, *, by: User, comment: str) -> Replay:
     return replay
 
 
-def _answer(replay: Replay, status: str, by: User, comment: str) -> None:
-    Replay.lifecycle.move(
-        replay, status, by=by, answered_by=by, answered_at=timezone.now(), comment=comment.strip()[:2000]
-    )
+def _answer(replay: Replay, status: str, by: User, comment: str, keeps: Deployment | None = None) -> None:
+    said = {"answered_by": by, "answered_at": timezone.now(), "comment": comment.strip()[:2000]}
+    Replay.lifecycle.move(replay, status, by=by, **said, kept=keeps)
     audit.record(
         f"releases.replay.{status}",
         replay.release,

@@ -101,6 +101,7 @@ def replays_visible_to(user: User) -> QuerySet[Replay]:
         "subscription__plan",
         "answered_by",
         "asked_anew_by",
+        "kept__version",
     )
 
 

@@ -15,7 +15,7 @@ from apps.gateway.models import Call, Grant, Usage
 from apps.gateway.services import create_grant
 from apps.gateway.snapshot import picture
 from apps.instances.models import Pin
-from apps.instances.pins import end_expired
+from apps.instances.pins import end_expired, pin_caller
 from apps.instances.services import stop_deployment
 from apps.releases import again, replays
 from apps.releases.blockers import blockers_of
@@ -301,3 +301,24 @@ def test_who_objects_again_keeps_what_answers_them_and_keeps_it_when_the_release
     roll_back(pinned.release, by=ole)
 
     assert Pin.objects.get().deployment.version.number == "1.0.0"
+
+
+def test_the_page_of_an_objection_names_what_it_kept_and_says_when_that_is_over(pinned, dana, client):
+    first = Replay.objects.exclude(pk=pinned.pk).get()
+    client.force_login(dana)
+    assert (
+        "objected: the calls of this subscription stay with 1.0.0"
+        in client.get(f"/releases/replays/{first.pk}/").content.decode()
+    )
+
+    replays.consent(pinned, by=dana)
+    over = client.get(f"/releases/replays/{first.pk}/").content.decode()
+    assert "stayed with 1.0.0, which is over" in over
+
+    pin_caller(
+        pinned.release.capability, pinned.subscription.pool, pinned.release.baseline,
+        until=timezone.now() + timedelta(days=1), by=None,
+    )  # fmt: skip
+    page = client.get(f"/releases/replays/{first.pk}/").content.decode()
+    assert "stayed with 1.0.0, which is over" in page
+    assert "stay with 1.1.0" not in page
