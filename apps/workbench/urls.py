@@ -63,5 +63,6 @@ urlpatterns = [
         "experiments/registrations/<int:pk>/retry/", experiments.retry_registration, name="retry_registration"
     ),
     path("experiments/jobs/<int:pk>/metrics/", experiments.job_metrics, name="job_metrics"),
+    path("experiments/mlflow/", experiments.mlflow, name="mlflow"),
     path("experiments/enter/", experiments.enter_mlflow, name="enter_mlflow"),
 ]

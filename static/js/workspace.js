@@ -1,4 +1,4 @@
-// The Lab or the terminals in their frame: asks the portal for a way in, which works once and for 30 seconds.
+// The Lab, the terminals or MLflow in their frame: asks the portal for a way in, which works once and for 30 seconds.
 
 const frame = document.getElementById("ide");
 const words = document.getElementById("ide-state");

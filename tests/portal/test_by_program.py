@@ -329,6 +329,7 @@ ALONE = {
     "workbench:terminal": "a terminal in the browser, over a websocket",
     "workbench:enter": "lets this browser in at the workspace's own address, which takes tokens, too",
     "workbench:enter_mlflow": "lets this browser in at MLflow's own address, which takes tokens, too",
+    "workbench:mlflow": "MLflow's own pages, in a frame; its REST takes tokens",
     "workbench:experiments": "MLflow's own REST tells a program of experiments",
     "workbench:tracked_run": "MLflow's own REST tells a program of a run",
     "workbench:job_metrics": "MLflow's own REST tells a program of metrics",

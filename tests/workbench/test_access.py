@@ -156,6 +156,7 @@ TABLE = [
     Row("POST", f"{A}recipes/boosting/run/", (401, 201, 404, 404, 404, 201), {"team": "radio"}),
     Row("GET", f"{A}recipes/boosting/runs/", API_TEAM),
     Row("GET", "/experiments/", DEVELOPERS),
+    Row("GET", "/experiments/mlflow/", DEVELOPERS),
     Row("POST", "/experiments/enter/", (302, 303, 403, 403, 403, 303)),
     Row("GET", f"/experiments/runs/radio/{RUN}/", DEVELOPERS),
     Row("POST", f"/experiments/runs/radio/{RUN}/register/", (302, 503, 403, 403, 403, 503)),

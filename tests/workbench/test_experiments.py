@@ -148,7 +148,8 @@ def test_a_team_that_never_tracked_anything_is_told_how_to(client, tracker):
 def test_while_it_starts_the_page_and_the_client_are_told(client, live_process, ada, token_of):
     remove_workload(tracking.WORKLOAD)
     client.force_login(ada)
-    assert "is starting" in client.get("/experiments/").content.decode()
+    for path in ("/experiments/", "/experiments/mlflow/"):
+        assert "is starting" in client.get(path).content.decode()
     connection = http.client.HTTPConnection("127.0.0.1", live_process, timeout=30)
     connection.request(
         "GET", "/mlflow/version", headers={"Authorization": f"Bearer {token_of(ada)}", "Host": LIVE}

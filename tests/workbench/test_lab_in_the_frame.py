@@ -1,4 +1,4 @@
-"""A person opens JupyterLab inside the portal, in a real browser, with a real server behind it."""
+"""A person opens JupyterLab and MLflow inside the portal, in a real browser, with the real servers behind them."""
 
 import re
 import shutil
@@ -118,3 +118,18 @@ def test_from_an_empty_list_to_a_running_cell_and_a_terminal(
     page.keyboard.type("echo forty-$((40+2)) > proof.txt\n")
     proof = folder_of(Workspace(pk=number)) / "home" / "proof.txt"
     wait_for(lambda: proof.exists() and proof.read_text() == "forty-42\n", 60)
+
+
+def test_mlflow_stands_in_the_frame_from_its_own_origin(tracker, cookies_of_ada, page, monkeypatch):
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    page.context.add_cookies(cookies_of_ada)
+    page.goto("/experiments/")
+    page.get_by_role("link", name="Open MLflow").click()
+
+    page.frame_locator("iframe#ide").get_by_text("Experiments").first.wait_for()
+
+    assert page.frame(url=re.compile(r"^http://mlflow\.portal\.localhost:\d+/mlflow/"))
+    page.locator("#ide-state").wait_for(state="detached")
+    with page.expect_popup() as opened:
+        page.get_by_role("button", name="In a tab of its own").click()
+    opened.value.get_by_text("Experiments").first.wait_for()

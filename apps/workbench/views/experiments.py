@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -48,10 +47,8 @@ def experiments(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {
         "team": team,
         "teams": tracked_teams(user),
-        "by_name": request.get_host() == urlsplit(settings.ATRIUM.web_url).netloc,
         "tracking_uri": for_programs(settings.ATRIUM.live_url) + PREFIX,
     }
-    csp.allow(request, "form-action", address_of(entry.MLFLOW))
     try:
         context |= _compared(Tracker(team), request.GET.get("experiment", ""))
     except Unavailable as error:
@@ -79,12 +76,31 @@ def _compared(tracker: Tracker, wanted: str) -> dict[str, Any]:
 
 
 @login_required
+@require_GET
+def mlflow(request: HttpRequest) -> HttpResponse:
+    """MLflow's own pages in a frame, from their own origin."""
+    user = user_of(request)
+    require(may_see_experiments(user))
+    context: dict[str, Any] = {
+        "by_name": request.get_host() == urlsplit(settings.ATRIUM.web_url).netloc,
+        "named_url": settings.ATRIUM.web_url + request.get_full_path(),
+    }
+    csp.allow(request, "frame-src", address_of(entry.MLFLOW))
+    csp.allow(request, "form-action", address_of(entry.MLFLOW))  # the form that opens a new tab
+    try:
+        Tracker(team_for(user, "")).experiments()
+    except Unavailable as error:
+        context["away"] = error.message
+    return render(request, "workbench/mlflow.html", context)
+
+
+@login_required
 @require_POST
 @never_cache
 def enter_mlflow(request: HttpRequest) -> HttpResponse:
-    """A way into MLflow's own pages."""
+    """A way into MLflow's own pages, for the frame or a tab of its own."""
     require(may_see_experiments(user_of(request)))
-    return HttpResponseRedirect(way_in(request, entry.MLFLOW, f"{PREFIX}/"), status=303)
+    return way_in(request, entry.MLFLOW, f"{PREFIX}/")
 
 
 @login_required

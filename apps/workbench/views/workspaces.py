@@ -388,18 +388,19 @@ def enter(request: HttpRequest, pk: int) -> HttpResponse:
     require(may_view_workspace(user_of(request), found))
     if found.status != Workspace.Status.RUNNING:
         raise Conflict(_("The workspace is not running. Start it first."))
-    url = way_in(request, f"w{found.pk}", request.POST.get("next", "/lab"))
-    if request.headers.get("Accept", "").startswith("application/json"):
-        return JsonResponse({"url": url})
-    return HttpResponseRedirect(url, status=303)
+    return way_in(request, f"w{found.pk}", request.POST.get("next", "/lab"))
 
 
-def way_in(request: HttpRequest, origin: str, onward: str) -> str:
+def way_in(request: HttpRequest, origin: str, onward: str) -> HttpResponse:
+    """An address with a ticket, as JSON for a frame or as a redirect. The caller has checked that they may enter."""
     session_key = request.session.session_key
     if not session_key:
         raise NotFound(_("Log in again."))
     ticket = entry.issue_ticket(user_of(request), origin, session_key)
-    return f"{address_of(origin)}{ENTER}?{urlencode({'ticket': ticket, 'next': onward})}"
+    url = f"{address_of(origin)}{ENTER}?{urlencode({'ticket': ticket, 'next': onward})}"
+    if request.headers.get("Accept", "").startswith("application/json"):
+        return JsonResponse({"url": url})
+    return HttpResponseRedirect(url, status=303)
 
 
 def _act(verb: Callable[..., Workspace]) -> Callable[[HttpRequest, int], HttpResponse]:
