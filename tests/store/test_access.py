@@ -117,6 +117,7 @@ TABLE = [
     Row("GET", f"{AS}copies/", API_EVERYBODY),
     Row("DELETE", f"{AS}copies/1/", (401, 404, 404, 404, 404, 404)),
     Row("GET", f"{AS}batches/", API_EVERYBODY),
+    Row("GET", f"{AS}batches/1/", (401, 404, 404, 404, 404, 404)),
     Row("POST", f"{AS}batches/1/stop/", (401, 404, 404, 404, 404, 404)),
     Row("GET", f"{AS}batches/1/answers/", (401, 404, 404, 404, 404, 404)),
     Row("GET", f"{AS}versions/1.0.0/bundle/", (401, 404, 404, 404, 404, 404)),

@@ -209,12 +209,18 @@ def test_the_api_takes_a_file(as_cy, live):  # noqa: F811
     sent = as_cy.post("/api/v1/store/digits/batches/", {"file": file})
     assert sent.status_code == 201
     assert sent.json()["state"]["status"] == "queued"
-    answers = f"/api/v1/store/digits/batches/{sent.json()['id']}/answers/"
+    one = f"/api/v1/store/digits/batches/{sent.json()['id']}/"
+    assert as_cy.get(one).json()["state"]["status"] == "queued"
+    answers = f"{one}answers/"
     assert as_cy.get(answers).status_code == 404
     finish(Batch.objects.get(), result={"rows": 1, "answered": 1, "failed": 0}, csv=b"a", parquet=b"PAR1")
     assert b"".join(as_cy.get(answers).streaming_content) == b"a"
     assert b"".join(as_cy.get(answers, {"kind": "parquet"}).streaming_content) == b"PAR1"
     assert as_cy.get(answers, {"kind": "xls"}).status_code == 404
+
+
+def test_nobody_else_is_told_of_a_file(as_ada, batch):  # noqa: F811
+    assert as_ada.get(f"/api/v1/store/digits/batches/{batch.pk}/").status_code == 404
 
 
 def test_optional_columns_that_the_file_had_not_are_named(as_cy, batch):  # noqa: F811

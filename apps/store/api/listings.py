@@ -245,6 +245,12 @@ class ListingViewSet(
         batch = services.start_batch(capability, version, file.chunks(), file.name, by=self._user())
         return Response(BatchSerializer(batch).data, status=status.HTTP_201_CREATED)
 
+    @extend_schema(responses=BatchSerializer)
+    @action(detail=True, methods=["get"], url_path=r"batches/(?P<batch>\d+)", url_name="batch")
+    def batch(self, request: Request, slug: str = "", batch: str = "") -> Response:
+        """How far one of one's own files is."""
+        return Response(BatchSerializer(selectors.get_batch(int(batch), user=self._user())).data)
+
     @extend_schema(request=None, responses=BatchSerializer)
     @action(detail=True, methods=["post"], url_path=r"batches/(?P<batch>\d+)/stop", url_name="stop-batch")
     def stop_batch(self, request: Request, slug: str = "", batch: str = "") -> Response:
