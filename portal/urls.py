@@ -11,7 +11,9 @@ from apps.requests import home
 from portal.administration import site
 from portal.health import healthz
 
+# The addresses are tried in this order, so what is asked most stands first: claim and submit of labels.
 api_v1: list[Any] = [
+    path("", include("apps.annotation.api_urls")),
     path("", include("apps.accounts.api_urls")),
     path("", include("apps.requests.api_urls")),
     path("", include("apps.compute.api_urls")),
@@ -24,7 +26,6 @@ api_v1: list[Any] = [
     path("", include("apps.evaluation.api_urls")),
     path("", include("apps.releases.api_urls")),
     path("", include("apps.experiments.api_urls")),
-    path("", include("apps.annotation.api_urls")),
 ]
 
 api: list[Any] = [

@@ -16,6 +16,7 @@ from apps.gateway.dataplane.routing import by_weight, point_of
 from apps.gateway.dataplane.snapshot import Capability
 from apps.gateway.models import Call, Grant, Retention
 from apps.gateway.retention import kept_until
+from apps.gateway.services import give_feedback
 from apps.gateway.snapshot import picture
 from apps.instances.models import Deployment
 from apps.instances.pins import end_pins, pin_caller
@@ -181,6 +182,15 @@ def test_a_call_says_until_when_it_is_kept(call, digits, ada, client):
     page = client.get(f"/calls/{call.request_id}/").content.decode()
     assert f"Kept until {timezone.localtime(kept_until(call)):%Y-%m-%d %H:%M}" in page
     assert "Run again on 1.0.0" in page
+
+
+def test_what_is_right_stands_on_its_page_as_json(call, ada, client):
+    give_feedback(call, correct=False, expected={"class": "9"}, by=ada)
+    client.force_login(ada)
+
+    page = client.get(f"/calls/{call.request_id}/").content.decode()
+
+    assert "{&quot;class&quot;: &quot;9&quot;}" in page
 
 
 def test_the_page_of_a_moment_shows_version_and_calls(call, ada, client):
