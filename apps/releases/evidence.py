@@ -156,7 +156,7 @@ def _answers_others(row: StageMinute, calls: Wanted) -> bool:
         cursor.execute(
             "SELECT EXISTS (SELECT FROM gateway_call c WHERE c.deployment_id = %(deployment)s"  # noqa: S608  our own words
             " AND c.at >= %(minute)s AND c.at < %(minute)s + interval '1 minute'"
-            f" AND ({THEIRS}) IS NOT TRUE)",
+            f" AND NOT {TURNED_AWAY} AND ({THEIRS}) IS NOT TRUE)",
             calls.parameters | {"deployment": row.deployment_id, "minute": row.minute},
         )
         return bool(cursor.fetchone()[0])
@@ -199,8 +199,10 @@ class Wanted:
     parameters: dict[str, Any]
 
 
+TURNED_AWAY = "c.status = 429"
+"""The gateway refused it over a quota or a rate: it was given to a version by then, which never saw it."""
 THEIRS = f"""
-  c.deployment_id = ANY(%(keys)s) AND c.at >= %(earliest)s AND (c.shadow OR c.stage_weight > 0)
+  c.deployment_id = ANY(%(keys)s) AND c.at >= %(earliest)s AND (c.shadow OR c.stage_weight > 0) AND NOT {TURNED_AWAY}
   AND coalesce(c.grant_id = ANY(%(grants)s), false) = %(only)s
   AND CASE WHEN c.at < %(began)s THEN NOT c.shadow AND {AT_SHARE.format(shares="now")}
       ELSE c.shadow OR NOT {AT_SHARE.format(shares="former")} END

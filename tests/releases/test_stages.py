@@ -217,6 +217,21 @@ def test_a_call_that_is_slow_and_failed_counts_once(start):
     assert active_stage(release).evidence["candidate"]["bad"] == 3
 
 
+def test_calls_that_a_quota_turned_away_are_no_evidence(start):
+    """No version saw them: counted as good ones they fill the stage's samples and hide what fails."""
+    release = start(stages=[{"weight": 50, "worse_by": 0.05}])
+    make_calls(release.deployment, good=500, bad=0)
+    make_calls(release.baseline, good=500, bad=0)
+    Call.objects.update(status=429, error_kind="rate-exceeded")
+    make_calls(release.deployment, good=5, bad=2)
+    proceed(release)
+
+    stage = active_stage(release)
+    told = stage.evidence["candidate"]
+    assert (told["calls"], told["bad"], stage.evidence["baseline"]["calls"]) == (7, 2, 0)
+    assert stage.outcome == "undecided"
+
+
 def test_a_candidate_that_leaks_is_rolled_back(start):
     release = start(stages=[{"weight": 5, "worse_by": 0.05, "memory_mb": 500}])
     Replica.objects.filter(deployment=release.deployment).update(memory_mb=900)
