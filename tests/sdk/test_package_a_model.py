@@ -274,6 +274,29 @@ def test_each_thing_that_is_wrong_is_named_with_its_step_and_what_to_do(told, na
     assert {entry["status"] for entry in told[name]["steps"]} <= {"done", "failed", "skipped"}
 
 
+@pytest.mark.parametrize(
+    ("code", "step"),
+    [
+        ("def halve(x):\n    raise ValueError('odd')\n\ndef predict(x):\n    return halve(x)\n", "cases"),
+        ("def load(folder):\n    open(folder / 'words')\n\ndef predict(x):\n    return x\n", "load"),
+    ],
+)
+def test_the_log_shows_where_in_the_models_own_code_it_failed(base, tmp_path, code, step):
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    (folder / "model.py").write_text(code)
+    numbers = {"datatype": "FP64", "shape": [-1]}
+    signature = {"inputs": [{"name": "x", **numbers}], "outputs": [{"name": "y", **numbers}]}
+    (folder / "signature.json").write_text(json.dumps(signature))
+
+    packaged = package(base, folder, tmp_path / "work")
+
+    assert packaged.result["failure"]["step"] == step
+    told = packaged.log[packaged.log.index(f"{step}: ") :]
+    assert 'model.py", line 2, in ' in told
+    assert "frameworks/python.py" not in told
+
+
 def test_a_leaner_package_with_the_same_code_is_no_other_version(monkeypatch, tmp_path):
     here = {"xgboost-cpu": "3.2.0", "numpy": "2.3.0"}
 

@@ -125,6 +125,7 @@ def _go_through(job: Job, work_steps: list[Callable[[Job], None]]) -> dict[str, 
         for step in work_steps:
             step(job)
     except StepFailed as error:
+        _print_trace(error, source=job.source_root.resolve())
         return _failure(job, str(error), error.advice)
     except SystemExit as error:
         message = tell("the model's code ends the program: exit %(code)s", code=str(error))
@@ -134,6 +135,21 @@ def _go_through(job: Job, work_steps: list[Callable[[Job], None]]) -> dict[str, 
         advice = tell("Read the log of this job for the trace.")
         return _failure(job, f"{type(error).__name__}: {error}", advice)
     return {"status": "packaged", **job.result, "steps": job.steps}
+
+
+def _print_trace(error: BaseException, *, source: Path) -> None:
+    """Say in the log where in the model's own files it went wrong; nothing where it was elsewhere."""
+    cause = error.__cause__
+    while cause is not None:
+        frames = traceback.extract_tb(cause.__traceback__)
+        own = next(
+            (at for at, frame in enumerate(frames) if source in Path(frame.filename).resolve().parents), None
+        )
+        if own is not None:
+            lines = [*traceback.format_list(frames[own:]), *traceback.format_exception_only(cause)]
+            print("".join(lines), end="", flush=True)
+            return
+        cause = cause.__cause__
 
 
 def _failure(job: Job, message: str, advice: str) -> dict[str, Any]:
