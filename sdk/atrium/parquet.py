@@ -184,7 +184,9 @@ class ParquetAnswers:
 
 
 def _broken(error: Exception) -> Unusable:
-    return Unusable("broken", why=str(error).splitlines()[0][:200] if str(error) else type(error).__name__)
+    return Unusable(
+        "broken", why=str(error).splitlines()[0][:200].rstrip(".") if str(error) else type(error).__name__
+    )
 
 
 def _json(value: Any) -> str:

@@ -1,7 +1,12 @@
 """The batch job: a file that fits is answered row by row; one that does not is refused with the row."""
 
 import csv
+import json
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +17,7 @@ from atrium.oip.arrays import to_array
 from atrium.pace import Pace
 from atrium.predict import Prediction, Unusable, item, sources_of
 from atrium.rows import open_table
+from tests.sdk.conftest import ROOT
 
 TABLE = {
     "inputs": [{"name": "features", "datatype": "FP32", "shape": [-1, 2]}],
@@ -100,6 +106,8 @@ def test_columns_are_found_by_name_in_any_order_with_bom_and_semicolons(run):
         (TABLE, "age,age,size\n1,2,3\n", {"code": "twice", "column": "age"}),
         (TEXT, b"text\ngut\n" + "schön\n".encode("latin-1"), {"code": "encoding", "row": 3}),
         (TABLE, b"PK\x03\x04....", {"code": "spreadsheet"}),
+        (TABLE, "age,size\n1,2\n".encode("utf-16"), {"code": "encoding", "row": 1}),
+        (TABLE, b"\0\1,size\n1,2\n", {"code": "columns", "missing": ["age"], "count": 1, "found": ["\0\1", "size"]}),
         (IMAGE, 'image\n"[1,2,3]"\n', {"code": "length", "row": 2, "column": "image", "got": 3, "wanted": 4}),
         (IMAGE, "image\nround\n", {"code": "list", "row": 2, "column": "image", "value": "round"}),
     ],
@@ -307,3 +315,18 @@ def test_answers_of_all_kinds_stand_in_the_file_as_they_are(tmp_path, word):
         rows = list(csv.DictReader(file))
     assert list(rows[0].values()) == ["x", word, "0.9", "0.1", "12345.678901234", "0.5", "nan", "3", ""]
     assert list(rows[1].values()) == ["y", "one", "0.75", "0.25", "0.1", "2.0", "1.0", "4", ""]
+
+
+@pytest.mark.parametrize("megabytes", [48, pytest.param(1024, marks=pytest.mark.soak)])
+def test_a_file_of_any_size_takes_as_little_memory(tmp_path, megabytes):
+    script = Path(__file__).with_name("ask_large_csv.py")
+    paths = os.pathsep.join(str(ROOT / each) for each in (".", "sdk"))
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path), str(megabytes)],
+        env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    told = json.loads(done.stdout)
+    assert told["size"] >= megabytes << 20
+    assert (told["rows"], told["answered"], told["failed"]) == (told["count"], told["count"], 0)
+    assert told["grown_mb"] < 100

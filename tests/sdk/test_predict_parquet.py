@@ -91,6 +91,7 @@ def test_a_file_that_does_not_fit_is_refused_with_the_place(told, name, facts):
 def test_a_broken_file_is_refused_with_what_is_wrong(told):
     assert told["cut"]["code"] == "broken"
     assert "Parquet" in told["cut"]["why"]
+    assert not told["cut"]["why"].endswith(".")  # it is quoted within a sentence
 
 
 def test_a_large_row_group_is_asked_about_in_parts(told):
