@@ -109,7 +109,7 @@ def test_uploaded_rows_become_tasks_once(project, api, bo):
     first = api(bo).post(A + "tasks/", told).json()
     second = api(bo).post(A + "tasks/", told).json()
 
-    assert (first, second["tasks"]) == ({"tasks": 2, "merged": 1, "broken": []}, 0)
+    assert (first, second["tasks"]) == ({"tasks": 2, "merged": 1, "unproposed": 0, "broken": []}, 0)
     assert list(Task.objects.order_by("pk").values_list("inputs__x", "weight")) == [(1, 4), (2, 2)]
     assert Slot.objects.count() == 2 * project.overlap
 
