@@ -37,13 +37,10 @@ class Screen(deque[str]):
         self.path = path
         self.written = 0
         with suppress(OSError):
-            self._begin(path.read_text(encoding="utf-8", errors="replace")[-_SHOWN:])
-
-    def _begin(self, text: str) -> None:
-        if text:
-            super().append(text)
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.written = self.path.write_text(text, encoding="utf-8")
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if path.exists():
+                super().append(path.read_text(encoding="utf-8", errors="replace")[-_SHOWN:])
+                self.written = path.stat().st_size
 
     def copy(self) -> deque[str]:  # type: ignore[override]
         """What a page that comes is shown."""

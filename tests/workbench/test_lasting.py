@@ -193,3 +193,19 @@ asyncio.run(main())
 
 def test_a_document_that_never_opens_holds_up_no_cell(run):
     assert run(SERVER + HANGS) == [[["k", "code"], ["l", "behind it"]], ["k", "l"]]
+
+
+SCREENS = """
+import json
+from atrium.lasting import runtime_folder
+from atrium.terminals import Screen
+
+path = runtime_folder() / "7.screen"
+Screen(path).append("first")
+Screen(path).append(" second")
+print(json.dumps(list(Screen(path))))
+"""
+
+
+def test_what_a_terminal_showed_is_kept_where_no_kernel_has_made_the_folder_yet(run):
+    assert run(SCREENS) == ["first second"]
