@@ -39,7 +39,8 @@ class Screen(deque[str]):
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             if path.exists():
-                super().append(path.read_text(encoding="utf-8", errors="replace")[-_SHOWN:])
+                kept = path.read_bytes().decode("utf-8", "replace")  # as text it would lose carriage returns
+                super().append(kept[-_SHOWN:])
                 self.written = path.stat().st_size
 
     def copy(self) -> deque[str]:  # type: ignore[override]

@@ -201,11 +201,11 @@ from atrium.lasting import runtime_folder
 from atrium.terminals import Screen
 
 path = runtime_folder() / "7.screen"
-Screen(path).append("first")
+Screen(path).append("first\\r\\n")
 Screen(path).append(" second")
 print(json.dumps(list(Screen(path))))
 """
 
 
 def test_what_a_terminal_showed_is_kept_where_no_kernel_has_made_the_folder_yet(run):
-    assert run(SCREENS) == ["first second"]
+    assert run(SCREENS) == ["first\r\n second"]
