@@ -1,6 +1,6 @@
 """A release's dossier: everything that was decided and why, as one archive that is checked without the portal.
 
-`manifest.json` names every file by its SHA-256. `python -m atrium.dossier FILE` (and `atrium verify FILE`) recomputes
+`manifest.json` names every file by its SHA-256. `atrium verify FILE` (`python -m atrium verify FILE`) recomputes
 these, the digest of the content that was signed, the report's digest, and each entry of the audit log.
 """
 

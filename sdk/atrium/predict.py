@@ -331,14 +331,17 @@ class Prediction:
         return count
 
     def ask(self, total: int, folder: Path) -> dict[str, Any]:
-        """Ask about all rows and write the answers. Stops where the quota ends; what was answered is kept."""
+        """Ask about all rows and write the answers. Stops where the quota ends; what was answered is kept.
+
+        So are the answers of a later call that was under way and had taken the last of the quota.
+        """
         answered = failed = 0
         stopped = ""
         with closing(Answers(folder, self.rows.header, self._kinds())) as told:
             for block, answers, error in self._asked():
                 if error is not None and error.status in ENDING:
-                    stopped = str(error)
-                    break
+                    stopped = stopped or str(error)
+                    continue
                 failed += len(block) if error else 0
                 told.write(block, answers, failed=error is not None)
                 answered += len(block)
@@ -374,6 +377,8 @@ class Prediction:
         for block in self.rows.blocks():
             at = 0
             while at < len(block):
+                if self._ended:
+                    return
                 part = block.part(at, at + self._pace.rows)
                 at += len(part)
                 yield part

@@ -1,11 +1,13 @@
 """The batch job: a file that fits is answered row by row; one that does not is refused with the row."""
 
 import csv
+import itertools
 import json
 import math
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +132,31 @@ def test_the_end_of_the_quota_keeps_what_was_answered(run):
     assert (result["rows"], result["answered"]) == (3000, 128 + 512)
     assert "quota" in result["stopped"]
     assert len(rows) == 128 + 512
+
+
+def test_what_a_later_call_answered_with_the_last_of_the_quota_is_kept(run):
+    """Two calls are under way, and the earlier one is refused."""
+
+    class Overtaken(Model):
+        def __init__(self):
+            super().__init__()
+            self.begun, self.third = itertools.count(1), threading.Event()
+
+        def infer(self, tensors):
+            number = next(self.begun)
+            if number == 2:
+                assert self.third.wait(10)
+            if number == 3:
+                self.third.set()
+            if number not in (1, 3):
+                raise Refused(429, "The quota of the day is used up.")
+            return super().infer(tensors)
+
+    model = Overtaken()
+    result, rows = run(TABLE, "age,size\n" + "1,2\n" * 30_000, model, at_once=2)
+    first, third = (tensors[0].shape[0] for tensors in model.asked)
+    assert result["answered"] == len(rows) == first + third
+    assert "quota" in result["stopped"]
 
 
 def test_a_failed_call_is_told_beside_its_rows(run):

@@ -139,6 +139,6 @@ def test_the_open_page_goes_on_with_its_cell_after_the_server_was_killed(
         lab.locator(".jp-OutputArea-output").get_by_text("42").wait_for()
         assert lab.locator(".jp-OutputArea-output").get_by_text("after").is_visible()
         assert lab.locator(".jp-Dialog").count() == 0
-        page.locator("#facts").get_by_text("Kernels and cells went on").wait_for()
+        page.locator("#facts").get_by_text("Kernels, cells and terminals went on").wait_for()
         assert page.locator("iframe#ide").bounding_box()["y"] < 400  # the notice leaves the Lab its place
         browser.close()

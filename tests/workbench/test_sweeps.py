@@ -151,6 +151,16 @@ def test_trials_go_where_the_sweep_says_else_where_the_job_went(client, quiet, r
     assert "Waits: no node has the label “zone=gpu”" in page
 
 
+def test_the_page_of_a_sweep_is_loaded_anew_at_its_end_as_its_button_goes(client, sweep, ada):
+    client.force_login(ada)
+    page = f"/sweeps/{sweep.pk}/"
+    assert "Cancel the rest" in client.get(page).text
+    assert "HX-Refresh" not in client.get(page, headers={"HX-Request": "true"})
+    sweeps.cancel_sweep(sweep, by=ada)
+    assert client.get(page, headers={"HX-Request": "true"})["HX-Refresh"] == "true"
+    assert "Cancel the rest" not in client.get(page).text
+
+
 def test_rest_and_who_may(client, sweep, ada, bo, cy, radio):
     sweeps.advance_sweep(sweep.pk)
     finish(sweep, t1=0.5)

@@ -88,8 +88,12 @@ def sweep(request: HttpRequest, pk: int) -> HttpResponse:
         "waits": next((row.trial.job.reason_words for row in rows if row.trial.job.status == "queued"), ""),
         "best": rows[0] if rows and rows[0].value is not None else None,
     }
-    template = "workbench/_sweep.html" if request.headers.get("HX-Request") else "workbench/sweep.html"
-    return render(request, template, context)
+    if not request.headers.get("HX-Request"):
+        return render(request, "workbench/sweep.html", context)
+    response = render(request, "workbench/_sweep.html", context)
+    if not context["moving"]:
+        response["HX-Refresh"] = "true"  # the page's buttons follow from the state, too
+    return response
 
 
 @login_required
