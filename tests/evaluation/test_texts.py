@@ -149,6 +149,12 @@ def test_with_probabilities_a_word_counts_that_turns_no_answer(tmp_path):
     assert chart["figure"]["layout"]["xaxis"]["title"]["text"] == "how much log_loss rises"
 
 
+def test_rows_of_several_texts_have_no_words_that_answers_rest_on():
+    texts = np.array([["line down", "urgent"], ["all well", "no hurry"]], dtype=object)
+    table = Table({"text": texts}, texts[:, 0], {}, [])
+    assert robustness.importance_of_tokens(table, ["a", "b"], lambda _: 1.0, lambda *_: 0.0, 1.0) == []
+
+
 def test_tokens_are_few_and_those_that_go_with_the_answers():
     texts = np.array(
         [f"always n{number} m{number % 50} k{number % 2}" for number in range(300)], dtype=object

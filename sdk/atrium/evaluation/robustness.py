@@ -202,10 +202,10 @@ def importance_of_tokens(
 ) -> list[dict[str, Any]]:
     """What a figure loses when a word is left out of all texts; tried are those that go with what is answered.
 
-    Capitals do not matter. `n` is the number of texts that have the word.
+    Capitals do not matter. `n` is the number of texts that have the word. Rows of several texts have none of this.
     """
     name = text_input(table)
-    if name is None:
+    if name is None or table.inputs[name].size != len(table.inputs[name]):
         return []
     values = table.inputs[name]
     texts = [[token.lower() for token in _TOKEN.findall(str(text))] for text in values.ravel().tolist()]

@@ -1,6 +1,7 @@
 """One evaluation: everything that is measured, in the order in which it is told."""
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -255,7 +256,10 @@ class Evaluation:
 
         def figure(changed: dict[str, Array]) -> float:
             answers = self._ask(self.candidate, changed)
-            return float(self.task.statistic(answers, self.all_rows)(ones)[metric][0])
+            found = self.task.statistic(answers, self.all_rows)(ones).get(metric)
+            return (
+                math.nan if found is None else float(found[0])
+            )  # one answer without a number takes them from all
 
         def loss(plain: float, changed: float) -> float:
             return self.task.gain(plain, changed) if metric == self.task.main else changed - plain
