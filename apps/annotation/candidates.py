@@ -120,8 +120,7 @@ def _rows(rule: PullRule, before: datetime | None) -> QuerySet[Call]:
             again |= Q(at__gte=begin, at__lt=end)
     elif before is not None:
         # What was noted since then comes with its whole minute the next time: nothing of it is asked now.
-        for begin, end in late.spans(capability.pk, before, since):
-            rows = rows.exclude(at__gte=begin, at__lt=end)
+        rows = rows.exclude(late.noted(capability.pk, before, since))
     if rule.kind in OF_COMPLAINTS:
         # A complaint may come days after its call: what counts is when it came.
         wrong = Outcome.objects.filter(kind=Outcome.Kind.FEEDBACK, correct=False)

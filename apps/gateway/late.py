@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from django.db import connection
+from django.db.models import DateTimeField, Exists, Func, OuterRef, Value
 from django.utils import timezone
 
 from apps.gateway.models import LateMinute
@@ -69,6 +70,13 @@ def spans(capability_id: int, since: datetime, earliest: datetime) -> list[tuple
         else:
             found.append((minute, minute + _MINUTE))
     return found
+
+
+def noted(capability_id: int, since: datetime, earliest: datetime) -> Exists:
+    """Of calls: whether the minute of one, from `earliest` on, has got more calls since a moment."""
+    rows = LateMinute.objects.filter(capability_id=capability_id, noted_at__gte=since, minute__gte=earliest)
+    its_own = Func(Value("minute"), OuterRef("at"), function="date_trunc", output_field=DateTimeField())
+    return Exists(rows.filter(minute=its_own))
 
 
 def forget(now: datetime) -> int:

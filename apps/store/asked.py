@@ -38,7 +38,8 @@ def of_change(request: Request) -> list[tuple[str, str]]:
         (_("For"), f"{team.name}, {team.site.name}"),
         (_("Now"), _allows(change.subscription.plan)),
         (_("Asked for"), _allows(change.plan)),
-        *_meanwhile(request, change.plan),
+        # What somebody has already may be renewed, though nobody can begin with it any more.
+        *([] if change.plan_id == change.subscription.plan_id else _meanwhile(request, change.plan)),
     ]
 
 

@@ -23,9 +23,6 @@ from apps.store.services import LIMITS, OVERLAP, wrong_limit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MOST_TRUSTED = 200
-"""So many teams a capability's owner trusts at most; for more of them an approval that is automatic is the thing."""
-
 
 class SubscribeForm(forms.Form):
     """For which team, and what for."""
@@ -100,7 +97,7 @@ def teams_picked(field: str, names: Sequence[str], words: str = "") -> dict[str,
     """What the list of a picker of teams shows."""
     return choices(
         field,
-        [_offer_of(team) for team in teams_called(names[:MOST_TRUSTED])],
+        [_offer_of(team) for team in teams_called(names)],
         lambda most: [_offer_of(team) for team in teams_found(words, most=most)],
         words=words,
     ) | {"empty": _("There is no other team yet."), "unknown": _("No other team is called so.")}
@@ -118,8 +115,6 @@ class TrustedTeamsForm(forms.Form):
     def clean_teams(self) -> list[Team]:
         """The teams that were chosen. May raise ValidationError."""
         names = dict.fromkeys(self.cleaned_data["teams"] or ())
-        if len(names) > MOST_TRUSTED:
-            raise forms.ValidationError(_("Choose at most %(most)d.") % {"most": MOST_TRUSTED})
         found = teams_called(list(names))
         if lost := names.keys() - {team.slug for team in found}:
             raise forms.ValidationError(_("There is no team “%(team)s”.") % {"team": min(lost)[:60]})

@@ -13,6 +13,7 @@ from apps.compute import job_data
 from apps.compute.models import Job
 from apps.compute.policy import may_submit_job
 from apps.compute.services import cancel_job, end_job, submit_job
+from apps.compute.services.told import as_number
 from apps.core import audit, background, objects
 from apps.core.errors import Conflict, Invalid, NotAllowed, PortalError
 from apps.core.policy import require
@@ -293,10 +294,7 @@ def curves_of(sweep: Sweep, rows: Sequence[Compared]) -> dict[str, Any] | None:
 
 
 def _value(result: Any, metric: str) -> float | None:
-    value = result.get(metric) if isinstance(result, dict) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
+    return as_number(result.get(metric)) if isinstance(result, dict) else None
 
 
 def figure_of(sweep: Sweep, rows: Sequence[Compared]) -> dict[str, Any] | None:

@@ -333,15 +333,22 @@ class Prediction:
     def ask(self, total: int, folder: Path) -> dict[str, Any]:
         """Ask about all rows and write the answers. Stops where the quota ends; what was answered is kept.
 
-        So are the answers of a later call that was under way and had taken the last of the quota.
+        So are the answers of a later call that was under way and had taken the last of the quota; the rows before it
+        that were refused stand in the file, too, so that it has no gap.
         """
         answered = failed = 0
         stopped = ""
+        refused: list[tuple[Block, Columns]] = []
         with closing(Answers(folder, self.rows.header, self._kinds())) as told:
             for block, answers, error in self._asked():
                 if error is not None and error.status in ENDING:
                     stopped = stopped or str(error)
+                    refused.append((block, answers))
                     continue
+                for rows, why in refused:
+                    told.write(rows, why, failed=True)
+                    failed, answered = failed + len(rows), answered + len(rows)
+                refused.clear()
                 failed += len(block) if error else 0
                 told.write(block, answers, failed=error is not None)
                 answered += len(block)

@@ -124,7 +124,9 @@ class LastingTerminals(TerminalManager):
                 shell = FoundShell(known["pid"], known["began"], handle)
                 terminal = FoundTerminal(known["name"], shell)
             except (OSError, ValueError, KeyError, TypeError) as error:
-                self.log.warning("a terminal cannot be taken over: %s", error)
+                self.log.warning("a terminal cannot be taken over, and its shell ends: %s", error)
+                os.close(handle)
+                self.keeper.forget(facts)
                 continue
             self.terminals[terminal.term_name] = terminal
             self._read(terminal, facts)

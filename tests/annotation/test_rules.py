@@ -167,6 +167,27 @@ def test_a_call_of_a_gateway_that_was_cut_off_is_asked_once(
     assert [pull_after(minutes) for minutes in (1, 3, 4, 6)] == [0, 1, 1, 1]
 
 
+def test_minutes_that_were_not_noted_are_asked_however_many_others_were(
+    project, logged, candidate, gateway, ada  # noqa: F811
+):  # fmt: skip
+    start = timezone.now().replace(second=0, microsecond=0) - timedelta(hours=8)
+    rule = add_rule(project, by=ada, kind="candidate")
+    for number in range(late.MOST_SPANS + 20):
+        late.note([(project.capability_id, start + timedelta(minutes=2 * number))])
+    # Between two that were noted, behind the last span that stands alone.
+    logged([1.0, 2.0], answer=3, at=start + timedelta(minutes=2 * late.MOST_SPANS + 11, seconds=20))
+    noted = logged([2.0, 2.0], answer=3, at=start + timedelta(minutes=2 * late.MOST_SPANS + 12, seconds=20))
+    pulling.pull(rule)
+    assert len(gateway) == 1  # the other one comes with its minute the next time
+
+    later = timezone.now() + timedelta(minutes=5)
+    LateMinute.objects.filter(minute=noted.at.replace(second=0)).update(noted_at=later - timedelta(minutes=3))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(timezone, "now", lambda: later)
+        pulling.pull(rule)
+    assert len(gateway) == 2
+
+
 @pytest.fixture
 def at(monkeypatch):
     """Sets the clocks of portal and database to so many seconds after a full minute."""

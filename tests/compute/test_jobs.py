@@ -97,6 +97,15 @@ WHAT_NO_ROW_KEEPS = {
     ),
     "a number without end": ("""open("result.json", "w").write("[1e999]")""", ["Infinity"]),
     "its progress": (r"""json.dump({"message": "a\0"}, open("progress.json", "w"))""", None),
+    "its progress as a number too large": (
+        """open("progress.json", "w").write('{"fraction": 1' + 400 * "0" + "}")""",
+        None,
+    ),
+    "a step too large": ("""open("reports.jsonl", "w").write('{"step": 1' + 400 * "0" + "}")""", None),
+    "a figure too large": (
+        """open("reports.jsonl", "w").write('{"step": 1, "loss": 1' + 400 * "0" + "}")""",
+        None,
+    ),
     "a file's name": (r"""os.mkdir("outputs"); open(b"outputs/\xff", "w").close()""", None),
 }
 

@@ -5,7 +5,6 @@ Prints JSON: what became of each file of CASES, or, with a size, of one file of 
 
 import json
 import os
-import resource
 import sys
 from contextlib import suppress
 from datetime import date
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from peak import peak_mb  # beside this script
 
 from atrium import rows
 from atrium.evaluation.endpoint import Answer
@@ -157,9 +157,9 @@ def one_large(folder: Path, megabytes: int) -> dict[str, Any]:
             use_dictionary=False,
         )
         return {}
-    resting = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    resting = peak_mb()
     told = ask(MANY, folder / "rows", folder)
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - resting) / 1024
+    grown = peak_mb() - resting
     return {**told, "asked": None, "grown_mb": grown, "block": rows.BLOCK_ROWS}
 
 

@@ -155,7 +155,10 @@ def test_what_a_later_call_answered_with_the_last_of_the_quota_is_kept(run):
     model = Overtaken()
     result, rows = run(TABLE, "age,size\n" + "1,2\n" * 30_000, model, at_once=2)
     first, third = (tensors[0].shape[0] for tensors in model.asked)
-    assert result["answered"] == len(rows) == first + third
+    assert result["answered"] == first + third
+    assert result["failed"] == len(rows) - first - third  # those between have no gap, and say why
+    told = ["quota" in row["error"] for row in rows]
+    assert told == [False] * first + [True] * result["failed"] + [False] * third
     assert "quota" in result["stopped"]
 
 

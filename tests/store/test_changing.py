@@ -14,8 +14,10 @@ from apps.core.models import AuditEntry
 from apps.requests.models import Notification, Request
 from apps.requests.services import decide
 from apps.store import selectors, services
+from apps.store.asked import of_change
 from apps.store.models import Change, Subscription
 from apps.store.selectors import agreed
+from apps.store.services.plans import MOST_TRUSTED
 from tests.factories import make_plan, make_team, make_user
 
 
@@ -120,6 +122,8 @@ def test_a_renewal_is_decided_by_those_who_grant_the_plan(digits, ada, ole, tran
     change = services.renew_subscription(subscription, by=cy)
     with pytest.raises(Conflict, match="waiting"):
         services.renew_subscription(subscription, by=cy)
+    services.withdraw_plan(plan, by=ada)
+    assert "Meanwhile" not in [name for name, _words in of_change(change.ticket)]  # it can still be granted
     decide(change.ticket, True, by=ole)
     subscription.refresh_from_db()
     assert subscription.expires_at == before + timedelta(days=30)
@@ -280,6 +284,10 @@ def test_teams_to_trust_are_searched_for_and_what_is_chosen_stays(client, ada, t
     assert [team.slug for team in selectors.trusted_teams(digits)] == [transport.slug, "depot-17"]
     answer = client.post("/store/digits/plans/trusted/", {"teams": ["depot-17", "nobody"]}, follow=True)
     assert "There is no team “nobody”." in answer.text
+    assert len(selectors.trusted_teams(digits)) == 2
+    many = [make_team(f"yard-{number}").slug for number in range(MOST_TRUSTED + 1)]
+    answer = client.post("/store/digits/plans/trusted/", {"teams": many}, follow=True)
+    assert "Choose at most 200." in answer.text
     assert len(selectors.trusted_teams(digits)) == 2
     client.post("/store/digits/plans/trusted/", {})
     assert selectors.trusted_teams(digits) == []

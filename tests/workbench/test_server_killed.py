@@ -141,7 +141,7 @@ QUESTION = """import pathlib
 first = input("first? ")
 second = input("second? ")
 print(first, second)"""
-SHELL = "PS1='> '; secret=re''membered; (sleep 1; echo la''ter) & echo be''fore\r"
+SHELL = "PS1='> '; secret=re''membered; (until [ -e go ]; do sleep .1; done; echo la''ter) & echo be''fore\r"
 
 
 def reading(terminal, words):
@@ -165,6 +165,7 @@ def terminals_of(guest):
 
 def kill_and_wait(workspace):
     server = kill_server(workspace)
+    (home_of(workspace) / "go").touch()
     wait_for(lambda: server_of(workspace) not in (None, server), 20)
     wait_for(lambda: answers(workspace), 60)
 
@@ -176,6 +177,7 @@ def test_shells_and_questions_outlive_a_server_that_is_killed_twice_in_its_first
     for row in send(guest, "GET", "/api/sessions"):  # of a first try
         if row["path"] == "asks.ipynb":
             send(guest, "DELETE", f"/api/sessions/{row['id']}")
+    (home_of(workspace) / "go").unlink(missing_ok=True)
     name = json.loads(guest.post("/api/terminals", "{}").text)["name"]
     with guest.socket(f"/terminals/websocket/{name}") as terminal:
         terminal.send(json.dumps(["set_size", 24, 101]))

@@ -30,7 +30,7 @@ def _progress(job: Job) -> dict[str, Any]:
             "progress": min(1.0, max(0.0, float(fraction))) if fraction is not None else job.progress,
             "progress_message": str(told.get("message", job.progress_message))[:300],
         }
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, OverflowError, AttributeError, RecursionError):
         return {}  # half-written, or the code writes something else there
 
 
@@ -43,9 +43,13 @@ def _reports(job: Job) -> dict[str, Any]:
             row = json.loads(line)
         except (ValueError, RecursionError):
             continue  # half-written
-        if isinstance(row, dict) and isinstance(row.get("step"), int):
+        if isinstance(row, dict) and isinstance(row.get("step"), int) and as_number(row["step"]) is not None:
             rows.append(
-                {str(name)[:100]: value for name, value in list(row.items())[:20] if _is_number(value)}
+                {
+                    str(name)[:100]: value
+                    for name, value in list(row.items())[:20]
+                    if as_number(value) is not None
+                }
             )
     if not rows:
         return {}
@@ -53,5 +57,12 @@ def _reports(job: Job) -> dict[str, Any]:
     return {"reports": [*rows[:-1:every], rows[-1]]}
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def as_number(value: object) -> float | None:
+    """A number that code has told; None for what is none, has no end, or is too large for a float."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None

@@ -73,7 +73,7 @@ class Grant:
     def parse(cls, raw: dict[str, Any]) -> Grant:
         return cls(
             id=raw["grant"],
-            subject=str(raw.get("subject") or raw["pool"]),
+            subject=str(raw.get("subject") or raw["pool"].partition("/")[0]),
             pool=raw["pool"],
             capability=raw["capability"],
             scope=raw.get("scope") or PRODUCTION,

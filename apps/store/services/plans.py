@@ -34,6 +34,8 @@ LIMITS = {
     "payload_bytes": gettext_lazy("Largest body in the call log (bytes)"),
 }
 """What the limits of a plan are called."""
+MOST_TRUSTED = 200
+"""So many teams a capability's owner trusts at most; for more of them an approval that is automatic is the thing."""
 _SAID = ("name", "limits", "approval", "trial", "description", "valid_days", "reuse", "device")
 
 
@@ -172,9 +174,15 @@ def publish_plan(plan: Plan, *, by: User) -> Plan:
 
 @transaction.atomic
 def set_trusted_teams(capability: Capability, teams: Iterable[Team], *, by: User) -> None:
-    """Say which teams subscribe without asking. What they have already stays as it is."""
+    """Say which teams subscribe without asking. What they have already stays as it is.
+
+    Raises Invalid for more than `MOST_TRUSTED`.
+    """
     require(may_offer(by, capability))
     wanted = {team.pk: team for team in teams}
+    if len(wanted) > MOST_TRUSTED:
+        words = _("Choose at most %(most)d.") % {"most": MOST_TRUSTED}
+        raise Invalid(words, fields={"teams": words})
     before = set(TrustedTeam.objects.filter(capability=capability).values_list("team", flat=True))
     TrustedTeam.objects.filter(capability=capability).exclude(team__in=wanted).delete()
     TrustedTeam.objects.bulk_create(

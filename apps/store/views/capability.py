@@ -268,8 +268,12 @@ def trust_teams(request: HttpRequest, slug: str) -> HttpResponse:
     user = cast("User", request.user)
     form = TrustedTeamsForm(request.POST)
     if form.is_valid():
-        services.set_trusted_teams(get_capability(slug, user=user), form.cleaned_data["teams"], by=user)
-        messages.success(request, _("Saved."))
+        try:
+            services.set_trusted_teams(get_capability(slug, user=user), form.cleaned_data["teams"], by=user)
+        except Invalid as error:
+            messages.error(request, error.message)
+        else:
+            messages.success(request, _("Saved."))
     else:
         messages.error(request, " ".join(str(each) for each in form.errors["teams"]))
     return redirect("store:plans", slug)
