@@ -23,6 +23,11 @@ _AT_ONCE, _EVERY_S = 200, 0.02
 """A publisher also drops what a subscriber has not fetched yet, beyond a thousand messages."""
 
 
+def _of_its_start(message: list[bytes]) -> bool:
+    """Whether a kernel says that it starts: said again, it would pass for one that starts anew."""
+    return bytes(message[0]).endswith(b".status") and b'"starting"' in bytes(message[-1])
+
+
 class Unheard:
     """Stands between a kernel's output thread and its socket. All of it runs in that thread."""
 
@@ -36,7 +41,7 @@ class Unheard:
 
     def say(self, message: list[bytes], *args: Any, **kwargs: Any) -> None:
         """Send a message, or keep it. The oldest go where there are too many."""
-        if os.getpid() != self.thread._master_pid:
+        if os.getpid() != self.thread._master_pid or _of_its_start(message):
             self.send(message, *args, **kwargs)
         elif self.waiting:
             self.kept.add((message, args, kwargs))

@@ -73,6 +73,15 @@ def outputs(workspace, name):
     ]
 
 
+def forget_first_try(guest, home, notebook, *files):
+    """A first try that failed left its kernel in a cell: what is asked of it now would wait behind that."""
+    for row in send(guest, "GET", "/api/sessions"):
+        if row["path"] == notebook:
+            send(guest, "DELETE", f"/api/sessions/{row['id']}")
+    for name in files:
+        (home / name).unlink(missing_ok=True)
+
+
 def begin_cells(guest, name, *cells):
     """What the Lab does: a kernel for the notebook, the notebook shared, and the server asked to run its cells."""
     rows = [
@@ -97,8 +106,7 @@ def begin_cells(guest, name, *cells):
 
 def test_cells_and_kernels_outlive_a_killed_server_and_the_page_tells_of_it(client, inside, ada, workspace):
     guest, home = inside(ada), home_of(workspace)
-    for name in ("killed", "back"):  # of a first try
-        (home / name).unlink(missing_ok=True)
+    forget_first_try(guest, home, "killed.ipynb", "killed", "back")
     session, last_request = begin_cells(guest, "killed.ipynb", CELL, NEXT)
     wait_for(lambda: outputs(workspace, "killed.ipynb") == ("before\n", []), 30)
     client.force_login(ada)
@@ -174,10 +182,7 @@ def test_shells_and_questions_outlive_a_server_that_is_killed_twice_in_its_first
     inside, ada, workspace
 ):
     guest = inside(ada)
-    for row in send(guest, "GET", "/api/sessions"):  # of a first try
-        if row["path"] == "asks.ipynb":
-            send(guest, "DELETE", f"/api/sessions/{row['id']}")
-    (home_of(workspace) / "go").unlink(missing_ok=True)
+    forget_first_try(guest, home_of(workspace), "asks.ipynb", "go")
     name = json.loads(guest.post("/api/terminals", "{}").text)["name"]
     with guest.socket(f"/terminals/websocket/{name}") as terminal:
         terminal.send(json.dumps(["set_size", 24, 101]))

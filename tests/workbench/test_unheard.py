@@ -20,3 +20,22 @@ def test_a_buffer_counts_with_all_its_bytes(monkeypatch):
     kept.heard([b"\1" + unheard.AGAIN])
 
     assert [message[0] for message in sent] == [b"second"]
+
+
+def test_that_it_starts_is_said_once_or_it_would_pass_for_a_kernel_that_starts_anew():
+    sent = []
+    thread = SimpleNamespace(
+        _really_send=sent.append, _handle_subscription=lambda frames: None, _master_pid=unheard.os.getpid()
+    )
+    kept = unheard.Unheard(thread)
+    states = [
+        [b"kernel.1.status", b"<IDS|MSG>", b"", b"{}", b"{}", b"{}", b'{"execution_state":"%s"}' % state]
+        for state in (b"starting", b"busy")
+    ]
+    kept.heard([b"\1"])
+    for state in states:
+        kept.say(state)
+    kept.heard([b"\0"])
+    kept.heard([b"\1" + unheard.AGAIN])
+
+    assert sent == [*states, states[1]]
