@@ -38,6 +38,8 @@ class Unheard:
         self.lately = _Kept(_LATELY_BYTES)
         self.kept = _Kept(_MOST_BYTES)
         self.waiting = False
+        self.saying = False
+        """Whether what was kept is being said."""
 
     def say(self, message: list[bytes], *args: Any, **kwargs: Any) -> None:
         """Send a message, or keep it. The oldest go where there are too many."""
@@ -46,31 +48,44 @@ class Unheard:
         elif self.waiting:
             self.kept.add((message, args, kwargs))
         else:
-            self.send(message, *args, **kwargs)
-            self.lately.add((message, args, kwargs))
-            self.lately.forget(before=time.monotonic() - _LATELY_S)
+            self._send(message, args, kwargs)
 
     def heard(self, frames: list[bytes]) -> None:
         """Somebody subscribes or leaves."""
         for frame in frames:
             (self.topics.add if frame[:1] == b"\1" else self.topics.discard)(bytes(frame[1:]))
         self.hear(frames)
-        if not self.topics and not self.waiting:
-            self.waiting = True
-            self.lately.forget(before=time.monotonic() - _LATELY_S)
-            while self.lately:
-                self.kept.add(self.lately.pop())
-        elif AGAIN in self.topics and self.waiting:
+        if not self.topics:
+            self._wait()
+        elif AGAIN in self.topics and self.waiting and not self.saying:
+            self.saying = True
             self._say_kept()
 
+    def _wait(self) -> None:
+        """Keep everything from here on, behind what was said last."""
+        self.waiting = True
+        self.lately.forget(before=time.monotonic() - _LATELY_S)
+        unsaid, self.kept = self.kept, _Kept(_MOST_BYTES)
+        for rows in (self.lately, unsaid):
+            while rows:
+                self.kept.add(rows.pop())
+
     def _say_kept(self) -> None:
+        """Say what was kept, some at a time; a server that is killed meanwhile leaves the rest to the next one."""
+        if not self.topics:
+            self.saying = False
+            return
         for _ in range(min(_AT_ONCE, len(self.kept))):
-            message, args, kwargs = self.kept.pop()
-            self.send(message, *args, **kwargs)
+            self._send(*self.kept.pop())
         if self.kept:
             self.thread.io_loop.call_later(_EVERY_S, self._say_kept)
         else:
-            self.waiting = False
+            self.waiting = self.saying = False
+
+    def _send(self, message: list[bytes], args: Any, kwargs: Any) -> None:
+        self.send(message, *args, **kwargs)
+        self.lately.add((message, args, kwargs))
+        self.lately.forget(before=time.monotonic() - _LATELY_S)
 
 
 class _Kept:

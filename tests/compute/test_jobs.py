@@ -118,6 +118,18 @@ def test_a_job_that_leaves_what_no_row_can_keep_ends_like_any_other(ada, radio, 
     assert (job.status, job.result, job.reason) == ("succeeded", result, "")
 
 
+def test_files_whose_names_differ_only_in_what_no_row_can_keep_are_all_kept(ada, radio, engine):
+    code = r"""import os; os.mkdir("outputs")
+for byte in (b"\xfd", b"\xfe", b"\xff"):
+    with open(b"outputs/" + byte + b".txt", "wb") as file:
+        file.write(byte)
+"""
+    job = run(submit(radio, ada, "python3", "-c", code))
+
+    assert sorted(job.outputs) == ["\ufffd-2.txt", "\ufffd-3.txt", "\ufffd.txt"]
+    assert len({kept["sha256"] for kept in job.outputs.values()}) == 3
+
+
 def test_a_job_that_fails_with_words_that_no_row_can_keep_says_the_rest(ada, radio, engine):
     job = run(submit(radio, ada, "sh", "-c", r"printf 'no \000 key\n'; exit 1"))
 

@@ -39,3 +39,30 @@ def test_that_it_starts_is_said_once_or_it_would_pass_for_a_kernel_that_starts_a
     kept.heard([b"\1" + unheard.AGAIN])
 
     assert sent == [*states, states[1]]
+
+
+def test_a_server_that_is_killed_while_it_is_told_leaves_the_rest_and_what_was_said_last_to_the_next():
+    sent, later = [], []
+    thread = SimpleNamespace(
+        _really_send=sent.append,
+        _handle_subscription=lambda frames: None,
+        _master_pid=unheard.os.getpid(),
+        io_loop=SimpleNamespace(call_later=lambda _seconds, call: later.append(call)),
+    )
+    kept = unheard.Unheard(thread)
+    lines = [[b"%d" % number] for number in range(unheard._AT_ONCE + 50)]
+    kept.heard([b"\0"])
+    for line in lines:
+        kept.say(line)
+
+    kept.heard([b"\1" + unheard.AGAIN])
+    kept.heard([b"\1another"])
+    assert (sent, len(later)) == (lines[: unheard._AT_ONCE], 1)
+    kept.heard([b"\0" + unheard.AGAIN, b"\0another"])
+    later.pop()()
+    assert sent == lines[: unheard._AT_ONCE]
+
+    sent.clear()
+    kept.heard([b"\1" + unheard.AGAIN])
+    later.pop()()
+    assert (sent, later) == (lines, [])

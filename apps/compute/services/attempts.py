@@ -11,7 +11,8 @@ import logging
 import time
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
+from itertools import count
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
@@ -358,8 +359,17 @@ def _collect(job: Job, under: str) -> dict[str, Any]:
                 % {"most": MOST_OUTPUTS, "folder": under}
             )
         sha256, size = objects.put(handle)
-        found[keepable(path)] = {"sha256": sha256, "size": size}
+        found[_free(keepable(path), found)] = {"sha256": sha256, "size": size}
     return found
+
+
+def _free(path: str, taken: dict[str, Any]) -> str:
+    """The path, with a number where another file has it: names that differ in what no row keeps become the same."""
+    own = PurePosixPath(path)
+    numbers = count(len(taken) + 1)
+    while path in taken:
+        path = str(own.with_stem(f"{own.stem}-{next(numbers)}"))
+    return path
 
 
 def _executed_notebooks(job: Job) -> dict[str, Any]:
