@@ -37,6 +37,18 @@ class FollowingConsumer(AsyncJsonWebsocketConsumer):
         """Tell of what was seen, then of what `look` sees, for as long as the socket is open."""
         raise NotImplementedError
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def say(message: Any) -> None:
+            try:
+                await send(message)
+            except (
+                OSError
+            ) as error:  # so a server tells that nobody is there any more (ASGI, "Disconnected Client")
+                raise _Left from error
+
+        with contextlib.suppress(_Left):
+            await super().__call__(scope, receive, say)
+
     async def connect(self) -> None:
         self.user_id = self.scope["user"].pk if self.scope["user"].is_authenticated else None
         self.pk = self.scope["url_route"]["kwargs"]["pk"]
@@ -75,11 +87,17 @@ class FollowingConsumer(AsyncJsonWebsocketConsumer):
     async def _follow(self, seen: Any) -> None:
         try:
             await self.follow(seen)
+        except _Left:
+            return
         except _NothingToSee:
-            await self.close(code=close_code(NotFound))
+            code = close_code(NotFound)
         except Exception:
             log.exception("%s cannot be looked at", self.scope["path"])
-            await self.close(code=INTERNAL_ERROR)
+            code = INTERNAL_ERROR
+        else:
+            return
+        with contextlib.suppress(_Left):
+            await self.close(code=code)
 
     @database_sync_to_async
     def _look(self) -> Any:
@@ -91,4 +109,8 @@ class FollowingConsumer(AsyncJsonWebsocketConsumer):
 
 
 class _NothingToSee(Exception):
+    pass
+
+
+class _Left(Exception):
     pass

@@ -1,5 +1,6 @@
 """The live log over its websocket."""
 
+import asyncio
 import json
 
 import pytest
@@ -119,6 +120,27 @@ async def test_a_look_that_fails_closes_the_socket_so_that_the_page_comes_again(
     monkeypatch.setattr(consumers, "jobs_visible_to", away)
 
     assert await socket.receive_output(timeout=5) == {"type": "websocket.close", "code": 1011}
+
+
+async def test_a_page_that_has_left_is_no_look_that_failed(ada, radio, fake, caplog):
+    job = await database_sync_to_async(submit)(radio, ada, "run")
+    said = []
+
+    async def receive():
+        if said:
+            await asyncio.sleep(1)
+        return {"type": "websocket.connect"} if not said else {"type": "websocket.disconnect", "code": 1001}
+
+    async def send(message):
+        said.append(message["type"])
+        if message["type"] != "websocket.accept":
+            raise ConnectionResetError  # as a server does once the other side is gone
+
+    scope = {"type": "websocket", "path": f"/ws/jobs/{job.pk}/", "headers": [], "user": ada}
+    await URLRouter(websocket_urlpatterns)(scope, receive, send)
+
+    assert said == ["websocket.accept", "websocket.send"]
+    assert caplog.records == []
 
 
 async def test_a_socket_whose_first_look_fails_does_not_open(ada, radio, fake, monkeypatch):
