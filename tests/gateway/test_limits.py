@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import signal
 import threading
@@ -11,6 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
+from apps.gateway.dataplane.limits import Limiter
+from apps.gateway.dataplane.problems import Refused
+from apps.gateway.dataplane.snapshot import Grant
+from apps.gateway.dataplane.valkey import Away
 from portal.supervisor.valkey import Valkey
 from tests.gateway.conftest import KEY, grant, picture, until
 
@@ -114,6 +120,63 @@ def test_with_the_counters_away_known_keys_go_on_and_stay_below_the_quota(gatewa
     time.sleep(1.5)
     found = statuses(serving, 60)
     assert found.count(200) <= 30
+
+
+class Nowhere:
+    """Shared counters that are away."""
+
+    async def run(self, *_asked):
+        raise Away
+
+
+class Counting:
+    """Shared counters that note what each reported last, and lease ten units of a hundred."""
+
+    def __init__(self) -> None:
+        self.spent: dict[tuple[str, str], int] = {}
+
+    async def run(self, _script, keys, asked):
+        self.spent[keys[0], asked[0]] = asked[1]
+        return 10, 100
+
+
+def parts_of_a_pool(**limits) -> list[Grant]:
+    return [Grant.parse(grant(pool=pool, limits=limits)) for pool in ("a", "a/rows")]
+
+
+def test_with_the_counters_away_the_parts_of_a_pool_spend_one_share(folder):
+    grants = parts_of_a_pool(per_day=24, per_month=100)
+
+    async def admitted() -> int:
+        limiter = Limiter(folder, Nowhere(), 2)
+        count = 0
+        for turn in range(40):
+            with contextlib.suppress(Refused):
+                await limiter.admit(grants[turn % 2])
+                count += 1
+        return count
+
+    assert asyncio.run(admitted()) == 12
+
+
+def test_a_part_of_a_pool_that_sleeps_or_changes_its_limits_takes_nothing_from_the_other(folder):
+    """What both spent is reported once for all, whoever goes first."""
+    counters = Counting()
+    first, rows = parts_of_a_pool(per_day=24)
+
+    async def reported() -> int:
+        limiter = Limiter(folder, counters, 2)
+        for one in (first, rows, rows):
+            await limiter.admit(one)
+        limiter.pool(first).used -= 1000
+        await limiter.tick()
+        (changed,) = (one for one in parts_of_a_pool(per_day=24, payload_bytes=9) if one.pool == "a/rows")
+        await limiter.admit(changed)
+        await limiter.tick()
+        await limiter.close()
+        return sum(counters.spent.values())
+
+    assert asyncio.run(reported()) == 4
 
 
 def test_the_rate_is_shared_by_two_processes(gateway, runner, valkey):

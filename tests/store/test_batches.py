@@ -14,7 +14,7 @@ from apps.gateway.models import Grant
 from apps.store import services
 from apps.store.batches import state_of, why_refused
 from apps.store.limits import Limits
-from apps.store.models import Batch
+from apps.store.models import Batch, Plan
 from tests.store.test_pages import as_ada, as_cy, live  # noqa: F401  fixtures
 
 
@@ -49,6 +49,15 @@ def test_where_a_trial_may_make_one_call_at_a_time_so_does_its_file(digits, live
     )
     batch = services.start_batch(digits, live, iter([b"x\n"]), "rows.csv", by=cy)
     assert (batch.job.params["at_once"], batch.grant.limits) == (1, {"concurrent": 1})
+
+
+def test_the_page_tells_of_no_limit_that_a_file_does_not_have(as_cy, live, digits):  # noqa: F811
+    limits = {"rate_per_s": 7, "burst": 9, "concurrent": 3, "per_month": 60}
+    Plan.objects.create(capability=digits, name="Try", trial=True, status="published", limits=limits)
+    page = as_cy.get("/store/digits/batch/").content.decode()
+
+    assert "60 calls a month" in page
+    assert not [words for words in ("calls a second", "bursts of", "at a time") if words in page]
 
 
 def test_its_key_ends_with_the_job(batch):

@@ -87,27 +87,38 @@ class Limiter:
         self._processes = processes
         self._ledger: Ledger = ledgers.Ledger(folder)
         self._pools: dict[str, Pool] = {}
-        self._retired: list[Pool] = []
+        self._quotas: dict[tuple[str, str, int], Quota] = {}
+        self._retired: list[Quota] = []
         self._made = 0
 
     @property
     def degraded(self) -> bool:
         """Whether quotas run on this process's share alone, the shared counters being away."""
-        return any(quota.degraded for pool in self._pools.values() for quota in pool.quotas)
+        return any(quota.degraded for quota in self._quotas.values())
 
     def pool(self, grant: Grant) -> Pool:
         """The limits of this grant; made anew when the plan has changed.
 
-        Pool `a/b` counts in the days and months of pool `a`, and has its own rate and calls at once.
+        Pool `a/b` counts in the days and months of pool `a`, out of the same hand, and has its own rate and calls at
+        once.
         """
         pool = self._pools.get(grant.pool)
         if pool is not None and pool.limits is not grant.limits and pool.limits == grant.limits:
             pool.limits = grant.limits  # told apart by identity from now on
         if pool is None or pool.limits is not grant.limits:
-            if pool is not None:
-                self._retired.append(pool)
-            pool = self._pools[grant.pool] = self._make(grant)
+            former, pool = pool, self._make(grant)
+            self._pools[grant.pool] = pool
+            if former is not None:
+                self._retire(former)
         return pool
+
+    def _retire(self, pool: Pool) -> None:
+        """Of no use any more: the quotas that no other pool counts in are to be reported and returned."""
+        for quota in pool.quotas:
+            quota.users -= 1
+            if not quota.users:
+                del self._quotas[quota.key]
+                self._retired.append(quota)
 
     def _make(self, grant: Grant) -> Pool:
         limits, name, valkey, count = grant.limits, grant.pool, self._valkey, self._processes
@@ -119,11 +130,18 @@ class Limiter:
             others.append(Rate(name, limits.rate_per_s, burst, valkey, count))
         for period, units in (("day", limits.per_day), ("month", limits.per_month)):
             if units is not None:
-                others.append(Quota(name.partition("/")[0], period, units, valkey, self._ledger, me, count))
+                others.append(self._quota(name.partition("/")[0], period, units, me))
         concurrent = None
         if limits.concurrent is not None:
             concurrent = Concurrent(name, limits.concurrent, valkey, me, count)
         return Pool(limits, concurrent, others)
+
+    def _quota(self, pool: str, period: str, units: int, me: str) -> Quota:
+        key = (pool, period, units)
+        if key not in self._quotas:
+            self._quotas[key] = Quota(pool, period, units, self._valkey, self._ledger, me, self._processes)
+        self._quotas[key].users += 1
+        return self._quotas[key]
 
     def admit_now(self, grant: Grant) -> Admission | None:
         """Take one unit of each limit from what is in hand; None, and nothing is taken, when `admit` has to ask."""
@@ -152,7 +170,7 @@ class Limiter:
             for name, pool in list(self._pools.items()):
                 await self._renew(name, pool)
             while self._retired:
-                await _forget(self._retired[0])
+                await self._retired[0].forget()
                 self._retired.pop(0)
             await self._settle_orphans()
         except Away:
@@ -164,7 +182,7 @@ class Limiter:
         asleep = time.monotonic() - pool.used > ASLEEP_SECONDS
         if asleep and self._valkey is not None:
             del self._pools[name]
-            self._retired.append(pool)
+            self._retire(pool)
             return
         for quota in pool.quotas:
             await quota.renew()
@@ -190,14 +208,9 @@ class Limiter:
     async def close(self) -> None:
         """Return every lease; called at shutdown."""
         try:
-            for pool in [*self._pools.values(), *self._retired]:
-                await _forget(pool)
+            for quota in [*self._quotas.values(), *self._retired]:
+                await quota.forget()
         except Away:
             log.warning("the shared counters are away: a sibling will settle this process's quotas")
             return
         self._ledger.remove()
-
-
-async def _forget(pool: Pool) -> None:
-    for quota in pool.quotas:
-        await quota.forget()

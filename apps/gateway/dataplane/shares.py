@@ -246,6 +246,9 @@ class Quota(Share):
         processes: int,
     ) -> None:
         super().__init__()
+        self.key = (pool, period, limit)
+        self.users = 0
+        """Pools that count in it."""
         self._pool, self._period, self._limit = pool, period, limit
         self._valkey, self._ledger, self._me, self._processes = valkey, ledger, me, processes
         self._name = period.encode()

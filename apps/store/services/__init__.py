@@ -1,6 +1,6 @@
 """What happens to plans, subscriptions, keys, reviews and follows."""
 
-from apps.store.services.batches import end_batch, start_batch, stop_batch, why_not_repeated
+from apps.store.services.batches import end_batch, limits_of_files, start_batch, stop_batch, why_not_repeated
 from apps.store.services.bundles import take_bundle
 from apps.store.services.cases import (
     TEST_LIMITS,
@@ -124,6 +124,7 @@ __all__ = [
     "grants_at_once",
     "in_short",
     "issue_key",
+    "limits_of_files",
     "move_due",
     "move_subscribers",
     "name_successor",

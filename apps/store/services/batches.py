@@ -21,6 +21,7 @@ from apps.core.policy import require
 from apps.core.telling import say as _
 from apps.gateway import services as gateway
 from apps.gateway.models import Grant
+from apps.store.limits import Limits
 from apps.store.models import Batch
 from apps.store.policy import may_stop_batch, may_try
 from apps.store.services.trial import trial_limits, trial_pool
@@ -52,8 +53,7 @@ def start_batch(
     team = teams_of(by).filter(memberships__user=by).order_by("pk").first()
     if team is None:
         raise Invalid(_("You are in no team, so nobody could run a job for you. Ask an administrator."))
-    limits = trial_limits(capability)
-    at_once = min(AT_ONCE, limits.concurrent or AT_ONCE)
+    at_once = min(AT_ONCE, trial_limits(capability).concurrent or AT_ONCE)
     with transaction.atomic():
         User.objects.select_for_update().get(pk=by.pk)
         _require_none_running(by)
@@ -63,7 +63,7 @@ def start_batch(
             team=capability.team,
             user=by,
             pool=f"{trial_pool(by, capability)}/rows",
-            limits=replace(limits, rate_per_s=None, burst=None, concurrent=at_once).to_json(),
+            limits=replace(limits_of_files(capability), concurrent=at_once).to_json(),
             expires_at=timezone.now() + timedelta(seconds=TIME_LIMIT_S + 600),
             label="Batch",
             by=by,
@@ -96,6 +96,11 @@ def start_batch(
         )
         audit.record("store.batch.started", batch, by=by, capability=capability.slug, size=size)
     return batch
+
+
+def limits_of_files(capability: Capability) -> Limits:
+    """What of a person's trial quota holds for a file of rows."""
+    return replace(trial_limits(capability), rate_per_s=None, burst=None, concurrent=None)
 
 
 @transaction.atomic

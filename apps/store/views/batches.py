@@ -46,7 +46,7 @@ def batch(request: HttpRequest, slug: str) -> HttpResponse:
         return render(request, "store/_batches.html", context)
     if version is not None:
         context["template"] = _template(version)
-        context["limits"] = services.trial_limits(context["capability"])
+        context["limits"] = services.limits_of_files(context["capability"])
     return render(request, "store/batch.html", context)
 
 
