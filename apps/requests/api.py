@@ -25,6 +25,7 @@ from apps.requests.serializers import (
     HitSerializer,
     NotificationSerializer,
     RequestSerializer,
+    WholeRequestSerializer,
 )
 
 if TYPE_CHECKING:
@@ -70,6 +71,11 @@ class RequestViewSet(
     @extend_schema(parameters=_FILTERS)
     def list(self, request: ApiRequest, *args: object, **kwargs: object) -> Response:
         return super().list(request, *args, **kwargs)
+
+    @extend_schema(responses=WholeRequestSerializer)
+    def retrieve(self, request: ApiRequest, *args: object, **kwargs: object) -> Response:
+        """One request, with what it asks for and whether somebody is left who can grant it."""
+        return Response(WholeRequestSerializer(self.get_object()).data)
 
     @extend_schema(parameters=_FILTERS, responses={(200, "text/csv"): str})
     @action(detail=False, methods=["get"], pagination_class=None, filter_backends=[])

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LONGEST = 200
+"""Characters of a title; what is said below it may be longer."""
+
 
 def group_of(user_id: int) -> str:
     """The Channels group of one person's open pages."""
@@ -40,7 +43,7 @@ def notify(
     `lambda: _("Granted: %(title)s") % {…}`. With `request` an approver can decide right in the bell's page.
     """
     people = {user.pk: user for user in users}
-    titles = {user.language: _told(title, user.language) for user in people.values()}
+    titles = {user.language: _told(title, user.language)[:LONGEST] for user in people.values()}
     bodies = {language: _told(body, language) for language in titles}
     kind = letters.kind_of(url, request)
     made = Notification.objects.bulk_create(
@@ -65,7 +68,7 @@ def notify(
 
 def _told(title: str | Callable[[], str], language: str) -> str:
     with translation.override(language):
-        return (title() if callable(title) else str(title))[:200]
+        return title() if callable(title) else str(title)
 
 
 def nudge(user_id: int, title: str = "") -> None:

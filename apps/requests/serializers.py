@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.accounts.models import User
 from apps.core.serializers import ModelSerializer, Serializer
+from apps.requests import kinds, services
 from apps.requests.models import Comment, Decision, Deputy, Notification, Request, Step
 
 
@@ -78,6 +80,34 @@ class RequestSerializer(ModelSerializer[Request]):
             "closed_at",
             "steps",
         ]
+
+
+class FactSerializer(Serializer[Any]):
+    """One thing that is told to who decides, in the reader's language."""
+
+    name = serializers.CharField()
+    text = serializers.CharField()
+
+
+class WholeRequestSerializer(RequestSerializer):
+    """One request with what its page tells besides."""
+
+    facts = serializers.SerializerMethodField(
+        help_text="what is asked for, and what became of that meanwhile"
+    )
+    stuck = serializers.SerializerMethodField(
+        help_text="why there is nobody left who could grant it; empty while there is somebody"
+    )
+
+    class Meta(RequestSerializer.Meta):
+        fields = [*RequestSerializer.Meta.fields, "facts", "stuck"]
+
+    @extend_schema_field(FactSerializer(many=True))
+    def get_facts(self, request: Request) -> list[dict[str, str]]:
+        return [{"name": name, "text": text} for name, text in kinds.get(request.kind).facts(request)]
+
+    def get_stuck(self, request: Request) -> str:
+        return services.why_unsatisfiable(request)
 
 
 class DecideSerializer(Serializer[None]):

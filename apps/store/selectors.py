@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.conf import settings
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Prefetch, Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -132,7 +132,13 @@ def keys_of(subscription: Subscription) -> QuerySet[SubscriptionKey]:
 
 def open_change(subscription: Subscription) -> Change | None:
     """What was asked for this subscription and is not decided yet."""
-    return subscription.changes.filter(ended_at=None).select_related("plan", "asked_by").first()
+    return subscription.changes.filter(ended_at=None).select_related("plan__capability", "asked_by").first()
+
+
+def with_open_changes(rows: QuerySet[Subscription]) -> QuerySet[Subscription]:
+    """Subscriptions with what is asked for each and is not decided yet, in one more query."""
+    waiting = Change.objects.filter(ended_at=None).select_related("plan__capability")
+    return rows.prefetch_related(Prefetch("changes", waiting))
 
 
 def succession_of(subscription: Subscription) -> Succession | None:

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from apps.accounts.models import Team
 from apps.catalog.models import Capability
 from apps.core.serializers import ModelSerializer, NamedField, Serializer
-from apps.store import selectors
+from apps.store import selectors, services
 from apps.store.batches import state_of
 from apps.store.models import Batch, Plan, Review, SiteCopy, Standing, Subscription, SubscriptionKey
 from apps.store.services import LONGEST_OVERLAP, OVERLAP
@@ -72,12 +72,15 @@ class SubscriptionSerializer(ModelSerializer[Subscription]):
     moves_on = serializers.DateField(source="plan.succession.moves_on", default=None, read_only=True)
     approvals_given = serializers.SerializerMethodField()
     approvals_needed = serializers.SerializerMethodField(help_text="0 where it waits for nobody")
+    why_not_grantable = serializers.SerializerMethodField(
+        help_text="why nobody can grant any more what it waits for, and what to do; else empty"
+    )
 
     class Meta:
         model = Subscription
         fields = [
             "id", "capability", "plan", "plan_name", "successor", "moves_on", "team", "requested_by", "use_case",
-            "status", "status_reason", "approvals_given", "approvals_needed",
+            "status", "status_reason", "approvals_given", "approvals_needed", "why_not_grantable",
             "ticket", "created_at", "granted_at", "expires_at", "ended_at",
         ]  # fmt: skip
         read_only_fields = fields
@@ -87,6 +90,9 @@ class SubscriptionSerializer(ModelSerializer[Subscription]):
 
     def get_approvals_needed(self, subscription: Subscription) -> int:
         return selectors.agreed(subscription)[1]
+
+    def get_why_not_grantable(self, subscription: Subscription) -> str:
+        return services.why_not_grantable(subscription)
 
 
 class SubscribeSerializer(Serializer[None]):

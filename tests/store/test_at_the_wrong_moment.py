@@ -124,6 +124,45 @@ def test_a_change_to_a_plan_that_was_withdrawn_meanwhile_moves_nothing(
     assert subscription.plan == free
 
 
+def test_who_waits_for_a_change_to_a_withdrawn_plan_is_told_what_is_left_to_do(
+    subscription, standard, cy, ada
+):
+    change = services.change_plan(subscription, standard, by=cy, reason="more")
+    client = Client()
+    client.force_login(cy)
+    assert client.get(f"/api/v1/subscriptions/{subscription.pk}/").json()["why_not_grantable"] == ""
+    services.withdraw_plan(standard, by=ada)
+    services.tell_of_withdrawal(standard.pk)
+
+    told = Notification.objects.filter(user=cy, title="Digits: the plan “standard” was withdrawn")
+    assert "Nobody can grant Transport the change to it any more." in told.get().body
+    why = "nobody can grant the change to it any more. Withdraw the request and ask for another plan."
+    page = client.get(f"/subscriptions/{subscription.pk}/").text
+    assert why in page
+    assert "is waiting for a decision" not in page
+    assert why in client.get(f"/api/v1/subscriptions/{subscription.pk}/").json()["why_not_grantable"]
+    ticket = client.get(f"/api/v1/requests/{change.ticket_id}/").json()
+    (meanwhile,) = (fact["text"] for fact in ticket["facts"] if fact["name"] == "Meanwhile")
+    assert "was withdrawn meanwhile" in meanwhile
+    assert ticket["stuck"] == ""
+
+
+def test_a_program_reads_that_nobody_can_grant_what_it_waits_for(waiting, standard, digits, ada, cy):
+    client = Client()
+    client.force_login(cy)
+
+    def why() -> list[str]:
+        found = client.get("/api/v1/subscriptions/").json()["results"]
+        return [each["why_not_grantable"] for each in found]
+
+    assert why() == [""]
+    deprecate_capability(digits, by=ada)
+    assert why() == ["“Digits” is deprecated by now, so nobody can grant this any more. Cancel it."]
+    services.withdraw_plan(standard, by=ada)
+    (words,) = why()
+    assert "nobody can grant this any more. Cancel it and ask for another plan." in words
+
+
 def test_a_key_that_is_rotated_while_it_is_used_works_on_and_is_rotated_once(subscription, cy):
     key, _secret = services.issue_key(subscription, by=cy)
     successor, _new = services.rotate_key(key, by=cy)

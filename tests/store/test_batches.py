@@ -51,10 +51,12 @@ def test_where_a_trial_may_make_one_call_at_a_time_so_does_its_file(digits, live
     assert (batch.job.params["at_once"], batch.grant.limits) == (1, {"concurrent": 1})
 
 
-def test_the_page_tells_of_no_limit_that_a_file_does_not_have(as_cy, live, digits):  # noqa: F811
+def test_the_page_tells_of_no_limit_that_a_file_does_not_have(as_cy, live, digits, ada):  # noqa: F811
     limits = {"rate_per_s": 7, "burst": 9, "concurrent": 3, "per_month": 60}
-    Plan.objects.create(capability=digits, name="Try", trial=True, status="published", limits=limits)
-    page = as_cy.get("/store/digits/batch/").content.decode()
+    Plan.objects.create(
+        capability=digits, name="try", trial=True, status="published", limits=limits, created_by=ada
+    )
+    page = as_cy.get("/store/digits/try/batch/").content.decode()
 
     assert "60 calls a month" in page
     assert not [words for words in ("calls a second", "bursts of", "at a time") if words in page]

@@ -133,7 +133,9 @@ class SubscriptionViewSet(
     def get_queryset(self) -> QuerySet[Subscription]:
         if getattr(self, "swagger_fake_view", False):
             return Subscription.objects.none()
-        rows = selectors.subscriptions_visible_to(cast("User", self.request.user))
+        rows = selectors.with_open_changes(
+            selectors.subscriptions_visible_to(cast("User", self.request.user))
+        )
         asked = self.request.query_params
         if asked.get("status"):
             rows = rows.filter(status=asked["status"])

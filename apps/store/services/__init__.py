@@ -65,6 +65,7 @@ from apps.store.services.subscriptions import (
     resume_subscription,
     subscribe,
     suspend_subscription,
+    why_not_grantable,
     why_off_offer,
 )
 from apps.store.services.succession import (
@@ -166,6 +167,7 @@ __all__ = [
     "unfollow_team",
     "update_copy",
     "version_to_try",
+    "why_not_grantable",
     "why_not_repeated",
     "why_off_offer",
     "withdraw_demand",

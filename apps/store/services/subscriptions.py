@@ -121,6 +121,47 @@ def why_off_offer(plan: Plan) -> str:
     return ""
 
 
+def why_not_grantable(subscription: Subscription) -> str:
+    """Why nobody can grant any more what a subscription waits for, told to who waits; empty where somebody can.
+
+    Somebody may have it renewed whose plan nobody can begin with any more.
+    """
+    if subscription.status == Subscription.Status.PENDING:
+        return _why_not_begun(subscription.plan)
+    change = next((each for each in subscription.changes.all() if each.ended_at is None), None)
+    if change is None or change.plan_id == subscription.plan_id:
+        return ""
+    return _why_not_changed(change.plan)
+
+
+def _why_not_begun(plan: Plan) -> str:
+    if plan.status != Plan.Status.PUBLISHED:
+        return _(
+            "The plan “%(plan)s” was withdrawn meanwhile, so nobody can grant this any more. Cancel it and ask for"
+            " another plan."
+        ) % {"plan": plan.name}
+    if plan.capability.status != Capability.Status.PUBLISHED:
+        return _("“%(name)s” is %(status)s by now, so nobody can grant this any more. Cancel it.") % {
+            "name": plan.capability.name,
+            "status": plan.capability.get_status_display().lower(),
+        }
+    return ""
+
+
+def _why_not_changed(plan: Plan) -> str:
+    if plan.status != Plan.Status.PUBLISHED:
+        return _(
+            "The plan “%(plan)s” was withdrawn meanwhile, so nobody can grant the change to it any more. Withdraw the"
+            " request and ask for another plan."
+        ) % {"plan": plan.name}
+    if plan.capability.status != Capability.Status.PUBLISHED:
+        return _("“%(name)s” is %(status)s by now, so nobody can grant the change any more. Withdraw it.") % {
+            "name": plan.capability.name,
+            "status": plan.capability.get_status_display().lower(),
+        }
+    return ""
+
+
 def reject_requested(ticket: Request, by: User | None) -> None:
     """The approvers refused: called by the approval engine inside its transaction."""
     subscription = Subscription.objects.get(ticket=ticket)

@@ -222,6 +222,26 @@ def tell_of_withdrawal(plan_id: int) -> None:
     concerned = Subscription.objects.filter(plan=plan, status__in=Subscription.OPEN)
     for subscription in concerned.select_related("capability", "team").order_by("pk").iterator(_AT_A_TIME):
         _tell(subscription, plan, named)
+    waiting = Change.objects.filter(plan=plan, ended_at=None).exclude(subscription__plan=plan)
+    for change in waiting.select_related("subscription__capability", "subscription__team").order_by("pk"):
+        _tell_who_waits(change.subscription, plan)
+
+
+def _tell_who_waits(subscription: Subscription, plan: Plan) -> None:
+    """A change to a withdrawn plan was asked for: what is held stays, and nobody can grant the change."""
+    facts = {"name": subscription.capability.name, "team": subscription.team, "plan": plan.name}
+    tell_team(
+        subscription,
+        lambda: _("%(name)s: the plan “%(plan)s” was withdrawn") % facts,
+        by=None,
+        body=lambda: (
+            _(
+                "Nobody can grant %(team)s the change to it any more. Withdraw the request and ask for another plan;"
+                " the present one stays."
+            )
+            % facts
+        ),
+    )
 
 
 def _tell(subscription: Subscription, plan: Plan, named: Succession | None) -> None:

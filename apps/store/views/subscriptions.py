@@ -95,6 +95,7 @@ def _context(request: HttpRequest, subscription: Subscription) -> dict[str, Any]
         "open": subscription.status in Subscription.OPEN,
         "agreed": selectors.agreed(subscription),
         "change": selectors.open_change(subscription),
+        "over": services.why_not_grantable(subscription),
         "succession": selectors.succession_of(subscription),
         "all_plans": list(selectors.plans_on_offer(subscription.capability)),
         "other_plans": selectors.plans_to_change_to(subscription) if granted else [],
