@@ -71,15 +71,21 @@ def pages(rule: PullRule, *, drawn: bool = True, before: datetime | None = None)
 def late_minutes(rule: PullRule, before: datetime) -> Iterator[tuple[datetime, Iterator[list[Candidate]]]]:
     """What came late to minutes that a rule for candidates has been through: when that was noted, and the calls.
 
-    In the order of the notes, so that whoever stops goes on from there (`heard_at`); a note from `before` on, and one
-    of a minute that is still ahead, is left for later.
+    In the order of the notes, so that whoever stops goes on from there (`heard_at`, and `heard_to` in the minute noted
+    then); a note from `before` on, and one of a minute that is still ahead, is left for later.
     """
     since, sites = since_of(rule), _sites(rule)
-    capability, heard = rule.project.capability, rule.heard_at or since
+    capability, heard, stopped = (
+        rule.project.capability,
+        rule.heard_at or since,
+        (rule.heard_at, rule.heard_to),
+    )
     while notes := late.minutes(capability.pk, heard, _earliest(rule), before, until=since):
         for begin, end, noted in notes:
+            at, to = stopped
+            start = max(begin, to) if to is not None and noted == at else begin
             rows = calls_of_people(capability=capability, failed=False).filter(digested=True)
-            yield noted, _paged(rule, _unseen(rule, rows.filter(at__gte=begin, at__lt=end)), sites)
+            yield noted, _paged(rule, _unseen(rule, rows.filter(at__gte=start, at__lt=end)), sites)
             heard = noted + A_MOMENT
 
 

@@ -131,6 +131,10 @@ class PullRule(models.Model):
         null=True,
         help_text="Late calls that were noted before this have been looked at (candidates); null: pulled_at.",
     )
+    heard_to = models.DateTimeField(
+        null=True,
+        help_text="It stopped in the minute noted at heard_at: calls of before this have been looked at.",
+    )
     tried_at = models.DateTimeField(null=True, help_text="Its turn came then, whether or not it got further.")
     error = models.TextField(
         blank=True, help_text="What it could not read, one call a line; or why it broke."

@@ -142,10 +142,11 @@ def _is_due(rules: QuerySet[PullRule], now: datetime) -> Q:
     asks = Q(kind=PullRule.Kind.CANDIDATE)  # what it looks at ends a while ago
     due = Q(pulled_at=None) | ~asks & Q(pulled_at__lte=now - rest) | asks & Q(pulled_at__lte=settled() - rest)
     woken = ~asks & Q(woken_at__gt=F("pulled_at")) | asks & Q(woken_at__gt=F("pulled_at") + OVERLAPPING)
-    due |= Q(event=PullRule.Event.RELEASE) & woken
+    further = ~asks | Q(pulled_at__lt=settled())  # else it would ask nobody anything before the next minute
+    due |= Q(event=PullRule.Event.RELEASE) & woken & further
     if rules.filter(event=PullRule.Event.COMPLAINT).exists() and (came := _complained_at()):
         told = ~asks & Q(pulled_at__lt=came) | asks & Q(pulled_at__lt=came - OVERLAPPING)
-        due |= Q(event=PullRule.Event.COMPLAINT) & told
+        due |= Q(event=PullRule.Event.COMPLAINT) & told & further
     return due
 
 
@@ -202,18 +203,11 @@ def _ask(rule: PullRule) -> Pulled:
     if candidate_of(rule.project.capability) is None:
         return Pulled(0, 0, 0)
     before = max(settled(), rule.pulled_at or settled())
-    ends, done = time.monotonic() + _BUDGET_S, _Counted()
-    heard, until = rule.heard_at, rule.pulled_at
-    reader = Reader(rule.project)
+    ends, done, reader = time.monotonic() + _BUDGET_S, _Counted(), Reader(rule.project)
+    until = rule.pulled_at
     try:
-        for noted, minute in late_minutes(rule, before):
-            for page in minute:
-                _take(rule, reader, page, done)
-            heard = noted + A_MOMENT
-            if time.monotonic() > ends:
-                break
-        else:
-            heard = before
+        if _ask_late(rule, reader, before, ends, done):
+            rule.heard_at, rule.heard_to = before, None
             for number, page in enumerate(pages(rule, before=before)):
                 if number:
                     until = page[0].call.at  # whatever lies before it has been asked
@@ -224,9 +218,28 @@ def _ask(rule: PullRule) -> Pulled:
                 until = before
     except Unavailable:
         log.info("pull rule %d waits for the gateway, and with it for the candidate", rule.pk)
-    rule.heard_at = heard
     _conclude(rule, until, done)
     return Pulled(done.made, done.merged, len(done.failures))
+
+
+def _ask_late(rule: PullRule, reader: Reader, before: datetime, ends: float, done: _Counted) -> bool:
+    """Ask what came late, and note in the rule how far; False when the time was up before all of it was asked.
+
+    One page is asked in any case, so that every pull gets further.
+    """
+    asked = False
+    for noted, minute in late_minutes(rule, before):
+        for page in minute:
+            if asked:
+                rule.heard_at, rule.heard_to = noted, page[0].call.at
+                if time.monotonic() > ends:
+                    return False
+            _take(rule, reader, page, done)
+            asked = True
+        rule.heard_at, rule.heard_to = noted + A_MOMENT, None
+        if time.monotonic() > ends:
+            return False
+    return True
 
 
 def _take(rule: PullRule, reader: Reader, page: list[Candidate], done: _Counted) -> None:
@@ -520,7 +533,7 @@ def _conclude(rule: PullRule, until: datetime | None, done: _Counted) -> None:
             )
         rule.error, rule.told = _lines(failures[:_MOST_LINES])
     rule.pulled_at, rule.held_until = until, None
-    rule.save(update_fields=["pulled_at", "heard_at", "held_until", "error", "told"])
+    rule.save(update_fields=["pulled_at", "heard_at", "heard_to", "held_until", "error", "told"])
 
 
 def _hold(rule: PullRule, error: Exception) -> None:

@@ -385,18 +385,20 @@ def test_two_rounds_are_not_at_the_same_rule(project, logged, ada):
     assert Task.objects.count() == 1
 
 
-def test_an_event_wakes_a_rule_that_asks_once_it_can_see_the_calls_of_then(project, ada):
+def test_an_event_wakes_a_rule_that_asks_once_it_can_see_the_calls_of_then(project, ada, monkeypatch):
     rule = add_rule(project, by=ada, kind="candidate", event="release", every_s=86_400)
     now = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now)
 
     def is_due(pulled, woken):
         PullRule.objects.filter(pk=rule.pk).update(pulled_at=pulled, woken_at=woken)
         rules = PullRule.objects.all()
         return rules.filter(pulling._is_due(rules, now)).exists()
 
-    seen_until = now - candidates.OVERLAPPING
-    assert is_due(seen_until - timedelta(seconds=1), now)
-    assert not is_due(seen_until, now - timedelta(seconds=1))
+    seen_until, minute = candidates.settled(), timedelta(minutes=1)
+    assert is_due(seen_until - minute, now)
+    assert not is_due(seen_until - minute, seen_until + candidates.OVERLAPPING - minute)
+    assert not is_due(seen_until, now)  # nothing further has settled
 
 
 def arrives_late(call):

@@ -13,10 +13,10 @@ from apps.annotation.reading import Reader
 from apps.annotation.services import add_rule
 from apps.catalog.models import Version
 from apps.core import events
-from apps.core.errors import Invalid
+from apps.core.errors import Invalid, Unavailable
 from apps.core.models import Event
 from apps.gateway import late
-from apps.gateway.models import Grant, LateMinute
+from apps.gateway.models import Grant, LateMinute, Outcome
 from apps.gateway.services import create_grant
 from apps.instances.models import Deployment, TrafficWeight
 from apps.releases.models import Policy, Release
@@ -251,6 +251,54 @@ def test_late_calls_that_outlast_a_pull_put_a_rule_back_nowhere(
     assert reached[-1][0] == at(180)
 
 
+def test_a_late_minute_of_many_calls_is_asked_by_the_page_and_never_again(
+    project, logged, candidate, gateway, ada, at, monkeypatch  # noqa: F811
+):  # fmt: skip
+    monkeypatch.setattr("apps.annotation.candidates.ASKED_AT_ONCE", 2)
+    monkeypatch.setattr(pulling, "_BUDGET_S", 0)
+    rule = add_rule(project, by=ada, kind="candidate")
+    at(0)
+    pulling.pull(rule)
+    for number in range(5):
+        arrives(logged([float(number), 1.0], answer=3, at=at(-600 + number)), at(10))
+    arrives(logged([9.0, 1.0], answer=3, at=at(-300)), at(11))
+
+    asked = []
+    for seconds in (300, 305, 310, 315, 320):
+        at(seconds)
+        pulling.pull(PullRule.objects.get(pk=rule.pk))
+        asked.append(len(gateway))
+
+    assert asked == [2, 4, 5, 6, 6]
+
+
+def test_a_late_minute_goes_on_where_the_gateway_went_away(
+    project, logged, candidate, gateway, ada, at, monkeypatch  # noqa: F811
+):  # fmt: skip
+    monkeypatch.setattr("apps.annotation.candidates.ASKED_AT_ONCE", 2)
+    rule = add_rule(project, by=ada, kind="candidate")
+    at(0)
+    pulling.pull(rule)
+    for number in range(6):
+        arrives(logged([float(number), 1.0], answer=3, at=at(-600 + number)), at(10))
+    at(300)
+    with monkeypatch.context() as patched:
+        answers = pulling.said_by
+
+        def away_after_four(deployment, page):
+            if len(gateway) == 4:
+                raise Unavailable("away")
+            return answers(deployment, page)
+
+        patched.setattr(pulling, "said_by", away_after_four)
+        pulling.pull(rule)
+    assert len(gateway) == 4
+
+    pulling.pull(PullRule.objects.get(pk=rule.pk))
+
+    assert len(gateway) == 6
+
+
 def test_many_calls_are_asked_fifty_at_a_time(project, logged, candidate, gateway, ada, monkeypatch):  # noqa: F811
     monkeypatch.setattr("apps.annotation.candidates.ASKED_AT_ONCE", 2)
     monkeypatch.setattr(pulling, "_BUDGET_S", 0)
@@ -284,6 +332,29 @@ def test_a_rule_that_waits_for_complaints_pulls_at_once(project, logged, ada):  
     pulling.pull_due()
 
     assert Task.objects.get().rule_kind == "complained"
+
+
+@pytest.mark.parametrize("event", ["complaint", "release"])
+def test_an_event_wakes_a_rule_for_candidates_once_a_minute(
+    project, logged, candidate, gateway, ada, at, event  # noqa: F811
+):  # fmt: skip
+    at(0)
+    call = logged([1.0, 2.0], answer=8, at=at(-600))
+    rule = add_rule(project, by=ada, kind="candidate", event=event, every_s=86_400)
+    pulling.pull(rule)
+    came = at(65)
+    complain(call)
+    Outcome.objects.update(arrived_at=came)
+    PullRule.objects.update(woken_at=came)
+
+    tried = []
+    for seconds in range(70, 330, 5):
+        moment = at(seconds)
+        pulling.pull_due()
+        tried += [seconds] * (PullRule.objects.get().tried_at == moment)
+
+    # Nothing more can be asked before the next whole minute has settled.
+    assert tried == [70, 120]
 
 
 @pytest.mark.parametrize("name", ["releases.rolling", "releases.released"])
