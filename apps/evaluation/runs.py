@@ -13,13 +13,13 @@ from django.utils import timezone, translation
 from apps.compute.models import Job
 from apps.compute.services import submit_job
 from apps.core import audit, events, lineage, objects
-from apps.core.errors import IllegalMove, PortalError, StaleWrite
+from apps.core.errors import Conflict, IllegalMove, PortalError, StaleWrite
 from apps.core.telling import kept
 from apps.core.telling import say as _
 from apps.evaluation import usage
 from apps.evaluation.gates import Gate, judge_all
 from apps.evaluation.models import Report, Run
-from apps.evaluation.selectors import cases_of, fixtures_of, names_of, production_of
+from apps.evaluation.selectors import cases_of, digest_of_data, fixtures_of, names_of, production_of
 from apps.gateway.models import Grant
 from apps.gateway.services import create_grant, revoke_grant
 from apps.instances.models import Deployment
@@ -102,6 +102,11 @@ def _when_deployed(run: Run) -> None:
 def _measure(run: Run) -> None:
     suite, version = run.suite, run.version
     data = suite.data
+    if digest_of_data(data) != (suite.data_digest or suite.dataset_version.digest):
+        raise Conflict(
+            _("The data of the suite “%(suite)s” is not what it was made with; make a new suite.")
+            % {"suite": suite}
+        )
     sides = {"candidate": run.deployment}
     production = production_of(version.capability)  # it may be another one than when the evaluation began
     if production is not None and production.status == Deployment.Status.READY:

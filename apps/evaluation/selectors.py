@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -209,16 +210,26 @@ def _signature_of(version: Version | None) -> Signature | None:
         return None
 
 
+def digest_of_data(data: Sequence[DatasetVersion]) -> str:
+    """The digest of a suite's one data set version; of several SHA-256 in hex over their digests, a line each."""
+    if len(data) == 1:
+        return data[0].digest
+    return hashlib.sha256("\n".join(each.digest for each in data).encode()).hexdigest()
+
+
 def all_held_out(
     data: Sequence[DatasetVersion], columns: Sequence[str]
 ) -> tuple[int | None, dict[str, dict[str, int]]]:
-    """`held_out` of several together. `DATASET` counts the rows of each, by its name; None rows if one is unknown."""
+    """`held_out` of all together; None rows if one is unknown. Of several `DATASET` counts the rows of each by name."""
     total: int | None = 0
-    counts: dict[str, dict[str, int]] = {column: {} for column in (*columns, DATASET)}
+    counts: dict[str, dict[str, int]] = {column: {} for column in columns}
+    if len(data) > 1:
+        counts[DATASET] = {}
     for name, version in zip(names_of(data), data, strict=True):
         rows, local = held_out(version, columns)
         total = None if total is None or rows is None else total + rows
-        counts[DATASET][name] = rows or 0
+        if len(data) > 1:
+            counts[DATASET][name] = rows or 0
         for column, values in local.items():
             for value, count in values.items():
                 counts[column][value] = counts[column].get(value, 0) + count

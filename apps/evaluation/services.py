@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
@@ -22,7 +21,7 @@ from apps.evaluation import demands
 from apps.evaluation.gates import TASKS, read_gates, unsatisfiable
 from apps.evaluation.models import Run, Suite, SuiteData
 from apps.evaluation.policy import may_cancel, may_evaluate, may_write_suite
-from apps.evaluation.selectors import names_of, production_of, task_of, what_it_asks
+from apps.evaluation.selectors import digest_of_data, names_of, production_of, task_of, what_it_asks
 from apps.instances.models import Deployment
 from apps.instances.services import deploy_version
 from atrium.evaluation import DATASET
@@ -62,7 +61,7 @@ def create_suite(
     for each in data:
         require(may_view(by, each.dataset))
     slices, groups = slices or [], groups or []
-    problems = _data_problems(data, [*slices, *groups])
+    problems = _data_problems(data, [target, *slices, *groups])
     problems += _scorer_problems(scorer) + _task_problems(task)
     read, found = read_gates(gates, task or task_of(capability), own_scorer=bool(scorer.strip()))
     problems += found
@@ -91,7 +90,7 @@ def create_suite(
         number=last + 1,
         name=name,
         dataset_version=dataset_version,
-        data_digest=_digest_of(data) if further_data else "",
+        data_digest=digest_of_data(data) if further_data else "",
         target=target,
         slices=slices,
         groups=groups,
@@ -105,11 +104,6 @@ def create_suite(
     return suite
 
 
-def _digest_of(data: Sequence[DatasetVersion]) -> str:
-    """SHA-256 in hex over the digests of several data set versions, a line each, in the suite's order."""
-    return hashlib.sha256("\n".join(each.digest for each in data).encode()).hexdigest()
-
-
 def _data_problems(data: Sequence[DatasetVersion], columns: Sequence[str]) -> list[str]:
     """What keeps the rows of several data sets from being told apart."""
     problems: list[str] = []
@@ -121,7 +115,7 @@ def _data_problems(data: Sequence[DatasetVersion], columns: Sequence[str]) -> li
     if len(data) > 1 and DATASET in columns:
         problems.append(
             _(
-                "“%(column)s” tells the rows of several data sets apart, so it is no column to slice or group by"
+                "“%(column)s” tells the rows of several data sets apart, so a column of that name cannot be used"
             )
             % {"column": DATASET}
         )

@@ -2,7 +2,7 @@
 
 The log is counted minute by minute and kept in `StageMinute`, so that looking every two seconds costs as much on
 the tenth day as in the first minute. Minutes of the last while are counted again each time, since the log arrives
-late; all minutes of a day every ten minutes, for what a gateway that was cut off brings.
+late; all minutes of the last 23 hours every ten minutes, for what a gateway that was cut off brings.
 
 Which calls are a stage's is told by the share that the gateway logged with each, since gateways have clocks of their
 own and may still answer by the former shares (`wanted`).
@@ -35,7 +35,8 @@ NO_NUMBER = "coalesce(jsonb_exists({table}logged, 'not_finite'), false)"
 """The runner says so of an answer with NaN or infinity in it, see `atrium.logged`."""
 LATE = timedelta(minutes=2)
 RECOUNT_EVERY = timedelta(minutes=10)
-RECOUNT_BACK = timedelta(days=1)
+RECOUNT_BACK = timedelta(hours=23)
+"""Shorter than any retention: a minute whose calls are deleted keeps its figures."""
 CLOCKS = timedelta(minutes=15)
 """How far a gateway's clock may be behind without its calls at a new share being missed."""
 HEARD = timedelta(seconds=10)
@@ -156,7 +157,7 @@ def _answers_others(row: StageMinute, calls: Wanted) -> bool:
         cursor.execute(
             "SELECT EXISTS (SELECT FROM gateway_call c WHERE c.deployment_id = %(deployment)s"  # noqa: S608  our own words
             " AND c.at >= %(minute)s AND c.at < %(minute)s + interval '1 minute'"
-            f" AND NOT {TURNED_AWAY} AND ({THEIRS}) IS NOT TRUE)",
+            f" AND NOT {REFUSED} AND ({THEIRS}) IS NOT TRUE)",
             calls.parameters | {"deployment": row.deployment_id, "minute": row.minute},
         )
         return bool(cursor.fetchone()[0])
@@ -199,10 +200,10 @@ class Wanted:
     parameters: dict[str, Any]
 
 
-TURNED_AWAY = "c.status = 429"
-"""The gateway refused it over a quota or a rate: it was given to a version by then, which never saw it."""
+REFUSED = "c.status BETWEEN 400 AND 499"
+"""The caller's own error, as an empty body, or a quota or a rate that was used up: it says nothing of a version."""
 THEIRS = f"""
-  c.deployment_id = ANY(%(keys)s) AND c.at >= %(earliest)s AND (c.shadow OR c.stage_weight > 0) AND NOT {TURNED_AWAY}
+  c.deployment_id = ANY(%(keys)s) AND c.at >= %(earliest)s AND (c.shadow OR c.stage_weight > 0) AND NOT {REFUSED}
   AND coalesce(c.grant_id = ANY(%(grants)s), false) = %(only)s
   AND CASE WHEN c.at < %(began)s THEN NOT c.shadow AND {AT_SHARE.format(shares="now")}
       ELSE c.shadow OR NOT {AT_SHARE.format(shares="former")} END
@@ -307,7 +308,10 @@ def count(stage: Stage, calls: Wanted, now: datetime) -> None:
 
 
 def _count(stage: Stage, theirs: Wanted, since: datetime) -> None:
-    """Count whole minutes from the one that holds `since`. Test calls of a key bound to one deployment do not count."""
+    """Count whole minutes from the one that holds `since`; those whose calls count no more get zeros.
+
+    Test calls of a key bound to one deployment do not count.
+    """
     begin = max(theirs.earliest, since.replace(second=0, microsecond=0))
     with connection.cursor() as cursor:
         cursor.execute(
@@ -330,6 +334,9 @@ def _count(stage: Stage, theirs: Wanted, since: datetime) -> None:
         )  # fmt: skip
         if place >= 0:
             row.histogram[place] += calls
+    for gone in stage.minutes.filter(minute__gte=begin.replace(second=0, microsecond=0), calls__gt=0):
+        key = (gone.deployment_id, gone.minute)
+        found.setdefault(key, _empty(stage, *key))
     StageMinute.objects.bulk_create(
         found.values(),
         update_conflicts=True,

@@ -1,4 +1,4 @@
-"""Checks a release's dossier without the portal: `atrium verify FILE`.
+"""Checks a release's dossier without the portal: `atrium verify FILE`, or `python -m atrium.dossier FILE`.
 
 What is checked: every file against the manifest; the report against the digest that was signed; the content against
 each signature; that enough people signed for the policy, none of them the author; every audit entry against its
@@ -7,6 +7,7 @@ own digest. An entry that is not sealed yet, or one whose neighbour is not in th
 
 import hashlib
 import json
+import sys
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,3 +104,9 @@ def _audit(entries: list[dict[str, Any]], found: Verified) -> None:
         if digest_of(told) != entry["digest"]:
             found.problems.append(f"audit entry {entry['position']} ({entry['action']}) was altered")
     found.facts.append(f"{len(entries)} audit entries, {sealed} of them sealed")
+
+
+if __name__ == "__main__":
+    from atrium.cli import main  # it imports this module
+
+    sys.exit(main(["verify", *sys.argv[1:]]))

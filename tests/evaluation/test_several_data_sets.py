@@ -13,8 +13,8 @@ from apps.evaluation import runs
 from apps.evaluation.charts import datasets as data_chart
 from apps.evaluation.charts import slices as slice_chart
 from apps.evaluation.gates import Gate, judge
-from apps.evaluation.models import Run, Suite
-from apps.evaluation.selectors import content_of
+from apps.evaluation.models import Run, Suite, SuiteData
+from apps.evaluation.selectors import all_held_out, content_of
 from apps.evaluation.services import create_suite
 from apps.evaluation.shown import by_dataset
 from apps.releases.content import content_of as signed_content
@@ -29,6 +29,7 @@ from tests.factories import (
     make_dataset,
     make_deployment,
     make_packaged_version,
+    make_ready_deployment,
     make_report,
     put_files,
     rows_of,
@@ -174,6 +175,7 @@ def suite(capability, by, first, *further, gates=None, **fields):
         ({"at_least": 31}, {}, "asks for 31 rows, there are 30"),
         ({"slice": "site=gd", "at_least": 21}, {"slices": ["site"]}, "asks for 21 rows, there are 20"),
         ({}, {"slices": ["dataset"]}, "tells the rows of several data sets apart"),
+        ({}, {"target": "dataset"}, "tells the rows of several data sets apart"),
         ({}, {"slices": ["age"]}, "the data set south@1 has no column “age”"),
     ],
 )
@@ -232,6 +234,50 @@ def test_an_evaluation_reads_all_its_data_and_the_report_names_each(digits, ada,
         {"name": "north@1", "dataset": urn(north), "digest": north.digest},
         {"name": "south@1", "dataset": urn(south), "digest": south.digest},
     ]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("edit", ["added", "taken"])
+def test_data_that_is_not_what_the_suite_was_made_with_is_not_evaluated(digits, ada, bo, north, south, edit):
+    version = make_packaged_version(digits, ada)
+    made = suite(digits, bo, north, *([] if edit == "added" else [south]))
+    run = Run.objects.create(
+        suite=made, version=version, version_digest=version.digest,
+        deployment=make_ready_deployment(version, ada, kind="test"), started_by=ada,
+    )  # fmt: skip
+    if edit == "added":
+        SuiteData.objects.create(suite=made, dataset_version=south)
+    else:
+        made.further_data.all().delete()
+
+    runs.proceed(run)
+
+    run.refresh_from_db()
+    assert (run.status, run.job) == (Run.Status.FAILED, None)
+    assert "is not what it was made with" in run.reason
+
+
+@pytest.mark.django_db
+def test_a_column_called_dataset_is_one_like_others_where_a_suite_has_one_data_set(digits, ada, bo, radio):
+    content = b"x,y,dataset,split\n1,1,a,test\n1,2,a,test\n1,2,b,test\n"
+    data = create_version(make_dataset(radio, ada, "named"), files=put_files({"rows.csv": content}), by=ada)
+
+    assert all_held_out([data], ["dataset"]) == (3, {"dataset": {"a": 2, "b": 1}})
+    with pytest.raises(Invalid, match="no row has dataset=named@1; there are a, b"):
+        suite(
+            digits, bo, data, slices=["dataset"],
+            gates=[{"metric": "accuracy", "threshold": 0.9, "slice": "dataset=named@1"}],
+        )  # fmt: skip
+
+
+@pytest.mark.django_db
+def test_the_store_tells_the_digest_of_each_data_set(digits, ada, bo, north, south, client):
+    make_report(make_packaged_version(digits, ada), ada, suite=suite(digits, bo, north, south))
+    client.force_login(ada)
+
+    page = client.get("/store/digits/quality/").content.decode()
+    for name, each in (("north@1", north), ("south@1", south)):
+        assert f'<dt>{name}</dt><dd><code title="{each.digest}">' in page
 
 
 @pytest.mark.django_db

@@ -2,6 +2,8 @@
 
 import io
 import json
+import runpy
+import sys
 import zipfile
 
 import pytest
@@ -85,6 +87,21 @@ def test_what_is_no_dossier_is_said_so(tmp_path, capsys):
 
     assert main(["verify", str(path)]) == 1
     assert "no dossier" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:'atrium.dossier' found in sys.modules:RuntimeWarning")
+def test_the_module_verifies_as_the_command_does(archive, monkeypatch, capsys):
+    def run(*given):
+        monkeypatch.setattr(sys, "argv", ["dossier", *map(str, given)])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_module("atrium.dossier", run_name="__main__")
+        return ended.value.code, "".join(capsys.readouterr())
+
+    assert (run(archive)[0], run()[0]) == (0, 2)
+    change(archive, "stages.json", lambda d: d.append({}))
+    status, told = run(archive)
+    assert status == 1
+    assert "stages.json was changed" in told
 
 
 def test_the_export_itself_is_in_the_audit_log(archive, signed):

@@ -217,12 +217,15 @@ def test_a_call_that_is_slow_and_failed_counts_once(start):
     assert active_stage(release).evidence["candidate"]["bad"] == 3
 
 
-def test_calls_that_a_quota_turned_away_are_no_evidence(start):
-    """No version saw them: counted as good ones they fill the stage's samples and hide what fails."""
+@pytest.mark.parametrize(
+    ("status", "kind"), [(429, "rate-exceeded"), (400, "bad-request"), (413, "content-too-large")]
+)
+def test_calls_that_were_refused_to_the_caller_are_no_evidence(start, status, kind):
+    """They say nothing of a version: counted as good ones they fill the stage's samples and hide what fails."""
     release = start(stages=[{"weight": 50, "worse_by": 0.05}])
     make_calls(release.deployment, good=500, bad=0)
     make_calls(release.baseline, good=500, bad=0)
-    Call.objects.update(status=429, error_kind="rate-exceeded")
+    Call.objects.update(status=status, error_kind=kind)
     make_calls(release.deployment, good=5, bad=2)
     proceed(release)
 
@@ -291,6 +294,19 @@ def test_a_minute_of_the_log_is_counted_once_and_late_calls_are_found(start):
     Stage.objects.filter(pk=stage.pk).update(recounted_at=timezone.now() - timedelta(minutes=11))
     proceed(release)
     assert active_stage(release).evidence["candidate"]["calls"] == 16
+
+
+def test_a_minute_whose_calls_count_no_more_is_emptied(start):
+    release = start()
+    make_calls(release.deployment, good=10, bad=1)
+    proceed(release)
+    StageMinute.objects.update(cpu_s=2.5)
+    Call.objects.update(status=400)
+    proceed(release)
+
+    assert active_stage(release).evidence["candidate"]["calls"] == 0
+    minute = StageMinute.objects.get(deployment_id=release.deployment_id)
+    assert (minute.bad, sum(minute.histogram), minute.cpu_s) == (0, 0, 2.5)
 
 
 def test_a_complaint_counts_whenever_it_comes(start):
