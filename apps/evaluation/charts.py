@@ -279,6 +279,24 @@ def importance(measured: dict[str, Any]) -> dict[str, Any] | None:
     }
 
 
+def _how_importance(measured: dict[str, Any]) -> str:
+    """What was tried, and what of it has no bar."""
+    words = measured.get("importance_of") == "tokens"
+    told = [
+        _("The words that go with the answers most, each left out of the texts that have it.")
+        if words
+        else _("Permutation importance on the evaluated rows.")
+    ]
+    tried, chosen = measured.get("importance_tried", 0), measured.get("importance_chosen", 0)
+    if tried < chosen:
+        some = _("There was time to try %(tried)d of %(chosen)d.")
+        told.append(some % {"tried": tried, "chosen": chosen})
+    if without := measured.get("importance_without"):
+        lost = _("Without one of these words a text was refused or got no number: %(words)s.")
+        told.append(lost % {"words": ", ".join(without)})
+    return " ".join(told)
+
+
 def all_of(measured: dict[str, Any]) -> list[dict[str, Any]]:
     """The report's figures in reading order, each with its title, height and caption."""
     intervals = _("With 95 % intervals; the worst group stands first.")
@@ -302,9 +320,7 @@ def all_of(measured: dict[str, Any]) -> list[dict[str, Any]]:
         (_("Up to saturation"), saturation(measured), 300,
          _("More callers at once until throughput rises by less than a tenth.")),
         (_("What the answers rest on"), importance(measured), 360,
-         _("The words that go with the answers most, each left out of all texts.")
-         if measured.get("importance_of") == "tokens"
-         else _("Permutation importance on the evaluated rows.")),
+         _how_importance(measured)),
     ]  # fmt: skip
     return [
         {"title": title, "figure": figure, "height": height, "caption": caption}

@@ -137,10 +137,12 @@ def test_importance_over_the_endpoint_is_scikit_learns():
     def mae(changed):
         return float(np.abs(model.predict(changed["x"]) - y).mean())
 
-    ours = importance(table, signature, mae, lambda plain, changed: changed - plain, mae({"x": x}))
+    told = importance(table, signature, mae, lambda plain, changed: changed - plain, mae({"x": x}))
+    ours = told["importance"]
     theirs = permutation_importance(
         model, x, y, scoring="neg_mean_absolute_error", n_repeats=10, random_state=0
     ).importances_mean
 
     assert [entry["input"] for entry in ours] == ["a", "b", "c", "d"]
+    assert (told["importance_tried"], told["importance_chosen"]) == (4, 4)
     assert [entry["drop"] for entry in ours] == pytest.approx(theirs.tolist(), rel=0.15, abs=0.01)

@@ -1,5 +1,7 @@
 """What a version that takes texts does with typos, dropped words and capitals, and which words it rests on."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from apps.evaluation import gates
 from apps.evaluation.charts import all_of
 from apps.evaluation.gates import Asked, Gate, read_gates, unsatisfiable
 from atrium.evaluation import load, robustness
+from atrium.evaluation.endpoint import Refused
 from atrium.evaluation.run import Evaluation
 from atrium.evaluation.table import Table
 from tests.evaluation.served import KINDS, serving, write_rows
@@ -17,6 +20,7 @@ SIGNATURE = {
         {"name": "class", "datatype": "BYTES", "shape": [-1], "kind": "class", "labels": ["fibre", "power"]}
     ],
 }
+REPORTED = {"main": "accuracy", "figures": {}, "slices": []}
 TEXTS = [
     f"{part} {fault} at GD-{number}, please look"
     for number in range(60)
@@ -74,6 +78,7 @@ def test_the_word_that_a_version_goes_by_matters_and_no_other(tmp_path):
     assert {"empty", "cut", "battery"} <= {other["input"] for other in others}
     assert {other["drop"] for other in others} == {0}
     assert found["importance_by"] == "accuracy"
+    assert found["importance_tried"] == found["importance_chosen"] == robustness._MOST_TOKENS
     captions = {item["title"]: str(item["caption"]) for item in all_of(found)}
     assert captions["What the answers rest on"].startswith("The words that go with the answers")
 
@@ -149,20 +154,26 @@ def test_with_probabilities_a_word_counts_that_turns_no_answer(tmp_path):
     assert chart["figure"]["layout"]["xaxis"]["title"]["text"] == "how much log_loss rises"
 
 
+def words_tried(texts, answers, figure=lambda _rows, _changed: 1.0):
+    """What is told of the words of these texts, where the figure was 1 before."""
+    values = np.array(texts, dtype=object)
+    table = Table({"text": values}, values, {}, [])
+    return robustness.importance_of_tokens(
+        table, answers, figure, lambda plain, changed: plain - changed, 1.0
+    )
+
+
 def test_rows_of_several_texts_have_no_words_that_answers_rest_on():
-    texts = np.array([["line down", "urgent"], ["all well", "no hurry"]], dtype=object)
-    table = Table({"text": texts}, texts[:, 0], {}, [])
-    assert robustness.importance_of_tokens(table, ["a", "b"], lambda _: 1.0, lambda *_: 0.0, 1.0) == []
+    found = words_tried([["line down", "urgent"], ["all well", "no hurry"]], ["a", "b"])
+
+    assert found["importance"] == []
 
 
 def test_tokens_are_few_and_those_that_go_with_the_answers():
-    texts = np.array(
-        [f"always n{number} m{number % 50} k{number % 2}" for number in range(300)], dtype=object
-    )
-    table = Table({"text": texts}, texts, {}, [])
+    texts = [f"always n{number} m{number % 50} k{number % 2}" for number in range(300)]
 
     def tried(answers):
-        found = robustness.importance_of_tokens(table, answers, lambda changed: 1.0, lambda *_: 0.0, 1.0)
+        found = words_tried(texts, answers)["importance"]
         assert len(found) == robustness._MOST_TOKENS
         return [item["input"] for item in found]
 
@@ -170,6 +181,57 @@ def test_tokens_are_few_and_those_that_go_with_the_answers():
     assert set(by_answers[:2]) == {"k0", "k1"}
     assert "always" not in by_answers
     assert tried([str(number) for number in range(300)])[0] == "always"
+
+
+def test_words_of_a_single_text_with_a_rare_answer_do_not_push_out_those_that_go_with_it():
+    """Chi-square sets each of the fifty before “outage”, which stands in half of the rare texts."""
+    rare = [
+        " ".join(f"w{number}-{n}" for n in range(5)) + (" outage" if number < 5 else "")
+        for number in range(10)
+    ]
+    common = ["outage seen"] * 20 + ["all well"] * 970
+
+    found = words_tried([*rare, *common], ["power"] * 10 + ["fibre"] * 990)
+
+    assert "outage" in [item["input"] for item in found["importance"]]
+
+
+def test_only_the_texts_that_have_a_word_are_asked_without_it():
+    asked = []
+
+    def figure(rows, changed):
+        asked.append((rows.tolist(), changed["text"][rows].tolist()))
+        return 1.0
+
+    words_tried(["Cut here", "well", "cut cut there"], ["a", "b", "a"], figure)
+
+    assert ([0, 2], [" here", "  there"]) in asked
+    assert ([1], [""]) in asked
+
+
+def test_when_the_time_is_over_no_further_word_is_tried_and_the_report_says_so(monkeypatch):
+    clock = iter([0.0, 1.0, 119.0, 120.0])
+    monkeypatch.setattr(robustness, "monotonic", lambda: next(clock))
+
+    found = words_tried(["cut here", "well there"], ["a", "b"])
+
+    assert (found["importance_tried"], found["importance_chosen"]) == (2, 4)
+    (chart,) = all_of(REPORTED | found | {"importance_of": "tokens"})
+    assert chart["caption"].endswith("There was time to try 2 of 4.")
+
+
+def test_a_word_without_which_a_text_is_refused_is_told():
+    def figure(rows, changed):
+        if "" in changed["text"][rows].tolist():
+            raise Refused(400, "an empty text")
+        return math.nan if 1 in rows else 0.5
+
+    found = words_tried(["cut", "cut there", "well, look"], ["a", "b", "c"], figure)
+
+    assert [item["input"] for item in found["importance"]] == ["well", "look"]
+    assert found["importance_without"] == ["cut", "there"]
+    (chart,) = all_of(REPORTED | found | {"importance_of": "tokens"})
+    assert chart["caption"].endswith("a text was refused or got no number: cut, there.")
 
 
 def test_the_limits_of_gates_hold_for_texts_too():

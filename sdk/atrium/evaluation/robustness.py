@@ -1,9 +1,11 @@
 """What the endpoint does with inputs that are not as they should be."""
 
+import math
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from time import monotonic
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,10 @@ from atrium.signature import Signature
 
 Array = NDArray[Any]
 Figure = Callable[[dict[str, Array]], float]
+FigureOfSome = Callable[[Array, dict[str, Array]], float]
+"""The figure of all rows when only these, by their numbers, are asked anew with changed inputs."""
 Loss = Callable[[float, float], float]
+Item = TypeVar("Item")
 SEED = 20260101
 _MISSING_SHARE = 0.1
 _DROPPED_SHARE = 0.1
@@ -22,6 +27,8 @@ _LETTERS_A_TYPO = 20
 _MOST_COLUMNS = 100
 _MOST_TOKENS = 40
 _MOST_ANSWERS = 50
+_IMPORTANCE_S = 120.0
+"""After so many seconds no further word or column is tried; a word that is being tried is told all the same."""
 _CHARACTERS = "\u3040-\u30ff\u3400-\u9fff"
 _WORD = rf"[^\W{_CHARACTERS}]+"
 _TOKEN = re.compile(rf"[{_CHARACTERS}]|{_WORD}(?:[-.]{_WORD})*")
@@ -198,80 +205,110 @@ def _upper(text: str) -> str:
 
 
 def importance_of_tokens(
-    table: Table, answers: Sequence[str], figure: Figure, loss: Loss, plain: float
-) -> list[dict[str, Any]]:
-    """What a figure loses when a word is left out of all texts; tried are those that go with what is answered.
+    table: Table, answers: Sequence[str], figure: FigureOfSome, loss: Loss, plain: float
+) -> dict[str, Any]:
+    """What a figure loses when a word is left out of the texts that have it; tried are those that go with what is
+    answered, while there is time.
 
-    Capitals do not matter. `n` is the number of texts that have the word. Rows of several texts have none of this.
+    Capitals do not matter. `importance` is `[{"input", "drop", "n"}]`, `n` the number of texts that have the word;
+    `importance_tried` of the `importance_chosen` words were tried. `importance_without` are those of them that have
+    no figure: a text without the word was refused, or answered without a number. Rows of several texts have none of
+    this.
     """
     name = text_input(table)
     if name is None or table.inputs[name].size != len(table.inputs[name]):
-        return []
+        return {"importance": []}
     values = table.inputs[name]
     texts = [[token.lower() for token in _TOKEN.findall(str(text))] for text in values.ravel().tolist()]
-    found = []
-    for token, count in _tokens_to_try(texts, answers):
-        thinned = [
-            _without(str(text), {at for at, each in enumerate(tokens) if each == token})
-            for text, tokens in zip(values.ravel().tolist(), texts, strict=True)
-        ]
+    chosen = _tokens_to_try(texts, answers)
+    found, without, tried = [], [], 0
+    for token in _while_there_is_time(chosen):
+        tried += 1
+        rows = np.array([row for row, tokens in enumerate(texts) if token in tokens])
+        thinned = values.copy()
+        for row in rows:
+            places = {at for at, each in enumerate(texts[row]) if each == token}
+            thinned.reshape(-1)[row] = _without(str(values.ravel()[row]), places)
         try:
-            drop = loss(plain, figure({name: np.array(thinned, dtype=object).reshape(values.shape)}))
+            drop = loss(plain, figure(rows, {name: thinned}))
         except Refused:
-            continue  # a text of this word alone is empty without it, and may be refused
-        if np.isfinite(drop):
-            found.append({"input": token, "drop": drop, "n": count})
-    return sorted(found, key=lambda item: -item["drop"])
+            drop = math.nan
+        if math.isfinite(drop):
+            found.append({"input": token, "drop": drop, "n": len(rows)})
+        else:
+            without.append(token)
+    return {
+        "importance": sorted(found, key=lambda item: -item["drop"]),
+        "importance_tried": tried,
+        "importance_chosen": len(chosen),
+        "importance_without": without,
+    }
 
 
-def _tokens_to_try(texts: Sequence[Sequence[str]], answers: Sequence[str]) -> list[tuple[str, int]]:
-    """The tokens whose texts are answered least like all texts, with how many texts have each.
+def _while_there_is_time(items: Iterable[Item]) -> Iterator[Item]:
+    end = monotonic() + _IMPORTANCE_S
+    for item in items:
+        if monotonic() >= end:
+            return
+        yield item
 
-    By Pearson's chi-square of the answers to the texts with the token against those to all; where nearly every text
-    has an answer of its own, by how many texts have it.
+
+def _tokens_to_try(texts: Sequence[Sequence[str]], answers: Sequence[str]) -> list[str]:
+    """The tokens that go most with what is answered, by the log-likelihood ratio of the answers to the texts with the
+    token and to those without (Dunning, 1993): unlike chi-square it does not put those first that stand in one text
+    with a rare answer. Where nearly every text has an answer of its own, by how many texts have the token.
     """
     of_tokens: dict[str, Counter[str]] = {}
     for tokens, answer in zip(texts, answers, strict=True):
         for token in dict.fromkeys(tokens):
             of_tokens.setdefault(token, Counter())[answer] += 1
-    counts = {token: found.total() for token, found in of_tokens.items()}
     every = Counter(answers)
-    if len(every) > _MOST_ANSWERS:
-        return sorted(counts.items(), key=lambda item: -item[1])[:_MOST_TOKENS]
 
-    def apart(token: str) -> float:
-        n, seen = counts[token], of_tokens[token]
-        expected = {answer: n * count / len(texts) for answer, count in every.items()}
-        return sum((seen[answer] - wanted) ** 2 / wanted for answer, wanted in expected.items())
+    def weight(token: str) -> float:
+        seen = of_tokens[token]
+        return seen.total() if len(every) > _MOST_ANSWERS else _likelihood_ratio(seen, every)
 
-    return [
-        (token, counts[token]) for token in sorted(of_tokens, key=lambda token: -apart(token))[:_MOST_TOKENS]
-    ]
+    return sorted(of_tokens, key=lambda token: -weight(token))[:_MOST_TOKENS]
+
+
+def _likelihood_ratio(seen: Counter[str], every: Counter[str]) -> float:
+    """-2 log λ of a table with two rows, what was `seen` and the rest of `every`; 0 where they are alike."""
+    rows = (seen, every - seen)
+    return 2 * sum(
+        count * math.log(count * every.total() / (row.total() * every[answer]))
+        for row in rows
+        for answer, count in row.items()
+    )
 
 
 def importance(
     table: Table, signature: Signature, figure: Figure, loss: Loss, plain: float
-) -> list[dict[str, Any]]:
-    """Permutation importance of each column (Breiman, 2001): what the main figure loses when it is shuffled.
+) -> dict[str, Any]:
+    """Permutation importance of each column (Breiman, 2001): what the main figure loses when it is shuffled. The
+    columns are tried in their order while there is time; keys as of `importance_of_tokens`.
 
     Over the endpoint, so that it is the served model's; `sklearn.inspection.permutation_importance` gives the
     same for a model in the same process, and a test compares the two.
     """
     name = numeric_input(table)
     if name is None:
-        return []
+        return {"importance": []}
     values = table.inputs[name]
     flat = values.reshape(len(values), -1)
     titles = [column.title or column.name for column in signature.columns] or [
         str(place) for place in np.ndindex(values.shape[1:])
     ]
     if flat.shape[1] != len(titles) or flat.shape[1] > _MOST_COLUMNS:
-        return []
+        return {"importance": []}
     rng = np.random.default_rng(SEED)
     found = []
-    for column, title in enumerate(titles):
+    for column, title in _while_there_is_time(enumerate(titles)):
         shuffled = flat.copy()
         shuffled[:, column] = rng.permutation(shuffled[:, column])
         drop = loss(plain, figure({name: shuffled.reshape(values.shape)}))
         found.append({"input": title, "drop": drop})
-    return sorted(found, key=lambda item: -item["drop"])
+    return {
+        "importance": sorted(found, key=lambda item: -item["drop"]),
+        "importance_tried": len(found),
+        "importance_chosen": len(titles),
+    }

@@ -60,6 +60,7 @@ class Evaluation:
         )
         self.all_rows = np.arange(len(self.table))
         self.calls = 0
+        self._said: list[dict[str, Array]] = []
         self._paces: dict[str, Pace] = {}
         self.candidate = Side("candidate", **params["candidate"])
         self.production = Side("production", **params["production"]) if params.get("production") else None
@@ -67,7 +68,8 @@ class Evaluation:
     def measure(self) -> dict[str, Any]:
         """The whole result; progress is told on the way."""
         atrium.progress(0.05, f"{len(self.table)} rows to the candidate")
-        mine = self._ask(self.candidate)
+        self._said = self.outputs(self.candidate)
+        mine = self.task.read(self._said)
         result: dict[str, Any] = {"rows": len(self.table), "task": self.task.name, "main": self.task.main}
         result |= self._quality(mine)
         if self.production:
@@ -94,17 +96,23 @@ class Evaluation:
         return self.task.read(self.outputs(side, changed=changed))
 
     def outputs(
-        self, side: Side, rows: int = 0, *, changed: dict[str, Array] | None = None, alone: bool = False
+        self,
+        side: Side,
+        which: Array | None = None,
+        *,
+        changed: dict[str, Array] | None = None,
+        alone: bool = False,
     ) -> list[dict[str, Array]]:
-        """What came back for the first rows (0: all of them), call after call; `alone` asks about each by itself."""
-        total = rows or len(self.table)
+        """What came back for these rows (None: all of them), call after call; `alone` asks about each by itself."""
+        total = len(self.table) if which is None else len(which)
         pace = self._paces.setdefault(side.name, Pace(self.table.width))
 
         def requests() -> Iterator[list[Tensor]]:
             start = 0
             while start < total:
                 end = min(total, start + (1 if alone else pace.rows))
-                yield self.table.tensors(slice(start, end), self.signature, changed)
+                part = slice(start, end)
+                yield self.table.tensors(part if which is None else which[part], self.signature, changed)
                 start = end
 
         def ask(endpoint: Endpoint, tensors: list[Tensor]) -> Answer:
@@ -241,8 +249,9 @@ class Evaluation:
         result["figures"] |= figures
         found = {"robustness": [*checks, *damages, self._alone(mine)]}
         if robustness.text_input(self.table) is None:
-            importance = robustness.importance(self.table, self.signature, main_figure, self.task.gain, plain)
-            return found | {"importance": importance}
+            return found | robustness.importance(
+                self.table, self.signature, main_figure, self.task.gain, plain
+            )
         if in_place:  # a word that is left out cannot be found, and says nothing of what others rest on
             return found | {"importance": []}
         return found | self._tokens(result["figures"], mine)
@@ -254,8 +263,11 @@ class Evaluation:
         metric = "log_loss" if figures.get("log_loss", {}).get("value") is not None else self.task.main
         ones = np.ones((1, len(self.table)))
 
-        def figure(changed: dict[str, Array]) -> float:
-            answers = self._ask(self.candidate, changed)
+        def figure(rows: Array, changed: dict[str, Array]) -> float:
+            anew = self.outputs(self.candidate, rows, changed=changed)
+            place = self.all_rows.copy()  # of each row's answer among those of all rows and the new ones
+            place[rows] = len(self.table) + np.arange(len(rows))
+            answers = self.task.read([*self._said, *anew]).take(place)
             found = self.task.statistic(answers, self.all_rows)(ones).get(metric)
             return (
                 math.nan if found is None else float(found[0])
@@ -267,12 +279,12 @@ class Evaluation:
         said = [str(self.task.row(mine, row)["answer"]) for row in range(len(self.table))]
         plain = float(figures[metric]["value"])
         tokens = robustness.importance_of_tokens(self.table, said, figure, loss, plain)
-        return {"importance": tokens, "importance_of": "tokens", "importance_by": metric}
+        return tokens | {"importance_of": "tokens", "importance_by": metric}
 
     def _alone(self, mine: Answers) -> dict[str, Any]:
         """Whether a row gets the same answer alone as among others."""
         rows = self.all_rows[: min(20, len(self.table))]
-        joined = self.task.read(self.outputs(self.candidate, len(rows), alone=True))
+        joined = self.task.read(self.outputs(self.candidate, rows, alone=True))
         same = self.task.same(joined, mine.take(rows))
         apart = int((~same).sum())
         told = f"{apart} of {len(rows)} rows get another answer" if apart else "the same answers"
