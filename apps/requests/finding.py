@@ -18,6 +18,6 @@ def find_requests(user: User, query: str, limit: int) -> list[Hit]:
     """Requests whose title contains the words."""
     found = requests_visible_to(user).filter(title__icontains=query).order_by("-pk")[:limit]
     return [
-        Hit(_("Request"), request.title, page_of(request), str(request.get_status_display()), "inbox")
+        Hit(_("Request"), request.title_words, page_of(request), str(request.get_status_display()), "inbox")
         for request in found
     ]

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Role, Team
 from apps.core.lifecycle import Lifecycle
+from apps.core.telling import sentence
 
 
 class Request(models.Model):
@@ -24,6 +25,7 @@ class Request(models.Model):
     kind = models.CharField(max_length=60, db_index=True)
     subject_urn = models.CharField(max_length=200, db_index=True)
     title = models.CharField(_("title"), max_length=200)
+    told = models.JSONField(default=dict, editable=False, help_text="What its title is made of.")
     body = models.TextField(_("reason"), blank=True)
     url = models.CharField(max_length=500, blank=True)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="requests")
@@ -50,7 +52,12 @@ class Request(models.Model):
         indexes = [models.Index(fields=["status", "deadline"], name="request_open_deadline")]
 
     def __str__(self) -> str:
-        return self.title
+        return self.title_words
+
+    @property
+    def title_words(self) -> str:
+        """What is asked for, in the reader's language."""
+        return sentence(self.title, self.told)
 
 
 class Step(models.Model):

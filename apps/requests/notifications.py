@@ -68,7 +68,7 @@ def notify(
 
 def _told(title: str | Callable[[], str], language: str) -> str:
     with translation.override(language):
-        return title() if callable(title) else str(title)
+        return str(title() if callable(title) else title)
 
 
 def nudge(user_id: int, title: str = "") -> None:

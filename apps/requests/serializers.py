@@ -60,6 +60,7 @@ class RequestSerializer(ModelSerializer[Request]):
         slug_field="username", read_only=True
     )
     team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    title = serializers.CharField(source="title_words", read_only=True)
     steps = StepSerializer(many=True, read_only=True)
 
     class Meta:

@@ -16,6 +16,7 @@ from apps.accounts.models import Team, User
 from apps.core import audit
 from apps.core.errors import Conflict, Invalid
 from apps.core.policy import require
+from apps.core.telling import kept
 from apps.core.urns import urn
 from apps.requests import kinds, satisfiability
 from apps.requests.models import Comment, Decision, Request, Step
@@ -39,6 +40,10 @@ __all__ = [
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+MOST_CHARACTERS = 200
+"""Of a title."""
 
 
 @dataclass(frozen=True)
@@ -156,15 +161,18 @@ def open_request(
 ) -> Request:
     """Ask for something. Those who can decide are told; with no steps it is granted here and now.
 
-    `url` is the page of the subject; `team` (by default the subject's) sees the ticket. Raises Invalid that
-    names the step when nobody could legally decide.
+    A `title` made by `core.telling.say` is told to each in their own language. `url` is the page of the subject;
+    `team` (by default the subject's) sees the ticket. Raises Invalid that names the step when nobody could legally
+    decide.
     """
     if not kinds.known(kind):
         raise ValueError(f"no app has registered the request kind {kind!r}")
+    title, told = kept(title, most=MOST_CHARACTERS)
     request = Request(
         kind=kind,
         subject_urn=urn(subject),
-        title=title[:200],
+        title=title,
+        told=told,
         body=body,
         url=url,
         owner=by,
@@ -191,7 +199,7 @@ def open_request(
         return request
     notify(
         who_can_still_decide(request),
-        lambda: _("Please decide: %(title)s") % {"title": request.title},
+        lambda: _("Please decide: %(title)s") % {"title": request.title_words},
         url=page_of(request),
         body=body,
         request=request,
@@ -239,7 +247,8 @@ def decide(request: Request, approve: bool, comment: str = "", *, by: User) -> R
         notify(
             [person],
             lambda: (
-                _("%(who)s decided in your place: %(title)s") % {"who": by.username, "title": request.title}
+                _("%(who)s decided in your place: %(title)s")
+                % {"who": by.username, "title": request.title_words}
             ),
             url=page_of(request),
         )
@@ -261,12 +270,12 @@ def _still_open(request: Request) -> None:
     if request.status != Request.Status.OPEN:
         raise Conflict(
             _("“%(title)s” was %(status)s meanwhile. Nothing was changed.")
-            % {"title": request.title, "status": request.get_status_display().lower()}
+            % {"title": request.title_words, "status": request.get_status_display().lower()}
         )
     if request.deadline and request.deadline <= timezone.now():
         raise Conflict(
             _("The deadline of “%(title)s” has passed. It has to be asked for again.")
-            % {"title": request.title}
+            % {"title": request.title_words}
         )
 
 
@@ -288,7 +297,7 @@ def _close(request: Request, status: str, *, by: User | None, comment: str = "")
     if by is None or by.pk != request.owner_id:
         notify(
             [request.owner],
-            lambda: _outcome(status) % {"title": request.title},
+            lambda: _outcome(status) % {"title": request.title_words},
             url=page_of(request),
             body=comment,
         )
@@ -326,7 +335,7 @@ def comment_on(request: Request, text: str, *, by: User) -> Comment:
         User.objects.filter(pk__in=part - {by.pk}),
         lambda: (
             _("%(name)s commented on: %(title)s")
-            % {"name": by.get_full_name() or by.username, "title": request.title}
+            % {"name": by.get_full_name() or by.username, "title": request.title_words}
         ),
         url=page_of(request),
         body=comment.text,

@@ -84,7 +84,7 @@ def _lines(rows: QuerySet[Request]) -> Iterator[str]:
 def _cells(row: Request) -> tuple[object, ...]:
     moments = (row.created_at, row.deadline, row.closed_at)
     return (
-        *(row.pk, row.kind, row.title, row.status, row.owner.get_username()),
+        *(row.pk, row.kind, row.title_words, row.status, row.owner.get_username()),
         row.team.slug if row.team else "",
         *(at.isoformat() if at else "" for at in moments),
         row.subject_urn,

@@ -132,12 +132,12 @@ def keys_of(subscription: Subscription) -> QuerySet[SubscriptionKey]:
 
 def open_change(subscription: Subscription) -> Change | None:
     """What was asked for this subscription and is not decided yet."""
-    return subscription.changes.filter(ended_at=None).select_related("plan__capability", "asked_by").first()
+    return subscription.changes.filter(ended_at=None).select_related("plan", "asked_by").first()
 
 
 def with_open_changes(rows: QuerySet[Subscription]) -> QuerySet[Subscription]:
     """Subscriptions with what is asked for each and is not decided yet, in one more query."""
-    waiting = Change.objects.filter(ended_at=None).select_related("plan__capability")
+    waiting = Change.objects.filter(ended_at=None).select_related("plan")
     return rows.prefetch_related(Prefetch("changes", waiting))
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import translation
 
+from apps.core.telling import say
 from apps.requests import kinds, services
 from apps.requests.models import Notification, Request, Step
 from apps.requests.selectors import waiting_count
@@ -46,6 +48,37 @@ def test_the_page_shows_the_history_with_comments(client, ada, bo, request_of_ad
     page = client.get(f"/requests/{request_of_ada.pk}/").content.decode()
 
     assert page.index("It is good.") < page.index("Which data?") < page.index("Data unclear")
+
+
+def test_each_reads_a_title_in_their_own_language_whoever_asked(client, ada, bo, radio, compiled_messages):
+    kinds.register("test", "Test")
+    rule = Rule([Need("qa", radio.pk)])
+    with translation.override("zh-hans"):
+        title = say("%(team)s, %(capability)s: %(what)s") % {
+            "team": radio, "capability": "Digits", "what": say("renew")
+        }  # fmt: skip
+        row = services.open_request("test", radio, title, by=ada, rule=rule, url="/")
+
+    assert row.title == f"{radio}, Digits: renew"
+    assert Notification.objects.get(user=bo).title == f"Please decide: {radio}, Digits: renew"
+    client.force_login(bo)
+    for language, renew in (("en", "renew"), ("zh-hans", "续订")):
+        bo.language = language
+        bo.save(update_fields=["language"])
+        words = [str(radio), "Digits", renew]
+        for page in (f"/requests/{row.pk}/", "/requests/", "/home/"):
+            assert all(word in client.get(page).text for word in words)
+        told = client.get(f"/api/v1/requests/{row.pk}/", headers={"Accept-Language": language}).json()[
+            "title"
+        ]
+        assert all(word in told for word in words)
+
+
+def test_what_stands_below_a_title_is_told_whole(bo):
+    services.notify([bo], "t" * 300, url="/", body="b" * 300)
+
+    told = Notification.objects.get(user=bo)
+    assert (len(told.title), len(told.body)) == (200, 300)
 
 
 def test_an_outsider_is_told_that_there_is_nothing(client, cy, request_of_ada):

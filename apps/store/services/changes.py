@@ -9,13 +9,13 @@ from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from apps.accounts.models import User
 from apps.core import audit, events
 from apps.core.errors import Conflict, Invalid
 from apps.core.policy import require
+from apps.core.telling import say as _
 from apps.gateway import services as gateway
 from apps.requests import services as requests
 from apps.store.models import Change, Plan, Subscription, Succession

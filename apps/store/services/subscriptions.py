@@ -10,13 +10,13 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from apps.accounts.models import User
 from apps.catalog.models import Capability
 from apps.core import audit, events
 from apps.core.errors import Conflict, Invalid
 from apps.core.policy import require
+from apps.core.telling import say as _
 from apps.gateway import services as gateway
 from apps.requests import services as requests
 from apps.requests.models import Decision
@@ -126,40 +126,27 @@ def why_not_grantable(subscription: Subscription) -> str:
 
     Somebody may have it renewed whose plan nobody can begin with any more.
     """
+    capability = subscription.capability
+    gone = {"name": capability.name, "status": capability.get_status_display().lower()}
+    offered = capability.status == Capability.Status.PUBLISHED
     if subscription.status == Subscription.Status.PENDING:
-        return _why_not_begun(subscription.plan)
+        if subscription.plan.status != Plan.Status.PUBLISHED:
+            return _(
+                "The plan “%(plan)s” was withdrawn meanwhile, so nobody can grant this any more. Cancel it and ask for"
+                " another plan."
+            ) % {"plan": subscription.plan.name}
+        words = _("“%(name)s” is %(status)s by now, so nobody can grant this any more. Cancel it.")
+        return "" if offered else words % gone
     change = next((each for each in subscription.changes.all() if each.ended_at is None), None)
     if change is None or change.plan_id == subscription.plan_id:
         return ""
-    return _why_not_changed(change.plan)
-
-
-def _why_not_begun(plan: Plan) -> str:
-    if plan.status != Plan.Status.PUBLISHED:
-        return _(
-            "The plan “%(plan)s” was withdrawn meanwhile, so nobody can grant this any more. Cancel it and ask for"
-            " another plan."
-        ) % {"plan": plan.name}
-    if plan.capability.status != Capability.Status.PUBLISHED:
-        return _("“%(name)s” is %(status)s by now, so nobody can grant this any more. Cancel it.") % {
-            "name": plan.capability.name,
-            "status": plan.capability.get_status_display().lower(),
-        }
-    return ""
-
-
-def _why_not_changed(plan: Plan) -> str:
-    if plan.status != Plan.Status.PUBLISHED:
+    if change.plan.status != Plan.Status.PUBLISHED:
         return _(
             "The plan “%(plan)s” was withdrawn meanwhile, so nobody can grant the change to it any more. Withdraw the"
             " request and ask for another plan."
-        ) % {"plan": plan.name}
-    if plan.capability.status != Capability.Status.PUBLISHED:
-        return _("“%(name)s” is %(status)s by now, so nobody can grant the change any more. Withdraw it.") % {
-            "name": plan.capability.name,
-            "status": plan.capability.get_status_display().lower(),
-        }
-    return ""
+        ) % {"plan": change.plan.name}
+    words = _("“%(name)s” is %(status)s by now, so nobody can grant the change any more. Withdraw it.")
+    return "" if offered else words % gone
 
 
 def reject_requested(ticket: Request, by: User | None) -> None:
