@@ -82,11 +82,17 @@ def signed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return digests
 
 
-@pytest.fixture
-def compiled_messages(settings, tmp_path):
-    """Chinese as a started portal has it: nobody has compiled it in a fresh checkout."""
-    folder = tmp_path / "zh_Hans" / "LC_MESSAGES"
+@pytest.fixture(scope="session")
+def _chinese(tmp_path_factory):
+    base = tmp_path_factory.mktemp("locale")
+    folder = base / "zh_Hans" / "LC_MESSAGES"
     folder.mkdir(parents=True)
     with (folder / "django.mo").open("wb") as compiled:
         write_mo(compiled, translations.read("zh_Hans"))
-    settings.LOCALE_PATHS = [tmp_path]
+    return base
+
+
+@pytest.fixture
+def compiled_messages(settings, _chinese):
+    """Chinese as a started portal has it: nobody has compiled it in a fresh checkout."""
+    settings.LOCALE_PATHS = [_chinese]

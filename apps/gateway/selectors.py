@@ -109,10 +109,15 @@ def usage(
 
 @dataclass(frozen=True)
 class PeriodRow:
-    """All calls of one period with one outcome; `error_kind` is empty for answered calls."""
+    """All calls of one period at one deployment with one outcome; `error_kind` is empty for answered calls.
+
+    Deployment 0 was never reached. `histogram` holds the latencies of answered calls; others have none.
+    """
 
     at: datetime
     error_kind: str
+    deployment_id: int
+    version: str
     count: int
     histogram: list[int]
 
@@ -131,10 +136,14 @@ def usage_by_period(
     added = ", ".join(f"sum(histogram[{place + 1}])::bigint" for place in range(SIZE))
     rows, values = _rollup(since, grants, capability)
     asked: list[Any] = [period, *values]
+    told = "at, outcome, deployment_id, version, sum(count)::bigint"
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT date_bin(%s, hour, 'epoch') AS at, outcome, sum(count)::bigint, ARRAY[{added}]"  # noqa: S608
-            f" FROM {rows} GROUP BY 1, 2",
+            "WITH used AS NOT MATERIALIZED ("  # noqa: S608
+            "SELECT date_bin(%s, hour, 'epoch') AS at, outcome, deployment_id, version, count, histogram"
+            f" FROM {rows})"
+            f" SELECT {told}, ARRAY[{added}] FROM used WHERE outcome = '' GROUP BY 1, 2, 3, 4"
+            f" UNION ALL SELECT {told}, '{{}}' FROM used WHERE outcome <> '' GROUP BY 1, 2, 3, 4",
             asked,
         )
         return [PeriodRow(*row) for row in cursor.fetchall()]
@@ -153,36 +162,6 @@ def _rollup(
         hour,
         list(grants or ()),
     ]
-
-
-@dataclass(frozen=True)
-class DeploymentRow:
-    """All calls that one deployment had: how many, how many without an answer, and the latencies of the others."""
-
-    deployment_id: int
-    version: str
-    count: int
-    failed: int
-    histogram: list[int]
-
-
-def usage_by_deployment(
-    *, since: datetime, grants: Iterable[int] | None = None, capability: Capability | None = None
-) -> list[DeploymentRow]:
-    """The rollups of keys, or of a capability, added up for each deployment. Deployment 0 was never reached."""
-    added = ", ".join(f"sum(histogram[{place + 1}]) FILTER (WHERE outcome = '')" for place in range(SIZE))
-    rows, values = _rollup(since, grants, capability)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT deployment_id, version, sum(count)::bigint,"  # noqa: S608
-            " coalesce(sum(count) FILTER (WHERE outcome <> ''), 0)::bigint,"
-            f" ARRAY[{added}] FROM {rows} GROUP BY 1, 2",
-            values,
-        )
-        return [
-            DeploymentRow(pk, version, count, failed, [int(n or 0) for n in histogram])
-            for pk, version, count, failed, histogram in cursor.fetchall()
-        ]
 
 
 @dataclass(frozen=True)

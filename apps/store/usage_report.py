@@ -228,7 +228,7 @@ def _report(span: Span, *, grants: list[int] | None = None, capability: Capabili
     rows = gateway.usage_by_period(
         since=end - span.length, period=span.period, grants=grants, capability=capability
     )
-    versions, sites = _parts(end - span.length, grants, capability)
+    versions, sites = _parts(rows)
     start = _floor(end - span.length, span.period)
     times = []
     while start <= end:
@@ -261,11 +261,8 @@ def _report(span: Span, *, grants: list[int] | None = None, capability: Capabili
     )
 
 
-def _parts(
-    since: datetime, grants: list[int] | None, capability: Capability | None
-) -> tuple[list[Part], list[Part]]:
+def _parts(rows: list[gateway.PeriodRow]) -> tuple[list[Part], list[Part]]:
     """The calls by the version and by the site that answered; what was refused before reached none."""
-    rows = gateway.usage_by_deployment(since=since, grants=grants, capability=capability)
     where = Deployment.objects.filter(pk__in={row.deployment_id for row in rows})
     sites = dict(where.values_list("pk", "site__name"))
     nowhere = _("refused before")
@@ -275,8 +272,10 @@ def _parts(
         for found, name in ((by_version, row.version), (by_site, sites.get(row.deployment_id) or "")):
             part = found.setdefault(name or nowhere, Part(name or nowhere))
             part.calls += row.count
-            part.failed += row.failed
-            part.histograms.append(row.histogram)
+            if row.error_kind:
+                part.failed += row.count
+            else:
+                part.histograms.append(row.histogram)
     first, second = (sorted(found.values(), key=lambda part: -part.calls) for found in (by_version, by_site))
     return first, second
 
