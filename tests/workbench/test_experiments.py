@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import subprocess
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -10,7 +12,7 @@ from apps.compute import environments
 from apps.compute.adapters import engine
 from apps.compute.engines.base import Resources, Workload
 from apps.compute.services import remove_workload
-from apps.workbench import entry, tracking
+from apps.workbench import tracking
 from apps.workbench.adapters import Tracker
 from apps.workbench.models import Workspace
 from tests.factories import make_team, make_user
@@ -32,7 +34,9 @@ print(run.info.run_id, mlflow.artifacts.load_text(run.info.artifact_uri + "/note
 API = "/mlflow/api/2.0/mlflow"
 
 
-def test_its_own_client_logs_runs_and_artifacts_from_a_sandbox(tracker, live_process, ada, radio, token_of):
+def test_its_own_client_logs_runs_and_artifacts_from_a_sandbox_and_from_outside(
+    tracker, live_process, ada, radio, token_of
+):
     environments.build("base", say=lambda words: None)
     token = token_of(ada)
     workspace = Workspace.objects.create(name="w", owner=ada, team=radio, token=PersonalToken.objects.get())
@@ -52,9 +56,24 @@ def test_its_own_client_logs_runs_and_artifacts_from_a_sandbox(tracker, live_pro
         assert said.rstrip().endswith("hello"), said
     finally:
         engine().remove("client")
+    laptop = subprocess.run(
+        [environments.path("base") / "bin" / "python", "-c", CLIENT.replace("forest", "laptop")],
+        env={
+            "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{live_process}/mlflow",
+            "MLFLOW_TRACKING_TOKEN": token_of(ada),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert laptop.stdout.rstrip().endswith("hello"), laptop.stderr
     experiments = {name: number for number, name in Tracker("radio").experiments()}
-    (run,) = Tracker("radio").runs(experiments["digits"])
-    assert (run.name, run.params, run.metrics) == ("forest", {"trees": "50"}, {"accuracy": 0.97})
+    runs = {run.name: run for run in Tracker("radio").runs(experiments["digits"])}
+    assert runs.keys() == {"forest", "laptop"}
+    assert "atrium.workspace" not in runs["laptop"].tags
+    run = runs["forest"]
+    assert (run.params, run.metrics) == ({"trees": "50"}, {"accuracy": 0.97})
     assert run.tags["atrium.workspace"] == str(workspace.pk)
     assert run.tags["atrium.user"] == "ada"
 
@@ -108,13 +127,16 @@ def test_its_pages_have_an_origin_of_their_own(client, tracker, live_process, ad
     guest = Visitor(live_process, f"mlflow.{LIVE}")
     assert guest.get("/mlflow/").status == 403
     client.force_login(ada)
-    ticket = entry.issue_ticket(ada, "mlflow", client.session.session_key)
-    assert guest.enter(ticket).headers["Location"] == "/mlflow/"
+    way_in = urlsplit(client.post("/experiments/enter/").headers["Location"])
+    landing = guest.get(f"{way_in.path}?{way_in.query}").headers["Location"]
+    assert landing == "/mlflow/#/experiments?workspace=radio"
     page = guest.get("/mlflow/")
     assert page.status == 200
     assert page.headers["Content-Security-Policy"] == "frame-ancestors http://portal.localhost:8000"
     teams = json.loads(guest.get("/mlflow/ajax-api/3.0/mlflow/workspaces").text)["workspaces"]
     assert [team["name"] for team in teams] == ["radio"]
+    made = guest.post("/mlflow/ajax-api/3.0/mlflow/workspaces", json.dumps({"name": "mine"}))
+    assert (made.status, json.loads(made.text)["message"]) == (403, "Teams are managed in the portal.")
     asked = json.dumps({"name": "from the page"})
     create = "/mlflow/ajax-api/2.0/mlflow/experiments/create"
     assert guest.post(create, asked, headers={"Origin": "http://evil.example"}).status == 403

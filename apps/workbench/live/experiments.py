@@ -40,7 +40,7 @@ _OPEN = re.compile(
 _CREATES_EXPERIMENT = re.compile(r"/mlflow/(ajax-)?api/\d\.\d/mlflow/experiments/create/*")
 _CREATES_RUN = re.compile(r"/mlflow/(ajax-)?api/\d\.\d/mlflow/runs/create/*")
 _REGISTERS = re.compile(r"/mlflow/(ajax-)?api/\d\.\d/mlflow/(registered-models|model-versions)/create/*")
-_LISTS_WORKSPACES = re.compile(r"/mlflow/(ajax-)?api/\d\.\d/mlflow/workspaces/*")
+_WORKSPACES = re.compile(r"/mlflow/(?:ajax-)?api/\d\.\d/mlflow/workspaces/*(.*)")
 _NAMES_AN_ID = re.compile(
     r"/mlflow/(get-artifact|(ajax-)?api/\d\.\d/mlflow/((artifacts|issues|logged-models|metrics|runs|traces)(/.*)?"
     r"|get-artifact|upload-artifact|get-trace-artifact|datasets/[^/]+(/.*)?"
@@ -86,9 +86,6 @@ class Experiments:
         except NotAllowed as error:
             await _error(send, 403, "PERMISSION_DENIED", error.message)
             return
-        if _LISTS_WORKSPACES.fullmatch(scope["path"]):
-            await _error(send, 403, "PERMISSION_DENIED", "Teams are managed in the portal.")
-            return
         await self._forward(scope, receive, send, bearer)
 
     async def by_cookie(self, scope: Scope, receive: Receive, send: Send, origin: str) -> None:
@@ -114,13 +111,17 @@ class Experiments:
         except NotAllowed as error:
             await _error(send, 403, "PERMISSION_DENIED", error.message)
             return
-        if _LISTS_WORKSPACES.fullmatch(scope["path"]) and scope["method"] == "GET":
+        place = _WORKSPACES.fullmatch(scope["path"])
+        if place is not None and not place[1] and scope["method"] == "GET":
             await proxy.answer(send, 200, json.dumps({"workspaces": teams}), content_type="application/json")
             return
         await self._forward(scope, receive, send, bearer)
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send, bearer: tracking.Bearer) -> None:
         path = scope["path"]
+        if _WORKSPACES.fullmatch(path):
+            await _error(send, 403, "PERMISSION_DENIED", "Teams are managed in the portal.")
+            return
         if not _OPEN.fullmatch(path) or _CLOSED.fullmatch(path) or ".." in path.split("/") or "\\" in path:
             await _error(send, 403, "PERMISSION_DENIED", f"{path} is not offered here.")
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 from django.contrib import messages
@@ -98,9 +98,15 @@ def mlflow(request: HttpRequest) -> HttpResponse:
 @require_POST
 @never_cache
 def enter_mlflow(request: HttpRequest) -> HttpResponse:
-    """A way into MLflow's own pages, for the frame or a tab of its own."""
-    require(may_see_experiments(user_of(request)))
-    return way_in(request, entry.MLFLOW, f"{PREFIX}/")
+    """A way into MLflow's own pages, for the frame or a tab of its own: to the experiments of the person's first team.
+
+    Without a team in the address MLflow asks for one first, and offers to make one, which it may not.
+    """
+    user = user_of(request)
+    require(may_see_experiments(user))
+    return way_in(
+        request, entry.MLFLOW, f"{PREFIX}/#/experiments?{urlencode({'workspace': team_for(user, '')})}"
+    )
 
 
 @login_required
