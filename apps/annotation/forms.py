@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.urls import reverse_lazy
@@ -13,7 +13,7 @@ from apps.annotation.label_types import TYPES
 from apps.annotation.models import Project, PullRule
 from apps.catalog.models import Capability
 from apps.core.rows import RowsField
-from apps.datasets.models import Dataset
+from apps.datasets.forms import DatasetField
 
 
 def _only_for(kinds: str, widget: type[forms.Widget]) -> forms.Widget:
@@ -66,11 +66,7 @@ class ProjectForm(forms.Form):
         widget=_only_for("rating", forms.NumberInput),
     )  # fmt: skip
     overlap = forms.IntegerField(label=_("People per task"), min_value=1, max_value=9, initial=2)
-    dataset = forms.ModelChoiceField(
-        label=_("Data set that grows"),
-        queryset=Dataset.objects.none(),
-        help_text=_("Accepted labels are added to it."),
-    )
+    dataset = DatasetField(label=_("Data set that grows"), help_text=_("Accepted labels are added to it."))
     target = forms.CharField(label=_("Column for the label"), max_length=100)
     guideline = forms.CharField(
         label=_("Guideline"), required=False, widget=forms.Textarea(attrs={"rows": 4})
@@ -81,15 +77,12 @@ class ProjectForm(forms.Form):
         help_text=_("One in twenty is labelled by itself all the same, to see whether that is right."),
     )  # fmt: skip
 
-    def __init__(self, teams: Any, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, teams: Any, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name, rows in (
-            ("capability", Capability.objects.filter(team__in=teams).order_by("name")),
-            ("dataset", Dataset.objects.filter(team__in=teams).order_by("name")),
-        ):
-            field = self.fields[name]
-            assert isinstance(field, forms.ModelChoiceField)
-            field.queryset = rows
+        field = self.fields["capability"]
+        assert isinstance(field, forms.ModelChoiceField)
+        field.queryset = Capability.objects.filter(team__in=teams).order_by("name")
+        cast("DatasetField", self.fields["dataset"]).offer(user)
 
     def clean_labels(self) -> list[str]:
         return split_labels(self.cleaned_data["labels"])

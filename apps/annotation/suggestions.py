@@ -25,7 +25,7 @@ _KINDS = {"class": "single", "spans": "spans"}
 
 
 def suggested(capability: Capability) -> dict[str, Any]:
-    """Values for fields of the project's form, by name; only those that are known. `dataset` is a key."""
+    """Values for fields of the project's form, by name; only those that are known."""
     signature = _signature_of(capability)
     found: dict[str, Any] = {}
     if signature.get("inputs"):
@@ -36,7 +36,7 @@ def suggested(capability: Capability) -> dict[str, Any]:
         found["labels"] = ", ".join(map(str, output.get("labels") or []))
         found["question"] = questions()[found["kind"]]
     if suite := latest_suite(capability):
-        found |= {"dataset": suite.dataset_version.dataset_id, "target": suite.target}
+        found |= {"dataset": suite.dataset_version.dataset.slug, "target": suite.target}
     return found
 
 

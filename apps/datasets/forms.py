@@ -9,12 +9,17 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import Role, Team
 from apps.accounts.selectors import teams_of
+from apps.compute.forms import DataPicker, choices
+from apps.compute.job_data import Offer
 from apps.core.archives import Upload
 from apps.core.errors import Invalid
 from apps.core.forms import ShortNameField
 from apps.datasets.models import Dataset
+from apps.datasets.selectors import datasets_found_to_build, datasets_of_builder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from django.http import HttpRequest
 
     from apps.accounts.models import User
@@ -52,6 +57,59 @@ class DatasetVersionForm(forms.Form):
     note = forms.CharField(
         label=_("What is new"), required=False, widget=forms.Textarea(attrs={"rows": 3}), max_length=20_000
     )
+
+
+class DatasetPicker(DataPicker):
+    """A search for data sets that a person may add a version to, by their short names."""
+
+    address = "datasets:to_add_to"
+    search = _("Search data sets")
+
+    def listed(self, field: str, names: Sequence[str]) -> dict[str, Any]:
+        return datasets_picked(self.user, field, names)
+
+
+def datasets_picked(user: User, field: str, names: Sequence[str], words: str = "") -> dict[str, Any]:
+    """What the list of a picker of data sets shows."""
+    return choices(
+        field,
+        [_offer_of(dataset) for dataset in datasets_of_builder(user).filter(slug__in=names[:1])],
+        lambda most: [_offer_of(dataset) for dataset in datasets_found_to_build(user, words)[:most]],
+        words=words,
+        single=True,
+    ) | {
+        "empty": _("There is no data set yet that you may add to. Make one first."),
+        "unknown": _("No other data set that you may add to is called so."),
+    }
+
+
+def _offer_of(dataset: Dataset) -> Offer:
+    return Offer(dataset.slug, dataset.name, f"{dataset.slug}, {dataset.team.name}")
+
+
+class DatasetField(forms.Field):
+    """A data set that a person may add a version to, found by searching."""
+
+    widget: DatasetPicker
+
+    def __init__(self, **facts: Any) -> None:
+        super().__init__(widget=DatasetPicker(single=True), **facts)
+
+    def offer(self, user: User) -> None:
+        """Called by the form at each request."""
+        self.widget.user = user
+
+    def prepare_value(self, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    def clean(self, value: Any) -> Dataset:
+        name = next(iter(super().clean(value)), "")
+        found = datasets_of_builder(self.widget.user).filter(slug=name).first()
+        if found is None:
+            raise forms.ValidationError(
+                _("There is no data set “%(name)s” that you may add to."), params={"name": name[:80]}
+            )
+        return found
 
 
 class ReaderForm(forms.Form):

@@ -7,6 +7,7 @@ from apps.datasets import views
 _pages = [
     path("datasets/", views.dataset_list, name="list"),
     path("datasets/new/", views.create, name="create"),
+    path("datasets/-/to-add-to/", views.to_add_to, name="to_add_to"),
     path("datasets/<slug:slug>/", views.detail, name="detail"),
     path("datasets/<slug:slug>/edit/", views.edit, name="edit"),
     path("datasets/<slug:slug>/upload/", views.upload, name="upload"),

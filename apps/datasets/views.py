@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts.models import Role
 from apps.accounts.selectors import person_called, teams_of
+from apps.compute.forms import names_sent
 from apps.core import archives, naming
 from apps.core.errors import Invalid
 from apps.core.paging import keyset
@@ -28,6 +29,7 @@ from apps.datasets.forms import (
     NewDatasetForm,
     ReaderForm,
     SplitForm,
+    datasets_picked,
     uploads_of,
 )
 from apps.datasets.models import Comparison, Dataset, DatasetVersion
@@ -87,6 +89,16 @@ def dataset_list(request: HttpRequest) -> HttpResponse:
         "may_create": teams_of(user, Role.DEVELOPER, Role.QA).exists(),
     }
     return render(request, "datasets/list.html", context)
+
+
+@login_required
+@require_GET
+def to_add_to(request: HttpRequest) -> HttpResponse:
+    """The list of a form's picker of data sets: what is chosen stays, then what the words find."""
+    asked = request.GET
+    field, words = asked.get("field", "")[:100], asked.get("words", "")[:100].replace("\0", "")
+    context = datasets_picked(cast("User", request.user), field, names_sent(asked, field), words)
+    return render(request, "components/_picked.html", context)
 
 
 @login_required

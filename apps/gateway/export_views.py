@@ -14,7 +14,6 @@ from apps.catalog.selectors import get_capability
 from apps.core.errors import Invalid, NotFound
 from apps.core.paging import keyset
 from apps.core.policy import require
-from apps.datasets.selectors import datasets_of_builder
 from apps.gateway import exporting
 from apps.gateway.asked import FILTERS
 from apps.gateway.forms import ExportForm
@@ -37,7 +36,7 @@ def start(request: HttpRequest, slug: str) -> HttpResponse:
     require(may_build(user, capability))
     filters = {name: value for name in FILTERS if (value := request.GET.get(name, ""))}
     form = ExportForm(
-        datasets_of_builder(user),
+        user,
         request.POST or None,
         initial={"where": request.GET.get("where", "")[:MOST_CHARACTERS]},
     )

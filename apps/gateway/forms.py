@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from apps.datasets.models import Dataset
+from apps.datasets.forms import DatasetField
 from apps.gateway.retention import MOST_DAYS
 from apps.gateway.scanning import MOST_CHARACTERS
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
 
 
 class RetentionForm(forms.Form):
@@ -21,10 +24,8 @@ class RetentionForm(forms.Form):
 class ExportForm(forms.Form):
     """Which calls go into which data set. The filters come from the list of calls."""
 
-    dataset = forms.ModelChoiceField(
+    dataset = DatasetField(
         label=_("Data set"),
-        queryset=Dataset.objects.none(),
-        to_field_name="slug",
         help_text=_("The calls become its next version, a file with one call in each line."),
     )
     where = forms.CharField(
@@ -35,8 +36,6 @@ class ExportForm(forms.Form):
         help_text=_("JMESPath, as in the list of calls. Empty: all that the filters leave."),
     )
 
-    def __init__(self, datasets: Any, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        field = self.fields["dataset"]
-        assert isinstance(field, forms.ModelChoiceField)
-        field.queryset = datasets
+        cast("DatasetField", self.fields["dataset"]).offer(user)

@@ -4,7 +4,14 @@ import pytest
 from django.utils.html import escape
 
 from apps.accounts.models import Role
-from tests.factories import make_capability, make_packaged_version, make_suite, make_team, make_user
+from tests.factories import (
+    make_capability,
+    make_dataset,
+    make_packaged_version,
+    make_suite,
+    make_team,
+    make_user,
+)
 
 PAGE, PREVIEW = "/annotation/new/", "/annotation/preview/"
 IMAGE = {"name": "image", "kind": "image", "shape": [-1, 2, 2], "example": [[0, 9], [9, 0]]}
@@ -31,8 +38,28 @@ def test_signature_and_suite_fill_the_form(cats, ada, form_of):
     filled = form_of(capability=cats.pk).initial
 
     assert (filled["kind"], filled["show"], filled["labels"]) == ("single", "image", "cat, dog")
-    assert (filled["dataset"], filled["target"]) == (suite.dataset_version.dataset_id, "y")
+    assert (filled["dataset"], filled["target"]) == (suite.dataset_version.dataset.slug, "y")
     assert filled["question"] == "Which label is right?"
+
+
+def test_the_data_set_is_searched_for_and_what_is_chosen_stays(cats, ada, radio, client):
+    for number in range(30):
+        make_dataset(radio, ada, f"grows-{number:02}")
+    other = make_team("other")
+    foreign = make_dataset(other, make_user("eve", team=other, role=Role.DEVELOPER), "grows-elsewhere")
+    client.force_login(ada)
+
+    page = client.get(PAGE, {"capability": cats.pk, "dataset": "grows-07"}).text
+    assert page.count('name="dataset"') == 6  # the one that was chosen, and the newest five
+    assert 'value="grows-07" checked' in page
+    asked = {"field": "dataset", "words": "GROWS-1", "dataset": "grows-07"}
+    found = client.get("/datasets/-/to-add-to/", asked).text
+    assert found.count('name="dataset"') == 11
+    assert "grows-elsewhere" not in client.get("/datasets/-/to-add-to/", asked | {"words": "else"}).text
+    answer = client.post(PAGE, {"capability": cats.pk, "dataset": foreign.slug})
+    assert answer.context["form"].errors["dataset"] == [
+        "There is no data set “grows-elsewhere” that you may add to."
+    ]
 
 
 def test_what_was_typed_stays(cats, form_of):
@@ -61,7 +88,7 @@ def test_a_capability_that_is_none_fills_nothing(chosen, form_of, db):
 def test_nothing_is_told_of_another_team_s_capability(cats, client, form_of):
     other = make_user("eve", team=make_team("other"), role=Role.DEVELOPER)
     client.force_login(other)
-    asked = {"capability": cats.pk, "dataset": make_suite(cats, cats.created_by).dataset_version.dataset_id}
+    asked = {"capability": cats.pk, "dataset": make_suite(cats, cats.created_by).dataset_version.dataset.slug}
 
     assert "labels" not in client.get(PAGE, asked).context["form"].initial
     shown = client.post(PREVIEW, asked | {"kind": "single", "show": "image"}).context["shown"]
@@ -70,7 +97,7 @@ def test_nothing_is_told_of_another_team_s_capability(cats, client, form_of):
 
 def test_the_preview_shows_an_input_of_the_capability(cats, ada, client):
     client.force_login(ada)
-    asked = {"capability": cats.pk, "dataset": make_suite(cats, ada).dataset_version.dataset_id}
+    asked = {"capability": cats.pk, "dataset": make_suite(cats, ada).dataset_version.dataset.slug}
     asked |= {"kind": "single", "show": "image", "labels": "cat, dog", "question": "Cat or <dog>?"}
 
     answer = client.post(PREVIEW, asked)

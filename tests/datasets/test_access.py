@@ -13,6 +13,7 @@ A = "/api/v1/datasets/"
 TABLE = [
     Row("GET", "/datasets/", (302, 200, 200, 200, 200, 200)),
     Row("GET", "/datasets/new/", (302, 200, 200, 200, 200, 200)),
+    Row("GET", "/datasets/-/to-add-to/?field=dataset&words=a", (302, 200, 200, 200, 200, 200)),
     Row("GET", D, (302, 200, 200, 200, 404, 200)),
     Row("GET", f"{D}edit/", (302, 200, 200, 403, 404, 200)),
     Row("GET", f"{D}upload/", (302, 200, 200, 403, 404, 200)),

@@ -131,6 +131,7 @@ COUNTERPARTS = {
     # Data sets.
     "datasets:list": "GET api-dataset-list",
     "datasets:create": "POST api-dataset-list",
+    "datasets:to_add_to": "GET api-dataset-list",
     "datasets:detail": "GET api-dataset-detail, GET api-dataset-versions, GET api-dataset-tags",
     "datasets:edit": "PATCH api-dataset-detail",
     "datasets:upload": "POST api-dataset-versions",

@@ -218,11 +218,11 @@ def preview(request: HttpRequest) -> HttpResponse:
 def _own_example(request: HttpRequest, kind: str) -> tuple[Dataset, dict[str, Any]] | None:
     """The data set and an input of what was chosen so far; None while it is not known how they look."""
     chosen, grows = request.POST.get("capability", ""), request.POST.get("dataset", "")
-    if not (chosen.isdecimal() and grows.isdecimal()):
+    if not chosen.isdecimal():
         return None
     teams = teams_of(_user(request), Role.DEVELOPER, Role.QA)
     capability = Capability.objects.filter(pk=chosen, team__in=teams).first()
-    dataset = Dataset.objects.filter(pk=grows, team__in=teams).first()
+    dataset = Dataset.objects.filter(slug=grows.replace("\0", ""), team__in=teams).first()
     if capability is None or dataset is None:
         return None
     inputs = suggestions.example_of(capability, kind, request.POST.get("show", ""))

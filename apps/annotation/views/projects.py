@@ -83,7 +83,7 @@ def list_projects(request: HttpRequest) -> HttpResponse:
 def create(request: HttpRequest) -> HttpResponse:
     """A new project."""
     teams = teams_of(_user(request), Role.DEVELOPER, Role.QA)
-    form = ProjectForm(teams, request.POST or None, initial=_begun_with(request, teams))
+    form = ProjectForm(teams, request.POST or None, initial=_begun_with(request, teams), user=_user(request))
     if request.method == "POST" and form.is_valid():
         try:
             project = services.create_project(by=_user(request), **form.cleaned_data)
