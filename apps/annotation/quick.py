@@ -1,8 +1,8 @@
 """The two requests that every single label waits for, claim and submit, on a short way.
 
 Only what goes well goes this way: a good token that was seen within the last minute, a right, a body that fits. For
-anything else the functions give None and the ordinary view answers, with its errors. Two round trips each; the
-longer statements are functions of the database (migration 0006), so that they are planned once per connection.
+anything else the functions give None and the ordinary view answers, with its errors. The statements are functions of
+the database (migrations 0006 and 0031), so that they are planned once per connection: planning took most of their time.
 """
 
 from __future__ import annotations
@@ -29,32 +29,8 @@ if TYPE_CHECKING:
 
 View = Callable[..., Any]
 
-# Every condition of live_token() and may_label() stands here too; test_quick.py holds them against each other.
-_WHO = """
-FROM accounts_personaltoken k JOIN accounts_user u ON u.id = k.user_id
-WHERE k.digest = %(digest)s AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
-  AND k.last_used_at > now() - interval '1 minute' AND u.is_active AND p.status = 'open'
-  AND p.per_person IS NULL
-  AND NOT EXISTS (SELECT 1 FROM annotation_project_assignees a WHERE a.project_id = p.id)
-  AND EXISTS (SELECT 1 FROM accounts_membership m
-              WHERE m.user_id = u.id AND m.team_id = p.team_id AND m.role = ANY(%(roles)s))
-"""
-_MAY_CLAIM = f"SELECT p.blind, u.id {_WHO}".replace(
-    "WHERE", "JOIN annotation_project p ON p.id = %(project)s WHERE", 1
-)
-_MAY_SAY = f"""SELECT u.id, u.username, t.id, t.inputs::text, p.id, p.kind, p.labels::text, p.options::text
-{_WHO}""".replace(
-    "WHERE",
-    "JOIN annotation_slot s ON s.id = %(slot)s JOIN annotation_task t ON t.id = s.task_id "
-    "JOIN annotation_project p ON p.id = t.project_id WHERE",
-    1,
-)
-_TASK = """
-SELECT s.id, s.token, s.leased_until, t.id, t.request_id::text, t.called_at, t.version, t.inputs::text, t.predicted,
-       t.confidence, t.suggested, t.proposed::text, t.reason, t.told::text, t.rule_kind, t.probability, t.priority,
-       t.weight, t.created_at
-FROM annotation_slot s JOIN annotation_task t ON t.id = s.task_id WHERE s.id = %(slot)s
-"""
+_CLAIM = "SELECT * FROM annotation_claim_by(%(digest)s, %(project)s, %(roles)s, %(lease)s)"
+_MAY_SAY = "SELECT * FROM annotation_say_by(%(digest)s, %(slot)s, %(roles)s)"
 
 
 def first(view: View, quick: View) -> View:
@@ -73,26 +49,22 @@ def first(view: View, quick: View) -> View:
 
 def claim(request: HttpRequest, digest: str, pk: str) -> HttpResponse | None:
     """Take the next task."""
-    asked: dict[str, Any] = {"digest": digest, "project": int(pk), "roles": [role.value for role in MEMBERS]}
+    asked: dict[str, Any] = {
+        "digest": digest,
+        "project": int(pk),
+        "roles": [role.value for role in MEMBERS],
+        "lease": claims.LEASE,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(_MAY_CLAIM, asked)
-        may = cursor.fetchone()
-        if may is None:
-            return None
-        blind, user = may
         try:
-            cursor.execute(claims.CLAIM, asked | {"user": user, "lease": claims.LEASE})
+            cursor.execute(_CLAIM, asked)
         except IntegrityError:  # two tabs of one person reached for two places of one task
             return None
-        slot = cursor.fetchone()[0]
-        if slot is None:
-            return None
-        cursor.execute(_TASK, {"slot": slot})
         row = cursor.fetchone()
-    return _json(_place(row, int(pk), blind), 200)
+    return None if row is None else _json(_place(row[1:], int(pk), blind=row[0]), 200)
 
 
-def _place(row: tuple[Any, ...], project: int, blind: bool) -> dict[str, Any]:
+def _place(row: tuple[Any, ...], project: int, *, blind: bool) -> dict[str, Any]:
     (slot, token, until, pk, request_id, called_at, version, inputs, predicted, confidence, suggested, proposed, reason,
      told, kind, probability, priority, weight, created_at) = row  # fmt: skip
     task = {

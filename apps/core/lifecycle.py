@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from django.db import models, transaction
@@ -35,13 +36,18 @@ class Lifecycle:
         """Statuses that nothing follows."""
         return {status for status, targets in self.moves.items() if not targets}
 
-    @transaction.atomic
     def move(self, obj: models.Model, to: str, *, by: User | None, **fields: Any) -> None:
         """Set the status and the named fields if the row still has the status that `obj` was loaded with.
 
         Writes the audit row `<app>.<model>.<to>` in the same transaction and updates `obj` in place.
-        Raises IllegalMove when the table has no such step, StaleWrite when somebody else moved it first.
+        Raises IllegalMove when the table has no such step, StaleWrite when somebody else moved it first; either leaves
+        nothing to undo, so whoever has a transaction open pays for no savepoint.
         """
+        open_already = transaction.get_connection().in_atomic_block
+        with nullcontext() if open_already else transaction.atomic():
+            self._move(obj, to, by, fields)
+
+    def _move(self, obj: models.Model, to: str, by: User | None, fields: dict[str, Any]) -> None:
         seen: str = obj.status  # type: ignore[attr-defined]
         name = obj._meta.verbose_name
         if to not in self.moves.get(seen, set()):

@@ -6,7 +6,9 @@ import json
 from datetime import timedelta
 
 import pytest
+from django.db import connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.accounts.models import PersonalToken
@@ -141,3 +143,35 @@ def test_a_good_request_takes_the_short_way(project, tasks, ann, client_of, ways
     say(client, claim(client, project).json(), label="3")
 
     assert ways == [("claim", True), ("say", True)]
+
+
+def test_a_label_that_settles_its_task_costs_few_statements(project, tasks, ann, abe, client_of):
+    first = client_of(ann)
+    say(first, claim(first, project).json(), label="8")
+    client = client_of(abe)
+    with CaptureQueriesContext(connection) as claimed:
+        place = claim(client, project).json()
+    with CaptureQueriesContext(connection) as said:
+        say(client, place, label="8")
+
+    assert Task.objects.get(pk=place["task"]["id"]).status == "agreed"
+    assert len(claimed) == 1
+    # Who says it, the label, its task, the audit log; and the transaction, a savepoint of the test's.
+    assert len(said) == 6
+
+
+def test_only_labels_wait_for_the_disk(project, tasks, ann, client_of):
+    def waits():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT source <> 'session' FROM pg_settings WHERE name = 'synchronous_commit'")
+            return cursor.fetchone()[0]
+
+    client = client_of(ann)
+    with transaction.atomic():  # what is set for a transaction ends with it
+        place = claim(client, project).json()
+        assert not waits()
+        transaction.set_rollback(True)
+    assert waits()
+
+    say(client, place, label="3")
+    assert waits()

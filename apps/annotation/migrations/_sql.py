@@ -210,6 +210,58 @@ GOLDEN_AHEAD = (
     .replace("now() + lease, 1\n", "now() + lease, 1, in_ahead\n", 1)
 )
 
+# Every condition of live_token() and may_label() stands here too; test_quick.py holds them against each other.
+_WHO = """
+    WHERE k.digest = in_key AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
+      AND k.last_used_at > now() - interval '1 minute' AND u.is_active AND p.status = 'open'
+      AND p.per_person IS NULL
+      AND NOT EXISTS (SELECT 1 FROM annotation_project_assignees a WHERE a.project_id = p.id)
+      AND EXISTS (SELECT 1 FROM accounts_membership m
+                  WHERE m.user_id = u.id AND m.team_id = p.team_id AND m.role = ANY(in_roles));
+"""
+CLAIM_BY = f"""
+CREATE FUNCTION annotation_claim_by(in_key text, in_project bigint, in_roles text[], lease interval) RETURNS TABLE (
+    blind boolean, slot bigint, token integer, leased_until timestamptz, task bigint, request_id text,
+    called_at timestamptz, version varchar, inputs text, predicted varchar, confidence double precision,
+    suggested varchar, proposed text, reason varchar, told text, rule_kind varchar, probability double precision,
+    priority smallint, weight integer, created_at timestamptz
+) LANGUAGE plpgsql AS $$
+-- The place that the holder of a token takes, with its task. No row: they may not, or nothing is left.
+DECLARE who bigint; is_blind boolean; found bigint;
+BEGIN
+    SELECT u.id, p.blind INTO who, is_blind
+    FROM accounts_personaltoken k JOIN accounts_user u ON u.id = k.user_id JOIN annotation_project p ON p.id = in_project
+    {_WHO}
+    IF who IS NULL THEN RETURN; END IF;
+    -- A claim that a crash forgets is a lease that ran out early: its label counts as one more vote.
+    PERFORM set_config('synchronous_commit', 'off', true);
+    found := coalesce(annotation_golden(in_project, who, lease, false), annotation_claim(in_project, who, lease));
+    RETURN QUERY
+    SELECT is_blind, s.id, s.token, s.leased_until, t.id, t.request_id::text, t.called_at, t.version, t.inputs::text,
+        t.predicted, t.confidence, t.suggested, t.proposed::text, t.reason, t.told::text, t.rule_kind, t.probability,
+        t.priority, t.weight, t.created_at
+    FROM annotation_slot s JOIN annotation_task t ON t.id = s.task_id WHERE s.id = found;
+END $$;
+"""
+SAY_BY = f"""
+CREATE FUNCTION annotation_say_by(in_key text, place bigint, in_roles text[]) RETURNS TABLE (
+    who bigint, username varchar, task bigint, inputs text, project bigint, kind varchar, labels text, options text
+) LANGUAGE plpgsql AS $$
+-- Who holds a token, and what their answer in a place is checked against. No row: they may not say anything there.
+BEGIN
+    RETURN QUERY
+    SELECT u.id, u.username, t.id, t.inputs::text, p.id, p.kind, p.labels::text, p.options::text
+    FROM accounts_personaltoken k JOIN accounts_user u ON u.id = k.user_id
+    JOIN annotation_slot s ON s.id = place JOIN annotation_task t ON t.id = s.task_id
+    JOIN annotation_project p ON p.id = t.project_id
+    {_WHO}
+END $$;
+"""
+BY_NO_MORE = """
+DROP FUNCTION annotation_claim_by(text, bigint, text[], interval);
+DROP FUNCTION annotation_say_by(text, bigint, text[]);
+"""
+
 
 def again(sql: str) -> str:
     """The same for a function that is there already."""
