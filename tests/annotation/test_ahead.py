@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.annotation import golden, queue
@@ -93,6 +95,21 @@ def test_a_golden_task_is_met_ahead_too(project, ada, ann, abe, bo):
 
     assert (found.task, found.ahead, found.number >= 1000) == (task, True, True)
     assert claim_next(project, by=bo) == claim
+
+
+def test_an_answer_and_the_place_that_follows_are_written_at_once_and_last(project, tasks, ann, client):
+    client.force_login(ann)
+    at = claim_next(project, by=ann)
+    client.post(f"/annotation/{project.pk}/ahead/")
+    place = Slot.objects.get(ahead=True)
+    told = {"label": "3", "token": at.token, "ahead": place.pk, "ahead_token": place.token}
+
+    with CaptureQueriesContext(connection) as asked:
+        client.post(f"/annotation/{project.pk}/slots/{at.pk}/", told, headers=HTMX)
+
+    # The transaction of both, a savepoint of the test's: nothing is read after it before the next task is shown.
+    assert [query["sql"].split()[0] for query in asked][-2:] == ["UPDATE", "RELEASE"]
+    assert Slot.objects.get(pk=place.pk).ahead is False
 
 
 def test_the_page_shows_what_it_holds_and_is_told_when_that_is_lost(project, tasks, ann, client):

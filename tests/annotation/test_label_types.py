@@ -67,6 +67,25 @@ def test_a_value_has_words_and_names_its_labels(kind):
 
 
 @each
+def test_what_tells_two_values_apart_stands_in_words_or_places(kind):
+    values = [kind.clean(value, kind.example.setting) for value in kind.example.good]
+    told = {(kind.text(value), *kind.places(value, kind.example.setting)) for value in values}
+
+    assert len(told) == len(values)
+
+
+def test_the_places_of_regions_are_told_as_a_reader_looks_for_them():
+    def told(slug):
+        kind = TYPES[slug]
+        return kind.places(kind.clean(kind.example.good[0], kind.example.setting), kind.example.setting)
+
+    assert told("spans") == ["cell: “Cell 4711” (0–9)", "place: “Guangzhou” (13–22)"]
+    assert told("ranges") == ["surge: 40–48"]
+    assert told("boxes") == ["loop: x 10–70 %, y 0–50 %"]
+    assert told("polygons") == ["loop: x 10–90 %, y 10–80 %, 3 points"]
+
+
+@each
 def test_its_configuration_is_checked_and_kept(kind):
     setting = kind.example.setting
     assert kind.configure(setting.labels, setting.options) == dict(setting.options)

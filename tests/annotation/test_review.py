@@ -11,7 +11,7 @@ from apps.accounts.models import Role
 from apps.annotation import announcing
 from apps.annotation.adding import add_tasks
 from apps.annotation.labelled import export_labels
-from apps.annotation.models import Decision, Task
+from apps.annotation.models import Annotation, Decision, Project, Task
 from apps.annotation.services import ask_another, review
 from apps.core import events
 from apps.core.errors import Conflict, NotAllowed
@@ -85,6 +85,24 @@ def test_disagreements_are_decided_one_after_the_other(project, conflict, ada, a
     assert client.get(address).status_code == 403
     assert client.get(f"/api/v1/tasks/{conflict.pk}/decisions/").status_code == 403
     assert client.post(f"/api/v1/tasks/{conflict.pk}/ask/").status_code == 403
+
+
+def test_answers_that_differ_in_place_only_can_be_told_apart(project, tasks, ada, ann, abe, client):
+    Project.objects.update(
+        kind="spans", show="text", labels=[{"value": "cell", "title": "cell", "hotkey": "1"}]
+    )
+    Task.objects.update(inputs={"text": "Cells 4711 and 0812 lost power."})
+    task = Task.objects.get(pk=tasks[0].pk)
+    for person, start in ((ann, 6), (abe, 15)):
+        place = [{"start": start, "end": start + 4, "label": "cell"}]
+        Annotation.objects.create(task=task, user=person, label="1 × cell", value=place)
+    Task.objects.filter(pk=task.pk).update(status="conflict")
+    client.force_login(ada)
+
+    page = client.get(f"/annotation/tasks/{task.pk}/").content.decode()
+
+    assert "cell: “4711” (6–10)" in page
+    assert "cell: “0812” (15–19)" in page
 
 
 def test_webhooks_hear_of_tasks_labels_decisions_and_data_set_versions_once(project, radio, ada, ann, abe):

@@ -87,6 +87,10 @@ class LabelType(ABC):
     def text(self, value: Any) -> str:
         """The value in words, for tables and for files with one column for it."""
 
+    def places(self, value: Any, setting: Setting) -> list[str]:
+        """What tells two values apart that have the same words: the places of regions; empty where the words do."""
+        return []
+
     def labels_in(self, value: Any) -> set[str]:
         """The labels that a value uses, so that one in use is not taken away."""
         return {value} if isinstance(value, str) else set()

@@ -29,6 +29,9 @@ else:
 
 MOST_REGIONS = 1000
 MOST_POINTS = 500
+MOST_TOLD = 50
+"""Places of one answer that a reader is told."""
+_LONGEST_QUOTE = 60
 _DIGITS = 6
 _RASTER = 128
 _RASTERS = 512
@@ -60,6 +63,9 @@ class Regions(LabelType):
         for region in value:
             counted[region["label"]] = counted.get(region["label"], 0) + 1
         return ", ".join(f"{n} × {label}" for label, n in sorted(counted.items())) or "–"
+
+    def places(self, value: Any, setting: Setting) -> list[str]:
+        return [f"{region['label']}: {self.where(region, setting)}" for region in value[:MOST_TOLD]]
 
     def labels_in(self, value: Any) -> set[str]:
         return {region["label"] for region in value}
@@ -102,6 +108,10 @@ class Regions(LabelType):
         """The region's checked place. Raises Invalid."""
 
     @abstractmethod
+    def where(self, region: Mapping[str, Any], setting: Setting) -> str:
+        """The place for a reader."""
+
+    @abstractmethod
     def overlap(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
         """Intersection over union of two places."""
 
@@ -130,6 +140,12 @@ def _shared(a: float, b: float, c: float, d: float) -> float:
     """Intersection over union of the intervals [a, b] and [c, d]."""
     both = min(b, d) - max(a, c)
     return max(0.0, both) / (max(b, d) - min(a, c)) if max(b, d) > min(a, c) else 0.0
+
+
+def _reach(across: Sequence[float], down: Sequence[float]) -> str:
+    """From where to where something goes on an image, in percent from its upper left."""
+    spans = [f"{100 * min(line):.0f}–{100 * max(line):.0f} %" for line in (across, down)]
+    return f"x {spans[0]}, y {spans[1]}"
 
 
 def _list_in(said: Any) -> list[Any] | None:
@@ -173,6 +189,12 @@ class Spans(Regions):
         except Invalid:
             return []
 
+    def where(self, region: Mapping[str, Any], setting: Setting) -> str:
+        start, end = region["start"], region["end"]
+        quoted = " ".join(str(setting.first)[start:end].split())
+        short = quoted if len(quoted) <= _LONGEST_QUOTE else quoted[: _LONGEST_QUOTE - 1] + "…"
+        return f"“{short}” ({start}–{end})"
+
     def overlap(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
         return _shared(one["start"], one["end"], other["start"], other["end"])
 
@@ -212,6 +234,9 @@ class Ranges(Regions):
             raise wrong(_("A range must end after it starts."))
         return {"start": start, "end": end}
 
+    def where(self, region: Mapping[str, Any], setting: Setting) -> str:
+        return f"{region['start']:g}–{region['end']:g}"
+
     def overlap(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
         return _shared(one["start"], one["end"], other["start"], other["end"])
 
@@ -246,6 +271,10 @@ class Boxes(Regions):
         if width <= 0 or height <= 0:
             raise wrong(_("A box needs a width and a height."))
         return {"x": x, "y": y, "width": width, "height": height}
+
+    def where(self, region: Mapping[str, Any], setting: Setting) -> str:
+        corners = [region["x"], region["x"] + region["width"]], [region["y"], region["y"] + region["height"]]
+        return _reach(*corners)
 
     def overlap(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
         wide = min(one["x"] + one["width"], other["x"] + other["width"]) - max(one["x"], other["x"])
@@ -296,6 +325,10 @@ class Polygons(Regions):
                 [_number({"x": x}, "x", 0, 1), _number({"y": y}, "y", 0, 1)] for x, y in points
             ]
         }  # fmt: skip
+
+    def where(self, region: Mapping[str, Any], setting: Setting) -> str:
+        across, down = zip(*region["points"], strict=True)
+        return _("%(reach)s, %(n)d points") % {"reach": _reach(across, down), "n": len(across)}
 
     def overlap(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
         """By counting the points of a raster: exact to about a hundredth for outlines that matter."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -28,6 +29,7 @@ from apps.annotation.selectors import (
     get_task,
     left_for,
     may_take_back,
+    setting_of,
     shown,
 )
 from apps.catalog.models import Capability
@@ -128,21 +130,23 @@ def submit(request: HttpRequest, pk: int, slot_pk: int) -> HttpResponse:
     slot = Slot.objects.filter(pk=slot_pk, project=project).first()
     if slot is None:
         raise NotFound(_("This place does not exist any more."))
-    services.submit(
-        slot,
-        _whole(request.POST.get("token", "")),
-        by=_user(request),
-        value=type_named(project.kind).parse(request.POST),
-        skipped="skip" in request.POST,
-        flagged="flag" in request.POST,
-        comment=request.POST.get("comment", ""),
-        seconds=_seconds(request.POST.get("seconds", "0")),
-    )
+    place, place_token = (_whole(request.POST.get(name, "")) for name in ("ahead", "ahead_token"))
+    with transaction.atomic():  # both are written to the disk at once
+        said = services.submit(
+            slot,
+            _whole(request.POST.get("token", "")),
+            by=_user(request),
+            value=type_named(project.kind).parse(request.POST),
+            skipped="skip" in request.POST,
+            flagged="flag" in request.POST,
+            comment=request.POST.get("comment", ""),
+            seconds=_seconds(request.POST.get("seconds", "0")),
+        )
+        shown_next = place > 0 and claims.take_up(place, place_token, by=_user(request))
     if not request.headers.get("HX-Request"):
         return redirect("annotation:label", pk)
-    place, token = (_whole(request.POST.get(name, "")) for name in ("ahead", "ahead_token"))
-    if place > 0 and claims.take_up(place, token, by=_user(request)):
-        context = {"project": project, "before": _before(request, project)}
+    if shown_next:
+        context = {"project": project, "before": said.task_id if may_take_back(said) else None}
         answer = render(request, "annotation/_before.html", context)
         answer["X-Next"] = "ahead"
         return answer
@@ -253,26 +257,35 @@ def review(request: HttpRequest, task_pk: int) -> HttpResponse:
         begin = weighed.value if weighed else task.value
     context = _asked(task.project, task.inputs, begin) | {
         "task": told,
-        "annotations": said,
+        "annotations": [(item, _places(task, item.value)) for item in said],
         "values": [(item, orjson.dumps(item.value).decode()) for item in said if item.value is not None],
         "may_review": may_review(user, task),
         "decisions": task.decisions.select_related("by").order_by("-pk")[:20],
         "disagreeing": conflicts_of(task.project).count(),
         "next_conflict": conflicts_of(task.project).filter(pk__gt=task.pk).order_by("pk").first(),
         "weighed": weighed,
-        "sides": _sides(weighed, said),
+        "sides": _sides(task, weighed, said),
     }
     return render(request, "annotation/review.html", context)
 
 
+def _places(task: Task, value: Any) -> list[str]:
+    kind = type_named(task.project.kind)
+    return [] if value is None else kind.places(value, setting_of(task.project, task.inputs))
+
+
 def _sides(
-    weighed: weighing.Weighed | None, said: Iterable[Annotation]
-) -> list[tuple[weighing.Side, list[tuple[User, float]]]]:
-    """The answers to a disagreement, each with those who gave it and how reliable they are."""
+    task: Task, weighed: weighing.Weighed | None, said: Iterable[Annotation]
+) -> list[tuple[weighing.Side, list[str], list[tuple[User, float]]]]:
+    """The answers to a disagreement, each with its places, those who gave it and how reliable they are."""
     people = {item.user.get_username(): item.user for item in said}
-    sides = weighed.sides if weighed else []
     return [
-        (side, [(people[name], right) for name, right in side.people if name in people]) for side in sides
+        (
+            side,
+            _places(task, side.value),
+            [(people[name], right) for name, right in side.people if name in people],
+        )
+        for side in (weighed.sides if weighed else [])
     ]
 
 
