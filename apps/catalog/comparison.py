@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.utils.translation import gettext as _
+from packaging.utils import canonicalize_name
 
 _PROPERTIES = (
     "datatype",
@@ -24,6 +25,7 @@ _PROPERTIES = (
 )
 _CONTEXT_LINES = 2
 _MOST_PARAMETERS = 200
+_MOST_LONELY = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One property of all sides. `kind` says how its values are shown: text, mono, number, bytes, ms, moment."""
+    """One property of all sides. `kind` says how its values are shown: text, mono, number, small, bytes, ms, moment."""
 
     title: str
     values: list[Any]
@@ -51,6 +53,11 @@ class Row:
     @property
     def differs(self) -> bool:
         return any(value != self.values[0] for value in self.values[1:])
+
+    @property
+    def lacking(self) -> bool:
+        """Whether a version has none of it that another has."""
+        return self.differs and None in self.values
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,17 @@ class Section:
     @property
     def rows_differ(self) -> int:
         return sum(row.differs for row in self.rows)
+
+    @property
+    def lonely(self) -> list[Row]:
+        """What only some of the versions have, where that is so much that it would hide the rest."""
+        found = [row for row in self.rows if row.lacking]
+        return found if len(found) > _MOST_LONELY else []
+
+    @property
+    def shown(self) -> list[Row]:
+        """The other rows."""
+        return [row for row in self.rows if not row.lacking] if self.lonely else self.rows
 
 
 def compare(sides: Sequence[Side]) -> list[Section]:
@@ -140,7 +158,7 @@ def _cases(sides: Sequence[Side]) -> Iterator[Row]:
     apart = [conversion.get("differences") or {} for conversion in conversions]
     for name in _names(apart):
         label = _("largest difference of %(output)s by conversion") % {"output": name}
-        yield Row(label, [differences.get(name) for differences in apart], "number")
+        yield Row(label, [differences.get(name) for differences in apart], "small")
     yield from _int8(sides)
 
 
@@ -154,7 +172,7 @@ def _int8(sides: Sequence[Side]) -> Iterator[Row]:
     outputs = [twin.get("outputs") or {} for twin in tried]
     for name in _names(outputs):
         label = _("largest difference of %(output)s as int8") % {"output": name}
-        yield Row(label, [(each.get(name) or {}).get("difference") for each in outputs], "number")
+        yield Row(label, [(each.get(name) or {}).get("difference") for each in outputs], "small")
 
 
 def _quantisation(side: Side) -> Mapping[str, Any]:
@@ -223,11 +241,11 @@ def _environment(sides: Sequence[Side]) -> Iterator[Row]:
 
 def packages_of(lock: str) -> dict[str, str]:
     """{package: version} of a lock or a list of what is installed."""
-    found = {}
+    found: dict[str, str] = {}
     for line in lock.splitlines():
         name, pinned, rest = line.strip().partition("==")
         if pinned and not name.startswith(("#", "-")) and rest.split():
-            found[name.split("[")[0].strip().lower()] = rest.split()[0].rstrip(";\\")
+            found[canonicalize_name(name.split("[")[0].strip())] = rest.split()[0].rstrip(";\\")
     return found
 
 

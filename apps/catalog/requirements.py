@@ -95,8 +95,8 @@ def leaner(requirements: Iterable[Requirement]) -> list[Requirement]:
     return found
 
 
-def missing_in(pins: dict[str, str], requirements: Iterable[Requirement]) -> list[str]:
-    """Those that an environment with these versions does not satisfy, with what it has instead."""
+def missing_in(pins: dict[str, str], requirements: Iterable[Requirement]) -> list[tuple[str, str | None]]:
+    """Those that an environment with these versions does not satisfy, with the version that it has instead."""
     found = []
     for requirement in leaner(requirements):
         name = canonicalize_name(requirement.name)
@@ -104,8 +104,7 @@ def missing_in(pins: dict[str, str], requirements: Iterable[Requirement]) -> lis
         if name == "mlflow-skinny" and has is not None:
             continue  # it only loads the model; any version of it reads every MLmodel file
         if has is None or not requirement.specifier.contains(has, prereleases=True):
-            words = {"package": str(requirement), "version": has or _("none")}
-            found.append(_("%(package)s (the base has %(version)s)") % words)
+            found.append((str(requirement), has))
     return found
 
 

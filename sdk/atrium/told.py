@@ -5,7 +5,7 @@ pattern and the values it was made of. `patterns_of` collects them from a docume
 translate the pattern. A value may be such a sentence itself.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 
@@ -33,6 +33,13 @@ def tell(pattern: str, /, **values: Any) -> Told:
     told = Told(pattern % values if values else pattern)
     told.pattern, told.values = pattern, values
     return told
+
+
+def listed(words: Sequence[str]) -> Told:
+    """Several words or sentences as one, with semicolons between them."""
+    values = {f"part{number}": each for number, each in enumerate(words)}
+    pattern = "; ".join(f"%({name})s" for name in values)
+    return tell(pattern, **values)
 
 
 def patterns_of(document: Any) -> dict[str, dict[str, Any]]:

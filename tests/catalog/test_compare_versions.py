@@ -59,6 +59,28 @@ def test_packages_are_compared_by_name_whichever_way_the_lock_is_written():
     assert packages_of("-r other.txt\nxgboost[gpu]==3.0 ; python_version > '3'\n") == {"xgboost": "3.0"}
 
 
+def test_a_package_is_the_same_however_its_name_is_written():
+    sides = [side("1.0.0", environment="ml_dtypes==0.6\n"), side("2.0.0", environment="ML-dtypes==0.6\n")]
+
+    assert rows_of(sides, "environment") == {"ml-dtypes": (["0.6", "0.6"], False)}
+
+
+@pytest.mark.django_db
+def test_many_packages_that_one_version_lacks_hide_nothing_else(client, ada, digits):
+    """On a phone they were nine screens of a page whose other rows were one."""
+    locks = {"1.0.0": "numpy==2.0\n", "1.1.0": "numpy==2.1\n" + "".join(f"p{n}==1\n" for n in range(40))}
+    for number, lock in locks.items():
+        packaged(digits, ada, number, lock=lock)
+    client.force_login(ada)
+
+    page = client.get("/catalog/digits/compare/").content.decode()
+
+    before, folded = page.split("<summary>40 that only some of the versions have</summary>")
+    assert "numpy" in before
+    assert ">p7" not in before
+    assert folded.count('<th scope="row">p') == 40
+
+
 def test_parameters_are_compared_leaf_by_leaf():
     first = side("1.0.0", parameters={"forest": {"trees": 50, "depth": 4}, "classes": [0, 1]})
     second = side("1.1.0", parameters={"forest": {"trees": 80, "depth": 4}, "classes": [0, 1]})
@@ -96,10 +118,10 @@ def digits(radio, ada):
     return make_capability(radio, ada, "digits", name="Digits")
 
 
-def packaged(capability, by, number: str, **facts: object) -> Version:
+def packaged(capability, by, number: str, lock: str = "numpy==2.0.0\n", **facts: object) -> Version:
     version = make_packaged_version(capability, by, number)
     manifest = manifests.build(
-        put_files({"card.md": f"# Card of {number}".encode(), "environment.lock": b"numpy==2.0.0\n"})
+        put_files({"card.md": f"# Card of {number}".encode(), "environment.lock": lock.encode()})
     )
     Version.objects.filter(pk=version.pk).update(manifest=manifest, signature=SIGNATURE, **facts)
     return version

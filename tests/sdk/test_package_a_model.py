@@ -170,7 +170,7 @@ WRONG = {
         {"model.py": "def predict(x):\n    raise ValueError('no weights')\n"},
         "cases",
         "ValueError: no weights",
-        "cases.json",
+        "Your code raises it at line 2 of model.py",
     ),
     "unsigned": (
         {"model.py": GOOD, "signature.json": ""},

@@ -92,7 +92,7 @@ def _pinned(facts: dict[str, str], package: Manifest) -> list[Requirement]:
     return [requirements.pinned(needed, pins) for needed in named]
 
 
-def missing_in_base(version: Version) -> list[str]:
+def missing_in_base(version: Version) -> list[tuple[str, str | None]]:
     """Packages of a version that the base environment does not have in a version that will do, in words."""
     asked = version.parameters.get("packaging")
     if isinstance(asked, dict) and asked.get("environment") == BASE:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 JOB_KIND = "packaging"
 _ARGV = ["python", "-m", "atrium.packaging"]
 _RESOURCES = {"cpu": 1.0, "memory_mb": 2048}
+MOST_NAMED = 8
 _TIMEOUT_S = 900
 _PACKAGE = "package/"
 _LARGEST_TABLE = 50_000_000
@@ -78,7 +79,9 @@ def _follow(version: Version, job: Job) -> None:
     version.job_id = job.pk
 
 
-def _submit(version: Version, environment: str, missing: list[str], *, by: User | None) -> Job:
+def _submit(
+    version: Version, environment: str, missing: list[tuple[str, str | None]], *, by: User | None
+) -> Job:
     """Queue the packaging in an environment, made for what is `missing` in the base; it waits until that is built."""
     capability = version.capability
     inputs = {f"source/{path}": entry["sha256"] for path, entry in version.source_manifest.items()}
@@ -105,7 +108,7 @@ def _submit(version: Version, environment: str, missing: list[str], *, by: User 
             "capability": capability.slug,
             "version": version.number,
             "environment": environment,
-            "own_packages": missing[:8],
+            "own_packages": [{"package": package, "base": has} for package, has in missing[:MOST_NAMED]],
         },
         resources=_RESOURCES,
         max_attempts=1,

@@ -37,7 +37,7 @@ def golden_cases(folder: Path, signature: Signature) -> list[Case]:
         from_array(spec.name, _values(spec, signature, rows, names), spec.datatype)
         for spec in signature.inputs
     ]
-    return [Case(f"{len(rows)} rows of {path.name}", inputs)]
+    return [Case(tell("%(count)d rows of %(file)s", count=len(rows), file=path.name), inputs)]
 
 
 def _read(path: Path) -> tuple[list[dict[str, str]], list[str]]:

@@ -30,7 +30,7 @@ from atrium.parsing import FILE as PARSING
 from atrium.parsing import InvalidRules, read_rules
 from atrium.runner.replica import CONVERTED, load_replica
 from atrium.signature import InvalidSignature, Signature, TensorSpec, check_examples, parse_signature
-from atrium.told import patterns_of, tell
+from atrium.told import Told, listed, patterns_of, tell
 
 SIDECARS = ("cases.json", "signature.json", "card.md", PARSING)
 BUILT_CASE_TOLERANCE = 1e-4
@@ -137,19 +137,42 @@ def _go_through(job: Job, work_steps: list[Callable[[Job], None]]) -> dict[str, 
     return {"status": "packaged", **job.result, "steps": job.steps}
 
 
+def _in_own_code(
+    error: BaseException | None, source: Path
+) -> tuple[BaseException, list[traceback.FrameSummary]] | None:
+    """The error or its cause that went through the model's own files, with the steps from there on."""
+    while error is not None:
+        frames = traceback.extract_tb(error.__traceback__)
+        for at, frame in enumerate(frames):
+            if source in Path(frame.filename).resolve().parents:
+                return error, frames[at:]
+        error = error.__cause__
+    return None
+
+
 def _print_trace(error: BaseException, *, source: Path) -> None:
     """Say in the log where in the model's own files it went wrong; nothing where it was elsewhere."""
-    cause = error.__cause__
-    while cause is not None:
-        frames = traceback.extract_tb(cause.__traceback__)
-        own = next(
-            (at for at, frame in enumerate(frames) if source in Path(frame.filename).resolve().parents), None
-        )
-        if own is not None:
-            lines = [*traceback.format_list(frames[own:]), *traceback.format_exception_only(cause)]
-            print("".join(lines), end="", flush=True)
-            return
-        cause = cause.__cause__
+    found = _in_own_code(error, source)
+    if found is not None:
+        cause, frames = found
+        lines = [*traceback.format_list(frames), *traceback.format_exception_only(cause)]
+        print("".join(lines), end="", flush=True)
+
+
+def _advice_on_answering(error: BaseException, *, source: Path) -> str:
+    """What to do where the model raises on a case."""
+    if advice := advice_on_module(error):
+        return advice
+    found = _in_own_code(error, source)
+    if found is None:
+        return tell("Ship a cases.json with inputs that the model takes, or correct the signature.")
+    frame = [each for each in found[1] if source in Path(each.filename).resolve().parents][-1]
+    return tell(
+        "Your code raises it at line %(line)d of %(file)s; the log shows the way there. If it should answer this "
+        "input, correct it there; if not, ship a cases.json with inputs that it takes.",
+        line=frame.lineno or 0,
+        file=str(Path(frame.filename).resolve().relative_to(source)),
+    )
 
 
 def _failure(job: Job, message: str, advice: str) -> dict[str, Any]:
@@ -179,10 +202,20 @@ def _environment_note(job: Job) -> str:
     """Why it is this environment: for which packages it was made, or that the base has them all."""
     packages = job.params.get("own_packages")
     if packages:
-        return tell("an environment of its own, for %(packages)s", packages="; ".join(map(str, packages)))
+        return tell(
+            "an environment of its own, for %(packages)s",
+            packages=listed([_lacking(each) for each in packages]),
+        )
     if packages is None:
         return tell("as it is here")
     return tell("the base environment has all that the model asks for")
+
+
+def _lacking(package: Mapping[str, Any]) -> Told:
+    """A package that the base does not have so, with what it has instead."""
+    if package["base"] is None:
+        return tell("%(package)s (the base has none)", package=package["package"])
+    return tell("%(package)s (the base has %(version)s)", package=package["package"], version=package["base"])
 
 
 def _read(job: Job) -> None:
@@ -375,7 +408,7 @@ def _run_cases(job: Job) -> None:
         origin = tell("shipped")
         if not cases:
             cases, origin = [_build_case(job)], tell("built from an example")
-        job.cases = [_with_answers(job.model, case) for case in cases]
+        job.cases = [_with_answers(job, case) for case in cases]
         _note_missing_numbers(job)
         results = run_cases(job.model, job.cases)
         job.result["cases"] = [result.to_json() for result in results]
@@ -460,12 +493,13 @@ def _signature_example(signature: Signature) -> dict[str, Array] | None:
     return arrays
 
 
-def _with_answers(model: Model, case: Case) -> Case:
+def _with_answers(job: Job, case: Case) -> Case:
     """A case without expected answers gets those of the model as it was handed in."""
+    assert job.model is not None
     if case.expected:
         return case
     try:
-        answers = model.predict({tensor.name: to_array(tensor) for tensor in case.inputs})
+        answers = job.model.predict({tensor.name: to_array(tensor) for tensor in case.inputs})
         expected = [_named(name, array) for name, array in answers.items()]
     except Exception as error:
         raise StepFailed(
@@ -474,8 +508,7 @@ def _with_answers(model: Model, case: Case) -> Case:
                 name=case.name,
                 error=f"{type(error).__name__}: {error}",
             ),
-            advice_on_module(error)
-            or tell("Ship a cases.json with inputs that the model takes, or correct the signature."),
+            _advice_on_answering(error, source=job.source_root.resolve()),
         ) from error
     return replace(case, expected=expected)
 
