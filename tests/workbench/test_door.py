@@ -16,6 +16,7 @@ from apps.compute import environments, services
 from apps.compute.adapters import engine, sockets_dir
 from apps.compute.engines.base import Resources, Workload
 from apps.compute.models import AllowedHost, EgressRecord
+from atrium.runner.service import MAX_LOG_BYTES
 from tests.workbench.conftest import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -43,7 +44,13 @@ class Echo(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         body = json.dumps({"path": self.path, "headers": dict(self.headers)}).encode()
+        if self.path.endswith("/cut"):
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Le")
+            self.close_connection = True
+            return
         self.send_response(200)
+        if self.path.endswith("/wordy"):
+            self.send_header("Atrium-Values", "v" * MAX_LOG_BYTES)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -128,6 +135,16 @@ def test_rest_is_reached_with_the_token_and_without_cookies(web, inside):
 
 def test_inference_is_reached_over_the_gateways_socket(gateway, inside):
     assert inside("print(ask('/v2/models/digits')[1])")["path"] == "/v2/models/digits"
+
+
+def test_all_that_the_code_of_a_model_logged_comes_back(gateway, inside):
+    assert inside("print(json.dumps(ask('/v2/models/digits/wordy')[0]))") == 200
+
+
+def test_an_answer_that_breaks_off_in_its_head_is_said_to_be_none(gateway, inside):
+    status, said = inside("print(json.dumps(ask('/v2/models/digits/cut')))")
+    assert status == 502
+    assert "gave no answer that can be read" in json.loads(said)["detail"]
 
 
 def test_pages_and_the_portals_inside_are_refused(web, inside):

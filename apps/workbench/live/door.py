@@ -62,11 +62,24 @@ class Door:
         """Pass on what leads somewhere, refuse the rest."""
         if scope["type"] != "http":
             return
+        began = False
+
+        async def say(message: Any) -> None:
+            nonlocal began
+            began = True
+            await send(message)
+
         place = proxy.header(scope, b"host").lower()
-        if place in _OWN_NAMES:
-            await self._to_the_portal(scope, receive, send)
-        else:
-            await self._to_the_outside(place, scope, receive, send)
+        try:
+            if place in _OWN_NAMES:
+                await self._to_the_portal(scope, receive, say)
+            else:
+                await self._to_the_outside(place, scope, receive, say)
+        except (aiohttp.ClientError, ConnectionResetError) as error:
+            if began:
+                return  # cut short; uvicorn closes the connection
+            log.warning("%s asked for %s and got no answer: %s", self.workload_id, scope["path"], error)
+            await _refuse(send, 502, f"{place or 'The portal'} gave no answer that can be read: {error}")
 
     async def _to_the_outside(self, place: str, scope: Scope, receive: Receive, send: Send) -> None:
         headers = proxy.headers_of(scope)
@@ -76,8 +89,6 @@ class Door:
             await _refuse(send, 403 if isinstance(error, NotAllowed) else 502, error.message)
         except (aiohttp.ClientConnectorError, ValueError) as error:
             await _refuse(send, 502, f"{place} does not answer: {error}")
-        except (aiohttp.ClientError, ConnectionResetError):
-            return  # cut short; uvicorn closes the connection
 
     async def _to_the_portal(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
@@ -95,8 +106,6 @@ class Door:
             await way.passage(scope, receive, send, kept)
         except aiohttp.ClientConnectorError:
             await _refuse(send, 503, "This part of the portal is starting or away. Try again soon.")
-        except (aiohttp.ClientError, ConnectionResetError):
-            return  # cut short; uvicorn closes the connection
 
 
 async def _refuse(send: Send, status: int, words: str) -> None:

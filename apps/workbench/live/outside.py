@@ -28,6 +28,7 @@ from apps.compute.services.egress import Asked, Use, record_egress
 from apps.core.errors import NotAllowed, Unavailable
 from apps.workbench.live import proxy
 from apps.workbench.live.proxy import Headers, Receive, Scope, Send
+from apps.workbench.live.upstream import LONGEST_HEADER_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -203,6 +204,8 @@ class Outside:
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECTS_WITHIN_S, sock_read=IDLE_S),
+                max_line_size=LONGEST_HEADER_BYTES,
+                max_field_size=LONGEST_HEADER_BYTES,
             )
         return self._session
 

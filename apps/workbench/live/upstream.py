@@ -15,6 +15,8 @@ from aiohttp.connector import UnixConnector
 from apps.compute.engines.sockets import real_socket
 
 _CONNECTS_WITHIN_S = 10.0
+LONGEST_HEADER_BYTES = 1 << 16
+"""As Python's own client takes. An answer carries what the model's code logged, up to 16 kB (`atrium.runner`)."""
 
 
 class _PinnedConnector(UnixConnector):
@@ -66,6 +68,8 @@ class Upstreams:
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECTS_WITHIN_S),
             read_bufsize=1 << 18,
+            max_line_size=LONGEST_HEADER_BYTES,
+            max_field_size=LONGEST_HEADER_BYTES,
         )
 
     async def close_idle(self) -> None:
