@@ -159,8 +159,10 @@ def _stage(release: Release, page: str) -> Blocker:
         return Blocker(
             "promote", words, page, f'atrium.Portal().post("releases/{release.pk}/promote/", {{}})'
         )
-    words = _("Stage of %(weight)d %%: %(missing)s more calls") % {
-        "weight": stage.weight,
-        "missing": stage.evidence.get("missing", "?"),
-    }
+    words = _("Stage of %(weight)d %%: its calls are being counted") % {"weight": stage.weight}
+    if "missing" in stage.evidence:
+        words = _("Stage of %(weight)d %%: %(missing)s more calls") % {
+            "weight": stage.weight,
+            "missing": stage.evidence["missing"],
+        }
     return Blocker("samples", words, page)

@@ -11,9 +11,8 @@ from django.utils.translation import gettext as _
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from apps.core.models import AuditEntry
     from apps.releases.course import Point
-    from apps.releases.history import Share
+    from apps.releases.history import Change
     from apps.releases.models import Stage
 
 
@@ -97,16 +96,16 @@ def moved(values: list[float]) -> dict[str, Any] | None:
     }
 
 
-def shares(changes: list[tuple[AuditEntry, list[Share]]]) -> dict[str, Any] | None:
+def shares(changes: Sequence[Change]) -> dict[str, Any] | None:
     """The shares of the versions over time, stacked; `changes` are newest first. None with nothing to compare."""
     if len(changes) < 2:
         return None
     ordered = changes[::-1]
-    times = [entry.at.isoformat() for entry, _shares in ordered] + [timezone.now().isoformat()]
-    versions = sorted({share.version for _entry, found in ordered for share in found})
+    times = [change.entry.at.isoformat() for change in ordered] + [timezone.now().isoformat()]
+    versions = sorted({share.version for change in ordered for share in change.shares})
 
     def percents(version: str) -> list[int]:
-        found = [sum(s.percent for s in shares if s.version == version) for _entry, shares in ordered]
+        found = [sum(s.percent for s in change.shares if s.version == version) for change in ordered]
         return [*found, found[-1]]
 
     return {

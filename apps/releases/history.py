@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apps.accounts.models import Team
 from apps.core.models import AuditEntry
@@ -50,6 +50,14 @@ class Moment:
     at_sites: dict[str, list[Share]] = field(default_factory=dict)
 
 
+class Change(NamedTuple):
+    """An entry of the audit log with the shares that it led to; `at_sites` are the sites with other ones."""
+
+    entry: AuditEntry
+    shares: list[Share]
+    at_sites: dict[str, list[Share]]
+
+
 def at_moment(capability: Capability, at: datetime, *, caller: str = "", end_user: str = "") -> Moment:
     """The shares at a moment. `caller` is the pool of a key, such as `subscription:7`; `end_user` what a system
     named in Atrium-Caller.
@@ -72,11 +80,11 @@ def at_moment(capability: Capability, at: datetime, *, caller: str = "", end_use
     return Moment(at, shares, entry.at, route.version if route else "", at_sites=elsewhere)
 
 
-def changes(capability: Capability, limit: int = 200) -> list[tuple[AuditEntry, list[Share]]]:
-    """Every change of the shares with what it led to, newest first."""
+def changes(capability: Capability, limit: int = 200) -> list[Change]:
+    """Every change of the shares, newest first."""
     entries = AuditEntry.objects.filter(urn=urn(capability), action=WEIGHTS).order_by("-pk")[:limit]
     versions = _versions(capability)
-    return [(entry, _shares(entry, versions)) for entry in entries]
+    return [Change(entry, _shares(entry, versions), _at_sites(entry, versions)) for entry in entries]
 
 
 def _last(capability: Capability, at: datetime, **facts: Any) -> AuditEntry | None:

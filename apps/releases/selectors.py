@@ -12,8 +12,6 @@ from apps.accounts.models import Role
 from apps.accounts.selectors import teams_of
 from apps.catalog.models import Version
 from apps.core.errors import NotFound
-from apps.core.models import AuditEntry
-from apps.core.urns import urn
 from apps.gateway.selectors import calls, grants_of
 from apps.releases.models import Bypass, Conclusion, Finding, Policy, Release, Replay, Rerun
 from apps.requests.selectors import waiting_for
@@ -172,9 +170,3 @@ def calls_around(capability: Capability, at: datetime, pool: str = "", limit: in
 def release_of(version: Version) -> Release | None:
     """The newest release of a version."""
     return Release.objects.filter(version=version).order_by("-pk").first()
-
-
-def production_history(capability: Capability, limit: int = 50) -> list[AuditEntry]:
-    """Every change of the traffic shares, newest first: `facts` has before and after by deployment."""
-    entries = AuditEntry.objects.filter(urn=urn(capability), action="instances.weights.set")
-    return list(entries.order_by("-pk")[:limit])

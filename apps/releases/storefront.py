@@ -1,16 +1,27 @@
-"""What the store shows of signatures: which versions carry a valid one, and on which report."""
+"""What the store shows of releases: which versions carry a valid signature, on which report, and for the capability's
+team the one that has production's traffic, with the way back.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
 
 from apps.releases.models import Release
 from apps.releases.order import STANDING
+from apps.releases.policy import may_see_releases, may_steer
 from apps.releases.signing import may_take_production_traffic, signed_among
-from apps.store.panels import Signed, SignedReport, register_sign_off
+from apps.store.panels import Panel, Signed, SignedReport, register_panel, register_sign_off
 
 if TYPE_CHECKING:
-    from apps.catalog.models import Version
+    from django.http import HttpRequest
+
+    from apps.accounts.models import User
+    from apps.catalog.models import Capability, Version
+
+_IN_PRODUCTION = (Release.Status.ROLLING, Release.Status.PAUSED, Release.Status.RELEASED)
 
 
 def signed_report(version: Version) -> SignedReport | None:
@@ -28,6 +39,21 @@ def signed_report(version: Version) -> SignedReport | None:
     )
 
 
+def release_panel(request: HttpRequest, capability: Capability) -> Panel | None:
+    """The release in gray, else the one that everybody has: for the team, and operators roll it back here."""
+    user = cast("User", request.user)
+    if not may_see_releases(user, capability):
+        return None
+    found = Release.objects.filter(capability=capability, status__in=_IN_PRODUCTION)
+    release = found.select_related("version__capability", "capability__team").order_by("-pk").first()
+    if release is None:
+        return None
+    back = release.baseline_id is not None and bool(may_steer(user, release))
+    html = render_to_string("releases/_panel.html", {"release": release, "may_go_back": back}, request)
+    return Panel(_("Release"), html)
+
+
 def register() -> None:
     """Tell the store; called once when the app is ready."""
     register_sign_off(signed_among, signed_report)
+    register_panel("releases", release_panel)

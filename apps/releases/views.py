@@ -18,8 +18,7 @@ from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.evaluation.demands import judged
 from apps.evaluation.selectors import production_of
-from apps.instances.models import Deployment
-from apps.releases import bypass, conclusions, findings, live, policies, rollout, signing
+from apps.releases import bypass, conclusions, findings, history, live, policies, rollout, signing
 from apps.releases.blockers import blockers_of
 from apps.releases.content import content_of, present_digest
 from apps.releases.dossier import export_dossier
@@ -41,13 +40,13 @@ from apps.releases.selectors import (
     conclusions_of,
     findings_visible_to,
     get_team_of_policy,
-    production_history,
     releases_listed,
     releases_visible_to,
     teams_with_policies,
     versions_for_bypass,
     waiting_for_signature,
 )
+from apps.requests.selectors import who_refused
 from apps.requests.services import who_can_still_decide
 
 if TYPE_CHECKING:
@@ -129,14 +128,24 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     release = _release_of(request, pk)
     context = live.shown(release, user=user)
     if request.headers.get("HX-Request"):
-        return render(request, "releases/_live.html", context | {"told": live.told(context)})
-    return render(request, "releases/detail.html", context | _paper(user, release))
+        context |= {"told": live.told(context), **_way(release)}
+        return render(request, "releases/_live.html", context)
+    return render(request, "releases/detail.html", context | _way(release) | _paper(user, release))
 
 
 def _known_to_callers(release: Release) -> Version | None:
     """The version whose signature callers know: what runs now, or ran when this release began."""
     before = release.baseline or production_of(release.capability)
     return before.version if before is not None else None
+
+
+def _way(release: Release) -> dict[str, object]:
+    """What blocks it now, and who rejected it."""
+    ended = release.request if release.status == Release.Status.REJECTED else None
+    return {
+        "blockers": blockers_of(release.version),
+        "rejected_by": who_refused(ended) if ended is not None else None,
+    }
 
 
 def _paper(user: User, release: Release) -> dict[str, object]:
@@ -152,7 +161,6 @@ def _paper(user: User, release: Release) -> dict[str, object]:
             for finding in release.findings.select_related("raised_by", "closed_by").order_by("pk")
         ],
         "may_raise": may_raise_finding(user, release),
-        "blockers": blockers_of(release.version),
         "contract": contract_with(_known_to_callers(release), release.version),
         "standstill": standstill,
         "anew": [
@@ -167,14 +175,8 @@ def _paper(user: User, release: Release) -> dict[str, object]:
         "may_sign": signable,
         "form": SignForm() if signable else None,
         "deciders": who_can_still_decide(release.request) if release.request else [],
-        "history": production_history(release.capability, 12),
-        "names": _names(release),
+        "history": history.changes(release.capability, 12),
     }
-
-
-def _names(release: Release) -> dict[str, str]:
-    rows = Deployment.objects.filter(capability=release.capability).values_list("pk", "version__number")
-    return {str(pk): number for pk, number in rows}
 
 
 @login_required

@@ -28,6 +28,12 @@ def candidates(step: Step) -> QuerySet[User]:
     return User.objects.filter(held, is_active=True).distinct()
 
 
+def who_refused(request: Request) -> User | None:
+    """Whose no ended it; None while nobody has said no."""
+    no = Decision.objects.filter(step__request=request, approve=False).select_related("user").first()
+    return no.user if no is not None else None
+
+
 def away(*, deputy: User | None = None) -> QuerySet[Deputy]:
     """Who is stood in for now, by anybody or by one person."""
     now = timezone.now()

@@ -102,6 +102,20 @@ def test_looking_costs_as_many_queries_whatever_was_called(rolling, ole, django_
         look()
 
 
+@pytest.mark.django_db
+def test_what_blocks_it_comes_with_the_buttons(rolling, ole, client):
+    """It stood on the page as it was when somebody opened it, whatever the stage showed since."""
+    client.force_login(ole)
+
+    def fetched():
+        return client.get(f"/releases/{rolling.pk}/", headers={"HX-Request": "true"}).content.decode()
+
+    Stage.objects.update(evidence={})
+    assert "Stage of 1 %: its calls are being counted" in fetched()
+    call(rolling, good=500)
+    assert "The stage of 1 % is a success; an operator promotes it." in fetched()
+
+
 async def opened(user, release) -> Socket:
     scope = {"type": "websocket", "path": f"/ws/releases/{release.pk}/", "headers": [], "user": user}
     socket = Socket(URLRouter(websocket_urlpatterns), scope)

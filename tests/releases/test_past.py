@@ -54,6 +54,14 @@ def test_the_shares_of_any_moment_are_known(rolling, digits):
     assert at_moment(digits, timezone.now() - timedelta(days=9)).shares == []
 
 
+def test_the_page_of_a_release_names_the_versions_that_had_the_traffic(rolling, ada, client):
+    client.force_login(ada)
+
+    page = client.get(f"/releases/{rolling.pk}/").content.decode()
+
+    assert '<span class="tag">1.0.0 · 99 %</span> <span class="tag">1.1.0 · 1 %</span>' in page
+
+
 def test_history_names_the_version_that_the_gateway_chose(rolling, digits):
     told = Capability.parse("digits", picture()["capabilities"]["digits"])
     now = timezone.now()

@@ -26,6 +26,22 @@ def to_the_end(release, operator):
         promote(release, by=operator)
 
 
+def test_an_operator_rolls_back_from_the_page_of_the_capability(rolling, ada, ole, cy, client):
+    back = f"/releases/{rolling.pk}/roll-back/"
+
+    def page(user):
+        client.force_login(user)
+        return client.get("/store/digits/").content.decode()
+
+    assert f'href="/releases/{rolling.pk}/"' in page(ada)
+    assert back not in page(ada)
+    assert f"/releases/{rolling.pk}/" not in page(cy)
+    assert back in page(ole)
+    client.post(back, {"comment": "Too many complaints"})
+
+    assert weights(rolling) == (0, 100)
+
+
 def test_the_first_version_takes_all_when_it_is_ready(rolling, signed):
     signed.refresh_from_db()
 

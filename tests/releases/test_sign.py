@@ -195,7 +195,7 @@ def test_a_policy_that_nobody_could_fulfil_is_refused(digits, bo):
         )
 
 
-def test_a_rejection_needs_a_reason_and_ends_it(version, ada, bo, bea):
+def test_a_rejection_needs_a_reason_and_ends_it(version, ada, bo, bea, client):
     release = sign(version, ada)
     with pytest.raises(Invalid, match="why"):
         reject_release(release, by=bo, password=PASSWORD, comment=" ")
@@ -204,6 +204,9 @@ def test_a_rejection_needs_a_reason_and_ends_it(version, ada, bo, bea):
 
     release.refresh_from_db()
     assert (release.status, release.reason) == (Release.Status.REJECTED, "the worst digit got worse")
+    client.force_login(ada)
+    page = client.get(f"/releases/{release.pk}/").context
+    assert page["rejected_by"] == bo
 
 
 def test_the_same_content_is_not_opened_twice(version, ada, bo, bea):
