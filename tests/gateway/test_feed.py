@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
+import threading
 import time
+from datetime import timedelta
 
 import pytest
 import uvicorn
@@ -14,7 +16,14 @@ from django.conf import settings
 from apps.catalog.models import Capability, Version
 from apps.gateway.dataplane.snapshot import Snapshot, dump
 from apps.gateway.models import Grant
-from apps.gateway.services import change_limits, create_grant, resume_grant, revoke_grant, suspend_grant
+from apps.gateway.services import (
+    change_limits,
+    create_grant,
+    resume_grant,
+    revoke_grant,
+    rotate_grant,
+    suspend_grant,
+)
 from apps.gateway.snapshot import picture
 from apps.instances import routes
 from apps.instances.models import Deployment, Replica, TrafficWeight
@@ -28,8 +37,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def live():
     """The live process's long poll, served by uvicorn in a thread on the database of the tests."""
-    import threading
-
     from apps.gateway import feed
 
     port = free_port()
@@ -116,6 +123,38 @@ def test_every_change_acts_in_both_processes_of_a_port_within_two_seconds(
     within_two_seconds((429, None))
     revoke_grant(grant, by=ada)
     within_two_seconds((401, None))
+
+
+def test_a_key_that_is_rotated_while_it_is_used_loses_no_call(live, gateway, runner, radio, ada, ole, signed):
+    digits = make_capability(radio, ada, "digits")
+    serving = make_ready_deployment(make_packaged_version(digits, ada), ole)
+    Replica.objects.filter(deployment=serving).update(socket=runner(serving.version.number))
+    signed.add(serving.version.digest)
+    set_weights(digits, {serving.pk: 100}, by=ole)
+    grant, key = create_grant(kind="trial", capability=digits, user=ada, by=ada)
+    here = gateway(live_url=live, token=settings.ATRIUM.gateway_token)
+    until(lambda: here.infer(key=key).status == 200)
+    seen, over = [], threading.Event()
+
+    def call() -> None:
+        while not over.is_set():
+            seen.append(here.infer(key=key).status)
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    try:
+        successor, fresh = rotate_grant(grant, by=ada)
+        until(lambda: here.infer(key=fresh).status == 200)
+        since = len(seen)
+        until(lambda: len(seen) > since + 5)
+    finally:
+        over.set()
+        caller.join()
+    assert set(seen) == {200}
+
+    _last, newest = rotate_grant(successor, by=ada, overlap=timedelta(0))
+    until(lambda: here.infer(key=newest).status == 200)
+    until(lambda: here.infer(key=fresh).status == 401)
 
 
 def test_without_the_token_nobody_reads_the_keys(live):
