@@ -298,13 +298,16 @@ def _value(result: Any, metric: str) -> float | None:
 
 
 def figure_of(sweep: Sweep, rows: Sequence[Compared]) -> dict[str, Any] | None:
-    """Parallel coordinates over the trials that have a value: one axis for each parameter, the metric last."""
+    """Parallel coordinates over the trials that have a value: one axis for each parameter, the metric last.
+
+    Where trials may be ended early, how many steps each took stands beside the metric.
+    """
     ended = [row for row in rows if row.value is not None]
     if len(ended) < 2:
         return None
     axes = [_axis(name, [row.params[name] for row in ended], sweep.space[name]) for name in sweep.space]
     values = [row.value for row in ended]
-    if all(row.steps is not None for row in ended):
+    if sweep.early_stop and all(row.steps is not None for row in ended):
         axes.append({"label": str(_("steps")), "values": [row.steps for row in ended]})
     axes.append({"label": sweep.metric, "values": values})
     line = {"color": values, "colorscale": "Viridis", "showscale": True}

@@ -21,7 +21,7 @@ def run_script(page, title: str, script: str) -> None:
     page.wait_for_url(re.compile(r"/jobs/\d+/$"))
 
 
-def test_developer_runs_a_script_and_follows_it_to_its_result(new_page):
+def test_developer_runs_a_script_follows_it_to_its_result_and_sweeps_its_parameters(new_page):
     page = new_page("dev")
     script = "import time, atrium\nfor n in range(1, 4):\n  print('line', n); atrium.progress(n / 4); time.sleep(1)\n"
     script += "open('result.json', 'w').write('{\"answer\": 42}')"
@@ -33,6 +33,19 @@ def test_developer_runs_a_script_and_follows_it_to_its_result(new_page):
     expect(page.locator("#job-state")).to_contain_text('"answer": 42')
     page.fill("#log-find", "line 2")
     expect(page.locator("#log mark")).to_have_text(["line 2"])
+
+    page.get_by_role("link", name="Sweep its parameters").click()
+    page.get_by_role("button", name="Add a parameter").click()
+    page.fill("[name=space-0-name]", "rate")
+    page.fill("[name=space-0-values]", "1, 2")
+    page.fill("#id_metric", "answer")
+    page.get_by_role("button", name="Begin").click()
+    page.wait_for_url(re.compile(r"/sweeps/\d+/$"))
+    expect(page.locator("#sweep")).to_contain_text("2 of 2 trials have ended", timeout=READY_WITHIN_MS)
+    expect(page.locator("#sweep")).to_contain_text("is the best so far: answer 42")
+    expect(page.locator("#sweep > .card tbody tr")).to_have_count(2)
+    expect(page.locator("#sweep .js-plotly-plot").first).to_be_visible()
+    expect(page.get_by_role("button", name="Cancel the rest")).to_have_count(0)
 
 
 def test_stop_asks_once_and_ends_the_job(new_page):

@@ -81,7 +81,7 @@ def report(sweep, **values):
         Job.objects.filter(pk=job.pk).update(status="running", reports=[{"step": 1, "f1": value}])
 
 
-def test_a_trial_that_falls_behind_is_ended_with_the_reason_and_stays_in_the_comparison(sweep):
+def test_a_trial_that_falls_behind_is_ended_with_the_reason_and_stays_in_the_comparison(client, sweep, ada):
     report(sweep, t1=0.9, t2=0.2)
     sweeps.judge_sweeps()
 
@@ -95,6 +95,8 @@ def test_a_trial_that_falls_behind_is_ended_with_the_reason_and_stays_in_the_com
     rows = sweeps.compared(sweep)
     assert [(row.value, row.steps) for row in rows[:2]] == [(0.95, 1), (0.2, 1)]
     assert table_of(sweeps.figure_of(sweep, rows)).header == ["", "depth", "steps", "f1"]
+    client.force_login(ada)
+    assert "Dotted: ended early." in client.get(f"/sweeps/{sweep.pk}/").content.decode()
 
 
 def test_rungs_that_cannot_be_are_refused(radio, ada, sweep):

@@ -145,10 +145,13 @@ def test_cells_and_kernels_outlive_a_killed_server_and_the_page_tells_of_it(clie
     assert session["kernel"]["id"] not in [row["id"] for row in send(guest, "GET", "/api/kernels")]
 
 
-QUESTION = """import pathlib
+QUESTION = """import pathlib, time
 first = input("first? ")
 second = input("second? ")
-print(first, second)"""
+print(first, second, flush=True)
+while not pathlib.Path("alone").exists():
+    time.sleep(0.02)
+print(input("third? "))"""
 SHELL = "PS1='> '; secret=re''membered; (until [ -e go ]; do sleep .1; done; echo la''ter) & echo be''fore\r"
 
 
@@ -171,9 +174,9 @@ def terminals_of(guest):
     return [row["name"] for row in send(guest, "GET", "/api/terminals")]
 
 
-def kill_and_wait(workspace):
+def kill_and_wait(workspace, lets_go_on):
     server = kill_server(workspace)
-    (home_of(workspace) / "go").touch()
+    (home_of(workspace) / lets_go_on).touch()
     wait_for(lambda: server_of(workspace) not in (None, server), 20)
     wait_for(lambda: answers(workspace), 60)
 
@@ -182,7 +185,7 @@ def test_shells_and_questions_outlive_a_server_that_is_killed_twice_in_its_first
     inside, ada, workspace
 ):
     guest = inside(ada)
-    forget_first_try(guest, home_of(workspace), "asks.ipynb", "go")
+    forget_first_try(guest, home_of(workspace), "asks.ipynb", "go", "alone")
     name = json.loads(guest.post("/api/terminals", "{}").text)["name"]
     with guest.socket(f"/terminals/websocket/{name}") as terminal:
         terminal.send(json.dumps(["set_size", 24, 101]))
@@ -192,7 +195,7 @@ def test_shells_and_questions_outlive_a_server_that_is_killed_twice_in_its_first
     wait_for(lambda: asked(guest, request) == "first? ")
     kernel = f"/api/kernels/{session['kernel']['id']}"
 
-    kill_and_wait(workspace)
+    kill_and_wait(workspace, "go")
 
     with guest.socket(f"/terminals/websocket/{name}") as terminal:
         assert "before" in reading(terminal, "later")  # the screen is drawn again, and goes on
@@ -202,14 +205,16 @@ def test_shells_and_questions_outlive_a_server_that_is_killed_twice_in_its_first
     wait_for(lambda: asked(guest, request) == "first? ", 30)
     send(guest, "POST", f"{kernel}/input", {"input": "one"})
     wait_for(lambda: asked(guest, request) == "second? ")  # asked of a server that had not asked for the cell
+    send(guest, "POST", f"{kernel}/input", {"input": "two"})
+    wait_for(lambda: outputs(workspace, "asks.ipynb") == ("one two\n", []), 30)
 
-    kill_and_wait(workspace)
+    kill_and_wait(workspace, "alone")
 
     with guest.socket(f"/terminals/websocket/{name}") as terminal:
         assert "<remembered>" in reading(terminal, "24 101")
-    wait_for(lambda: asked(guest, request) == "second? ", 30)
-    send(guest, "POST", f"{kernel}/input", {"input": "two"})
-    wait_for(lambda: outputs(workspace, "asks.ipynb") == ("one two\n", []), 30)
+    wait_for(lambda: asked(guest, request) == "third? ", 30)  # asked while no server ran
+    send(guest, "POST", f"{kernel}/input", {"input": "three"})
+    wait_for(lambda: outputs(workspace, "asks.ipynb") == ("one two\nthree\n", []), 30)
     send(guest, "DELETE", f"/api/terminals/{name}")
     assert name not in terminals_of(guest)
     send(guest, "DELETE", f"/api/sessions/{session['id']}")

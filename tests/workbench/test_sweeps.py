@@ -97,6 +97,17 @@ def test_trials_are_compared_best_first_with_a_table_behind_the_chart(sweep):
     assert [row.trial.number for row in sweeps.compared(sweep)[:2]] == [1, 2]
 
 
+def test_where_no_trial_is_ended_early_nothing_is_said_of_it(client, sweep, ada):
+    sweeps.advance_sweep(sweep.pk)
+    finish(sweep, t1=0.5, t2=0.9)
+    Job.objects.update(reports=[{"step": 1, "f1": 0.4}, {"step": 2, "f1": 0.5}])
+    assert table_of(sweeps.figure_of(sweep, sweeps.compared(sweep))).header == ["", "depth", "kind", "f1"]
+    client.force_login(ada)
+    page = client.get(f"/sweeps/{sweep.pk}/").content.decode()
+    assert "The metric of each trial, step by step" in page
+    assert "Dotted" not in page
+
+
 def test_cancelling_ends_what_waits_and_starts_no_more(sweep, ada):
     sweeps.advance_sweep(sweep.pk)
     finish(sweep, t1=0.5)
