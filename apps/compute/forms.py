@@ -320,6 +320,13 @@ class ScriptForm(forms.Form):
     )
     cpu = forms.FloatField(label=_("Processor cores"), min_value=0.1, max_value=1024, initial=1)
     memory_mb = forms.IntegerField(label=_("Memory in MB"), min_value=64, max_value=10**7, initial=1024)
+    gpu = forms.FloatField(
+        label=_("Graphics cards"),
+        min_value=0,
+        max_value=1024,
+        initial=0,
+        help_text=_("A part of one, such as 0.5, is shared with others."),
+    )
     timeout_s = forms.IntegerField(
         label=_("Time limit in seconds"), min_value=1, max_value=14 * 86_400, initial=3600
     )
@@ -339,6 +346,8 @@ class ScriptForm(forms.Form):
         chosen.choices = offered_to(user)
         cast("DataField", self.fields["datasets"]).offer(user)
         cast("LabelsField", self.fields["labels"]).offer()
+        if not most_to_ask()[0].gpu:
+            del self.fields["gpu"]
         tell_limits(self)
 
     def clean(self) -> dict[str, Any]:
@@ -350,7 +359,7 @@ class ScriptForm(forms.Form):
     def facts(self) -> dict[str, Any]:
         """What `services.submit_script` takes."""
         given = dict(self.cleaned_data)
-        given["resources"] = {name: given.pop(name) for name in ("cpu", "memory_mb")}
+        given["resources"] = {name: given.pop(name) for name in ("cpu", "memory_mb", "gpu") if name in given}
         silent = given.pop("silent_minutes")
         given["cell_timeout_s"] = None if silent is None else silent * 60
         if sent := given.pop("file"):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext_noop
 
+from apps.compute.engines import cards
 from apps.core.telling import told
 
 if TYPE_CHECKING:
@@ -38,10 +39,11 @@ class Amount:
 
 def capacity(cpu: float = 0, memory_mb: int = 0) -> Amount:
     """What may be given out: the settings' values, else from the machine. Cores are shared, memory is not."""
-    cards = len(list(Path("/dev").glob("nvidia[0-9]*")))
     total_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
     return Amount(
-        cpu or (os.cpu_count() or 1) * CPU_SHARES_PER_CORE, memory_mb or total_mb * MEMORY_SHARE, float(cards)
+        cpu or (os.cpu_count() or 1) * CPU_SHARES_PER_CORE,
+        memory_mb or total_mb * MEMORY_SHARE,
+        float(len(cards.present())),
     )
 
 

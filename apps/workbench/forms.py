@@ -29,7 +29,7 @@ from apps.core.forms import ShortNameField
 from apps.core.rows import RowsField, ValueField, ValuesField
 from apps.workbench import mounted
 from apps.workbench.blueprints import Parameter, parameters_of
-from apps.workbench.models import Recipe, RecipeVersion, Sweep, Workspace
+from apps.workbench.models import Recipe, RecipeVersion, Size, Sweep, Workspace
 from apps.workbench.recordings import KEEP_DAYS, MOST_DAYS
 from apps.workbench.selectors import dataset_versions_offered_to, versions_to_refine, workspaces_visible_to
 
@@ -146,6 +146,19 @@ class MountedDatasetsField(DatasetVersionsField):
         super().__init__(**{"label": _("Data sets"), "required": False, "help_text": words, **facts})
 
 
+def _offer_sizes(form: forms.Form) -> list[Size]:
+    """The sizes that a node has the graphics cards for, and the one that is chosen already."""
+    room, chosen = most_to_ask()[0], form.initial.get("flavour")
+    offered = {
+        flavour: size
+        for flavour, size in Workspace.SIZES.items()
+        if size.gpu <= room.gpu or flavour == chosen
+    }
+    field = cast("forms.ChoiceField", form.fields["flavour"])
+    field.choices = [(flavour.value, flavour.label) for flavour in offered]
+    return list(offered.values())
+
+
 class WorkspaceForm(forms.Form):
     """What a new workspace needs."""
 
@@ -165,7 +178,7 @@ class WorkspaceForm(forms.Form):
         cast("MountedDatasetsField", self.fields["datasets"]).offer(user)
         cast("LabelsField", self.fields["labels"]).offer()
         cores = most_to_ask()[1]
-        if cores < max(size.cpu for size in Workspace.SIZES.values()):
+        if cores < max(size.cpu for size in _offer_sizes(self)):
             words = _("No node has more than %(cores)d cores; a size with more of them is no faster.")
             self.fields["flavour"].help_text = words % {"cores": cores}
 
@@ -195,6 +208,7 @@ class SettingsForm(forms.Form):
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        _offer_sizes(self)
         _offer_environments(self, user)
         cast("LabelsField", self.fields["labels"]).offer()
         cast("MountedDatasetsField", self.fields["datasets"]).offer(user)

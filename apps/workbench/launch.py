@@ -164,7 +164,7 @@ def _server(
         id=workload_id,
         argv=argv,
         environment=environments.path(environment),
-        resources=Resources(cpu=size.cpu, memory_mb=size.memory_mb, disk_mb=size.disk_mb),
+        resources=Resources(cpu=size.cpu, memory_mb=size.memory_mb, gpu=size.gpu, disk_mb=size.disk_mb),
         at_quota="freeze",
         mounts=mounts,
         port=True,

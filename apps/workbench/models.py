@@ -20,6 +20,8 @@ class Size:
     cpu: float
     memory_mb: int
     disk_mb: int
+    gpu: float = 0.0
+    """Graphics cards; a part of one is shared with others."""
 
 
 class Workspace(models.Model):
@@ -41,11 +43,15 @@ class Workspace(models.Model):
         SMALL = "small", _("Small: 1 core, 2 GB, 5 GB of files")
         MEDIUM = "medium", _("Medium: 2 cores, 4 GB, 10 GB of files")
         LARGE = "large", _("Large: 4 cores, 8 GB, 20 GB of files")
+        HALF_CARD = "half-gpu", _("Half a graphics card: 4 cores, 16 GB, 40 GB of files")
+        CARD = "gpu", _("Graphics card: 8 cores, 32 GB, 80 GB of files")
 
     SIZES = {
         Flavour.SMALL: Size(1, 2048, 5_120),
         Flavour.MEDIUM: Size(2, 4096, 10_240),
         Flavour.LARGE: Size(4, 8192, 20_480),
+        Flavour.HALF_CARD: Size(4, 16_384, 40_960, gpu=0.5),
+        Flavour.CARD: Size(8, 32_768, 81_920, gpu=1),
     }
 
     class IdleLimit(models.IntegerChoices):

@@ -129,7 +129,7 @@ def why_it_waits(workspace: Workspace) -> str:
     if told := why_no_node(workspace.labels):
         return spoken(told)
     size = workspace.size
-    short = why_no_room(ledger.Amount(size.cpu, size.memory_mb))
+    short = why_no_room(ledger.Amount(size.cpu, size.memory_mb, size.gpu))
     return _("Waits for room: %(why)s.") % {"why": spoken(short)} if short else ""
 
 

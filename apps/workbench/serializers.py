@@ -33,6 +33,7 @@ class WorkspaceSerializer(ModelSerializer[Workspace]):
     cpu = serializers.FloatField(source="size.cpu", read_only=True)
     memory_mb = serializers.IntegerField(source="size.memory_mb", read_only=True)
     disk_mb = serializers.IntegerField(source="size.disk_mb", read_only=True)
+    gpu = serializers.FloatField(source="size.gpu", read_only=True)
 
     class Meta:
         model = Workspace
@@ -47,6 +48,7 @@ class WorkspaceSerializer(ModelSerializer[Workspace]):
             "cpu",
             "memory_mb",
             "disk_mb",
+            "gpu",
             "status",
             "status_reason",
             "status_at",

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from apps.accounts.models import PersonalToken
 from apps.compute.environments.offered import offered_to
 from apps.compute.placement import read_labels
+from apps.compute.selectors import most_to_ask
 from apps.core import audit, background
 from apps.core.errors import Conflict, Invalid
 from apps.core.policy import require
@@ -54,10 +55,7 @@ def create_workspace(
     name = name.strip()
     if not name:
         raise Invalid(_("Give the workspace a name."), fields={"name": _("is empty")})
-    if flavour not in Workspace.Flavour.values:
-        raise Invalid(
-            _("There is no size “%(value)s”.") % {"value": flavour}, fields={"flavour": _("unknown")}
-        )
+    _check_flavour(flavour)
     _check_environment(environment, by)
     try:
         with transaction.atomic():
@@ -142,10 +140,8 @@ def change_workspace(
     Raises NotAllowed, Invalid.
     """
     require(may_edit_workspace(by, workspace))
-    if flavour is not None and flavour not in Workspace.Flavour.values:
-        raise Invalid(
-            _("There is no size “%(value)s”.") % {"value": flavour}, fields={"flavour": _("unknown")}
-        )
+    if flavour is not None and flavour != workspace.flavour:
+        _check_flavour(flavour)
     if idle_minutes is not None and idle_minutes not in Workspace.IdleLimit.values:
         allowed = ", ".join(str(value) for value in Workspace.IdleLimit.values)
         message = _("%(value)s minutes are not offered; choose one of %(allowed)s.")
@@ -202,6 +198,17 @@ def clone_workspace(source: Workspace, name: str, *, by: User) -> Workspace:
     audit.record("workbench.workspace.cloned", made, by=by, source=source.pk)
     transaction.on_commit(lambda: background.enqueue(COPY_FILES, made.pk))
     return made
+
+
+def _check_flavour(flavour: str) -> None:
+    """Raises Invalid where there is no such size, or no node with such a card."""
+    if flavour not in Workspace.Flavour.values:
+        raise Invalid(
+            _("There is no size “%(value)s”.") % {"value": flavour}, fields={"flavour": _("unknown")}
+        )
+    if Workspace.SIZES[Workspace.Flavour(flavour)].gpu > most_to_ask()[0].gpu:
+        message = _("No node has a graphics card. Choose another size.")
+        raise Invalid(message, fields={"flavour": message})
 
 
 def _check_environment(name: str, by: User) -> None:

@@ -8,15 +8,17 @@ import pytest
 from apps.accounts.models import PersonalToken, User
 from apps.compute import environments
 from apps.compute.adapters import engine
+from apps.compute.engines import cards
 from apps.compute.engines.base import Observed
 from apps.compute.engines.fake import FakeEngine
-from apps.compute.models import Reservation
+from apps.compute.models import Job, Reservation
 from apps.compute.services import remove_workload
 from apps.core.errors import IllegalMove, Invalid, NotAllowed
 from apps.core.models import AuditEntry
-from apps.workbench import reconcile, services
+from apps.workbench import launch, reconcile, services
 from apps.workbench.launch import folder_of, home_of
 from apps.workbench.models import Workspace
+from tests.factories import rows_of
 from tests.workbench.conftest import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -87,6 +89,35 @@ def test_it_waits_for_room_and_says_so(stopped, ada):
     assert status_after_a_look(workspace) == "starting"
     assert "shares of processor cores are needed" in workspace.status_reason
     assert not PersonalToken.objects.exists()
+
+
+def test_sizes_with_a_graphics_card_are_offered_where_one_is(
+    client, stopped, ada, radio, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(cards, "DEVICES", tmp_path)
+    client.force_login(ada)
+    body = {"name": "deep", "team": "radio", "flavour": "half-gpu"}
+    refused = client.post("/api/v1/workspaces/", body, content_type="application/json")
+    assert (refused.status_code, "No node has a graphics card" in refused.json()["detail"]) == (422, True)
+    for page in ("/workspaces/new/", "/jobs/new/"):
+        assert "raphics card" not in client.get(page).content.decode()
+
+    (tmp_path / "nvidia0").touch()
+    assert "Half a graphics card" in client.get("/workspaces/new/").content.decode()
+    made = client.post("/api/v1/workspaces/", body, content_type="application/json").json()
+    assert (made["gpu"], made["memory_mb"]) == (0.5, 16_384)
+    assert launch.workload_of(Workspace.objects.get(pk=made["id"]), "").resources.gpu == 0.5
+    script = {"title": "A", "team": radio.pk, "script": "1", "environment": "base", "cpu": 1, "memory_mb": 64}
+    script |= {"timeout_s": 9, "max_attempts": 1, "gpu": "0.5", **rows_of("params")}
+    assert client.post("/jobs/new/", script).status_code == 302
+    assert Job.objects.get().resources["gpu"] == 0.5
+
+    Reservation.objects.create(workload_id="all", cpu=0, memory_mb=0, gpu=0.6)
+    environments.build("base", say=lambda words: None)
+    services.change_workspace(stopped, by=ada, flavour="half-gpu")
+    services.start_workspace(stopped, by=ada)
+    assert status_after_a_look(stopped) == "starting"
+    assert "0.50 graphics cards are needed, 0.40 are free" in stopped.status_reason
 
 
 def test_it_waits_for_a_node_with_its_label_and_says_so_to_each_reader(

@@ -29,7 +29,7 @@ from django.utils.translation import gettext_noop
 
 from apps.compute.environments.builder import base_python
 
-from . import sandbox, seccomp, shim
+from . import cards, sandbox, seccomp, shim
 from .base import DOOR, FORWARDER, RUN, SDK, WORK, EngineError, File, Observed, Workload
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ UIDS = (200_000, 1_000_000)
 STARTS_WITHIN_S = 15.0
 SPARE_THREADS = 64
 SHIM = Path(shim.__file__)
-NVIDIA = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools")
 
 
 class LocalEngine:
@@ -143,6 +142,7 @@ class LocalEngine:
 
     def _launch_facts(self, workload: Workload, folder: Path, run: Path, uid: int) -> dict[str, Any]:
         needs, level = workload.resources, self.level
+        own_cards = cards.choose(needs.gpu, self._cards_held()) if needs.gpu else {}
         fenced = level.startswith("bubblewrap")
         binds = self._binds(workload, folder, run)
         places = self._places(workload, folder, run, fenced=fenced, binds=binds)
@@ -155,7 +155,7 @@ class LocalEngine:
             hostname=workload.id,
             tmp_bytes=needs.tmp_mb << 20,
             network=workload.network == "host",
-            devices=_devices() if needs.gpu else (),
+            devices=cards.devices(own_cards),
             filter_at=shim.FILTER_AT if sandbox.filters(level) else None,
         )
         return {
@@ -170,6 +170,7 @@ class LocalEngine:
             "level": level,
             "filter": seccomp.program().hex() if fence.filter_at is not None else "",
             "limits": _limits(workload, level),
+            "cards": own_cards,
             "memory_mb": needs.memory_mb,
             "disk_mb": needs.disk_mb,
             "at_quota": workload.at_quota,
@@ -253,6 +254,17 @@ class LocalEngine:
             if uid not in taken:
                 return uid
         raise EngineError("every user id of the sandbox is taken; remove ended workloads")
+
+    def _cards_held(self) -> dict[str, float]:
+        """How much of each card is given to workloads that have not ended."""
+        held = dict.fromkeys(cards.present(), 0.0)
+        for path in self.root.glob("*/launch.json"):
+            own = shim.read_json(str(path)).get("cards") or {}
+            observed = self.observe(path.parent.name) if own else None
+            if observed is not None and not observed.ended:
+                for card, share in own.items():
+                    held[card] = held.get(card, 0.0) + share
+        return held
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -453,11 +465,6 @@ def _interpreter(environment: Path) -> list[str]:
             if key.strip() == "home":
                 prefixes.add(str(Path(value.strip()).parent))
     return sorted(path for path in prefixes if not path.startswith("/usr") and Path(path).is_dir())
-
-
-def _devices() -> tuple[str, ...]:
-    cards = sorted(str(path) for path in Path("/dev").glob("nvidia[0-9]*"))
-    return (*cards, *NVIDIA)
 
 
 def _placed(text: str, places: dict[str, str]) -> str:

@@ -1,0 +1,61 @@
+"""Graphics cards, with files in place of their devices: counted, given out whole or in part, and held apart."""
+
+import pytest
+
+from apps.compute import ledger
+from apps.compute.engines import cards, sandbox
+from apps.compute.engines.base import Resources, Workload
+from apps.core.telling import in_english
+from tests.compute.conftest import wait_ended, wait_for
+
+
+@pytest.fixture
+def devices(tmp_path, monkeypatch):
+    """A machine with three cards."""
+    for device in ("nvidia2", "nvidia10", "nvidia0", "nvidiactl", "nvidia-uvm", "nvidia-modeset"):
+        (tmp_path / device).touch()
+    monkeypatch.setattr(cards, "DEVICES", tmp_path)
+
+
+def test_cards_of_the_machine_are_counted_and_their_shares_fit_or_are_missing(devices):
+    assert [path.rpartition("/")[2] for path in cards.present()] == ["nvidia0", "nvidia2", "nvidia10"]
+    assert ledger.capacity().gpu == 3
+    assert ledger.missing(ledger.Amount(gpu=0.5), ledger.Amount(gpu=0.5)) is None
+    short = ledger.missing(ledger.Amount(gpu=1), ledger.Amount(gpu=0.5))
+    assert in_english(short) == "1 graphics cards are needed, 0.50 are free"
+
+
+@pytest.mark.parametrize(
+    ("share", "held", "given"),
+    [
+        (1, {"a": 0, "b": 0}, {"a": 1}),
+        (1, {"a": 0.5, "b": 0}, {"b": 1}),
+        (0.5, {"a": 0, "b": 0.5}, {"b": 0.5}),  # whole ones stay free
+        (0.5, {"a": 0.7, "b": 0.2}, {"b": 0.5}),
+        (1.5, {"a": 0.5, "b": 0}, {"b": 1, "a": 0.5}),
+        (2, {"a": 0, "b": 0}, {"a": 1, "b": 1}),
+        (1, {"a": 0.6, "b": 0.4}, {"b": 1}),  # in pieces: the freest
+        (3, {"a": 0}, {"a": 1}),
+        (1, {}, {}),
+    ],
+)
+def test_whole_cards_are_free_ones_and_parts_share_the_fullest(share, held, given):
+    assert cards.choose(share, held) == given
+
+
+def test_each_workload_sees_its_own_cards_alone(devices, local_engine):
+    if not sandbox.probe().name.startswith("bubblewrap"):
+        pytest.skip("this level of the sandbox hides no devices")
+
+    def seen(name, gpu, then="true"):
+        argv = ["sh", "-c", f"grep -o 'nvidia[0-9]*' /proc/self/mountinfo; echo seen; {then}"]
+        local_engine.start(Workload(id=name, argv=argv, resources=Resources(memory_mb=64, gpu=gpu)))
+        said = wait_for(lambda: b"seen" in (log := local_engine.log(name)[0]) and log.decode())
+        return sorted({word for word in said.split() if word[6:].isdigit()})
+
+    assert seen("half", 0.5, then="sleep 300") == ["nvidia0"]
+    assert seen("other", 0.5, then="sleep 300") == ["nvidia0"]
+    assert seen("whole", 1) == ["nvidia2"]
+    wait_ended(local_engine, "whole")
+    assert seen("both", 2) == ["nvidia10", "nvidia2"]
+    assert seen("none", 0) == []
