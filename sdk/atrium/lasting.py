@@ -281,20 +281,40 @@ class LastingClient(AsyncKernelClient):
         code: str,
         *args: Any,
         output_hook: Hook,
-        stdin_hook: Hook | None = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        """See KernelClient.execute_interactive."""
+        """See KernelClient.execute_interactive. A cell whose process is gone ends; it was waited for without an end."""
+        running = asyncio.ensure_future(self._run(code, *args, output_hook=output_hook, **kwargs))
+        gone = asyncio.ensure_future(self._until_gone())
+        try:
+            await asyncio.wait({running, gone}, return_when=asyncio.FIRST_COMPLETED)
+            reply = running.result() if running.done() else _cut_short(output_hook)
+        finally:
+            for task in (running, gone):
+                task.cancel()
+            await asyncio.gather(running, gone, return_exceptions=True)
+        self.record.ended(well=reply["content"]["status"] == "ok")
+        return reply
+
+    async def _until_gone(self) -> None:
+        """Return when the kernel's process has ended, or is about to."""
+        process = getattr(self.parent.provisioner, "process", None)
+        while process is None or (process.poll() is None and self.parent.provisioner.process is process):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.parent.restarting.wait(), _LOOKS_EVERY_S)
+                return
+
+    async def _run(
+        self, code: str, *args: Any, output_hook: Hook, stdin_hook: Hook | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
         unfinished, self.parent.unfinished = self._unfinished(), ""
         if unfinished and code == self.parent.unfinished_code:
-            reply = await self._go_on(unfinished, output_hook, stdin_hook)
-        else:
-            self.record.begins(code)
-            hook = partial(self._note, output_hook)
-            reply = await super().execute_interactive(
-                code, *args, output_hook=hook, stdin_hook=stdin_hook, **kwargs
-            )
-        self.record.ended(well=reply["content"]["status"] == "ok")
+            return await self._go_on(unfinished, output_hook, stdin_hook)
+        self.record.begins(code)
+        hook = partial(self._note, output_hook)
+        reply: dict[str, Any] = await super().execute_interactive(
+            code, *args, output_hook=hook, stdin_hook=stdin_hook, **kwargs
+        )
         return reply
 
     def _note(self, output_hook: Hook, message: dict[str, Any]) -> None:
@@ -329,6 +349,15 @@ class LastingClient(AsyncKernelClient):
         return {"content": {"status": "error", "execution_count": None}}
 
 
+def _cut_short(output_hook: Hook) -> dict[str, Any]:
+    """The reply to a cell whose process is gone; the cell says so, too."""
+    name, words = "KernelGone", "the kernel was restarted, or has ended, while this cell ran"
+    content = {"ename": name, "evalue": words, "traceback": [f"{name}: {words}"]}
+    header = {"msg_type": "error", "msg_id": str(uuid4())}
+    output_hook({"header": header, "msg_type": "error", "content": content, "metadata": {}})
+    return {"content": {"status": "error", "execution_count": None, **content}}
+
+
 def _unanswered(messages: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The question that the cell which said this waits for."""
     for message in reversed(messages):
@@ -359,6 +388,18 @@ class LastingKernelManager(ServerKernelManager):
     unfinished = ""
     """The message that asked for the cell in which an earlier server has left it."""
     unfinished_code = ""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.restarting = asyncio.Event()
+
+    async def restart_kernel(self, *args: Any, **kwargs: Any) -> Any:
+        """See KernelManager.restart_kernel. What runs and waits ends first: what is asked for afterwards is to run."""
+        self.restarting.set()
+        try:
+            return await super().restart_kernel(*args, **kwargs)
+        finally:
+            self.restarting.clear()
 
     async def _async_pre_start_kernel(self, **kwargs: Any) -> Any:
         if self.provisioner is None and "kernel_provisioner" not in (self.kernel_spec.metadata or {}):

@@ -31,6 +31,7 @@ def test_developer_runs_a_script_follows_it_to_its_result_and_sweeps_its_paramet
     expect(page.locator("#log")).to_contain_text("line 1", timeout=READY_WITHIN_MS)
     expect(page.locator("#job-state")).to_contain_text("Succeeded", timeout=READY_WITHIN_MS)
     expect(page.locator("#job-state")).to_contain_text('"answer": 42')
+    expect(page.locator("#log")).to_contain_text("line 3", timeout=READY_WITHIN_MS)
     page.fill("#log-find", "line 2")
     expect(page.locator("#log mark")).to_have_text(["line 2"])
 

@@ -220,6 +220,30 @@ def test_shells_and_questions_outlive_a_server_that_is_killed_twice_in_its_first
     send(guest, "DELETE", f"/api/sessions/{session['id']}")
 
 
+def test_a_cell_ends_with_its_process_and_the_next_ones_run(inside, ada):
+    guest = inside(ada)
+    kernel = f"/api/kernels/{send(guest, 'POST', '/api/kernels', {'name': 'python3'})['id']}"
+
+    def ask(code):
+        return send(guest, "POST", f"{kernel}/execute", {"code": code, "metadata": {}})
+
+    def come_of(request):
+        row = wait_for(lambda: ended(guest, request), 60)
+        return [output.get("text", output.get("ename")) for output in json.loads(row["outputs"])]
+
+    sleeps = ask("import time; print('runs', flush=True); time.sleep(1000)")
+    wait_for(lambda: "runs" in json.loads(guest.get(sleeps["request_url"]).text)["outputs"], 60)
+    send(guest, "POST", f"{kernel}/restart")
+    printed = ask("print('after it was restarted')")
+    assert come_of(sleeps) == ["runs\n", "KernelGone"]
+    assert come_of(printed) == ["after it was restarted\n"]
+
+    assert come_of(ask("import os; os._exit(1)")) == ["KernelGone"]
+    wait_for(lambda: send(guest, "GET", kernel)["execution_state"] in ("starting", "idle"), 60)
+    assert come_of(ask("print('after it has died')")) == ["after it has died\n"]
+    send(guest, "DELETE", kernel)
+
+
 FREEZE = """import os, resource
 usual = resource.prlimit(os.getppid(), resource.RLIMIT_FSIZE)
 print(resource.prlimit(os.getppid(), resource.RLIMIT_FSIZE, (0, usual[1])) == usual)"""
