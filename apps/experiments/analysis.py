@@ -29,6 +29,8 @@ COLUMNS = {
     Experiment.Measure.BUSINESS: ("metric_n", "metric_sum"),
 }
 """What a measure divides by, and what it adds up."""
+BOUNDED = (Experiment.Measure.ERRORS, Experiment.Measure.QUALITY, Experiment.Measure.BUSINESS)
+"""Means of values from a known range: two of them differ by its width at most."""
 WHOLE = 100
 MOST_LOOKS = 400
 LOOK_EVERY = timedelta(minutes=5)
@@ -52,6 +54,7 @@ def analyse(experiment: Experiment, *, now: datetime | None = None) -> dict[str,
                 step=step,
                 higher_is_better=higher,
                 comparisons=len(arms) - 1,
+                most=step if experiment.measure in BOUNDED else math.inf,
             )
         told.append(
             {"arm": arm.pk, "name": arm.name, **totals.get(arm.pk, _NOTHING), "mean": mine.mean}

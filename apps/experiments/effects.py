@@ -122,9 +122,19 @@ def radius(variance: float, effect: float, *, comparisons: int = 1) -> float:
 
 
 def compare(
-    arm: Sums, control: Sums, *, effect: float, step: float, higher_is_better: bool, comparisons: int = 1
+    arm: Sums,
+    control: Sums,
+    *,
+    effect: float,
+    step: float,
+    higher_is_better: bool,
+    comparisons: int = 1,
+    most: float = math.inf,
 ) -> Effect | None:
-    """What is known of an arm; None before both sides have calls of two callers."""
+    """What is known of an arm; None before both sides have calls of two callers.
+
+    `most`: means cannot differ by more, so neither end of an interval is beyond it.
+    """
     if arm.mean is None or control.mean is None:
         return None
     variance = arm.variance(step) + control.variance(step)
@@ -137,10 +147,10 @@ def compare(
     few = min(arm.units, control.units) < FEWEST_UNITS
     return Effect(
         difference=difference,
-        low=difference - wide,
-        high=difference + wide,
-        once_low=difference - once,
-        once_high=difference + once,
+        low=max(difference - wide, -most),
+        high=min(difference + wide, most),
+        once_low=max(difference - once, -most),
+        once_high=min(difference + once, most),
         more=None if few else more,
         verdict=Verdict.UNDECIDED if few else _verdict(difference, wide, effect, higher_is_better),
     )

@@ -25,7 +25,7 @@ from apps.instances.services import deploy_version, set_weights, stop_deployment
 from apps.releases.findings import most_percent_of
 from apps.releases.models import Bypass, Release
 from apps.releases.order import in_gray
-from apps.releases.policy import may_agree_to_bypass, may_ask_for_bypass
+from apps.releases.policy import may_agree_to_bypass, may_ask_for_bypass, may_end_bypass
 from apps.releases.rollout import adopt, give_back
 from apps.releases.signing import is_signed, prove
 from apps.requests.services import notify
@@ -108,7 +108,7 @@ def agree_to_bypass(bypass: Bypass, *, by: User, password: str) -> Bypass:
 def withdraw_bypass(bypass: Bypass, *, by: User) -> Bypass:
     """Take back what nobody has agreed to, or end one in force: traffic goes back at once."""
     bypass = _locked(bypass)
-    require(may_act_as(by, bypass.capability.team, Role.OPERATOR, Role.QA))
+    require(may_end_bypass(by, bypass))
     if bypass.status == Bypass.Status.ACTIVE:
         _end(bypass, by=by, why=lambda: _("Ended by %(who)s.") % {"who": by.username})
     else:

@@ -233,6 +233,11 @@ def may_ask_for_bypass(actor: User, version: Version) -> Verdict:
     return may_act_as(actor, version.capability.team, Role.OPERATOR, Role.QA)
 
 
+def may_end_bypass(actor: User, bypass: Bypass) -> Verdict:
+    """Operators and QA take back what is asked, and end what is in force."""
+    return may_act_as(actor, bypass.capability.team, Role.OPERATOR, Role.QA)
+
+
 def may_agree_to_bypass(actor: User, bypass: Bypass) -> Verdict:
     """Another person than who asked, not the version's author; one of the two is an operator."""
     if bypass.status != Bypass.Status.ASKED:

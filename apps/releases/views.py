@@ -28,6 +28,7 @@ from apps.releases.policy import (
     may_agree_to_bypass,
     may_ask_anew,
     may_close_finding,
+    may_end_bypass,
     may_raise_finding,
     may_see_releases,
     may_sign,
@@ -386,7 +387,7 @@ def emergency(request: HttpRequest) -> HttpResponse:
             messages.success(request, _("Asked. A second person has to agree before anything moves."))
             return redirect("releases:emergency")
     rows = [
-        {"row": row, "may_agree": may_agree_to_bypass(user, row)}
+        {"row": row, "may_agree": may_agree_to_bypass(user, row), "may_end": may_end_bypass(user, row)}
         for row in bypasses_visible_to(user).order_by("-pk")[:PAGE_SIZE]
     ]
     context = {"form": form, "rows": rows, "may_ask": versions.exists()}

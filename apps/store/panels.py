@@ -30,7 +30,7 @@ class Badge:
 
 @dataclass(frozen=True)
 class Panel:
-    """A card below the overview: a title and the rendered content."""
+    """A card above the overview: a title and the rendered content."""
 
     title: str
     html: str

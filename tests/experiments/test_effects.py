@@ -114,6 +114,15 @@ def test_the_calls_announced_at_the_start_fulfil_the_plan_when_callers_are_alike
     assert calls_needed(0.21, EFFECT, [0.4, 0.3, 0.3]) > needed
 
 
+def test_rates_differ_by_no_more_than_a_hundred_points():
+    all_wrong, none_wrong = Sums(60, 60, 60, 60, 60, 60), Sums(60, 60, 0, 60, 0, 0)
+
+    told = compare(none_wrong, all_wrong, effect=0.4, step=1.0, higher_is_better=False, most=1.0)
+
+    assert (told.low, told.once_low, told.verdict) == (-1.0, -1.0, Verdict.BETTER)
+    assert -1.0 < told.high < -0.5
+
+
 def test_the_interval_is_narrow_enough_at_the_end_of_the_plan():
     variance = 1 / planned_information(EFFECT)
 

@@ -146,6 +146,18 @@ def test_it_can_be_ended_at_once(in_force, running, bo):
     assert weights_of(in_force.capability) == {running.pk: 100}
 
 
+def test_who_may_not_end_it_is_not_offered_to(in_force, ada, bo, client):
+    def page(user):
+        client.force_login(user)
+        return client.get("/releases/emergency/").content.decode()
+
+    end = f"/releases/emergency/{in_force.pk}/withdraw/"
+    assert end not in page(ada)
+    assert end in page(bo)
+    withdraw_bypass(in_force, by=bo)
+    assert end not in page(bo)
+
+
 def test_one_at_a_time_and_not_beside_a_gray_release(asked, hotfix, ole, digits, ada):
     other = make_packaged_version(digits, ada, "1.0.2")
     with pytest.raises(Conflict):
