@@ -148,6 +148,8 @@ class TestQueue:
         assert saved.status_code == 302
         assert Project.objects.get().order == "uniform"
         assert "abe · ann" in page
+        assert page.count('<table class="table table-records">') == 3  # on a phone no figure is out of sight
+        assert 'data-label="Golden tasks"' in page
         assert client.get(f"/annotation/tasks/{tasks[0].pk}/").status_code == 200
         client.force_login(ann)
         assert client.get(f"/annotation/{project.pk}/quality/").status_code == 403
