@@ -176,7 +176,8 @@ class Task(models.Model):
         rejected={"accepted"},
     )
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="tasks")
+    # db_index=False here and in Slot: the index would be the beginning of another one.
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="tasks", db_index=False)
     request_id = models.UUIDField()
     called_at = models.DateTimeField()
     version = models.CharField(max_length=64, blank=True)
@@ -360,7 +361,7 @@ class Slot(models.Model):
         LEASED = "leased", _("Taken")
         DONE = "done", _("Done")
 
-    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="slots")
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="slots", db_index=False)
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
     number = models.PositiveSmallIntegerField()
     priority = models.SmallIntegerField(default=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from django.db import connection
 
 from apps.annotation import queue
 from apps.annotation.agreement import by_label, by_pair
@@ -153,3 +154,24 @@ class TestQueue:
         assert client.get(f"/annotation/tasks/{tasks[0].pk}/").status_code == 200
         client.force_login(ann)
         assert client.get(f"/annotation/{project.pk}/quality/").status_code == 403
+
+
+_INDEXES = """
+SELECT c.relname, i.indkey::int2[]::int[], i.indisunique FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+WHERE i.indrelid = %s::regclass AND i.indpred IS NULL
+"""
+
+
+@pytest.mark.parametrize("model", [Task, Slot])
+def test_no_index_that_every_claim_and_import_writes_is_the_beginning_of_another(model):
+    with connection.cursor() as cursor:
+        cursor.execute(_INDEXES, [model._meta.db_table])
+        found = cursor.fetchall()
+
+    assert len(found) > 4
+    assert [
+        name
+        for name, columns, unique in found
+        for other, more, _unique in found
+        if not unique and name != other and more[: len(columns)] == columns
+    ] == []
