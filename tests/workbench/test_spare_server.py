@@ -1,5 +1,7 @@
 """A warm server waits for whoever starts a workspace next, and becomes that workspace's own."""
 
+import shutil
+
 import pytest
 
 from apps.compute import environments
@@ -24,8 +26,9 @@ def spare(monkeypatch):
     row = SpareServer.objects.get()
     wait_for(lambda: b"loaded" in engine().log(row.workload_id)[0], 90)
     yield row
-    for left in SpareServer.objects.all():
-        engine().remove(left.workload_id)
+    for left in {row.workload_id, *SpareServer.objects.values_list("workload_id", flat=True)}:
+        engine().remove(left)
+    shutil.rmtree(spares._folder("x").parent, ignore_errors=True)
 
 
 def settled(workspace, status):

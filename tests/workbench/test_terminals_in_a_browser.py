@@ -150,6 +150,7 @@ def test_many_lines_are_asked_about_before_they_are_pasted(opened, workspace, se
     for of in (settings.ATRIUM.web_url, origin):
         page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=of)
     made = home_of(workspace) / "pasted.txt"
+    made.unlink(missing_ok=True)  # of a first try
 
     def paste(text):
         page.evaluate("text => navigator.clipboard.writeText(text)", text)
