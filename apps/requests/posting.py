@@ -63,6 +63,13 @@ def is_refused(address: str) -> bool:
     return ip.is_loopback or ip.is_link_local or ip.is_unspecified or ip.is_multicast or ip.is_reserved
 
 
+def _is_number(host: str) -> bool:
+    with suppress(ValueError):
+        ipaddress.ip_address(host)
+        return True
+    return False
+
+
 def checked(url: str) -> tuple[str, str, int, str]:
     """(scheme, host, port, path) of an address. Raises BadAddress for one that cannot be a webhook."""
     try:
@@ -74,6 +81,8 @@ def checked(url: str) -> tuple[str, str, int, str]:
         raise BadAddress("use an address like https://host/path")
     if parts.username or parts.password:
         raise BadAddress("leave name and password out; messages are signed")
+    if _is_number(parts.hostname) and is_refused(parts.hostname):
+        raise BadAddress(f"{parts.hostname} is an address that messages are not sent to")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return parts.scheme, parts.hostname, port, path
 

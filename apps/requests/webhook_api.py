@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from apps.accounts.models import Team
 from apps.core.api import IdempotencyMixin
 from apps.core.errors import NotFound
-from apps.core.serializers import ModelSerializer, Serializer
+from apps.core.serializers import ModelSerializer, NamedField, Serializer
 from apps.requests import webhooks
 from apps.requests.models import Delivery, Webhook
 
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 class WebhookSerializer(ModelSerializer[Webhook]):
     """A webhook. `secret` (whsec_…, Standard Webhooks) comes with the answer that made it, never again."""
 
-    team: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
-        slug_field="slug", queryset=Team.objects.all()
-    )
+    team: serializers.SlugRelatedField[Any] = NamedField(slug_field="slug", queryset=Team.objects.all())
     events = serializers.ListField(child=serializers.CharField(max_length=60))
     secret = serializers.SerializerMethodField()
 

@@ -194,6 +194,14 @@ def test_the_portals_own_machine_is_out_of_reach(address):
     assert posting.is_refused(address)
 
 
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8000/x", "http://[::1]/", "https://169.254.169.254/latest"]
+)
+def test_an_address_of_the_machine_itself_is_refused_at_once(transport, cy, url):
+    with pytest.raises(Invalid, match="an address that messages are not sent to"):
+        webhooks.create_webhook(transport, url, [EVENT], by=cy)
+
+
 def test_a_message_to_localhost_is_refused_when_it_is_sent(transport, cy):
     webhook, _secret = webhooks.create_webhook(transport, "http://localhost:8080/x", [EVENT], by=cy)
     assert "not sent to" in again(emit(webhook)).error
