@@ -21,6 +21,7 @@ from uuid import uuid4
 
 from jupyter_client.asynchronous import AsyncKernelClient
 from jupyter_client.provisioning import LocalProvisioner
+from jupyter_client.session import Session
 from jupyter_server.services.kernels.kernelmanager import ServerKernelManager
 from jupyter_server_nbmodel import extension as nbmodel
 from jupyter_server_nbmodel.execution_stack import ExecutionStack
@@ -249,6 +250,11 @@ class LastingProvisioner(LocalProvisioner):
 
 class LastingClient(AsyncKernelClient):
     """Runs cells so that another server can go on with them, and goes on with the one that an earlier server ran."""
+
+    def __init__(self, *args: Any, session: Session, **kwargs: Any) -> None:
+        own = session.clone()
+        own.session = uuid4().hex  # the manager counts its messages, too, and ids must not meet
+        super().__init__(*args, session=own, **kwargs)
 
     @property
     def record(self) -> Record:

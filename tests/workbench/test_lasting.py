@@ -195,6 +195,21 @@ def test_a_document_that_never_opens_holds_up_no_cell(run):
     assert run(SERVER + HANGS) == [[["k", "code"], ["l", "behind it"]], ["k", "l"]]
 
 
+IDS = """
+import json
+from atrium.lasting import LastingKernelManager
+
+manager = LastingKernelManager(kernel_name="python3")
+sessions = [manager.session, manager.client().session, manager.client().session]
+ids = {session.msg("execute_request")["header"]["msg_id"] for session in sessions}
+print(json.dumps([len(ids), len({session.key for session in sessions})]))
+"""
+
+
+def test_no_message_of_a_client_has_the_id_of_one_of_its_manager_as_its_end_would_pass_for_the_cells(run):
+    assert run(IDS) == [3, 1]
+
+
 SCREENS = """
 import json
 from atrium.lasting import runtime_folder
