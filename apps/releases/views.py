@@ -41,6 +41,7 @@ from apps.releases.selectors import (
     conclusions_of,
     findings_visible_to,
     get_team_of_policy,
+    release_of,
     releases_listed,
     releases_visible_to,
     teams_with_policies,
@@ -141,10 +142,10 @@ def _known_to_callers(release: Release) -> Version | None:
 
 
 def _way(release: Release) -> dict[str, object]:
-    """What blocks it now, and who rejected it."""
+    """What blocks it now, and who rejected it. A later release of the version has its blockers on its own page."""
     ended = release.request if release.status == Release.Status.REJECTED else None
     return {
-        "blockers": blockers_of(release.version),
+        "blockers": blockers_of(release.version) if release_of(release.version) == release else [],
         "rejected_by": who_refused(ended) if ended is not None else None,
     }
 

@@ -206,7 +206,9 @@ def test_a_rejection_needs_a_reason_and_ends_it(version, ada, bo, bea, client):
     assert (release.status, release.reason) == (Release.Status.REJECTED, "the worst digit got worse")
     client.force_login(ada)
     page = client.get(f"/releases/{release.pk}/").context
-    assert page["rejected_by"] == bo
+    assert (page["rejected_by"], [each.code for each in page["blockers"]]) == (bo, ["release"])
+    open_release(version, by=ada)
+    assert client.get(f"/releases/{release.pk}/").context["blockers"] == []
 
 
 def test_the_same_content_is_not_opened_twice(version, ada, bo, bea):
