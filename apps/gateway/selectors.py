@@ -225,7 +225,10 @@ def refused_for_quota(since: datetime) -> list[int]:
 
 
 def complaints_by_deployment(capability: Capability, since: datetime) -> list[tuple[str, int, int, int]]:
-    """(version, deployment, calls answered, how many of them a caller called wrong) since a moment."""
+    """(version, deployment, calls answered, how many of them a caller called wrong) since a moment.
+
+    What the portal asked by itself is left out: nobody can call it wrong.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -237,7 +240,9 @@ def complaints_by_deployment(capability: Capability, since: datetime) -> list[tu
             ), asked AS (
                 SELECT version, deployment_id, sum(count)::bigint AS n FROM gateway_usage
                 WHERE capability_id = %(capability)s AND hour >= date_trunc('hour', %(since)s::timestamptz)
-                  AND grant_id > 0 AND outcome = '' GROUP BY 1, 2
+                  AND grant_id > 0 AND outcome = '' AND grant_id NOT IN (
+                      SELECT id FROM gateway_grant WHERE capability_id = %(capability)s AND kind = 'evaluation')
+                GROUP BY 1, 2
             )
             SELECT asked.version, asked.deployment_id, asked.n, coalesce(wrong.n, 0)
             FROM asked LEFT JOIN wrong USING (version, deployment_id) ORDER BY 1, 2

@@ -8,6 +8,7 @@ from django.utils import timezone
 from apps.annotation.live import live_quality
 from apps.annotation.models import Task
 from apps.gateway.models import Usage
+from apps.gateway.services import create_grant
 from tests.annotation.conftest import make_draw, make_task
 
 pytestmark = pytest.mark.django_db
@@ -33,12 +34,14 @@ def test_labels_count_by_version_site_and_slice_with_their_weight(project, drawn
     assert found["Version", "2.0"].low < 0.9
 
 
-def test_complaints_are_a_share_of_all_calls(project, drawn, ada, client):
+def test_complaints_are_a_share_of_all_calls_that_people_made(project, drawn, ada, client):
     hour = timezone.now().replace(minute=0, second=0, microsecond=0)
-    Usage.objects.create(
-        grant_id=1, capability_id=project.capability_id, deployment_id=7, version="2.0", hour=hour, outcome="",
-        count=400, ms=1.0, histogram=[0],
-    )  # fmt: skip
+    own, _key = create_grant(kind="evaluation", capability=project.capability, by=None)
+    for grant, count in ((own.pk + 1, 400), (own.pk, 10_000)):
+        Usage.objects.create(
+            grant_id=grant, capability_id=project.capability_id, deployment_id=7, version="2.0", hour=hour,
+            outcome="", count=count, ms=1.0, histogram=[0],
+        )  # fmt: skip
 
     group = next(found for found in live_quality(project) if found.name == "2.0")
 
