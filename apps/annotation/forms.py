@@ -46,7 +46,7 @@ class ProjectForm(forms.Form):
         label=_("Question"), max_length=200, help_text=_("What the annotator is asked.")
     )
     kind = forms.ChoiceField(
-        label=_("Asked for"),
+        label=_("Kind of answer"),
         choices=[(slug, kind.title) for slug, kind in TYPES.items()],
         initial="single",
     )

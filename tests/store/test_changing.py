@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from apps.accounts.models import Role
 from apps.core.errors import Conflict, Invalid, NotAllowed
@@ -223,6 +223,15 @@ def test_what_waits_and_how_far_it_is_costs_no_question_more_for_many(
         wait_for(f"then {path}")
         with django_assert_num_queries(len(few)):
             assert client.get(path).status_code == 200
+
+
+def test_the_ticket_of_a_change_speaks_of_plans_in_chinese(subscription, digits, ada, cy, compiled_messages):
+    """“Asked for” was a label type there, as in the form of an annotation project."""
+    change = services.change_plan(subscription, make_plan(digits, ada, "more", approval="one"), by=cy)
+    with translation.override("zh-hans"):
+        labels = [label for label, _text in of_change(change.ticket)]
+
+    assert labels == ["能力", "用于", "现在", "申请的内容"]
 
 
 def test_a_key_is_bound_to_addresses(subscription, cy):
