@@ -52,7 +52,9 @@ class Screen(deque[str]):
         super().append(text)
         with suppress(OSError):
             if self.written > 2 * _SHOWN:
-                self.written = self.path.write_text("".join(self)[-_SHOWN:], encoding="utf-8")
+                part = self.path.with_suffix(".part")  # where the disk is full, the file stays as it is
+                self.written = part.write_text("".join(self)[-_SHOWN:], encoding="utf-8")
+                part.replace(self.path)
             else:
                 with self.path.open("a", encoding="utf-8") as file:
                     self.written += file.write(text)

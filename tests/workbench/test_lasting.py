@@ -222,5 +222,26 @@ print(json.dumps(list(Screen(path))))
 """
 
 
+FULL = """
+import json, resource
+from atrium.lasting import runtime_folder
+from atrium.terminals import _SHOWN, Screen
+
+screen = Screen(runtime_folder() / "7.screen")
+screen.append("x" * (2 * _SHOWN + 1))
+_soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+screen.append("unwritten")
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+kept = len("".join(Screen(screen.path)))
+screen.append("end")
+print(json.dumps([kept == _SHOWN, "".join(screen)[-12:], "".join(Screen(screen.path))[-12:]]))
+"""
+
+
+def test_a_full_disk_takes_away_nothing_of_what_a_terminal_showed(run):
+    assert run(FULL) == [True, "unwrittenend", "unwrittenend"]
+
+
 def test_what_a_terminal_showed_is_kept_where_no_kernel_has_made_the_folder_yet(run):
     assert run(SCREENS) == ["first\r\n second"]
