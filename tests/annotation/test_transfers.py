@@ -275,7 +275,8 @@ class TestTransfers:
         rows = client.get(api).json()
         content = b"".join(client.get(f"{api}{rows[0]['id']}/file/").streaming_content)
 
-        assert page.count("/file/") == 2
+        assert page.count('/file/" download>') == 2
+        assert "<td>CSV</td>" in page
         assert [row["status"] for row in rows] == ["done", "done"]
         assert content.startswith(b"id,")
         assert orjson.loads(content.splitlines()[1].split(b",")[0]) == tasks[0].pk

@@ -29,6 +29,7 @@ from apps.annotation import (
     suggestions,
     transfers,
 )
+from apps.annotation.formats import FORMATS
 from apps.annotation.forms import LabelsForm, ProjectForm, QueueForm, RuleForm, SettingsForm
 from apps.annotation.label_types import type_named
 from apps.annotation.models import Bulk, PullRule, Retraining, Task, Transfer
@@ -271,7 +272,7 @@ def transfers_of(request: HttpRequest, pk: int) -> HttpResponse:
     rows = list(project.transfers.select_related("started_by").order_by("-pk")[:30])
     context = {
         "project": project,
-        "transfers": rows,
+        "transfers": [(row, FORMATS[row.format].title) for row in rows],
         "formats": transfers.formats_of(project),
         "under_way": any(row.status == Transfer.Status.WAITING for row in rows),
     }
