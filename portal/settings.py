@@ -238,6 +238,7 @@ SPECTACULAR_SETTINGS = {
         "PlanStatusEnum": "apps.store.models.Plan.Status",
         "ProjectStatusEnum": "apps.annotation.models.Project.Status",
         "RecipeVisibilityEnum": "apps.workbench.models.Recipe.Visibility",
+        "RequestStatusEnum": "apps.requests.models.Request.Status",
         "RoleEnum": "apps.accounts.models.Role",
         "RuleKindEnum": "apps.annotation.models.PullRule.Kind",
         "SiteKindEnum": "apps.accounts.models.Site.Kind",
