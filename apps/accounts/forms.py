@@ -232,9 +232,14 @@ class AcceptForm(forms.Form):
     """The name and password of somebody who was invited."""
 
     username = ShortNameField(
-        label=_("User name"), max_length=150, help_text=_("Letters, digits, hyphens and underscores.")
+        label=_("User name"),
+        max_length=150,
+        widget=forms.TextInput(attrs={"autocomplete": "username"}),
+        help_text=_("Letters, digits, hyphens and underscores."),
     )
-    full_name = forms.CharField(label=_("Full name"), max_length=150)
+    full_name = forms.CharField(
+        label=_("Full name"), max_length=150, widget=forms.TextInput(attrs={"autocomplete": "name"})
+    )
     password = forms.CharField(
         label=_("Password"),
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),

@@ -84,6 +84,13 @@ def test_a_link_ends_when_it_is_sent_again_revoked_or_old(led, ada):
     assert not User.objects.filter(username="dan").exists()
 
 
+def test_a_browser_knows_what_each_field_of_the_form_is(client, led, ada):
+    page = client.get(f"/invitations/accept/{invite(led, ada)}/").text
+
+    for purpose in ("username", "name", "new-password"):
+        assert f'autocomplete="{purpose}"' in page
+
+
 def test_a_weak_password_is_refused_and_the_link_still_works(client, led, ada):
     path = f"/invitations/accept/{invite(led, ada)}/"
 
