@@ -292,7 +292,11 @@ def _how_importance(measured: dict[str, Any]) -> str:
         some = _("There was time to try %(tried)d of %(chosen)d.")
         told.append(some % {"tried": tried, "chosen": chosen})
     if without := measured.get("importance_without"):
-        lost = _("Without one of these words a text was refused or got no number: %(words)s.")
+        lost = (
+            _("Without one of these words a text was refused or got no number: %(words)s.")
+            if words
+            else _("With one of these shuffled a row was refused or got no number: %(words)s.")
+        )
         told.append(lost % {"words": ", ".join(without)})
     return " ".join(told)
 

@@ -146,5 +146,8 @@ def _shown(
     if any(name.startswith(("latency", "throughput", "memory")) for name in metrics):
         yield "monitor.performance", _("A gate on latency, throughput or memory was passed.")
     useful = measured.get("importance") or []
-    if useful and all(each["drop"] > 0 for each in useful):
+    every = measured.get("importance_of") != "tokens" and len(useful) == measured.get(
+        "importance_chosen", len(useful)
+    )
+    if useful and every and all(each["drop"] > 0 for each in useful):
         yield "data.beneficial", _("Without any one of its features it answers worse.")

@@ -157,7 +157,7 @@ def _answers_others(row: StageMinute, calls: Wanted) -> bool:
         cursor.execute(
             "SELECT EXISTS (SELECT FROM gateway_call c WHERE c.deployment_id = %(deployment)s"  # noqa: S608  our own words
             " AND c.at >= %(minute)s AND c.at < %(minute)s + interval '1 minute'"
-            f" AND NOT {REFUSED} AND ({THEIRS}) IS NOT TRUE)",
+            f" AND c.status <> 429 AND ({THEIRS}) IS NOT TRUE)",
             calls.parameters | {"deployment": row.deployment_id, "minute": row.minute},
         )
         return bool(cursor.fetchone()[0])
@@ -308,7 +308,8 @@ def count(stage: Stage, calls: Wanted, now: datetime) -> None:
 
 
 def _count(stage: Stage, theirs: Wanted, since: datetime) -> None:
-    """Count whole minutes from the one that holds `since`; those whose calls count no more get zeros.
+    """Count whole minutes from the one that holds `since`; those whose calls count no more get zeros, as far back as
+    no retention has removed calls.
 
     Test calls of a key bound to one deployment do not count.
     """
@@ -334,7 +335,8 @@ def _count(stage: Stage, theirs: Wanted, since: datetime) -> None:
         )  # fmt: skip
         if place >= 0:
             row.histogram[place] += calls
-    for gone in stage.minutes.filter(minute__gte=begin.replace(second=0, microsecond=0), calls__gt=0):
+    kept = max(begin.replace(second=0, microsecond=0), timezone.now() - RECOUNT_BACK)
+    for gone in stage.minutes.filter(minute__gte=kept, calls__gt=0):
         key = (gone.deployment_id, gone.minute)
         found.setdefault(key, _empty(stage, *key))
     StageMinute.objects.bulk_create(

@@ -10,10 +10,13 @@ from django.template.loader import render_to_string
 from apps.accounts.models import Site
 from apps.core import charts as core_charts
 from apps.releases import charts, replays, rollout
+from apps.releases.blockers import Blocker, blockers_of
 from apps.releases.course import course_of
 from apps.releases.findings import most_percent
 from apps.releases.models import Release, Replay, Stage
 from apps.releases.policy import may_promote, may_steer
+from apps.releases.selectors import release_of
+from apps.requests.selectors import who_refused
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -44,18 +47,21 @@ def shown(release: Release, *, user: User) -> dict[str, Any]:
         "replays": _replays_of(release),
         "may_steer": may_steer(user, release),
         "final_step": active is not None and not any(s.status == Stage.Status.PENDING for s in stages),
+        "blockers": _blockers_of(release),
+        "rejected_by": _who_rejected(release),
     }
     return context | {"mark": _mark(context)}
 
 
 def told(shown: dict[str, Any]) -> dict[str, Any]:
     """What the websocket sends of it: `mark` is another one when the page has to fetch its buttons and lists again;
-    `stages` is the stage table as HTML, `figure` the live comparison as Plotly takes it, with its `table`.
+    `stages` and `blockers` are HTML, `figure` the live comparison as Plotly takes it, with its `table`.
     """
     figure = core_charts.figure_of(shown["comparison"])
     return {
         "mark": shown["mark"],
         "stages": render_to_string("releases/_stages.html", shown),
+        "blockers": render_to_string("releases/_blockers.html", shown),
         "why_not": "" if shown["may_promote"] else str(shown["may_promote"].reason),
         "figure": figure,
         "table": render_to_string("components/_chart_table.html", {"table": core_charts.table_of(figure)}),
@@ -69,6 +75,16 @@ def _mark(context: dict[str, Any]) -> str:
     parts += [bool(context["may_steer"]), release.cases is not None]
     parts += [(each["row"].pk, each["row"].status, each["counts"]) for each in context["replays"]]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def _blockers_of(release: Release) -> list[Blocker]:
+    """What blocks it now. A later release of the version has its blockers on its own page."""
+    return blockers_of(release.version) if release_of(release.version) == release else []
+
+
+def _who_rejected(release: Release) -> User | None:
+    ended = release.request if release.status == Release.Status.REJECTED else None
+    return who_refused(ended) if ended is not None else None
 
 
 def _stages_of(release: Release) -> list[Stage]:

@@ -10,7 +10,7 @@ from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
 from apps.releases.models import Release
-from apps.releases.order import STANDING
+from apps.releases.order import STANDING, in_gray, may_divide_by_hand
 from apps.releases.policy import may_see_releases, may_steer
 from apps.releases.signing import may_take_production_traffic, signed_among
 from apps.store.panels import Panel, Signed, SignedReport, register_panel, register_sign_off
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from apps.accounts.models import User
     from apps.catalog.models import Capability, Version
-
-_IN_PRODUCTION = (Release.Status.ROLLING, Release.Status.PAUSED, Release.Status.RELEASED)
 
 
 def signed_report(version: Version) -> SignedReport | None:
@@ -44,11 +42,13 @@ def release_panel(request: HttpRequest, capability: Capability) -> Panel | None:
     user = cast("User", request.user)
     if not may_see_releases(user, capability):
         return None
-    found = Release.objects.filter(capability=capability, status__in=_IN_PRODUCTION)
-    release = found.select_related("version__capability", "capability__team").order_by("-pk").first()
+    gray = in_gray(capability).select_related("capability__team").first()
+    whole = Release.objects.filter(capability=capability, status=Release.Status.RELEASED)
+    release = gray or whole.select_related("version__capability", "capability__team").order_by("-pk").first()
     if release is None:
         return None
-    back = release.baseline_id is not None and bool(may_steer(user, release))
+    leads = gray is not None or bool(may_divide_by_hand(capability))
+    back = release.baseline_id is not None and leads and bool(may_steer(user, release))
     html = render_to_string("releases/_panel.html", {"release": release, "may_go_back": back}, request)
     return Panel(_("Release"), html)
 

@@ -19,7 +19,6 @@ from apps.core.policy import require
 from apps.evaluation.demands import judged
 from apps.evaluation.selectors import production_of
 from apps.releases import bypass, conclusions, findings, history, live, policies, rollout, signing
-from apps.releases.blockers import blockers_of
 from apps.releases.content import content_of, present_digest
 from apps.releases.dossier import export_dossier
 from apps.releases.forms import BypassForm, ConclusionForm, PolicyForm, SignForm
@@ -41,14 +40,12 @@ from apps.releases.selectors import (
     conclusions_of,
     findings_visible_to,
     get_team_of_policy,
-    release_of,
     releases_listed,
     releases_visible_to,
     teams_with_policies,
     versions_for_bypass,
     waiting_for_signature,
 )
-from apps.requests.selectors import who_refused
 from apps.requests.services import who_can_still_decide
 
 if TYPE_CHECKING:
@@ -130,24 +127,14 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     release = _release_of(request, pk)
     context = live.shown(release, user=user)
     if request.headers.get("HX-Request"):
-        context |= {"told": live.told(context), **_way(release)}
-        return render(request, "releases/_live.html", context)
-    return render(request, "releases/detail.html", context | _way(release) | _paper(user, release))
+        return render(request, "releases/_live.html", context | {"told": live.told(context)})
+    return render(request, "releases/detail.html", context | _paper(user, release))
 
 
 def _known_to_callers(release: Release) -> Version | None:
     """The version whose signature callers know: what runs now, or ran when this release began."""
     before = release.baseline or production_of(release.capability)
     return before.version if before is not None else None
-
-
-def _way(release: Release) -> dict[str, object]:
-    """What blocks it now, and who rejected it. A later release of the version has its blockers on its own page."""
-    ended = release.request if release.status == Release.Status.REJECTED else None
-    return {
-        "blockers": blockers_of(release.version) if release_of(release.version) == release else [],
-        "rejected_by": who_refused(ended) if ended is not None else None,
-    }
 
 
 def _paper(user: User, release: Release) -> dict[str, object]:

@@ -16,6 +16,11 @@ function show(told) {
     stages.querySelectorAll("details").forEach((each, place) => { each.open = open[place] ?? false; });
     tick();
   }
+  const blockers = document.getElementById("live-blockers");
+  if (blockers && blockers.dataset.told !== told.blockers) {
+    blockers.innerHTML = told.blockers;
+    blockers.dataset.told = told.blockers;
+  }
   const why = document.getElementById("why-not");
   if (why && why.textContent !== told.why_not) why.textContent = told.why_not;
   compare(told);

@@ -7,7 +7,9 @@ import pytest
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import Ridge
 
+from apps.evaluation.evidence import _shown
 from atrium.evaluation import load
+from atrium.evaluation.endpoint import Refused
 from atrium.evaluation.robustness import importance
 from atrium.evaluation.run import Evaluation
 from atrium.evaluation.scoring import ScorerFailed, score_rows
@@ -137,6 +139,17 @@ def test_importance_over_the_endpoint_is_scikit_learns():
     def mae(changed):
         return float(np.abs(model.predict(changed["x"]) - y).mean())
 
+    def gaps(changed):
+        """A version that refuses what is changed in `a`, and answers no number to what is changed in `b`."""
+        if (changed["x"][:, 0] != x[:, 0]).any():
+            raise Refused(500, "no such combination")
+        return float("nan") if (changed["x"][:, 1] != x[:, 1]).any() else mae(changed)
+
+    some = importance(table, signature, gaps, lambda plain, changed: changed - plain, mae({"x": x}))
+    assert [entry["input"] for entry in some["importance"]] == ["c", "d"]
+    assert (some["importance_without"], some["importance_tried"]) == (["a", "b"], 4)
+    assert "data.beneficial" not in dict(_shown(some, [], []))
+    assert "data.beneficial" in dict(_shown({"importance": some["importance"]}, [], []))
     told = importance(table, signature, mae, lambda plain, changed: changed - plain, mae({"x": x}))
     ours = told["importance"]
     theirs = permutation_importance(

@@ -200,3 +200,27 @@ def test_the_page_and_the_api_refuse_with_the_way_on(rolling, digits, ole, compi
     assert weights(rolling) == (1, 99)
     with translation.override("zh-hans"):
         assert "灰度" in guard.may_divide_by_hand(digits).reason
+
+
+def test_what_everybody_has_is_not_rolled_back_under_a_release_in_gray(
+    released, digits, ada, bo, bea, ole, client
+):
+    slow = sign(make_packaged_version(digits, ada, "1.2.0"), ada, bo, bea)
+    fast = sign(make_packaged_version(digits, ada, "1.3.0"), ada, bo, bea)
+    for release in (fast, slow):  # the one that was opened first is the last to start
+        make_ready_deployment(release.version, ole)
+        proceed(start_rollout(release, by=ole))
+        if release is fast:
+            to_the_end(Release.objects.get(pk=fast.pk), ole)
+    slow.refresh_from_db()
+    fast.refresh_from_db()
+    assert (slow.status, fast.status) == (Release.Status.ROLLING, Release.Status.RELEASED)
+    divided = weights_of(digits)
+
+    client.force_login(ole)
+    page = client.get("/store/digits/").content.decode()
+    assert f"/releases/{slow.pk}/roll-back/" in page
+    assert f"/releases/{fast.pk}/" not in page
+    with pytest.raises(NotAllowed, match=r"1\.2\.0 is in gray"):
+        roll_back(fast, by=ole)
+    assert weights_of(digits) == divided

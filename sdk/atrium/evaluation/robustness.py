@@ -301,14 +301,22 @@ def importance(
     if flat.shape[1] != len(titles) or flat.shape[1] > _MOST_COLUMNS:
         return {"importance": []}
     rng = np.random.default_rng(SEED)
-    found = []
+    tried, found, without = 0, [], []
     for column, title in _while_there_is_time(enumerate(titles)):
         shuffled = flat.copy()
         shuffled[:, column] = rng.permutation(shuffled[:, column])
-        drop = loss(plain, figure({name: shuffled.reshape(values.shape)}))
-        found.append({"input": title, "drop": drop})
+        tried += 1
+        try:
+            drop = loss(plain, figure({name: shuffled.reshape(values.shape)}))
+        except Refused:
+            drop = math.nan
+        if math.isfinite(drop):
+            found.append({"input": title, "drop": drop})
+        else:
+            without.append(title)
     return {
         "importance": sorted(found, key=lambda item: -item["drop"]),
-        "importance_tried": len(found),
+        "importance_tried": tried,
         "importance_chosen": len(titles),
+        "importance_without": without,
     }
