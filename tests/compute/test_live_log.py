@@ -124,16 +124,18 @@ async def test_a_look_that_fails_closes_the_socket_so_that_the_page_comes_again(
 
 async def test_a_page_that_has_left_is_no_look_that_failed(ada, radio, fake, caplog):
     job = await database_sync_to_async(submit)(radio, ada, "run")
-    said = []
+    said, told = [], asyncio.Event()
 
     async def receive():
-        if said:
-            await asyncio.sleep(1)
-        return {"type": "websocket.connect"} if not said else {"type": "websocket.disconnect", "code": 1001}
+        if not said:
+            return {"type": "websocket.connect"}
+        await told.wait()
+        return {"type": "websocket.disconnect", "code": 1001}
 
     async def send(message):
         said.append(message["type"])
         if message["type"] != "websocket.accept":
+            told.set()
             raise ConnectionResetError  # as a server does once the other side is gone
 
     scope = {"type": "websocket", "path": f"/ws/jobs/{job.pk}/", "headers": [], "user": ada}
