@@ -83,6 +83,11 @@ class Section:
         """The other rows."""
         return [row for row in self.rows if not row.lacking] if self.lonely else self.rows
 
+    @property
+    def shown_differ(self) -> bool:
+        """Whether one of the shown rows differs."""
+        return any(row.differs for row in self.shown)
+
 
 def compare(sides: Sequence[Side]) -> list[Section]:
     """The sections of the comparison, in the order in which people ask; empty ones are left out."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.utils.translation import gettext
+from django.conf import settings
+from django.utils.translation import gettext, override
 
 Told = dict[str, Any]
 """{"pattern": English, "values": {name: text or another Told}}."""
@@ -86,6 +87,15 @@ def in_english(told: Mapping[str, Any]) -> str:
         for name, value in told["values"].items()
     }
     return str(told["pattern"]) % values if values else str(told["pattern"])
+
+
+def in_each_language(told: Mapping[str, Any]) -> list[str]:
+    """The sentence in each of the portal's languages."""
+    renderings = []
+    for language, _name in settings.LANGUAGES:
+        with override(language):
+            renderings.append(str(spoken(told)))
+    return renderings
 
 
 def in_words(document: Any, told: Mapping[str, Any]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from apps.core.search import Hit
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 
 
 def find_requests(user: User, query: str, limit: int) -> list[Hit]:
-    """Requests whose title contains the words."""
-    found = requests_visible_to(user).filter(title__icontains=query).order_by("-pk")[:limit]
+    """Requests whose title contains the words, in any language."""
+    named = Q(title__icontains=query) | Q(searched__icontains=query)
+    found = requests_visible_to(user).filter(named).order_by("-pk")[:limit]
     return [
         Hit(_("Request"), request.title_words, page_of(request), str(request.get_status_display()), "inbox")
         for request in found

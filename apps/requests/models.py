@@ -26,6 +26,12 @@ class Request(models.Model):
     subject_urn = models.CharField(max_length=200, db_index=True)
     title = models.CharField(_("title"), max_length=200)
     told = models.JSONField(default=dict, editable=False, help_text="What its title is made of.")
+    searched = models.TextField(
+        default="",
+        db_default="",
+        editable=False,
+        help_text="Its title in each language, a line each; empty where only `title` is known.",
+    )
     body = models.TextField(_("reason"), blank=True)
     url = models.CharField(max_length=500, blank=True)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="requests")

@@ -20,6 +20,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from atrium.told import Told, tell
+
 TIMEOUT_S = 10.0
 IN_ALL_S = 20.0
 """From the connection to the answer's status: a receiver that sends a byte at a time keeps no worker."""
@@ -27,7 +29,11 @@ PREFIX = "whsec_"
 
 
 class BadAddress(ValueError):
-    """An address to which nothing is sent; the text says why."""
+    """An address to which nothing is sent; `why` can be told in any language."""
+
+    def __init__(self, why: Told) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 @dataclass(frozen=True)
@@ -76,15 +82,19 @@ def checked(url: str) -> tuple[str, str, int, str]:
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError as error:
-        raise BadAddress(str(error)) from error
+        raise BadAddress(tell("its host or its port cannot be read")) from error
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise BadAddress("use an address like https://host/path")
+        raise BadAddress(tell("use an address like https://host/path"))
     if parts.username or parts.password:
-        raise BadAddress("leave name and password out; messages are signed")
+        raise BadAddress(tell("leave name and password out; messages are signed"))
     if _is_number(parts.hostname) and is_refused(parts.hostname):
-        raise BadAddress(f"{parts.hostname} is an address that messages are not sent to")
+        raise _not_sent_to(parts.hostname)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return parts.scheme, parts.hostname, port, path
+
+
+def _not_sent_to(host: str) -> BadAddress:
+    return BadAddress(tell("%(host)s is an address that messages are not sent to", host=host))
 
 
 def resolve(host: str, port: int) -> str:
@@ -92,9 +102,7 @@ def resolve(host: str, port: int) -> str:
     found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     refused = [address for address in found if is_refused(address)]
     if refused or not found:
-        raise BadAddress(
-            f"{host} is {', '.join(refused) or 'nowhere'}, an address that messages are not sent to"
-        )
+        raise _not_sent_to(f"{host} ({', '.join(refused) or '–'})")
     return found[0]
 
 

@@ -16,7 +16,7 @@ from apps.accounts.models import Team, User
 from apps.core import audit
 from apps.core.errors import Conflict, Invalid
 from apps.core.policy import require
-from apps.core.telling import kept
+from apps.core.telling import in_each_language, kept
 from apps.core.urns import urn
 from apps.requests import kinds, satisfiability
 from apps.requests.models import Comment, Decision, Request, Step
@@ -173,6 +173,7 @@ def open_request(
         subject_urn=urn(subject),
         title=title,
         told=told,
+        searched="\n".join(in_each_language(told[title])) if told else "",
         body=body,
         url=url,
         owner=by,

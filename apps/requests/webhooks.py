@@ -22,6 +22,7 @@ from apps.accounts.selectors import teams_of
 from apps.core import audit, background, secrets
 from apps.core.errors import Invalid, NotFound
 from apps.core.policy import Verdict, require
+from apps.core.telling import spoken
 from apps.requests import posting
 from apps.requests.models import Delivery, Webhook
 
@@ -153,9 +154,9 @@ def _checked(url: str, events: Iterable[str]) -> list[str]:
     try:
         posting.checked(url)
     except posting.BadAddress as error:
+        why = spoken(error.why.parts())
         raise Invalid(
-            _("“%(url)s” cannot be told: %(why)s.") % {"url": url[:100], "why": error},
-            fields={"url": str(error)},
+            _("“%(url)s” cannot be told: %(why)s.") % {"url": url[:100], "why": why}, fields={"url": why}
         ) from error
     wanted = sorted(set(events))
     unknown = [name for name in wanted if name not in _events]

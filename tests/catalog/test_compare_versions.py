@@ -81,6 +81,22 @@ def test_many_packages_that_one_version_lacks_hide_nothing_else(client, ada, dig
     assert folded.count('<th scope="row">p') == 40
 
 
+@pytest.mark.django_db
+def test_where_only_folded_packages_differ_no_empty_table_stands_above_them(client, ada, digits):
+    locks = {"1.0.0": "numpy==2.0\n", "1.1.0": "numpy==2.0\n" + "".join(f"p{n}==1\n" for n in range(6))}
+    for number, lock in locks.items():
+        packaged(digits, ada, number, lock=lock)
+    client.force_login(ada)
+
+    def above(asked: str = "") -> str:
+        page = client.get(f"/catalog/digits/compare/{asked}").content.decode()
+        return page.partition(">Environment</h2>")[2].partition("<details")[0]
+
+    assert "6 differ" in above()
+    assert "<table" not in above()
+    assert "numpy" in above("?show=all")
+
+
 def test_parameters_are_compared_leaf_by_leaf():
     first = side("1.0.0", parameters={"forest": {"trees": 50, "depth": 4}, "classes": [0, 1]})
     second = side("1.1.0", parameters={"forest": {"trees": 80, "depth": 4}, "classes": [0, 1]})

@@ -72,6 +72,8 @@ def test_each_reads_a_title_in_their_own_language_whoever_asked(client, ada, bo,
             "title"
         ]
         assert all(word in told for word in words)
+        found = client.get(f"/api/v1/search/?q={renew}", headers={"Accept-Language": language})
+        assert [hit["url"] for hit in found.json()] == [f"/requests/{row.pk}/"]
 
 
 def test_what_stands_below_a_title_is_told_whole(bo):

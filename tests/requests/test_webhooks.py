@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from django.test import Client
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from apps.core.errors import Invalid, NotAllowed
 from apps.requests import posting, webhooks
@@ -213,6 +213,22 @@ def test_a_message_to_localhost_is_refused_when_it_is_sent(transport, cy):
 def test_an_address_that_cannot_be_told_is_refused(transport, cy, url):
     with pytest.raises(Invalid):
         webhooks.create_webhook(transport, url, [EVENT], by=cy)
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("ftp://host/x", "请使用形如 https://host/path 的地址"),
+        ("http://user:pw@host/", "请去掉用户名和密码：消息本身已带签名"),
+        ("http://host:99999/", "其中的主机或端口无法识别"),
+        ("http://127.0.0.1/", "127.0.0.1 是不允许发送消息的地址"),
+    ],
+)
+def test_why_an_address_is_refused_is_read_in_ones_own_language(transport, cy, url, why, compiled_messages):
+    with translation.override("zh-hans"), pytest.raises(Invalid) as refused:
+        webhooks.create_webhook(transport, url, [EVENT], by=cy)
+    assert refused.value.fields == {"url": why}
+    assert str(refused.value) == f"无法通知“{url}”：{why}。"
 
 
 def test_events_have_to_exist(transport, cy):

@@ -7,6 +7,7 @@ import pytest
 
 from atrium.package import digest, manifest, open_package
 from atrium.packaging.job import environment_differences
+from atrium.packaging.job import package as package_here
 from tests.sdk.conftest import package
 
 STEPS = (
@@ -52,6 +53,18 @@ def test_a_package_holds_what_the_result_says(packages):
     assert {"package.json", "model.onnx", "cases.json", "card.md", "environment.lock"} <= set(files)
     opened = open_package(packaged.folder)
     assert (opened.capability, opened.version, opened.runtime) == ("forest", "1.0.0", "onnx")
+
+
+def test_a_job_queued_by_an_earlier_release_tells_its_packages_as_they_came(tmp_path):
+    """They came in words; now they come with what the base has."""
+    packages = ["lightgbm==4.6.0 (the base has none)", {"package": "onnx<1.20", "base": "1.22.0"}]
+
+    result = package_here(tmp_path, tmp_path / "package", {"own_packages": packages})
+
+    first, second = result["steps"][:2]
+    words = "for lightgbm==4.6.0 (the base has none); onnx<1.20 (the base has 1.22.0); "
+    assert words in first["message"]
+    assert (first["status"], second["status"]) == ("done", "failed")  # no model lies there
 
 
 def test_a_conversion_says_how_far_the_answers_lie_apart(packages):

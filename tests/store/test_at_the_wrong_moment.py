@@ -146,6 +146,9 @@ def test_who_waits_for_a_change_to_a_withdrawn_plan_is_told_what_is_left_to_do(
     assert "was withdrawn meanwhile" in meanwhile
     assert ticket["stuck"] == ""
 
+    ended = client.post(f"/api/v1/subscriptions/{subscription.pk}/cancel/").json()
+    assert (ended["status"], ended["why_not_grantable"]) == ("cancelled", "")
+
 
 def test_a_program_reads_that_nobody_can_grant_what_it_waits_for(waiting, standard, digits, ada, cy):
     client = Client()

@@ -93,7 +93,7 @@ def _pinned(facts: dict[str, str], package: Manifest) -> list[Requirement]:
 
 
 def missing_in_base(version: Version) -> list[tuple[str, str | None]]:
-    """Packages of a version that the base environment does not have in a version that will do, in words."""
+    """(package, version that the base has or None) of what a version needs and the base does not have so."""
     asked = version.parameters.get("packaging")
     if isinstance(asked, dict) and asked.get("environment") == BASE:
         return []

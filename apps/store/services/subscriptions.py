@@ -126,6 +126,8 @@ def why_not_grantable(subscription: Subscription) -> str:
 
     Somebody may have it renewed whose plan nobody can begin with any more.
     """
+    if subscription.status not in Subscription.OPEN:
+        return ""
     capability = subscription.capability
     gone = {"name": capability.name, "status": capability.get_status_display().lower()}
     offered = capability.status == Capability.Status.PUBLISHED

@@ -30,7 +30,7 @@ from atrium.parsing import FILE as PARSING
 from atrium.parsing import InvalidRules, read_rules
 from atrium.runner.replica import CONVERTED, load_replica
 from atrium.signature import InvalidSignature, Signature, TensorSpec, check_examples, parse_signature
-from atrium.told import Told, listed, patterns_of, tell
+from atrium.told import listed, patterns_of, tell
 
 SIDECARS = ("cases.json", "signature.json", "card.md", PARSING)
 BUILT_CASE_TOLERANCE = 1e-4
@@ -211,8 +211,10 @@ def _environment_note(job: Job) -> str:
     return tell("the base environment has all that the model asks for")
 
 
-def _lacking(package: Mapping[str, Any]) -> Told:
-    """A package that the base does not have so, with what it has instead."""
+def _lacking(package: Mapping[str, Any] | str) -> str:
+    """A package that the base does not have so, with what it has instead; jobs of an earlier release bring it so."""
+    if isinstance(package, str):
+        return package
     if package["base"] is None:
         return tell("%(package)s (the base has none)", package=package["package"])
     return tell("%(package)s (the base has %(version)s)", package=package["package"], version=package["base"])
