@@ -55,8 +55,9 @@ def test_a_package_holds_what_the_result_says(packages):
     assert (opened.capability, opened.version, opened.runtime) == ("forest", "1.0.0", "onnx")
 
 
-def test_a_job_queued_by_an_earlier_release_tells_its_packages_as_they_came(tmp_path):
+def test_a_job_queued_by_an_earlier_release_tells_its_packages_as_they_came(tmp_path, monkeypatch):
     """They came in words; now they come with what the base has."""
+    monkeypatch.chdir(tmp_path)  # a job writes its progress where it runs
     packages = ["lightgbm==4.6.0 (the base has none)", {"package": "onnx<1.20", "base": "1.22.0"}]
 
     result = package_here(tmp_path, tmp_path / "package", {"own_packages": packages})
