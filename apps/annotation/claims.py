@@ -47,9 +47,15 @@ def claim_ahead(project: Project, *, by: User) -> Slot | None:
 
 
 def take_up(slot_id: int, token: int, *, by: User) -> bool:
-    """Go on with the place held ahead. False when it is lost: then claim the next one."""
+    """Go on with the place held ahead; call it inside a transaction. False when it is lost, or somebody writes it at
+    this moment: then claim the next one.
+
+    It waits for nobody: its transaction may hold the place just answered, and whoever puts a queue in order holds the
+    places of a project one after the other.
+    """
     mine = Slot.objects.filter(pk=slot_id, user=by, token=token, status="leased", ahead=True)
-    return bool(mine.update(ahead=False, leased_until=timezone.now() + LEASE))
+    free = Slot.objects.filter(pk__in=mine.select_for_update(skip_locked=True).values("pk"))
+    return bool(free.update(ahead=False, leased_until=timezone.now() + LEASE))
 
 
 def _claim(statement: str, project: Project, by: User) -> Slot | None:

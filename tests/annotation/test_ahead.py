@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.annotation import golden, queue
 from apps.annotation.claims import claim_ahead, claim_next, extend, held, release, take_up
-from apps.annotation.models import Annotation, Project, Slot
+from apps.annotation.models import Annotation, Project, Slot, Task
 from apps.annotation.services import review, submit
 from tests.annotation.conftest import make_task
 from tests.annotation.test_label import say
@@ -110,6 +111,41 @@ def test_an_answer_and_the_place_that_follows_are_written_at_once_and_last(proje
     # The transaction of both, a savepoint of the test's: nothing is read after it before the next task is shown.
     assert [query["sql"].split()[0] for query in asked][-2:] == ["UPDATE", "RELEASE"]
     assert Slot.objects.get(pk=place.pk).ahead is False
+
+
+_WAITS_FOR_ME = "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_answer_comes_through_while_the_queue_is_put_in_order(project, tasks, ann, client):
+    client.force_login(ann)
+    at = claim_next(project, by=ann)
+    place = claim_ahead(project, by=ann)
+    told = {"label": "3", "token": at.token, "ahead": place.pk, "ahead_token": place.token}
+    Task.objects.update(priority=7)
+
+    def answer():
+        try:
+            return client.post(f"/annotation/{project.pk}/slots/{at.pk}/", told, headers=HTMX)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        with transaction.atomic(), connection.cursor() as cursor:
+            queue.put_in_order(
+                project, [place.task_id]
+            )  # as far as the place held ahead, as one statement may come
+            said, held_up = thread.submit(answer), False
+            while not held_up and not wait([said], timeout=0.05).done:
+                cursor.execute(_WAITS_FOR_ME)
+                held_up = cursor.fetchone()[0]
+            queue.put_in_order(project)
+        shown = said.result()
+
+    assert (shown.status_code, "X-Next" in shown.headers) == (200, False)
+    assert Annotation.objects.get().task_id == at.task_id
+    assert held(project, by=ann) == place
+    assert set(Slot.objects.exclude(pk=at.pk).values_list("priority", flat=True)) == {7}
 
 
 def test_the_page_shows_what_it_holds_and_is_told_when_that_is_lost(project, tasks, ann, client):

@@ -12,6 +12,7 @@ from apps.annotation.forms import ProjectForm
 from apps.annotation.label_types import TYPES
 from apps.annotation.label_types.base import Setting, consensus
 from apps.annotation.label_types.choices import DIGIT
+from apps.annotation.label_types.regions import MOST_TOLD
 from apps.annotation.models import Project
 from apps.annotation.services import keyed
 from apps.core.errors import Invalid
@@ -83,6 +84,34 @@ def test_the_places_of_regions_are_told_as_a_reader_looks_for_them():
     assert told("ranges") == ["surge: 40–48"]
     assert told("boxes") == ["loop: x 10–70 %, y 0–50 %"]
     assert told("polygons") == ["loop: x 10–90 %, y 10–80 %, 3 points"]
+
+
+@pytest.mark.parametrize(
+    ("slug", "one", "other"),
+    [
+        ("ranges", {"start": 1234567.0, "end": 1234570.0}, {"start": 1234568.0, "end": 1234570.0}),
+        ("ranges", {"start": 1000.1234, "end": 1000.1238}, {"start": 1000.1236, "end": 1000.1244}),
+        ("boxes", {"x": 0.1005, "width": 0.004}, {"x": 0.096, "width": 0.004}),
+        ("boxes", {"x": 0.104, "width": 0.032}, {"x": 0.096, "width": 0.048}),
+        ("boxes", {"x": 0.5, "width": 0.000001}, {"x": 0.500001, "width": 0.000001}),
+    ],
+)
+def test_places_on_which_people_do_not_agree_read_differently(slug, one, other):
+    kind = TYPES[slug]
+    rest = {"label": "loop"} | ({"y": 0.1, "height": 0.5} if slug == "boxes" else {})
+    values = [[each | rest] for each in (one, other)]
+
+    assert kind.likeness(*values) < kind.agree_at
+    assert kind.places(values[0], kind.example.setting) != kind.places(values[1], kind.example.setting)
+
+
+def test_a_reader_is_told_how_many_places_are_left_out():
+    kind = TYPES["ranges"]
+    value = [{"start": float(n), "end": n + 1.0, "label": "surge"} for n in range(MOST_TOLD + 2)]
+
+    told = kind.places(value, kind.example.setting)
+    assert told[MOST_TOLD - 1 :] == [f"surge: {MOST_TOLD - 1}–{MOST_TOLD}", "… and 2 more"]
+    assert kind.places(value[:MOST_TOLD], kind.example.setting) == told[:MOST_TOLD]
 
 
 @each

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from io import StringIO
+
 import numpy as np
 import pytest
+from django.core.management import call_command
 from django.db import connection
 
 from apps.annotation import queue
@@ -160,6 +163,25 @@ _INDEXES = """
 SELECT c.relname, i.indkey::int2[]::int[], i.indisunique FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 WHERE i.indrelid = %s::regclass AND i.indpred IS NULL
 """
+
+
+def test_two_indexes_go_and_come_back_without_their_foreign_keys_being_built_anew():
+    def told(**way):
+        text = StringIO()
+        call_command("sqlmigrate", "annotation", "0032", stdout=text, no_color=True, **way)
+        return [
+            line for line in text.getvalue().splitlines() if not line.startswith(("--", "BEGIN", "COMMIT"))
+        ]
+
+    with connection.schema_editor() as editor:
+        of_task = editor._create_index_name(Slot._meta.db_table, ["task_id"])
+        of_project = editor._create_index_name(Task._meta.db_table, ["project_id"])
+
+    assert told() == [f'DROP INDEX IF EXISTS "{name}";' for name in (of_task, of_project)]
+    assert told(backwards=True) == [
+        f'CREATE INDEX IF NOT EXISTS "{of_project}" ON "annotation_task" ("project_id");',
+        f'CREATE INDEX IF NOT EXISTS "{of_task}" ON "annotation_slot" ("task_id");',
+    ]
 
 
 @pytest.mark.parametrize("model", [Task, Slot])

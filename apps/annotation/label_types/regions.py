@@ -32,6 +32,8 @@ MOST_POINTS = 500
 MOST_TOLD = 50
 """Places of one answer that a reader is told."""
 _LONGEST_QUOTE = 60
+_FINE = 20
+"""So many steps of its last digit a span is long, where the digits that are kept suffice."""
 _DIGITS = 6
 _RASTER = 128
 _RASTERS = 512
@@ -65,7 +67,9 @@ class Regions(LabelType):
         return ", ".join(f"{n} × {label}" for label, n in sorted(counted.items())) or "–"
 
     def places(self, value: Any, setting: Setting) -> list[str]:
-        return [f"{region['label']}: {self.where(region, setting)}" for region in value[:MOST_TOLD]]
+        told = [f"{region['label']}: {self.where(region, setting)}" for region in value[:MOST_TOLD]]
+        more = len(value) - MOST_TOLD
+        return told + ([_("… and %(n)d more") % {"n": more}] if more > 0 else [])
 
     def labels_in(self, value: Any) -> set[str]:
         return {region["label"] for region in value}
@@ -144,8 +148,15 @@ def _shared(a: float, b: float, c: float, d: float) -> float:
 
 def _reach(across: Sequence[float], down: Sequence[float]) -> str:
     """From where to where something goes on an image, in percent from its upper left."""
-    spans = [f"{100 * min(line):.0f}–{100 * max(line):.0f} %" for line in (across, down)]
-    return f"x {spans[0]}, y {spans[1]}"
+    return f"x {_span(across)}, y {_span(down)}"
+
+
+def _span(line: Sequence[float]) -> str:
+    """With decimals where it is short, to about a twentieth of it: what reads alike means the same to `agree_at`."""
+    low, high = 100 * min(line), 100 * max(line)
+    most = _DIGITS - 2
+    digits = next((n for n in range(most) if round(high - low, most) * 10**n >= _FINE), most)
+    return f"{low:.{digits}f}–{high:.{digits}f} %"
 
 
 def _list_in(said: Any) -> list[Any] | None:
@@ -235,7 +246,8 @@ class Ranges(Regions):
         return {"start": start, "end": end}
 
     def where(self, region: Mapping[str, Any], setting: Setting) -> str:
-        return f"{region['start']:g}–{region['end']:g}"
+        start, end = (repr(float(region[name])).removesuffix(".0") for name in ("start", "end"))
+        return f"{start}–{end}"
 
     def overlap(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
         return _shared(one["start"], one["end"], other["start"], other["end"])
