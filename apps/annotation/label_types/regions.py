@@ -152,7 +152,7 @@ def _reach(across: Sequence[float], down: Sequence[float]) -> str:
 
 
 def _span(line: Sequence[float]) -> str:
-    """With decimals where it is short, to about a twentieth of it: boxes that read alike mean the same to `agree_at`."""
+    """Has decimals where it is short, to a twentieth of it: boxes that read alike mean the same to `agree_at`."""
     low, high = 100 * min(line), 100 * max(line)
     most = _DIGITS - 2
     digits = next((n for n in range(most) if round(high - low, most) * 10**n >= _FINE), most)
