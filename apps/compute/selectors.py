@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
@@ -127,10 +127,11 @@ def why_no_node(labels: Sequence[str]) -> Told | None:
 
 
 def jobs_waiting(*, here: bool) -> QuerySet[Job]:
-    """The queue of this machine, in its order; or the jobs that ask for labels which it does not have."""
+    """The queue of this machine, in its order; or the jobs that ask for labels, or for more, than it has."""
     found = Job.objects.filter(status=Job.Status.QUEUED).order_by("priority", "queued_at", "pk")
     node = Node.objects.filter(name=node_name()).first()
-    mine = Q(labels__contained_by=node.labels if node else [])
+    room = {f"resources__{name}__lte": most for name, most in asdict(capacity()).items()}
+    mine = Q(labels__contained_by=node.labels if node else [], **room)
     return found.filter(mine) if here else found.exclude(mine)
 
 

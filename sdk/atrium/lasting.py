@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -40,6 +41,9 @@ Cell = tuple[str, str, dict[str, Any] | None]
 
 _MOST_OUTPUT_BYTES = 32 << 20
 _LOOKS_EVERY_S = 1.0
+_LOOKS_FOR_THE_NEXT_EVERY_S = 0.05
+_NEXT_STANDS_WITHIN_S = 60.0
+"""A kernel that has died is missed within seconds; one that cannot start is given up."""
 _ASKS_FOR_THE_REST_AFTER_S = 10.0
 _OPENS_WITHIN_S = 60.0
 """A store of documents that was damaged may never open one; the cells behind it are to run all the same."""
@@ -255,6 +259,7 @@ class LastingClient(AsyncKernelClient):
         own = session.clone()
         own.session = uuid4().hex  # the manager counts its messages, too, and ids must not meet
         super().__init__(*args, session=own, **kwargs)
+        self._heard: Any = None
 
     @property
     def record(self) -> Record:
@@ -267,9 +272,45 @@ class LastingClient(AsyncKernelClient):
         return found
 
     async def wait_for_ready(self, timeout: float | None = None) -> None:
-        """A kernel that is in a cell answers when the cell ends: then it is enough to hear it."""
-        if not self._unfinished():
-            await super().wait_for_ready(timeout=timeout)
+        """A kernel that is in a cell answers when the cell ends: then it is enough to hear it.
+
+        Where none stands it returns as well, and each cell says so: no cell at all would run after an error.
+        """
+        if self._unfinished():
+            self._heard = await self._process()
+        else:
+            await asyncio.wait_for(self._hears_the_process(), timeout)
+
+    async def _process(self) -> Any:
+        """The kernel's process, or what stands for it at another provisioner; None when it is gone or about to be."""
+        if self.parent.restarting.is_set() or not await self.parent.is_alive():
+            return None
+        return getattr(self.parent.provisioner, "process", self.parent.provisioner)
+
+    async def _hears_the_process(self) -> bool:
+        """Wait until a process stands and answers; False when none comes.
+
+        What is sent while there is none would be run by the next one, and what it says first would not be heard.
+        """
+        until = time.monotonic() + _NEXT_STANDS_WITHIN_S
+        while (process := await self._process()) is None or process is not self._heard:
+            if process is not None:
+                self._hang_up()
+                with suppress(RuntimeError):  # it has ended meanwhile
+                    await super().wait_for_ready()
+                    self._heard = process
+            elif time.monotonic() > until:
+                return False
+            else:
+                await asyncio.sleep(_LOOKS_FOR_THE_NEXT_EVERY_S)
+        return True
+
+    def _hang_up(self) -> None:
+        """Close the lines on which cells run, with all that was not yet sent or read; they open when next used."""
+        for name in ("_shell_channel", "_iopub_channel", "_stdin_channel"):
+            if line := getattr(self, name):
+                line.close()
+                setattr(self, name, None)
 
     def execute(self, *args: Any, **kwargs: Any) -> str:
         """See KernelClient.execute."""
@@ -290,17 +331,30 @@ class LastingClient(AsyncKernelClient):
         **kwargs: Any,
     ) -> dict[str, Any]:
         """See KernelClient.execute_interactive. A cell whose process is gone ends; it was waited for without an end."""
+        goes_on = self._unfinished() and code == self.parent.unfinished_code
+        if goes_on or await self._hears_the_process():
+            reply = await self._run_while_it_lives(code, *args, output_hook=output_hook, **kwargs)
+        else:
+            reply = _gone(output_hook, "the kernel has ended; this cell did not run")
+        self.record.ended(well=reply["content"]["status"] == "ok")
+        return reply
+
+    async def _run_while_it_lives(
+        self, code: str, *args: Any, output_hook: Hook, **kwargs: Any
+    ) -> dict[str, Any]:
         running = asyncio.ensure_future(self._run(code, *args, output_hook=output_hook, **kwargs))
         gone = asyncio.ensure_future(self._until_gone())
         try:
             await asyncio.wait({running, gone}, return_when=asyncio.FIRST_COMPLETED)
-            reply = running.result() if running.done() else _cut_short(output_hook)
         finally:
+            ended = running.done()
             for task in (running, gone):
                 task.cancel()
             await asyncio.gather(running, gone, return_exceptions=True)
-        self.record.ended(well=reply["content"]["status"] == "ok")
-        return reply
+        if ended:
+            return running.result()
+        self._hang_up()
+        return _gone(output_hook, "the kernel was restarted, or has ended, while this cell ran")
 
     async def _until_gone(self) -> None:
         """Return when the kernel's process has ended, or is about to."""
@@ -355,9 +409,9 @@ class LastingClient(AsyncKernelClient):
         return {"content": {"status": "error", "execution_count": None}}
 
 
-def _cut_short(output_hook: Hook) -> dict[str, Any]:
+def _gone(output_hook: Hook, words: str) -> dict[str, Any]:
     """The reply to a cell whose process is gone; the cell says so, too."""
-    name, words = "KernelGone", "the kernel was restarted, or has ended, while this cell ran"
+    name = "KernelGone"
     content = {"ename": name, "evalue": words, "traceback": [f"{name}: {words}"]}
     header = {"msg_type": "error", "msg_id": str(uuid4())}
     output_hook({"header": header, "msg_type": "error", "content": content, "metadata": {}})

@@ -1,5 +1,7 @@
 """Graphics cards, with files in place of their devices: counted, given out whole or in part, and held apart."""
 
+import json
+
 import pytest
 
 from apps.compute import ledger
@@ -41,6 +43,18 @@ def test_cards_of_the_machine_are_counted_and_their_shares_fit_or_are_missing(de
 )
 def test_whole_cards_are_free_ones_and_parts_share_the_fullest(share, held, given):
     assert cards.choose(share, held) == given
+
+
+def test_cards_of_a_workload_that_an_earlier_version_started_are_not_given_out_again(devices, local_engine):
+    argv = ["sleep", "300"]
+    local_engine.start(Workload(id="old", argv=argv, resources=Resources(memory_mb=64, gpu=1)))
+    launch = local_engine.root / "old" / "launch.json"
+    launch.write_text(json.dumps({**json.loads(launch.read_text()), "cards": None}))
+
+    local_engine.start(Workload(id="new", argv=argv, resources=Resources(memory_mb=64, gpu=2)))
+
+    given = json.loads((local_engine.root / "new" / "launch.json").read_text())["cards"]
+    assert [path.rpartition("/")[2] for path in given] == ["nvidia2", "nvidia10"]
 
 
 def test_each_workload_sees_its_own_cards_alone(devices, local_engine):

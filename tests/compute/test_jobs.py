@@ -218,7 +218,7 @@ def test_what_does_not_fit_waits_and_says_why(compiled_messages, ada, radio, fak
 
 
 def test_what_never_fits_is_refused(ada, radio):
-    with pytest.raises(Invalid, match="never fit"):
+    with pytest.raises(Invalid, match="never fit on any node"):
         submit(radio, ada, "true", resources={"memory_mb": 10**9})
 
 

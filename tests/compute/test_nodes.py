@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.compute import placement, tasks
+from apps.compute.engines import cards
 from apps.compute.engines.base import Resources, Workload
 from apps.compute.models import Job, Node, Reservation
 from apps.compute.selectors import capacity, why_no_room
@@ -217,19 +218,28 @@ def test_job_that_asks_for_a_label_waits_and_says_which_one_no_node_has(
     assert (job.status, job.reason, job.result) == ("running", "", None)
 
 
-def test_many_jobs_for_another_node_hold_up_nobody_here(ada, radio, node):
-    for _time in range(51):
-        submit(radio, ada, "run", labels=["zone=gpu"], priority=0)
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"labels": ["zone=gpu"]}, "waits for node beside, which has the labels “zone=gpu”"),
+        ({"resources": {"gpu": 1}}, "waits: 1 graphics cards are needed, 0 are free"),
+    ],
+)
+def test_many_jobs_for_another_node_are_taken_and_hold_up_nobody_here(
+    ada, radio, node, asked, words, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(cards, "DEVICES", tmp_path)  # this machine has none
     other = Node.objects.get()
-    other.pk, other.name, other.labels = None, "beside", ["zone=gpu"]
+    other.pk, other.name, other.labels, other.gpu = None, "beside", ["zone=gpu"], 2
     other.save()
+    for _time in range(51):
+        submit(radio, ada, "run", priority=0, **asked)
     mine = submit(radio, ada, "run")
 
     attempts.reconcile()
 
     mine.refresh_from_db()
     assert mine.status == "running"
-    words = "waits for node beside, which has the labels “zone=gpu”"
     assert set(Job.objects.filter(status="queued").values_list("reason", flat=True)[:50]) == {words}
 
 

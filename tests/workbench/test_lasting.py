@@ -245,3 +245,88 @@ def test_a_full_disk_takes_away_nothing_of_what_a_terminal_showed(run):
 
 def test_what_a_terminal_showed_is_kept_where_no_kernel_has_made_the_folder_yet(run):
     assert run(SCREENS) == ["first\r\n second"]
+
+
+KERNEL = """
+import asyncio, json, os
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+from atrium import lasting
+
+async def main():
+    manager = AsyncMappingKernelManager(kernel_manager_class="atrium.lasting.LastingKernelManager")
+    number = await manager.start_kernel(kernel_name="python3")
+    kernel = manager.get_kernel(number)
+    client = kernel.client()
+    await client.wait_for_ready()
+
+    async def run(word):
+        said = []
+        hook = lambda message: said.append(message["content"].get("text") or message["content"].get("evalue"))
+        code = f"open({path!r}, 'a').write('{word} '); print('{word}')"
+        reply = await client.execute_interactive(code, output_hook=hook, allow_stdin=False)
+        return reply["content"]["status"], [words for words in said if words]
+
+    async def kill():
+        kernel.stop_restarter()
+        kernel.provisioner.process.kill()
+        while await kernel.is_alive():
+            await asyncio.sleep(0.01)
+
+    try:
+        print(json.dumps([await steps(manager, number, kernel, client, run, kill), open(path).read().split()]))
+    finally:
+        await manager.shutdown_kernel(number, now=True)
+
+path = os.environ["JUPYTER_RUNTIME_DIR"] + "/ran"
+"""
+
+NEXT_PROCESS = """
+async def steps(manager, number, kernel, client, run, kill):
+    replies = [await run("first")]
+    await kill()
+    dead = asyncio.ensure_future(run("dead"))
+    await asyncio.sleep(0.2)
+    restart = asyncio.ensure_future(manager.restart_kernel(number))
+    replies.append(await dead)
+    await restart
+    restart = asyncio.ensure_future(manager.restart_kernel(number))
+    await kernel.restarting.wait()
+    replies.append(await run("restarting"))
+    await restart
+    await manager.restart_kernel(number)
+    return [*replies, await run("restarted")]
+
+asyncio.run(main())
+"""
+
+
+def test_a_cell_that_is_asked_for_before_the_next_process_stands_runs_in_it_once_and_is_heard(run):
+    words = ["first", "dead", "restarting", "restarted"]
+
+    assert run(KERNEL + NEXT_PROCESS) == [[["ok", [f"{word}\n"]] for word in words], words]
+
+
+NO_PROCESS = """
+async def steps(manager, number, kernel, client, run, kill):
+    await kill()
+    lasting._NEXT_STANDS_WITHIN_S = 0.1
+    replies = [await run("unsent")]
+    hears, client._hears_the_process = client._hears_the_process, lambda: asyncio.sleep(0, True)
+    replies.append(await run("sent as it died"))
+    client._hears_the_process = hears
+    await manager.restart_kernel(number)
+    return [*replies, await run("next")]
+
+asyncio.run(main())
+"""
+
+
+def test_a_cell_that_is_told_that_its_kernel_is_gone_runs_in_no_later_one(run):
+    replies, ran = run(KERNEL + NO_PROCESS)
+
+    assert replies == [
+        ["error", ["the kernel has ended; this cell did not run"]],
+        ["error", ["the kernel was restarted, or has ended, while this cell ran"]],
+        ["ok", ["next\n"]],
+    ]
+    assert ran == ["next"]

@@ -256,14 +256,23 @@ class LocalEngine:
         raise EngineError("every user id of the sandbox is taken; remove ended workloads")
 
     def _cards_held(self) -> dict[str, float]:
-        """How much of each card is given to workloads that have not ended."""
-        held = dict.fromkeys(cards.present(), 0.0)
+        """How much of each card is given to workloads that have not ended.
+
+        Those of an earlier version note no cards, only how much they asked for.
+        """
+        held, unnamed = dict.fromkeys(cards.present(), 0.0), 0.0
         for path in self.root.glob("*/launch.json"):
-            own = shim.read_json(str(path)).get("cards") or {}
-            observed = self.observe(path.parent.name) if own else None
-            if observed is not None and not observed.ended:
-                for card, share in own.items():
-                    held[card] = held.get(card, 0.0) + share
+            own = shim.read_json(str(path)).get("cards")
+            asked = shim.read_json(str(path.with_name("spec.json"))).get("resources", {}).get("gpu", 0.0)
+            observed = self.observe(path.parent.name) if asked else None
+            if observed is None or observed.ended:
+                continue
+            if own is None:
+                unnamed += asked
+            for card, share in (own or {}).items():
+                held[card] = held.get(card, 0.0) + share
+        for card, share in cards.choose(unnamed, held).items():
+            held[card] += share
         return held
 
     @contextmanager

@@ -16,7 +16,7 @@ from apps.compute.engines.base import Mount, Resources
 from apps.compute.models import Job
 from apps.compute.placement import read_labels
 from apps.compute.policy import may_cancel_job, may_retry_job, may_run_code, may_submit_job
-from apps.compute.selectors import capacity
+from apps.compute.selectors import most_to_ask
 from apps.core import audit, background, events, objects, secrets
 from apps.core.errors import Invalid
 from apps.core.policy import require
@@ -205,9 +205,9 @@ def _check(
             % {"value": max_attempts, "most": MOST_ATTEMPTS},
             fields={"max_attempts": _("out of range")},
         )
-    short = ledger.missing(ledger.Amount(needs.cpu, needs.memory_mb, needs.gpu), capacity())
+    short = ledger.missing(ledger.Amount(needs.cpu, needs.memory_mb, needs.gpu), most_to_ask()[0])
     if short:
-        raise Invalid(_("The job would never fit on this machine: %(why)s.") % {"why": spoken(short)})
+        raise Invalid(_("The job would never fit on any node: %(why)s.") % {"why": spoken(short)})
 
 
 def _resources(given: Resources | Mapping[str, Any] | None) -> Resources:
