@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.response import Response
@@ -43,6 +43,20 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
 
 
+_Row = TypeVar("_Row", bound=Model)
+
+
+def _of(found: QuerySet[_Row], request: Request, lookups: dict[str, str]) -> QuerySet[_Row]:
+    """Those whose columns are as the query string says: {name there: lookup}."""
+    asked = {lookup: request.query_params.get(name) for name, lookup in lookups.items()}
+    return found.filter(**{lookup: value for lookup, value in asked.items() if value})
+
+
+_OF_A_VERSION = {"capability": "version__capability__slug", "number": "version__number"}
+_FILTERS = [OpenApiParameter(name, str) for name in _OF_A_VERSION]
+
+
+@extend_schema_view(list=extend_schema(parameters=[OpenApiParameter("capability", str)]))
 class SuiteViewSet(
     IdempotencyMixin,
     mixins.CreateModelMixin,
@@ -56,7 +70,8 @@ class SuiteViewSet(
     ordering = ("-pk",)
 
     def get_queryset(self) -> QuerySet[Suite]:
-        return suites_visible_to(cast("User", self.request.user))
+        mine = suites_visible_to(cast("User", self.request.user))
+        return _of(mine, self.request, {"capability": "capability__slug"})
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         serializer = self.get_serializer(data=request.data)
@@ -67,6 +82,7 @@ class SuiteViewSet(
         return Response(self.get_serializer(suite).data, status=status.HTTP_201_CREATED)
 
 
+@extend_schema_view(list=extend_schema(parameters=_FILTERS))
 class RunViewSet(
     IdempotencyMixin,
     mixins.CreateModelMixin,
@@ -80,7 +96,7 @@ class RunViewSet(
     ordering = ("-pk",)
 
     def get_queryset(self) -> QuerySet[Run]:
-        return runs_visible_to(cast("User", self.request.user))
+        return _of(runs_visible_to(cast("User", self.request.user)), self.request, _OF_A_VERSION)
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         serializer = self.get_serializer(data=request.data)
@@ -103,6 +119,7 @@ class RunViewSet(
         return Response(self.get_serializer(run).data)
 
 
+@extend_schema_view(list=extend_schema(parameters=_FILTERS))
 class ReportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Report]):
     """What evaluations found."""
 
@@ -110,7 +127,7 @@ class ReportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
     ordering = ("-pk",)
 
     def get_queryset(self) -> QuerySet[Report]:
-        return reports_visible_to(cast("User", self.request.user))
+        return _of(reports_visible_to(cast("User", self.request.user)), self.request, _OF_A_VERSION)
 
     @action(detail=True)
     def content(self, request: Request, pk: str | None = None) -> Response:

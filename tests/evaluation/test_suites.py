@@ -16,7 +16,14 @@ from atrium.evaluation import load, robustness
 from atrium.evaluation.tasks import choose
 from atrium.signature import parse_signature
 from tests.evaluation.served import KINDS
-from tests.factories import make_capability, make_dataset, make_packaged_version, put_files, rows_of
+from tests.factories import (
+    make_capability,
+    make_dataset,
+    make_packaged_version,
+    make_report,
+    put_files,
+    rows_of,
+)
 
 pytestmark = pytest.mark.django_db
 SUITES = "/suites/digits/"
@@ -228,6 +235,29 @@ def test_who_builds_a_version_does_not_say_what_it_must_reach(digits, ada, data,
     assert (page.status_code, told.status_code) == (403, 403)
     assert "role QA" in client.get(SUITES).content.decode()
     assert not Suite.objects.exists()
+
+
+def test_rest_lists_the_suites_runs_and_reports_of_one_capability(digits, bo, ada, data, client):
+    other = make_capability(digits.team, ada, "other")
+    mine, theirs = (
+        suite(each, bo, data, {"metric": "accuracy", "threshold": 0.1}) for each in (digits, other)
+    )
+    report = make_report(make_packaged_version(digits, ada), ada)
+    client.force_login(bo)
+
+    def listed(path):
+        return [row["id"] for row in client.get(f"/api/v1/{path}").json()["results"]]
+
+    assert listed("suites/?capability=digits")[-1] == mine.pk
+    assert theirs.pk not in listed("suites/?capability=digits")
+    assert (
+        listed("reports/?capability=digits")
+        == listed(f"reports/?capability=digits&number={report.version.number}")
+        == [report.pk]
+    )
+    assert listed("evaluations/?capability=digits") == [report.run_id]
+    for path in ("reports", "evaluations"):
+        assert listed(f"{path}/?capability=other") == listed(f"{path}/?capability=digits&number=2") == []
 
 
 def test_a_data_set_of_another_team_cannot_be_asked(digits, bo, transport, root):
