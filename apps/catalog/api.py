@@ -55,7 +55,7 @@ from apps.catalog.serializers import (
 from apps.catalog.services import composites
 from apps.catalog.trying import try_rules
 from apps.core import archives, objects
-from apps.core.api import IdempotencyMixin
+from apps.core.api import IdempotencyMixin, narrowed
 from apps.core.errors import Invalid, NotAllowed
 from apps.core.events import publish
 from apps.core.parsers import JSONParser
@@ -85,9 +85,8 @@ class CapabilityViewSet(
             return Capability.objects.none()
         asked = self.request.query_params
         found = matching(capabilities_visible_to(self.request.user), asked.get("q", ""))
-        for name, lookup in (("status", "status"), ("team", "team__slug"), ("domain", "domain")):
-            if asked.get(name):
-                found = found.filter(**{lookup: asked[name]})
+        lookups = {"status": "status", "team": "team__slug", "domain": "domain"}
+        found = narrowed(found, self.request, lookups)
         return found.filter(tags__contains=[asked["tag"]]) if asked.get("tag") else found
 
     def _one(self) -> Capability:
@@ -178,11 +177,8 @@ class VersionViewSet(
     def get_queryset(self) -> QuerySet[Version]:
         if getattr(self, "swagger_fake_view", False):
             return Version.objects.none()
-        asked, found = self.request.query_params, versions_visible_to(self.request.user)
-        for name, lookup in (("capability", "capability__slug"), ("number", "number"), ("status", "status")):
-            if asked.get(name):
-                found = found.filter(**{lookup: asked[name]})
-        return found
+        lookups = {"capability": "capability__slug", "number": "number", "status": "status"}
+        return narrowed(versions_visible_to(self.request.user), self.request, lookups)
 
     def _user(self) -> User:
         return cast("User", self.request.user)

@@ -55,7 +55,7 @@ from apps.compute.services import (
     set_host_enabled,
     submit_script,
 )
-from apps.core.api import IdempotencyMixin
+from apps.core.api import IdempotencyMixin, narrowed
 from apps.core.errors import Invalid
 from apps.core.policy import require
 
@@ -78,12 +78,9 @@ class JobViewSet(
     def get_queryset(self) -> QuerySet[Job]:
         if getattr(self, "swagger_fake_view", False):
             return Job.objects.none()
-        rows, asked = jobs_visible_to(self.request.user), self.request.query_params
+        rows = jobs_visible_to(self.request.user)
         rows = rows.defer("reports") if self.action == "list" else rows
-        for name, field in (("status", "status"), ("kind", "kind"), ("team", "team__slug")):
-            if asked.get(name):
-                rows = rows.filter(**{field: asked[name]})
-        return rows
+        return narrowed(rows, self.request, {"status": "status", "kind": "kind", "team": "team__slug"})
 
     @extend_schema(
         parameters=[

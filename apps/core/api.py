@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from django.core.files.uploadedfile import UploadedFile
 from django.db import connection
+from django.db.models import Model, QuerySet
 from django.http import Http404
 from django.utils.translation import gettext as _
 from rest_framework import exceptions
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from apps.accounts.models import User
 
+_Row = TypeVar("_Row", bound=Model)
 _PROBLEM_JSON = "application/problem+json"
 
 
@@ -140,6 +142,12 @@ class KeysetPagination(BasePagination):
             },
             {"name": "page_size", "in": "query", "schema": {"type": "integer", "maximum": LARGEST_PAGE}},
         ]
+
+
+def narrowed(rows: QuerySet[_Row], request: Request, lookups: dict[str, str]) -> QuerySet[_Row]:
+    """The rows that are as the query string says: {its name there: lookup}. What it does not name narrows nothing."""
+    asked = {lookup: request.query_params.get(name) for name, lookup in lookups.items()}
+    return rows.filter(**{lookup: value for lookup, value in asked.items() if value})
 
 
 class IdempotencyMixin:

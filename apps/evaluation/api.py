@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
@@ -14,7 +14,7 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from apps.catalog.selectors import get_capability, get_version
-from apps.core.api import IdempotencyMixin
+from apps.core.api import IdempotencyMixin, narrowed
 from apps.core.errors import Invalid
 from apps.evaluation import evidence, services, shown
 from apps.evaluation.models import Claim, Report, Run, Suite
@@ -43,15 +43,6 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
 
 
-_Row = TypeVar("_Row", bound=Model)
-
-
-def _of(found: QuerySet[_Row], request: Request, lookups: dict[str, str]) -> QuerySet[_Row]:
-    """Those whose columns are as the query string says: {name there: lookup}."""
-    asked = {lookup: request.query_params.get(name) for name, lookup in lookups.items()}
-    return found.filter(**{lookup: value for lookup, value in asked.items() if value})
-
-
 _OF_A_VERSION = {"capability": "version__capability__slug", "number": "version__number"}
 _FILTERS = [OpenApiParameter(name, str) for name in _OF_A_VERSION]
 
@@ -71,7 +62,7 @@ class SuiteViewSet(
 
     def get_queryset(self) -> QuerySet[Suite]:
         mine = suites_visible_to(cast("User", self.request.user))
-        return _of(mine, self.request, {"capability": "capability__slug"})
+        return narrowed(mine, self.request, {"capability": "capability__slug"})
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         serializer = self.get_serializer(data=request.data)
@@ -96,7 +87,7 @@ class RunViewSet(
     ordering = ("-pk",)
 
     def get_queryset(self) -> QuerySet[Run]:
-        return _of(runs_visible_to(cast("User", self.request.user)), self.request, _OF_A_VERSION)
+        return narrowed(runs_visible_to(cast("User", self.request.user)), self.request, _OF_A_VERSION)
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         serializer = self.get_serializer(data=request.data)
@@ -127,7 +118,7 @@ class ReportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
     ordering = ("-pk",)
 
     def get_queryset(self) -> QuerySet[Report]:
-        return _of(reports_visible_to(cast("User", self.request.user)), self.request, _OF_A_VERSION)
+        return narrowed(reports_visible_to(cast("User", self.request.user)), self.request, _OF_A_VERSION)
 
     @action(detail=True)
     def content(self, request: Request, pk: str | None = None) -> Response:

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from apps.catalog.policy import may_build
 from apps.catalog.selectors import get_capability, get_version
 from apps.compute.services import workload_log
-from apps.core.api import IdempotencyMixin
+from apps.core.api import IdempotencyMixin, narrowed
 from apps.core.errors import Invalid, NotFound
 from apps.core.policy import require
 from apps.instances import services, testkeys
@@ -58,12 +58,9 @@ class DeploymentViewSet(
             "status": "status",
             "version": "version_id",
         }
-        for name, lookup in names.items():
-            if asked.get(name):
-                if name == "version" and not asked[name].isdecimal():
-                    raise Invalid(_("`version` must be the id of a version."), fields={"version": _("no id")})
-                found = found.filter(**{lookup: asked[name]})
-        return found
+        if asked.get("version") and not asked["version"].isdecimal():
+            raise Invalid(_("`version` must be the id of a version."), fields={"version": _("no id")})
+        return narrowed(found, self.request, names)
 
     def _user(self) -> User:
         return cast("User", self.request.user)

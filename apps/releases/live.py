@@ -14,7 +14,7 @@ from apps.releases.blockers import Blocker, blockers_of
 from apps.releases.course import course_of
 from apps.releases.findings import most_percent
 from apps.releases.models import Release, Replay, Stage
-from apps.releases.policy import may_promote, may_steer
+from apps.releases.policy import may_promote, may_steer, offers_way_back
 from apps.releases.selectors import release_of
 from apps.requests.selectors import who_refused
 
@@ -46,6 +46,7 @@ def shown(release: Release, *, user: User) -> dict[str, Any]:
         ),
         "replays": _replays_of(release),
         "may_steer": may_steer(user, release),
+        "may_go_back": offers_way_back(user, release),
         "final_step": active is not None and not any(s.status == Stage.Status.PENDING for s in stages),
         "blockers": _blockers_of(release),
         "rejected_by": _who_rejected(release),
@@ -72,7 +73,7 @@ def _mark(context: dict[str, Any]) -> str:
     """One word for everything that the websocket does not send itself."""
     release, active = context["release"], context["active"]
     parts = [release.status, release.reason_words, active and active.pk, bool(context["may_promote"])]
-    parts += [bool(context["may_steer"]), release.cases is not None]
+    parts += [bool(context["may_steer"]), context["may_go_back"], release.cases is not None]
     parts += [(each["row"].pk, each["row"].status, each["counts"]) for each in context["replays"]]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 

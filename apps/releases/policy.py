@@ -16,6 +16,7 @@ from apps.instances.models import Deployment
 from apps.instances.policy import may_deploy
 from apps.releases.judgement import rule_out
 from apps.releases.models import Bypass, Conclusion, Finding, Release, Replay, Stage
+from apps.releases.order import UNDER_WAY, may_divide_by_hand
 from apps.requests.policy import may_decide
 from apps.store.policy import may_use_keys
 
@@ -59,6 +60,20 @@ def may_sign(actor: User, release: Release) -> Verdict:
 def may_steer(actor: User, release: Release) -> Verdict:
     """Operators start, promote, pause and roll back."""
     return may_act_as(actor, release.capability.team, Role.OPERATOR)
+
+
+def may_roll_back(actor: User, release: Release) -> Verdict:
+    """Operators; what everybody has not while another release is in gray, or a bypass has the traffic."""
+    verdict = may_steer(actor, release)
+    if verdict and release.status == Release.Status.RELEASED:
+        return may_divide_by_hand(release.capability)
+    return verdict
+
+
+def offers_way_back(actor: User, release: Release) -> bool:
+    """Whether a page has a button for it: something is under way, or what ran before is known."""
+    back = release.status == Release.Status.RELEASED and release.baseline_id is not None
+    return (back or release.status in UNDER_WAY) and bool(may_roll_back(actor, release))
 
 
 def may_promote(

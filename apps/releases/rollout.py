@@ -36,9 +36,9 @@ from apps.releases.evidence import usual_latency
 from apps.releases.findings import most_percent
 from apps.releases.judgement import Outcome
 from apps.releases.models import Bypass, Conclusion, Release, Stage
-from apps.releases.order import in_gray, may_divide_by_hand
+from apps.releases.order import in_gray
 from apps.releases.policies import latency_budget
-from apps.releases.policy import may_promote, may_steer
+from apps.releases.policy import may_promote, may_roll_back, may_steer
 from apps.releases.reasons import Code, Reason
 from apps.releases.shares import Shares, shares_of
 from apps.releases.shipped import run_cases
@@ -431,16 +431,11 @@ def resume(release: Release, *, by: User) -> Release:
 
 @transaction.atomic
 def roll_back(release: Release, *, by: User, reason: str = "") -> Release:
-    """Give all the traffic back to what ran before: model, code and environment together, in one step.
-
-    NotAllowed for what everybody has, while another release is in gray or a bypass has the traffic.
-    """
+    """Give all the traffic back to what ran before: model, code and environment together, in one step."""
     release = locked_release(release)
-    require(may_steer(by, release))
-    if release.status == Release.Status.RELEASED:
-        require(may_divide_by_hand(release.capability))
-        if release.baseline is None:
-            raise Conflict(_("Nothing ran before this version, so there is nothing to go back to."))
+    require(may_roll_back(by, release))
+    if release.status == Release.Status.RELEASED and release.baseline is None:
+        raise Conflict(_("Nothing ran before this version, so there is nothing to go back to."))
     back_to = release.baseline if release.baseline is not None and _takes_part(release) else None
     if back_to is not None and back_to.status != Deployment.Status.READY:
         raise Conflict(_("What ran before is not ready any more. Deploy it again first."))

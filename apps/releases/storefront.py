@@ -10,8 +10,8 @@ from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
 from apps.releases.models import Release
-from apps.releases.order import STANDING, in_gray, may_divide_by_hand
-from apps.releases.policy import may_see_releases, may_steer
+from apps.releases.order import STANDING, in_gray
+from apps.releases.policy import may_see_releases, offers_way_back
 from apps.releases.signing import may_take_production_traffic, signed_among
 from apps.store.panels import Panel, Signed, SignedReport, register_panel, register_sign_off
 
@@ -47,9 +47,8 @@ def release_panel(request: HttpRequest, capability: Capability) -> Panel | None:
     release = gray or whole.select_related("version__capability", "capability__team").order_by("-pk").first()
     if release is None:
         return None
-    leads = gray is not None or bool(may_divide_by_hand(capability))
-    back = release.baseline_id is not None and leads and bool(may_steer(user, release))
-    html = render_to_string("releases/_panel.html", {"release": release, "may_go_back": back}, request)
+    context = {"release": release, "may_go_back": offers_way_back(user, release)}
+    html = render_to_string("releases/_panel.html", context, request)
     return Panel(_("Release"), html)
 
 

@@ -221,6 +221,7 @@ def test_what_everybody_has_is_not_rolled_back_under_a_release_in_gray(
     page = client.get("/store/digits/").content.decode()
     assert f"/releases/{slow.pk}/roll-back/" in page
     assert f"/releases/{fast.pk}/" not in page
+    assert "/roll-back/" not in client.get(f"/releases/{fast.pk}/").content.decode()
     with pytest.raises(NotAllowed, match=r"1\.2\.0 is in gray"):
         roll_back(fast, by=ole)
     assert weights_of(digits) == divided

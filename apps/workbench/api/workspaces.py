@@ -21,7 +21,7 @@ from apps.catalog.serializers import VersionSerializer
 from apps.compute.selectors import job_visible_to
 from apps.compute.serializers import JobSerializer
 from apps.core import objects
-from apps.core.api import IdempotencyMixin
+from apps.core.api import IdempotencyMixin, narrowed
 from apps.core.errors import Invalid, NotFound
 from apps.core.policy import require
 from apps.datasets.models import DatasetVersion
@@ -108,10 +108,8 @@ class WorkspaceViewSet(
     def get_queryset(self) -> QuerySet[Workspace]:
         if getattr(self, "swagger_fake_view", False):
             return Workspace.objects.none()
-        rows, asked = workspaces_visible_to(cast("User", self.request.user)), self.request.query_params
-        for name, field in (("status", "status"), ("team", "team__slug"), ("owner", "owner__username")):
-            if asked.get(name):
-                rows = rows.filter(**{field: asked[name]})
+        lookups = {"status": "status", "team": "team__slug", "owner": "owner__username"}
+        rows = narrowed(workspaces_visible_to(cast("User", self.request.user)), self.request, lookups)
         return rows.prefetch_related(Prefetch("datasets", DatasetVersion.objects.only("pk")))
 
     @extend_schema(
