@@ -19,7 +19,7 @@ from apps.core.errors import Invalid
 from apps.core.rows import RowsField, ValueField
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from apps.accounts.models import User
 
@@ -183,6 +183,23 @@ class DataField(forms.Field):
         return names
 
 
+class CardsField(forms.FloatField):
+    """How many graphics cards a job is given; `tell_limits` leaves it out where no node has one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            label=_("Graphics cards"),
+            min_value=0,
+            max_value=1024,
+            initial=0,
+            required=False,
+            help_text=_("A part of one, such as 0.5, is shared with others."),
+        )
+
+    def clean(self, value: Any) -> float:
+        return super().clean(value) or 0.0
+
+
 class AttemptsField(forms.IntegerField):
     """How often a job is tried that its code ends."""
 
@@ -196,9 +213,11 @@ class AttemptsField(forms.IntegerField):
 def tell_limits(form: forms.Form) -> None:
     """Say at the form's `cpu` and `memory_mb` what there is, and take no more; called by the form at each request.
 
-    Cores are given out several times, so that more can be asked for than there are.
+    Cores are given out several times, so that more can be asked for than there are. No cards, no field `gpu`.
     """
     room, cores = most_to_ask()
+    if not room.gpu:
+        del form.fields["gpu"]
     words = _("At most %(most)d.")
     if room.cpu > cores:
         words = _("At most %(most)d, since cores are shared; more than %(cores)d make nothing faster here.")
@@ -211,6 +230,11 @@ def tell_limits(form: forms.Form) -> None:
         field.widget.attrs["max"] = most
         field.validators = [each for each in field.validators if not isinstance(each, MaxValueValidator)]
         field.validators.append(MaxValueValidator(most))
+
+
+def resources_in(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a form with `tell_limits` asks for."""
+    return {name: given[name] for name in ("cpu", "memory_mb", "gpu") if name in given}
 
 
 class ParamRow(forms.Form):
@@ -320,13 +344,7 @@ class ScriptForm(forms.Form):
     )
     cpu = forms.FloatField(label=_("Processor cores"), min_value=0.1, max_value=1024, initial=1)
     memory_mb = forms.IntegerField(label=_("Memory in MB"), min_value=64, max_value=10**7, initial=1024)
-    gpu = forms.FloatField(
-        label=_("Graphics cards"),
-        min_value=0,
-        max_value=1024,
-        initial=0,
-        help_text=_("A part of one, such as 0.5, is shared with others."),
-    )
+    gpu = CardsField()
     timeout_s = forms.IntegerField(
         label=_("Time limit in seconds"), min_value=1, max_value=14 * 86_400, initial=3600
     )
@@ -346,8 +364,6 @@ class ScriptForm(forms.Form):
         chosen.choices = offered_to(user)
         cast("DataField", self.fields["datasets"]).offer(user)
         cast("LabelsField", self.fields["labels"]).offer()
-        if not most_to_ask()[0].gpu:
-            del self.fields["gpu"]
         tell_limits(self)
 
     def clean(self) -> dict[str, Any]:
@@ -359,7 +375,8 @@ class ScriptForm(forms.Form):
     def facts(self) -> dict[str, Any]:
         """What `services.submit_script` takes."""
         given = dict(self.cleaned_data)
-        given["resources"] = {name: given.pop(name) for name in ("cpu", "memory_mb", "gpu") if name in given}
+        given["resources"] = resources_in(given)
+        given = {name: value for name, value in given.items() if name not in given["resources"]}
         silent = given.pop("silent_minutes")
         given["cell_timeout_s"] = None if silent is None else silent * 60
         if sent := given.pop("file"):

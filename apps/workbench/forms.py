@@ -12,6 +12,7 @@ from apps.accounts.selectors import teams_of
 from apps.compute.environments.offered import offered_to
 from apps.compute.forms import (
     AttemptsField,
+    CardsField,
     DataField,
     DataPicker,
     LabelsField,
@@ -20,6 +21,7 @@ from apps.compute.forms import (
     SilentField,
     by_name,
     choices,
+    resources_in,
     tell_limits,
 )
 from apps.compute.job_data import Offer
@@ -272,6 +274,7 @@ class RunForm(forms.Form):
     )
     cpu = forms.FloatField(label=_("Cores"), initial=1, min_value=0.1, max_value=64)
     memory_mb = forms.IntegerField(label=_("Memory in MB"), initial=2048, min_value=128)
+    gpu = CardsField()
     minutes = forms.IntegerField(label=_("Time limit in minutes"), initial=60, min_value=1, max_value=20_160)
     silent_minutes = SilentField()
     max_attempts = AttemptsField()
@@ -402,6 +405,7 @@ class RunRecipeForm(forms.Form):
         )
         self.fields["cpu"] = forms.FloatField(label=_("Cores"), min_value=0.1, max_value=64)
         self.fields["memory_mb"] = forms.IntegerField(label=_("Memory in MB"), min_value=128)
+        self.fields["gpu"] = CardsField()
         self.fields["minutes"] = forms.IntegerField(
             label=_("Time limit in minutes"), min_value=1, max_value=20_160
         )
@@ -419,7 +423,7 @@ class RunRecipeForm(forms.Form):
             "datasets": {slot: given[f"data_{slot}"] for slot in self.slots},
             "base": given.get("base"),
             "capability": given["capability"],
-            "resources": {"cpu": given["cpu"], "memory_mb": given["memory_mb"]},
+            "resources": resources_in(given),
             "timeout_s": given["minutes"] * 60,
             "max_attempts": given["max_attempts"],
             "priority": given["priority"],

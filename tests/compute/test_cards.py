@@ -7,6 +7,7 @@ import pytest
 from apps.compute import ledger
 from apps.compute.engines import cards, sandbox
 from apps.compute.engines.base import Resources, Workload
+from apps.compute.engines.local import LocalEngine
 from apps.core.telling import in_english
 from tests.compute.conftest import wait_ended, wait_for
 
@@ -55,6 +56,20 @@ def test_cards_of_a_workload_that_an_earlier_version_started_are_not_given_out_a
 
     given = json.loads((local_engine.root / "new" / "launch.json").read_text())["cards"]
     assert [path.rpartition("/")[2] for path in given] == ["nvidia2", "nvidia10"]
+
+
+def test_cuda_is_told_its_own_cards_where_the_sandbox_hides_none(devices, local_engine):
+    weak = LocalEngine(local_engine.root, local_engine.run_dir, local_engine.sdk, level="rlimits")
+    asked = {"one": 1, "two": 2, "none": 0}
+    for name, gpu in asked.items():
+        weak.start(Workload(id=name, argv=["sleep", "300"], resources=Resources(memory_mb=64, gpu=gpu)))
+
+    launched = {name: json.loads((weak.root / name / "launch.json").read_text())["env"] for name in asked}
+
+    assert launched["none"]["CUDA_VISIBLE_DEVICES"] == ""
+    assert launched["one"]["CUDA_VISIBLE_DEVICES"] == "0"
+    assert launched["two"]["CUDA_VISIBLE_DEVICES"] == "1,2"
+    assert launched["two"]["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
 
 
 def test_each_workload_sees_its_own_cards_alone(devices, local_engine):

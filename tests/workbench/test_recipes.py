@@ -6,6 +6,7 @@ import pytest
 
 from apps.accounts.models import Role
 from apps.catalog.models import Version
+from apps.compute.engines import cards
 from apps.compute.models import Job
 from apps.compute.services import submit_script
 from apps.core import lineage, objects
@@ -174,7 +175,9 @@ def test_rest_publishes_and_runs_as_the_page_does(client, radio, ada, faults):
     assert client.post("/api/v1/recipes/", {**asked, "entry": "b.py"}, "application/json").status_code == 422
 
 
-def test_runs_go_where_the_recipe_says_unless_they_ask_for_other_nodes(client, radio, ada, faults):
+def test_runs_go_where_the_recipe_says_unless_they_ask_for_other_nodes(
+    client, radio, ada, faults, monkeypatch, tmp_path
+):
     job = submit_script("Fit", "print(1)", by=ada, team=radio, labels=["zone=gpu"])
     client.force_login(ada)
     asked = {"slug": "fit", "name": "Fit", "visibility": "team", "slots": "train", "labels": "zone=gpu, ssd"}
@@ -197,6 +200,11 @@ def test_runs_go_where_the_recipe_says_unless_they_ask_for_other_nodes(client, r
     }
     client.post("/recipes/fit/", filled)
     assert Job.objects.latest("pk").labels == ["rack 3"]
+    assert "raphics card" not in client.get("/recipes/fit/").text
+    monkeypatch.setattr(cards, "DEVICES", tmp_path)
+    (tmp_path / "nvidia0").touch()
+    client.post("/recipes/fit/", {**filled, "gpu": "0.5"})
+    assert Job.objects.latest("pk").resources["gpu"] == 0.5
     body = {"team": radio.slug, "datasets": {"train": "faults/1"}, "labels": []}
     client.post("/api/v1/recipes/fit/run/", body, "application/json")
     assert Job.objects.latest("pk").labels == []

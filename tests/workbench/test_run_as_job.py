@@ -7,6 +7,7 @@ import pytest
 
 from apps.accounts.models import PersonalToken
 from apps.compute import environments, job_environment
+from apps.compute.engines import cards
 from apps.compute.models import Job
 from apps.compute.services import submit_script
 from apps.core import events, lineage, objects
@@ -39,6 +40,23 @@ def test_the_files_are_copied_as_they_are_now(workspace, ada):
     assert set(job.inputs) == {"workspace/train.py", "workspace/lib/model.ipynb"}
     assert objects.open_object(job.inputs["workspace/train.py"]).read() == b"print('trains')"
     assert (job.params, job.network, job.team) == ({"trees": 3}, "forwarder", workspace.team)
+
+
+def test_a_file_is_given_the_cards_of_its_workspace_unless_it_asks_for_others(
+    client, workspace, ada, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(cards, "DEVICES", tmp_path)
+    (tmp_path / "nvidia0").touch()
+    services.change_workspace(workspace, by=ada, flavour="half-gpu")
+    assert run_file(workspace, "train.py", by=ada).resources["gpu"] == 0.5
+    assert run_file(workspace, "train.py", by=ada, resources={"gpu": 0}).resources["gpu"] == 0
+
+    client.force_login(ada)
+    page = f"/workspaces/{workspace.pk}/run/"
+    assert '<input type="number" name="gpu" value="0.5"' in client.get(page).text
+    asked = {"path": "train.py", "environment": "base", "cpu": 1, "memory_mb": 256, "minutes": 9, "gpu": "1"}
+    assert client.post(page, asked | rows_of("params")).status_code == 302
+    assert Job.objects.latest("pk").resources["gpu"] == 1
 
 
 def test_how_long_a_cell_may_hang_is_told_to_notebooks_alone(workspace, ada, radio):

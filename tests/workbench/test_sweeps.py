@@ -108,10 +108,13 @@ def test_where_no_trial_is_ended_early_nothing_is_said_of_it(client, sweep, ada)
     assert "Dotted" not in page
 
 
-def test_cancelling_ends_what_waits_and_starts_no_more(sweep, ada):
+def test_cancelling_ends_what_waits_and_starts_no_more(client, sweep, ada):
     sweeps.advance_sweep(sweep.pk)
     finish(sweep, t1=0.5)
+    client.force_login(ada)
+    assert "Trial 1 is the best so far: f1 0.5000." in client.get(f"/sweeps/{sweep.pk}/").text
     sweeps.cancel_sweep(sweep, by=ada)
+    assert "Trial 1 is the best: f1 0.5000." in client.get(f"/sweeps/{sweep.pk}/").text
     assert sweeps.advance_sweep(sweep.pk) == 0
     assert set(Job.objects.values_list("status", flat=True)) == {"succeeded", "cancelled"}
     with pytest.raises(Conflict):

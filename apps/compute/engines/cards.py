@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 DEVICES = Path("/dev")
 _BESIDE = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools")
@@ -22,6 +22,15 @@ def present() -> list[str]:
 def devices(cards: Mapping[str, float]) -> list[str]:
     """What a sandbox with these cards has to hold; nothing without one."""
     return [*cards, *(str(DEVICES / name) for name in _BESIDE)] if cards else []
+
+
+def variables(cards: Iterable[str]) -> dict[str, str]:
+    """What tells CUDA its own cards where a sandbox cannot hide the others: their places among this machine's."""
+    here = present()
+    if not here:
+        return {}
+    own = ",".join(str(here.index(card)) for card in here if card in set(cards))
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": own}
 
 
 def choose(share: float, held: Mapping[str, float]) -> dict[str, float]:

@@ -147,6 +147,8 @@ class LocalEngine:
         binds = self._binds(workload, folder, run)
         places = self._places(workload, folder, run, fenced=fenced, binds=binds)
         env = {key: _placed(value, places) for key, value in self._env(workload, folder).items()}
+        if not fenced:
+            env = {**cards.variables(own_cards), **env}
         fence = sandbox.Fence(
             argv=[_placed(part, places) for part in _argv(workload)],
             binds=binds,

@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
-from apps.compute.forms import names_sent
+from apps.compute.forms import names_sent, resources_in
 from apps.compute.selectors import job_visible_to
 from apps.core.errors import Invalid, NotAllowed
 from apps.core.paging import keyset
@@ -81,11 +81,11 @@ def models_to_refine(request: HttpRequest) -> HttpResponse:
 def _initial(found: Recipe, chosen: RecipeVersion) -> tuple[dict[str, Any], Any]:
     """The form's first values: what earlier runs needed, else what the job was given that it was made of."""
     plan, needs = Blueprint.from_json(chosen.blueprint), recipes.needs_of(found)
-    wanted = {"cpu": 1, "memory_mb": 2048, **plan.resources}
+    wanted = {"cpu": 1, "memory_mb": 2048, "gpu": 0, **plan.resources}
     if needs is not None:
         wanted |= {"cpu": needs.cpu, "memory_mb": needs.memory_mb}
     limits = {"minutes": ceil(plan.timeout_s / 60), "max_attempts": plan.max_attempts, "labels": plan.labels}
-    return {**{name: wanted[name] for name in ("cpu", "memory_mb")}, **limits}, needs
+    return {**resources_in(wanted), **limits}, needs
 
 
 @login_required

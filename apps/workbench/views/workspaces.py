@@ -17,6 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.compute.adapters import engine
+from apps.compute.forms import resources_in
 from apps.compute.models import Job
 from apps.core import csp
 from apps.core.errors import Conflict, Invalid, NotAllowed, NotFound
@@ -272,12 +273,12 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
     paths = files.runnable(home_of(found))
     measured = needs_of(found, paths[:40])
     initial = _proposed(request.GET.get("path", ""), measured)
-    initial |= {"labels": found.labels, "environment": found.environment}
+    initial |= {"labels": found.labels, "environment": found.environment, "gpu": found.size.gpu}
     form = RunForm(request.POST or None, paths=paths, user=user_of(request), initial=initial)
     if request.method == "POST" and form.is_valid():
         asked = form.cleaned_data
         needs: dict[str, Any] = {
-            "resources": {"cpu": asked["cpu"], "memory_mb": asked["memory_mb"]},
+            "resources": resources_in(asked),
             "timeout_s": asked["minutes"] * 60,
         }
         silent = asked["silent_minutes"]
