@@ -27,6 +27,8 @@ class Code(StrEnum):
     NO_RISE = "no_rise"
     MIRRORED_MISSING = "mirrored_missing"
     MIRRORED_FINE = "mirrored_fine"
+    REFUSES = "refuses"
+    REFUSALS_FEW = "refusals_few"
     MEMORY = "memory"
     LOAD_UNKNOWN = "load_unknown"
     LOAD_HIGH = "load_high"
@@ -38,6 +40,7 @@ class Code(StrEnum):
     METRIC_MISSING = "metric_missing"
     METRIC_FINE = "metric_fine"
     BACK_WORSE = "back_worse"
+    BACK_REFUSES = "back_refuses"
     BACK_MEMORY = "back_memory"
     BACK_LOAD = "back_load"
     BACK_EFFORT = "back_effort"
@@ -85,6 +88,8 @@ _SENTENCES: dict[Code, Any] = {
         "%(missing)s more mirrored call", "%(missing)s more mirrored calls", "n"
     ),
     Code.MIRRORED_FINE: _("the mirrored calls were answered equally well"),
+    Code.REFUSES: _("the candidate refuses more of what was answered before"),
+    Code.REFUSALS_FEW: _("few calls are refused"),
     Code.MEMORY: _("a replica uses more memory than the stage allows"),
     Code.LOAD_UNKNOWN: _("the load of the servers is being measured"),
     Code.LOAD_HIGH: _(
@@ -110,6 +115,10 @@ _SENTENCES: dict[Code, Any] = {
     Code.BACK_WORSE: _(
         "Stage of %(weight)s %%: the candidate answers badly more often (%(bad)s of %(calls)s against "
         "%(bad_before)s of %(calls_before)s)."
+    ),
+    Code.BACK_REFUSES: _(
+        "Stage of %(weight)s %%: the candidate refuses %(bad)s of %(calls)s calls of callers who are hardly ever "
+        "refused, what runs beside it %(bad_before)s of %(calls_before)s."
     ),
     Code.BACK_MEMORY: _(
         "Stage of %(weight)s %%: a replica uses %(memory_mb)s MB, the stage allows %(most_mb)s MB."

@@ -237,7 +237,7 @@ def test_a_shadow_version_is_logged_and_never_returned(gateway, runner):
     shadow = [{"deployment": "11", "version": "2.0.0", "weight": 100}]
     serving = gateway(picture(routes={"1.0.0": 100, "2.0.0": 0}, sockets=sockets, shadow=shadow))
 
+    assert serving.infer(b"[]").status == 400  # what the model refuses to its caller is mirrored to nobody
     assert serving.infer().json["model_version"] == "1.0.0"
-    assert until(lambda: [r.facts["version"] for r in serving.records() if r.facts["kind"] == "shadow"]) == [
-        "2.0.0"
-    ]
+    mirrored = until(lambda: [r.facts for r in serving.records() if r.facts["kind"] == "shadow"])
+    assert [(facts["version"], facts["status"]) for facts in mirrored] == [("2.0.0", 200)]

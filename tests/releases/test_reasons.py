@@ -22,6 +22,7 @@ EXAMPLES = {
     Code.METRIC_MISSING: {"missing": 60, "name": "handled"},
     Code.METRIC_FINE: {"name": "handled", "worse_by": 0.2},
     Code.BACK_WORSE: {"weight": 5, "bad": 20, "calls": 40, "bad_before": 1, "calls_before": 4001},
+    Code.BACK_REFUSES: {"weight": 5, "bad": 20, "calls": 40, "bad_before": 1, "calls_before": 4001},
     Code.BACK_MEMORY: {"weight": 5, "memory_mb": 900.4, "most_mb": 500.0},
     Code.BACK_LOAD: {"weight": 5, "cores": 2.5, "most": 2.0},
     Code.EFFORT_HIGH: {"ratio": 2.104, "most_times": 1.5},

@@ -12,7 +12,8 @@ from django.utils import timezone
 from apps.catalog.models import Version
 from apps.core import objects
 from apps.gateway import partitions
-from apps.gateway.models import Call, Grant
+from apps.gateway.histogram import SIZE
+from apps.gateway.models import Call, Grant, Usage
 from apps.gateway.services import record_outcome
 from apps.instances.models import Replica, Shadow
 from apps.releases import shipped
@@ -233,6 +234,79 @@ def test_calls_that_were_refused_to_the_caller_are_no_evidence(start, status, ki
     told = stage.evidence["candidate"]
     assert (told["calls"], told["bad"], stage.evidence["baseline"]["calls"]) == (7, 2, 0)
     assert stage.outcome == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("refused", "status"), [(3, Release.Status.ROLLING), (12, Release.Status.ROLLED_BACK)]
+)
+def test_a_mirrored_call_that_the_candidate_refuses_was_taken_by_another_version_and_is_bad(
+    start, refused, status
+):
+    release = start(shadow_calls=50)
+    make_calls(release.deployment, good=20, bad=0)
+    make_calls(release.baseline, good=20, bad=0)
+    mirrored = Call.objects.filter(deployment_id=release.deployment_id)
+    mirrored.update(shadow=True)
+    Call.objects.filter(pk__in=mirrored.values("pk")[:refused]).update(status=400, error_kind="input")
+    proceed(release)
+
+    release.refresh_from_db()
+    told = release.stages.first().evidence["candidate"]
+    assert (told["calls"], told["bad"], told["errors"], release.status) == (20, refused, 0, status)
+
+
+def of_key(grant, deployment, *, answered, refused):
+    """Calls of one key, some of them refused by the model."""
+    before = set(Call.objects.values_list("request_id", flat=True))
+    make_calls(deployment, good=answered + refused, bad=0)
+    fresh = Call.objects.exclude(request_id__in=before)
+    fresh.update(grant_id=grant)
+    Call.objects.filter(pk__in=fresh.values("pk")[:refused]).update(status=400, error_kind="input")
+
+
+def known_before(grant, release, *, answered, refused=0):
+    """What the rollups know of a key from the hours before the stage."""
+    hour = active_stage(release).started_at.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
+    for outcome, count in (("", answered), ("input", refused)):
+        Usage.objects.create(
+            grant_id=grant, capability_id=release.capability_id, deployment_id=release.baseline_id,
+            version="1.0.0", hour=hour, outcome=outcome, count=count, ms=1, histogram=[0] * SIZE,
+        )  # fmt: skip
+
+
+def test_a_candidate_that_refuses_what_was_answered_before_is_rolled_back(start, client, ole):
+    release = start(stages=[{"weight": 50, "worse_by": 0.05}])
+    known_before(7, release, answered=500, refused=2)
+    of_key(7, release.baseline, answered=100, refused=0)
+    of_key(7, release.deployment, answered=97, refused=3)
+    proceed(release)
+    assert (
+        active_stage(release).evidence["refusals"]["outcome"] == "success"
+    )  # 3 of 100: less than was asked about
+    of_key(7, release.deployment, answered=60, refused=40)
+    proceed(release)
+
+    release.refresh_from_db()
+    told = release.stages.get().evidence
+    assert release.status == Release.Status.ROLLED_BACK
+    assert "refuses 43 of 200 calls" in release.reason_words
+    assert (told["candidate"]["bad"], told["refusals"]["baseline"]) == (0, {"calls": 100, "bad": 0})
+    client.force_login(ole)
+    assert "43 / 200" in client.get(f"/releases/{release.pk}/").content.decode()
+
+
+@pytest.mark.parametrize("before", [None, {"answered": 90, "refused": 10}, {"answered": 0, "refused": 100}])
+def test_a_caller_who_is_new_or_was_refused_before_speaks_against_nobody(start, before):
+    release = start(stages=[{"weight": 50, "worse_by": 0.05}])
+    if before:
+        known_before(7, release, **before)
+    known_before(8, release, answered=100)
+    of_key(8, release.baseline, answered=100, refused=0)
+    of_key(7, release.deployment, answered=20, refused=80)
+    proceed(release)
+
+    stage = active_stage(release)
+    assert (stage.evidence["candidate"]["usual"], "refusals" in stage.evidence) == (0, False)
 
 
 def test_a_candidate_that_leaks_is_rolled_back(start):

@@ -150,7 +150,7 @@ class Inference:
             self._fail(call, problem)
 
     def _deliver(self, call: Call, answer: Answer) -> None:
-        if call.capability is not None and call.capability.shadow:
+        if call.capability is not None and call.capability.shadow and not 400 <= answer.status < 500:
             self._shadows.mirror(call, call.capability)
         self._end(call, answer.status, self._answer(call, answer))
 

@@ -36,7 +36,8 @@ class Shadows:
         """Give a shadow version the same call; its answer is logged and never returned.
 
         Its share is of calls, not of callers, so that a small share sees every caller. A key that is bound to
-        one deployment is a test's, not production.
+        one deployment is a test's, not production. Nobody gives it what the model has refused to its caller: what
+        a shadow refuses, another version has taken.
         """
         route = capability.shadow[0]
         deployment = self._parts.snapshot.deployment(route.deployment)
