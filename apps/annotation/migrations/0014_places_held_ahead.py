@@ -16,7 +16,7 @@ from apps.annotation.migrations._sql import (
 
 
 class Migration(migrations.Migration):
-    dependencies = [("annotation", "0001_squashed_0013_claim_golden")]
+    dependencies = [("annotation", "0013_claim_golden")]
     operations = [
         migrations.AddField("slot", "ahead", models.BooleanField(default=False, db_default=False)),
         migrations.RunSQL(again(CLAIM_HELD_AHEAD), again(CLAIM_BESIDE_GOLDEN)),

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('compute', '0001_squashed_0003_measured_needs'),
+        ('compute', '0003_measured_needs'),
     ]
 
     operations = [

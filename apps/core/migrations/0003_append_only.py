@@ -37,7 +37,7 @@ def anchor_what_is_sealed(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("core", "0001_squashed_0002_letters")]
+    dependencies = [("core", "0002_letters")]
 
     operations = [
         migrations.CreateModel(

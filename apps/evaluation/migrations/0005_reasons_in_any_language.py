@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('evaluation', '0001_squashed_0004_claims'),
+        ('evaluation', '0004_claims'),
     ]
 
     operations = [

@@ -8,9 +8,9 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalog', '0001_squashed_0006_found_by_name_and_what_is_shown'),
+        ('catalog', '0006_found_by_name_and_what_is_shown'),
         ('datasets', '0001_data_sets_and_versions'),
-        ('gateway', '0001_squashed_0003_overloads'),
+        ('gateway', '0003_overloads'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('requests', '0001_squashed_0005_letters'),
+        ('requests', '0005_letters'),
     ]
 
     operations = [

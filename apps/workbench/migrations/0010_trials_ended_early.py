@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('workbench', '0001_squashed_0009_sweeps'),
+        ('workbench', '0009_sweeps'),
     ]
 
     operations = [

@@ -5,12 +5,18 @@ from django.conf import settings
 from django.db import migrations, models
 
 from apps.annotation.migrations._sql import (
-    CLAIM_BESIDE_GOLDEN,
+    AHEAD,
+    AHEAD_NO_MORE,
+    BY_NO_MORE,
+    CLAIM_BY,
+    CLAIM_HELD_AHEAD,
     CLAIM_NO_MORE,
     COUNT,
     COUNT_NO_MORE,
-    GOLDEN,
+    GOLDEN_AHEAD,
+    GOLDEN_AHEAD_NO_MORE,
     SAY,
+    SAY_BY,
 )
 from apps.core.squashed import Together
 
@@ -30,16 +36,36 @@ class Migration(migrations.Migration):
         ("annotation", "0011_fill_draws"),
         ("annotation", "0012_golden_tasks_and_decisions"),
         ("annotation", "0013_claim_golden"),
+        ("annotation", "0014_places_held_ahead"),
+        ("annotation", "0015_reasons_in_any_language"),
+        ("annotation", "0016_reasons_in_any_language"),
+        ("annotation", "0017_rules_that_break"),
+        ("annotation", "0018_flagged_ones"),
+        ("annotation", "0019_retraining_rules"),
+        ("annotation", "0020_inputs_asked_again"),
+        ("annotation", "0021_many_tasks_at_once"),
+        ("annotation", "0022_rules_for_rare_answers_and_candidates"),
+        ("annotation", "0023_turns_of_rules_and_inputs"),
+        ("annotation", "0024_newest_label_weighed"),
+        ("annotation", "0025_model_answer_to_begin_from"),
+        ("annotation", "0026_pseudonyms"),
+        ("annotation", "0027_value_to_hold_against"),
+        ("annotation", "0028_people_trusted"),
+        ("annotation", "0029_what_was_heard_and_which_rule_chose"),
+        ("annotation", "0030_place_in_a_late_minute"),
+        ("annotation", "0031_who_claims_and_says"),
+        ("annotation", "0032_no_index_twice"),
     ]
 
     initial = True
 
     dependencies = [
-        ("accounts", "0001_squashed_0003_invitations_owners_archives"),
-        ("catalog", "0001_squashed_0006_found_by_name_and_what_is_shown"),
-        ("compute", "0001_squashed_0003_measured_needs"),
-        ("datasets", "0001_data_sets_and_versions"),
-        ("evaluation", "0001_squashed_0004_claims"),
+        ("accounts", "0001_squashed_0004_archived_sites"),
+        ("catalog", "0001_squashed_0010_deprecation_of_versions"),
+        ("compute", "0001_squashed_0007_told_of_attempts"),
+        ("datasets", "0001_squashed_0003_people_who_read_a_data_set"),
+        ("evaluation", "0001_squashed_0006_several_data_sets"),
+        ("releases", "0001_squashed_0017_what_an_objection_keeps"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -88,6 +114,14 @@ class Migration(migrations.Migration):
                             ),
                         ),
                         (
+                            "pseudonymous",
+                            models.BooleanField(
+                                db_default=False,
+                                default=False,
+                                verbose_name="keep people's names out of data sets",
+                            ),
+                        ),
+                        (
                             "order",
                             models.CharField(
                                 choices=[
@@ -124,6 +158,23 @@ class Migration(migrations.Migration):
                                 choices=[("open", "Open"), ("paused", "Paused"), ("closed", "Closed")],
                                 default="open",
                                 max_length=8,
+                            ),
+                        ),
+                        (
+                            "weighed",
+                            models.BigIntegerField(
+                                db_default=0,
+                                default=0,
+                                editable=False,
+                                help_text="The sum of the numbers of the labels in disagreements that proposals rest on (`weighing`).",
+                            ),
+                        ),
+                        (
+                            "trusted",
+                            models.JSONField(
+                                editable=False,
+                                help_text="How often each person is right, by name, and of how many answers; null: nothing is learnt yet.",
+                                null=True,
                             ),
                         ),
                         ("created_at", models.DateTimeField(auto_now_add=True)),
@@ -170,6 +221,74 @@ class Migration(migrations.Migration):
                     },
                 ),
                 migrations.CreateModel(
+                    name="Bulk",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        (
+                            "what",
+                            models.CharField(
+                                choices=[("export", "Labels into the data set"), ("accept", "Accepting")],
+                                max_length=6,
+                            ),
+                        ),
+                        ("asked", models.JSONField(default=dict)),
+                        (
+                            "status",
+                            models.CharField(
+                                choices=[("waiting", "Under way"), ("done", "Done"), ("failed", "Failed")],
+                                default="waiting",
+                                max_length=7,
+                            ),
+                        ),
+                        ("total", models.PositiveIntegerField()),
+                        ("done", models.PositiveIntegerField(default=0)),
+                        ("flagged", models.PositiveIntegerField(default=0)),
+                        ("reason", models.TextField(blank=True)),
+                        (
+                            "told",
+                            models.JSONField(
+                                default=dict, editable=False, help_text="What its reason is made of."
+                            ),
+                        ),
+                        ("started_at", models.DateTimeField()),
+                        ("ended_at", models.DateTimeField(null=True)),
+                        (
+                            "started_by",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "version",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to="datasets.datasetversion",
+                            ),
+                        ),
+                        (
+                            "project",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="bulks",
+                                to="annotation.project",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "work on many tasks",
+                        "verbose_name_plural": "work on many tasks",
+                    },
+                ),
+                migrations.CreateModel(
                     name="PullRule",
                     fields=[
                         (
@@ -186,6 +305,8 @@ class Migration(migrations.Migration):
                                     ("uncertain", "Uncertain"),
                                     ("confident", "Sure, but complained about"),
                                     ("disagreeing", "Answered otherwise by the shadow version"),
+                                    ("candidate", "Answered otherwise by a candidate that is asked"),
+                                    ("rare", "Rare by their answer"),
                                     ("outside", "Out of range"),
                                     ("random", "Random control"),
                                     ("stratified", "Random control, so many of each site"),
@@ -220,9 +341,58 @@ class Migration(migrations.Migration):
                             "every_s",
                             models.PositiveIntegerField(default=30, verbose_name="seconds between pulls"),
                         ),
+                        (
+                            "event",
+                            models.CharField(
+                                blank=True,
+                                choices=[
+                                    ("complaint", "A caller calls an answer wrong"),
+                                    ("release", "A version gets more calls, or all"),
+                                ],
+                                max_length=9,
+                                verbose_name="and at once when",
+                            ),
+                        ),
+                        ("woken_at", models.DateTimeField(help_text="Its event came then.", null=True)),
                         ("active", models.BooleanField(default=True)),
                         ("pulled_at", models.DateTimeField(null=True)),
-                        ("error", models.TextField(blank=True)),
+                        (
+                            "heard_at",
+                            models.DateTimeField(
+                                help_text="Late calls that were noted before this have been looked at (candidates); null: pulled_at.",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "heard_to",
+                            models.DateTimeField(
+                                help_text="It stopped in the minute noted at heard_at: calls of before this have been looked at.",
+                                null=True,
+                            ),
+                        ),
+                        (
+                            "tried_at",
+                            models.DateTimeField(
+                                help_text="Its turn came then, whether or not it got further.", null=True
+                            ),
+                        ),
+                        (
+                            "error",
+                            models.TextField(
+                                blank=True,
+                                help_text="What it could not read, one call a line; or why it broke.",
+                            ),
+                        ),
+                        (
+                            "told",
+                            models.JSONField(
+                                default=dict, editable=False, help_text="What its errors are made of."
+                            ),
+                        ),
+                        (
+                            "held_until",
+                            models.DateTimeField(help_text="It broke, and is tried again then.", null=True),
+                        ),
                         (
                             "created_by",
                             models.ForeignKey(
@@ -269,6 +439,12 @@ class Migration(migrations.Migration):
                             ),
                         ),
                         ("reason", models.TextField(blank=True)),
+                        (
+                            "told",
+                            models.JSONField(
+                                default=dict, editable=False, help_text="What its reason is made of."
+                            ),
+                        ),
                         ("started_at", models.DateTimeField(auto_now_add=True)),
                         (
                             "capability",
@@ -335,6 +511,157 @@ class Migration(migrations.Migration):
                     },
                 ),
                 migrations.CreateModel(
+                    name="RetrainingRule",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        (
+                            "least_quality",
+                            models.FloatField(default=0.9, verbose_name="least accuracy in production"),
+                        ),
+                        (
+                            "days",
+                            models.PositiveSmallIntegerField(default=14, verbose_name="over the last days"),
+                        ),
+                        (
+                            "least_labels",
+                            models.PositiveIntegerField(default=50, verbose_name="new labels at least"),
+                        ),
+                        (
+                            "cool_down_h",
+                            models.PositiveSmallIntegerField(
+                                default=24, verbose_name="hours between two retrainings"
+                            ),
+                        ),
+                        (
+                            "opens_release",
+                            models.BooleanField(
+                                default=True, verbose_name="open the release of a better version"
+                            ),
+                        ),
+                        ("active", models.BooleanField(default=True, verbose_name="active")),
+                        (
+                            "tried_at",
+                            models.DateTimeField(help_text="It was about to retrain then.", null=True),
+                        ),
+                        ("written_at", models.DateTimeField()),
+                        (
+                            "capability",
+                            models.OneToOneField(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to="catalog.capability",
+                            ),
+                        ),
+                        (
+                            "project",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="+",
+                                to="annotation.project",
+                            ),
+                        ),
+                        (
+                            "written_by",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "retraining rule",
+                        "verbose_name_plural": "retraining rules",
+                    },
+                ),
+                migrations.CreateModel(
+                    name="RetrainingDecision",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        (
+                            "what",
+                            models.CharField(
+                                choices=[
+                                    ("retrain", "Retrained"),
+                                    ("release", "Release opened"),
+                                    ("nothing", "Nothing done"),
+                                ],
+                                max_length=8,
+                                verbose_name="decision",
+                            ),
+                        ),
+                        (
+                            "code",
+                            models.CharField(
+                                choices=[
+                                    ("poor", "Quality is poor"),
+                                    ("holds", "Quality holds"),
+                                    ("undecided", "Undecided"),
+                                    ("unknown", "Quality is unknown"),
+                                    ("under_way", "Under way"),
+                                    ("cooling", "Cooling down"),
+                                    ("few_labels", "Too few new labels"),
+                                    ("refused", "Refused"),
+                                    ("better", "Better than production"),
+                                    ("not_passed", "Gates not passed"),
+                                    ("not_better", "Not better than production"),
+                                    ("not_opened", "Release refused"),
+                                ],
+                                max_length=12,
+                            ),
+                        ),
+                        ("reason", models.TextField()),
+                        (
+                            "told",
+                            models.JSONField(
+                                default=dict, editable=False, help_text="What its reason is made of."
+                            ),
+                        ),
+                        ("figures", models.JSONField(default=dict)),
+                        ("at", models.DateTimeField(auto_now_add=True)),
+                        (
+                            "release",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to="releases.release",
+                            ),
+                        ),
+                        (
+                            "retraining",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to="annotation.retraining",
+                            ),
+                        ),
+                        (
+                            "rule",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="decisions",
+                                to="annotation.retrainingrule",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "retraining decision",
+                        "verbose_name_plural": "retraining decisions",
+                    },
+                ),
+                migrations.CreateModel(
                     name="Tally",
                     fields=[
                         (
@@ -375,7 +702,20 @@ class Migration(migrations.Migration):
                                 blank=True, help_text="What the complaint says is right.", max_length=200
                             ),
                         ),
+                        (
+                            "proposed",
+                            models.JSONField(
+                                help_text="The model's answer as a value of the label type, to begin from; null: there is none.",
+                                null=True,
+                            ),
+                        ),
                         ("reason", models.CharField(max_length=200)),
+                        (
+                            "told",
+                            models.JSONField(
+                                help_text="What its reason is made of; null: ready-made words.", null=True
+                            ),
+                        ),
                         (
                             "rule_kind",
                             models.CharField(
@@ -384,6 +724,8 @@ class Migration(migrations.Migration):
                                     ("uncertain", "Uncertain"),
                                     ("confident", "Sure, but complained about"),
                                     ("disagreeing", "Answered otherwise by the shadow version"),
+                                    ("candidate", "Answered otherwise by a candidate that is asked"),
+                                    ("rare", "Rare by their answer"),
                                     ("outside", "Out of range"),
                                     ("random", "Random control"),
                                     ("stratified", "Random control, so many of each site"),
@@ -452,6 +794,7 @@ class Migration(migrations.Migration):
                         (
                             "project",
                             models.ForeignKey(
+                                db_index=False,
                                 on_delete=django.db.models.deletion.CASCADE,
                                 related_name="tasks",
                                 to="annotation.project",
@@ -464,6 +807,17 @@ class Migration(migrations.Migration):
                                 on_delete=django.db.models.deletion.PROTECT,
                                 related_name="+",
                                 to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "rule",
+                            models.ForeignKey(
+                                db_index=False,
+                                help_text="The one that gave its call; null: uploaded, or of before this was kept.",
+                                null=True,
+                                on_delete=django.db.models.deletion.SET_NULL,
+                                related_name="+",
+                                to="annotation.pullrule",
                             ),
                         ),
                     ],
@@ -493,6 +847,7 @@ class Migration(migrations.Migration):
                         ),
                         ("leased_until", models.DateTimeField(null=True)),
                         ("token", models.PositiveIntegerField(default=0)),
+                        ("ahead", models.BooleanField(db_default=False, default=False)),
                         (
                             "project",
                             models.ForeignKey(
@@ -513,6 +868,7 @@ class Migration(migrations.Migration):
                         (
                             "task",
                             models.ForeignKey(
+                                db_index=False,
                                 on_delete=django.db.models.deletion.CASCADE,
                                 related_name="slots",
                                 to="annotation.task",
@@ -522,6 +878,84 @@ class Migration(migrations.Migration):
                     options={
                         "verbose_name": "slot",
                         "verbose_name_plural": "slots",
+                    },
+                ),
+                migrations.CreateModel(
+                    name="Recheck",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("request_id", models.UUIDField()),
+                        (
+                            "status",
+                            models.CharField(
+                                choices=[
+                                    ("waiting", "Under way"),
+                                    ("right", "Right"),
+                                    ("wrong", "Wrong"),
+                                    ("failed", "Failed"),
+                                ],
+                                default="waiting",
+                                max_length=7,
+                            ),
+                        ),
+                        ("expected", models.CharField(max_length=200)),
+                        (
+                            "expected_value",
+                            models.JSONField(
+                                help_text="The label as a value; null: `expected` is all of it.", null=True
+                            ),
+                        ),
+                        ("answer", models.CharField(blank=True, max_length=200)),
+                        ("answer_id", models.UUIDField(null=True)),
+                        ("reason", models.TextField(blank=True)),
+                        (
+                            "told",
+                            models.JSONField(
+                                default=dict, editable=False, help_text="What its reason is made of."
+                            ),
+                        ),
+                        ("asked_at", models.DateTimeField()),
+                        (
+                            "tried_at",
+                            models.DateTimeField(
+                                help_text="Its turn came then, with or without an answer.", null=True
+                            ),
+                        ),
+                        ("ended_at", models.DateTimeField(null=True)),
+                        (
+                            "asked_by",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "version",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to="catalog.version",
+                            ),
+                        ),
+                        (
+                            "task",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="rechecks",
+                                to="annotation.task",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "input asked again",
+                        "verbose_name_plural": "inputs asked again",
                     },
                 ),
                 migrations.CreateModel(
@@ -568,6 +1002,12 @@ class Migration(migrations.Migration):
                         ("made_at", models.DateTimeField(auto_now_add=True)),
                         ("retired_at", models.DateTimeField(null=True)),
                         ("reason", models.TextField(blank=True)),
+                        (
+                            "told",
+                            models.JSONField(
+                                default=dict, editable=False, help_text="What its reason is made of."
+                            ),
+                        ),
                         (
                             "project",
                             models.ForeignKey(
@@ -762,7 +1202,23 @@ class Migration(migrations.Migration):
                                 default=list, help_text="[[row number, why], …], at most a thousand"
                             ),
                         ),
+                        (
+                            "unproposed",
+                            models.PositiveIntegerField(
+                                db_default=0,
+                                default=0,
+                                help_text="How many rows came without what was proposed: no value of the label type.",
+                            ),
+                        ),
                         ("reason", models.TextField(blank=True)),
+                        (
+                            "told",
+                            models.JSONField(
+                                default=dict,
+                                editable=False,
+                                help_text="What its reason, and what is said of broken rows, is made of.",
+                            ),
+                        ),
                         ("started_at", models.DateTimeField(auto_now_add=True)),
                         ("ended_at", models.DateTimeField(null=True)),
                         (
@@ -794,6 +1250,24 @@ class Migration(migrations.Migration):
                         name="project_overlap_range",
                     ),
                 ),
+                migrations.AddIndex(
+                    model_name="bulk",
+                    index=models.Index(
+                        condition=models.Q(("status", "waiting")), fields=["id"], name="bulk_waiting"
+                    ),
+                ),
+                migrations.AddIndex(
+                    model_name="bulk",
+                    index=models.Index(fields=["project", "-id"], name="bulk_newest"),
+                ),
+                migrations.AddConstraint(
+                    model_name="bulk",
+                    constraint=models.UniqueConstraint(
+                        condition=models.Q(("status", "waiting")),
+                        fields=("project", "what"),
+                        name="bulk_one_at_a_time",
+                    ),
+                ),
                 migrations.AddConstraint(
                     model_name="pullrule",
                     constraint=models.CheckConstraint(
@@ -808,6 +1282,17 @@ class Migration(migrations.Migration):
                         fields=("origin", "dataset_version"),
                         name="retraining_once",
                     ),
+                ),
+                migrations.AddConstraint(
+                    model_name="retrainingrule",
+                    constraint=models.CheckConstraint(
+                        condition=models.Q(("least_quality__gt", 0), ("least_quality__lt", 1)),
+                        name="least_quality_is_a_share",
+                    ),
+                ),
+                migrations.AddIndex(
+                    model_name="retrainingdecision",
+                    index=models.Index(fields=["rule", "-id"], name="retraining_decisions"),
                 ),
                 migrations.AddIndex(
                     model_name="task",
@@ -873,6 +1358,18 @@ class Migration(migrations.Migration):
                     model_name="slot",
                     constraint=models.UniqueConstraint(fields=("task", "user"), name="slot_person_once"),
                 ),
+                migrations.AddIndex(
+                    model_name="recheck",
+                    index=models.Index(
+                        condition=models.Q(("status", "waiting")), fields=["id"], name="recheck_waiting"
+                    ),
+                ),
+                migrations.AddConstraint(
+                    model_name="recheck",
+                    constraint=models.UniqueConstraint(
+                        fields=("task", "request_id", "version"), name="asked_again_once"
+                    ),
+                ),
                 migrations.AddConstraint(
                     model_name="merged",
                     constraint=models.UniqueConstraint(
@@ -904,6 +1401,12 @@ class Migration(migrations.Migration):
                         name="draw_has_probability",
                     ),
                 ),
+                migrations.AddIndex(
+                    model_name="annotation",
+                    index=models.Index(
+                        condition=models.Q(("flagged", True)), fields=["task"], name="annotation_flagged"
+                    ),
+                ),
                 migrations.AddConstraint(
                     model_name="annotation",
                     constraint=models.UniqueConstraint(fields=("task", "user"), name="annotation_once"),
@@ -915,8 +1418,10 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 migrations.RunSQL(COUNT, COUNT_NO_MORE),
-                migrations.RunSQL(CLAIM_BESIDE_GOLDEN + SAY, CLAIM_NO_MORE),
-                migrations.RunSQL(GOLDEN, "DROP FUNCTION annotation_golden(bigint, bigint, interval)"),
+                migrations.RunSQL(CLAIM_HELD_AHEAD + SAY, CLAIM_NO_MORE),
+                migrations.RunSQL(GOLDEN_AHEAD, GOLDEN_AHEAD_NO_MORE),
+                migrations.RunSQL(AHEAD, AHEAD_NO_MORE),
+                migrations.RunSQL(CLAIM_BY + SAY_BY, BY_NO_MORE),
             ]
         )
     ]

@@ -16,17 +16,28 @@ class Migration(migrations.Migration):
         ("releases", "0004_reruns"),
         ("releases", "0005_minutes_and_business_metric"),
         ("releases", "0006_deputies"),
+        ("releases", "0007_stages_at_sites_and_load"),
+        ("releases", "0008_reasons_as_codes"),
+        ("releases", "0009_waits_in_any_language"),
+        ("releases", "0010_who_alone_objects"),
+        ("releases", "0011_reasons_in_any_language"),
+        ("releases", "0012_gates_of_policies"),
+        ("releases", "0013_pauses_by_itself"),
+        ("releases", "0014_held_by_cause_and_withdrawn_policies"),
+        ("releases", "0015_processor_time_of_a_row"),
+        ("releases", "0016_rerun_on_another_version"),
+        ("releases", "0017_what_an_objection_keeps"),
     ]
 
     initial = True
 
     dependencies = [
-        ("accounts", "0001_squashed_0003_invitations_owners_archives"),
-        ("catalog", "0001_squashed_0006_found_by_name_and_what_is_shown"),
-        ("evaluation", "0001_squashed_0004_claims"),
-        ("instances", "0001_squashed_0007_pins"),
-        ("requests", "0001_squashed_0005_letters"),
-        ("store", "0001_squashed_0006_copies_at_other_sites"),
+        ("accounts", "0001_squashed_0004_archived_sites"),
+        ("catalog", "0001_squashed_0010_deprecation_of_versions"),
+        ("evaluation", "0001_squashed_0006_several_data_sets"),
+        ("instances", "0001_squashed_0010_reasons_in_any_language"),
+        ("requests", "0001_squashed_0007_titles_searched_in_each_language"),
+        ("store", "0001_squashed_0011_batches_can_be_stopped"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -44,6 +55,7 @@ class Migration(migrations.Migration):
                         ),
                         ("number", models.PositiveIntegerField(verbose_name="number")),
                         ("signers", models.JSONField(default=list)),
+                        ("gates", models.JSONField(default=list, verbose_name="gates")),
                         (
                             "four_eyes",
                             models.BooleanField(
@@ -66,6 +78,13 @@ class Migration(migrations.Migration):
                         (
                             "deadline_days",
                             models.PositiveSmallIntegerField(default=14, verbose_name="days to sign"),
+                        ),
+                        (
+                            "stage_days",
+                            models.PositiveSmallIntegerField(
+                                default=14,
+                                verbose_name="days after which an undecided stage pauses the release",
+                            ),
                         ),
                         (
                             "replay_calls",
@@ -95,6 +114,13 @@ class Migration(migrations.Migration):
                             ),
                         ),
                         (
+                            "replays_stand_in",
+                            models.BooleanField(
+                                default=False,
+                                verbose_name="replayed calls may stand in for calls that stay away because subscribers object",
+                            ),
+                        ),
+                        (
                             "promote_by_gate",
                             models.BooleanField(
                                 default=False,
@@ -102,6 +128,12 @@ class Migration(migrations.Migration):
                             ),
                         ),
                         ("created_at", models.DateTimeField(auto_now_add=True)),
+                        (
+                            "withdrawn_at",
+                            models.DateTimeField(
+                                help_text="From then on the capability follows its team's.", null=True
+                            ),
+                        ),
                         (
                             "capability",
                             models.ForeignKey(
@@ -127,6 +159,15 @@ class Migration(migrations.Migration):
                                 related_name="+",
                                 to="accounts.team",
                                 verbose_name="team",
+                            ),
+                        ),
+                        (
+                            "withdrawn_by",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
                             ),
                         ),
                     ],
@@ -170,6 +211,15 @@ class Migration(migrations.Migration):
                             ),
                         ),
                         ("reason", models.TextField(blank=True)),
+                        ("why", models.JSONField(blank=True, default=dict)),
+                        (
+                            "held",
+                            models.JSONField(
+                                blank=True,
+                                default=dict,
+                                help_text="{cause: since when}: what keeps it from going on, by its code.",
+                            ),
+                        ),
                         ("opened_at", models.DateTimeField(auto_now_add=True)),
                         ("ended_at", models.DateTimeField(null=True)),
                         (
@@ -322,11 +372,22 @@ class Migration(migrations.Migration):
                         ),
                         ("collected", models.BooleanField(default=False)),
                         ("waits_for", models.TextField(blank=True)),
+                        (
+                            "told",
+                            models.JSONField(
+                                default=dict, editable=False, help_text="What `waits_for` is made of."
+                            ),
+                        ),
                         ("claimed_until", models.DateTimeField(null=True)),
                         ("created_at", models.DateTimeField(auto_now_add=True)),
                         ("deadline", models.DateTimeField(null=True)),
                         ("answered_at", models.DateTimeField(null=True)),
                         ("comment", models.TextField(blank=True, verbose_name="comment")),
+                        ("asked_anew_at", models.DateTimeField(null=True)),
+                        (
+                            "asked_anew_for",
+                            models.TextField(blank=True, help_text="What the provider says to an objection."),
+                        ),
                         (
                             "answered_by",
                             models.ForeignKey(
@@ -334,6 +395,25 @@ class Migration(migrations.Migration):
                                 on_delete=django.db.models.deletion.PROTECT,
                                 related_name="+",
                                 to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "asked_anew_by",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "kept",
+                            models.ForeignKey(
+                                help_text="What an objection keeps, or kept.",
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to="instances.deployment",
                             ),
                         ),
                         (
@@ -389,6 +469,12 @@ class Migration(migrations.Migration):
                         ("answer_id", models.UUIDField(null=True)),
                         ("message", models.CharField(blank=True, max_length=300)),
                         (
+                            "told",
+                            models.JSONField(
+                                default=dict, editable=False, help_text="What `message` is made of."
+                            ),
+                        ),
+                        (
                             "replay",
                             models.ForeignKey(
                                 on_delete=django.db.models.deletion.CASCADE,
@@ -435,7 +521,23 @@ class Migration(migrations.Migration):
                         ("largest", models.FloatField(null=True)),
                         ("answer_id", models.UUIDField(null=True)),
                         ("message", models.CharField(blank=True, max_length=300)),
+                        (
+                            "told",
+                            models.JSONField(
+                                default=dict, editable=False, help_text="What `message` is made of."
+                            ),
+                        ),
                         ("ended_at", models.DateTimeField(null=True)),
+                        (
+                            "answered_by",
+                            models.ForeignKey(
+                                help_text="The version that answered then, where another one is asked; null: `version` itself.",
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to="catalog.version",
+                            ),
+                        ),
                         (
                             "asked_by",
                             models.ForeignKey(
@@ -524,6 +626,15 @@ class Migration(migrations.Migration):
                         ("worse_by", models.FloatField()),
                         ("slow_ms", models.FloatField(null=True)),
                         ("memory_mb", models.FloatField(null=True)),
+                        ("server_cpu", models.FloatField(null=True)),
+                        ("costlier_by", models.FloatField(null=True)),
+                        ("site", models.CharField(blank=True, max_length=50)),
+                        (
+                            "load",
+                            models.JSONField(
+                                default=dict, help_text="What servers were busy with, see `load`."
+                            ),
+                        ),
                         ("metric", models.JSONField(null=True)),
                         ("counted_at", models.DateTimeField(null=True)),
                         ("recounted_at", models.DateTimeField(null=True)),
@@ -544,6 +655,7 @@ class Migration(migrations.Migration):
                         ("outcome", models.CharField(blank=True, max_length=10)),
                         ("evidence", models.JSONField(default=dict)),
                         ("started_at", models.DateTimeField(null=True)),
+                        ("resumed_at", models.DateTimeField(null=True)),
                         ("ended_at", models.DateTimeField(null=True)),
                         (
                             "release",
@@ -558,6 +670,62 @@ class Migration(migrations.Migration):
                         "verbose_name": "stage",
                         "verbose_name_plural": "stages",
                         "ordering": ["position"],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="Conclusion",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("reason", models.TextField()),
+                        ("evidence", models.JSONField(default=dict)),
+                        (
+                            "status",
+                            models.CharField(
+                                choices=[
+                                    ("asked", "Waiting for a second person"),
+                                    ("agreed", "Agreed"),
+                                    ("withdrawn", "Withdrawn"),
+                                ],
+                                default="asked",
+                                max_length=10,
+                            ),
+                        ),
+                        ("asked_at", models.DateTimeField(auto_now_add=True)),
+                        ("settled_at", models.DateTimeField(null=True)),
+                        (
+                            "asked_by",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "settled_by",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "stage",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="conclusions",
+                                to="releases.stage",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "conclusion of a stage",
+                        "verbose_name_plural": "conclusions of stages",
                     },
                 ),
                 migrations.CreateModel(
@@ -584,6 +752,8 @@ class Migration(migrations.Migration):
                         ("metric_n", models.PositiveIntegerField(null=True)),
                         ("metric_sum", models.FloatField(default=0)),
                         ("metric_squares", models.FloatField(default=0)),
+                        ("cpu_s", models.FloatField(default=0)),
+                        ("rows", models.FloatField(null=True)),
                         (
                             "stage",
                             models.ForeignKey(
@@ -771,6 +941,14 @@ class Migration(migrations.Migration):
                     model_name="stage",
                     constraint=models.UniqueConstraint(
                         fields=("release", "position"), name="stage_position_once"
+                    ),
+                ),
+                migrations.AddConstraint(
+                    model_name="conclusion",
+                    constraint=models.UniqueConstraint(
+                        condition=models.Q(("status", "asked")),
+                        fields=("stage",),
+                        name="conclusion_one_asked",
                     ),
                 ),
                 migrations.AddConstraint(

@@ -17,6 +17,7 @@ class Migration(migrations.Migration):
         ("accounts", "0001_initial"),
         ("accounts", "0002_looks_of_lists"),
         ("accounts", "0003_invitations_owners_archives"),
+        ("accounts", "0004_archived_sites"),
     ]
 
     initial = True
@@ -48,6 +49,7 @@ class Migration(migrations.Migration):
                                 verbose_name="kind",
                             ),
                         ),
+                        ("archived_at", models.DateTimeField(editable=False, null=True)),
                     ],
                     options={
                         "verbose_name": "site",

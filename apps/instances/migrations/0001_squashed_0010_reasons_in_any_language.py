@@ -16,13 +16,16 @@ class Migration(migrations.Migration):
         ("instances", "0005_last_failure"),
         ("instances", "0006_a_copy_has_a_host"),
         ("instances", "0007_pins"),
+        ("instances", "0008_shares_at_sites"),
+        ("instances", "0009_labels_of_deployments"),
+        ("instances", "0010_reasons_in_any_language"),
     ]
 
     initial = True
 
     dependencies = [
-        ("accounts", "0001_squashed_0003_invitations_owners_archives"),
-        ("catalog", "0001_squashed_0006_found_by_name_and_what_is_shown"),
+        ("accounts", "0001_squashed_0004_archived_sites"),
+        ("catalog", "0001_squashed_0010_deprecation_of_versions"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -48,6 +51,14 @@ class Migration(migrations.Migration):
                         ),
                         ("replicas", models.PositiveSmallIntegerField(default=1, verbose_name="replicas")),
                         ("resources", models.JSONField(default=dict)),
+                        (
+                            "labels",
+                            models.JSONField(
+                                default=list,
+                                help_text="What the nodes of its replicas have to have.",
+                                verbose_name="labels",
+                            ),
+                        ),
                         ("generation", models.PositiveIntegerField(default=1, editable=False)),
                         (
                             "desired",
@@ -76,6 +87,12 @@ class Migration(migrations.Migration):
                             ),
                         ),
                         ("status_reason", models.TextField(blank=True, editable=False)),
+                        (
+                            "told",
+                            models.JSONField(
+                                default=dict, editable=False, help_text="What its reason is made of."
+                            ),
+                        ),
                         ("created_at", models.DateTimeField(auto_now_add=True)),
                         ("ready_at", models.DateTimeField(editable=False, null=True)),
                         ("stopped_at", models.DateTimeField(editable=False, null=True)),
@@ -203,6 +220,12 @@ class Migration(migrations.Migration):
                         ("reason", models.TextField(blank=True)),
                         ("failure", models.TextField(blank=True)),
                         ("failure_at", models.DateTimeField(null=True)),
+                        (
+                            "told",
+                            models.JSONField(
+                                default=dict, help_text="What its reason and its failure are made of."
+                            ),
+                        ),
                         ("restarts", models.PositiveIntegerField(default=0)),
                         ("replaced", models.PositiveIntegerField(default=0)),
                         ("failed_checks", models.PositiveIntegerField(default=0)),
@@ -281,6 +304,10 @@ class Migration(migrations.Migration):
                             ),
                         ),
                         ("weight", models.PositiveSmallIntegerField(verbose_name="share")),
+                        (
+                            "at_sites",
+                            models.JSONField(blank=True, default=dict, verbose_name="shares at single sites"),
+                        ),
                         ("salt", models.CharField(max_length=32)),
                         ("set_at", models.DateTimeField(auto_now=True)),
                         (
@@ -348,7 +375,7 @@ class Migration(migrations.Migration):
                 migrations.AddConstraint(
                     model_name="trafficweight",
                     constraint=models.CheckConstraint(
-                        condition=models.Q(("weight__gte", 1), ("weight__lte", 100)),
+                        condition=models.Q(("weight__gte", 0), ("weight__lte", 100)),
                         name="traffic_weight_is_percent",
                     ),
                 ),

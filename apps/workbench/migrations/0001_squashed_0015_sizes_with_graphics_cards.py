@@ -18,15 +18,21 @@ class Migration(migrations.Migration):
         ("workbench", "0007_registrations"),
         ("workbench", "0008_recipes"),
         ("workbench", "0009_sweeps"),
+        ("workbench", "0010_trials_ended_early"),
+        ("workbench", "0011_notebook_snapshots"),
+        ("workbench", "0012_install_log"),
+        ("workbench", "0013_recordings"),
+        ("workbench", "0014_labels_of_workspaces"),
+        ("workbench", "0015_sizes_with_graphics_cards"),
     ]
 
     initial = True
 
     dependencies = [
-        ("accounts", "0001_squashed_0003_invitations_owners_archives"),
-        ("catalog", "0001_squashed_0006_found_by_name_and_what_is_shown"),
-        ("compute", "0001_squashed_0003_measured_needs"),
-        ("datasets", "0001_data_sets_and_versions"),
+        ("accounts", "0001_squashed_0004_archived_sites"),
+        ("catalog", "0001_squashed_0010_deprecation_of_versions"),
+        ("compute", "0001_squashed_0007_told_of_attempts"),
+        ("datasets", "0001_squashed_0003_people_who_read_a_data_set"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -170,6 +176,63 @@ class Migration(migrations.Migration):
                     },
                 ),
                 migrations.CreateModel(
+                    name="RecordingRule",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        (
+                            "scope",
+                            models.CharField(
+                                choices=[
+                                    ("all", "All teams"),
+                                    ("site", "The teams of a site"),
+                                    ("team", "One team"),
+                                ],
+                                max_length=4,
+                            ),
+                        ),
+                        (
+                            "keep_days",
+                            models.PositiveSmallIntegerField(default=90, verbose_name="days to keep"),
+                        ),
+                        ("made_at", models.DateTimeField(auto_now_add=True)),
+                        (
+                            "made_by",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "site",
+                            models.OneToOneField(
+                                null=True,
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="+",
+                                to="accounts.site",
+                            ),
+                        ),
+                        (
+                            "team",
+                            models.OneToOneField(
+                                null=True,
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="+",
+                                to="accounts.team",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "recording rule",
+                        "verbose_name_plural": "recording rules",
+                    },
+                ),
+                migrations.CreateModel(
                     name="Sweep",
                     fields=[
                         (
@@ -213,6 +276,34 @@ class Migration(migrations.Migration):
                         ),
                         ("at_once", models.PositiveSmallIntegerField(default=2)),
                         (
+                            "early_stop",
+                            models.CharField(
+                                blank=True,
+                                choices=[
+                                    ("halving", "Successive halving: at each rung the best share goes on")
+                                ],
+                                max_length=10,
+                            ),
+                        ),
+                        (
+                            "first_step",
+                            models.PositiveIntegerField(
+                                default=1, help_text="The first rung of the halving."
+                            ),
+                        ),
+                        (
+                            "factor",
+                            models.PositiveSmallIntegerField(
+                                default=3, help_text="One of so many goes on from each rung."
+                            ),
+                        ),
+                        (
+                            "rungs",
+                            models.JSONField(
+                                default=dict, help_text="What each rung has seen; see halving.Rungs."
+                            ),
+                        ),
+                        (
                             "started",
                             models.PositiveIntegerField(default=0, help_text="How many trials have a job."),
                         ),
@@ -251,6 +342,12 @@ class Migration(migrations.Migration):
                             ),
                         ),
                         ("number", models.PositiveIntegerField()),
+                        (
+                            "stopped_at",
+                            models.PositiveIntegerField(
+                                help_text="The step at which it was ended early.", null=True
+                            ),
+                        ),
                         (
                             "job",
                             models.OneToOneField(
@@ -294,10 +391,18 @@ class Migration(migrations.Migration):
                                     ("small", "Small: 1 core, 2 GB, 5 GB of files"),
                                     ("medium", "Medium: 2 cores, 4 GB, 10 GB of files"),
                                     ("large", "Large: 4 cores, 8 GB, 20 GB of files"),
+                                    ("half-gpu", "Half a graphics card: 4 cores, 16 GB, 40 GB of files"),
+                                    ("gpu", "Graphics card: 8 cores, 32 GB, 80 GB of files"),
                                 ],
                                 default="small",
                                 max_length=10,
                                 verbose_name="size",
+                            ),
+                        ),
+                        (
+                            "labels",
+                            models.JSONField(
+                                default=list, help_text="What its node has to have.", verbose_name="labels"
                             ),
                         ),
                         (
@@ -522,6 +627,78 @@ class Migration(migrations.Migration):
                     },
                 ),
                 migrations.CreateModel(
+                    name="Recording",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("terminal", models.CharField(max_length=60, verbose_name="terminal")),
+                        ("started_at", models.DateTimeField()),
+                        ("ended_at", models.DateTimeField(null=True)),
+                        ("seconds", models.FloatField(default=0)),
+                        ("size", models.PositiveBigIntegerField(default=0, help_text="Bytes.")),
+                        (
+                            "full",
+                            models.BooleanField(
+                                default=False, help_text="Whether it ended at its size limit."
+                            ),
+                        ),
+                        ("expires_at", models.DateTimeField(help_text="When it is deleted.")),
+                        (
+                            "user",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "workspace",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="+",
+                                to="workbench.workspace",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "recording",
+                        "verbose_name_plural": "recordings",
+                    },
+                ),
+                migrations.CreateModel(
+                    name="NotebookSnapshot",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("path", models.CharField(max_length=1000)),
+                        ("sha256", models.CharField(max_length=64)),
+                        ("size", models.BigIntegerField()),
+                        ("cells", models.PositiveIntegerField()),
+                        ("saved_at", models.DateTimeField()),
+                        ("taken_at", models.DateTimeField(auto_now_add=True)),
+                        (
+                            "workspace",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="snapshots",
+                                to="workbench.workspace",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "snapshot of a notebook",
+                        "verbose_name_plural": "snapshots of notebooks",
+                    },
+                ),
+                migrations.CreateModel(
                     name="Environment",
                     fields=[
                         (
@@ -553,6 +730,13 @@ class Migration(migrations.Migration):
                             "job_id",
                             models.BigIntegerField(help_text="The job that locked it last.", null=True),
                         ),
+                        (
+                            "steps",
+                            models.JSONField(
+                                default=dict, help_text="Name of each step that began, to the moment."
+                            ),
+                        ),
+                        ("ended_at", models.DateTimeField(null=True)),
                         ("lock_name", models.CharField(blank=True, max_length=60)),
                         ("lock_sha256", models.CharField(blank=True, max_length=64)),
                         ("created_at", models.DateTimeField(auto_now_add=True)),
@@ -630,6 +814,33 @@ class Migration(migrations.Migration):
                         ],
                     },
                 ),
+                migrations.CreateModel(
+                    name="InstallOutput",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("text", models.TextField()),
+                        (
+                            "environment",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="+",
+                                to="workbench.environment",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "installer's output",
+                        "verbose_name_plural": "installer's output",
+                        "indexes": [
+                            models.Index(fields=["environment", "id"], name="install_output_in_order")
+                        ],
+                    },
+                ),
                 migrations.AddConstraint(
                     model_name="recipeversion",
                     constraint=models.UniqueConstraint(
@@ -640,6 +851,26 @@ class Migration(migrations.Migration):
                     model_name="reciperun",
                     index=models.Index(
                         condition=models.Q(("settled", False)), fields=["id"], name="recipe_run_unsettled"
+                    ),
+                ),
+                migrations.AddConstraint(
+                    model_name="recordingrule",
+                    constraint=models.UniqueConstraint(
+                        condition=models.Q(("scope", "all")),
+                        fields=("scope",),
+                        name="recording_rule_for_all_once",
+                    ),
+                ),
+                migrations.AddConstraint(
+                    model_name="recordingrule",
+                    constraint=models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("scope", "all"), ("site", None), ("team", None)),
+                            models.Q(("scope", "site"), ("site__isnull", False), ("team", None)),
+                            models.Q(("scope", "team"), ("site", None), ("team__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="recording_rule_names_its_scope",
                     ),
                 ),
                 migrations.AddConstraint(
@@ -671,6 +902,24 @@ class Migration(migrations.Migration):
                         fields=("team", "model", "model_version"),
                         name="registration_once_per_model_version",
                     ),
+                ),
+                migrations.AddIndex(
+                    model_name="recording",
+                    index=models.Index(fields=["user", "-started_at", "-id"], name="recording_of_person"),
+                ),
+                migrations.AddIndex(
+                    model_name="recording",
+                    index=models.Index(
+                        fields=["workspace", "-started_at", "-id"], name="recording_of_workspace"
+                    ),
+                ),
+                migrations.AddIndex(
+                    model_name="recording",
+                    index=models.Index(fields=["expires_at"], name="recording_to_delete"),
+                ),
+                migrations.AddIndex(
+                    model_name="notebooksnapshot",
+                    index=models.Index(fields=["workspace", "path", "-id"], name="snapshot_by_notebook"),
                 ),
             ]
         )

@@ -9,6 +9,9 @@ from django.db import migrations, models
 
 from apps.core.squashed import Together
 
+KEPT = ("name", "slug", "domain", "summary", "tags", "headline")
+"""Never moved out of the row as long as it fits a page; the card and its words lie beside the table."""
+
 
 class Migration(migrations.Migration):
     replaces = [
@@ -18,12 +21,16 @@ class Migration(migrations.Migration):
         ("catalog", "0004_signatures_are_searched"),
         ("catalog", "0005_parsing_rules"),
         ("catalog", "0006_found_by_name_and_what_is_shown"),
+        ("catalog", "0007_words_of_the_headline"),
+        ("catalog", "0008_lists_read_short_rows"),
+        ("catalog", "0009_failures_of_rules"),
+        ("catalog", "0010_deprecation_of_versions"),
     ]
 
     initial = True
 
     dependencies = [
-        ("accounts", "0001_squashed_0003_invitations_owners_archives"),
+        ("accounts", "0001_squashed_0004_archived_sites"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -103,6 +110,18 @@ class Migration(migrations.Migration):
                         ("changed_at", models.DateTimeField(auto_now=True)),
                         ("text", django.contrib.postgres.search.SearchVectorField(editable=False, null=True)),
                         (
+                            "headline",
+                            models.GeneratedField(
+                                db_persist=True,
+                                expression=models.Func(
+                                    "text",
+                                    function="ts_filter",
+                                    template="%(function)s(%(expressions)s, '{a,b,c}')",
+                                ),
+                                output_field=django.contrib.postgres.search.SearchVectorField(null=True),
+                            ),
+                        ),
+                        (
                             "created_by",
                             models.ForeignKey(
                                 on_delete=django.db.models.deletion.PROTECT,
@@ -171,6 +190,12 @@ class Migration(migrations.Migration):
                         ("parameters", models.JSONField(blank=True, default=dict)),
                         ("created_at", models.DateTimeField(auto_now_add=True)),
                         ("packaged_at", models.DateTimeField(null=True)),
+                        ("deprecated_at", models.DateTimeField(editable=False, null=True)),
+                        ("deprecation_note", models.TextField(blank=True, editable=False)),
+                        (
+                            "retires_on",
+                            models.DateField(blank=True, null=True, verbose_name="will be retired on"),
+                        ),
                         (
                             "capability",
                             models.ForeignKey(
@@ -187,10 +212,50 @@ class Migration(migrations.Migration):
                                 to=settings.AUTH_USER_MODEL,
                             ),
                         ),
+                        (
+                            "successor",
+                            models.ForeignKey(
+                                blank=True,
+                                null=True,
+                                on_delete=django.db.models.deletion.SET_NULL,
+                                related_name="+",
+                                to="catalog.version",
+                            ),
+                        ),
                     ],
                     options={
                         "verbose_name": "version",
                         "verbose_name_plural": "versions",
+                    },
+                ),
+                migrations.CreateModel(
+                    name="RuleFailure",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("revision", models.PositiveIntegerField(verbose_name="revision")),
+                        ("rule", models.CharField(max_length=60, verbose_name="rule")),
+                        ("calls", models.PositiveBigIntegerField(verbose_name="calls")),
+                        ("first_call", models.UUIDField(verbose_name="first call")),
+                        ("first_at", models.DateTimeField(verbose_name="first")),
+                        ("last_at", models.DateTimeField(verbose_name="last")),
+                        ("error", models.CharField(max_length=300, verbose_name="why")),
+                        (
+                            "version",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="rule_failures",
+                                to="catalog.version",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "failure of a parsing rule",
+                        "verbose_name_plural": "failures of parsing rules",
                     },
                 ),
                 migrations.CreateModel(
@@ -231,6 +296,12 @@ class Migration(migrations.Migration):
                 migrations.AddIndex(
                     model_name="capability",
                     index=django.contrib.postgres.indexes.GinIndex(fields=["text"], name="capability_text"),
+                ),
+                migrations.AddIndex(
+                    model_name="capability",
+                    index=django.contrib.postgres.indexes.GinIndex(
+                        fields=["headline"], name="capability_headline"
+                    ),
                 ),
                 migrations.AddIndex(
                     model_name="capability",
@@ -301,6 +372,38 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 migrations.AddConstraint(
+                    model_name="version",
+                    constraint=models.CheckConstraint(
+                        condition=models.Q(
+                            ("deprecated_at__isnull", False),
+                            models.Q(
+                                ("deprecation_note", ""),
+                                ("retires_on__isnull", True),
+                                ("successor__isnull", True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="version_goes_once_deprecated",
+                    ),
+                ),
+                migrations.AddConstraint(
+                    model_name="version",
+                    constraint=models.CheckConstraint(
+                        condition=models.Q(
+                            ("successor__isnull", True),
+                            models.Q(("successor", models.F("id")), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="version_does_not_succeed_itself",
+                    ),
+                ),
+                migrations.AddConstraint(
+                    model_name="rulefailure",
+                    constraint=models.UniqueConstraint(
+                        fields=("version", "revision", "rule"), name="rule_failure_once"
+                    ),
+                ),
+                migrations.AddConstraint(
                     model_name="parsingrules",
                     constraint=models.UniqueConstraint(
                         fields=("version", "revision"), name="parsing_revision_once"
@@ -311,6 +414,16 @@ class Migration(migrations.Migration):
                     constraint=models.CheckConstraint(
                         condition=models.Q(("revision__gte", 1)), name="parsing_revision_from_one"
                     ),
+                ),
+                migrations.RunSQL(
+                    [
+                        "ALTER TABLE catalog_capability SET (toast_tuple_target = 640)",
+                        *(
+                            f"ALTER TABLE catalog_capability ALTER COLUMN {name} SET STORAGE MAIN"
+                            for name in KEPT
+                        ),
+                    ],
+                    migrations.RunSQL.noop,
                 ),
             ]
         )

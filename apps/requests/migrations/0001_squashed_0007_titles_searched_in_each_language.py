@@ -15,12 +15,14 @@ class Migration(migrations.Migration):
         ("requests", "0003_webhooks"),
         ("requests", "0004_deputies"),
         ("requests", "0005_letters"),
+        ("requests", "0006_titles_in_the_readers_language"),
+        ("requests", "0007_titles_searched_in_each_language"),
     ]
 
     initial = True
 
     dependencies = [
-        ("accounts", "0001_squashed_0003_invitations_owners_archives"),
+        ("accounts", "0001_squashed_0004_archived_sites"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -39,6 +41,21 @@ class Migration(migrations.Migration):
                         ("kind", models.CharField(db_index=True, max_length=60)),
                         ("subject_urn", models.CharField(db_index=True, max_length=200)),
                         ("title", models.CharField(max_length=200, verbose_name="title")),
+                        (
+                            "told",
+                            models.JSONField(
+                                default=dict, editable=False, help_text="What its title is made of."
+                            ),
+                        ),
+                        (
+                            "searched",
+                            models.TextField(
+                                db_default="",
+                                default="",
+                                editable=False,
+                                help_text="Its title in each language, a line each; empty where only `title` is known.",
+                            ),
+                        ),
                         ("body", models.TextField(blank=True, verbose_name="reason")),
                         ("url", models.CharField(blank=True, max_length=500)),
                         (

@@ -2,11 +2,11 @@
 
 import django.contrib.postgres.fields
 import django.db.models.deletion
+import django.db.models.functions.datetime
 from django.conf import settings
 from django.db import migrations, models
 
 from apps.core.squashed import Together
-
 
 # Partitioned by day, which Django's models cannot say; the partitions are made by the ingester.
 CALLS = """
@@ -31,6 +31,8 @@ CREATE TABLE gateway_call (
     parsed jsonb,
     score double precision,
     logged jsonb,
+    unit bigint,
+    arms bigint[],
     PRIMARY KEY (request_id, at)
 ) PARTITION BY RANGE (at);
 CREATE INDEX gateway_call_capability ON gateway_call (capability_id, at DESC);
@@ -44,14 +46,22 @@ class Migration(migrations.Migration):
         ("gateway", "0001_grants_calls_usage_outcomes"),
         ("gateway", "0002_kept_bodies_data_keys_retention"),
         ("gateway", "0003_overloads"),
+        ("gateway", "0004_exports_of_calls"),
+        ("gateway", "0005_rollups_of_capabilities_and_days"),
+        ("gateway", "0006_fill_rollups"),
+        ("gateway", "0007_arms_of_calls"),
+        ("gateway", "0008_feedback_apart"),
+        ("gateway", "0009_late_minutes"),
+        ("gateway", "0010_refusals_for_quota"),
     ]
 
     initial = True
 
     dependencies = [
-        ("accounts", "0001_squashed_0003_invitations_owners_archives"),
-        ("catalog", "0001_squashed_0006_found_by_name_and_what_is_shown"),
-        ("instances", "0001_squashed_0007_pins"),
+        ("accounts", "0001_squashed_0004_archived_sites"),
+        ("catalog", "0001_squashed_0010_deprecation_of_versions"),
+        ("datasets", "0001_squashed_0003_people_who_read_a_data_set"),
+        ("instances", "0001_squashed_0010_reasons_in_any_language"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -85,13 +95,20 @@ class Migration(migrations.Migration):
                                 ("parsed", models.JSONField(null=True)),
                                 ("score", models.FloatField(null=True)),
                                 ("logged", models.JSONField(null=True)),
+                                ("unit", models.BigIntegerField(null=True)),
+                                (
+                                    "arms",
+                                    django.contrib.postgres.fields.ArrayField(
+                                        base_field=models.BigIntegerField(), null=True, size=None
+                                    ),
+                                ),
                             ],
                             options={
                                 "verbose_name": "call",
                                 "verbose_name_plural": "calls",
                                 "db_table": "gateway_call",
                             },
-                        ),
+                        )
                     ],
                 ),
                 migrations.CreateModel(
@@ -217,6 +234,32 @@ class Migration(migrations.Migration):
                     },
                 ),
                 migrations.CreateModel(
+                    name="LateMinute",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("capability_id", models.BigIntegerField()),
+                        ("minute", models.DateTimeField()),
+                        ("noted_at", models.DateTimeField()),
+                    ],
+                    options={
+                        "verbose_name": "minute with late calls",
+                        "verbose_name_plural": "minutes with late calls",
+                        "indexes": [
+                            models.Index(fields=["capability_id", "noted_at"], name="late_minute_noted")
+                        ],
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("capability_id", "minute"), name="late_minute_once"
+                            )
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
                     name="Outcome",
                     fields=[
                         (
@@ -238,6 +281,14 @@ class Migration(migrations.Migration):
                         ("expected", models.JSONField(null=True, verbose_name="expected")),
                         ("comment", models.TextField(blank=True, verbose_name="comment")),
                         ("at", models.DateTimeField(db_index=True)),
+                        (
+                            "arrived_at",
+                            models.DateTimeField(
+                                db_default=django.db.models.functions.datetime.Now(),
+                                db_index=True,
+                                editable=False,
+                            ),
+                        ),
                         (
                             "by",
                             models.ForeignKey(
@@ -331,6 +382,49 @@ class Migration(migrations.Migration):
                     },
                 ),
                 migrations.CreateModel(
+                    name="UncountedFeedback",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("request_id", models.UUIDField(db_index=True)),
+                        ("correct", models.BooleanField(null=True, verbose_name="correct")),
+                        ("expected", models.JSONField(null=True, verbose_name="expected")),
+                        ("comment", models.TextField(blank=True, verbose_name="comment")),
+                        ("at", models.DateTimeField()),
+                        (
+                            "why",
+                            models.CharField(
+                                choices=[
+                                    ("waiting", "Its call is not in the log yet"),
+                                    ("foreign", "The call is another caller's"),
+                                    ("replaced", "The caller said something else later"),
+                                    ("unknown", "There is no such call"),
+                                ],
+                                max_length=8,
+                                verbose_name="why",
+                            ),
+                        ),
+                        ("received_at", models.DateTimeField(auto_now_add=True, db_index=True)),
+                        ("next_at", models.DateTimeField(null=True)),
+                        (
+                            "grant",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to="gateway.grant",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "feedback that does not count",
+                        "verbose_name_plural": "feedback that does not count",
+                    },
+                ),
+                migrations.CreateModel(
                     name="Usage",
                     fields=[
                         (
@@ -358,13 +452,155 @@ class Migration(migrations.Migration):
                         "verbose_name": "usage",
                         "verbose_name_plural": "usage",
                         "indexes": [
-                            models.Index(fields=["capability_id", "hour"], name="usage_of_capability")
+                            models.Index(fields=["capability_id", "hour"], name="usage_of_capability"),
+                            models.Index(
+                                condition=models.Q(("outcome", "quota-exceeded")),
+                                fields=["hour"],
+                                name="usage_over_quota",
+                            ),
                         ],
                         "constraints": [
                             models.UniqueConstraint(
                                 fields=("grant_id", "hour", "capability_id", "deployment_id", "outcome"),
                                 name="usage_once",
                             )
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="UsageOfCapability",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("capability_id", models.BigIntegerField()),
+                        ("deployment_id", models.BigIntegerField()),
+                        ("version", models.CharField(max_length=64)),
+                        ("hour", models.DateTimeField()),
+                        ("outcome", models.CharField(max_length=40)),
+                        ("count", models.BigIntegerField()),
+                        (
+                            "histogram",
+                            django.contrib.postgres.fields.ArrayField(
+                                base_field=models.BigIntegerField(), size=None
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "usage of a capability",
+                        "verbose_name_plural": "usage of capabilities",
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("capability_id", "hour", "deployment_id", "outcome"),
+                                name="capability_usage_once",
+                            )
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="UsageOfKey",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("capability_id", models.BigIntegerField()),
+                        ("day", models.DateTimeField()),
+                        ("grant_id", models.BigIntegerField()),
+                        ("version", models.CharField(max_length=64)),
+                        ("count", models.BigIntegerField()),
+                        ("failed", models.BigIntegerField()),
+                        ("last", models.DateTimeField()),
+                    ],
+                    options={
+                        "verbose_name": "usage of a key",
+                        "verbose_name_plural": "usage of keys",
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("capability_id", "day", "grant_id", "version"), name="key_usage_once"
+                            )
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="CallExport",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("asked", models.JSONField(default=dict)),
+                        (
+                            "status",
+                            models.CharField(
+                                choices=[
+                                    ("waiting", "Under way"),
+                                    ("done", "Done"),
+                                    ("failed", "Failed"),
+                                    ("cancelled", "Cancelled"),
+                                ],
+                                default="waiting",
+                                editable=False,
+                                max_length=10,
+                                verbose_name="status",
+                            ),
+                        ),
+                        ("looked_at", models.PositiveIntegerField(default=0, verbose_name="calls looked at")),
+                        ("found", models.PositiveIntegerField(default=0, verbose_name="calls found")),
+                        ("reason", models.TextField(blank=True)),
+                        ("started_at", models.DateTimeField(auto_now_add=True)),
+                        ("ended_at", models.DateTimeField(null=True)),
+                        (
+                            "capability",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to="catalog.capability",
+                            ),
+                        ),
+                        (
+                            "dataset",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to="datasets.dataset",
+                            ),
+                        ),
+                        (
+                            "started_by",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "version",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to="datasets.datasetversion",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "export of calls",
+                        "verbose_name_plural": "exports of calls",
+                        "indexes": [
+                            models.Index(
+                                condition=models.Q(("status", "waiting")),
+                                fields=["id"],
+                                name="call_export_waiting",
+                            ),
+                            models.Index(fields=["capability", "-id"], name="call_export_newest"),
                         ],
                     },
                 ),
@@ -388,6 +624,14 @@ class Migration(migrations.Migration):
                     model_name="retention",
                     constraint=models.CheckConstraint(
                         condition=models.Q(("days__gte", 1), ("days__lte", 3650)), name="retention_in_days"
+                    ),
+                ),
+                migrations.AddIndex(
+                    model_name="uncountedfeedback",
+                    index=models.Index(
+                        condition=models.Q(("next_at__isnull", False)),
+                        fields=["next_at"],
+                        name="feedback_waiting",
                     ),
                 ),
             ]

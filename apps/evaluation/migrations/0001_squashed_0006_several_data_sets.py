@@ -13,15 +13,17 @@ class Migration(migrations.Migration):
         ("evaluation", "0002_run_ends_its_deployment"),
         ("evaluation", "0003_tasks_groups_scorer"),
         ("evaluation", "0004_claims"),
+        ("evaluation", "0005_reasons_in_any_language"),
+        ("evaluation", "0006_several_data_sets"),
     ]
 
     initial = True
 
     dependencies = [
-        ("catalog", "0001_squashed_0006_found_by_name_and_what_is_shown"),
-        ("compute", "0001_squashed_0003_measured_needs"),
-        ("datasets", "0001_data_sets_and_versions"),
-        ("instances", "0001_squashed_0007_pins"),
+        ("catalog", "0001_squashed_0010_deprecation_of_versions"),
+        ("compute", "0001_squashed_0007_told_of_attempts"),
+        ("datasets", "0001_squashed_0003_people_who_read_a_data_set"),
+        ("instances", "0001_squashed_0010_reasons_in_any_language"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -39,6 +41,14 @@ class Migration(migrations.Migration):
                         ),
                         ("number", models.PositiveIntegerField(verbose_name="number")),
                         ("name", models.CharField(max_length=100, verbose_name="name")),
+                        (
+                            "data_digest",
+                            models.CharField(
+                                blank=True,
+                                help_text="Of all its data set versions, where there are several.",
+                                max_length=64,
+                            ),
+                        ),
                         (
                             "target",
                             models.CharField(max_length=100, verbose_name="column with the right answer"),
@@ -127,6 +137,12 @@ class Migration(migrations.Migration):
                         ),
                         ("reason", models.TextField(blank=True)),
                         (
+                            "told",
+                            models.JSONField(
+                                default=dict, editable=False, help_text="What its reason is made of."
+                            ),
+                        ),
+                        (
                             "cpu_s_before",
                             models.FloatField(
                                 help_text="Of the deployment, when the calls began.", null=True
@@ -188,6 +204,38 @@ class Migration(migrations.Migration):
                     options={
                         "verbose_name": "evaluation",
                         "verbose_name_plural": "evaluations",
+                    },
+                ),
+                migrations.CreateModel(
+                    name="SuiteData",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        (
+                            "dataset_version",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to="datasets.datasetversion",
+                            ),
+                        ),
+                        (
+                            "suite",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="further_data",
+                                to="evaluation.suite",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "further data of a suite",
+                        "verbose_name_plural": "further data of suites",
+                        "ordering": ["pk"],
                     },
                 ),
                 migrations.CreateModel(
@@ -294,6 +342,12 @@ class Migration(migrations.Migration):
                         condition=models.Q(("status__in", ["deploying", "measuring"])),
                         fields=("suite", "version"),
                         name="run_one_at_a_time",
+                    ),
+                ),
+                migrations.AddConstraint(
+                    model_name="suitedata",
+                    constraint=models.UniqueConstraint(
+                        fields=("suite", "dataset_version"), name="data_of_a_suite_once"
                     ),
                 ),
             ]

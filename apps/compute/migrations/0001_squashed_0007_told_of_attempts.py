@@ -12,12 +12,16 @@ class Migration(migrations.Migration):
         ("compute", "0001_jobs"),
         ("compute", "0002_egress"),
         ("compute", "0003_measured_needs"),
+        ("compute", "0004_what_jobs_report"),
+        ("compute", "0005_nodes"),
+        ("compute", "0006_labels_of_jobs"),
+        ("compute", "0007_told_of_attempts"),
     ]
 
     initial = True
 
     dependencies = [
-        ("accounts", "0001_squashed_0003_invitations_owners_archives"),
+        ("accounts", "0001_squashed_0004_archived_sites"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -180,6 +184,12 @@ class Migration(migrations.Migration):
                             ),
                         ),
                         (
+                            "labels",
+                            models.JSONField(
+                                default=list, help_text="What its node has to have.", verbose_name="labels"
+                            ),
+                        ),
+                        (
                             "network",
                             models.CharField(
                                 choices=[
@@ -221,6 +231,12 @@ class Migration(migrations.Migration):
                         ),
                         ("progress", models.FloatField(null=True, verbose_name="progress")),
                         ("progress_message", models.CharField(blank=True, max_length=300)),
+                        (
+                            "reports",
+                            models.JSONField(
+                                default=list, help_text="What it reported: {step, metric: value, …} each."
+                            ),
+                        ),
                         ("result", models.JSONField(null=True, verbose_name="result")),
                         ("outputs", models.JSONField(default=dict, verbose_name="outputs")),
                         ("memory_mb", models.FloatField(default=0)),
@@ -269,6 +285,13 @@ class Migration(migrations.Migration):
                         ("started_at", models.DateTimeField(auto_now_add=True)),
                         ("finished_at", models.DateTimeField(null=True)),
                         ("reason", models.TextField(blank=True)),
+                        (
+                            "told",
+                            models.JSONField(
+                                default=dict,
+                                help_text="The pattern and the values that the reason is made of.",
+                            ),
+                        ),
                         ("exit_code", models.IntegerField(null=True)),
                         ("peak_memory_mb", models.FloatField(default=0)),
                         ("cpu_s", models.FloatField(default=0)),
@@ -297,6 +320,63 @@ class Migration(migrations.Migration):
                     options={
                         "verbose_name": "attempt",
                         "verbose_name_plural": "attempts",
+                    },
+                ),
+                migrations.CreateModel(
+                    name="Node",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("name", models.CharField(max_length=100, unique=True, verbose_name="name")),
+                        (
+                            "labels",
+                            models.JSONField(
+                                default=list, help_text="A list of words.", verbose_name="labels"
+                            ),
+                        ),
+                        (
+                            "cpu",
+                            models.FloatField(
+                                help_text="Processor cores that it gives to workloads; each real one several times."
+                            ),
+                        ),
+                        ("memory_mb", models.FloatField(help_text="Memory that it gives to workloads.")),
+                        ("gpu", models.FloatField(default=0)),
+                        ("cores", models.PositiveIntegerField(help_text="Real ones.")),
+                        ("all_memory_mb", models.FloatField(help_text="The machine's.")),
+                        (
+                            "load",
+                            models.FloatField(
+                                help_text="Processes that want a core, on average over one minute."
+                            ),
+                        ),
+                        ("used_memory_mb", models.FloatField(help_text="By everything on the machine.")),
+                        ("workloads", models.PositiveIntegerField(help_text="How many run.")),
+                        (
+                            "seen_at",
+                            models.DateTimeField(help_text="The newest heartbeat, by the database's clock."),
+                        ),
+                        (
+                            "drained_at",
+                            models.DateTimeField(help_text="Since when it takes nothing new.", null=True),
+                        ),
+                        (
+                            "drained_by",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.SET_NULL,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "node",
+                        "verbose_name_plural": "nodes",
                     },
                 ),
                 migrations.AddIndex(

@@ -7,11 +7,32 @@ from django.db import migrations, models
 
 from apps.core.squashed import Together
 
+GUARD = """
+CREATE FUNCTION core_audit_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF TG_OP = 'UPDATE' AND OLD.position IS NULL
+    AND to_jsonb(NEW) - 'position' - 'digest' = to_jsonb(OLD) - 'position' - 'digest' THEN
+    RETURN NEW;
+  END IF;
+  RAISE EXCEPTION 'the audit log is append-only';
+END $$;
+CREATE TRIGGER core_audit_append_only BEFORE UPDATE OR DELETE ON core_auditentry
+  FOR EACH ROW EXECUTE FUNCTION core_audit_append_only();
+CREATE TRIGGER core_audit_never_emptied BEFORE TRUNCATE ON core_auditentry
+  FOR EACH STATEMENT EXECUTE FUNCTION core_audit_append_only();
+"""
+GUARD_NO_MORE = """
+DROP TRIGGER core_audit_never_emptied ON core_auditentry;
+DROP TRIGGER core_audit_append_only ON core_auditentry;
+DROP FUNCTION core_audit_append_only();
+"""
+
 
 class Migration(migrations.Migration):
     replaces = [
         ("core", "0001_initial"),
         ("core", "0002_letters"),
+        ("core", "0003_append_only"),
     ]
 
     initial = True
@@ -23,6 +44,19 @@ class Migration(migrations.Migration):
     operations = [
         Together(
             [
+                migrations.CreateModel(
+                    name="AuditAnchor",
+                    fields=[
+                        ("id", models.PositiveSmallIntegerField(primary_key=True, serialize=False)),
+                        ("position", models.BigIntegerField()),
+                        ("digest", models.CharField(max_length=64)),
+                        ("mark", models.CharField(max_length=100)),
+                    ],
+                    options={
+                        "verbose_name": "audit anchor",
+                        "verbose_name_plural": "audit anchors",
+                    },
+                ),
                 migrations.CreateModel(
                     name="Event",
                     fields=[
@@ -191,6 +225,7 @@ class Migration(migrations.Migration):
                         ],
                     },
                 ),
+                migrations.RunSQL(GUARD, GUARD_NO_MORE),
             ]
         )
     ]

@@ -17,17 +17,22 @@ class Migration(migrations.Migration):
         ("store", "0004_plans_over_time"),
         ("store", "0005_demands"),
         ("store", "0006_copies_at_other_sites"),
+        ("store", "0007_plans_for_devices"),
+        ("store", "0008_saved_cases"),
+        ("store", "0009_results_of_cases"),
+        ("store", "0010_successors_of_plans"),
+        ("store", "0011_batches_can_be_stopped"),
     ]
 
     initial = True
 
     dependencies = [
-        ("accounts", "0001_squashed_0003_invitations_owners_archives"),
-        ("catalog", "0001_squashed_0006_found_by_name_and_what_is_shown"),
-        ("compute", "0001_squashed_0003_measured_needs"),
-        ("gateway", "0001_squashed_0003_overloads"),
-        ("instances", "0001_squashed_0007_pins"),
-        ("requests", "0001_squashed_0005_letters"),
+        ("accounts", "0001_squashed_0004_archived_sites"),
+        ("catalog", "0001_squashed_0010_deprecation_of_versions"),
+        ("compute", "0001_squashed_0007_told_of_attempts"),
+        ("gateway", "0001_squashed_0010_refusals_for_quota"),
+        ("instances", "0001_squashed_0010_reasons_in_any_language"),
+        ("requests", "0001_squashed_0007_titles_searched_in_each_language"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -290,6 +295,14 @@ class Migration(migrations.Migration):
                             ),
                         ),
                         (
+                            "device",
+                            models.BooleanField(
+                                default=False,
+                                help_text="A subscriber may download the model with a page that runs it, where there is no portal.",
+                                verbose_name="may run on a device",
+                            ),
+                        ),
+                        (
                             "status",
                             models.CharField(
                                 choices=[
@@ -384,6 +397,118 @@ class Migration(migrations.Migration):
                     options={
                         "verbose_name": "review",
                         "verbose_name_plural": "reviews",
+                    },
+                ),
+                migrations.CreateModel(
+                    name="SavedCase",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("name", models.CharField(max_length=100, verbose_name="name")),
+                        (
+                            "inputs",
+                            models.JSONField(
+                                help_text="The tensors of the question, as the protocol has them."
+                            ),
+                        ),
+                        (
+                            "expected",
+                            models.JSONField(
+                                default=list,
+                                help_text="The tensors that are checked; none is only a question.",
+                            ),
+                        ),
+                        ("tolerance", models.FloatField(default=1e-05, verbose_name="tolerance")),
+                        ("created_at", models.DateTimeField(auto_now_add=True)),
+                        (
+                            "capability",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="saved_cases",
+                                to="catalog.capability",
+                            ),
+                        ),
+                        (
+                            "created_by",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "saved case",
+                        "verbose_name_plural": "saved cases",
+                    },
+                ),
+                migrations.CreateModel(
+                    name="CaseResult",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("key", models.CharField(max_length=32)),
+                        (
+                            "status",
+                            models.CharField(
+                                choices=[
+                                    ("passed", "Passed"),
+                                    ("failed", "Failed"),
+                                    ("answered", "Answered"),
+                                    ("skipped", "Not asked"),
+                                ],
+                                max_length=8,
+                                verbose_name="status",
+                            ),
+                        ),
+                        ("message", models.TextField(blank=True)),
+                        (
+                            "told",
+                            models.JSONField(
+                                default=dict, editable=False, help_text="What `message` is made of."
+                            ),
+                        ),
+                        ("difference", models.FloatField(null=True)),
+                        ("took_ms", models.FloatField(default=0)),
+                        ("request_id", models.CharField(blank=True, max_length=64)),
+                        ("at", models.DateTimeField()),
+                        (
+                            "by",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "deployment",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="+",
+                                to="instances.deployment",
+                            ),
+                        ),
+                        (
+                            "saved",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="+",
+                                to="store.savedcase",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "result of a case",
+                        "verbose_name_plural": "results of cases",
                     },
                 ),
                 migrations.CreateModel(
@@ -642,6 +767,45 @@ class Migration(migrations.Migration):
                     },
                 ),
                 migrations.CreateModel(
+                    name="Succession",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("moves_on", models.DateField(null=True)),
+                        ("named_at", models.DateTimeField()),
+                        (
+                            "named_by",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "plan",
+                            models.OneToOneField(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="succession",
+                                to="store.plan",
+                            ),
+                        ),
+                        (
+                            "successor",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="store.plan"
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "succession of a plan",
+                        "verbose_name_plural": "successions of plans",
+                    },
+                ),
+                migrations.CreateModel(
                     name="TrustedTeam",
                     fields=[
                         (
@@ -694,6 +858,7 @@ class Migration(migrations.Migration):
                         ("file_name", models.CharField(max_length=200)),
                         ("size", models.BigIntegerField()),
                         ("created_at", models.DateTimeField(auto_now_add=True)),
+                        ("stopped_at", models.DateTimeField(editable=False, null=True)),
                         (
                             "capability",
                             models.ForeignKey(
@@ -784,6 +949,16 @@ class Migration(migrations.Migration):
                         condition=models.Q(("rating__gte", 1), ("rating__lte", 5)),
                         name="review_rating_1_to_5",
                     ),
+                ),
+                migrations.AddConstraint(
+                    model_name="savedcase",
+                    constraint=models.UniqueConstraint(
+                        fields=("capability", "name"), name="saved_case_named_once"
+                    ),
+                ),
+                migrations.AddConstraint(
+                    model_name="caseresult",
+                    constraint=models.UniqueConstraint(fields=("deployment", "key"), name="case_result_once"),
                 ),
                 migrations.AddIndex(
                     model_name="subscription",
