@@ -74,6 +74,12 @@ class Job(models.Model):
     failures = models.PositiveSmallIntegerField(default=0, help_text="Attempts that the code itself ended.")
     losses = models.PositiveSmallIntegerField(default=0, help_text="Attempts that the machine ended.")
     workload_id = models.CharField(max_length=40, blank=True)
+    node = models.CharField(
+        _("node"),
+        max_length=100,
+        blank=True,
+        help_text=_("The name of the node that runs the newest attempt."),
+    )
     checkpoints = models.JSONField(default=dict, help_text="Path below /work/checkpoints to SHA-256.")
     progress = models.FloatField(_("progress"), null=True)
     progress_message = models.CharField(max_length=300, blank=True)
@@ -191,6 +197,20 @@ class Attempt(models.Model):
     def reason_words(self) -> str:
         """Why it ended, in the active language."""
         return sentence(self.reason, {self.reason: self.told})
+
+
+class LogPart(models.Model):
+    """Output of a running attempt, for other nodes, which cannot read the log of its engine. Gone with its end."""
+
+    attempt = models.ForeignKey(Attempt, on_delete=models.CASCADE, related_name="log_parts")
+    start = models.BigIntegerField(help_text="The offset of its first byte.")
+    end = models.BigIntegerField(help_text="The offset to go on from.")
+    data = models.BinaryField()
+
+    class Meta:
+        verbose_name = _("part of a log")
+        verbose_name_plural = _("parts of logs")
+        constraints = [models.UniqueConstraint(fields=["attempt", "end"], name="log_part_once")]
 
 
 class Reservation(models.Model):

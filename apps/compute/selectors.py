@@ -19,7 +19,7 @@ from apps.compute import environments, ledger, needs, placement
 from apps.compute.adapters import engine
 from apps.compute.egress import Rule
 from apps.compute.engines import sandbox
-from apps.compute.models import AllowedHost, Attempt, EgressRecord, Job, Node, Reservation
+from apps.compute.models import AllowedHost, Attempt, EgressRecord, Job, LogPart, Node, Reservation
 from apps.compute.policy import SUBMITTERS, WATCHERS
 from apps.core import objects
 from apps.core.errors import NotFound
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     NodeNow = WithAnnotations[Node, _State]
 
 SILENT_AFTER = timedelta(seconds=15)
+GONE_AFTER = timedelta(minutes=2)
+"""A node that was silent for so long is not waited for: its jobs start elsewhere. A worker's restart takes less."""
 
 
 def jobs_visible_to(user: User | AnonymousUser) -> QuerySet[Job]:
@@ -83,9 +85,9 @@ def most_to_ask() -> tuple[ledger.Amount, int]:
 
 
 def in_use() -> ledger.Amount:
-    """What active jobs and long-running workloads have been given."""
+    """What this machine's active jobs and long-running workloads have been given."""
     names = ("cpu", "memory_mb", "gpu")
-    active = Job.objects.filter(status__in=Job.ACTIVE)
+    active = Job.objects.filter(status__in=Job.ACTIVE).exclude(node__in=other_nodes().values("name"))
     jobs = active.aggregate(**{name: Sum(Cast(KT(f"resources__{name}"), FloatField())) for name in names})
     others = Reservation.objects.aggregate(**{name: Sum(F(name)) for name in names})
     return ledger.total(
@@ -107,6 +109,16 @@ def nodes() -> QuerySet[NodeNow]:
 def node_name() -> str:
     """The name of this machine among the nodes."""
     return settings.ATRIUM.node_name or socket.gethostname()[:100]
+
+
+def other_nodes() -> QuerySet[Node]:
+    """The other machines that run jobs, those included that are silent for a moment."""
+    return Node.objects.filter(seen_at__gte=Now() - GONE_AFTER).exclude(name=node_name())
+
+
+def runs_elsewhere(job: Job) -> bool:
+    """Whether another node has it, which alone can tell what becomes of it."""
+    return job.node not in ("", node_name()) and other_nodes().filter(name=job.node).exists()
 
 
 def labels_of_nodes() -> list[str]:
@@ -228,11 +240,23 @@ def job_log(
             raise NotFound(_("Job %(pk)d has no attempt %(number)d.") % {"pk": job.pk, "number": attempt})
         return b"", offset
     if not found.log:
-        return engine().log(found.workload_id, offset, limit)
+        data, following = engine().log(found.workload_id, offset, limit)
+        is_told = following == offset and job.node not in ("", node_name())
+        return _told_log(found, offset, limit) if is_told else (data, following)
     with objects.open_object(found.log) as handle:
         handle.seek(offset)
         data = handle.read(limit)
     return data, offset + len(data)
+
+
+def _told_log(attempt: Attempt, offset: int, limit: int) -> tuple[bytes, int]:
+    """The same of what the node that runs it has written down for the others."""
+    part = LogPart.objects.filter(attempt=attempt, end__gt=offset).order_by("end").first()
+    if part is None:
+        return b"", offset
+    rest = bytes(part.data)[max(0, offset - part.start) :]
+    following = part.end if len(rest) <= limit else max(offset, part.start) + limit
+    return rest[:limit], following
 
 
 def job_output(job: Job, path: str) -> tuple[BinaryIO, str]:

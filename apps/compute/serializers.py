@@ -65,6 +65,7 @@ class JobSerializer(ModelSerializer[Job]):
             "params",
             "resources",
             "labels",
+            "node",
             "timeout_s",
             "priority",
             "attempt",

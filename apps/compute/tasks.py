@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import zlib
 
 from django.conf import settings
 from django.db import connection
 
 from apps.compute import environments
+from apps.compute.selectors import node_name
 from apps.compute.services import attempts, egress, nodes
 from apps.core import background
 
@@ -48,13 +50,14 @@ def reconcile() -> None:
     if not attempts.anything_to_do():
         return
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [RECONCILE_LOCK])
+        key = [RECONCILE_LOCK, zlib.crc32(node_name().encode()) >> 1]  # each node has its own round
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", key)
         if not cursor.fetchone()[0]:
             return
         try:
             attempts.reconcile()
         finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [RECONCILE_LOCK])
+            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", key)
 
 
 @background.every(30, "compute.build_environments")

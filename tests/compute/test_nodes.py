@@ -9,13 +9,15 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.compute import placement, tasks
+from apps.compute import adapters, ledger, placement, tasks
 from apps.compute.engines import cards
 from apps.compute.engines.base import Resources, Workload
-from apps.compute.models import Job, Node, Reservation
-from apps.compute.selectors import capacity, why_no_room
+from apps.compute.engines.fake import FakeEngine
+from apps.compute.models import Job, LogPart, Node, Reservation
+from apps.compute.selectors import capacity, in_use, job_log, why_no_room
 from apps.compute.services import (
     attempts,
+    cancel_job,
     drain_node,
     grow_reservation,
     label_node,
@@ -28,7 +30,7 @@ from apps.core.errors import Conflict, Invalid, NotAllowed, Unavailable
 from apps.core.models import AuditEntry
 from tests.factories import rows_of
 
-from .conftest import submit
+from .conftest import run, submit
 
 
 @pytest.fixture
@@ -304,3 +306,111 @@ def test_forms_say_what_may_be_asked_and_what_makes_nothing_faster(client, ada, 
     assert refused.status_code == 422
     client.force_login(root)
     assert "shares of its 2 processor cores" in client.get(reverse("jobs:nodes")).content.decode()
+
+
+class Machines:
+    """Two nodes of one portal, each with an engine of its own; `at` is the one whose worker and pages are meant."""
+
+    def __init__(self, settings) -> None:
+        self.settings = settings
+        self.engines = {"north": FakeEngine(), "south": FakeEngine()}
+
+    def at(self, name: str) -> FakeEngine:
+        adapters.use(self.engines[name])
+        self.settings.ATRIUM = replace(self.settings.ATRIUM, node_name=name)
+        nodes.beat(now=True)
+        return self.engines[name]
+
+
+@pytest.fixture
+def machines(outside, settings):
+    yield Machines(settings)
+    adapters.use(None)
+
+
+def test_a_job_is_judged_and_stopped_by_the_node_that_runs_it_alone(ada, radio, machines):
+    machines.at("north")
+    job = start(submit(radio, ada, "run"))
+    machines.at("south")
+
+    attempts.reconcile()
+    attempts.reap()
+    cancel_job(job, by=ada)
+    attempts.watch_job(job.pk)
+    job.refresh_from_db()
+    assert (job.status, job.node, job.losses) == ("running", "north", 0)
+    assert in_use() == ledger.Amount()
+
+    machines.at("north")
+    assert in_use().cpu == 1
+    attempts.reconcile()
+    attempts.conclude_job(job.pk)
+    job.refresh_from_db()
+    assert (job.status, machines.engines["north"].lives) == ("cancelled", {})
+
+
+def test_a_log_is_read_on_every_node_while_the_job_runs_and_afterwards(client, ada, radio, machines):
+    north = machines.at("north")
+    machines.at("south")
+    machines.at("north")
+    job = start(submit(radio, ada, "run"))
+    north.say(job.workload_id, "first\n")
+    attempts.reconcile()
+    north.say(job.workload_id, "second\n")
+    attempts.reconcile()
+
+    machines.at("south")
+    assert job_log(job) == (b"first\n", 6)
+    assert job_log(job, 6) == (b"second\n", 13)
+    assert job_log(job, 8, 3) == (b"con", 11)
+    assert job_log(job, 13) == (b"", 13)
+    client.force_login(ada)
+    assert client.get(reverse("jobs:log", args=[job.pk])).getvalue() == b"first\nsecond\n"
+    assert "<dd>north</dd>" in client.get(reverse("jobs:detail", args=[job.pk])).text
+
+    machines.at("north").finish(job.workload_id)
+    run(job)
+    machines.at("south")
+    assert not LogPart.objects.exists()
+    assert job_log(job) == (b"first\nsecond\n", 13)
+
+
+def test_jobs_of_a_node_that_is_gone_start_elsewhere_and_what_it_ran_is_ended_when_it_is_back(
+    ada, radio, machines
+):
+    north = machines.at("north")
+    job = start(submit(radio, ada, "run"))
+    south, before = machines.at("south"), job.workload_id
+    north_row = Node.objects.filter(name="north")
+    fall_silent(north_row.get())
+    attempts.reconcile()
+    job.refresh_from_db()
+    assert job.status == "running"  # a worker's restart takes as long
+
+    north_row.update(seen_at=timezone.now() - timedelta(minutes=3))
+    attempts.watch_job(job.pk)
+    job.refresh_from_db()
+    assert (job.status, job.losses) == ("queued", 1)
+    assert job.reason == "starts again: node north, where it ran, is not heard any more"
+    attempts.reconcile()
+    job.refresh_from_db()
+    assert (job.status, job.node, list(south.lives)) == ("running", "south", [job.workload_id])
+
+    machines.at("north")
+    attempts.reconcile()
+    assert attempts.reap() == [before]
+    assert north.lives == {}
+    job.refresh_from_db()
+    assert (job.status, job.node) == ("running", "south")
+
+
+def test_a_machine_that_was_renamed_keeps_its_jobs(ada, radio, machines):
+    engine = machines.at("north")
+    job = start(submit(radio, ada, "run"))
+    machines.engines["renamed"] = engine
+    machines.at("renamed")
+
+    attempts.reconcile()
+
+    job.refresh_from_db()
+    assert (job.status, job.node, job.losses) == ("running", "renamed", 0)

@@ -16,6 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
+from django.db.models import Max
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -24,8 +26,15 @@ from apps.compute import environments, ledger, needs, placement
 from apps.compute.adapters import engine, package_clients, package_clients_asked
 from apps.compute.engines.base import EngineError, File, Mount, Resources, Workload
 from apps.compute.job_environment import variables_for
-from apps.compute.models import Attempt, Job, Reservation, failure_in
-from apps.compute.selectors import jobs_waiting, why_no_node, why_no_room
+from apps.compute.models import Attempt, Job, LogPart, Reservation, failure_in
+from apps.compute.selectors import (
+    jobs_waiting,
+    node_name,
+    other_nodes,
+    runs_elsewhere,
+    why_no_node,
+    why_no_room,
+)
 from apps.compute.services.jobs import finished
 from apps.compute.services.told import told_by
 from apps.core import background, objects, secrets
@@ -48,6 +57,8 @@ MOST_OUTPUTS = 10_000
 STOP_GRACE_S = 10.0
 JOB_NICE = 5
 TASK_TAKES_S = 3.0
+MOST_PARTS = 8
+"""Of one log at one round, 256 kB each."""
 WAITS_FOR_HOSTS = timedelta(minutes=3)
 
 
@@ -101,6 +112,7 @@ def start_job(job_id: int) -> bool:
             by=None,
             attempt=number,
             workload_id=workload_id,
+            node=node_name(),
             started_at=timezone.now(),
             reason="",
             result=None,
@@ -178,13 +190,17 @@ def _workload(job: Job) -> Workload:
 
 
 def watch_job(job_id: int) -> None:
-    """Bring the row of an active job to what the engine sees, and repair what a kill left behind."""
+    """Bring the row of an active job to what the engine sees, and repair what a kill left behind.
+
+    What another node runs is left to it, until it is gone.
+    """
     job = Job.objects.filter(pk=job_id, status__in=Job.ACTIVE).first()
     if job is None:
         return
     observed = engine().observe(job.workload_id)
     if observed is None:
-        _repair(job)
+        if not runs_elsewhere(job):
+            _repair(job)
     elif observed.ended:
         conclude_job(job.pk)
     else:
@@ -196,6 +212,13 @@ def watch_job(job_id: int) -> None:
 def _repair(job: Job) -> None:
     if job.cancel_requested_at:
         _end(job, "cancelled", None, reason=job.reason)
+    elif job.node not in ("", node_name()):
+        _lose(
+            job,
+            None,
+            told(gettext_noop("node %(name)s, where it ran, is not heard any more"), name=job.node),
+            {},
+        )
     elif job.status == Job.Status.STARTING:
         _launch(job)
     else:
@@ -208,8 +231,12 @@ def _note(job: Job, observed: Observed) -> None:
             Job.lifecycle.move(job, "running", by=None)
         except Conflict:
             return
-    seen = {"memory_mb": observed.memory_mb, "peak_memory_mb": observed.peak_memory_mb}
-    seen |= {"cpu_s": observed.cpu_s, **told_by(job)}
+    seen: dict[str, Any] = {"memory_mb": observed.memory_mb, "peak_memory_mb": observed.peak_memory_mb}
+    seen |= {
+        "cpu_s": observed.cpu_s,
+        "node": node_name(),
+        **told_by(job),
+    }  # the machine may have another name now
     _sample(job, observed)
     changed = {name: value for name, value in seen.items() if getattr(job, name) != value}
     if changed:
@@ -304,6 +331,7 @@ def _end(job: Job, status: str, observed: Observed | None, *, reason: Told | str
                 cpu_s=observed.cpu_s if observed else 0,
                 log=stored_log,
             )
+            LogPart.objects.filter(attempt__workload_id=job.workload_id).delete()
             if status != "queued":
                 finished(job)
     except Conflict:
@@ -405,9 +433,26 @@ def reconcile() -> None:
                 watch_job(job_id)
         except Exception:
             log.exception("job %s: this round failed", job_id)
+    if other_nodes().exists():
+        _tell_logs()
     for here in (True, False):  # what another node has to take holds up nothing here
         for job_id in list(jobs_waiting(here=here).values_list("pk", flat=True)[:50]):
             start_job(job_id)
+
+
+def _tell_logs() -> None:
+    """Write down for the other nodes what the jobs of this one have printed since the last round."""
+    running = Attempt.objects.filter(finished_at=None, job__status__in=Job.ACTIVE, job__node=node_name())
+    for attempt in running.annotate(told_until=Coalesce(Max("log_parts__end"), 0)).order_by("pk"):
+        offset = attempt.told_until
+        for _part in range(MOST_PARTS):
+            data, following = engine().log(attempt.workload_id, offset)
+            if following == offset:
+                break
+            LogPart.objects.bulk_create(
+                [LogPart(attempt=attempt, start=offset, end=following, data=data)], ignore_conflicts=True
+            )
+            offset = following
 
 
 def _ended_just_now(observed: Observed) -> bool:
