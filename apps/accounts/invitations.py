@@ -93,7 +93,7 @@ def _send(invitation: Invitation, secret: str) -> str:
 
     def write() -> mail.Letter:
         roles = ", ".join(str(Role(role).label) for role in invitation.roles)
-        who = by.get_full_name() or by.get_username()
+        who = by.called
         return mail.Letter(
             subject=_("Invitation into the team %(team)s") % {"team": team.name},
             paragraphs=(

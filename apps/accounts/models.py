@@ -50,6 +50,11 @@ class User(AbstractUser):
         verbose_name_plural = _("people")
 
     @property
+    def called(self) -> str:
+        """What others read where this person is meant: the full name, else the account."""
+        return self.get_full_name() or self.username
+
+    @property
     def zone(self) -> ZoneInfo:
         """Where the person's clock is; UTC where nobody knows the place."""
         try:

@@ -46,7 +46,7 @@ def person_called(username: str) -> User:
 def people_named(pks: Collection[int], user: User | AnonymousUser) -> dict[int, tuple[str, str]]:
     """What people are called in lineage that a person may see; they have no page."""
     rows = User.objects.filter(pk__in=pks) if user.is_authenticated else User.objects.none()
-    return {row.pk: (row.get_full_name() or row.get_username(), "") for row in rows}
+    return {row.pk: (row.called, "") for row in rows}
 
 
 def people_found(query: str) -> QuerySet[User]:

@@ -72,7 +72,7 @@ def add_tasks(project: Project, rows: Iterable[Any], *, by: User, keep_good: boo
         if added.broken and not keep_good:
             raise Invalid(broken_text(added.broken), fields={f"row {n}": t for n, t in added.broken[:NAMED]})
         cursor.execute(_WEIGH, {"project": project.pk})
-        reason, made_of = kept(_("Uploaded by %(name)s.") % {"name": by.get_username()})
+        reason, made_of = kept(_("Uploaded by %(name)s.") % {"name": by.called})
         told: dict[str, int | str] = {
             "project": project.pk,
             "overlap": project.overlap,

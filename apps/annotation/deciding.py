@@ -277,7 +277,7 @@ def _retrain(rule: RetrainingRule, measured: Said, figures: dict[str, Any]) -> _
         told = _(
             "Its author %(name)s may not retrain any more; a developer of the team has to save the rule anew."
         )
-        return _refused(measured, told % {"name": by.get_username()}, figures)
+        return _refused(measured, told % {"name": by.called}, figures)
     try:
         with transaction.atomic():
             made = retraining.retrain(rule.capability, _newest_labels(rule), by=by)

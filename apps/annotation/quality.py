@@ -30,7 +30,9 @@ class Vote:
 
 @dataclass(frozen=True)
 class Quality:
-    """People with their reliability; agreement by label and by pair, empty where answers are no labels of a list."""
+    """People by account with their reliability; agreement by label and by pair, empty where answers are no labels of a
+    list.
+    """
 
     people: list[dict[str, Any]]
     labels: dict[str, Agreement]

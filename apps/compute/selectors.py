@@ -172,7 +172,7 @@ def _why_closed(node: NodeNow) -> Told | None:
             gettext_noop("node %(name)s has been silent since %(since)s"), name=node.name, since=since
         )
     if node.state == "drained":
-        who = node.drained_by.get_username() if node.drained_by else "–"
+        who = node.drained_by.called if node.drained_by else "–"
         return told(
             gettext_noop("node %(name)s takes nothing new: drained by %(who)s"), name=node.name, who=who
         )

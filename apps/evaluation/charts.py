@@ -302,7 +302,9 @@ def _how_importance(measured: dict[str, Any]) -> str:
 
 
 def all_of(measured: dict[str, Any]) -> list[dict[str, Any]]:
-    """The report's figures in reading order, each with its title, height and caption."""
+    """The report's figures in reading order, each with its title, height and caption. Where nothing that was tried got
+    a bar, `figure` is None and the caption says so.
+    """
     intervals = _("With 95 % intervals; the worst group stands first.")
     candidates: list[tuple[str, dict[str, Any] | None, int, str]] = [
         (_("Confusion matrix"), confusion(measured), 380,
@@ -326,11 +328,17 @@ def all_of(measured: dict[str, Any]) -> list[dict[str, Any]]:
         (_("What the answers rest on"), importance(measured), 360,
          _how_importance(measured)),
     ]  # fmt: skip
-    return [
+    found: list[dict[str, Any]] = [
         {"title": title, "figure": figure, "height": height, "caption": caption}
         for title, figure, height, caption in candidates
         if figure is not None
     ]
+    if measured.get("importance_without") and not measured.get("importance"):
+        caption = _how_importance(measured)
+        found.append(
+            {"title": _("What the answers rest on"), "figure": None, "height": 0, "caption": caption}
+        )
+    return found
 
 
 def score_by_section(sections: list[tuple[str, float]]) -> dict[str, Any]:

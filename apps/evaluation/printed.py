@@ -43,6 +43,10 @@ def _parts(told: Mapping[str, Any]) -> Iterator[pdf.Part]:
     )
     yield from _by_dataset(told["by_dataset"])
     for item in told["charts"]:
+        if item["figure"] is None:
+            yield pdf.Heading(str(item["title"]))
+            yield pdf.Text(str(item["caption"]))
+            continue
         square = any(trace.get("type") == "heatmap" for trace in item["figure"]["data"])
         yield pdf.Figure(str(item["title"]), item["figure"], height=300 if square else 190)
     yield from _lists(measured)

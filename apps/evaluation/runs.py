@@ -28,6 +28,7 @@ from apps.requests.services import notify
 
 if TYPE_CHECKING:
     from apps.datasets.models import DatasetVersion
+    from apps.evaluation.models import Suite
 
 log = logging.getLogger(__name__)
 
@@ -101,12 +102,7 @@ def _when_deployed(run: Run) -> None:
 
 def _measure(run: Run) -> None:
     suite, version = run.suite, run.version
-    data = suite.data
-    if digest_of_data(data) != (suite.data_digest or suite.dataset_version.digest):
-        raise Conflict(
-            _("The data of the suite “%(suite)s” is not what it was made with; make a new suite.")
-            % {"suite": suite}
-        )
+    data = _data_of(suite)
     sides = {"candidate": run.deployment}
     production = production_of(version.capability)  # it may be another one than when the evaluation began
     if production is not None and production.status == Deployment.Status.READY:
@@ -165,6 +161,17 @@ def _measure(run: Run) -> None:
     )
 
 
+def _data_of(suite: Suite) -> list[DatasetVersion]:
+    """What the suite was made with, to be measured and to be told. Raises Conflict where it has other data now."""
+    data = suite.data
+    if digest_of_data(data) != (suite.data_digest or suite.dataset_version.digest):
+        raise Conflict(
+            _("The data of the suite “%(suite)s” is not what it was made with; make a new suite.")
+            % {"suite": suite}
+        )
+    return data
+
+
 def _files_of(data: list[DatasetVersion]) -> dict[str, str]:
     """Where the job finds the files of a suite's data: those of several in a folder each, by their place."""
     return {
@@ -189,6 +196,7 @@ def _when_measured(run: Run, job: Job) -> None:
 def report_on(run: Run, job: Job) -> Report:
     """Judge what a finished job measured, and keep it for ever."""
     measured: dict[str, Any] = job.result or {}
+    data = _data_of(run.suite)
     figures, differences = measured["figures"], measured.get("differences")
     figures["package_mb"] = {"value": run.version.size / 1e6, "n": 1, "unit": "MB"}
     figures |= usage.figures(run, int(measured.get("calls", 0)))
@@ -213,9 +221,9 @@ def report_on(run: Run, job: Job) -> Report:
             "target": run.suite.target,
             "groups": run.suite.groups,
             "scorer": run.suite.scorer,
-            "dataset": lineage.urn(run.suite.dataset_version),
-            "dataset_digest": run.suite.dataset_version.digest,
-            **_further(run.suite.data),
+            "dataset": lineage.urn(data[0]),
+            "dataset_digest": data[0].digest,
+            **_further(data),
             "author": run.suite.created_by.username,
         },
         "production": production if production and differences else None,

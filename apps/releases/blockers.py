@@ -100,7 +100,7 @@ def _of_release(release: Release) -> list[Blocker]:
         Blocker(
             "finding",
             _("%(who)s found: %(text)s (at most %(most)d %% of the traffic)")
-            % {"who": finding.raised_by.username, "text": finding.text, "most": finding.most_percent},
+            % {"who": finding.raised_by.called, "text": finding.text, "most": finding.most_percent},
             page,
         )
         for finding in release.findings.filter(closed_at=None).select_related("raised_by")
@@ -140,7 +140,7 @@ def _signatures(release: Release, page: str) -> Blocker:
     words = _("%(there)d of %(wanted)d signatures; these can still sign: %(people)s") % {
         "there": there,
         "wanted": wanted,
-        "people": ", ".join(user.username for user in people) or _("nobody"),
+        "people": ", ".join(user.called for user in people) or _("nobody"),
     }
     return Blocker("signatures", words, page)
 

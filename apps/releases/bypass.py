@@ -67,7 +67,7 @@ def ask_for_bypass(version: Version, *, by: User, reason: str, hours: int, passw
     except IntegrityError as error:
         raise Conflict(_("There is an emergency bypass of this capability already.")) from error
     audit.record("releases.bypass.asked", bypass, by=by, version=version.number, reason=reason, hours=hours)
-    told = {"who": by.username, "version": version}
+    told = {"who": by.called, "version": version}
     _tell(bypass, lambda: _("Emergency: %(who)s asks to bypass sign-off for %(version)s") % told)
     return bypass
 
@@ -110,7 +110,7 @@ def withdraw_bypass(bypass: Bypass, *, by: User) -> Bypass:
     bypass = _locked(bypass)
     require(may_end_bypass(by, bypass))
     if bypass.status == Bypass.Status.ACTIVE:
-        _end(bypass, by=by, why=lambda: _("Ended by %(who)s.") % {"who": by.username})
+        _end(bypass, by=by, why=lambda: _("Ended by %(who)s.") % {"who": by.called})
     else:
         Bypass.lifecycle.move(bypass, Bypass.Status.WITHDRAWN, by=by, ended_at=timezone.now())
     return bypass

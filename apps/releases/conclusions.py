@@ -148,7 +148,7 @@ def ask_to_conclude(release: Release, *, by: User, reason: str, password: str) -
     except IntegrityError as error:
         raise Conflict(_("A second person has been asked already.")) from error
     _record("asked_to_conclude", release, made, by)
-    told = {"who": by.username, "version": release.version, "weight": stage.weight}
+    told = {"who": by.called, "version": release.version, "weight": stage.weight}
     _tell(
         release,
         by,
@@ -176,7 +176,7 @@ def agree_to_conclude(release: Release, *, by: User, password: str) -> Release:
     evidence = {"when_asked": found.asked.evidence, **found.told()}
     _settle(found.asked, Conclusion.Status.AGREED, by=by, evidence=evidence)
     _record("concluded", release, found.asked, by)
-    told = {"who": by.username, "version": release.version, "weight": found.asked.stage.weight}
+    told = {"who": by.called, "version": release.version, "weight": found.asked.stage.weight}
     _tell(
         release,
         by,

@@ -42,7 +42,7 @@ def raise_finding(release: Release, *, by: User, text: str, most_percent: int = 
         "releases.finding.raised", release, by=by, finding=finding.pk, text=finding.text, most=most_percent
     )
     people = {user.pk: user for user in (release.opened_by, release.version.created_by) if user.pk != by.pk}
-    words = _("%(version)s: %(who)s found something") % {"version": release.version, "who": by.username}
+    words = _("%(version)s: %(who)s found something") % {"version": release.version, "who": by.called}
     notify(list(people.values()), words, url=f"/releases/{release.pk}/", body=finding.text)
     return finding
 

@@ -340,7 +340,7 @@ def _tell_operators(replay: Replay, by: User) -> None:
             % {"team": replay.subscription.team.name, "version": release.version}
         ),
         url=f"/releases/{release.pk}/",
-        body=replay.comment or by.username,
+        body=replay.comment or by.called,
     )
 
 

@@ -439,7 +439,7 @@ def roll_back(release: Release, *, by: User, reason: str = "") -> Release:
     back_to = release.baseline if release.baseline is not None and _takes_part(release) else None
     if back_to is not None and back_to.status != Deployment.Status.READY:
         raise Conflict(_("What ran before is not ready any more. Deploy it again first."))
-    _back(release, by=by, reason=reason or Reason(Code.BACK_BY_HAND, {"who": by.username}))
+    _back(release, by=by, reason=reason or Reason(Code.BACK_BY_HAND, {"who": by.called}))
     return release
 
 

@@ -170,7 +170,7 @@ def _locked(release: Release) -> Release:
 def prove(by: User, password: str) -> None:
     """Ask again who somebody is, before an act that is theirs alone. Raises Invalid for a wrong password."""
     if not accounts.prove(by, password):
-        raise Invalid(_("The password is wrong. Nothing was signed."), fields={"password": _("is wrong")})
+        raise Invalid(_("The password is wrong. Nothing has changed."), fields={"password": _("is wrong")})
 
 
 def only_on_its_page(request: Request, by: User, approve: bool) -> None:

@@ -33,7 +33,7 @@ def signed_report(version: Version) -> SignedReport | None:
     return SignedReport(
         release.report_id,
         release.content_digest,
-        [Signed(each.user.get_full_name() or each.user.username, each.role, each.at) for each in signatures],
+        [Signed(each.user.called, each.role, each.at) for each in signatures],
     )
 
 

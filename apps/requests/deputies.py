@@ -46,7 +46,7 @@ def name_deputy(person: User, deputy: User, *, since: datetime, until: datetime,
     if not possible_deputies(person).filter(pk=deputy.pk).exists():
         raise Invalid(
             _("%(who)s cannot stand in: choose a developer, QA engineer or operator of the same team.")
-            % {"who": deputy.username},
+            % {"who": deputy.called},
             fields={"deputy": _("is in none of the teams")},
         )
     if not since < until or until <= timezone.now() or until - since > LONGEST:
@@ -71,7 +71,7 @@ def name_deputy(person: User, deputy: User, *, since: datetime, until: datetime,
         [deputy],
         lambda: (
             _("You stand in for %(who)s until %(until)s")
-            % {"who": person.get_full_name() or person.username, "until": f"{until:%Y-%m-%d}"}
+            % {"who": person.called, "until": f"{until:%Y-%m-%d}"}
         ),
         url=reverse("requests:deputies"),
     )

@@ -82,6 +82,21 @@ def nudge(user_id: int, title: str = "") -> None:
         log.warning("the channel layer is away: an open page of person %s is not told", user_id)
 
 
+def mark_settled(request: Request, users: Iterable[User] | None = None) -> None:
+    """Nobody is asked any more to decide what is closed, nor these people what they have decided: it counts as read."""
+    unread = Notification.objects.filter(request=request, read_at=None)
+    if users is not None:
+        unread = unread.filter(user__in=list(users))
+    people = list(unread.values_list("user", flat=True))
+    unread.update(read_at=timezone.now())
+
+    def nudge_all() -> None:
+        for pk in people:
+            nudge(pk)
+
+    transaction.on_commit(nudge_all)
+
+
 def mark_read(user: User, pk: int | None = None) -> int:
     """Mark one notification, or all, of a person as read. Returns how many were unread."""
     unread = Notification.objects.filter(user=user, read_at=None)

@@ -39,7 +39,7 @@ def _open_step(user: User, request: Request) -> Verdict:
         return allow()
     for decision in given:
         if decision.instead_of_id == user.pk:
-            return deny(_("%(who)s has decided in your place already.") % {"who": decision.user.username})
+            return deny(_("%(who)s has decided in your place already.") % {"who": decision.user.called})
     if decided:
         return deny(_("You have decided already; another person is needed."))
     return deny(

@@ -20,7 +20,7 @@ from apps.core.telling import in_each_language, kept
 from apps.core.urns import urn
 from apps.requests import kinds, satisfiability
 from apps.requests.models import Comment, Decision, Request, Step
-from apps.requests.notifications import notify
+from apps.requests.notifications import mark_settled, notify
 from apps.requests.policy import may_decide, may_see, may_withdraw, words_of
 from apps.requests.selectors import away, candidates, forget_badge, stands_for
 
@@ -234,6 +234,7 @@ def decide(request: Request, approve: bool, comment: str = "", *, by: User) -> R
     instead_of = None if person.pk == by.pk else person
     Decision.objects.create(step=step, user=by, instead_of=instead_of, approve=approve, comment=comment)
     transaction.on_commit(lambda: forget_badge(by))
+    mark_settled(request, [by, person])
     facts = {"instead_of": person.username} if instead_of else {}
     audit.record(
         "requests.request.decided",
@@ -249,7 +250,7 @@ def decide(request: Request, approve: bool, comment: str = "", *, by: User) -> R
             [person],
             lambda: (
                 _("%(who)s decided in your place: %(title)s")
-                % {"who": by.username, "title": request.title_words}
+                % {"who": by.called, "title": request.title_words}
             ),
             url=page_of(request),
         )
@@ -295,6 +296,7 @@ def _close(request: Request, status: str, *, by: User | None, comment: str = "")
     kind = kinds.get(request.kind)
     callback = {"granted": kind.on_granted, "rejected": kind.on_rejected}.get(status, kind.on_closed)
     callback(request, by)
+    mark_settled(request)
     if by is None or by.pk != request.owner_id:
         notify(
             [request.owner],
@@ -334,10 +336,7 @@ def comment_on(request: Request, text: str, *, by: User) -> Comment:
     part |= set(Decision.objects.filter(step__request=request).values_list("user", flat=True))
     notify(
         User.objects.filter(pk__in=part - {by.pk}),
-        lambda: (
-            _("%(name)s commented on: %(title)s")
-            % {"name": by.get_full_name() or by.username, "title": request.title_words}
-        ),
+        lambda: _("%(name)s commented on: %(title)s") % {"name": by.called, "title": request.title_words},
         url=page_of(request),
         body=comment.text,
     )

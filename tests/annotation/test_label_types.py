@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 from django.http import QueryDict
@@ -83,7 +84,22 @@ def test_the_places_of_regions_are_told_as_a_reader_looks_for_them():
     assert told("spans") == ["cell: “Cell 4711” (0–9)", "place: “Guangzhou” (13–22)"]
     assert told("ranges") == ["surge: 40–48"]
     assert told("boxes") == ["loop: x 10–70 %, y 0–50 %"]
-    assert told("polygons") == ["loop: x 10–90 %, y 10–80 %, 3 points"]
+    assert told("polygons") == ["loop: x 10–90 %, y 10–80 %, 3 points: 10/10 90/10 50/80"]
+
+
+def test_outlines_of_the_same_reach_read_differently_and_the_same_ones_alike_wherever_they_begin():
+    kind = TYPES["polygons"]
+    up, down = [[0.1, 0.8], [0.5, 0.1], [0.9, 0.8]], [[0.1, 0.1], [0.5, 0.8], [0.9, 0.1]]
+    round_ = [[0.5 + 0.4 * math.cos(n / 20), 0.5 + 0.4 * math.sin(n / 20)] for n in range(125)]
+    told = [
+        kind.places([{"points": points, "label": "loop"}], kind.example.setting)[0]
+        for points in (up, down, up[1:] + up[:1], round_)
+    ]
+
+    assert told[0] == "loop: x 10–90 %, y 10–80 %, 3 points: 50/10 90/80 10/80"
+    assert told[1] == "loop: x 10–90 %, y 10–80 %, 3 points: 10/10 50/80 90/10"
+    assert told[2] == told[0]
+    assert told[3].count("/") == 8
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
+from apps.accounts.models import User
 from apps.annotation import queue
 from apps.annotation.agreement import by_label, by_pair
 from apps.annotation.claims import claim_next
@@ -144,6 +145,7 @@ class TestQueue:
     def test_pages(self, project, tasks, ada, ann, abe, client):
         for person, label in ((ann, "3"), (abe, "8")):
             say(project, person, label)
+        User.objects.filter(pk=ann.pk).update(first_name="Ann", last_name="Arp")
         client.force_login(ada)
 
         saved = client.post(f"/annotation/{project.pk}/queue/", {"order": "uniform", "assignees": [ann.pk]})
@@ -151,7 +153,7 @@ class TestQueue:
 
         assert saved.status_code == 302
         assert Project.objects.get().order == "uniform"
-        assert "abe · ann" in page
+        assert "abe · Ann Arp" in page  # as the review page calls them
         assert page.count('<table class="table table-records">') == 3  # on a phone no figure is out of sight
         assert 'data-label="Golden tasks"' in page
         assert client.get(f"/annotation/tasks/{tasks[0].pk}/").status_code == 200

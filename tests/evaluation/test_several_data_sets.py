@@ -6,7 +6,7 @@ import json
 import pytest
 
 from apps.compute.models import Job
-from apps.core.errors import Invalid, NotAllowed
+from apps.core.errors import Conflict, Invalid, NotAllowed
 from apps.core.lineage import upstream, urn
 from apps.datasets.services import create_version
 from apps.evaluation import runs
@@ -255,6 +255,8 @@ def test_data_that_is_not_what_the_suite_was_made_with_is_not_evaluated(digits, 
     run.refresh_from_db()
     assert (run.status, run.job) == (Run.Status.FAILED, None)
     assert "is not what it was made with" in run.reason
+    with pytest.raises(Conflict, match="is not what it was made with"):  # nor told of what was measured
+        runs.report_on(run, Job(result={"figures": {}}))
 
 
 @pytest.mark.django_db

@@ -232,6 +232,10 @@ def test_a_word_without_which_a_text_is_refused_is_told():
     assert found["importance_without"] == ["cut", "there"]
     (chart,) = all_of(REPORTED | found | {"importance_of": "tokens"})
     assert chart["caption"].endswith("a text was refused or got no number: cut, there.")
+    lost = REPORTED | found | {"importance_of": "tokens", "importance": []}
+    (alone,) = all_of(lost)  # nothing that was tried has a bar: the report says so in words
+    assert (alone["figure"], alone["caption"]) == (None, chart["caption"])
+    assert all_of(lost | {"importance_without": []}) == []
 
 
 def test_the_limits_of_gates_hold_for_texts_too():

@@ -183,12 +183,13 @@ def test_the_page_shows_it_and_takes_the_second_password(asked, bo, client):
 
 def test_each_is_told_of_it_in_their_own_language(in_force, ole, bo, compiled_messages):
     User.objects.filter(pk=ole.pk).update(language="zh-hans")
-    User.objects.filter(pk=bo.pk).update(language="en")
+    User.objects.filter(pk=bo.pk).update(language="en", first_name="Bo", last_name="Berg")
+    bo.refresh_from_db()
     with translation.override("zh-hans"):  # whoever triggers it
         withdraw_bypass(in_force, by=bo)
 
     told = {user: Notification.objects.filter(user=user).latest("pk").title for user in (ole, bo)}
-    assert "Ended by bo." in told[bo]
+    assert "Ended by Bo Berg." in told[bo]
     assert "Ended by" not in told[ole]
-    assert "bo" in told[ole]
-    assert AuditEntry.objects.get(action="releases.bypass.back").facts["why"] == "Ended by bo."
+    assert "Bo Berg" in told[ole]
+    assert AuditEntry.objects.get(action="releases.bypass.back").facts["why"] == "Ended by Bo Berg."

@@ -10,6 +10,7 @@ from apps.requests import kinds, services
 from apps.requests.models import Notification, Request, Step
 from apps.requests.selectors import waiting_count
 from apps.requests.services import Need, Rule
+from tests.factories import make_user
 
 
 @pytest.fixture
@@ -74,6 +75,24 @@ def test_each_reads_a_title_in_their_own_language_whoever_asked(client, ada, bo,
         assert all(word in told for word in words)
         found = client.get(f"/api/v1/search/?q={renew}", headers={"Accept-Language": language})
         assert [hit["url"] for hit in found.json()] == [f"/requests/{row.pk}/"]
+
+
+def test_who_has_decided_is_asked_no_more_and_nobody_is_once_it_is_closed(ada, bo, radio):
+    bea = make_user("bea", team=radio, role="qa")
+    ben = make_user("ben", team=radio, role="qa")
+    kinds.register("test", "Test")
+    row = services.open_request("test", radio, "More", by=ada, rule=Rule([Need("qa", radio.pk, 2)]), url="/")
+
+    def still_asked():
+        rows = Notification.objects.filter(request=row, read_at=None)
+        return set(rows.values_list("user__username", flat=True))
+
+    assert still_asked() == {"bo", "bea", "ben"}
+    services.decide(row, True, by=bo)
+    assert still_asked() == {"bea", "ben"}
+    services.decide(row, True, by=bea)
+    assert still_asked() == set()
+    assert Notification.objects.filter(user=ben, read_at=None).count() == 0
 
 
 def test_what_stands_below_a_title_is_told_whole(bo):

@@ -31,6 +31,8 @@ MOST_REGIONS = 1000
 MOST_POINTS = 500
 MOST_TOLD = 50
 """Places of one answer that a reader is told."""
+MOST_CORNERS = 8
+"""Corners of an outline that a reader is told, evenly chosen where it has more."""
 _LONGEST_QUOTE = 60
 _FINE = 20
 """So many steps of its last digit a span is long, where the digits that are kept suffice."""
@@ -340,7 +342,8 @@ class Polygons(Regions):
 
     def where(self, region: Mapping[str, Any], setting: Setting) -> str:
         across, down = zip(*region["points"], strict=True)
-        return _("%(reach)s, %(n)d points") % {"reach": _reach(across, down), "n": len(across)}
+        told = {"reach": _reach(across, down), "n": len(across), "corners": _corners(region["points"])}
+        return _("%(reach)s, %(n)d points: %(corners)s") % told
 
     def overlap(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
         """By counting the points of a raster: exact to about a hundredth for outlines that matter."""
@@ -376,6 +379,18 @@ class Polygons(Regions):
             [{"label": "loop"}], None,
         )  # fmt: skip
         return Example(Setting(("loop", "stroke"), {}, {"image": DIGIT}), good, bad, "image")
+
+
+def _corners(points: Sequence[Sequence[float]]) -> str:
+    """The first corners, in percent: of two outlines from and to the same places they tell which is which. The round
+    begins at the uppermost one, so that it does not matter where somebody began to draw.
+    """
+    first = min(range(len(points)), key=lambda place: (points[place][1], points[place][0]))
+    turned = [*points[first:], *points[:first]]
+    if len(turned) > MOST_CORNERS:
+        step = len(turned) / MOST_CORNERS
+        turned = [turned[int(number * step)] for number in range(MOST_CORNERS)]
+    return " ".join(f"{100 * x:.4g}/{100 * y:.4g}" for x, y in turned)
 
 
 _Outline = tuple[tuple[float, ...], ...]

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from apps.accounts.models import Role
+from apps.accounts.models import Role, User
 from apps.accounts.policy import has_role
 from apps.accounts.selectors import teams_of
 from apps.annotation import (
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.http import HttpRequest
 
-    from apps.accounts.models import Team, User
+    from apps.accounts.models import Team
     from apps.annotation.models import Project
 
 PAGE_SIZE = 30
@@ -314,13 +314,16 @@ def quality(request: HttpRequest, pk: int) -> HttpResponse:
     require(may_manage(_user(request), project))
     disagreeing = conflicts_of(project).order_by("-pk")
     found, results, agreement = quality_of(project), golden.results_of(project), agreement_of(project)
+    accounts = [person["name"] for person in found.people]
+    called = {user.username: user.called for user in User.objects.filter(username__in=accounts)}
     for person in found.people:
-        person["golden"] = results.get(person["name"])
+        person |= {"golden": results.get(person["name"]), "called": called[person["name"]]}
     context = {
         "project": project,
         "agreement": agreement,
         "by_likeness": bool(agreement.items and not found.labels),
         "found": found,
+        "pairs": [(called[one], called[other], item) for (one, other), item in found.pairs.items()],
         "disagreeing": disagreeing[:PAGE_SIZE],
         "near_audit": near_audit_of(project),
         "live": live.live_quality(project),

@@ -110,7 +110,7 @@ def cancel_job(job: Job, *, by: User) -> Job:
     Raises NotAllowed, StaleWrite.
     """
     require(may_cancel_job(by, job))
-    name = by.get_full_name() or by.get_username()
+    name = by.called
     return _cancel(job, by, _("cancelled by %(name)s") % {"name": name})
 
 

@@ -45,7 +45,7 @@ def share_dataset(dataset: Dataset, person: User, *, by: User) -> None:
         )
     assign_perm(VIEW_DATASET, person, dataset)
     audit.record("datasets.reader.added", dataset, by=by, user=person.username)
-    told = {"who": by.get_full_name() or by.username, "name": dataset.name}
+    told = {"who": by.called, "name": dataset.name}
     notify(
         [person],
         lambda: _("%(who)s lets you read the data set %(name)s") % told,
