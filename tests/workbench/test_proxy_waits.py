@@ -1,6 +1,10 @@
-"""A request whose server is killed meanwhile: what only reads waits for the next one, what writes is told."""
+"""A request whose server is killed meanwhile: what only reads waits for the next one, what writes is told.
+
+An answer whose head cannot be read, or is too long, is told about in words.
+"""
 
 import asyncio
+import json
 import socket
 import threading
 from contextlib import suppress
@@ -9,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from apps.workbench.entry import Access
-from apps.workbench.live import origins
+from apps.workbench.live import experiments, origins
 from apps.workbench.live.upstream import Upstreams
 from atrium.identity import EDITOR
 
@@ -41,7 +45,40 @@ def server(tmp_path, monkeypatch):
     listener.close()
 
 
-async def ask(method):
+HEADS = [b"HTTP/1.1 200 OK\r\nno header\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: " + b"x" * (1 << 17) + b"\r\n\r\n"]
+
+
+@pytest.fixture(params=HEADS, ids=["unreadable", "too long"])
+def babbling(request, tmp_path, monkeypatch):
+    """Answers every request with a head that nobody can read."""
+    path = tmp_path / "s"
+    monkeypatch.setattr(origins, "workload_socket", lambda _workload: path)
+    monkeypatch.setattr(experiments.tracking, "tracker_socket", lambda: path)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen()
+
+    def serve():
+        with suppress(OSError):
+            while True:
+                with listener.accept()[0] as line, suppress(OSError):
+                    line.recv(1 << 16)
+                    line.sendall(request.param)
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield
+    listener.close()
+
+
+def scope_of(method, path="/api/x"):
+    return {"type": "http", "method": method, "path": path, "query_string": b"", "headers": []}
+
+
+async def never():
+    await asyncio.Event().wait()
+
+
+async def messages_of(method):
     messages, upstreams = [], Upstreams()
     access = Access("w5", 1, "ada", "Ada", EDITOR, workload_id="w-5")
 
@@ -51,13 +88,14 @@ async def ask(method):
     async def send(message):
         messages.append(message)
 
-    async def receive():
-        await asyncio.Event().wait()
-
-    scope = {"type": "http", "method": method, "path": "/api/x", "query_string": b"", "headers": []}
     there = origins.Workspaces(upstreams, SimpleNamespace(access_of=access_of))
-    await there(scope, receive, send, "w5")
+    await there(scope_of(method), never, send, "w5")
     await upstreams.close()
+    return messages
+
+
+async def ask(method):
+    messages = await messages_of(method)
     return messages[0]["status"] if messages else None
 
 
@@ -67,3 +105,24 @@ async def test_what_only_reads_waits_for_the_next_server(server):
 
 async def test_what_writes_is_told_that_nothing_runs(server):
     assert await ask("POST") == 503
+
+
+async def test_a_head_that_cannot_be_read_is_told_about(babbling):
+    start, body = await messages_of("GET")
+    assert start["status"] == 502
+    assert b"gave an answer that cannot be read" in body["body"]
+
+
+async def test_the_trackers_clients_are_told_of_one_too(babbling):
+    messages, upstreams = [], Upstreams()
+
+    async def send(message):
+        messages.append(message)
+
+    there = experiments.Experiments(upstreams, SimpleNamespace())
+    bearer = SimpleNamespace(team="radio", tags={})
+    await there._forward(scope_of("GET", "/mlflow/api/2.0/mlflow/experiments/search"), never, send, bearer)
+    await upstreams.close()
+    start, body = messages
+    assert start["status"] == 502
+    assert "gave an answer that cannot be read" in json.loads(body["body"])["message"]

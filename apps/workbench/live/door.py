@@ -62,27 +62,15 @@ class Door:
         """Pass on what leads somewhere, refuse the rest."""
         if scope["type"] != "http":
             return
-        began = left = False
-
-        async def say(message: Any) -> None:
-            nonlocal began
-            began = True
-            await send(message)
-
-        async def hear() -> Any:
-            nonlocal left
-            message = await receive()
-            left = left or message["type"] == "http.disconnect"
-            return message
-
+        exchange = proxy.Exchange(receive, send)
         place = proxy.header(scope, b"host").lower()
         try:
             if place in _OWN_NAMES:
-                await self._to_the_portal(scope, hear, say)
+                await self._to_the_portal(scope, exchange.receive, exchange.send)
             else:
-                await self._to_the_outside(place, scope, hear, say)
+                await self._to_the_outside(place, scope, exchange.receive, exchange.send)
         except (aiohttp.ClientError, ConnectionResetError) as error:
-            if began or left:
+            if exchange.is_over:
                 return  # cut short by either side; uvicorn closes the connection
             log.warning("%s asked for %s and got no answer: %s", self.workload_id, scope["path"], error)
             await _refuse(send, 502, f"{place or 'The portal'} gave no answer that can be read: {error}")

@@ -7,6 +7,7 @@ out of a team (other workspaces, files of the server, servers that it would call
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +24,8 @@ from apps.workbench.live import proxy
 from apps.workbench.live.origins import COOKIE, ENTER, Doorkeeper, address_of, cookies_of, enter, must_enter
 from apps.workbench.live.proxy import Headers, Message, Receive, Scope, Send
 from apps.workbench.live.upstream import Upstreams
+
+log = logging.getLogger(__name__)
 
 WORKSPACE = "x-mlflow-workspace"
 _DROPPED = frozenset(
@@ -63,6 +66,7 @@ _KEYS = {"label-schemas": "schema_id", "review-queues": "queue_id"}
 _NO_IDS = frozenset({"search", "create", "invoke"})
 _NOT_YOURS = "There is nothing with this id that your team may see."
 _LARGEST_SMALL_BODY = 1 << 20
+_MOST_SAID = 300
 _PROMPT = "mlflow.prompt.is_prompt"
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -119,16 +123,11 @@ class Experiments:
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send, bearer: tracking.Bearer) -> None:
         path = scope["path"]
-        if _WORKSPACES.fullmatch(path):
-            await _error(send, 403, "PERMISSION_DENIED", "Teams are managed in the portal.")
+        if why := _why_closed(path, bearer.team):
+            await _error(send, 403, "PERMISSION_DENIED", why)
             return
-        if not _OPEN.fullmatch(path) or _CLOSED.fullmatch(path) or ".." in path.split("/") or "\\" in path:
-            await _error(send, 403, "PERMISSION_DENIED", f"{path} is not offered here.")
-            return
-        place = _ARTIFACT.fullmatch(path)
-        if place is not None and place[3] != bearer.team:
-            await _error(send, 403, "PERMISSION_DENIED", _NOT_YOURS)
-            return
+        exchange = proxy.Exchange(receive, send)
+        receive, send = exchange.receive, exchange.send
         try:
             session = self._upstreams.session(tracking.tracker_socket())
             await self._make(session, bearer.team)
@@ -154,8 +153,12 @@ class Experiments:
         except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError):
             words = "Experiment tracking is starting. Clients try again by themselves."
             await _error(send, 503, "TEMPORARILY_UNAVAILABLE", words, retry_after=5)
-        except (aiohttp.ClientError, ConnectionResetError):
-            return  # cut short; the server closes the connection
+        except (aiohttp.ClientError, ConnectionResetError) as error:
+            if exchange.is_over:
+                return  # cut short; the server closes the connection
+            log.warning("MLflow answered %s so that it cannot be read: %s", path, error)
+            words = f"Experiment tracking gave an answer that cannot be read: {str(error)[:_MOST_SAID]}"
+            await _error(send, 502, "INTERNAL_ERROR", words)
 
     async def _register(
         self,
@@ -196,6 +199,16 @@ class Experiments:
         async with session.post(url, json={"name": team}) as response:
             if response.status < 300 or b"ALREADY_EXISTS" in await response.read():
                 self._made.add(team)
+
+
+def _why_closed(path: str, team: str) -> str:
+    """Why nothing at this path is for a team; empty when something may be."""
+    if _WORKSPACES.fullmatch(path):
+        return "Teams are managed in the portal."
+    if not _OPEN.fullmatch(path) or _CLOSED.fullmatch(path) or ".." in path.split("/") or "\\" in path:
+        return f"{path} is not offered here."
+    place = _ARTIFACT.fullmatch(path)
+    return _NOT_YOURS if place is not None and place[3] != team else ""
 
 
 async def _unguarded(scope: Scope, receive: Receive, headers: Headers) -> tuple[str, Scope, Receive, Headers]:

@@ -8,6 +8,7 @@ no credential of the portal's, only the signed identity.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable
 from urllib.parse import parse_qs, quote
@@ -28,6 +29,8 @@ from apps.workbench.live.proxy import Headers, Message, Receive, Scope, Send
 from apps.workbench.live.recorder import Recorder
 from apps.workbench.live.upstream import Upstreams
 from atrium.identity import EDITOR
+
+log = logging.getLogger(__name__)
 
 #: Cookies know no ports: workspaces of two portals on one machine have the same names of hosts.
 COOKIE = "atrium_entry" + ("" if settings.ATRIUM.live_port == 8001 else f"_{settings.ATRIUM.live_port}")
@@ -54,6 +57,7 @@ _TERMINALS = re.compile(r"/terminals/websocket/\w+/?$")
 _READS = ("GET", "HEAD", "OPTIONS")
 _KNOWN_AT_MOST = 10_000
 _RETURNS_WITHIN_S, _LOOKS_EVERY_S = 20.0, 0.3
+_MOST_SAID = 300
 
 
 def origin_of(host: str) -> str | None:
@@ -168,30 +172,30 @@ class Workspaces:
 
         The Lab takes a single failure of the question what became of a cell for the end of the cell.
         """
-        answered, until = False, asyncio.get_running_loop().time() + _RETURNS_WITHIN_S
+        until = asyncio.get_running_loop().time() + _RETURNS_WITHIN_S
         waits = scope["method"] in ("GET", "HEAD") and not proxy.has_body(scope)
-
-        async def send_on(message: Message) -> None:
-            nonlocal answered
-            answered = True
-            await send(message)
-
+        exchange = proxy.Exchange(receive, send)
         while access is not None and access.running:
             session = self._upstreams.session(workload_socket(access.workload_id))
             try:
                 headers = _upstream_headers(scope, access)
                 await proxy.forward_http(
-                    without_token(scope), receive, send_on, session, headers, change=_harmless
+                    without_token(scope), exchange.receive, exchange.send, session, headers, change=_harmless
                 )
             except aiohttp.ClientConnectionError:
-                if answered:
+                if exchange.began:
                     return  # it was cut short; uvicorn closes the connection
                 if not waits or asyncio.get_running_loop().time() > until:
                     break
                 await asyncio.sleep(_LOOKS_EVERY_S)
                 access = await self._doorkeeper.access_of(scope, origin)
-            except (aiohttp.ClientError, ConnectionResetError):
-                return  # the same, or nobody waits for it
+            except (aiohttp.ClientError, ConnectionResetError) as error:
+                if exchange.is_over:
+                    return  # the same, or nobody waits for it
+                log.warning("%s answered %s so that it cannot be read: %s", origin, scope["path"], error)
+                words = _("The workspace's server gave an answer that cannot be read: %(why)s")
+                await proxy.answer(send, 502, words % {"why": str(error)[:_MOST_SAID]})
+                return
             else:
                 return
         await _not_running(send, f"/workspaces/{origin[1:]}/")

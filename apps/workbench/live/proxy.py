@@ -78,6 +78,30 @@ def _raw(pairs: Headers) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode("latin-1"), value.encode("latin-1", "replace")) for name, value in pairs]
 
 
+class Exchange:
+    """A request with its answer: told through here, it is known whether anything can still be said of a failure."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self.began = self.left = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the answer has begun, or its caller has gone."""
+        return self.began or self.left
+
+    async def receive(self) -> Message:
+        """The caller's next message."""
+        message = await self._receive()
+        self.left = self.left or message["type"] == "http.disconnect"
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send a part of the answer."""
+        self.began = True
+        await self._send(message)
+
+
 class _Inbound:
     """The request's body as it comes, and afterwards the news that the caller has gone."""
 
