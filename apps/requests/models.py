@@ -215,6 +215,7 @@ class Delivery(models.Model):
     next_attempt_at = models.DateTimeField(null=True)
     answer_status = models.PositiveSmallIntegerField(null=True)
     error = models.CharField(max_length=300, blank=True)
+    told = models.JSONField(default=dict, editable=False, help_text="What its error is made of.")
     took_ms = models.FloatField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     delivered_at = models.DateTimeField(null=True)
@@ -229,3 +230,8 @@ class Delivery(models.Model):
             ),
             models.Index(fields=["webhook", "-id"], name="delivery_of_webhook"),
         ]
+
+    @property
+    def why(self) -> str:
+        """Why nothing came back, in the reader's language."""
+        return sentence(self.error, self.told)

@@ -12,6 +12,7 @@ import hmac
 import http.client
 import ipaddress
 import os
+import re
 import socket
 import ssl
 import threading
@@ -38,10 +39,10 @@ class BadAddress(ValueError):
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back. `status` is 0 when nothing did; `error` then says why."""
+    """What came back. `status` is 0 when nothing did; `error` then says why, in words for any language."""
 
     status: int
-    error: str
+    error: Told | None
     took_ms: float
 
     @property
@@ -69,11 +70,25 @@ def is_refused(address: str) -> bool:
     return ip.is_loopback or ip.is_link_local or ip.is_unspecified or ip.is_multicast or ip.is_reserved
 
 
-def _is_number(host: str) -> bool:
-    with suppress(ValueError):
-        ipaddress.ip_address(host)
-        return True
-    return False
+_OWN_NAME = re.compile(r"(.*\.)?(localhost|localdomain)\.?|ip6-(localhost|loopback)\.?", re.IGNORECASE)
+"""Names that mean this machine everywhere (RFC 6761), or in the hosts file of most systems."""
+
+
+def _told_address(host: str) -> str | None:
+    """The IP address that a host is written as, in any form that a connection takes (127.1, 0x7f000001)."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        return None
+    return str(found[0][4][0])
+
+
+def _is_own(host: str) -> bool:
+    """Whether a host is this machine's own, as far as can be told without asking for its name."""
+    if _OWN_NAME.fullmatch(host):
+        return is_refused("127.0.0.1")
+    address = _told_address(host)
+    return address is not None and is_refused(address)
 
 
 def checked(url: str) -> tuple[str, str, int, str]:
@@ -87,7 +102,7 @@ def checked(url: str) -> tuple[str, str, int, str]:
         raise BadAddress(tell("use an address like https://host/path"))
     if parts.username or parts.password:
         raise BadAddress(tell("leave name and password out; messages are signed"))
-    if _is_number(parts.hostname) and is_refused(parts.hostname):
+    if _is_own(parts.hostname):
         raise _not_sent_to(parts.hostname)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return parts.scheme, parts.hostname, port, path
@@ -129,7 +144,7 @@ def post(url: str, secret: str, message_id: str, body: bytes) -> Answer:
         "webhook-timestamp": str(timestamp),
         "webhook-signature": signature(secret, message_id, timestamp, body),
     }
-    status, error = 0, ""
+    status, error = 0, None
     try:
         scheme, host, port, path = checked(url)
         connection = _Pinned(host, port, resolve(host, port), secure=scheme == "https")
@@ -146,8 +161,25 @@ def post(url: str, secret: str, message_id: str, body: bytes) -> Answer:
         http.client.HTTPException,
         ValueError,
     ) as problem:  # ValueError: no name, no path in ASCII
-        error = f"{type(problem).__name__}: {problem}"[:300]
+        error = _why(problem, url)
     return Answer(status, error, (time.perf_counter() - began) * 1000)
+
+
+def _why(problem: Exception, url: str) -> Told:
+    """Why nothing came back, in a sentence."""
+    if isinstance(problem, BadAddress):
+        return problem.why
+    host = urlsplit(url).netloc[:100]
+    if isinstance(problem, TimeoutError):
+        return tell("%(host)s did not answer within %(seconds)d s", host=host, seconds=int(TIMEOUT_S))
+    if isinstance(problem, ConnectionRefusedError):
+        return tell("nobody listens at %(host)s", host=host)
+    if isinstance(problem, socket.gaierror):
+        return tell("no machine is known by the name of %(host)s", host=host)
+    why = f"{type(problem).__name__}: {problem}"[:200]
+    if isinstance(problem, ssl.SSLError):
+        return tell("no secure connection to %(host)s: %(why)s", host=host, why=why)
+    return tell("%(host)s gave no answer that can be read: %(why)s", host=host, why=why)
 
 
 def _hang_up(connection: http.client.HTTPConnection) -> None:

@@ -49,6 +49,8 @@ class WebhookSwitchSerializer(Serializer[Any]):
 class DeliverySerializer(ModelSerializer[Delivery]):
     """One message, and what came back."""
 
+    error = serializers.CharField(source="why", read_only=True)
+
     class Meta:
         model = Delivery
         fields = [

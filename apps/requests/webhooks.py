@@ -22,7 +22,7 @@ from apps.accounts.selectors import teams_of
 from apps.core import audit, background, secrets
 from apps.core.errors import Invalid, NotFound
 from apps.core.policy import Verdict, require
-from apps.core.telling import spoken
+from apps.core.telling import kept, spoken
 from apps.requests import posting
 from apps.requests.models import Delivery, Webhook
 
@@ -253,10 +253,13 @@ def _note(delivery: Delivery, answer: posting.Answer) -> None:
     facts: dict[str, Any] = {
         "attempts": attempts,
         "answer_status": answer.status or None,
-        "error": answer.error,
+        "error": "",
         "took_ms": answer.took_ms,
         "next_attempt_at": None,
     }
+    if answer.error is not None:
+        words, told = kept(spoken(answer.error.parts()), most=300)
+        facts |= {"error": words, "told": told}
     gone = answer.status == 410
     if answer.taken:
         facts |= {"status": Delivery.Status.DELIVERED, "delivered_at": now}

@@ -1,4 +1,4 @@
-"""What apps above the store add to its pages: a capability's badges and panels, a subscription's links.
+"""What apps above the store add to its pages: a capability's panels, a subscription's links.
 
 They register in their `ready()`; the store knows nothing of them.
 """
@@ -45,17 +45,10 @@ class Link:
     icon: str
 
 
-BadgeMaker = Callable[["Capability"], "list[Badge]"]
 PanelMaker = Callable[["HttpRequest", "Capability"], "Panel | None"]
 LinkMaker = Callable[["Subscription"], Link]
-_badges: dict[str, BadgeMaker] = {}
 _panels: dict[str, PanelMaker] = {}
 _subscription_links: dict[str, LinkMaker] = {}
-
-
-def register_badges(name: str, maker: BadgeMaker) -> None:
-    """Add badges to a capability's page; the same name replaces."""
-    _badges[name] = maker
 
 
 def register_panel(name: str, maker: PanelMaker) -> None:
@@ -71,11 +64,6 @@ def register_subscription_link(name: str, maker: LinkMaker) -> None:
 def links_of(subscription: Subscription) -> list[Link]:
     """Where else there is something about a subscription."""
     return [maker(subscription) for maker in _subscription_links.values()]
-
-
-def badges_of(capability: Capability) -> list[Badge]:
-    """What all apps have to say about a capability, in a word each."""
-    return [badge for maker in _badges.values() for badge in maker(capability)]
 
 
 def panels_of(request: HttpRequest, capability: Capability) -> list[Panel]:

@@ -12,8 +12,8 @@ from apps.compute.models import Job
 from apps.evaluation.models import Run
 from apps.releases.models import Release
 
-PAUSES_S = (5, 30, 120, 600, 1800)
-"""After the first, second, … failure; whoever fixes the cause meanwhile need not do anything else."""
+PAUSES_S = (5, 30, 120, *(180,) * 12)
+"""After the first, second, … failure: for 38 minutes whoever mends the cause waits at most three, and does no more."""
 MOST_ATTEMPTS = len(PAUSES_S) + 1
 
 

@@ -263,7 +263,9 @@ class Rows:
                 return
             if not data.isascii():
                 data.decode()  # letters that are none are told before anything else
-            read = {} if found is None else {self._expected: found}
+            read: dict[tuple[str, ...], NDArray[np.float64] | None] = {}
+            if found is not None:
+                read[self._expected] = found
             yield CsvBlock(self.header, self.delimiter, range(number + 1, number + 1 + count), data, [], read)
             number, at = number + count, file.tell()
 

@@ -83,7 +83,7 @@ def test_a_sample_whose_packaging_failed_says_when_it_is_tried_again_and_is(unpa
     waiting = be_packaged(unpackaged)
     shown = preparation(unpackaged.developer)
 
-    assert "(attempt 1 of 6), tried again in 5 s: the index does not answer" in waiting.message
+    assert "(attempt 1 of 16), tried again in 5 s: the index does not answer" in waiting.message
     assert shown.failed
     assert shown.message == waiting.message == where("digits")
     assert version.status == "failed"
@@ -98,13 +98,13 @@ def test_a_sample_whose_packaging_failed_says_when_it_is_tried_again_and_is(unpa
 
 def test_a_sample_that_fails_again_and_again_rests_until_a_person_starts_it(unpackaged):
     version = unpackaged.version
-    for _time in range(5):
-        fail(version, timezone.now() - timedelta(hours=1))
+    for _time in range(retries.MOST_ATTEMPTS - 1):
+        fail(version, timezone.now() - timedelta(minutes=3))  # never is a pause longer
         be_packaged(unpackaged)
         version.refresh_from_db()
     fail(version, timezone.now() - timedelta(days=1))
 
-    with pytest.raises(retries.Broken, match="failed 6 times"):
+    with pytest.raises(retries.Broken, match="failed 16 times"):
         be_packaged(unpackaged)
-    assert "failed 6 times" in preparation(unpackaged.developer).message
-    assert Job.objects.filter(subject=urn(version)).count() == 6
+    assert "failed 16 times" in preparation(unpackaged.developer).message
+    assert Job.objects.filter(subject=urn(version)).count() == retries.MOST_ATTEMPTS

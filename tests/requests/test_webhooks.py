@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import socket
+import ssl
 import threading
 import time
 from datetime import timedelta
@@ -172,12 +173,36 @@ def test_an_address_that_cannot_be_sent_to_is_an_answer_too(monkeypatch):
         assert posting.post(url, posting.new_secret(), "msg_1", b"{}").error
 
 
-def test_nobody_listening_is_a_failure_with_words(hook, receiver):
+def test_nobody_listening_is_a_failure_with_words_for_any_reader(hook, receiver, compiled_messages):
     receiver.server.shutdown()
     receiver.server.server_close()
     delivery = again(emit(hook[0]))
-    assert delivery.status == "pending"
-    assert "refused" in delivery.error.lower()
+    place = f"127.0.0.1:{receiver.server.server_port}"
+    assert (delivery.status, delivery.error) == ("pending", f"nobody listens at {place}")
+    with translation.override("zh-hans"):
+        assert delivery.why == f"{place} 没有程序在监听"
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        (TimeoutError(), "example.org did not answer within 10 s"),
+        (socket.gaierror(-2, "unknown"), "no machine is known by the name of example.org"),
+        (ssl.SSLError(1, "old"), "no secure connection to example.org: SSLError"),
+        (
+            ConnectionResetError("gone"),
+            "example.org gave no answer that can be read: ConnectionResetError: gone",
+        ),
+    ],
+)
+def test_each_way_to_fail_has_its_words(monkeypatch, problem, words):
+    def fail(*_args: object) -> str:
+        raise problem
+
+    monkeypatch.setattr(posting, "resolve", fail)
+    answer = posting.post("https://example.org/x", posting.new_secret(), "msg_1", b"{}")
+    assert answer.error is not None
+    assert answer.error.startswith(words)
 
 
 def test_two_workers_send_a_message_once(hook, receiver):
@@ -195,16 +220,31 @@ def test_the_portals_own_machine_is_out_of_reach(address):
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:8000/x", "http://[::1]/", "https://169.254.169.254/latest"]
+    "url",
+    [
+        *("http://127.0.0.1:8000/x", "http://[::1]/", "https://169.254.169.254/latest"),
+        *(
+            "http://localhost:8080/x",
+            "http://LocalHost./",
+            "http://portal.localhost/",
+            "http://ip6-localhost/",
+        ),
+        *("http://localhost.localdomain/", "http://127.1/", "http://2130706433/", "http://0x7f.1/"),
+    ],
 )
 def test_an_address_of_the_machine_itself_is_refused_at_once(transport, cy, url):
     with pytest.raises(Invalid, match="an address that messages are not sent to"):
         webhooks.create_webhook(transport, url, [EVENT], by=cy)
 
 
-def test_a_message_to_localhost_is_refused_when_it_is_sent(transport, cy):
-    webhook, _secret = webhooks.create_webhook(transport, "http://localhost:8080/x", [EVENT], by=cy)
-    assert "not sent to" in again(emit(webhook)).error
+def test_a_name_that_leads_to_this_machine_is_refused_when_it_is_sent(monkeypatch, transport, cy):
+    webhook, _secret = webhooks.create_webhook(transport, "http://hooks.example.org/x", [EVENT], by=cy)
+    told = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80))]
+    monkeypatch.setattr(
+        posting.socket, "getaddrinfo", lambda *_args, flags=0, **_facts: [] if flags else told
+    )
+    monkeypatch.setattr(posting, "_told_address", lambda _host: None)
+    assert "not sent to" in posting.post(webhook.url, posting.new_secret(), "msg_1", b"{}").error
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def context_of(request: HttpRequest, slug: str, tab: str) -> dict[str, Any]:
         f"tab_{tab}": True,
         "own": own,
         "standing": (standing := selectors.standing_of(capability)),
-        "badges": badges_shown(standing, _SHOWN) + panels.badges_of(capability),
+        "badges": badges_shown(standing, _SHOWN),
         "answering": version,
         "follows": selectors.follows_of(user, capability),
         "may_try": may_try(user, capability),

@@ -7,6 +7,9 @@ POST /v2/models/<name>[/versions/<v>]/infer
 POST /v2/repository/index
 GET  /atrium/status                   counters
 POST /atrium/swap {"package": path}   load another package, run its cases, switch, drain the old one
+
+The portal itself starts a replica beside the old one, so that two versions can share the traffic. A swap is for who
+runs a runner alone, at an edge site with the memory for one. Through the gateway no path below /atrium/ is reached.
 """
 
 import asyncio
