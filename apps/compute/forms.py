@@ -213,11 +213,11 @@ class AttemptsField(forms.IntegerField):
 def tell_limits(form: forms.Form) -> None:
     """Say at the form's `cpu` and `memory_mb` what there is, and take no more; called by the form at each request.
 
-    Cores are given out several times, so that more can be asked for than there are. No cards, no field `gpu`.
+    Cores are given out several times, so that more can be asked for than there are. No cards, no field `gpu` where it has one.
     """
     room, cores = most_to_ask()
     if not room.gpu:
-        del form.fields["gpu"]
+        form.fields.pop("gpu", None)
     words = _("At most %(most)d.")
     if room.cpu > cores:
         words = _("At most %(most)d, since cores are shared; more than %(cores)d make nothing faster here.")
