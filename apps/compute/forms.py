@@ -213,7 +213,7 @@ class AttemptsField(forms.IntegerField):
 def tell_limits(form: forms.Form) -> None:
     """Say at the form's `cpu` and `memory_mb` what there is, and take no more; called by the form at each request.
 
-    Cores are given out several times, so that more can be asked for than there are. A field `gpu` goes where no card is.
+    Cores are given out several times, so that more can be asked for than there are. No cards: no field `gpu`.
     """
     room, cores = most_to_ask()
     if not room.gpu:
