@@ -159,6 +159,47 @@ def test_with_the_counters_away_the_parts_of_a_pool_spend_one_share(folder):
     assert asyncio.run(admitted()) == 12
 
 
+@pytest.mark.parametrize(("larger", "smaller"), [("a", "a/rows"), ("a/rows", "a")])
+def test_with_the_counters_away_parts_with_other_limits_count_together(folder, larger, smaller):
+    """Of 24 and 16 for each of two processes: what one part spends is gone for the other."""
+    large, small = (
+        Grant.parse(grant(pool=pool, limits={"per_day": units}))
+        for pool, units in ((larger, 24), (smaller, 16))
+    )
+
+    async def admitted() -> tuple[int, int]:
+        limiter, counts = Limiter(folder, Nowhere(), 2), [0, 0]
+        for at, one in ((0, small),) * 20 + ((1, large),) * 20:
+            with contextlib.suppress(Refused):
+                await limiter.admit(one)
+                counts[at] += 1
+        await limiter.close()
+        return counts[0], counts[1]
+
+    assert asyncio.run(admitted()) == (8, 4)
+
+
+def test_what_a_part_spent_after_the_counters_went_away_is_taken_from_what_the_other_knew(folder):
+    counters = Counting()
+    large, small = (
+        Grant.parse(grant(pool=pool, limits={"per_day": units}))
+        for pool, units in (("a", 400), ("a/rows", 240))
+    )
+
+    async def admitted() -> int:
+        limiter, count = Limiter(folder, counters, 2), 0
+        for one in (large, small):
+            await limiter.admit(one)
+        counters.run = Nowhere().run
+        for one in (small,) * 300 + (large,) * 300:
+            with contextlib.suppress(Refused):
+                await limiter.admit(one)
+                count += 1
+        return count
+
+    assert asyncio.run(admitted()) <= 100 + 2 * 10  # what was left when they went, and both leases
+
+
 def test_a_part_of_a_pool_that_sleeps_or_changes_its_limits_takes_nothing_from_the_other(folder):
     """They count in one quota, which reports what both spent and goes with the last of them."""
     counters = Counting()

@@ -163,6 +163,8 @@ def test_the_page_sends_shows_and_hands_out(as_cy, live, cy, digits, bo):  # noq
     page = as_cy.get("/store/digits/try/batch/")
     assert "every 2s" not in page.text
     assert "1 rows were answered" in page.text
+    assert "table-records" in page.text  # on a phone a block, so that the download is in sight
+    assert 'data-label="Answered"' in page.text
     url = f"/store/digits/try/batch/{batch.pk}/answers.csv"
     assert b"".join(as_cy.get(url).streaming_content) == b"image,answer\n[1],7\n"
     parquet = f"/store/digits/try/batch/{batch.pk}/answers.parquet"

@@ -88,6 +88,8 @@ class Limiter:
         self._ledger: Ledger = ledgers.Ledger(folder)
         self._pools: dict[str, Pool] = {}
         self._quotas: dict[tuple[str, str, int], Quota] = {}
+        self._together: dict[tuple[str, str], list[Quota]] = {}
+        """Those that count in the same days or months, whatever their size."""
         self._retired: list[Quota] = []
         self._made = 0
 
@@ -118,6 +120,9 @@ class Limiter:
             quota.users -= 1
             if not quota.users:
                 del self._quotas[quota.key]
+                quota.together.remove(quota)
+                if not quota.together:
+                    del self._together[quota.key[:2]]
                 self._retired.append(quota)
 
     def _make(self, grant: Grant) -> Pool:
@@ -139,7 +144,10 @@ class Limiter:
     def _quota(self, pool: str, period: str, units: int, me: str) -> Quota:
         key = (pool, period, units)
         if key not in self._quotas:
-            self._quotas[key] = Quota(pool, period, units, self._valkey, self._ledger, me, self._processes)
+            together = self._together.setdefault(key[:2], [])
+            made = Quota(pool, period, units, self._valkey, self._ledger, me, self._processes, together)
+            self._quotas[key] = made
+            together.append(made)
         self._quotas[key].users += 1
         return self._quotas[key]
 

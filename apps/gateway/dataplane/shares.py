@@ -244,9 +244,11 @@ class Quota(Share):
         ledger: Ledger,
         me: str,
         processes: int,
+        together: list[Quota],
     ) -> None:
+        """`together`: this one and those of another size that count in the same days or months."""
         super().__init__()
-        self.key = (pool, period, limit)
+        self.key, self.together = (pool, period, limit), together
         self.users = 0
         """Pools that count in it."""
         self._pool, self._period, self._limit = pool, period, limit
@@ -292,9 +294,12 @@ class Quota(Share):
             return await self._report(window, more=True) > 0
         except Away:
             self.degraded = True
-            allowed = self._limit // self._processes - window.spent
+            beside = [
+                each.window for each in self.together if each is not self and each.window.key == window.key
+            ]
+            allowed = self._limit // self._processes - window.spent - sum(each.spent for each in beside)
             if window.known is not None:
-                allowed = min(allowed, window.known)
+                allowed = min(allowed, window.known - sum(each.spent - each.reported for each in beside))
             if allowed > 0:
                 window.held += 1
             return allowed > 0
