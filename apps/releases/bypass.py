@@ -184,15 +184,18 @@ def _nothing_in_gray(version: Version) -> None:
 
 
 def _tell(bypass: Bypass, title: Callable[[], str]) -> None:
-    """Operators and QA, each in their own language."""
+    """Operators, QA and the version's author, each in their own language."""
     team = bypass.capability.team
     people = {user.pk: user for role in (Role.OPERATOR, Role.QA) for user in users_with(role, team)}
+    author = bypass.version.created_by
+    if may_act_as(author, team, Role.DEVELOPER):
+        people[author.pk] = author
     notify(list(people.values()), title, url="/releases/emergency/", body=bypass.reason)
 
 
 def _locked(bypass: Bypass) -> Bypass:
     return (
         Bypass.objects.select_for_update(of=("self",))
-        .select_related("version", "capability__team", "deployment", "baseline", "asked_by")
+        .select_related("version__created_by", "capability__team", "deployment", "baseline", "asked_by")
         .get(pk=bypass.pk)
     )

@@ -351,6 +351,11 @@ class Bypass(models.Model):
     def __str__(self) -> str:
         return f"{self.version}"
 
+    @property
+    def expired(self) -> bool:
+        """Whether its hours ended it, rather than a person or its version."""
+        return bool(self.ended_at and self.expires_at and self.ended_at >= self.expires_at)
+
 
 class Conclusion(models.Model):
     """A stage whose calls stay away since subscribers object, concluded by two people on what replayed calls showed.

@@ -374,9 +374,16 @@ def emergency(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, _("Asked. A second person has to agree before anything moves."))
             return redirect("releases:emergency")
+    found = list(bypasses_visible_to(user).order_by("-pk")[:PAGE_SIZE])
+    signed = signing.signed_among({row.version_id for row in found})
     rows = [
-        {"row": row, "may_agree": may_agree_to_bypass(user, row), "may_end": may_end_bypass(user, row)}
-        for row in bypasses_visible_to(user).order_by("-pk")[:PAGE_SIZE]
+        {
+            "row": row,
+            "may_agree": may_agree_to_bypass(user, row),
+            "may_end": may_end_bypass(user, row),
+            "unsigned": row.agreed_by_id is not None and row.version_id not in signed,
+        }
+        for row in found
     ]
     context = {"form": form, "rows": rows, "may_ask": versions.exists()}
     return render(request, "releases/emergency.html", context, status=422 if form.errors else 200)

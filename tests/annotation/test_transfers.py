@@ -96,6 +96,23 @@ def test_label_studios_own_example_is_read():
     assert "value" not in rows[1]
 
 
+@pytest.mark.parametrize("form", ["label-studio", "json-min"])
+def test_a_region_with_several_labels_is_one_for_each(form):
+    value = {"start": 0, "end": 9, "text": "Cell 4711", "labels": ["cell", "place"]}
+    part = {"id": "a", "from_name": "label", "to_name": "text", "type": "labels", "value": value}
+    told = {
+        "label-studio": {"data": {"text": "Cell 4711"}, "annotations": [{"result": [part]}]},
+        "json-min": {"text": "Cell 4711", "label": [value]},
+    }
+    shape = Shape(TYPES["spans"], ("cell", "place"), {})
+
+    (row,) = FORMATS[form].read(io.BytesIO(json.dumps([told[form]]).encode()), shape)
+
+    assert [(region["start"], region["end"], region["label"]) for region in row["value"]] == [
+        (0, 9, "cell"), (0, 9, "place"),
+    ]  # fmt: skip
+
+
 def test_conll_2003_is_read():
     text = b"-DOCSTART- -X- O\n\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\nGerman JJ B-NP B-MISC\ncall NN I-NP I-MISC\n\n"
     rows = list(FORMATS["conll"].read(io.BytesIO(text), Shape(TYPES["spans"], ("ORG", "MISC"), {})))

@@ -85,6 +85,22 @@ def test_it_rolls_back_by_itself_when_it_expires(in_force, running, hotfix):
     assert AuditEntry.objects.filter(action="releases.bypass.back").exists()
 
 
+def test_who_wrote_the_version_is_told_and_the_page_says_what_is_left_to_do(asked, in_force, ada, bo, client):
+    client.force_login(bo)
+    left = f"/catalog/{in_force.capability.slug}/versions/{in_force.version.number}/"
+    assert left in client.get("/releases/emergency/").content.decode()
+    expire(in_force)
+    proceed(in_force)
+
+    page = client.get("/releases/emergency/").content.decode()
+    assert ("expired" in page, "would have ended" in page, left in page) == (True, False, True)
+    told = list(
+        Notification.objects.filter(user=ada, url="/releases/emergency/").order_by("pk").values("title")
+    )
+    assert len(told) == 3  # asked for, in force, and over
+    assert "expired and the version was not signed" in told[-1]["title"]
+
+
 def test_it_ends_even_where_what_ran_before_cannot_come_back(in_force, running, hotfix, ole):
     stop_deployment(running, by=ole)
     expire(in_force)

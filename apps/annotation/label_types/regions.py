@@ -94,6 +94,7 @@ class Regions(LabelType):
         ]
 
     def from_label_studio(self, result: Sequence[Mapping[str, Any]], setting: Setting) -> Any:
+        """A region with several labels, as it takes them, is one region for each."""
         found = []
         for part in result:
             if part.get("type") != self.studio_type:
@@ -101,7 +102,7 @@ class Regions(LabelType):
             value = part.get("value", {})
             labels = value.get(self.studio_type) or [None]
             try:
-                found.append(self.from_studio(value) | {"label": labels[0]})
+                found += [self.from_studio(value) | {"label": label} for label in labels]
             except (KeyError, TypeError, ValueError) as error:
                 raise wrong(_("a region of the result cannot be read: %(why)s") % {"why": error}) from error
         return found
