@@ -23,6 +23,7 @@ MOST_LABELS = 20
 LONGEST_LABEL = 63
 
 ELSEWHERE = gettext_noop("waits for node %(nodes)s, which has the labels %(labels)s")
+LARGER = gettext_noop("waits for node %(nodes)s, which is large enough")
 _CLOSED = gettext_noop("waits: the nodes with the labels %(labels)s take nothing now: %(nodes)s")
 _UNKNOWN = gettext_noop("waits: no node has the label %(labels)s")
 _NEVER_TOGETHER = gettext_noop("waits: no node has all of the labels %(labels)s")

@@ -158,6 +158,14 @@ def why_no_room(need: ledger.Amount, *, own: ledger.Amount | None = None) -> Tol
     return ledger.missing(need, capacity() - in_use() + (own or ledger.Amount()))
 
 
+def larger_nodes(need: ledger.Amount) -> list[str]:
+    """Where what this machine could never take fits, at most five of them; none where it fits here."""
+    if ledger.missing(need, capacity()) is None:
+        return []
+    room = {f"{name}__gte": amount for name, amount in asdict(need).items()}
+    return list(other_nodes().filter(**room).order_by("name").values_list("name", flat=True)[:5])
+
+
 def why_nothing_starts() -> str:
     """Why no job starts anywhere, in words: all nodes are silent, so that nobody writes it to the jobs."""
     node = nodes().order_by("-seen_at").first()

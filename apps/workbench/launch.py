@@ -189,6 +189,8 @@ def door_environment(token: str) -> dict[str, str]:
         return door | {"MLFLOW_TRACKING_URI": f"file://{WORK}/mlruns", "MLFLOW_ALLOW_FILE_STORE": "true"}
     # Code that names no experiment would ask for number 0, which only MLflow's default workspace has.
     tracker = {"MLFLOW_TRACKING_URI": f"{DOOR}/mlflow", "MLFLOW_EXPERIMENT_NAME": "Default"}
+    # The address that its client prints at a run's end is the sandbox's own, which no browser reaches.
+    tracker["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     return door | tracker | {"MLFLOW_TRACKING_TOKEN": token}
 
 

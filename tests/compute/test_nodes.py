@@ -224,7 +224,7 @@ def test_job_that_asks_for_a_label_waits_and_says_which_one_no_node_has(
     ("asked", "words"),
     [
         ({"labels": ["zone=gpu"]}, "waits for node beside, which has the labels “zone=gpu”"),
-        ({"resources": {"gpu": 1}}, "waits: 1 graphics cards are needed, 0 are free"),
+        ({"resources": {"gpu": 1}}, "waits for node beside, which is large enough"),
     ],
 )
 def test_many_jobs_for_another_node_are_taken_and_hold_up_nobody_here(

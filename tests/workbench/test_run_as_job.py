@@ -56,7 +56,9 @@ def test_a_file_is_given_the_cards_of_its_workspace_unless_it_asks_for_others(
     assert '<input type="number" name="gpu" value="0.5"' in client.get(page).text
     asked = {"path": "train.py", "environment": "base", "cpu": 1, "memory_mb": 256, "minutes": 9, "gpu": "1"}
     assert client.post(page, asked | rows_of("params")).status_code == 302
-    assert Job.objects.latest("pk").resources["gpu"] == 1
+    job = Job.objects.latest("pk")
+    assert job.resources["gpu"] == 1
+    assert " 1 graphics card," in client.get(f"/jobs/{job.pk}/").text
 
 
 def test_how_long_a_cell_may_hang_is_told_to_notebooks_alone(workspace, ada, radio):
@@ -127,6 +129,7 @@ def test_a_job_carries_a_token_that_ends_with_it(workspace, ada):
     job = run_file(workspace, "train.py", by=ada)
     variables = job_environment.variables_for(job)
     token = PersonalToken.objects.get()
+    assert variables["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] == "true"
     assert variables["ATRIUM_URL"] == "http://127.0.0.1:8780"
     assert variables["ATRIUM_TOKEN"] == variables["MLFLOW_TRACKING_TOKEN"]
     assert (token.job_id, token.user) == (job.pk, ada)

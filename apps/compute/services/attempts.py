@@ -29,6 +29,7 @@ from apps.compute.job_environment import variables_for
 from apps.compute.models import Attempt, Job, LogPart, Reservation, failure_in
 from apps.compute.selectors import (
     jobs_waiting,
+    larger_nodes,
     node_name,
     other_nodes,
     runs_elsewhere,
@@ -100,7 +101,9 @@ def start_job(job_id: int) -> bool:
                 _note_why(job, elsewhere)
             return False
         if why := _why_it_waits(job):
-            _note_why(job, why)
+            # What a node that is large enough says of its room stays.
+            if why["pattern"] != placement.LARGER or not job.reason:
+                _note_why(job, why)
             return False
         number = job.attempt + 1
         # The random part keeps the folder of another database's job of the same number apart.
@@ -136,7 +139,11 @@ def _why_it_waits(job: Job) -> Told | None:
         return told(gettext_noop("waits until this machine's package clients have told which hosts they use"))
     needs = ledger.Amount(job.resources["cpu"], job.resources["memory_mb"], job.resources["gpu"])
     short = why_no_room(needs)
-    return told(gettext_noop("waits: %(why)s"), why=short) if short else None
+    if short is None:
+        return None
+    if larger := larger_nodes(needs):
+        return told(placement.LARGER, nodes=", ".join(larger))
+    return told(gettext_noop("waits: %(why)s"), why=short)
 
 
 def _hosts_are_looked_up(job: Job) -> bool:
