@@ -16,7 +16,7 @@ null) where it is `optional`. `example` is one value, `examples` are several: th
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -30,6 +30,7 @@ from atrium.oip.tensors import (
     show,
     show_shape,
 )
+from atrium.told import Told, tell
 
 KINDS = frozenset({"image", "text", "number", "series", "class", "probabilities", "value", "spans"})
 
@@ -37,7 +38,11 @@ SENSITIVE = ("encrypt", "drop")
 
 
 class InvalidSignature(ValueError):
-    """A signature that cannot describe a capability; the text names the place and what is expected."""
+    """A signature that cannot describe a capability; `why` names the place and what is expected, in any language."""
+
+    def __init__(self, why: Told) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,21 +145,24 @@ def parse_signature(document: Any) -> Signature:
     """The signature in a JSON document; raises InvalidSignature naming the entry that is wrong."""
     if not isinstance(document, dict):
         raise InvalidSignature(
-            f"a signature must be an object with 'inputs' and 'outputs', got {show(document)}"
+            tell("a signature must be an object with 'inputs' and 'outputs', got %(got)s", got=show(document))
         )
     inputs = [_read_spec(entry, "inputs", at) for at, entry in enumerate(_entries(document, "inputs"))]
     outputs = [_read_spec(entry, "outputs", at) for at, entry in enumerate(_entries(document, "outputs"))]
     columns = [_read_column(entry, at) for at, entry in enumerate(document.get("columns") or [])]
     for key, specs in (("inputs", inputs), ("outputs", outputs)):
         if not specs:
-            raise InvalidSignature(f"signature.{key} is empty; name at least one tensor")
+            raise InvalidSignature(tell("signature.%(key)s is empty; name at least one tensor", key=key))
         if len({spec.name for spec in specs}) != len(specs):
-            raise InvalidSignature(f"signature.{key} uses a name twice; names must differ")
+            raise InvalidSignature(tell("signature.%(key)s uses a name twice; names must differ", key=key))
     signature = Signature(inputs, outputs, columns)
     table = signature.table()
     if columns and table is None:
         raise InvalidSignature(
-            f"signature.columns has {len(columns)} entries, but no input has {len(columns)} as its last size"
+            tell(
+                "signature.columns has %(count)d entries, but no input has %(count)d as its last size",
+                count=len(columns),
+            )
         )
     if table is None:
         return signature
@@ -184,12 +192,23 @@ def _typed(column: Column, at: int, table: TensorSpec) -> Column:
     datatype = column.datatype or table.datatype
     if datatype != table.datatype and (table.datatype not in FLOATS or datatype == "BYTES"):
         raise InvalidSignature(
-            f"{place}.datatype is '{datatype}', which the input '{table.name}' of {table.datatype} cannot hold"
+            tell(
+                "%(place)s.datatype is '%(datatype)s', which the input '%(table)s' of %(held)s cannot hold",
+                place=place,
+                datatype=datatype,
+                table=table.name,
+                held=table.datatype,
+            )
         )
     if column.optional and table.datatype not in FLOATS:
         raise InvalidSignature(
-            f"{place} is optional, but {table.datatype} of the input '{table.name}' knows no missing value; "
-            "use FP32 or FP64 there"
+            tell(
+                "%(place)s is optional, but %(held)s of the input '%(table)s' knows no missing value; "
+                "use FP32 or FP64 there",
+                place=place,
+                held=table.datatype,
+                table=table.name,
+            )
         )
     return replace(column, datatype=datatype)
 
@@ -197,36 +216,42 @@ def _typed(column: Column, at: int, table: TensorSpec) -> Column:
 def _entries(document: dict[str, Any], key: str) -> list[Any]:
     entries = document.get(key)
     if not isinstance(entries, list):
-        raise InvalidSignature(f"signature.{key} must be a list, got {show(entries)}")
+        raise InvalidSignature(_must_be_a_list(f"signature.{key}", entries))
     return entries
 
 
 def _read_spec(entry: Any, key: str, at: int) -> TensorSpec:
     place = f"signature.{key}[{at}]"
     if not isinstance(entry, dict):
-        raise InvalidSignature(f"{place} must be an object, got {show(entry)}")
+        raise InvalidSignature(tell("%(place)s must be an object, got %(got)s", place=place, got=show(entry)))
     unknown = set(entry) - set(TensorSpec.__slots__)
     if unknown:
-        raise InvalidSignature(f"{place} has unknown fields: {', '.join(sorted(unknown))}")
+        raise InvalidSignature(
+            tell("%(place)s has unknown fields: %(names)s", place=place, names=", ".join(sorted(unknown)))
+        )
     name, datatype, shape = entry.get("name"), entry.get("datatype"), entry.get("shape")
     if not isinstance(name, str) or not name:
-        raise InvalidSignature(f"{place}.name must be a non-empty string, got {show(name)}")
+        raise InvalidSignature(
+            tell("%(place)s.name must be a non-empty string, got %(got)s", place=place, got=show(name))
+        )
     if datatype not in DATATYPES:
-        raise InvalidSignature(
-            f"{place}.datatype is {show(datatype)}; use one of {', '.join(sorted(DATATYPES))}"
-        )
+        raise InvalidSignature(_must_be_one_of(f"{place}.datatype", datatype, DATATYPES))
     if not isinstance(shape, list | tuple) or not all(type(size) is int and size >= -1 for size in shape):
-        raise InvalidSignature(f"{place}.shape must be a list of sizes (-1 varies), got {show(shape)}")
-    if entry.get("kind") not in KINDS | {None}:
         raise InvalidSignature(
-            f"{place}.kind is {show(entry['kind'])}; use one of {', '.join(sorted(KINDS))}"
+            tell(
+                "%(place)s.shape must be a list of sizes (-1 varies), got %(got)s",
+                place=place,
+                got=show(shape),
+            )
         )
+    if entry.get("kind") not in KINDS | {None}:
+        raise InvalidSignature(_must_be_one_of(f"{place}.kind", entry["kind"], KINDS))
     _check_range(place, entry)
     _check_sensitive(place, entry)
     labels = entry.get("labels")
     if labels is not None:
         if not isinstance(labels, list):
-            raise InvalidSignature(f"{place}.labels must be a list, got {show(labels)}")
+            raise InvalidSignature(_must_be_a_list(f"{place}.labels", labels))
         entry = {**entry, "labels": [str(label) for label in labels]}
     return TensorSpec(**{**_with_examples(place, entry), "shape": tuple(shape)})
 
@@ -234,18 +259,32 @@ def _read_spec(entry: Any, key: str, at: int) -> TensorSpec:
 def _read_column(entry: Any, at: int) -> Column:
     place = f"signature.columns[{at}]"
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-        raise InvalidSignature(f"{place} must be an object with a 'name', got {show(entry)}")
+        raise InvalidSignature(
+            tell("%(place)s must be an object with a 'name', got %(got)s", place=place, got=show(entry))
+        )
     unknown = set(entry) - set(Column.__slots__)
     if unknown:
-        raise InvalidSignature(f"{place} has unknown fields: {', '.join(sorted(unknown))}")
-    if entry.get("datatype") is not None and entry["datatype"] not in DATATYPES:
         raise InvalidSignature(
-            f"{place}.datatype is {show(entry['datatype'])}; use one of {', '.join(sorted(DATATYPES))}"
+            tell("%(place)s has unknown fields: %(names)s", place=place, names=", ".join(sorted(unknown)))
         )
+    if entry.get("datatype") is not None and entry["datatype"] not in DATATYPES:
+        raise InvalidSignature(_must_be_one_of(f"{place}.datatype", entry["datatype"], DATATYPES))
     if list(entry.get("shape") or [-1]) != [-1]:
-        raise InvalidSignature(f"{place}.shape must be [-1], one value per row, got {show(entry['shape'])}")
+        raise InvalidSignature(
+            tell(
+                "%(place)s.shape must be [-1], one value per row, got %(got)s",
+                place=place,
+                got=show(entry["shape"]),
+            )
+        )
     if not isinstance(entry.get("optional", False), bool):
-        raise InvalidSignature(f"{place}.optional must be true or false, got {show(entry['optional'])}")
+        raise InvalidSignature(
+            tell(
+                "%(place)s.optional must be true or false, got %(got)s",
+                place=place,
+                got=show(entry["optional"]),
+            )
+        )
     _check_range(place, entry)
     _check_sensitive(place, entry)
     return Column(**{**_with_examples(place, entry), "shape": (-1,)})
@@ -257,7 +296,13 @@ def _with_examples(place: str, entry: dict[str, Any]) -> dict[str, Any]:
     if examples is None:
         return entry
     if not isinstance(examples, list) or not examples:
-        raise InvalidSignature(f"{place}.examples must be a list of at least one, got {show(examples)}")
+        raise InvalidSignature(
+            tell(
+                "%(place)s.examples must be a list of at least one, got %(got)s",
+                place=place,
+                got=show(examples),
+            )
+        )
     return entry if entry.get("example") is not None else {**entry, "example": examples[0]}
 
 
@@ -265,22 +310,35 @@ def _check_range(place: str, entry: dict[str, Any]) -> None:
     for key in ("minimum", "maximum"):
         value = entry.get(key)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise InvalidSignature(f"{place}.{key} must be a number, got {show(value)}")
+            raise InvalidSignature(
+                tell("%(place)s must be a number, got %(got)s", place=f"{place}.{key}", got=show(value))
+            )
     low, high = entry.get("minimum"), entry.get("maximum")
     if low is not None and high is not None and low > high:
-        raise InvalidSignature(f"{place}: minimum {low} is above maximum {high}")
+        raise InvalidSignature(
+            tell(
+                "%(place)s: minimum %(low)s is above maximum %(high)s",
+                place=place,
+                low=str(low),
+                high=str(high),
+            )
+        )
     for key in ("title", "unit", "description"):
         if entry.get(key) is not None and not isinstance(entry[key], str):
-            raise InvalidSignature(f"{place}.{key} must be a text, got {show(entry[key])}")
+            raise InvalidSignature(
+                tell("%(place)s must be a text, got %(got)s", place=f"{place}.{key}", got=show(entry[key]))
+            )
     if entry.get("choices") is not None and not isinstance(entry["choices"], list):
-        raise InvalidSignature(f"{place}.choices must be a list, got {show(entry['choices'])}")
+        raise InvalidSignature(_must_be_a_list(f"{place}.choices", entry["choices"]))
 
 
 def _check_sensitive(place: str, entry: dict[str, Any]) -> None:
     given = entry.get("sensitive", False)
     if not isinstance(given, bool) and given not in SENSITIVE:
         raise InvalidSignature(
-            f"{place}.sensitive is {show(given)}; use true, {' or '.join(map(show, SENSITIVE))}"
+            tell(
+                "%(place)s.sensitive is %(got)s; use true, 'encrypt' or 'drop'", place=place, got=show(given)
+            )
         )
 
 
@@ -289,7 +347,7 @@ def check_examples(signature: Signature) -> None:
     for place, specs in (("inputs", signature.inputs), ("columns", signature.columns)):
         for spec in specs:
             for value in _flat([spec.example, *(spec.examples or [])]):
-                _check_example(f"signature.{place}, '{spec.name}': the example", spec, value)
+                _check_example(f"signature.{place}, '{spec.name}'", spec, value)
 
 
 def _flat(example: Any) -> list[Any]:
@@ -300,15 +358,55 @@ def _flat(example: Any) -> list[Any]:
 
 def _check_example(place: str, spec: TensorSpec | Column, value: Any) -> None:
     if spec.choices is not None and value not in spec.choices:
-        raise InvalidSignature(f"{place} {show(value)} is not one of {', '.join(map(str, spec.choices))}")
+        raise InvalidSignature(
+            tell(
+                "%(place)s: the example %(value)s is not one of %(choices)s",
+                place=place,
+                value=show(value),
+                choices=", ".join(map(str, spec.choices)),
+            )
+        )
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
     low = -math.inf if spec.minimum is None else spec.minimum
     high = math.inf if spec.maximum is None else spec.maximum
     if value < low or value > high:
-        raise InvalidSignature(f"{place} {_outside(value, low, high, spec.unit)}")
+        raise InvalidSignature(_example_outside(place, value, low, high, spec.unit))
     if isinstance(spec, Column) and spec.whole and value != math.floor(value):
-        raise InvalidSignature(f"{place} {show(value)} is no whole number, as {spec.datatype} has it")
+        raise InvalidSignature(
+            tell(
+                "%(place)s: the example %(value)s is no whole number, as %(datatype)s has it",
+                place=place,
+                value=show(value),
+                datatype=spec.datatype,
+            )
+        )
+
+
+def _example_outside(place: str, value: float, low: float, high: float, unit: str | None) -> Told:
+    measure = f" {unit}" if unit else ""
+    if value < low:
+        return tell(
+            "%(place)s: the example %(value)s is below the smallest allowed value %(limit)s",
+            place=place,
+            value=show(value),
+            limit=f"{low:g}{measure}",
+        )
+    return tell(
+        "%(place)s: the example %(value)s is above the largest allowed value %(limit)s",
+        place=place,
+        value=show(value),
+        limit=f"{high:g}{measure}",
+    )
+
+
+def _must_be_a_list(place: str, got: Any) -> Told:
+    return tell("%(place)s must be a list, got %(got)s", place=place, got=show(got))
+
+
+def _must_be_one_of(place: str, got: Any, known: Iterable[str]) -> Told:
+    words = ", ".join(sorted(known))
+    return tell("%(place)s is %(got)s; use one of %(known)s", place=place, got=show(got), known=words)
 
 
 def _lean(spec: TensorSpec | Column) -> dict[str, Any]:

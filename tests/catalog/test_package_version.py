@@ -15,6 +15,8 @@ from apps.catalog.services import (
 from apps.compute.models import Job
 from apps.core import lineage, manifests
 from apps.core.errors import Conflict, IllegalMove, NotAllowed
+from apps.core.telling import spoken
+from atrium.signature import InvalidSignature, parse_signature
 from atrium.told import patterns_of, tell
 from tests.factories import make_capability, make_packaged_version, make_version, put_files
 
@@ -122,6 +124,14 @@ def test_what_the_job_said_is_read_in_the_readers_language(version, ada, client,
         page = client.get(address).content.decode()
     assert page.count("用例“one”：回答中缺少输出“y”") == 2
     assert "请改正 signature.json。" in page
+
+
+def test_what_is_wrong_with_a_signature_is_read_in_the_readers_language(compiled_messages):
+    with pytest.raises(InvalidSignature) as refused:
+        parse_signature({"inputs": [{"name": "x", "datatype": "FLOAT"}], "outputs": []})
+    said = tell("the signature is wrong: %(error)s", error=str(refused.value))
+    with translation.override("zh-hans"):
+        assert "signature.inputs[0].datatype 为 'FLOAT'；请使用以下之一：BF16" in spoken(said.parts())
 
 
 def test_what_packaging_notes_is_read_on_the_page(version, ada, client):

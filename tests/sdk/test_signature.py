@@ -8,6 +8,7 @@ import pytest
 from atrium.oip import InvalidTensor, Tensor
 from atrium.runner.ordinary import Reader
 from atrium.signature import InvalidSignature, check_examples, check_inputs, columns_of, parse_signature
+from atrium.told import tell
 
 DIGITS = {
     "inputs": [{"name": "image", "datatype": "FP32", "shape": [-1, 8, 8], "minimum": 0, "maximum": 16}],
@@ -124,6 +125,8 @@ def test_a_wrong_signature_is_refused_by_place(change, sentence):
     with pytest.raises(InvalidSignature) as refused:
         parse_signature({**DIGITS, **change})
     assert sentence in str(refused.value)
+    said = tell("the signature is wrong: %(error)s", error=str(refused.value))  # as packaging says it
+    assert said.parts()["values"]["error"] == refused.value.why.parts()
 
 
 TYPED = {

@@ -15,6 +15,7 @@ from apps.catalog.services.versions import create_version
 from apps.core import lineage, objects
 from apps.core.errors import Invalid
 from apps.core.policy import require
+from apps.core.telling import spoken
 from atrium.graph import FILE, MEMBERS, Graph, InvalidGraph, draw_up, read_graph
 from atrium.signature import InvalidSignature, Signature, parse_signature
 
@@ -51,7 +52,8 @@ def check_members(members: Mapping[str, Version], *, by: User) -> dict[str, Sign
             found[name] = parse_signature(version.signature)
         except InvalidSignature as error:
             raise Invalid(
-                _("The signature of %(version)s: %(why)s") % {"version": version, "why": error}
+                _("The signature of %(version)s: %(why)s")
+                % {"version": version, "why": spoken(error.why.parts())}
             ) from error
     return found
 
