@@ -131,7 +131,7 @@ def test_what_is_wrong_with_a_signature_is_read_in_the_readers_language(compiled
         parse_signature({"inputs": [{"name": "x", "datatype": "FLOAT"}], "outputs": []})
     said = tell("the signature is wrong: %(error)s", error=str(refused.value))
     with translation.override("zh-hans"):
-        assert "signature.inputs[0].datatype 为 'FLOAT'；请使用以下之一：BF16" in spoken(said.parts())
+        assert "signature.inputs[0].datatype 为 'FLOAT'；请使用以下之一：BOOL" in spoken(said.parts())
 
 
 def test_what_packaging_notes_is_read_on_the_page(version, ada, client):

@@ -304,6 +304,22 @@ def test_what_is_too_large_to_keep_is_told_and_the_score_stays(log, served, ada,
     assert (RuleFailure.objects.get().rule, RuleFailure.objects.get().calls) == ("", 1)
 
 
+def test_a_call_about_many_rows_of_which_too_much_is_found_says_nothing_of_the_rules(
+    log, served, ada, monkeypatch
+):
+    """As a file of rows asks: its developers were told that their rules fail."""
+    monkeypatch.setattr("apps.gateway.digest.PARSED_BYTES", 20)
+    set_parsing_rules(served[1].version, {"all": "outputs", "score": "max(outputs[0].data)"}, by=ada)
+    many = b'{"inputs":[{"name":"x","shape":[2000],"datatype":"FP32","data":[1]}]}'
+    log(segments.pack(facts(served), many, ANSWER))
+    ingest_once(log.folder)
+    Digester().digest_some()
+
+    assert (Call.objects.get().parsed, Call.objects.get().score) == (None, 0.8)
+    assert not RuleFailure.objects.exists()
+    assert not Notification.objects.exists()
+
+
 def test_what_the_portal_asks_in_an_evaluation_says_nothing_of_the_rules(log, served, ada):
     grant, _secret = create_grant(
         kind="evaluation", capability=served[1].capability, team=served[1].capability.team, user=ada,
