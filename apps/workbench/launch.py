@@ -97,6 +97,7 @@ def _server_config() -> dict[str, Any]:
             },
             "allow_remote_access": True,
             "allow_unauthenticated_access": False,
+            "contents_manager_class": "atrium.contents.Contents",
             "identity_provider_class": "atrium.jupyter_auth.PortalIdentityProvider",
             "authorizer_class": "atrium.jupyter_auth.PortalAuthorizer",
             "tornado_settings": {

@@ -58,7 +58,7 @@ def test_a_file_is_given_the_cards_of_its_workspace_unless_it_asks_for_others(
     assert client.post(page, asked | rows_of("params")).status_code == 302
     job = Job.objects.latest("pk")
     assert job.resources["gpu"] == 1
-    assert " 1 graphics card," in client.get(f"/jobs/{job.pk}/").text
+    assert "graphics cards: <span" in client.get(f"/jobs/{job.pk}/").text
 
 
 def test_how_long_a_cell_may_hang_is_told_to_notebooks_alone(workspace, ada, radio):
