@@ -562,6 +562,10 @@ def _encryption_key(env: Mapping[str, str], made: str) -> str:
     return text
 
 
+# Planning is most of what a short statement costs: what a connection says again and again is planned once.
+PLANNED_ONCE = {"server_side_binding": True, "prepare_threshold": 3}
+
+
 def _django_database(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query))
@@ -575,5 +579,5 @@ def _django_database(url: str) -> dict[str, Any]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": options.pop("host", None) or parts.hostname or "",
         "PORT": str(parts.port or options.pop("port", "") or ""),
-        "OPTIONS": options,
+        "OPTIONS": {**PLANNED_ONCE, **options},
     }

@@ -101,7 +101,7 @@ def test_twice_is_a_conflict_and_changes_nothing(project, tasks, ann, client_of)
 def test_a_late_label_is_one_more_vote(project, tasks, ann, bo, client_of):
     client = client_of(ann)
     place = claim(client, project).json()
-    Slot.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
+    Slot.objects.update(leased_until=timezone.now() - timedelta(minutes=5))
     claim(client_of(bo), project)
 
     assert say(client, place, label="8").json()["extra"] is True

@@ -105,6 +105,16 @@ def test_an_external_database_and_broker_replace_the_embedded_ones(tmp_path):
     assert found.broker_url == "redis://cache:6379/2"
 
 
+def test_options_of_the_database_are_kept_beside_those_that_plan_once(tmp_path):
+    found = settings(tmp_path, DATABASE_URL="postgresql://me@db.example.org/portal?sslmode=require")
+
+    assert found.database["OPTIONS"] == {
+        "server_side_binding": True,
+        "prepare_threshold": 3,
+        "sslmode": "require",
+    }
+
+
 def test_the_network_may_be_served_without_sample_accounts(tmp_path):
     assert settings(tmp_path, ATRIUM_BIND="0.0.0.0", ATRIUM_SAMPLES="0").bind == "0.0.0.0"
 
