@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import hypothesis
@@ -24,6 +25,12 @@ if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
 
 pytest_plugins = ["tests.servers", "tests.stack", "tests.together"]
+
+
+def pytest_collection_finish():
+    """What is loaded by now stays: looking through all modules and tests for garbage again and again finds none."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter):

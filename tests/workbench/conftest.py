@@ -87,7 +87,12 @@ def serving(application):
     """An ASGI application on a port of its own, in a thread; gives the port."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        application, lifespan="on", log_level="warning", ws="websockets-sansio", ws_max_size=1 << 27
+        application,
+        lifespan="on",
+        log_level="warning",
+        ws="websockets-sansio",
+        ws_max_size=1 << 27,
+        timeout_graceful_shutdown=1,  # what tests left open is cut off: it would be waited for without an end
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
