@@ -14,7 +14,7 @@ from apps.evaluation.gates import in_words
 from apps.evaluation.policy import decides
 from apps.evaluation.printed import report_pdf
 from apps.evaluation.selectors import content_of
-from apps.evaluation.wording import differences_in_words, rows_in_words
+from apps.evaluation.wording import checks_in_words, differences_in_words, rows_in_words
 from atrium.evaluation import DATASET
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def told(report: Report) -> dict[str, Any]:
     content = content | {"gates": in_words(content)}
     measured = dict(content["measured"])
     measured["errors"] = _placed(rows_in_words(measured.get("errors") or []))
+    measured["robustness"] = checks_in_words(measured.get("robustness") or [])
     if comparison := measured.get("comparison"):
         apart = _placed(rows_in_words(comparison.get("disagreements") or []))
         measured["comparison"] = comparison | {"disagreements": apart}

@@ -322,14 +322,11 @@ def _judge(release: Release, stage: Stage) -> None:
         _back(release, by=None, reason=found.why_back)
     elif release.status == Release.Status.PAUSED:
         if found.judgement.outcome is Outcome.SUCCESS and before != Outcome.SUCCESS:
-            told = {"version": release.version, "weight": stage.weight}
             _call_operators(
                 release,
                 lambda: (
-                    _(
-                        "%(version)s: the paused stage of %(weight)d %% is a success by now; resume it to go on"
-                    )
-                    % told
+                    _("%(version)s: %(stage)s was paused and is a success by now; resume it to go on")
+                    % {"version": release.version, "stage": _called(stage)}
                 ),
             )
     elif found.judgement.outcome is Outcome.UNDECIDED:
@@ -340,11 +337,20 @@ def _judge(release: Release, stage: Stage) -> None:
             return
         leave_stage(release, stage, by=None)
     elif before != Outcome.SUCCESS:
-        told = {"version": release.version, "weight": stage.weight}
         _call_operators(
             release,
-            lambda: _("%(version)s: the stage of %(weight)d %% is a success and can be promoted") % told,
+            lambda: (
+                _("%(version)s: %(stage)s is a success and can be promoted")
+                % {"version": release.version, "stage": _called(stage)}
+            ),
         )
+
+
+def _called(stage: Stage) -> str:
+    """The stage within a sentence."""
+    return (
+        _("the stage of %(weight)d %%") % {"weight": stage.weight} if stage.weight else _("the shadow stage")
+    )
 
 
 def _pause_undecided(release: Release, stage: Stage) -> None:

@@ -11,7 +11,7 @@ from apps.core import objects
 from apps.evaluation import runs
 from apps.evaluation.models import Run
 from apps.evaluation.selectors import chosen_rows, content_of
-from apps.evaluation.wording import differences_in_words
+from apps.evaluation.wording import checks_in_words, differences_in_words
 from atrium.evaluation import load
 from atrium.evaluation.run import Evaluation
 from tests.evaluation.served import KINDS, serving, write_rows
@@ -103,6 +103,33 @@ def test_the_files_have_the_sections_of_the_page(report_of, as_ada):
     worst = measured["fairness"][0]["groups"][0]["group"]
     assert f"<td>{worst}</td>" in file
     assert apart in as_ada.get(f"/reports/{report.pk}/").content.decode()
+
+
+def test_what_became_of_spoiled_inputs_is_told_in_the_readers_language(
+    report_of, ada, as_ada, compiled_messages
+):
+    report = report_of("classification")
+    ada.language = "zh-hans"
+    ada.save(update_fields=["language"])
+
+    page = as_ada.get(f"/reports/{report.pk}/").content.decode()
+
+    checks = content_of(report)["measured"]["robustness"]
+    assert {"not a number", "noise", "one row at a time"} <= {check["check"] for check in checks}
+    for check in checks:
+        assert f"<td>{check['check']}</td>" not in page
+    for english in ("the same answers", "the main figure gets worse by"):
+        assert any(english in check["told"] for check in checks)
+        assert english not in page
+
+
+def test_what_a_model_said_when_it_refused_stays_as_it_said_it():
+    check = {"check": "infinity", "passed": True, "told": "send a finite number"}
+
+    assert checks_in_words([check, check | {"check": "a later one"}]) == [
+        check,
+        check | {"check": "a later one"},
+    ]
 
 
 def test_programs_get_the_rows_behind_a_figure_and_the_files(report_of, as_ada):

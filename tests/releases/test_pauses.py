@@ -165,7 +165,8 @@ def test_who_steers_hears_that_what_was_paused_has_its_evidence_by_now(rolling, 
 
     assert status(rolling) == ("paused", "paused_undecided")
     assert (
-        told(ole)[-1] == f"{rolling.version}: the paused stage of 1 % is a success by now; resume it to go on"
+        told(ole)[-1]
+        == f"{rolling.version}: the stage of 1 % was paused and is a success by now; resume it to go on"
     )
     assert sum("success by now" in title for title in told(ole)) == 1
 

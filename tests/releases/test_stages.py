@@ -20,6 +20,7 @@ from apps.releases import shipped
 from apps.releases.models import Policy, Release, Stage, StageMinute
 from apps.releases.rollout import active_stage, proceed, promote, start_rollout
 from apps.releases.shipped import agree
+from apps.requests.models import Notification
 from tests.factories import make_calls, make_packaged_version, make_ready_deployment, rows_of
 from tests.releases.conftest import sign
 from tests.releases.test_rollout import weights
@@ -151,6 +152,8 @@ def test_the_shadow_comes_before_the_first_call_is_answered(start, ole):
     assert active_stage(release).outcome == "undecided"
     make_calls(release.deployment, good=1, bad=0)
     proceed(release)
+    told = Notification.objects.filter(user=ole).latest("pk").title
+    assert told == "digits 1.1.0: the shadow stage is a success and can be promoted"
     promote(release, by=ole)
 
     assert weights(release) == (5, 95)
