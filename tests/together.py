@@ -10,19 +10,29 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 #: What shares servers that take long to start, packages that take long to make, or what runs in production, in the
-#: order in which they begin: the longest first, so that no worker has to wait for another at the end.
+#: order in which they begin: the longest first, so that no worker has to wait for another at the end. Before the
+#: journeys stands what needs the running portal and none of its samples, which are being made meanwhile. A path that
+#: several places begin with belongs to the longest of them.
 GROUPS = {
     "faults": ("tests/portal/test_faults.py",),
+    "without samples": (
+        "tests/annotation/test_keyboard.py",
+        "tests/store/test_keyboard.py",
+        "tests/store/test_main_paths_in_a_browser.py",
+        "tests/ui/test_bell.py",
+    ),
     "journeys": ("tests/journeys/",),
     "workbench": ("tests/workbench/",),
     "packages": ("tests/sdk/",),
     "pages": ("tests/ui/test_every_menu_page.py",),
+    "uploads": ("tests/journeys/test_upload.py",),
 }
 
 
 def group_of(path: str) -> str:
     """The group of a test file, or the file itself."""
-    return next((name for name, places in GROUPS.items() if path.startswith(places)), path)
+    found = [(place, name) for name, places in GROUPS.items() for place in places if path.startswith(place)]
+    return max(found, key=lambda each: len(each[0]))[1] if found else path
 
 
 class Scheduling(LoadFileScheduling):

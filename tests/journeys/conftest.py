@@ -32,6 +32,21 @@ def ready(stack):
     pytest.fail("the sample capabilities were not made within ten minutes")
 
 
+@pytest.fixture(scope="module")
+def key(ready) -> str:
+    """Of the consumer's team for `digits`, under the plan for production: the free one takes five calls a second."""
+    consumer = ready.api("consumer")
+    plans = consumer.get("/api/v1/plans/", params={"capability": "digits"}).json()["results"]
+    asked = {"team": "guangdong-ops", "use_case": "Hundreds of callers"}
+    asked["plan"] = next(plan["id"] for plan in plans if plan["name"] == "standard")
+    subscription = consumer.post("/api/v1/subscriptions/", json=asked).json()
+    if subscription["status"] == "pending":
+        decided = f"/api/v1/requests/{subscription['ticket']}/decide/"
+        assert ready.api("ops").post(decided, json={"approve": True}).ok
+    keys = f"/api/v1/subscriptions/{subscription['id']}/keys/"
+    return consumer.post(keys, json={"label": "journeys"}).json()["secret"]
+
+
 def digit_call(digit: int) -> dict[str, Any]:
     """A v2 request with a real image of a digit, another at every call: equal inputs would become one task."""
     digits: Any = load_digits()

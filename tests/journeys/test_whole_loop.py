@@ -45,11 +45,6 @@ def newest(api, path: str, **query: str) -> dict:
     return rows[0] if rows else {}
 
 
-@pytest.fixture(scope="module")
-def key(ready) -> str:
-    return ready.manage("key", "consumer", "digits").strip().splitlines()[-1]
-
-
 def call(stack, key: str, body: dict, caller: str = "") -> requests.Response:
     headers = {"Authorization": f"Bearer {key}", "Atrium-Caller": caller}
     return requests.post(
