@@ -535,6 +535,9 @@ class Shim:
             return self.verdict
         if self.stopping:
             return said(gettext_noop("stopped"))
+        quota = f"{self.launch['disk_mb']:,}"
+        if number == signal.SIGXFSZ:
+            return said(gettext_noop("out of disk space at %(quota)s MB"), quota=quota)
         if number:
             name = signal.Signals(number).name
             return said(gettext_noop("killed by signal %(number)s (%(name)s)"), number=number, name=name)
@@ -544,6 +547,8 @@ class Shim:
         if "MemoryError" in line or "bad_alloc" in line:
             pattern = gettext_noop("out of memory at %(limit)s MB: %(line)s")
             return said(pattern, limit=f"{self.launch['memory_mb']:,}", line=line)
+        if "File too large" in line:
+            return said(gettext_noop("out of disk space at %(quota)s MB: %(line)s"), quota=quota, line=line)
         if line:
             return said(gettext_noop("exit code %(code)s: %(line)s"), code=code, line=line)
         return said(gettext_noop("exit code %(code)s"), code=code)
