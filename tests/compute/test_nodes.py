@@ -174,6 +174,7 @@ def test_list_shows_each_state_at_a_constant_cost(client, ole, root, node, djang
         page = client.get(reverse("jobs:nodes")).content.decode()
 
     assert "Silent" in page
+    assert "After two minutes its jobs start again on another node" in page
     assert "drained by root" in page
     assert "Drain this node?" not in page
     states = {row["name"]: row["state"] for row in client.get("/api/v1/nodes/").json()["results"]}
