@@ -58,9 +58,6 @@ class ParquetRows:
             wanted = "number" if number else "text"
             raise Unusable("kind", column=column, got=str(self.types[column])[:60], wanted=wanted)
 
-    def expect_numbers(self, columns: Sequence[str]) -> None:
-        """They are numbers as they stand."""
-
 
 class ParquetBlock(Block):
     """Some rows as a record batch."""

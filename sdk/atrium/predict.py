@@ -225,7 +225,7 @@ def _arrays_at_once(sources: list[Source], block: Block) -> list[NDArray[Any]] |
     """The same for plain rows of numbers, lists and texts; None when one has to be looked at."""
     if not all(source.is_plain or source.is_list for source in sources):
         return None
-    columns = _numbers_in(sources)
+    columns = [name for source in sources if source.is_number for name in source.given]
     numbers = block.numbers_of(columns) if columns else None
     if columns and numbers is None:
         return None
@@ -245,11 +245,6 @@ def _arrays_at_once(sources: list[Source], block: Block) -> list[NDArray[Any]] |
             return None
         arrays.append(source.with_absent(values).reshape(shape))
     return arrays
-
-
-def _numbers_in(sources: list[Source]) -> list[str]:
-    """The columns whose cells are one number each."""
-    return [name for source in sources if source.is_number for name in source.given]
 
 
 def _shape(spec: dict[str, Any], rows: int) -> list[int]:
@@ -313,7 +308,6 @@ class Prediction:
         for source in self.sources:
             for name in source.given:
                 self.rows.check_kind(name, number=source.spec["datatype"] != "BYTES")
-        self.rows.expect_numbers(_numbers_in(self.sources))
         fixed = any(list(source.spec["shape"])[:1] != [-1] for source in self.sources)
         loose = any(_item_size(source.spec) < 0 for source in self.sources)
         width = sum(max(1, _item_size(source.spec)) for source in self.sources)

@@ -20,7 +20,7 @@ BLOCK_ROWS = 4096
 BLOCK_BYTES = 4 << 20
 """Of a CSV file whose rows are plain."""
 LOOKED_AT_BYTES = 1 << 18
-"""Of those at a time, so that what is found of them stays near the processor. Arrow takes no line of twice as many."""
+"""Of those at a time, so that what is found of them stays near the processor."""
 KEPT_BYTES = 16 << 20
 """The rows of a file up to this size stay in memory for the second reading."""
 _DELIMITERS = ",;\t"
@@ -78,9 +78,6 @@ class Table(Protocol):
     def check_kind(self, column: str, *, number: bool) -> None:
         """Raise Unusable where a column can hold no number, or no text, whatever its rows are."""
 
-    def expect_numbers(self, columns: Sequence[str]) -> None:
-        """Say which columns `numbers_of` is going to be asked for."""
-
 
 def open_table(path: Path) -> Table:
     """The file by what it begins with. Raises Unusable for what is neither CSV nor Parquet."""
@@ -130,11 +127,8 @@ class CsvBlock(Block):
         """The rows of a plain block as they stand in the file."""
         if self.within is not None:
             return self.within.lines[self.start : self.start + len(self)]
-        data = self.data or b""
-        lines = data.split(b"\r\n", len(self))
-        if len(lines) < len(self) + data.endswith(b"\n"):  # some line ends otherwise
-            lines = [line.removesuffix(b"\r") for line in data.split(b"\n", len(self))]
-        return lines[: len(self)]
+        lines = (self.data or b"").split(b"\n", len(self))
+        return [line.removesuffix(b"\r") for line in lines[: len(self)]]
 
     @cached_property
     def rows(self) -> list[dict[str, str]]:
@@ -167,30 +161,27 @@ class CsvBlock(Block):
         places = [self.header.index(name) for name in columns]
         data = self.data or b"\n".join(self.lines)
         try:
-            found = read_numbers(data, self.delimiter, len(self.header), places)
+            found = read_numbers(data, self.delimiter, places)
         except (ValueError, OverflowError):
             return None
         return found if len(found) == len(self) and bool(np.isfinite(found).all()) else None
 
 
-def read_numbers(data: bytes, delimiter: str, width: int, places: list[int]) -> NDArray[np.float64]:
+def read_numbers(data: bytes, delimiter: str, places: list[int]) -> NDArray[np.float64]:
     """Some cells of each line as numbers [rows, cells], by Arrow where it is installed: it is many times as fast.
 
-    Raises ValueError for a cell that is no number, and a line of other than `width` cells.
+    Raises ValueError for a cell that is no number.
     """
     try:
         import pyarrow as pa
         from pyarrow import csv as arrow
     except ImportError:
-        rows = [line.split(delimiter) for line in data.decode().split("\n")]
-        rows = rows if rows[-1] != [""] else rows[:-1]
-        if any(len(row) != width for row in rows):
-            raise ValueError("a line has another number of cells") from None
+        rows = (line.split(delimiter) for line in data.decode().splitlines())
         return np.array([[float(row[place]) for place in places] for row in rows])
     names = [f"f{place}" for place in places]
     table = arrow.read_csv(
         pa.BufferReader(data),
-        arrow.ReadOptions(column_names=[f"f{place}" for place in range(width)], block_size=LOOKED_AT_BYTES),
+        arrow.ReadOptions(autogenerate_column_names=True, block_size=1 << 20),
         arrow.ParseOptions(delimiter=delimiter, quote_char=False, ignore_empty_lines=False),
         arrow.ConvertOptions(
             include_columns=list(dict.fromkeys(names)),
@@ -219,14 +210,9 @@ class Rows:
         self.header = header_of([name.strip() for name in names])
         self._has_plain_header = '"' not in first
         self._kept: list[CsvBlock] | None = None
-        self._expected: tuple[str, ...] = ()
 
     def check_kind(self, column: str, *, number: bool) -> None:
         """A column of texts may hold anything."""
-
-    def expect_numbers(self, columns: Sequence[str]) -> None:
-        """Reading them says of plain rows what else would have to be looked at on its own."""
-        self._expected = tuple(columns)
 
     def _text(self, file: BinaryIO) -> TextIO:
         return io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
@@ -255,30 +241,15 @@ class Rows:
         number, at = 1, file.tell()
         while data := file.read(BLOCK_BYTES):
             data += file.readline()
-            found = self._plain_numbers(data)
-            count = self._plain_rows(data) if found is None else len(found)
+            count = self._plain_rows(data)
             if count is None:
                 file.seek(at)
                 yield from self._one_by_one(csv.reader(self._text(file), delimiter=self.delimiter), number)
                 return
             if not data.isascii():
                 data.decode()  # letters that are none are told before anything else
-            read: dict[tuple[str, ...], NDArray[np.float64] | None] = {}
-            if found is not None:
-                read[self._expected] = found
-            yield CsvBlock(self.header, self.delimiter, range(number + 1, number + 1 + count), data, [], read)
+            yield CsvBlock(self.header, self.delimiter, range(number + 1, number + 1 + count), data, [])
             number, at = number + count, file.tell()
-
-    def _plain_numbers(self, data: bytes) -> NDArray[np.float64] | None:
-        """The expected numbers where each line is a row, with as many cells as the header; else None."""
-        if not self._expected or b'"' in data or not _each_return_ends_a_line(data):
-            return None
-        places = [self.header.index(name) for name in self._expected]
-        try:
-            found = read_numbers(data, self.delimiter, len(self.header), places)
-        except (ValueError, OverflowError):
-            return None
-        return found if bool(np.isfinite(found).all()) else None
 
     def _plain_rows(self, data: bytes) -> int | None:
         """How many rows there are where each line is one, with as many cells as the header; else None."""
@@ -334,12 +305,6 @@ class Rows:
             raise Unusable("csv", row=number + 1, why=str(error)) from error
         if read:
             yield CsvBlock(self.header, self.delimiter, numbers, None, read)
-
-
-def _each_return_ends_a_line(data: bytes) -> bool:
-    values = np.frombuffer(data, np.uint8)
-    after = np.flatnonzero(values == ord("\r")) + 1
-    return not len(after) or (after[-1] < len(values) and bool((values[after] == ord("\n")).all()))
 
 
 def _row_of_bad_byte(path: Path) -> int:

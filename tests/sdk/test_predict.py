@@ -19,7 +19,6 @@ from atrium.oip.arrays import to_array
 from atrium.pace import Pace
 from atrium.predict import Prediction, Unusable, item, sources_of
 from atrium.rows import open_table
-from tests.sdk import read_rows_twice
 from tests.sdk.conftest import ROOT
 
 TABLE = {
@@ -236,26 +235,6 @@ def test_plain_rows_are_read_at_once_and_say_the_same_as_rows_with_quotes(run):
 
     assert one == other
     assert (to_array(plain.asked[0][0]) == to_array(quoted.asked[0][0])).all()
-
-
-def test_rows_are_the_same_whether_their_numbers_are_expected_or_not(tmp_path):
-    told = read_rows_twice.main(tmp_path)
-    assert told["differ"] == []
-    assert told["at_once"] > read_rows_twice.FILES / 4
-
-
-@pytest.mark.parametrize("line", ["1,2,3", "1", ""])
-def test_lines_that_are_no_rows_are_told_where_numbers_are_expected(tmp_path, line):
-    path = tmp_path / "rows"
-    path.write_text(f"age,size\n1,2\n{line}\n3,4\n")
-    table = open_table(path)
-    table.expect_numbers(["age"])
-    if line:
-        with pytest.raises(Unusable) as caught:
-            list(table.blocks())
-        assert caught.value.facts == {"code": "cells", "row": 3, "got": len(line.split(",")), "wanted": 2}
-    else:
-        assert [row["age"] for block in table.blocks() for row in block.rows] == ["1", "3"]
 
 
 def test_where_nothing_is_answered_asking_ends(run):

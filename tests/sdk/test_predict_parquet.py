@@ -98,14 +98,6 @@ def test_a_large_row_group_is_asked_about_in_parts(told):
     assert (told["many"]["answered"], told["many"]["largest"]) == (6_000, 4096 - 128)
 
 
-def test_rows_of_csv_are_the_same_whether_arrow_looks_at_their_structure_or_not(base, tmp_path):
-    done = base.run(ROOT / "tests/sdk/read_rows_twice.py", tmp_path, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["differ"] == []
-    assert told["at_once"] > 300
-
-
 @pytest.mark.soak
 def test_a_gigabyte_in_one_row_group_takes_little_memory(base, tmp_path):
     for _made_then_asked in range(2):
