@@ -144,6 +144,20 @@ def parts_of_a_pool(**limits) -> list[Grant]:
     return [Grant.parse(grant(pool=pool, limits=limits)) for pool in ("a", "a/rows")]
 
 
+def test_with_the_counters_away_a_key_that_is_first_used_then_has_its_share_of_the_burst_at_once(folder):
+    one = Grant.parse(grant(limits={"rate_per_s": 0.001, "burst": 6}))
+
+    async def admitted() -> int:
+        limiter, count = Limiter(folder, Nowhere(), 2), 0
+        for _turn in range(10):
+            with contextlib.suppress(Refused):
+                await limiter.admit(one)
+                count += 1
+        return count
+
+    assert asyncio.run(admitted()) == 3
+
+
 def test_with_the_counters_away_the_parts_of_a_pool_spend_one_share(folder):
     grants = parts_of_a_pool(per_day=24, per_month=100)
 

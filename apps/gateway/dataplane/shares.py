@@ -146,7 +146,7 @@ class Rate(Share):
         self._processes = processes
         self._level = float(self._burst) if self._valkey is None else 0.0
         self._given = 0.0
-        self._at = time.monotonic()
+        self._at = time.monotonic() - self._burst / rate  # own tokens have grown to a full burst by now
         self._wait = 1.0 / rate
         self.policy = b'"second";q=%d;w=1' % max(1, int(rate))
 
