@@ -5,7 +5,8 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.13 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; exit; }; done; echo python3)
 PY := .venv/bin/python
 UV := .venv/bin/uv
-WORKERS ?= 2
+# Tests wait for processes that they start: three keep two cores busy.
+WORKERS ?= 3
 # On a loaded CI machine a test fails when it fails three times; what did not pass at its first try is listed at the end.
 RERUNS := $(if $(CI),--reruns 2 --reruns-delay 2 -rR)
 export PYTHONPATH := sdk
@@ -22,13 +23,13 @@ up: venv assets  ## Prepare everything and run the portal; Ctrl-C ends it
 	@exec $(PY) manage.py up
 
 # Coverage (by slipcover, which a test hardly feels) is counted in the first phase; in the second most of the portal
-# runs in processes of its own.
+# runs in processes of its own, beside its browsers: two workers are enough there.
 .PHONY: test
 test: lint assets  ## Run every test, browser tests included
 	@$(PY) manage.py makemigrations --check --dry-run
 	@$(PY) -m portal.supervisor.system test
 	@$(PY) -m slipcover -m pytest -n $(WORKERS) --dist loadfile -m "not (soak or stack or browser)" --durations=15 --durations-min=3 $(RERUNS) $(ARGS)
-	@$(PY) -m pytest -n $(WORKERS) --dist loadfile -m "(stack or browser) and not soak" --durations=15 --durations-min=3 $(RERUNS) $(ARGS)
+	@$(PY) -m pytest -n 2 --dist loadfile -m "(stack or browser) and not soak" --durations=15 --durations-min=3 $(RERUNS) $(ARGS)
 	@echo "Least covered lines (all of them: var/coverage.txt):"; grep -E '^[a-z]+/' var/coverage.txt | sort -n -k4,4 | cut -c1-160 | head -n 25; grep summary var/coverage.txt
 
 .PHONY: soak
