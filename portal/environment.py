@@ -180,7 +180,8 @@ class Environment:
     """ATRIUM_OIDC_ROLES: `group=team:role` pairs, comma separated; one group may stand in several. Default: none."""
 
     database_url: str = field(repr=False)
-    """DATABASE_URL: postgresql://user:password@host:port/name. Default: the embedded PostgreSQL's socket."""
+    """DATABASE_URL: postgresql://user:password@host:port/name. Default: the embedded PostgreSQL's socket.
+    `?prepare_threshold=none` prepares no statements, for a pooler that does not pass them on."""
 
     redis_url: str = field(repr=False)
     """REDIS_URL: redis://… or unix://…, as redis-py reads it. Default: the embedded Valkey's socket."""
@@ -579,5 +580,15 @@ def _django_database(url: str) -> dict[str, Any]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": options.pop("host", None) or parts.hostname or "",
         "PORT": str(parts.port or options.pop("port", "") or ""),
-        "OPTIONS": {**PLANNED_ONCE, **options},
+        "OPTIONS": {**PLANNED_ONCE, **options, **_prepared(options)},
     }
+
+
+def _prepared(options: Mapping[str, str]) -> dict[str, int | None]:
+    """After how many times a statement is prepared, where the address says so."""
+    text = options.get("prepare_threshold")
+    if text is None:
+        return {}
+    if text != "none" and not text.isdecimal():
+        raise WrongSetting(f"DATABASE_URL: prepare_threshold={text} is neither a number nor “none”.")
+    return {"prepare_threshold": None if text == "none" else int(text)}
