@@ -29,8 +29,11 @@ _TOLD = (
     (re.compile(r"answered"), gettext_lazy("answered")),
     (re.compile(r"answered with NaN or infinity"), gettext_lazy("answered with NaN or infinity")),
     (re.compile(r"the same answers"), gettext_lazy("the same answers")),
-    (re.compile(r"the main figure gets worse by (\S+)"), gettext_lazy("the main figure gets worse by {}")),
-    (re.compile(r"(\d+) of (\d+) rows get another answer"), gettext_lazy("{} of {} rows get another answer")),
+    (re.compile(r"the main figure gets worse by (\S+)"), gettext_lazy("the main figure gets worse by {0}")),
+    (
+        re.compile(r"(\d+) of (\d+) rows get another answer"),
+        gettext_lazy("{0} of {1} rows get another answer"),
+    ),
 )
 
 
