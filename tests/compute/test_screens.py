@@ -43,7 +43,7 @@ def test_developer_runs_a_script_follows_it_to_its_result_and_sweeps_its_paramet
     page.get_by_role("button", name="Begin").click()
     page.wait_for_url(re.compile(r"/sweeps/\d+/$"))
     expect(page.locator("#sweep")).to_contain_text("2 of 2 trials have ended", timeout=READY_WITHIN_MS)
-    expect(page.locator("#sweep")).to_contain_text("is the best so far: answer 42")
+    expect(page.locator("#sweep")).to_contain_text("is the best: answer 42")
     expect(page.locator("#sweep > .card tbody tr")).to_have_count(2)
     expect(page.locator("#sweep .js-plotly-plot").first).to_be_visible(timeout=READY_WITHIN_MS)
     expect(page.get_by_role("button", name="Cancel the rest")).to_have_count(0)
