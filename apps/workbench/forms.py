@@ -281,12 +281,19 @@ class RunForm(forms.Form):
     priority = PriorityField()
     labels = LabelsField()
 
-    def __init__(self, *args: Any, paths: list[str], user: User, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, paths: list[str], user: User, cards_held: float = 0, **kwargs: Any
+    ) -> None:
+        """`cards_held` is how many graphics cards the workspace itself has while it runs."""
         super().__init__(*args, **kwargs)
         _offer_environments(self, user)
         cast("MountedDatasetsField", self.fields["datasets"]).offer(user)
         cast("LabelsField", self.fields["labels"]).offer()
         tell_limits(self)
+        if cards_held and "gpu" in self.fields:
+            self.fields["gpu"].help_text += " " + _(
+                "The workspace holds %(held)g itself: where no more are free, the job waits until it stops."
+            ) % {"held": cards_held}
         self.has_files = bool(paths)
         field = self.fields["path"]
         assert isinstance(field, forms.ChoiceField)

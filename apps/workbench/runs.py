@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 FOLDER = "workspace"
 RESOURCES = {"cpu": 1.0, "memory_mb": 2048}
-"""What a file is given that asks for nothing, beside the workspace's graphics cards."""
+"""What a file is given that asks for nothing."""
 
 
 def run_file(
@@ -51,7 +51,7 @@ def run_file(
 ) -> Job:
     """Queue the notebook or script at `path` of a workspace. Raises NotAllowed, Invalid.
 
-    Environment, labels and graphics cards are the workspace's, unless others are given. It reads the workspace's data
+    Environment and labels are the workspace's, unless others are given. It reads the workspace's data
     sets and those of `datasets`, which stand before other versions of the same; in the lineage it comes from these.
     A notebook gets `params` as variables and leaves itself, executed, in the job's outputs; a script finds them with
     `atrium.params()`. A cell that hangs for `cell_timeout_s` seconds is ended (0: never; None: as `atrium.notebook`
@@ -78,7 +78,7 @@ def run_file(
             environment=environment or workspace.environment,
             inputs={f"{FOLDER}/{name}": sha256 for name, sha256 in inputs.items()},
             params=params,
-            resources={**RESOURCES, "gpu": workspace.size.gpu, **(resources or {})},
+            resources={**RESOURCES, **(resources or {})},
             timeout_s=timeout_s,
             max_attempts=max_attempts,
             priority=priority,

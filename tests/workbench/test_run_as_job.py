@@ -15,6 +15,7 @@ from apps.core.errors import Invalid, NotAllowed
 from apps.core.models import Event
 from apps.workbench import job_tokens, services
 from apps.workbench.launch import home_of
+from apps.workbench.models import Workspace
 from apps.workbench.runs import run_file
 from tests.factories import make_capability, rows_of
 
@@ -42,18 +43,21 @@ def test_the_files_are_copied_as_they_are_now(workspace, ada):
     assert (job.params, job.network, job.team) == ({"trees": 3}, "forwarder", workspace.team)
 
 
-def test_a_file_is_given_the_cards_of_its_workspace_unless_it_asks_for_others(
+def test_the_form_proposes_the_cards_of_the_workspace_and_says_that_it_holds_them(
     client, workspace, ada, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(cards, "DEVICES", tmp_path)
     (tmp_path / "nvidia0").touch()
     services.change_workspace(workspace, by=ada, flavour="half-gpu")
-    assert run_file(workspace, "train.py", by=ada).resources["gpu"] == 0.5
-    assert run_file(workspace, "train.py", by=ada, resources={"gpu": 0}).resources["gpu"] == 0
+    assert run_file(workspace, "train.py", by=ada).resources["gpu"] == 0
 
     client.force_login(ada)
     page = f"/workspaces/{workspace.pk}/run/"
+    held = "The workspace holds 0.5 itself"
     assert '<input type="number" name="gpu" value="0.5"' in client.get(page).text
+    assert held not in client.get(page).text
+    Workspace.objects.update(status="running")
+    assert held in client.get(page).text
     asked = {"path": "train.py", "environment": "base", "cpu": 1, "memory_mb": 256, "minutes": 9, "gpu": "1"}
     assert client.post(page, asked | rows_of("params")).status_code == 302
     job = Job.objects.latest("pk")

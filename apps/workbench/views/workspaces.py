@@ -274,7 +274,8 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
     measured = needs_of(found, paths[:40])
     initial = _proposed(request.GET.get("path", ""), measured)
     initial |= {"labels": found.labels, "environment": found.environment, "gpu": found.size.gpu}
-    form = RunForm(request.POST or None, paths=paths, user=user_of(request), initial=initial)
+    held = found.size.gpu if found.status in ("starting", "running", "stopping") else 0
+    form = RunForm(request.POST or None, paths=paths, user=user_of(request), cards_held=held, initial=initial)
     if request.method == "POST" and form.is_valid():
         asked = form.cleaned_data
         needs: dict[str, Any] = {
