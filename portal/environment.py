@@ -115,6 +115,10 @@ class Environment:
     node_name: str
     """ATRIUM_NODE_NAME: what this machine is called in the list of nodes. Default: its host name."""
 
+    jobs_only: bool
+    """ATRIUM_JOBS_ONLY: 1 where another portal with the same database keeps workspaces, served models and all else;
+    this one then takes jobs alone and makes no samples. Default: 0."""
+
     package_hosts: tuple[str, ...] | None
     """ATRIUM_PACKAGE_HOSTS: hosts that sandboxes may reach besides those that an administrator adds, comma
     separated (host, host:port, *.domain), or `none`. Default: those that this machine's own pip, npm and git use."""
@@ -296,7 +300,8 @@ def read(env: Mapping[str, str]) -> Environment:
     data_dir = Path(env.get("ATRIUM_DATA_DIR") or ROOT / "var").expanduser().resolve()
     run_dir = _run_dir(env, data_dir)
     ports = _ports(env)
-    bind, samples = _bind(env), _flag(env, "ATRIUM_SAMPLES", default=True)
+    jobs_only = _flag(env, "ATRIUM_JOBS_ONLY", default=False)
+    bind, samples = _bind(env), _flag(env, "ATRIUM_SAMPLES", default=not jobs_only)
     if samples and not ipaddress.ip_address(bind).is_loopback:
         raise WrongSetting(
             f"ATRIUM_BIND={bind} would offer the sample accounts, whose password is public, to the network; "
@@ -329,6 +334,7 @@ def read(env: Mapping[str, str]) -> Environment:
         node_cpu=_number(env, "ATRIUM_NODE_CPU", 0, least=0, most=4096),
         node_memory_mb=_number(env, "ATRIUM_NODE_MEMORY_MB", 0, least=0, most=10**8),
         node_name=env.get("ATRIUM_NODE_NAME", "").strip()[:100],
+        jobs_only=jobs_only,
         package_hosts=_package_hosts(env),
         spare_workspaces=_number(env, "ATRIUM_SPARE_WORKSPACES", 1, least=0, most=16),
         web_threads=_number(env, "ATRIUM_WEB_THREADS", 8, least=1, most=256),

@@ -15,7 +15,7 @@ from apps.core.errors import Invalid
 from apps.core.telling import told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
 
     from apps.core.telling import Told
 
@@ -68,6 +68,20 @@ def why_not(wanted: Sequence[str], here: str, places: Sequence[Place]) -> Told |
     if unknown:
         return told(_UNKNOWN, labels=_quoted(unknown))
     return told(_NEVER_TOGETHER, labels=labels)
+
+
+def speaker(wanted: Sequence[str], large: Container[str], places: Sequence[Place]) -> str | None:
+    """The one of these nodes that says why a job waits: the nearest to taking it. None where there is no node.
+
+    Each node finds the same one, so that they do not write over each other. `large` is where the job would fit.
+    """
+    asked = frozenset(wanted)
+    near = min(
+        places,
+        key=lambda place: (not asked <= place.labels, place.name not in large, not place.open, place.name),
+        default=None,
+    )
+    return near.name if near else None
 
 
 def _quoted(labels: Iterable[str]) -> str:

@@ -19,6 +19,7 @@ from apps.compute import environments, ledger, needs, placement
 from apps.compute.adapters import engine
 from apps.compute.egress import Rule
 from apps.compute.engines import sandbox
+from apps.compute.engines.base import left_out
 from apps.compute.models import AllowedHost, Attempt, EgressRecord, Job, LogPart, Node, Reservation
 from apps.compute.policy import SUBMITTERS, WATCHERS
 from apps.core import objects
@@ -85,13 +86,21 @@ def most_to_ask() -> tuple[ledger.Amount, int]:
 
 
 def in_use() -> ledger.Amount:
-    """What this machine's active jobs and long-running workloads have been given."""
+    """What this machine's active jobs and long-running workloads have been given.
+
+    A job that is another node's by its row counts where the engine here runs it: this machine was renamed.
+    """
     names = ("cpu", "memory_mb", "gpu")
-    active = Job.objects.filter(status__in=Job.ACTIVE).exclude(node__in=other_nodes().values("name"))
-    jobs = active.aggregate(**{name: Sum(Cast(KT(f"resources__{name}"), FloatField())) for name in names})
-    others = Reservation.objects.aggregate(**{name: Sum(F(name)) for name in names})
+    active = Job.objects.filter(status__in=Job.ACTIVE)
+    others = Q(node__in=other_nodes().values("name"))
+    foreign = active.filter(others).values_list("pk", "workload_id")
+    here = [pk for pk, workload_id in foreign if engine().observe(workload_id)]
+    given = active.filter(~others | Q(pk__in=here))
+    jobs = given.aggregate(**{name: Sum(Cast(KT(f"resources__{name}"), FloatField())) for name in names})
+    held = Reservation.objects.none() if settings.ATRIUM.jobs_only else Reservation.objects.all()
+    reserved = held.aggregate(**{name: Sum(F(name)) for name in names})
     return ledger.total(
-        ledger.Amount(**{name: float(row[name] or 0) for name in names}) for row in (jobs, others)
+        ledger.Amount(**{name: float(row[name] or 0) for name in names}) for row in (jobs, reserved)
     )
 
 
@@ -156,6 +165,18 @@ def why_no_room(need: ledger.Amount, *, own: ledger.Amount | None = None) -> Tol
     if node is not None and (closed := _why_closed(node)):
         return closed
     return ledger.missing(need, capacity() - in_use() + (own or ledger.Amount()))
+
+
+def says_why_it_waits(labels: Sequence[str], need: ledger.Amount) -> bool:
+    """Whether this machine writes down why a job waits: among the nodes that are heard, one alone does."""
+    heard = [node for node in nodes()[:500] if node.state != "silent"]
+    places = [placement.Place(node.name, frozenset(node.labels), node.state == "active") for node in heard]
+    large = {node.name for node in heard if ledger.missing(need, _gives(node)) is None}
+    return placement.speaker(labels, large, places) in (None, node_name())
+
+
+def _gives(node: Node) -> ledger.Amount:
+    return ledger.Amount(node.cpu, node.memory_mb, node.gpu)
 
 
 def larger_nodes(need: ledger.Amount) -> list[str]:
@@ -250,18 +271,20 @@ def job_log(
     if not found.log:
         data, following = engine().log(found.workload_id, offset, limit)
         is_told = following == offset and job.node not in ("", node_name())
-        return _told_log(found, offset, limit) if is_told else (data, following)
+        return told_log(found, offset, limit) if is_told else (data, following)
     with objects.open_object(found.log) as handle:
         handle.seek(offset)
         data = handle.read(limit)
     return data, offset + len(data)
 
 
-def _told_log(attempt: Attempt, offset: int, limit: int) -> tuple[bytes, int]:
+def told_log(attempt: Attempt, offset: int, limit: int = 262_144) -> tuple[bytes, int]:
     """The same of what the node that runs it has written down for the others."""
     part = LogPart.objects.filter(attempt=attempt, end__gt=offset).order_by("end").first()
     if part is None:
         return b"", offset
+    if offset < part.start:
+        return left_out(part.start - offset), part.start
     rest = bytes(part.data)[max(0, offset - part.start) :]
     following = part.end if len(rest) <= limit else max(offset, part.start) + limit
     return rest[:limit], following

@@ -13,9 +13,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any, TypeVar
 
 from celery import current_app, shared_task
+from django.conf import settings
 from django.db import close_old_connections
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
@@ -23,6 +25,8 @@ from redis.exceptions import RedisError
 log = logging.getLogger(__name__)
 F = TypeVar("F", bound=Callable[..., Any])
 
+JOBS_ONLY = ("compute.", "core.beat")
+"""What a machine that takes jobs alone does (ATRIUM_JOBS_ONLY); the rest is found by the portal that does it."""
 TICK_S = 1.0
 SELDOM_S = 30.0
 MOST_ROUNDS = 4
@@ -70,10 +74,22 @@ def task(name: str) -> Callable[[F], F]:
     """Register a function as a background task; `enqueue(name, …)` runs it in a worker at least once."""
 
     def register(function: F) -> F:
-        shared_task(name=name, ignore_result=True)(function)
+        shared_task(name=name, ignore_result=True)(_unless_left(name, function))
         return function
 
     return register
+
+
+def _unless_left(name: str, function: Callable[..., object]) -> Callable[..., object]:
+    """The function, which does nothing where its work is left to another portal."""
+
+    @wraps(function)
+    def called(*args: object) -> object:
+        if settings.ATRIUM.jobs_only and not name.startswith(JOBS_ONLY):
+            return None
+        return function(*args)
+
+    return called
 
 
 def every(seconds: float, name: str, *, by_message: bool = False) -> Callable[[F], F]:
@@ -86,9 +102,10 @@ def every(seconds: float, name: str, *, by_message: bool = False) -> Callable[[F
 
     def register(function: F) -> F:
         if seconds < SELDOM_S and not by_message:
-            looks[name] = Look(name, function, seconds)
+            looks[name] = Look(name, _unless_left(name, function), seconds)
         else:
-            shared_task(name=name, ignore_result=True, expires=max(seconds * 3, 10))(function)
+            as_task = shared_task(name=name, ignore_result=True, expires=max(seconds * 3, 10))
+            as_task(_unless_left(name, function))
             periodic[name] = seconds
         return function
 

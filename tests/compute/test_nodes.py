@@ -3,8 +3,11 @@
 import os
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -13,8 +16,9 @@ from apps.compute import adapters, ledger, placement, tasks
 from apps.compute.engines import cards
 from apps.compute.engines.base import Resources, Workload
 from apps.compute.engines.fake import FakeEngine
-from apps.compute.models import Job, LogPart, Node, Reservation
-from apps.compute.selectors import capacity, in_use, job_log, why_no_room
+from apps.compute.engines.shim import HEAD_BYTES, SEGMENT_BYTES
+from apps.compute.models import Attempt, Job, LogPart, Node, Reservation
+from apps.compute.selectors import capacity, in_use, job_log, log_parts, why_no_room
 from apps.compute.services import (
     attempts,
     cancel_job,
@@ -26,6 +30,7 @@ from apps.compute.services import (
     resume_node,
     start_workload,
 )
+from apps.core import background
 from apps.core.errors import Conflict, Invalid, NotAllowed, Unavailable
 from apps.core.models import AuditEntry
 from tests.factories import rows_of
@@ -175,6 +180,7 @@ def test_list_shows_each_state_at_a_constant_cost(client, ole, root, node, djang
 
     assert "Silent" in page
     assert "After two minutes its jobs start again on another node" in page
+    assert "each further one is started with ATRIUM_JOBS_ONLY=1" in page
     assert "drained by root" in page
     assert "Drain this node?" not in page
     states = {row["name"]: row["state"] for row in client.get("/api/v1/nodes/").json()["results"]}
@@ -415,3 +421,184 @@ def test_a_machine_that_was_renamed_keeps_its_jobs(ada, radio, machines):
 
     job.refresh_from_db()
     assert (job.status, job.node, job.losses) == ("running", "renamed", 0)
+
+
+def test_a_late_end_of_an_attempt_leaves_the_one_that_took_its_place_alone(ada, radio, machines, monkeypatch):
+    north = machines.at("north")
+    job = start(submit(radio, ada, "run"))
+    north.finish(job.workload_id)
+    collect = attempts._collect
+
+    def while_south_takes_over(mine: Job, under: str) -> dict:
+        monkeypatch.setattr(attempts, "_collect", collect)
+        Node.objects.filter(name="north").update(seen_at=timezone.now() - timedelta(minutes=3))
+        machines.at("south")
+        attempts.watch_job(mine.pk)
+        attempts.reconcile()
+        machines.at("north")
+        return {"late": {"sha256": "0" * 64, "size": 1}}
+
+    monkeypatch.setattr(attempts, "_collect", while_south_takes_over)
+    attempts.conclude_job(job.pk)
+
+    job.refresh_from_db()
+    assert (job.status, job.attempt, job.node, job.outputs) == ("running", 2, "south", {})
+    machines.at("south").finish(job.workload_id)
+    assert run(job).status == "succeeded"
+    assert not Attempt.objects.filter(finished_at=None).exists()
+
+
+def test_the_log_of_an_attempt_whose_node_is_gone_is_kept_as_far_as_it_was_told(ada, radio, machines):
+    machines.at("south")
+    north = machines.at("north")
+    job = start(submit(radio, ada, "run"))
+    for words in ("first\n", "second\n"):
+        north.say(job.workload_id, words)
+        attempts.reconcile()
+    Node.objects.filter(name="north").update(seen_at=timezone.now() - timedelta(minutes=3))
+    machines.at("south")
+
+    attempts.reconcile()
+
+    job.refresh_from_db()
+    assert (job.attempt, job.node) == (2, "south")
+    assert b"".join(log_parts(job, 1)) == b"first\nsecond\n"
+    assert not LogPart.objects.exists()
+
+
+def test_of_a_long_log_the_head_and_the_newest_are_told(ada, radio, machines):
+    machines.at("south")
+    north = machines.at("north")
+    job = start(submit(radio, ada, "run"))
+    piece, told = 1 << 18, HEAD_BYTES + 2 * SEGMENT_BYTES
+    north.say(job.workload_id, "x" * (told + 3 * piece) + "end")
+    for _round in range(told // (attempts.MOST_PARTS * piece) + 1):
+        attempts.reconcile()
+
+    machines.at("south")
+    assert LogPart.objects.count() == told // piece + 1
+    log = b"".join(log_parts(job))
+    assert log.startswith(b"x" * HEAD_BYTES + b"\n[atrium: 786,432 bytes of output left out]\nx")
+    assert log.endswith(b"xend")
+
+
+def test_a_log_that_cannot_be_told_holds_up_no_job_that_waits(ada, radio, machines, monkeypatch):
+    machines.at("south")
+    north = machines.at("north")
+    start(submit(radio, ada, "run"))
+    waiting = submit(radio, ada, "run")
+
+    def broken(*_asked: object) -> tuple[bytes, int]:
+        raise OSError("the disk is ill")
+
+    monkeypatch.setattr(north, "log", broken)
+    attempts.reconcile()
+
+    waiting.refresh_from_db()
+    assert waiting.status == "running"
+
+
+def test_what_was_told_of_a_log_after_its_attempt_had_ended_is_cleared_away(ada, radio, machines):
+    machines.at("south")
+    north = machines.at("north")
+    ended, runs = start(submit(radio, ada, "run")), start(submit(radio, ada, "run"))
+    north.finish(ended.workload_id)
+    run(ended)
+    for attempt in Attempt.objects.all():
+        LogPart.objects.create(attempt=attempt, start=0, end=1, data=b"x")
+
+    attempts.reap()
+
+    assert LogPart.objects.get().attempt.job == runs
+
+
+def test_jobs_of_other_nodes_cost_a_round_nothing(ada, radio, machines, django_assert_num_queries):
+    machines.at("north")
+    start(submit(radio, ada, "run"))
+    machines.at("south")
+    attempts.reconcile()
+    with CaptureQueriesContext(connection) as one:
+        attempts.reconcile()
+    machines.at("north")
+    for _time in range(3):
+        start(submit(radio, ada, "run"))
+    machines.at("south")
+
+    with django_assert_num_queries(len(one)):
+        attempts.reconcile()
+
+
+@pytest.mark.parametrize("drained", [False, True])
+def test_of_two_full_nodes_one_says_why_a_job_waits(ada, root, radio, machines, drained):
+    gives = {"north": 2, "south": 3}
+
+    def at(name: str) -> None:
+        machines.at(name)
+        machines.settings.ATRIUM = replace(machines.settings.ATRIUM, node_cpu=gives[name])
+        nodes.beat(now=True)
+        Node.objects.update(seen_at=timezone.now() + timedelta(hours=1))
+
+    for name, cpu in gives.items():
+        at(name)
+        start(submit(radio, ada, "run", resources={"cpu": cpu / 2}))
+    if drained:
+        drain_node(Node.objects.get(name="north"), by=root)
+    waiting = submit(radio, ada, "run", resources={"cpu": 2})
+
+    seen = []
+    for name in 2 * list(gives):
+        at(name)
+        attempts.reconcile()
+        waiting.refresh_from_db()
+        seen.append(waiting.reason)
+
+    assert waiting.status == "queued"
+    assert len(set(seen[1:])) == 1, seen
+    assert "drained" not in seen[-1]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "large", "names"),
+    [
+        ([], ["a", "b", "c"], "a"),
+        ([], ["b", "c"], "b"),
+        (["x"], ["a", "b"], "b"),
+        (["y"], ["c"], "c"),
+        ([], [], "a"),
+    ],
+)
+def test_the_node_that_is_nearest_to_taking_a_job_speaks(wanted, large, names):
+    places = [
+        placement.Place("c", frozenset("xy"), open=False),
+        placement.Place("b", frozenset("x")),
+        placement.Place("a", frozenset()),
+    ]
+    assert placement.speaker(wanted, large, places) == names
+    assert placement.speaker(wanted, large, []) is None
+
+
+def test_a_machine_that_was_renamed_counts_what_its_engine_runs(ada, radio, machines):
+    engine = machines.at("north")
+    start(submit(radio, ada, "run"))
+    machines.engines["renamed"] = engine
+
+    machines.at("renamed")
+
+    assert in_use().cpu == 1
+
+
+def test_a_machine_for_jobs_alone_does_nothing_else(ada, radio, root, machines, monkeypatch):
+    start_workload(workload(), by=root)
+    assert in_use().cpu == 1
+    done = []
+    for names in ("looks", "periodic"):
+        monkeypatch.setattr(background, names, {})
+    for name in ("compute.a", "core.beat", "workbench.a", "instances.a", "core.deliver_due"):
+        background.every(1, name)(partial(done.append, name))
+    machines.settings.ATRIUM = replace(machines.settings.ATRIUM, jobs_only=True)
+
+    background.look_around()
+
+    assert done == ["compute.a", "core.beat"]
+    assert in_use() == ledger.Amount()
+    assert start(submit(radio, ada, "run")).status == "running"

@@ -29,6 +29,13 @@ def test_an_empty_environment_gives_one_instance_on_loopback(tmp_path):
     assert found.embedded_database
 
 
+def test_a_machine_for_jobs_alone_makes_no_samples_unless_it_is_told_to(tmp_path):
+    assert not settings(tmp_path).jobs_only
+    found = settings(tmp_path, ATRIUM_JOBS_ONLY="1")
+    assert (found.jobs_only, found.samples) == (True, False)
+    assert settings(tmp_path, ATRIUM_JOBS_ONLY="1", ATRIUM_SAMPLES="1").samples
+
+
 def test_secrets_are_made_once_and_closed_to_others(tmp_path):
     first, second = settings(tmp_path), settings(tmp_path)
 

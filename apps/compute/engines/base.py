@@ -119,6 +119,11 @@ class Observed:
         return self.state in ENDED
 
 
+def left_out(size: int) -> bytes:
+    """What a log says where so many bytes of it are missing."""
+    return f"\n[atrium: {size:,} bytes of output left out]\n".encode()
+
+
 class Engine(Protocol):
     """Runs workloads. Every method may be called by any process at any time."""
 

@@ -30,7 +30,7 @@ from django.utils.translation import gettext_noop
 from apps.compute.environments.builder import base_python
 
 from . import cards, sandbox, seccomp, shim
-from .base import DOOR, FORWARDER, RUN, SDK, WORK, EngineError, File, Observed, Workload
+from .base import DOOR, FORWARDER, RUN, SDK, WORK, EngineError, File, Observed, Workload, left_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -342,8 +342,7 @@ class LocalEngine:
                 with (folder / name).open("rb") as handle:
                     size = os.fstat(handle.fileno()).st_size
                     if offset < start:
-                        notice = f"\n[atrium: {start - offset:,} bytes of output left out]\n"
-                        return notice.encode(), start
+                        return left_out(start - offset), start
                     if offset < start + size:
                         handle.seek(offset - start)
                         data = handle.read(limit)

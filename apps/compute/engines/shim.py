@@ -9,6 +9,7 @@ starting twice runs once.
 # ruff: noqa: PTH105, PTH108, PTH110, PTH123, PTH208
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -547,7 +548,7 @@ class Shim:
         if "MemoryError" in line or "bad_alloc" in line:
             pattern = gettext_noop("out of memory at %(limit)s MB: %(line)s")
             return said(pattern, limit=f"{self.launch['memory_mb']:,}", line=line)
-        if "File too large" in line:
+        if f"[Errno {errno.EFBIG}]" in line:
             return said(gettext_noop("out of disk space at %(quota)s MB: %(line)s"), quota=quota, line=line)
         if line:
             return said(gettext_noop("exit code %(code)s: %(line)s"), code=code, line=line)

@@ -25,6 +25,7 @@ from django.utils.translation import gettext_noop
 from apps.compute import environments, ledger, needs, placement
 from apps.compute.adapters import engine, package_clients, package_clients_asked
 from apps.compute.engines.base import EngineError, File, Mount, Resources, Workload
+from apps.compute.engines.shim import HEAD_BYTES, SEGMENT_BYTES
 from apps.compute.job_environment import variables_for
 from apps.compute.models import Attempt, Job, LogPart, Reservation, failure_in
 from apps.compute.selectors import (
@@ -33,6 +34,8 @@ from apps.compute.selectors import (
     node_name,
     other_nodes,
     runs_elsewhere,
+    says_why_it_waits,
+    told_log,
     why_no_node,
     why_no_room,
 )
@@ -44,7 +47,7 @@ from apps.core.telling import in_english, told
 from apps.core.texts import keepable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from apps.compute.engines.base import Observed
     from apps.core.telling import Told
@@ -95,15 +98,8 @@ def start_job(job_id: int) -> bool:
         job = Job.objects.select_for_update().filter(pk=job_id, status=Job.Status.QUEUED).first()
         if job is None:
             return False
-        if elsewhere := why_no_node(job.labels):
-            # What the node that has to take it says itself of its room stays.
-            if elsewhere["pattern"] != placement.ELSEWHERE or not job.reason:
-                _note_why(job, elsewhere)
-            return False
-        if why := _why_it_waits(job):
-            # What a node that is large enough says of its room stays.
-            if why["pattern"] != placement.LARGER or not job.reason:
-                _note_why(job, why)
+        if why := why_no_node(job.labels) or _why_it_waits(job):
+            _note_why(job, why)
             return False
         number = job.attempt + 1
         # The random part keeps the folder of another database's job of the same number apart.
@@ -126,9 +122,9 @@ def start_job(job_id: int) -> bool:
 
 
 def _note_why(job: Job, why: Told) -> None:
-    """Keep why it waits, for readers of any language."""
+    """Keep why it waits, for readers of any language; what the node that is nearest to taking it said stays."""
     words = in_english(why)
-    if words != job.reason:
+    if words != job.reason and (not job.reason or says_why_it_waits(job.labels, _asked(job))):
         Job.objects.filter(pk=job.pk).update(reason=words, result={"told": {words: why}})
 
 
@@ -137,13 +133,17 @@ def _why_it_waits(job: Job) -> Told | None:
         return environments.why_not_ready(job.environment)
     if job.network == Job.Network.FORWARDER and _hosts_are_looked_up(job):
         return told(gettext_noop("waits until this machine's package clients have told which hosts they use"))
-    needs = ledger.Amount(job.resources["cpu"], job.resources["memory_mb"], job.resources["gpu"])
+    needs = _asked(job)
     short = why_no_room(needs)
     if short is None:
         return None
     if larger := larger_nodes(needs):
         return told(placement.LARGER, nodes=", ".join(larger))
     return told(gettext_noop("waits: %(why)s"), why=short)
+
+
+def _asked(job: Job) -> ledger.Amount:
+    return ledger.Amount(job.resources["cpu"], job.resources["memory_mb"], job.resources["gpu"])
 
 
 def _hosts_are_looked_up(job: Job) -> bool:
@@ -317,17 +317,23 @@ def _lose(job: Job, observed: Observed | None, why: Told | str, facts: dict[str,
 
 
 def _end(job: Job, status: str, observed: Observed | None, *, reason: Told | str, **facts: Any) -> None:
-    """Write the end of the attempt, and of the job unless it is queued again; then clear the workload away."""
+    """Write the end of the attempt, and of the job unless it is queued again; then clear the workload away.
+
+    Nothing is written where the job has another attempt by now: another node took this one for lost.
+    """
     words = keepable(reason if isinstance(reason, str) else in_english(reason))
     pattern = {} if isinstance(reason, str) else keepable(reason)
     if pattern:
         facts["result"] = _with_told(facts.get("result"), words, pattern)
-    stored_log = _store_log(job) if observed else ""
+    stored_log = _store_log(job) if observed else _store_told_log(job)
     now = timezone.now()
     if status != "queued":
         facts["finished_at"] = now
     try:
         with transaction.atomic():
+            own = Job.objects.select_for_update().filter(pk=job.pk, workload_id=job.workload_id)
+            if own.values_list("pk").first() is None:
+                return
             Job.lifecycle.move(job, status, by=None, reason=words, **facts)
             Attempt.objects.filter(workload_id=job.workload_id).update(
                 finished_at=now,
@@ -358,16 +364,23 @@ def _with_told(result: Any, words: str, pattern: Told) -> Any:
 
 
 def _store_log(job: Job) -> str:
-    def parts() -> Iterator[bytes]:
-        offset = 0
-        while True:
-            data, following = engine().log(job.workload_id, offset)
-            if following == offset:
-                return
-            offset = following
-            yield data
+    return objects.put(_pieces(lambda offset: engine().log(job.workload_id, offset)))[0]
 
-    return objects.put(parts())[0]
+
+def _store_told_log(job: Job) -> str:
+    """What is left of the log where the engine that has it is not heard; empty when nothing is."""
+    attempt = Attempt.objects.filter(workload_id=job.workload_id, log_parts__isnull=False).first()
+    return objects.put(_pieces(lambda offset: told_log(attempt, offset)))[0] if attempt else ""
+
+
+def _pieces(read: Callable[[int], tuple[bytes, int]]) -> Iterator[bytes]:
+    offset = 0
+    while True:
+        data, following = read(offset)
+        if following == offset:
+            return
+        offset = following
+        yield data
 
 
 def _result(job: Job) -> Any:
@@ -430,17 +443,20 @@ def anything_to_do() -> bool:
 
 def reconcile() -> None:
     """One round over all jobs: watch the active ones, start waiting ones that fit now."""
-    active = Job.objects.filter(status__in=Job.ACTIVE).order_by("pk").values_list("pk", "workload_id")
-    for job_id, workload_id in list(active):
-        observed = engine().observe(workload_id)
+    others = set(other_nodes().values_list("name", flat=True))
+    active = Job.objects.filter(status__in=Job.ACTIVE).order_by("pk").values_list("pk", "workload_id", "node")
+    for job_id, workload_id, node in list(active):
         try:
+            observed = engine().observe(workload_id)
+            if observed is None and node in others:
+                continue
             if observed is not None and _ended_just_now(observed):
                 background.enqueue("compute.conclude_job", job_id, priority=0)  # beside the others
             else:
                 watch_job(job_id)
         except Exception:
             log.exception("job %s: this round failed", job_id)
-    if other_nodes().exists():
+    if others:
         _tell_logs()
     for here in (True, False):  # what another node has to take holds up nothing here
         for job_id in list(jobs_waiting(here=here).values_list("pk", flat=True)[:50]):
@@ -451,15 +467,24 @@ def _tell_logs() -> None:
     """Write down for the other nodes what the jobs of this one have printed since the last round."""
     running = Attempt.objects.filter(finished_at=None, job__status__in=Job.ACTIVE, job__node=node_name())
     for attempt in running.annotate(told_until=Coalesce(Max("log_parts__end"), 0)).order_by("pk"):
-        offset = attempt.told_until
-        for _part in range(MOST_PARTS):
-            data, following = engine().log(attempt.workload_id, offset)
-            if following == offset:
-                break
-            LogPart.objects.bulk_create(
-                [LogPart(attempt=attempt, start=offset, end=following, data=data)], ignore_conflicts=True
-            )
-            offset = following
+        try:
+            _tell_log(attempt, attempt.told_until)
+        except Exception:
+            log.exception("attempt %s: its log is not told in this round", attempt.workload_id)
+
+
+def _tell_log(attempt: Attempt, offset: int) -> None:
+    """Go on from `offset`; like the engine, keep the head of the log and its newest segments."""
+    for _part in range(MOST_PARTS):
+        data, following = engine().log(attempt.workload_id, offset)
+        if following == offset:
+            break
+        part = LogPart(attempt=attempt, start=offset, end=following, data=data)
+        LogPart.objects.bulk_create([part], ignore_conflicts=True)
+        offset = following
+    if offset > HEAD_BYTES + 2 * SEGMENT_BYTES:
+        middle = LogPart.objects.filter(attempt=attempt, start__gte=HEAD_BYTES)
+        middle.filter(end__lte=offset - 2 * SEGMENT_BYTES).delete()
 
 
 def _ended_just_now(observed: Observed) -> bool:
@@ -474,9 +499,14 @@ def missing_environments() -> list[str]:
 
 
 def reap() -> list[str]:
-    """Remove workloads that neither an active job nor a reservation stands for. Returns their ids."""
+    """Remove workloads that neither an active job nor a reservation stands for, and what was told of such logs.
+
+    Returns the workloads' ids.
+    """
     seen = [observed.id for observed in engine().list()]
-    kept = set(Job.objects.filter(status__in=Job.ACTIVE).values_list("workload_id", flat=True))
+    active = Job.objects.filter(status__in=Job.ACTIVE).values_list("workload_id", flat=True)
+    LogPart.objects.exclude(attempt__workload_id__in=active).delete()
+    kept = set(active)
     kept |= set(Reservation.objects.values_list("workload_id", flat=True))
     strays = [workload_id for workload_id in seen if workload_id not in kept]
     for workload_id in strays:
