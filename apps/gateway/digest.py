@@ -88,16 +88,16 @@ class Digester:
         wrong: dict[str, str] = {}
         parsed = apply_rules(rules, document, wrong)
         score = parsed.get(SCORE)
-        text: bytes | None = orjson.dumps(parsed)
-        if text is not None and (len(text) > PARSED_BYTES or b"\\u0000" in text):  # jsonb holds no NUL
-            if _items(document) <= 1:  # of thousands of rows in one call it is no wonder
-                wrong[""] = (
-                    f"what they find cannot be kept: {len(text)} bytes of at most {PARSED_BYTES}, or a NUL"
-                )
-            text = None
+        text = orjson.dumps(parsed)
+        has_nul = b"\\u0000" in text  # jsonb holds none
+        too_large = len(text) > PARSED_BYTES
+        if has_nul:
+            wrong[""] = "what they find cannot be kept: there is a NUL in it"
+        elif too_large and len(text) > PARSED_BYTES * _rows(document):  # of many rows it is no wonder
+            wrong[""] = f"what they find cannot be kept: {len(text)} bytes of at most {PARSED_BYTES}"
         for name, error in wrong.items():
             self._note(version or 0, name, row, error)
-        return None if text is None else text.decode(), score
+        return None if has_nul or too_large else text.decode(), score
 
     def _note(self, version: int, rule: str, row: Call, error: str) -> None:
         """Count a call that a rule could not be applied to; the rows come in the order of time."""
@@ -123,10 +123,20 @@ class Digester:
             note_failures(version, revision, self._failed[version.pk].values())
 
 
-def _items(document: dict[str, Any]) -> int:
-    """How many items a call asks about, by its first input; 1 where that does not say."""
+def _rows(document: dict[str, Any]) -> int:
+    """How many rows a call asks about: as many as its first input and its first output both have, else 1.
+
+    A request that lies in a file has no inputs here: the output alone says it then.
+    """
+    answered = _length(document, "outputs")
+    asked = _length(document, "inputs") if "inputs" in document else answered
+    return answered if asked == answered else 1
+
+
+def _length(document: dict[str, Any], which: str) -> int:
+    """The first number of the first tensor's shape; 1 where there is none."""
     try:
-        return int(document["inputs"][0]["shape"][0])
+        return max(1, int(document[which][0]["shape"][0]))
     except (LookupError, TypeError, ValueError):
         return 1
 

@@ -215,7 +215,9 @@ class Delivery(models.Model):
     next_attempt_at = models.DateTimeField(null=True)
     answer_status = models.PositiveSmallIntegerField(null=True)
     error = models.CharField(max_length=300, blank=True)
-    told = models.JSONField(default=dict, editable=False, help_text="What its error is made of.")
+    told = models.JSONField(
+        default=dict, db_default={}, editable=False, help_text="What its error is made of."
+    )
     took_ms = models.FloatField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     delivered_at = models.DateTimeField(null=True)

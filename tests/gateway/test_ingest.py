@@ -304,20 +304,50 @@ def test_what_is_too_large_to_keep_is_told_and_the_score_stays(log, served, ada,
     assert (RuleFailure.objects.get().rule, RuleFailure.objects.get().calls) == ("", 1)
 
 
+def about_rows(asked: int, answered: int) -> tuple[bytes, bytes]:
+    """Request and answer that say so many rows, with two numbers each; the request is longer."""
+    tensor = b'{"%b":[{"name":"x","shape":[%d,2],"datatype":"FP32","data":[0.2,0.8]}]}'
+    return tensor % (b"inputs", asked) + b" " * 100, tensor % (b"outputs", answered)
+
+
+@pytest.mark.parametrize("limit", [{}, {"limit": 120}], ids=["in the row", "in a file"])
 def test_a_call_about_many_rows_of_which_too_much_is_found_says_nothing_of_the_rules(
-    log, served, ada, monkeypatch
+    log, served, ada, monkeypatch, limit
 ):
     """As a file of rows asks: its developers were told that their rules fail."""
     monkeypatch.setattr("apps.gateway.digest.PARSED_BYTES", 20)
     set_parsing_rules(served[1].version, {"all": "outputs", "score": "max(outputs[0].data)"}, by=ada)
-    many = b'{"inputs":[{"name":"x","shape":[2000],"datatype":"FP32","data":[1]}]}'
-    log(segments.pack(facts(served), many, ANSWER))
+    log(segments.pack(facts(served, **limit), *about_rows(2000, 2000)))
     ingest_once(log.folder)
     Digester().digest_some()
 
+    assert (Call.objects.get().request is None) == bool(limit)
     assert (Call.objects.get().parsed, Call.objects.get().score) == (None, 0.8)
     assert not RuleFailure.objects.exists()
     assert not Notification.objects.exists()
+
+
+@pytest.mark.parametrize(("asked", "answered"), [(2, 2), (2000, 1), (1, 2000)])
+def test_what_is_too_large_for_so_few_rows_is_told(log, served, ada, monkeypatch, asked, answered):
+    """Two rows are no reason; nor is the first side of a picture, nor that many things are seen in one."""
+    monkeypatch.setattr("apps.gateway.digest.PARSED_BYTES", 20)
+    set_parsing_rules(served[1].version, {"all": "outputs"}, by=ada)
+    log(segments.pack(facts(served), *about_rows(asked, answered)))
+    ingest_once(log.folder)
+    Digester().digest_some()
+
+    assert "bytes of at most 20" in RuleFailure.objects.get().error
+
+
+def test_a_nul_in_what_is_found_is_told_however_many_rows_there_are(log, served, ada):
+    answer = b'{"outputs":[{"name":"p","shape":[2000],"datatype":"BYTES","data":["a\\u0000b"]}]}'
+    set_parsing_rules(served[1].version, {"all": "outputs[0].data"}, by=ada)
+    log(segments.pack(facts(served), about_rows(2000, 2000)[0], answer))
+    ingest_once(log.folder)
+    Digester().digest_some()
+
+    assert Call.objects.get().parsed is None
+    assert "NUL" in RuleFailure.objects.get().error
 
 
 def test_what_the_portal_asks_in_an_evaluation_says_nothing_of_the_rules(log, served, ada):

@@ -130,14 +130,25 @@ class Nowhere:
 
 
 class Counting:
-    """Shared counters that note what each reported last, and lease ten units of a hundred."""
+    """Shared counters of one day that note what each reported last, and lease ten units of what is left."""
 
-    def __init__(self) -> None:
+    def __init__(self, left: int = 100) -> None:
+        self.left = left
         self.spent: dict[tuple[str, str], int] = {}
 
     async def run(self, _script, keys, asked):
         self.spent[keys[0], asked[0]] = asked[1]
-        return 10, 100
+        return 10 * asked[4], self.left - sum(self.spent.values())
+
+
+async def admitted_of(limiter: Limiter, *calls: Grant) -> int:
+    """How many of these calls are let in."""
+    count = 0
+    for one in calls:
+        with contextlib.suppress(Refused):
+            await limiter.admit(one)
+            count += 1
+    return count
 
 
 def parts_of_a_pool(**limits) -> list[Grant]:
@@ -212,6 +223,71 @@ def test_what_a_part_spent_after_the_counters_went_away_is_taken_from_what_the_o
         return count
 
     assert asyncio.run(admitted()) <= 100 + 2 * 10  # what was left when they went, and both leases
+
+
+def test_what_a_part_spent_and_reported_is_taken_from_what_the_other_knew_of_before(folder):
+    counters = Counting(left=200)
+    large, small = (
+        Grant.parse(grant(pool=pool, limits={"per_day": units}))
+        for pool, units in (("a", 2000), ("a/rows", 1900))
+    )
+
+    async def admitted() -> tuple[int, int]:
+        limiter = Limiter(folder, counters, 2)
+        await admitted_of(limiter, large)
+        await limiter.tick()
+        small_ones = await admitted_of(limiter, *(small,) * 90)
+        await limiter.tick()
+        counters.run = Nowhere().run
+        return small_ones, await admitted_of(limiter, *(large,) * 300)
+
+    small_ones, large_ones = asyncio.run(admitted())
+    assert small_ones == 90
+    assert 100 <= large_ones <= 109
+
+
+@pytest.mark.parametrize("now", [{"per_day": 24}, {"per_day": 26}])
+def test_with_the_counters_away_a_share_that_is_spent_is_not_given_again(folder, now):
+    """Neither to a pool that slept nor to one whose plan has changed; what was spent is reported when they are back."""
+    counters = Counting()
+    before, after = (Grant.parse(grant(pool="a", limits=limits)) for limits in ({"per_day": 24}, now))
+
+    async def admitted() -> list[int]:
+        limiter = Limiter(folder, counters, 2)
+        there, counters.run = counters.run, Nowhere().run
+        counts = [await admitted_of(limiter, *(before,) * 20)]
+        for _night in range(2):
+            limiter._pools["a"].used -= 1000
+            await limiter.tick()
+            counts.append(await admitted_of(limiter, *(after,) * 20))
+        counters.run = there
+        await limiter.tick()
+        assert [len(together) for together in limiter._together.values()] == [1]
+        return counts
+
+    more = now["per_day"] // 2 - 12
+    assert asyncio.run(admitted()) == [12, more, 0]
+    assert sum(counters.spent.values()) == 12 + more
+
+
+def test_with_the_counters_away_a_pool_that_slept_still_knows_how_few_were_left(folder):
+    counters = Counting(left=30)
+    one, larger = (Grant.parse(grant(pool="a", limits={"per_day": units})) for units in (400, 406))
+
+    async def admitted() -> list[int]:
+        limiter = Limiter(folder, counters, 2)
+        await admitted_of(limiter, one)
+        counters.run = Nowhere().run
+        counts = [await admitted_of(limiter, *(one,) * 100)]
+        limiter._pools["a"].used -= 1000
+        await limiter.tick()
+        return [
+            *counts,
+            await admitted_of(limiter, *(one,) * 100),
+            await admitted_of(limiter, *(larger,) * 100),
+        ]
+
+    assert asyncio.run(admitted()) == [29, 0, 6]
 
 
 def test_a_part_of_a_pool_that_sleeps_or_changes_its_limits_takes_nothing_from_the_other(folder):

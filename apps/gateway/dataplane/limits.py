@@ -89,7 +89,7 @@ class Limiter:
         self._pools: dict[str, Pool] = {}
         self._quotas: dict[tuple[str, str, int], Quota] = {}
         self._together: dict[tuple[str, str], list[Quota]] = {}
-        """Those that count in the same days or months, whatever their size."""
+        """Those that count in the same days or months, whatever their size, and the retired until they are reported."""
         self._retired: list[Quota] = []
         self._made = 0
 
@@ -120,9 +120,6 @@ class Limiter:
             quota.users -= 1
             if not quota.users:
                 del self._quotas[quota.key]
-                quota.together.remove(quota)
-                if not quota.together:
-                    del self._together[quota.key[:2]]
                 self._retired.append(quota)
 
     def _make(self, grant: Grant) -> Pool:
@@ -179,10 +176,16 @@ class Limiter:
                 await self._renew(name, pool)
             while self._retired:
                 await self._retired[0].forget()
-                self._retired.pop(0)
+                self._drop(self._retired.pop(0))
             await self._settle_orphans()
         except Away:
             return
+
+    def _drop(self, quota: Quota) -> None:
+        """The shared counter has what it spent: until then the others have to leave it that."""
+        quota.together.remove(quota)
+        if not quota.together:
+            del self._together[quota.key[:2]]
 
     async def _renew(self, name: str, pool: Pool) -> None:
         if pool.concurrent is not None:

@@ -202,23 +202,27 @@ class Rate(Share):
 class Window:
     """One day or month of one pool: what this process has spent and still holds."""
 
-    def __init__(self, key: str, ends: float, ledger: Ledger, me: str) -> None:
+    def __init__(self, key: str, ends: float, ledger: Ledger, me: str, together: list[Quota]) -> None:
+        """`together`: the quotas that may count in it too, among them its own."""
         self.key, self.ends = key, ends
         self.held = 0
         self.spent = 0
         self.reported = 0
         self.known: int | None = None
-        """What the shared counter had left, less what was spent here since; None before the first answer."""
+        """What the shared counter had left, less what this process spent since; None before the first answer."""
         self.asked = time.monotonic()
         self.open = True
+        self._together = together
         self._ledger = ledger
         self._row = ledger.open(f"{me} {key}")
 
     def spend(self, units: int) -> None:
         self.held -= units
         self.spent += units
-        if self.known is not None:
-            self.known -= units
+        for quota in self._together:
+            window = quota.window
+            if window.known is not None and window.key == self.key:
+                window.known -= units
         self._ledger.write(self._row, self.spent)
 
     def put_back(self) -> None:
@@ -262,7 +266,16 @@ class Quota(Share):
     def _open(self) -> Window:
         start, end = bounds(self._period, datetime.now(UTC))
         key = f"atrium:quota:{self._pool}:{self._period}:{start:%Y-%m-%d}"
-        return Window(key, end.timestamp(), self._ledger, self._me)
+        window = Window(key, end.timestamp(), self._ledger, self._me, self.together)
+        told = [(each.key[2], each.window.known) for each in self.together if each.window.key == key]
+        known = [left - limit for limit, left in told if left is not None]
+        window.known = self._limit + min(known) if known else None
+        return window
+
+    def _beside(self, window: Window) -> list[Window]:
+        """Those of the others that are the same day or month."""
+        others = [each.window for each in self.together if each is not self]
+        return [other for other in others if other.key == window.key]
 
     def take(self) -> bool:
         if time.time() >= self._window.ends:
@@ -294,12 +307,10 @@ class Quota(Share):
             return await self._report(window, more=True) > 0
         except Away:
             self.degraded = True
-            beside = [
-                each.window for each in self.together if each is not self and each.window.key == window.key
-            ]
-            allowed = self._limit // self._processes - window.spent - sum(each.spent for each in beside)
+            spent = window.spent + sum(each.spent for each in self._beside(window))
+            allowed = self._limit // self._processes - spent
             if window.known is not None:
-                allowed = min(allowed, window.known - sum(each.spent - each.reported for each in beside))
+                allowed = min(allowed, window.known)
             if allowed > 0:
                 window.held += 1
             return allowed > 0
@@ -315,7 +326,8 @@ class Quota(Share):
         )
         self.degraded = False
         window.reported = spent
-        window.known = left - (window.spent - spent)
+        unreported = sum(each.spent - each.reported for each in [window, *self._beside(window)])
+        window.known = left - unreported
         window.held = max(0, window.held + give)
         return window.held
 

@@ -13,6 +13,8 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='delivery',
             name='told',
-            field=models.JSONField(default=dict, editable=False, help_text='What its error is made of.'),
+            field=models.JSONField(
+                db_default={}, default=dict, editable=False, help_text='What its error is made of.'
+            ),
         ),
     ]
