@@ -15,7 +15,7 @@ from apps.evaluation.selectors import content_of, deciding_report, latest_suite
 from apps.releases import replays
 from apps.releases.content import present_digest
 from apps.releases.findings import EVERYTHING, most_percent
-from apps.releases.models import Conclusion, Release, Replay
+from apps.releases.models import Conclusion, Release, Replay, Stage
 from apps.releases.rollout import active_stage
 from apps.requests.services import who_can_still_decide
 
@@ -153,16 +153,21 @@ def _stage(release: Release, page: str) -> Blocker:
     if stage is None:
         return Blocker("starting", _("The candidate is starting."), page)
     if stage.outcome == "success":
-        words = _("The stage of %(weight)d %% is a success; an operator promotes it.") % {
-            "weight": stage.weight
-        }
+        words = _("The shadow stage is a success; an operator promotes it.")
+        if stage.weight:
+            told = {"weight": stage.weight}
+            words = _("The stage of %(weight)d %% is a success; an operator promotes it.") % told
         return Blocker(
             "promote", words, page, f'atrium.Portal().post("releases/{release.pk}/promote/", {{}})'
         )
-    words = _("Stage of %(weight)d %%: its calls are being counted") % {"weight": stage.weight}
-    if "missing" in stage.evidence:
-        words = _("Stage of %(weight)d %%: %(missing)s more calls") % {
-            "weight": stage.weight,
-            "missing": stage.evidence["missing"],
-        }
-    return Blocker("samples", words, page)
+    return Blocker("samples", _still_missing(stage), page)
+
+
+def _still_missing(stage: Stage) -> str:
+    told = {"weight": stage.weight, "missing": stage.evidence.get("missing")}
+    if told["missing"] is None:
+        counted = _("Stage of %(weight)d %%: its calls are being counted") % told
+        return counted if stage.weight else _("Shadow stage: its calls are being counted")
+    if stage.weight:
+        return _("Stage of %(weight)d %%: %(missing)s more calls") % told
+    return _("Shadow stage: %(missing)s more mirrored calls") % told

@@ -117,9 +117,15 @@ def withdraw_bypass(bypass: Bypass, *, by: User) -> Bypass:
 
 
 def proceed_all() -> None:
-    """Look at every bypass in force: bring traffic over, end what expired, keep what was signed."""
+    """Look at every bypass in force: bring traffic over, end what expired, keep what was signed.
+
+    Each fails on its own.
+    """
     for bypass in Bypass.objects.filter(status=Bypass.Status.ACTIVE)[:100]:
-        proceed(bypass)
+        try:
+            proceed(bypass)
+        except Exception:
+            log.exception("bypass %s: this look failed", bypass.pk)
 
 
 def proceed(bypass: Bypass) -> None:

@@ -15,14 +15,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection
-from django.db.models import Max, Q, Sum
+from django.db.models import Max, Sum
 from django.utils import timezone
 
 from apps.gateway.histogram import BOUNDS, SIZE, percentile
 from apps.gateway.models import Call, Grant, UsageOfCapability
 from apps.gateway.selectors import outcomes_of
 from apps.instances.models import Replica
-from apps.releases import business, effort, load, means, refusals
+from apps.releases import business, effort, load, means
 from apps.releases.differences import Compared
 from apps.releases.judgement import Counts
 from apps.releases.models import Release, Stage, StageMinute
@@ -46,9 +46,9 @@ AT_SHARE = (
     " = ANY(%({shares})s::float8[])"
 )
 """Whether a call was answered while the candidate had one of these shares, in percent."""
-COUNTED = ("calls", "errors", "slow", "bad", "usual", "usual_refused")
-"""What is counted of a minute beside its histogram."""
+MINUTES_AT_ONCE = 1000
 MOST_MINUTES = 30
+CALLS_AT_ONCE = 2000
 ROWS_OF = 40
 """As many calls of a minute say how many rows a call has."""
 PACE = timedelta(minutes=10)
@@ -63,7 +63,6 @@ class Observed:
     `slow` answers took longer than the stage allows; `bad` counts each call once, whatever is wrong with it.
     `memory_mb` is the largest replica's, `cpu_share` the sum of their processor shares; `servers` is the load of
     each: `[{"replica", "memory_mb", "cpu_share"}]`. `cores` is what a server kept busy on average.
-    `usual` calls are those of keys that are hardly ever refused (`refusals`), refused ones with them.
     """
 
     calls: int = 0
@@ -76,8 +75,6 @@ class Observed:
     cpu_share: float = 0.0
     servers: list[dict[str, float]] = field(default_factory=list)
     cores: float | None = None
-    usual: int = 0
-    usual_refused: int = 0
 
     @property
     def counts(self) -> Counts:
@@ -123,9 +120,8 @@ def _note_processor(stage: Stage, deployment: int, used: float) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO releases_stageminute (stage_id, deployment_id, minute, calls, errors, slow, bad, histogram,"
-            " usual, usual_refused, metric_sum, metric_squares, cpu_s)"
-            " VALUES (%s, %s, date_trunc('minute', now(), 'UTC'), 0, 0, 0, 0, %s, 0, 0, 0, 0, %s)"
-            " ON CONFLICT (stage_id, deployment_id, minute)"
+            " metric_sum, metric_squares, cpu_s) VALUES (%s, %s, date_trunc('minute', now(), 'UTC'), 0, 0, 0, 0, %s,"
+            " 0, 0, %s) ON CONFLICT (stage_id, deployment_id, minute)"
             " DO UPDATE SET cpu_s = releases_stageminute.cpu_s + excluded.cpu_s",
             [stage.pk, deployment, [0] * SIZE, used],
         )
@@ -208,16 +204,15 @@ class Wanted:
 
 REFUSED = "c.status BETWEEN 400 AND 499"
 """The caller's own error, as an empty body, or a quota or a rate that was used up: it says nothing of a version."""
-BY_MODEL = "c.error_kind = 'input'"
-"""The model itself refused what it was asked; of a mirrored call, what another version took."""
-COUNTS = f"(NOT {REFUSED} OR c.shadow AND {BY_MODEL})"
-DIVIDED = f"""
+ALONE = "c.shadow AND c.error_kind = 'refused-alone'"
+"""A mirrored call that the candidate refuses and another version answered; the gateway says so of each."""
+THEIRS = f"""
   c.deployment_id = ANY(%(keys)s) AND c.at >= %(earliest)s AND (c.shadow OR c.stage_weight > 0)
+  AND (NOT {REFUSED} OR {ALONE})
   AND coalesce(c.grant_id = ANY(%(grants)s), false) = %(only)s
   AND CASE WHEN c.at < %(began)s THEN NOT c.shadow AND {AT_SHARE.format(shares="now")}
       ELSE c.shadow OR NOT {AT_SHARE.format(shares="former")} END
 """
-THEIRS = f"{DIVIDED} AND {COUNTS}"
 
 
 def wanted(stage: Stage, candidate: int | None, keys: list[int]) -> Wanted:
@@ -246,7 +241,6 @@ def wanted(stage: Stage, candidate: int | None, keys: list[int]) -> Wanted:
         "began": stage.started_at, "earliest": earliest,
         "now": [float(now)], "former": [float(share) for share in former - {now}],
         "slow_ms": stage.slow_ms or float("inf"),
-        "usual": refusals.usual_keys(stage, candidate),
     }  # fmt: skip
     return Wanted(earliest, parameters)
 
@@ -267,25 +261,22 @@ def stays_behind(stage: Stage, candidate: int, keys: list[int]) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def _sums(stage: Stage, keys: list[int]) -> dict[int, tuple[int, int, int, int, int, int, list[int]]]:
-    """{deployment: (calls, errors, slow, bad, usual, usual_refused, histogram)} over all minutes; the database adds."""
+def _sums(stage: Stage, keys: list[int]) -> dict[int, tuple[int, int, int, int, list[int]]]:
+    """{deployment: (calls, errors, slow, bad, histogram)} over all minutes; the database adds them up."""
     added = ", ".join(f"sum(histogram[{place + 1}])::bigint" for place in range(SIZE))
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT deployment_id, sum(calls)::bigint, sum(errors)::bigint, sum(slow)::bigint, sum(bad)::bigint,"  # noqa: S608
-            f" sum(usual)::bigint, sum(usual_refused)::bigint, ARRAY[{added}] FROM releases_stageminute"
-            " WHERE stage_id = %s AND deployment_id = ANY(%s) GROUP BY 1",
+            f" ARRAY[{added}] FROM releases_stageminute WHERE stage_id = %s AND deployment_id = ANY(%s) GROUP BY 1",
             [stage.pk, keys],
         )
         return {pk: tuple(rest) for pk, *rest in cursor.fetchall()}
 
 
 def _observed(
-    replicas: list[Replica],
-    sums: tuple[int, int, int, int, int, int, list[int]] | None,
-    complaints: tuple[int, int],
+    replicas: list[Replica], sums: tuple[int, int, int, int, list[int]] | None, complaints: tuple[int, int]
 ) -> Observed:
-    calls, errors, slow, bad, usual, usual_refused, histogram = sums or (0, 0, 0, 0, 0, 0, [])
+    calls, errors, slow, bad, histogram = sums or (0, 0, 0, 0, [])
     servers = [
         {
             "replica": replica.pk,
@@ -304,8 +295,6 @@ def _observed(
         memory_mb=max((server["memory_mb"] for server in servers), default=0.0),
         cpu_share=round(sum(server["cpu_share"] for server in servers), 3),
         servers=servers,
-        usual=usual,
-        usual_refused=usual_refused,
     )
 
 
@@ -330,45 +319,44 @@ def _count(stage: Stage, theirs: Wanted, since: datetime) -> None:
     Test calls of a key bound to one deployment do not count.
     """
     begin = max(theirs.earliest, since.replace(second=0, microsecond=0))
-    usual = "(NOT c.shadow AND c.grant_id = ANY(%(usual)s))"
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             SELECT deployment_id, date_trunc('minute', at, 'UTC') AS minute,
                    CASE WHEN status < 400 THEN width_bucket(latency_ms, %(bounds)s::float8[]) ELSE -1 END AS place,
-                   count(*) FILTER (WHERE {COUNTS}), count(*) FILTER (WHERE status >= 500),
-                   count(*) FILTER (WHERE {COUNTS} AND latency_ms > %(slow_ms)s),
-                   count(*) FILTER (WHERE {COUNTS} AND (
-                     status >= 400 OR latency_ms > %(slow_ms)s OR {NO_NUMBER.format(table="")})),
-                   count(*) FILTER (WHERE {usual}), count(*) FILTER (WHERE {usual} AND {BY_MODEL})
-            FROM gateway_call c WHERE {DIVIDED} AND (NOT {REFUSED} OR {BY_MODEL}) AND c.at >= %(begin)s
+                   count(*), count(*) FILTER (WHERE status >= 500), count(*) FILTER (WHERE latency_ms > %(slow_ms)s),
+                   count(*) FILTER (WHERE status >= 400 OR latency_ms > %(slow_ms)s OR {NO_NUMBER.format(table="")})
+            FROM gateway_call c WHERE {THEIRS} AND c.at >= %(begin)s
             GROUP BY 1, 2, 3
             """,  # noqa: S608  our own words
             theirs.parameters | {"bounds": list(BOUNDS), "begin": begin},
         )
         rows = cursor.fetchall()
     found: dict[tuple[int, datetime], StageMinute] = {}
-    for pk, minute, place, calls, *sums in rows:
+    for pk, minute, place, calls, errors, slow, bad in rows:
         row = found.setdefault((pk, minute), _empty(stage, pk, minute))
-        for name, more in zip(COUNTED, (calls, *sums), strict=True):
-            setattr(row, name, getattr(row, name) + more)
+        row.calls, row.errors, row.slow, row.bad = (
+            row.calls + calls, row.errors + errors, row.slow + slow, row.bad + bad,
+        )  # fmt: skip
         if place >= 0:
             row.histogram[place] += calls
     kept = max(begin.replace(second=0, microsecond=0), timezone.now() - RECOUNT_BACK)
-    for gone in stage.minutes.filter(Q(calls__gt=0) | Q(usual__gt=0), minute__gte=kept):
+    for gone in stage.minutes.filter(minute__gte=kept, calls__gt=0):
         key = (gone.deployment_id, gone.minute)
         found.setdefault(key, _empty(stage, *key))
     StageMinute.objects.bulk_create(
         found.values(),
+        batch_size=MINUTES_AT_ONCE,
         update_conflicts=True,
         unique_fields=["stage", "deployment_id", "minute"],
-        update_fields=[*COUNTED, "histogram"],
+        update_fields=["calls", "errors", "slow", "bad", "histogram"],
     )
 
 
 def _empty(stage: Stage, pk: int, minute: datetime) -> StageMinute:
-    nothing = dict.fromkeys(COUNTED, 0)
-    return StageMinute(stage=stage, deployment_id=pk, minute=minute, histogram=[0] * SIZE, **nothing)
+    return StageMinute(
+        stage=stage, deployment_id=pk, minute=minute, calls=0, errors=0, slow=0, bad=0, histogram=[0] * SIZE
+    )
 
 
 def _complaints(calls: Wanted) -> dict[int, tuple[int, int]]:
@@ -378,7 +366,7 @@ def _complaints(calls: Wanted) -> dict[int, tuple[int, int]]:
             f"""
             SELECT c.deployment_id, count(DISTINCT c.request_id),
                    count(DISTINCT c.request_id)
-                   FILTER (WHERE c.status < 500 AND c.latency_ms <= %(slow_ms)s AND NOT {NO_NUMBER.format(table="c.")})
+                   FILTER (WHERE c.status < 400 AND c.latency_ms <= %(slow_ms)s AND NOT {NO_NUMBER.format(table="c.")})
             FROM gateway_outcome o JOIN gateway_call c ON c.request_id = o.request_id
             WHERE NOT o.correct AND o.at >= %(earliest)s AND {THEIRS}
             GROUP BY 1
@@ -464,7 +452,10 @@ def _fill(row: StageMinute, metric: business.Metric, calls: Wanted) -> None:
         )
         ids = [request_id for (request_id,) in cursor.fetchall()]
     of_minute = Call.objects.filter(at__gte=row.minute, at__lt=row.minute + timedelta(minutes=1))
-    found = list(of_minute.filter(request_id__in=ids).defer("request", "response"))
-    sums = business.sums(metric, found, outcomes_of(ids))
+    of_minute = of_minute.defer("request", "response")
+    sums = means.Sums()
+    for begin in range(0, len(ids), CALLS_AT_ONCE):
+        some = ids[begin : begin + CALLS_AT_ONCE]
+        sums += business.sums(metric, of_minute.filter(request_id__in=some), outcomes_of(some))
     row.metric_n, row.metric_sum, row.metric_squares = sums.n, sums.total, sums.squares
     row.save(update_fields=["metric_n", "metric_sum", "metric_squares"])

@@ -1,4 +1,4 @@
-"""What the evidence of a stage says, from all of its criteria: bad answers, refusals, memory, load, effort, metric."""
+"""What the evidence of a stage says, from all of its criteria: bad answers, memory, load, effort, business metric."""
 
 from __future__ import annotations
 
@@ -8,17 +8,9 @@ from typing import TYPE_CHECKING, Any
 from django.core.cache import caches
 from django.utils import timezone
 
-from apps.releases import business, effort, load, means, refusals
+from apps.releases import business, effort, load, means
 from apps.releases.evidence import Observed, efforts, measure, observe, pace, stays_behind
-from apps.releases.judgement import (
-    Counts,
-    Judgement,
-    Outcome,
-    both,
-    hours_left,
-    judge_bad_answers,
-    judge_shadow,
-)
+from apps.releases.judgement import Judgement, Outcome, both, hours_left, judge_bad_answers, judge_shadow
 from apps.releases.reasons import Code, Reason
 
 if TYPE_CHECKING:
@@ -47,7 +39,6 @@ def judge_stage(release: Release, stage: Stage) -> Found:
     judgement = _judgement(release, stage, mine, other)
     told = _told(release, stage, judgement, mine, other)
     criteria = {
-        "refusals": _refused(stage, mine, other),
         "load": _loaded(stage, mine, other),
         "effort": _compared(release, stage),
         "metric": _measured(release, stage),
@@ -66,21 +57,6 @@ def judge_stage(release: Release, stage: Stage) -> Found:
     stage.evidence = told
     failed = judgement.outcome is Outcome.FAILURE
     return Found(judgement, told, _why_back(stage, judgement, mine, other) if failed else None)
-
-
-def _refused(stage: Stage, mine: Observed, other: Observed) -> tuple[dict[str, Any], Judgement] | None:
-    """What the model refuses of what it took before; None while it refuses nothing."""
-    if not stage.weight or not mine.usual_refused:
-        return None
-    candidate = Counts(mine.usual, mine.usual_refused)
-    baseline = Counts(other.usual, other.usual_refused)
-    judged = refusals.judge(candidate, baseline, stage.worse_by)
-    told = {
-        "candidate": asdict(candidate),
-        "baseline": asdict(baseline),
-        "e_value": round(judged.evidence, 4),
-    }
-    return told | {"outcome": str(judged.outcome)}, judged
 
 
 def _loaded(stage: Stage, mine: Observed, other: Observed) -> tuple[dict[str, Any], Judgement] | None:
@@ -158,7 +134,7 @@ def _judgement(release: Release, stage: Stage, mine: Observed, other: Observed) 
 def _why_back(stage: Stage, judgement: Judgement, mine: Observed, other: Observed) -> Reason:
     about: dict[str, Any] = {"weight": stage.weight}
     servers, metric = stage.evidence.get("load") or {}, stage.evidence.get("metric") or {}
-    rows, refused = stage.evidence.get("effort") or {}, stage.evidence.get("refusals") or {}
+    rows = stage.evidence.get("effort") or {}
     if servers.get("outcome") == Outcome.FAILURE:
         return Reason(Code.BACK_LOAD, about | {"cores": servers["projected"], "most": stage.server_cpu})
     if judgement.reason.code is Code.MEMORY:
@@ -166,10 +142,6 @@ def _why_back(stage: Stage, judgement: Judgement, mine: Observed, other: Observe
         return Reason(Code.BACK_MEMORY, about | used)
     if rows.get("outcome") == Outcome.FAILURE:
         return Reason(Code.BACK_EFFORT, about | {key: rows[key] for key in ("ratio", "most_times")})
-    if refused.get("outcome") == Outcome.FAILURE:
-        sides = {"": refused["candidate"], "_before": refused["baseline"]}
-        told = {name + side: found[name] for side, found in sides.items() for name in ("bad", "calls")}
-        return Reason(Code.BACK_REFUSES, about | told)
     if metric.get("outcome") == Outcome.FAILURE:
         named = ("name", "candidate", "baseline")
         return Reason(Code.BACK_METRIC, about | {key: metric[key] for key in named})

@@ -245,9 +245,8 @@ class Stage(models.Model):
 class StageMinute(models.Model):
     """What the calls of one minute of a stage at one deployment showed: the log is counted once, not every time.
 
-    `bad` are server errors, slow answers, and mirrored calls that the candidate refused; what callers complained of
-    is counted on its own, since it comes later. `usual` are calls of keys that are hardly ever refused, with those
-    that the model refused, which are `usual_refused`. `metric_*` are the number, sum and sum of squares of the business
+    `bad` are server errors, slow answers, and mirrored calls that the candidate alone refused; what callers complained
+    of is counted on its own, since it comes later. `metric_*` are the number, sum and sum of squares of the business
     metric, scaled to 0..1; they are filled once, when feedback had its time, and then stay. `cpu_s` is what the
     replicas used in it, and `rows` the mean rows of a call, 0 where that is not known; both only at a stage that asks
     for them.
@@ -261,8 +260,6 @@ class StageMinute(models.Model):
     slow = models.PositiveIntegerField()
     bad = models.PositiveIntegerField()
     histogram = ArrayField(models.PositiveIntegerField())
-    usual = models.PositiveIntegerField(default=0)
-    usual_refused = models.PositiveIntegerField(default=0)
     metric_n = models.PositiveIntegerField(null=True)
     metric_sum = models.FloatField(default=0)
     metric_squares = models.FloatField(default=0)

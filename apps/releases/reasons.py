@@ -27,8 +27,6 @@ class Code(StrEnum):
     NO_RISE = "no_rise"
     MIRRORED_MISSING = "mirrored_missing"
     MIRRORED_FINE = "mirrored_fine"
-    REFUSES = "refuses"
-    REFUSALS_FEW = "refusals_few"
     MEMORY = "memory"
     LOAD_UNKNOWN = "load_unknown"
     LOAD_HIGH = "load_high"
@@ -40,7 +38,6 @@ class Code(StrEnum):
     METRIC_MISSING = "metric_missing"
     METRIC_FINE = "metric_fine"
     BACK_WORSE = "back_worse"
-    BACK_REFUSES = "back_refuses"
     BACK_MEMORY = "back_memory"
     BACK_LOAD = "back_load"
     BACK_EFFORT = "back_effort"
@@ -88,8 +85,6 @@ _SENTENCES: dict[Code, Any] = {
         "%(missing)s more mirrored call", "%(missing)s more mirrored calls", "n"
     ),
     Code.MIRRORED_FINE: _("the mirrored calls were answered equally well"),
-    Code.REFUSES: _("the candidate refuses more of what was answered before"),
-    Code.REFUSALS_FEW: _("few calls are refused"),
     Code.MEMORY: _("a replica uses more memory than the stage allows"),
     Code.LOAD_UNKNOWN: _("the load of the servers is being measured"),
     Code.LOAD_HIGH: _(
@@ -115,10 +110,6 @@ _SENTENCES: dict[Code, Any] = {
     Code.BACK_WORSE: _(
         "Stage of %(weight)s %%: the candidate answers badly more often (%(bad)s of %(calls)s against "
         "%(bad_before)s of %(calls_before)s)."
-    ),
-    Code.BACK_REFUSES: _(
-        "Stage of %(weight)s %%: the candidate refuses %(bad)s of %(calls)s calls of callers who are hardly ever "
-        "refused, what runs beside it %(bad_before)s of %(calls_before)s."
     ),
     Code.BACK_MEMORY: _(
         "Stage of %(weight)s %%: a replica uses %(memory_mb)s MB, the stage allows %(most_mb)s MB."
@@ -160,6 +151,17 @@ _SENTENCES: dict[Code, Any] = {
     Code.WITHDRAWN: _("Withdrawn"),
     Code.EXPIRED: _("Expired"),
 }
+_OF_SHADOW: dict[Code, Any] = {
+    Code.BACK_WORSE: _(
+        "Shadow stage: the candidate answers badly, or refuses, more often (%(bad)s of %(calls)s mirrored calls "
+        "against %(bad_before)s of %(calls_before)s)."
+    ),
+    Code.PAUSED_UNDECIDED: _(
+        "Paused by itself: the shadow stage is undecided after %(days)s days. Shares stay as they are; resume it to"
+        " wait as long again, or roll it back."
+    ),
+}
+"""The same of a stage that mirrors calls, whose `weight` is 0."""
 
 
 def _fixed(digits: int, times: int = 1) -> Callable[[float], str]:
@@ -215,9 +217,10 @@ def words(stored: Mapping[str, Any] | None, otherwise: str = "") -> str:
         name: spoken(value) if isinstance(value, Mapping) else _FORMS.get(name, str)(value)
         for name, value in about.items()
     }
+    sentences = _SENTENCES | _OF_SHADOW if about.get("weight") == 0 else _SENTENCES
     try:
         return str(
-            _SENTENCES[Code(stored["code"])] % (shown | {"n": about.get("missing", about.get("minutes", 0))})
+            sentences[Code(stored["code"])] % (shown | {"n": about.get("missing", about.get("minutes", 0))})
         )
     except (KeyError, ValueError):
         return otherwise or str(stored.get("code", ""))

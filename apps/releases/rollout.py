@@ -157,9 +157,12 @@ def on_deployment_settled(key: str, _facts: dict[str, Any]) -> None:
 
 
 def proceed_all() -> None:
-    """Look at every release in gray, but for those that a person has paused."""
+    """Look at every release in gray, but for those that a person has paused. Each fails on its own."""
     for release in Release.objects.filter(WATCHED).order_by("pk")[:200]:
-        proceed(release)
+        try:
+            proceed(release)
+        except Exception:
+            log.exception("release %s: this look failed", release.pk)
 
 
 def proceed(release: Release) -> None:

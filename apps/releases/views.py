@@ -381,7 +381,9 @@ def emergency(request: HttpRequest) -> HttpResponse:
             "row": row,
             "may_agree": may_agree_to_bypass(user, row),
             "may_end": may_end_bypass(user, row),
-            "unsigned": row.agreed_by_id is not None and row.version_id not in signed,
+            "unsigned": row.agreed_by_id is not None
+            and row.version_id not in signed
+            and row.version.status != Version.Status.RETIRED,
         }
         for row in found
     ]

@@ -233,11 +233,22 @@ def test_callers_keep_their_version_and_spread_by_weight(gateway, runner):
 
 
 def test_a_shadow_version_is_logged_and_never_returned(gateway, runner):
-    sockets = {"1.0.0": [runner("1.0.0")], "2.0.0": [runner("2.0.0")]}
+    """What is refused to its caller, or answered by the version that a caller stays with, is mirrored to nobody."""
+    sockets = {"1.0.0": [runner("1.0.0")], "2.0.0": [runner("2.0.0", PICKY="yes")]}
     shadow = [{"deployment": "11", "version": "2.0.0", "weight": 100}]
-    serving = gateway(picture(routes={"1.0.0": 100, "2.0.0": 0}, sockets=sockets, shadow=shadow))
+    keys = {KEY: grant(), "atk_stays": grant(grant=2, pool="stays")}
+    pins = {"stays": ["10", time.time() + 600]}
+    routes = {"1.0.0": 100, "2.0.0": 0}
+    serving = gateway(picture(routes=routes, sockets=sockets, shadow=shadow, keys=keys, pins=pins))
 
-    assert serving.infer(b"[]").status == 400  # what the model refuses to its caller is mirrored to nobody
+    assert serving.infer(key="atk_stays").json["model_version"] == "1.0.0"
+    assert serving.infer(b"[]").status == 400
+    assert serving.infer(BODY.replace(b'{"inputs"', b'{"id":"PICKY","inputs"')).status == 200
     assert serving.infer().json["model_version"] == "1.0.0"
-    mirrored = until(lambda: [r.facts for r in serving.records() if r.facts["kind"] == "shadow"])
-    assert [(facts["version"], facts["status"]) for facts in mirrored] == [("2.0.0", 200)]
+
+    def mirrored():
+        found = [record.facts for record in serving.records() if record.facts["kind"] == "shadow"]
+        return found if len(found) > 1 else None
+
+    told = sorted((facts["version"], facts["status"], facts["error"]) for facts in until(mirrored))
+    assert told == [("2.0.0", 200, ""), ("2.0.0", 400, "refused-alone")]

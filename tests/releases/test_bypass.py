@@ -12,6 +12,7 @@ from apps.core.models import AuditEntry
 from apps.instances.guard import may_take_production_traffic
 from apps.instances.selectors import weights_of
 from apps.instances.services import stop_deployment
+from apps.releases import bypass
 from apps.releases.bypass import agree_to_bypass, ask_for_bypass, proceed, withdraw_bypass
 from apps.releases.findings import raise_finding
 from apps.releases.models import Bypass, Release
@@ -99,6 +100,21 @@ def test_who_wrote_the_version_is_told_and_the_page_says_what_is_left_to_do(aske
     )
     assert len(told) == 3  # asked for, in force, and over
     assert "expired and the version was not signed" in told[-1]["title"]
+
+    Version.objects.filter(pk=in_force.version_id).update(status=Version.Status.RETIRED)
+    assert left not in client.get("/releases/emergency/").content.decode()
+
+
+def test_a_bypass_on_which_a_look_fails_is_logged_and_looked_at_again(in_force, monkeypatch, caplog):
+    with monkeypatch.context() as patched:
+        patched.setattr(bypass, "_step", lambda _bypass: 1 / 0)
+        bypass.proceed_all()
+    assert f"bypass {in_force.pk}: this look failed" in caplog.text
+
+    expire(in_force)
+    bypass.proceed_all()
+    in_force.refresh_from_db()
+    assert in_force.status == Bypass.Status.ENDED
 
 
 def test_it_ends_even_where_what_ran_before_cannot_come_back(in_force, running, hotfix, ole):

@@ -15,11 +15,11 @@ from apps.gateway import reach
 from apps.gateway.models import Grant
 from apps.instances.guard import may_take_production_traffic
 from apps.instances.selectors import weights_of
-from apps.releases import rollout
+from apps.releases import bypass, rollout, tasks
 from apps.releases.models import Release, Stage
 from apps.releases.rollout import active_stage, proceed, promote, roll_back, start_rollout
 from apps.releases.signing import void_changed
-from tests.factories import make_calls, make_packaged_version, make_ready_deployment
+from tests.factories import make_calls, make_capability, make_packaged_version, make_ready_deployment
 from tests.releases.conftest import sign
 from tests.releases.test_rollout import weights
 from tests.releases.test_stages import case
@@ -255,6 +255,24 @@ def test_a_release_whose_former_version_is_void_can_be_ended(rolling, ole):
     roll_back(rolling, by=ole)
     assert state(rolling)[0] == "rolled_back"
     assert weights_of(rolling.capability) == {}
+
+
+def test_a_release_on_which_a_look_fails_keeps_no_other_one_waiting(rolling, ada, monkeypatch, caplog):
+    other = Release.objects.exclude(pk=rolling.pk).get()
+    elsewhere = make_capability(rolling.capability.team, ada)
+    Release.objects.filter(pk=other.pk).update(status=Release.Status.ROLLING, capability=elsewhere)
+    looked_at = []
+
+    def fail(release):
+        looked_at.append(release.pk)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(rollout, "_step", fail)
+    monkeypatch.setattr(bypass, "proceed_all", lambda: looked_at.append("bypasses"))
+    tasks.proceed_all()
+
+    assert looked_at == [other.pk, rolling.pk, "bypasses"]
+    assert f"release {rolling.pk}: this look failed" in caplog.text
 
 
 def test_what_holds_a_release_is_told_and_forgotten(rolling, monkeypatch):

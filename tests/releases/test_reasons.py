@@ -22,7 +22,6 @@ EXAMPLES = {
     Code.METRIC_MISSING: {"missing": 60, "name": "handled"},
     Code.METRIC_FINE: {"name": "handled", "worse_by": 0.2},
     Code.BACK_WORSE: {"weight": 5, "bad": 20, "calls": 40, "bad_before": 1, "calls_before": 4001},
-    Code.BACK_REFUSES: {"weight": 5, "bad": 20, "calls": 40, "bad_before": 1, "calls_before": 4001},
     Code.BACK_MEMORY: {"weight": 5, "memory_mb": 900.4, "most_mb": 500.0},
     Code.BACK_LOAD: {"weight": 5, "cores": 2.5, "most": 2.0},
     Code.EFFORT_HIGH: {"ratio": 2.104, "most_times": 1.5},
@@ -76,6 +75,17 @@ def test_what_holds_a_release_is_quoted_in_the_readers_language(compiled_message
     with translation.override("zh-hans"):
         assert "signed" not in words(held)
         assert "1.1.0" in words(held)
+
+
+@pytest.mark.parametrize("code", [Code.BACK_WORSE, Code.PAUSED_UNDECIDED])
+def test_the_stage_that_mirrors_is_called_so(code, compiled_messages):
+    stored = Reason(code, EXAMPLES[code] | {"weight": 0}).stored()
+    with translation.override("en"):
+        english = words(stored)
+    with translation.override("zh-hans"):
+        chinese = words(stored)
+
+    assert ("shadow stage" in english.lower(), "0 %" in english, "影子阶段" in chinese) == (True, False, True)
 
 
 def test_one_is_told_from_several():

@@ -150,8 +150,8 @@ class Inference:
             self._fail(call, problem)
 
     def _deliver(self, call: Call, answer: Answer) -> None:
-        if call.capability is not None and call.capability.shadow and not 400 <= answer.status < 500:
-            self._shadows.mirror(call, call.capability)
+        if call.capability is not None and call.capability.shadow:
+            self._shadows.mirror(call, call.capability, answer.status)
         self._end(call, answer.status, self._answer(call, answer))
 
     def _fail(self, call: Call, problem: Exception) -> None:

@@ -22,8 +22,11 @@ class Recorder:
     def __init__(self, parts: Parts) -> None:
         self._config, self._calls, self._sealers = parts.config, parts.calls, parts.sealers
 
-    def record(self, call: Call, answer: Answer, *, kind: str = "call") -> None:
-        """Write a call down with its bodies; the ingester moves those above the plan's limit to files."""
+    def record(self, call: Call, answer: Answer, *, kind: str = "call", error: str | None = None) -> None:
+        """Write a call down with its bodies; the ingester moves those above the plan's limit to files.
+
+        `error` is its kind of error where the status does not tell it.
+        """
         assert call.capability is not None
         assert call.deployment is not None
         if self._is_ordinary(call, answer):
@@ -31,7 +34,9 @@ class Recorder:
             self._calls.append(call.record(call.aim), call.request.body, answer.body)
             return
         call.values = answer.headers.get(VALUES, b"")
-        facts = call.facts(answer.status, "" if answer.status < 400 else error_of(answer.status), kind=kind)
+        if error is None:
+            error = "" if answer.status < 400 else error_of(answer.status)
+        facts = call.facts(answer.status, error, kind=kind)
         request, body = call.request.body, answer.body
         if binary := answer.headers.get(BINARY_LENGTH):
             facts["answer_json_bytes"] = binary.decode("latin-1")

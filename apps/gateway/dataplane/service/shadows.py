@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from apps.gateway.dataplane.snapshot import Capability
 
 AT_ONCE = 64
+REFUSED_ALONE = "refused-alone"
+"""The kind of error of a mirrored call that the shadow refuses and another version has answered."""
 
 
 class Shadows:
@@ -32,29 +34,34 @@ class Shadows:
         self._recorder = recorder
         self._under_way: set[asyncio.Task[None]] = set()
 
-    def mirror(self, call: Call, capability: Capability) -> None:
-        """Give a shadow version the same call; its answer is logged and never returned.
+    def mirror(self, call: Call, capability: Capability, status: int) -> None:
+        """Give a shadow version the same call, which another one answered with `status`; its answer is logged and
+        never returned.
 
-        Its share is of calls, not of callers, so that a small share sees every caller. A key that is bound to
-        one deployment is a test's, not production. Nobody gives it what the model has refused to its caller: what
-        a shadow refuses, another version has taken.
+        Its share is of calls, not of callers, so that a small share sees every caller. Calls without a stage are not
+        mirrored: their keys are bound to one deployment, as a test's, or their callers stay with a version or are in
+        an experiment's. Nor are those that the model refused to their caller: they say nothing of a version.
         """
+        if not call.stage or 400 <= status < 500:
+            return
         route = capability.shadow[0]
         deployment = self._parts.snapshot.deployment(route.deployment)
         if deployment is None or deployment is call.deployment or len(self._under_way) >= AT_ONCE:
             return
-        if (call.grant and call.grant.deployment) or random() * 100 >= route.weight:
+        if random() * 100 >= route.weight:
             return
         shadow = Call(call.request, call.target, nobody)
         shadow.grant, shadow.capability, shadow.deployment = call.grant, capability, deployment
-        task = asyncio.get_running_loop().create_task(self._shadow(shadow))
+        task = asyncio.get_running_loop().create_task(self._shadow(shadow, answered=status < 400))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
-    async def _shadow(self, call: Call) -> None:
+    async def _shadow(self, call: Call, *, answered: bool) -> None:
         call.request.started = time.perf_counter()
         try:
-            self._recorder.record(call, await forward(self._parts, call), kind="shadow")
+            answer = await forward(self._parts, call)
+            alone = answered and 400 <= answer.status < 500
+            self._recorder.record(call, answer, kind="shadow", error=REFUSED_ALONE if alone else None)
         except LogFull:
             return
         except (Refused, Died, TooSlow) as problem:
