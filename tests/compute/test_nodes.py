@@ -182,6 +182,7 @@ def test_list_shows_each_state_at_a_constant_cost(client, ole, root, node, djang
     assert "After two minutes its jobs start again on another node" in page
     assert "each further one is started with ATRIUM_JOBS_ONLY=1" in page
     assert "drained by root" in page
+    assert '<td class="wrap-anywhere"><strong>n0<' in page  # a short name stays on one line
     assert "Drain this node?" not in page
     states = {row["name"]: row["state"] for row in client.get("/api/v1/nodes/").json()["results"]}
     assert (states["n0"], states["n19"]) == ("drained", "silent")
