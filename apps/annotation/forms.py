@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, cast
 
 from django import forms
 from django.urls import reverse_lazy
@@ -11,7 +12,10 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import User
 from apps.annotation.label_types import TYPES
 from apps.annotation.models import Project, PullRule
+from apps.annotation.selectors import capabilities_to_ask_about, capability_to_ask_about
 from apps.catalog.models import Capability
+from apps.compute.forms import DataPicker, choices
+from apps.compute.job_data import Offer
 from apps.core.rows import RowsField
 from apps.datasets.forms import DatasetField
 
@@ -21,25 +25,72 @@ def _only_for(kinds: str, widget: type[forms.Widget]) -> forms.Widget:
     return widget(attrs={"data-only-for": f"kind:{kinds}"})
 
 
+class CapabilityPicker(DataPicker):
+    """A search for capabilities that a person may ask about; what is known of the chosen one fills the form."""
+
+    address = "annotation:capabilities"
+    search = _("Search capabilities")
+    on_choice: ClassVar[Mapping[str, Any]] = {
+        "hx-get": reverse_lazy("annotation:create"),
+        "hx-trigger": "change target:[type=radio]",
+        "hx-target": "#project-form",
+        "hx-select": "#project-form",
+        "hx-swap": "outerHTML",
+        "hx-include": "closest form",
+        "hx-params": "not csrfmiddlewaretoken",
+        "hx-disabled-elt": "#project-form :is(input:not([name=capability]), textarea, button, select)",
+    }
+
+    def listed(self, field: str, names: Sequence[str]) -> dict[str, Any]:
+        return capabilities_picked(self.user, field, names)
+
+
+def capabilities_picked(user: User, field: str, names: Sequence[str], words: str = "") -> dict[str, Any]:
+    """What the list of a picker of capabilities shows."""
+    chosen = [found for name in names[:1] if (found := capability_to_ask_about(user, name))]
+    return choices(
+        field,
+        [_offer_of(capability) for capability in chosen],
+        lambda most: [_offer_of(found) for found in capabilities_to_ask_about(user, words)[:most]],
+        words=words,
+        single=True,
+    ) | {
+        "empty": _("Your teams build no capability yet."),
+        "unknown": _("No other capability of your teams is called so."),
+    }
+
+
+def _offer_of(capability: Capability) -> Offer:
+    return Offer(str(capability.pk), capability.name, f"{capability.slug}, {capability.team.name}")
+
+
+class CapabilityField(forms.Field):
+    """A capability that a person may ask about, found by searching."""
+
+    widget: CapabilityPicker
+
+    def __init__(self, **facts: Any) -> None:
+        super().__init__(widget=CapabilityPicker(single=True), **facts)
+
+    def offer(self, user: User) -> None:
+        """Called by the form at each request."""
+        self.widget.user = user
+
+    def prepare_value(self, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    def clean(self, value: Any) -> Capability:
+        found = capability_to_ask_about(self.widget.user, next(iter(super().clean(value)), ""))
+        if found is None:
+            raise forms.ValidationError(_("Choose one of the capabilities that are found."))
+        return found
+
+
 class ProjectForm(forms.Form):
     """A question about a capability's calls."""
 
-    capability = forms.ModelChoiceField(
-        label=_("Capability"),
-        queryset=Capability.objects.none(),
-        help_text=_("What is known of it fills the fields below; each can be changed."),
-        widget=forms.Select(
-            attrs={
-                "hx-get": reverse_lazy("annotation:create"),
-                "hx-trigger": "change",
-                "hx-target": "#project-form",
-                "hx-select": "#project-form",
-                "hx-swap": "outerHTML",
-                "hx-include": "closest form",
-                "hx-params": "not csrfmiddlewaretoken",
-                "hx-disabled-elt": "#project-form :is(input, textarea, button, select:not(#id_capability))",
-            }
-        ),
+    capability = CapabilityField(
+        label=_("Capability"), help_text=_("What is known of it fills the fields below; each can be changed.")
     )
     name = forms.CharField(label=_("Name"), max_length=100)
     question = forms.CharField(
@@ -77,11 +128,9 @@ class ProjectForm(forms.Form):
         help_text=_("One in twenty is labelled by itself all the same, to see whether that is right."),
     )  # fmt: skip
 
-    def __init__(self, teams: Any, *args: Any, user: User, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        field = self.fields["capability"]
-        assert isinstance(field, forms.ModelChoiceField)
-        field.queryset = Capability.objects.filter(team__in=teams).order_by("name")
+        cast("CapabilityField", self.fields["capability"]).offer(user)
         cast("DatasetField", self.fields["dataset"]).offer(user)
 
     def clean_labels(self) -> list[str]:

@@ -44,6 +44,7 @@ from apps.annotation.models import (
 )
 from apps.annotation.policy import MEMBERS, RULE_READERS, may_manage
 from apps.annotation.sequential import Decision, decide
+from apps.catalog.models import Capability
 from apps.core.errors import NotFound
 
 if TYPE_CHECKING:
@@ -61,6 +62,20 @@ FEWEST = 30
 MOST_LABELS = 100
 MOST_LEFT = 1000
 _MOST_DECIDING = 20_000
+
+
+def capabilities_to_ask_about(user: User, words: str = "") -> QuerySet[Capability]:
+    """Those of which a person may open a project and that are called so, by name; without words the newest first."""
+    found = Capability.objects.select_related("team").filter(team__in=teams_of(user, Role.DEVELOPER, Role.QA))
+    if not words.strip():
+        return found.order_by("-pk")
+    words = words.strip()
+    return found.filter(Q(slug__icontains=words) | Q(name__icontains=words)).order_by("name", "pk")
+
+
+def capability_to_ask_about(user: User, key: str) -> Capability | None:
+    """The one of this key, as a form sends it; None when there is none."""
+    return capabilities_to_ask_about(user).filter(pk=key).first() if key.isdecimal() else None
 
 
 def projects_visible_to(user: User) -> QuerySet[Project]:

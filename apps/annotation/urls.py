@@ -10,6 +10,7 @@ urlpatterns = [
     path("feedback/", feedback.list_feedback, name="feedback"),
     path("feedback/<int:pk>/ask/", feedback.ask_again, name="ask-again"),
     path("annotation/new/", projects.create, name="create"),
+    path("annotation/-/capabilities/", projects.capabilities, name="capabilities"),
     path("annotation/preview/", labelling.preview, name="preview"),
     path("annotation/<int:pk>/", projects.detail, name="detail"),
     path("annotation/<int:pk>/rules/", projects.add_rule, name="add-rule"),

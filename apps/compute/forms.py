@@ -88,6 +88,8 @@ class DataPicker(forms.Widget):
     use_fieldset = True
     address = "jobs:data"
     search = _("Search data set versions")
+    on_choice: ClassVar[Mapping[str, Any]] = {}
+    """Attributes for htmx of what is to happen when something is chosen."""
     user: User
 
     def __init__(self, *, single: bool = False, optional: bool = False) -> None:
@@ -105,7 +107,7 @@ class DataPicker(forms.Widget):
 
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
         context = super().get_context(name, None, attrs)
-        context |= {"search_url": reverse(self.address), "search": self.search}
+        context |= {"search_url": reverse(self.address), "search": self.search, "on_choice": self.on_choice}
         return context | self.listed(name, value or [])
 
     def listed(self, field: str, names: Sequence[str]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ TABLE = [
     Row("GET", "/feedback/", EVERYBODY),
     Row("POST", "/feedback/{feedback}/ask/", (302, 409, 409, 409, 404, 409)),
     Row("GET", "/annotation/new/", EVERYBODY),
+    Row("GET", "/annotation/-/capabilities/?field=capability&words=a", EVERYBODY),
     Row("POST", "/annotation/preview/", (302, 204, 204, 204, 204, 204)),
     Row("GET", P, MEMBERS),
     Row("GET", f"{P}notebook/?tasks={{task}}", MEMBERS),

@@ -62,6 +62,27 @@ def test_the_data_set_is_searched_for_and_what_is_chosen_stays(cats, ada, radio,
     ]
 
 
+def test_the_capability_is_searched_for_and_what_is_chosen_stays(cats, ada, radio, client):
+    for number in range(30):
+        make_capability(radio, ada, f"seen-{number:02}")
+    other = make_team("other")
+    foreign = make_capability(other, make_user("eve", team=other, role=Role.DEVELOPER), "seen-elsewhere")
+    client.force_login(ada)
+
+    page = client.get(PAGE, {"capability": cats.pk}).text
+    assert page.count('name="capability"') == 6  # the one that was chosen, and the newest five
+    assert f'value="{cats.pk}" checked' in page
+    asked = {"field": "capability", "words": "SEEN-1", "capability": cats.pk}
+    found = client.get("/annotation/-/capabilities/", asked).text
+    assert found.count('name="capability"') == 11
+    assert "seen-elsewhere" not in client.get("/annotation/-/capabilities/", asked | {"words": "else"}).text
+    for wrong in (foreign.pk, "x", "9" * 20):
+        answer = client.post(PAGE, {"capability": wrong})
+        assert answer.context["form"].errors["capability"] == [
+            "Choose one of the capabilities that are found."
+        ]
+
+
 def test_what_was_typed_stays(cats, form_of):
     filled = form_of(capability=cats.pk, name="Pets", question="Cat or dog?", overlap="3").initial
 

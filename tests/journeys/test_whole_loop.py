@@ -182,7 +182,12 @@ def one_click_brings_back_what_ran_before(ready, new_page, api, key, before):
 
 def complaints_become_labels_and_labels_become_the_next_version(ready, new_page, api, key):
     dev = open_as(new_page, "dev", "/annotation/new/")
-    dev.select_option("#id_capability", label="Handwritten digits")
+    dev.get_by_role("searchbox", name="Search capabilities").fill("handwritten")
+    chosen = dev.get_by_role("group", name="Capability").get_by_role("radio")
+    expect(chosen).to_have_count(1)  # what the words find
+    chosen.press("Space")
+    expect(dev.locator("#id_labels")).not_to_have_value("")
+    expect(chosen.first).to_be_focused()
     dev.fill("#id_name", f"Complaints {time.time():.0f}")
     dev.fill("#id_question", "Which digit is this?")
     # The capability's signature and suite have filled the rest.

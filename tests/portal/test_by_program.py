@@ -286,6 +286,7 @@ COUNTERPARTS = {
     "annotation:list": "GET annotation-project-list",
     "annotation:feedback": "GET feedback-receipt-list",
     "annotation:ask-again": "POST feedback-receipt-ask",
+    "annotation:capabilities": "GET api-capability-list",
     "annotation:create": "POST annotation-project-list",
     "annotation:detail": "GET annotation-project-detail, GET annotation-project-rules",
     "annotation:add-rule": "POST annotation-project-rules",

@@ -24,6 +24,7 @@ from apps.annotation.selectors import (
     MOST_LEFT,
     annotations_visible_to,
     as_told,
+    capability_to_ask_about,
     conflicts_of,
     get_project,
     get_task,
@@ -32,7 +33,6 @@ from apps.annotation.selectors import (
     setting_of,
     shown,
 )
-from apps.catalog.models import Capability
 from apps.core.errors import Conflict, NotFound
 from apps.core.policy import require
 from apps.datasets.models import Dataset
@@ -221,11 +221,9 @@ def preview(request: HttpRequest) -> HttpResponse:
 
 def _own_example(request: HttpRequest, kind: str) -> tuple[Dataset, dict[str, Any]] | None:
     """The data set and an input of what was chosen so far; None while it is not known how they look."""
-    chosen, grows = request.POST.get("capability", ""), request.POST.get("dataset", "")
-    if not chosen.isdecimal():
-        return None
+    grows = request.POST.get("dataset", "")
     teams = teams_of(_user(request), Role.DEVELOPER, Role.QA)
-    capability = Capability.objects.filter(pk=chosen, team__in=teams).first()
+    capability = capability_to_ask_about(_user(request), request.POST.get("capability", ""))
     dataset = Dataset.objects.filter(slug=grows.replace("\0", ""), team__in=teams).first()
     if capability is None or dataset is None:
         return None

@@ -30,7 +30,14 @@ from apps.annotation import (
     transfers,
 )
 from apps.annotation.formats import FORMATS
-from apps.annotation.forms import LabelsForm, ProjectForm, QueueForm, RuleForm, SettingsForm
+from apps.annotation.forms import (
+    LabelsForm,
+    ProjectForm,
+    QueueForm,
+    RuleForm,
+    SettingsForm,
+    capabilities_picked,
+)
 from apps.annotation.label_types import type_named
 from apps.annotation.models import Bulk, PullRule, Retraining, Task, Transfer
 from apps.annotation.policy import may_label, may_manage
@@ -39,6 +46,7 @@ from apps.annotation.selectors import (
     accuracy_of,
     agreement_of,
     as_told,
+    capability_to_ask_about,
     conflicts_of,
     decision_of,
     flagged_among,
@@ -49,17 +57,15 @@ from apps.annotation.selectors import (
     projects_visible_to,
     tasks_visible_to,
 )
-from apps.catalog.models import Capability
+from apps.compute.forms import names_sent
 from apps.core.errors import Invalid, NotFound
 from apps.core.paging import keyset
 from apps.core.policy import require
 from apps.workbench.views.placing import place
 
 if TYPE_CHECKING:
-    from django.db.models import QuerySet
     from django.http import HttpRequest
 
-    from apps.accounts.models import Team
     from apps.annotation.models import Project
 
 PAGE_SIZE = 30
@@ -83,8 +89,7 @@ def list_projects(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def create(request: HttpRequest) -> HttpResponse:
     """A new project."""
-    teams = teams_of(_user(request), Role.DEVELOPER, Role.QA)
-    form = ProjectForm(teams, request.POST or None, initial=_begun_with(request, teams), user=_user(request))
+    form = ProjectForm(request.POST or None, initial=_begun_with(request), user=_user(request))
     if request.method == "POST" and form.is_valid():
         try:
             project = services.create_project(by=_user(request), **form.cleaned_data)
@@ -98,15 +103,24 @@ def create(request: HttpRequest) -> HttpResponse:
     return render(request, "annotation/create.html", {"form": form}, status=422 if form.errors else 200)
 
 
-def _begun_with(request: HttpRequest, teams: QuerySet[Team]) -> dict[str, Any]:
+def _begun_with(request: HttpRequest) -> dict[str, Any]:
     """What the form shows at first: what was typed so far, and what is known of the capability that was chosen."""
     typed = {name: request.GET[name] for name in ProjectForm.base_fields if request.GET.get(name)}
-    chosen = request.GET.get("capability", "")
-    capability = Capability.objects.filter(pk=chosen, team__in=teams).first() if chosen.isdecimal() else None
+    capability = capability_to_ask_about(_user(request), request.GET.get("capability", ""))
     found = suggestions.suggested(capability) if capability else {}
     if typed.get("question", "") not in {"", *suggestions.questions().values()}:
         found.pop("question", None)
     return typed | found
+
+
+@login_required
+@require_GET
+def capabilities(request: HttpRequest) -> HttpResponse:
+    """The list of a form's picker of capabilities: what is chosen stays, then what the words find."""
+    asked = request.GET
+    field, words = asked.get("field", "")[:100], asked.get("words", "")[:100].replace("\0", "")
+    context = capabilities_picked(_user(request), field, names_sent(asked, field), words)
+    return render(request, "components/_picked.html", context)
 
 
 @login_required
