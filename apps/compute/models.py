@@ -78,6 +78,8 @@ class Job(models.Model):
         _("node"),
         max_length=100,
         blank=True,
+        default="",
+        db_default="",
         help_text=_("The name of the node that runs the newest attempt."),
     )
     checkpoints = models.JSONField(default=dict, help_text="Path below /work/checkpoints to SHA-256.")

@@ -11,12 +11,12 @@ class Migration(migrations.Migration):
             name="node",
             field=models.CharField(
                 blank=True,
+                db_default="",
                 default="",
                 help_text="The name of the node that runs the newest attempt.",
                 max_length=100,
                 verbose_name="node",
             ),
-            preserve_default=False,
         ),
         migrations.CreateModel(
             name="LogPart",
