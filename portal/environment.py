@@ -184,8 +184,7 @@ class Environment:
     """ATRIUM_OIDC_ROLES: `group=team:role` pairs, comma separated; one group may stand in several. Default: none."""
 
     database_url: str = field(repr=False)
-    """DATABASE_URL: postgresql://user:password@host:port/name. Default: the embedded PostgreSQL's socket.
-    `?prepare_threshold=none` prepares no statements, for a pooler that does not pass them on."""
+    """DATABASE_URL: postgresql://user:password@host:port/name. Default: the embedded PostgreSQL's socket."""
 
     redis_url: str = field(repr=False)
     """REDIS_URL: redis://… or unix://…, as redis-py reads it. Default: the embedded Valkey's socket."""
@@ -569,10 +568,6 @@ def _encryption_key(env: Mapping[str, str], made: str) -> str:
     return text
 
 
-# Planning is most of what a short statement costs: what a connection says again and again is planned once.
-PLANNED_ONCE = {"server_side_binding": True, "prepare_threshold": 3}
-
-
 def _django_database(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query))
@@ -586,15 +581,5 @@ def _django_database(url: str) -> dict[str, Any]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": options.pop("host", None) or parts.hostname or "",
         "PORT": str(parts.port or options.pop("port", "") or ""),
-        "OPTIONS": {**PLANNED_ONCE, **options, **_prepared(options)},
+        "OPTIONS": options,
     }
-
-
-def _prepared(options: Mapping[str, str]) -> dict[str, int | None]:
-    """After how many times a statement is prepared, where the address says so."""
-    text = options.get("prepare_threshold")
-    if text is None:
-        return {}
-    if text != "none" and not text.isdecimal():
-        raise WrongSetting(f"DATABASE_URL: prepare_threshold={text} is neither a number nor “none”.")
-    return {"prepare_threshold": None if text == "none" else int(text)}

@@ -7,7 +7,6 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from apps.core.cursors import Cursor
 from portal.environment import load
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -93,7 +92,6 @@ FORM_RENDERER = "apps.core.forms.FormRenderer"
 DATABASES = {
     "default": {
         **ATRIUM.database,
-        "OPTIONS": {**ATRIUM.database["OPTIONS"], "cursor_factory": Cursor},
         "CONN_MAX_AGE": 300,  # a new backend reads the catalogue anew: each minute, that was most of what it did
         "CONN_HEALTH_CHECKS": True,
         "ATOMIC_REQUESTS": False,

@@ -112,30 +112,6 @@ def test_an_external_database_and_broker_replace_the_embedded_ones(tmp_path):
     assert found.broker_url == "redis://cache:6379/2"
 
 
-def test_options_of_the_database_are_kept_beside_those_that_plan_once(tmp_path):
-    found = settings(tmp_path, DATABASE_URL="postgresql://me@db.example.org/portal?sslmode=require")
-
-    assert found.database["OPTIONS"] == {
-        "server_side_binding": True,
-        "prepare_threshold": 3,
-        "sslmode": "require",
-    }
-
-
-@pytest.mark.parametrize(("said", "meant"), [("none", None), ("5", 5)])
-def test_when_statements_are_prepared_can_be_said(tmp_path, said, meant):
-    found = settings(tmp_path, DATABASE_URL=f"postgresql://me@db/portal?prepare_threshold={said}")
-
-    assert found.database["OPTIONS"]["prepare_threshold"] == meant
-
-
-def test_an_impossible_threshold_is_named(tmp_path):
-    found = settings(tmp_path, DATABASE_URL="postgresql://me@db/portal?prepare_threshold=often")
-
-    with pytest.raises(WrongSetting, match="prepare_threshold=often"):
-        assert not found.database
-
-
 def test_the_network_may_be_served_without_sample_accounts(tmp_path):
     assert settings(tmp_path, ATRIUM_BIND="0.0.0.0", ATRIUM_SAMPLES="0").bind == "0.0.0.0"
 
