@@ -76,7 +76,9 @@ def endpoints():
     """(path, method) of everything that the installed server answers."""
     environments.build("mlflow", say=lambda words: None)
     python = environments.path("mlflow") / "bin" / "python"
-    said = subprocess.run([python, "-c", LIST], capture_output=True, text=True, check=True, cwd="/tmp").stdout
+    said = subprocess.run(
+        [python, "-I", "-c", LIST], capture_output=True, text=True, check=True, cwd="/tmp"
+    ).stdout
     return [
         (PREFIX.sub("", path, count=1), path, method) for path, method in json.loads(said.splitlines()[-1])
     ]
